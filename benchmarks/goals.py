@@ -1,0 +1,103 @@
+"""What the figures must reach, in one run with the peers on two cores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.figures import Better, Run, cell
+from benchmarks.peers import OURS
+
+MORE, LESS = Better.MORE, Better.LESS
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A metric of a peer."""
+
+    peer: str
+    metric: str
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Our figure, in terms of another one (or of 1, where there is none)."""
+
+    work: str
+    ours: Figure
+    bound: Better  #: MORE: at least the factor; LESS: at most
+    factor: float
+    theirs: Figure | None
+
+    @property
+    def words(self) -> str:
+        """The goal as a table shows it."""
+        sign = "≥" if self.bound is MORE else "≤"
+        if self.theirs is None:
+            return f"{sign} {self.factor:g}"
+        what = self.theirs.peer if self.theirs.peer != self.ours.peer else self.theirs.metric
+        return f"{sign} {self.factor:.3g} x {what}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A goal and what was found; no ratio where a figure is missing."""
+
+    goal: Goal
+    ratio: float | None
+    noisy: bool
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether the goal is met, if that can be said."""
+        if self.ratio is None:
+            return None
+        if self.goal.bound is MORE:
+            return self.ratio >= self.goal.factor
+        return self.ratio <= self.goal.factor
+
+
+_SUBMIT = Figure(OURS, "submit")
+_DIRECT = Figure(OURS, "direct_p50")
+
+GOALS = (
+    Goal("tasks one by one", _SUBMIT, MORE, 100, Figure("ipyparallel", "submit")),
+    Goal("tasks one by one", _SUBMIT, MORE, 5, Figure("process-pool", "submit")),
+    Goal("tasks one by one", _SUBMIT, MORE, 0.4, Figure("prototype", "submit")),
+    Goal("tasks over encrypted TCP", Figure("ctrl-hub-tcp", "submit"), MORE, 0.7, _SUBMIT),
+    Goal("map, each item a task", Figure(OURS, "map"), MORE, 1, _SUBMIT),
+    Goal("one direct call, p50", _DIRECT, LESS, 1 / 4, Figure("ipyparallel", "direct_p50")),
+    Goal("one direct call, p50", _DIRECT, LESS, 1.3, Figure("prototype-thread", "balanced_p50")),
+    Goal(
+        "import",
+        Figure(OURS, "import_package"),
+        LESS,
+        1 / 3,
+        Figure("ipyparallel", "import_package"),
+    ),
+    Goal("heavy modules imported", Figure(OURS, "heavy_modules"), LESS, 0, None),
+    Goal(
+        "nothing running to first result",
+        Figure(OURS, "first_result"),
+        LESS,
+        1 / 8,
+        Figure("ipyparallel", "first_result"),
+    ),
+)
+
+
+def judge(runs: Sequence[Run]) -> list[Verdict]:
+    """Hold the medians of the runs against the goals."""
+    return [_judge(goal, runs) for goal in GOALS]
+
+
+def _judge(goal: Goal, runs: Sequence[Run]) -> Verdict:
+    ours = cell(runs, goal.ours.peer, goal.ours.metric)
+    if ours is None:
+        return Verdict(goal, None, False)
+    if goal.theirs is None:
+        return Verdict(goal, ours.value, ours.noisy)
+    theirs = cell(runs, goal.theirs.peer, goal.theirs.metric)
+    if theirs is None or theirs.value == 0:
+        return Verdict(goal, None, False)
+    return Verdict(goal, ours.value / theirs.value, ours.noisy or theirs.noisy)

@@ -1,0 +1,72 @@
+"""ctrl-hub: this project, as its users meet it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from benchmarks.peers.base import Peer
+
+if TYPE_CHECKING:
+    from benchmarks.work import Array
+
+
+class CtrlHub(Peer):
+    """`Cluster` with its defaults: sockets of the user's own, on this host."""
+
+    package = "ctrlhub"
+    client_import = "from ctrlhub import Client"
+    options: ClassVar[dict[str, Any]] = {}
+
+    def start(self, engines: int) -> None:
+        from ctrlhub import Cluster
+
+        self._life = ExitStack()
+        self._cluster = Cluster(n=engines, **self.options)
+        self._client = self._life.enter_context(self._cluster)
+        self._balanced = self._client.load_balanced_view()
+        self._all = self._client[:]
+        self._one = self._client[self._client.ids[0]]
+
+    def stop(self) -> None:
+        self._life.close()
+
+    def submit(self, function: Callable[..., Any], *args: Any) -> Any:
+        return self._balanced.apply_async(function, *args)
+
+    def results(self, futures: Sequence[Any]) -> list[Any]:
+        return [future.get() for future in futures]
+
+    def map(self, function: Callable[..., Any], items: Iterable[Any]) -> list[Any]:
+        return list(self._balanced.map_async(function, items).get())
+
+    def call(self, function: Callable[..., Any]) -> Any:
+        return self._balanced.apply_sync(function)
+
+    def call_one(self, function: Callable[..., Any]) -> Any:
+        return self._one.apply_sync(function)
+
+    def call_all(self, function: Callable[..., Any]) -> Any:
+        return self._all.apply_sync(function)
+
+    def push(self, array: Array) -> None:
+        self._one.push({"array": array}, block=True)
+
+    def pull(self, nbytes: int) -> Array:
+        array: Array = self._one.pull("array", block=True)
+        return array
+
+    def engine_pids(self) -> list[int]:
+        from benchmarks.work import pid
+
+        return list(self._all.apply_sync(pid))
+
+    def hub_pids(self) -> list[int]:
+        return [self._cluster.pids["hub"]]
+
+
+class CtrlHubTcp(CtrlHub):
+    """The same over TCP, where every stream is encrypted."""
+
+    options: ClassVar[dict[str, Any]] = {"listen": "127.0.0.1", "prefer": "tcp"}

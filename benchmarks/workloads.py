@@ -1,0 +1,335 @@
+"""What is measured, over the interface in `benchmarks.peers.base`.
+
+A workload gets a peer that is started, and returns figures by the name of their metric.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import IO, Any
+
+import psutil
+
+from benchmarks import measure, work
+from benchmarks.figures import Better, Effort, Measured, Metric, Workload
+from benchmarks.peers import NotOffered, Peer
+
+MORE, LESS = Better.MORE, Better.LESS
+clock = time.perf_counter
+
+#: Calls before the timing, so that connections, caches and threads are there.
+_WARM_UP = 100
+#: What `import ctrlhub` must not load.
+_HEAVY = ("numpy", "IPython", "tornado", "sqlalchemy")
+
+
+def _this_process() -> list[psutil.Process]:
+    return [psutil.Process()]
+
+
+def _warm_up(peer: Peer) -> None:
+    peer.results([peer.submit(work.noop) for _ in range(_WARM_UP)])
+
+
+# Tasks
+
+
+def throughput(peer: Peer, effort: Effort) -> Measured:
+    """No-op tasks: submitted one by one with a future each, and through ``map``."""
+    _warm_up(peer)
+    hub, engines = measure.tree(peer.hub_pids()), measure.tree(peer.engine_pids())
+    own = {p.pid for p in _this_process()}
+    meters = {
+        "client_cpu": measure.CpuMeter(_this_process()),
+        "hub_cpu": measure.CpuMeter(p for p in hub if p.pid not in own),
+        "engine_cpu": measure.CpuMeter(engines),
+    }
+    figures, rounds = {}, 0
+
+    def submit_all() -> None:
+        nonlocal rounds
+        rounds += 1
+        peer.results([peer.submit(work.noop) for _ in range(effort.tasks)])
+
+    def map_all() -> None:
+        peer.map(work.noop, range(effort.tasks))
+
+    figures["submit"] = effort.tasks / _median_seconds(submit_all, effort)
+    tasks = rounds * effort.tasks
+    figures |= {name: m.seconds() / tasks * 1e6 for name, m in meters.items() if m}
+    figures["map"] = effort.tasks / _median_seconds(map_all, effort)
+    return Measured(figures)
+
+
+def _median_seconds(action: Callable[[], None], effort: Effort) -> float:
+    """Median of several rounds; a slow peer gets fewer."""
+    rounds: list[float] = []
+    while len(rounds) < effort.rounds and sum(rounds) < effort.round_s:
+        with measure.timed(rounds):
+            action()
+    return measure.percentile(rounds, 50)
+
+
+def latency(prefix: str, peer: Peer, effort: Effort) -> Measured:
+    """One no-op at a time to an idle engine: a named one, and whichever is free."""
+    _warm_up(peer)
+    figures = {}
+    for way, call in (("direct", peer.call_one), ("balanced", peer.call)):
+        try:
+            microseconds = [1e6 * s for s in _round_trips(call, effort.calls)]
+        except NotOffered:
+            continue
+        figures[f"{prefix}{way}_p50"] = measure.percentile(microseconds, 50)
+        figures[f"{prefix}{way}_p99"] = measure.percentile(microseconds, 99)
+    return Measured(figures)
+
+
+def fan_out(engines: int, peer: Peer, effort: Effort) -> Measured:
+    """One no-op on every engine, waited for."""
+    milliseconds = [1e3 * s for s in _round_trips(peer.call_all, effort.calls // 10)]
+    return Measured({f"fan_out_{engines}": measure.percentile(milliseconds, 50)})
+
+
+def _round_trips(call: Callable[[Callable[..., Any]], Any], count: int) -> list[float]:
+    for _ in range(min(20, count)):
+        call(work.noop)
+    seconds: list[float] = []
+    for _ in range(count):
+        with measure.timed(seconds):
+            call(work.noop)
+    return seconds
+
+
+def queued(label: str, tasks: int, peer: Peer, effort: Effort) -> Measured:
+    """Tasks queued all at once: what each costs when there are many, and what it leaves."""
+    if tasks > peer.largest_queue:
+        raise NotOffered(f"left out: {tasks:,} tasks would take minutes")
+    _warm_up(peer)
+    count = int(tasks * effort.queue_share)
+    hub = measure.tree(peer.hub_pids())
+    before = measure.rss_mb(hub)
+    began = clock()
+    peer.results([peer.submit(work.noop) for _ in range(count)])
+    figures = {f"rate_{label}": count / (clock() - began)}
+    if hub:
+        figures[f"hub_kb_{label}"] = 1e3 * max(0.0, measure.rss_mb(hub) - before) / count
+    return Measured(figures)
+
+
+# Data
+
+
+def data(peer: Peer, effort: Effort) -> Measured:
+    """Arrays to one engine and back, and what the hub holds of them meanwhile and afterwards."""
+    figures: dict[str, float] = {}
+    hub = measure.tree(peer.hub_pids())
+    before = measure.settled_rss_mb(hub)
+    peaks = [0.0]
+    for nbytes, times in effort.transfers.items():
+        array = work.sample(nbytes)
+        for _ in range(3):  # every engine of a pool has the array then
+            peer.push(array)
+            _check(peer.pull(nbytes), array)
+        peak = measure.PeakMeter(hub)
+        pushes: list[float] = []
+        pulls: list[float] = []
+        for _ in range(times):
+            with measure.timed(pushes):
+                peer.push(array)
+            with measure.timed(pulls):
+                back = peer.pull(nbytes)
+            _check(back, array)
+            del back
+        peaks.append(peak.growth_mb())
+        label = f"{nbytes // 1_000_000}mb"
+        figures[f"push_{label}"] = nbytes / measure.MB / measure.percentile(pushes, 50)
+        figures[f"pull_{label}"] = nbytes / measure.MB / measure.percentile(pulls, 50)
+    if hub:
+        figures["hub_peak"] = max(peaks)
+        figures["hub_kept"] = max(0.0, measure.settled_rss_mb(hub) - before)
+    return Measured(figures, peer.data_remark)
+
+
+def _check(back: work.Array, sent: work.Array) -> None:
+    if back.nbytes != sent.nbytes or back[-1] != sent[-1]:
+        raise ValueError("another array came back than was sent")
+
+
+# Life
+
+
+def start_up(peer: Peer, effort: Effort) -> Measured:
+    """From nothing to a result from both engines, and from there to nothing."""
+    seconds: list[float] = []
+    command = [sys.executable, "-m", "benchmarks.first_result", peer.name, "2"]
+    began = clock()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for expected in ("", "stopped"):
+            _line(process.stdout, expected)
+            seconds.append(clock() - began)
+        if process.wait() != 0:
+            raise RuntimeError(f"exit status {process.returncode}")
+    first, stopped = seconds
+    return Measured({"first_result": first, "stop": stopped - first})
+
+
+def _line(stream: IO[str] | None, expected: str) -> None:
+    line = stream.readline() if stream else ""
+    if not line or expected not in line:
+        raise RuntimeError(f"the peer said {line!r}")
+
+
+def import_time(peer: Peer, effort: Effort) -> Measured:
+    """Import the package, and the client; less an interpreter that imports nothing."""
+    if not peer.package:
+        raise NotOffered("not a package")
+    statements = {"import_package": f"import {peer.package}", "import_client": peer.client_import}
+    bare = _interpreter_seconds("pass", effort.imports)
+    figures = {
+        name: 1e3 * (_interpreter_seconds(statement, effort.imports) - bare)
+        for name, statement in statements.items()
+    }
+    loaded = _modules(f"import {peer.package}") - _modules("pass")
+    heavy = [name for name in _HEAVY if name in loaded]
+    figures |= {"modules": len(loaded), "heavy_modules": len(heavy)}
+    return Measured(figures, f"loads {', '.join(heavy)}" if heavy else "")
+
+
+def _interpreter_seconds(statement: str, times: int) -> float:
+    seconds: list[float] = []
+    for _ in range(times + 1):
+        with measure.timed(seconds):
+            subprocess.run([sys.executable, "-c", statement], check=True)
+    return measure.percentile(seconds[1:], 50)  # the first may have written byte code
+
+
+def _modules(statement: str) -> set[str]:
+    code = f"import sys; {statement}; print(*sys.modules)"
+    command = [sys.executable, "-c", code]
+    return set(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+
+
+def memory(peer: Peer, effort: Effort) -> Measured:
+    """Memory of the processes of an idle cluster that has done a little work."""
+    _warm_up(peer)
+    hub, engines = measure.tree(peer.hub_pids()), measure.tree(peer.engine_pids()[:1])
+    everything = measure.tree([os.getpid()])
+    figures = {"engine_rss": measure.rss_mb(engines), "engine_pss": measure.pss_mb(engines)}
+    if hub:
+        figures |= {"hub_rss": measure.rss_mb(hub), "hub_pss": measure.pss_mb(hub)}
+    figures |= {"all_pss": measure.pss_mb(everything), "processes": len(everything)}
+    return Measured(figures)
+
+
+# All of them
+
+
+def _queued(label: str, tasks: int, limit_s: float) -> Workload:
+    return Workload(
+        f"queued-{label}",
+        (
+            Metric(f"rate_{label}", label, "tasks/s", MORE),
+            Metric(f"hub_kb_{label}", f"hub after {label}", "kB/task", LESS),
+        ),
+        functools.partial(queued, label, tasks),
+        limit_s=limit_s,
+        at_most=1,
+    )
+
+
+def _fan_out(engines: int) -> Workload:
+    metric = Metric(f"fan_out_{engines}", f"{engines} engines", "ms", LESS)
+    return Workload(f"fanout-{engines}", (metric,), functools.partial(fan_out, engines), engines)
+
+
+WORKLOADS = {
+    workload.name: workload
+    for workload in (
+        Workload(
+            "throughput",
+            (
+                Metric("submit", "one by one", "tasks/s", MORE),
+                Metric("map", "map", "tasks/s", MORE),
+                Metric("client_cpu", "client CPU", "µs/task", LESS),
+                Metric("hub_cpu", "hub CPU", "µs/task", LESS),
+                Metric("engine_cpu", "engines' CPU", "µs/task", LESS),
+            ),
+            throughput,
+            limit_s=300,
+        ),
+        Workload(
+            "latency",
+            (
+                Metric("direct_p50", "direct p50", "µs", LESS),
+                Metric("direct_p99", "direct p99", "µs", LESS),
+                Metric("balanced_p50", "balanced p50", "µs", LESS),
+                Metric("balanced_p99", "balanced p99", "µs", LESS),
+            ),
+            functools.partial(latency, ""),
+        ),
+        Workload(
+            "latency-one-core",
+            (
+                Metric("one_core_direct_p50", "direct p50 on one core", "µs", LESS),
+                Metric("one_core_balanced_p50", "balanced p50 on one core", "µs", LESS),
+            ),
+            functools.partial(latency, "one_core_"),
+            one_core=True,
+        ),
+        _fan_out(2),
+        _fan_out(8),
+        Workload(
+            "data",
+            (
+                Metric("push_1mb", "push 1 MB", "MB/s", MORE),
+                Metric("pull_1mb", "pull 1 MB", "MB/s", MORE),
+                Metric("push_100mb", "push 100 MB", "MB/s", MORE),
+                Metric("pull_100mb", "pull 100 MB", "MB/s", MORE),
+                Metric("hub_peak", "hub grows by", "MB", LESS),
+                Metric("hub_kept", "hub keeps", "MB", LESS),
+            ),
+            data,
+        ),
+        Workload(
+            "startup",
+            (
+                Metric("first_result", "first result from 2 engines", "s", LESS),
+                Metric("stop", "stopped after", "s", LESS),
+            ),
+            start_up,
+            engines=0,
+        ),
+        Workload(
+            "import",
+            (
+                Metric("import_package", "import package", "ms", LESS),
+                Metric("import_client", "import client", "ms", LESS),
+                Metric("modules", "modules", "", LESS),
+                Metric("heavy_modules", f"of {', '.join(_HEAVY)}", "", LESS),
+            ),
+            import_time,
+            engines=0,
+        ),
+        Workload(
+            "memory",
+            (
+                Metric("hub_rss", "hub RSS", "MB", LESS),
+                Metric("hub_pss", "hub PSS", "MB", LESS),
+                Metric("engine_rss", "engine RSS", "MB", LESS),
+                Metric("engine_pss", "engine PSS", "MB", LESS),
+                Metric("all_pss", "all with client PSS", "MB", LESS),
+                Metric("processes", "processes", "", LESS),
+            ),
+            memory,
+            at_most=1,
+        ),
+        _queued("1k", 1_000, 120),
+        _queued("10k", 10_000, 240),
+        _queued("50k", 50_000, 400),
+    )
+}

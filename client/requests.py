@@ -1,0 +1,188 @@
+"""What a client asks for: functions, templates and requests, as the session sees them.
+
+A request lives until every one of its rows has come. Its arguments stay in it until then, because
+what the hub has not acknowledged may have to be sent again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from ctrlhub.wire.messages import Payload
+
+NEVER_SENT = -1
+
+
+class Function:
+    """A serialized function, and when it was last sent on each stream.
+
+    Parameters
+    ----------
+    digest
+        Its name on the wire.
+    blob
+        Its serialized form.
+    """
+
+    __slots__ = ("__weakref__", "blob", "digest", "sent")
+
+    def __init__(self, digest: bytes, blob: Payload) -> None:
+        self.digest = digest
+        self.blob = blob
+        # Stream -> the session's generation in which it was sent there.
+        self.sent: dict[str, int] = {}
+
+
+class Template:
+    """What the tasks of a call share."""
+
+    __slots__ = ("engine_retries", "function", "label", "retries")
+
+    def __init__(self, function: Function, retries: int, engine_retries: int, label: str) -> None:
+        self.function = function
+        self.retries = retries
+        self.engine_retries = engine_retries
+        self.label = label
+
+
+class Stirred(Protocol):
+    """What wants to know that some of its rows came: once a message, not once a row."""
+
+    def _stir(self) -> None:
+        """Wake whoever waits."""
+
+
+class Sender(Protocol):
+    """What takes requests in: the session, within `Request._enter`."""
+
+    def add_task(
+        self, number: int, request: Request, template: Template, payload: Payload
+    ) -> None:
+        """Send a task with the current batch."""
+
+    def add_command(self, command: CommandRequest) -> None:
+        """Send a command, after the tasks that were added before it."""
+
+
+class Request(Protocol):
+    """What the session keeps until its rows have come."""
+
+    def _enter(self, sender: Sender) -> None:
+        """Hand over what is to be sent."""
+
+    def _settle(self, row: tuple[Any, ...], now: float) -> Stirred | None:
+        """Take a row that ends (a part of) it; return whom to stir, if anybody waits."""
+
+
+class TaskRequest(Request, Protocol):
+    """One or several tasks of one template."""
+
+    @property
+    def template(self) -> Template:
+        """What its tasks share."""
+
+    def _payload(self, number: int) -> Payload:
+        """Return the arguments of a task that has not ended."""
+
+
+class Owner(Protocol):
+    """The future that several rows belong to."""
+
+    def _take(self, index: int, row: tuple[Any, ...], now: float) -> Stirred | None:
+        """Take the row of item number `index`."""
+
+
+class Portion:
+    """A run of consecutive tasks of a map.
+
+    Parameters
+    ----------
+    first
+        The id of the first one.
+    payloads
+        The arguments of each; emptied as they end.
+    template
+        What they share.
+    owner
+        Whose items they are.
+    offset
+        The item that the first one is.
+    """
+
+    __slots__ = ("_offset", "_owner", "_payloads", "first", "template")
+
+    def __init__(
+        self, first: int, payloads: list[Payload], template: Template, owner: Owner, offset: int
+    ) -> None:
+        self.first = first
+        self.template = template
+        self._payloads: list[Payload] = payloads
+        self._owner = owner
+        self._offset = offset
+
+    def __len__(self) -> int:
+        return len(self._payloads)
+
+    def _enter(self, sender: Sender) -> None:
+        add, template = sender.add_task, self.template
+        for number, payload in enumerate(self._payloads, self.first):
+            add(number, self, template, payload)
+
+    def _payload(self, number: int) -> Payload:
+        return self._payloads[number - self.first]
+
+    def _settle(self, row: tuple[Any, ...], now: float) -> Stirred | None:
+        place = row[0] - self.first
+        self._payloads[place] = b""
+        return self._owner._take(self._offset + place, row, now)
+
+
+class CommandRequest:
+    """One action on explicit engines; target number k has id ``first + k``.
+
+    Parameters
+    ----------
+    first
+        The id of the first target's row.
+    targets
+        The engines.
+    action
+        What they do (`ctrlhub.wire.messages.Action`).
+    payloads
+        One for all targets, or one for each.
+    function
+        What is applied, if that is the action.
+    owner
+        Whose rows they are.
+    """
+
+    __slots__ = ("_owner", "action", "first", "function", "payloads", "targets")
+
+    def __init__(
+        self,
+        first: int,
+        targets: Sequence[int],
+        action: str,
+        payloads: Sequence[Payload],
+        function: Function | None,
+        owner: Owner,
+    ) -> None:
+        self.first = first
+        self.targets = tuple(targets)
+        self.action = action
+        self.payloads = tuple(payloads)
+        self.function = function
+        self._owner = owner
+
+    def part(self, first: int, last: int) -> tuple[Sequence[int], Sequence[Payload]]:
+        """Return the targets and payloads of some of its rows."""
+        chosen = slice(first - self.first, last - self.first + 1)
+        payloads = self.payloads if len(self.payloads) == 1 else self.payloads[chosen]
+        return self.targets[chosen], payloads
+
+    def _enter(self, sender: Sender) -> None:
+        sender.add_command(self)
+
+    def _settle(self, row: tuple[Any, ...], now: float) -> Stirred | None:
+        return self._owner._take(row[0] - self.first, row, now)

@@ -1,0 +1,1 @@
+"""The hub: engines registered, commands routed, tasks queued and stored; no user code."""

@@ -1,0 +1,102 @@
+"""Commands: a first-in-first-out queue per engine, at most one command in flight.
+
+Seed: IPython.kernel 0.10 queued every call per engine in the controller, so that engines, which block,
+look asynchronous from outside. Two of its faults are gone: a command that fails does not clear those
+queued behind it, and a hung engine can be interrupted past its queue.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+
+from ctrlhub.controller.core.engines import Engine
+from ctrlhub.controller.core.functions import Function
+from ctrlhub.controller.core.sessions import Session
+from ctrlhub.wire.messages import Payload
+
+
+class CommandState(Enum):
+    """The life of a command."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+@dataclass(slots=True, eq=False)
+class CommandRecord:
+    """One action on one engine."""
+
+    id: int
+    session: Session
+    action: str
+    payload: Payload
+    function: Function | None
+    state: CommandState = CommandState.QUEUED
+
+
+class CommandQueue:
+    """What one engine has to do for clients that named it."""
+
+    __slots__ = ("_queue", "engine", "running")
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.running: CommandRecord | None = None
+        self._queue: deque[CommandRecord] = deque()
+
+    def __len__(self) -> int:
+        return len(self._queue) + (self.running is not None)
+
+    def put(self, command: CommandRecord) -> None:
+        """Queue a command behind the others."""
+        self._queue.append(command)
+        self.engine.commands += 1
+
+    def next(self) -> CommandRecord | None:
+        """Begin the next command, unless one is in flight or none waits."""
+        if self.running is not None or not self._queue:
+            return None
+        self.running = self._queue.popleft()
+        self.running.state = CommandState.RUNNING
+        return self.running
+
+    def finish(self, number: int) -> CommandRecord | None:
+        """End the command in flight; None when it is not this one."""
+        command = self.running
+        if command is None or command.id != number:
+            return None
+        self.running = None
+        self._ended(command)
+        return command
+
+    def remove(self, command: CommandRecord) -> None:
+        """End a queued command without running it."""
+        self._queue.remove(command)
+        self._ended(command)
+
+    def clear(self) -> list[CommandRecord]:
+        """End everything: the engine is gone."""
+        ended = [*([self.running] if self.running else []), *self._queue]
+        self.running = None
+        self._queue.clear()
+        for command in ended:
+            self._ended(command)
+        return ended
+
+    def waiting(self) -> list[CommandRecord]:
+        """Return the queued commands, first first."""
+        return list(self._queue)
+
+    def _ended(self, command: CommandRecord) -> None:
+        command.state = CommandState.ENDED
+        self.engine.commands -= 1
+        self.engine.became_available()
+
+    def check(self) -> None:
+        """Assert that counts and states agree."""
+        assert self.engine.commands == len(self)
+        assert all(command.state is CommandState.QUEUED for command in self._queue)
+        assert self.running is None or self.running.state is CommandState.RUNNING

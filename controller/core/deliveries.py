@@ -1,0 +1,144 @@
+"""Deliveries: every result on its way to a client, kept until the client has it.
+
+A client that does not read gets at most a window of results; the rest waits in its record here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from ctrlhub.controller.core.effects import Outbox
+from ctrlhub.controller.core.sessions import Session
+from ctrlhub.wire.codec import FrameList
+from ctrlhub.wire.ids import Ranges, count
+from ctrlhub.wire.limits import BATCH_BYTES, BATCH_ROWS, INLINE_BYTES
+from ctrlhub.wire.messages import Completed, CompletedRow, Payload, Stream
+
+Outcome: TypeAlias = tuple[int, int, Payload, int, float, float, Any]
+"""A `CompletedRow` whose payload is in memory instead of referred to."""
+
+WINDOW_ROWS = 32_768
+"""The most results sent to a client that it has not acknowledged."""
+
+WINDOW_BYTES = 256 * 1024 * 1024
+"""The most bytes of bulk results sent to a client that it has not acknowledged."""
+
+
+def size_of(payload: Payload) -> int:
+    """Return the bytes of a payload."""
+    if type(payload) is bytes:
+        return len(payload)
+    return sum(memoryview(buffer).nbytes for buffer in payload)
+
+
+def select(ranges: Ranges, present: Mapping[int, Any]) -> list[int]:
+    """Return the ids of the ranges that are present, however large the ranges claim to be."""
+    if count(ranges) <= 2 * len(present) + 16:
+        return [n for first, last in ranges for n in range(first, last + 1) if n in present]
+    return [n for n in present if any(first <= n <= last for first, last in ranges)]
+
+
+class _Client:
+    __slots__ = ("bulk", "sent", "session", "unsent")
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.sent: dict[int, Outcome] = {}
+        self.unsent: deque[Outcome] = deque()
+        self.bulk = 0
+
+
+class Deliveries:
+    """The results of one interface that clients have not acknowledged."""
+
+    def __init__(self, stream: Stream, outbox: Outbox) -> None:
+        self._stream = stream
+        self._outbox = outbox
+        self._clients: dict[int, _Client] = {}
+        self._ready: dict[int, _Client] = {}
+
+    def __len__(self) -> int:
+        return sum(len(c.sent) + len(c.unsent) for c in self._clients.values())
+
+    def add(self, session: Session, outcome: Outcome) -> None:
+        """Take a result for a client; it leaves with the next `flush`."""
+        client = self._clients.get(session.number)
+        if client is None:
+            client = self._clients[session.number] = _Client(session)
+        client.unsent.append(outcome)
+        self._ready[session.number] = client
+
+    def received(self, session: Session, ranges: Ranges) -> list[int]:
+        """Forget what a client has; return the ids."""
+        client = self._clients.get(session.number)
+        if client is None:
+            return []
+        ids = select(ranges, client.sent)
+        for number in ids:
+            outcome = client.sent.pop(number)
+            if type(outcome[2]) is not bytes:
+                client.bulk -= size_of(outcome[2])
+        if client.unsent:
+            self._ready[session.number] = client
+        elif not client.sent:
+            del self._clients[session.number]
+            self._ready.pop(session.number, None)
+        return ids
+
+    def send_again(self, session: Session) -> None:
+        """Begin anew with everything that a client has not acknowledged: it reconnected."""
+        client = self._clients.get(session.number)
+        if client is None:
+            return
+        client.unsent.extendleft(reversed(client.sent.values()))
+        client.sent.clear()
+        client.bulk = 0
+        self._ready[session.number] = client
+
+    def drop(self, session: Session) -> list[int]:
+        """Forget everything of a session that ended; return the ids."""
+        self._ready.pop(session.number, None)
+        client = self._clients.pop(session.number, None)
+        if client is None:
+            return []
+        return [*client.sent, *(outcome[0] for outcome in client.unsent)]
+
+    def flush(self) -> None:
+        """Send what is ready, as few messages as the limits allow, within each client's window."""
+        ready, self._ready = self._ready, {}
+        for client in ready.values():
+            if self._stream in client.session.connections:
+                self._send(client)
+
+    def _send(self, client: _Client) -> None:
+        unsent, sent = client.unsent, client.sent
+        while unsent and len(sent) < WINDOW_ROWS and client.bulk < WINDOW_BYTES:
+            rows: list[CompletedRow] = []
+            frames = FrameList()
+            inline = bulk = 0
+            while (
+                unsent and len(rows) < BATCH_ROWS and inline < BATCH_BYTES and bulk < WINDOW_BYTES
+            ):
+                outcome = unsent.popleft()
+                sent[outcome[0]] = outcome
+                payload = outcome[2]
+                if type(payload) is bytes and len(payload) <= INLINE_BYTES:
+                    inline += len(payload)
+                    rows.append(outcome)  # type: ignore[arg-type]
+                    continue
+                bulk += size_of(payload)
+                rows.append((*outcome[:2], frames.add(payload), *outcome[3:]))
+            client.bulk += bulk
+            client.session.send(
+                self._outbox, self._stream, Completed(rows=rows, frames=frames.frames)
+            )
+
+    def check(self) -> None:
+        """Assert that no result is in two places."""
+        for client in self._clients.values():
+            unsent = [outcome[0] for outcome in client.unsent]
+            assert len(set(unsent)) == len(unsent)
+            assert not set(unsent) & set(client.sent)
+            assert client.sent or client.unsent

@@ -1,0 +1,72 @@
+"""An engine as the hub's registry holds it: its session, its load, and whether it may be given tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ctrlhub.controller.core.sessions import Session
+
+
+@dataclass(slots=True, eq=False)
+class Engine:
+    """One registered engine; what the controller's `engines` maps an id to.
+
+    Attributes
+    ----------
+    key
+        The engine's public key: by it a returning engine gets its id back.
+    commands
+        Commands queued for it or running on it. Tasks wait until there are none: so a task never
+        runs before a command that its client gave first, and a long command holds up no tasks.
+    tasks
+        Tasks dispatched to it that have not ended.
+    cause
+        How it ended, in words; "" while it lives.
+    blamed
+        The request that was running when it ended (-1: not known).
+    """
+
+    key: str
+    session: Session
+    id: int = -1
+    commands: int = 0
+    tasks: int = 0
+    cause: str = ""
+    blamed: int = -1
+    _watchers: list[Callable[[Engine], None]] = field(default_factory=list)
+
+    @property
+    def available(self) -> bool:
+        """Whether it may be given tasks now."""
+        return self.commands == 0 and not self.session.suspect and not self.cause
+
+    @property
+    def state(self) -> str:
+        """``suspect``, ``busy`` or ``idle``."""
+        if self.session.suspect:
+            return "suspect"
+        return "busy" if self.commands or self.tasks else "idle"
+
+    def on_available(self, watcher: Callable[[Engine], None]) -> None:
+        """Call `watcher` whenever the engine may have become available."""
+        self._watchers.append(watcher)
+
+    def became_available(self) -> None:
+        """Tell the watchers, if it is so."""
+        if self.available:
+            for watcher in self._watchers:
+                watcher(self)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what clients are told about the engine."""
+        return {
+            "id": self.id,
+            "key": self.key,
+            "pid": self.session.pid,
+            "host": self.session.host,
+            "state": self.state,
+            "running": min(1, self.commands + self.tasks),
+            "queued": max(0, self.commands + self.tasks - 1),
+        }

@@ -1,0 +1,89 @@
+"""Functions by hash: what clients sent, and which engines have it.
+
+A function lives here as long as a request needs it, and a little longer: the most recent ones stay,
+so that a client that calls the same function again need not send it again. Whoever turns out to lack
+one asks for it by digest.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+from ctrlhub.controller.core.engines import Engine
+from ctrlhub.wire.codec import FrameList, resolve
+from ctrlhub.wire.messages import Buffer, FunctionRow, Payload
+
+RECENT_FUNCTIONS = 512
+"""How many functions stay without a request that needs them."""
+
+KNOWN_PER_ENGINE = 8192
+"""Above this many digests the hub assumes that an engine has forgotten all of them."""
+
+
+class Function:
+    """A serialized function, and how long it takes as far as the hub has seen.
+
+    `duration` is a moving average in seconds, meaningful once `runs` is positive.
+    """
+
+    __slots__ = ("__weakref__", "blob", "digest", "duration", "runs")
+
+    def __init__(self, digest: bytes, blob: Payload) -> None:
+        self.digest = digest
+        self.blob = blob
+        self.duration = 0.0
+        self.runs = 0
+
+    def took(self, mean: float, count: int) -> None:
+        """Learn that `count` runs took `mean` seconds each."""
+        self.duration = mean if self.runs == 0 else 0.5 * (self.duration + mean)
+        self.runs += count
+
+
+class FunctionTable:
+    """The functions of one interface, by digest."""
+
+    def __init__(self) -> None:
+        self._functions: WeakValueDictionary[bytes, Function] = WeakValueDictionary()
+        self._recent: OrderedDict[bytes, Function] = OrderedDict()
+        self._known: WeakKeyDictionary[Engine, set[bytes]] = WeakKeyDictionary()
+
+    def learn(self, rows: Sequence[FunctionRow], frames: Sequence[Buffer]) -> None:
+        """Take in functions that a client sent."""
+        for digest, ref in rows:
+            if digest not in self._functions:
+                self._keep(Function(digest, resolve(ref, frames)))
+
+    def get(self, digest: bytes) -> Function | None:
+        """Return a function, or None when it must be asked for."""
+        function = self._functions.get(digest)
+        if function is not None:
+            self._keep(function)
+        return function
+
+    def _keep(self, function: Function) -> None:
+        self._functions[function.digest] = function
+        self._recent[function.digest] = function
+        self._recent.move_to_end(function.digest)
+        while len(self._recent) > RECENT_FUNCTIONS:
+            self._recent.popitem(last=False)
+
+    def unknown_to(self, engine: Engine, functions: Iterable[Function]) -> list[Function]:
+        """Return those functions the engine was not sent yet, and count them as sent."""
+        known = self._known.get(engine)
+        if known is None or len(known) > KNOWN_PER_ENGINE:
+            known = self._known[engine] = set()
+        fresh = [function for function in functions if function.digest not in known]
+        known.update(function.digest for function in fresh)
+        return fresh
+
+    def forget_engine(self, engine: Engine) -> None:
+        """Assume that an engine has no functions."""
+        self._known.pop(engine, None)
+
+
+def function_rows(functions: Iterable[Function], frames: FrameList) -> tuple[FunctionRow, ...]:
+    """Return the rows that carry functions in a message."""
+    return tuple((function.digest, frames.add(function.blob)) for function in functions)

@@ -1,0 +1,127 @@
+"""The scheduler: queued tasks meet engines with room."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+from ctrlhub.controller.core.engines import Engine
+from ctrlhub.controller.core.policies import LeastLoad, Policy
+from ctrlhub.controller.core.slots import MOST_AHEAD, Slot
+from ctrlhub.controller.core.tasks import Task, TaskState
+
+
+class Scheduler:
+    """A queue of tasks, a slot per engine, and a policy between them.
+
+    The cost of an event does not depend on the length of the queue. A task that was cancelled while
+    queued stays in the queue as a husk and is skipped when its turn comes.
+    """
+
+    def __init__(self, policy: Policy | None = None) -> None:
+        self._queue: deque[Task] = deque()
+        self._policy = policy if policy is not None else LeastLoad()
+        self._slots: dict[int, Slot] = {}
+        self._queued = 0
+
+    @property
+    def queued(self) -> int:
+        """How many tasks wait for an engine."""
+        return self._queued
+
+    @property
+    def dispatched(self) -> int:
+        """How many tasks are with engines."""
+        return sum(len(slot.tasks) for slot in self._slots.values())
+
+    def add_engine(self, engine: Engine) -> None:
+        """Begin to use an engine."""
+        self._slots[engine.id] = Slot(engine)
+        engine.on_available(self.offer)
+        self.offer(engine)
+
+    def remove_engine(self, number: int) -> list[Task]:
+        """Stop using an engine; return the tasks it held, in the order they were given."""
+        slot = self._slots.pop(number, None)
+        if slot is None:
+            return []
+        self._policy.discard(slot)
+        return list(slot.tasks.values())
+
+    def tasks_of(self, number: int) -> list[Task]:
+        """Return the tasks an engine holds, in the order they were given."""
+        slot = self._slots.get(number)
+        return list(slot.tasks.values()) if slot else []
+
+    def offer(self, engine: Engine) -> None:
+        """Consider an engine that may have become available."""
+        slot = self._slots.get(engine.id)
+        if slot is not None and slot.engine is engine and slot.wants_more():
+            self._policy.add(slot)
+
+    def add(self, tasks: Sequence[Task]) -> None:
+        """Queue tasks behind the others."""
+        self._queue.extend(tasks)
+        self._queued += len(tasks)
+
+    def add_first(self, tasks: Sequence[Task]) -> None:
+        """Queue tasks that were taken back before the others, in their order."""
+        self._queue.extendleft(reversed(tasks))
+        self._queued += len(tasks)
+
+    def cancelled(self, task: Task) -> None:
+        """Note that a queued task has ended."""
+        self._queued -= 1
+
+    def left(self, engine: Engine, tasks: Iterable[Task]) -> None:
+        """Note that tasks have left an engine; it may get others."""
+        slot = self._slots.get(engine.id)
+        if slot is None or slot.engine is not engine:
+            return
+        for task in tasks:
+            slot.take(task)
+        if slot.wants_more():
+            self._policy.add(slot)
+
+    def assign(self) -> list[tuple[Engine, list[Task]]]:
+        """Give queued tasks to engines with room; return who gets what.
+
+        No engine gets more than its share of what is queued, so that a small job spreads.
+        """
+        given: dict[Slot, list[Task]] = {}
+        while self._queued and len(self._policy):
+            share = -(-self._queued // len(self._policy))
+            slot = self._policy.next()
+            if slot is None:
+                break
+            if not slot.wants_more():
+                continue
+            batch = self._fill(slot, min(share, MOST_AHEAD))
+            if not batch:
+                continue
+            given.setdefault(slot, []).extend(batch)
+            if slot.wants_more():
+                self._policy.add(slot)
+        return [(slot.engine, batch) for slot, batch in given.items()]
+
+    def _fill(self, slot: Slot, most: int) -> list[Task]:
+        batch: list[Task] = []
+        queue = self._queue
+        while queue and len(batch) < most:
+            task = queue[0]
+            if task.state is not TaskState.QUEUED:
+                queue.popleft()
+                continue
+            if not slot.has_room(task):
+                break
+            queue.popleft()
+            slot.give(task)
+            batch.append(task)
+        self._queued -= len(batch)
+        return batch
+
+    def check(self) -> None:
+        """Assert that counts and slots agree with the tasks."""
+        assert self._queued == sum(task.state is TaskState.QUEUED for task in self._queue)
+        for slot in self._slots.values():
+            slot.check()

@@ -1,0 +1,210 @@
+"""Sessions: who the peers are, and over which connections they speak now.
+
+A session outlives its connections. Routing ids belong to connections and mean nothing after a
+reconnection; the token does, and a hello with it binds a new connection to the session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from random import Random
+from typing import TYPE_CHECKING
+
+from ctrlhub.controller.core.effects import Connection, Outbox, Publish, Send
+from ctrlhub.wire.errors import LimitExceeded
+from ctrlhub.wire.limits import MAX_SESSION
+from ctrlhub.wire.messages import Message, Register, Role, Stream
+
+if TYPE_CHECKING:
+    from ctrlhub.controller.core.engines import Engine
+
+
+class Arrival(Enum):
+    """What a registration turned out to be."""
+
+    NEW = "new"
+    RESUMED = "resumed"
+    REBORN = "reborn"
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """A peer, from its registration to its goodbye or its expiry."""
+
+    number: int
+    role: Role
+    key: str
+    token: bytes
+    subscription: bytes
+    incarnation: bytes
+    pid: int
+    host: str
+    versions: Mapping[str, str]
+    supervised: bool
+    connections: dict[Stream, Connection] = field(default_factory=dict)
+    suspect: bool = False
+    ended: bool = False
+    last_command: int = 0
+    engine: Engine | None = None
+    nanny: Session | None = None
+
+    def send(self, outbox: Outbox, stream: Stream, message: Message) -> bool:
+        """Put a message for this peer into the outbox.
+
+        Returns False when the peer has no connection for the stream now: whoever needs the message
+        delivered sends it again when the peer says hello.
+        """
+        connection = self.connections.get(stream)
+        if connection is None:
+            return False
+        outbox.add(Send(connection, message))
+        return True
+
+    def publish(self, outbox: Outbox, message: Message) -> None:
+        """Put a notification for this peer into the outbox."""
+        connection = self.connections.get(Stream.HUB)
+        if connection is not None:
+            outbox.add(Publish(connection.transport, self.subscription, message))
+
+
+class Sessions:
+    """All sessions, by number, token, key and connection.
+
+    Parameters
+    ----------
+    new_token
+        Makes an unguessable token; injected so that the machine stays deterministic in tests.
+    random
+        Where session numbers start, so that two lives of a hub seldom use the same.
+    limit
+        The most sessions.
+    """
+
+    def __init__(self, new_token: Callable[[], bytes], random: Random, limit: int) -> None:
+        self._new_token = new_token
+        self._limit = limit
+        self._next = random.randrange(1, MAX_SESSION // 2)
+        self._by_number: dict[int, Session] = {}
+        self._by_token: dict[bytes, Session] = {}
+        self._by_key: dict[str, Session] = {}
+        self._by_connection: dict[Connection, Session] = {}
+        self._topics: set[bytes] = set()
+
+    def __len__(self) -> int:
+        return len(self._by_number)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(tuple(self._by_number.values()))
+
+    def of_connection(self, connection: Connection) -> Session | None:
+        """Return the session that a connection is bound to."""
+        return self._by_connection.get(connection)
+
+    def of_token(self, token: bytes) -> Session | None:
+        """Return the session of a token."""
+        return self._by_token.get(token)
+
+    def of_key(self, key: str) -> Session | None:
+        """Return the session of a peer's public key."""
+        return self._by_key.get(key)
+
+    def of_number(self, number: int) -> Session | None:
+        """Return the session of a number."""
+        return self._by_number.get(number)
+
+    def has_topic(self, topic: bytes) -> bool:
+        """Tell whether this is some session's topic on iopub."""
+        return topic in self._topics
+
+    def register(self, message: Register) -> tuple[Session, Arrival]:
+        """Return the session for a registration, and whether it is new.
+
+        The same key and incarnation is the same peer again. The same key with another incarnation
+        is a new process in its place (`REBORN`): the session keeps its number and gets a new token,
+        and the caller deals with what the former process had.
+
+        Raises
+        ------
+        LimitExceeded
+            There are too many sessions.
+        """
+        known = self._by_key.get(message.key)
+        if known is not None and known.role is Role(message.role):
+            if known.incarnation == message.incarnation:
+                return known, Arrival.RESUMED
+            del self._by_token[known.token]
+            known.incarnation = message.incarnation
+            known.token = self._new_token()
+            known.pid, known.host, known.versions = message.pid, message.host, message.versions
+            self._by_token[known.token] = known
+            return known, Arrival.REBORN
+        return self._make(message), Arrival.NEW
+
+    def _make(self, message: Register) -> Session:
+        if len(self._by_number) >= self._limit:
+            raise LimitExceeded(
+                f"the hub has {self._limit} peers already; stop some, or raise max_sessions"
+            )
+        session = Session(
+            number=self._number(message.session),
+            role=Role(message.role),
+            key=message.key,
+            token=self._new_token(),
+            subscription=self._new_token(),
+            incarnation=message.incarnation,
+            pid=message.pid,
+            host=message.host,
+            versions=message.versions,
+            supervised=message.supervised,
+        )
+        self._by_number[session.number] = session
+        self._by_token[session.token] = session
+        self._by_key[session.key] = session
+        self._topics.add(session.subscription)
+        return session
+
+    def _number(self, wish: int) -> int:
+        if 0 < wish <= MAX_SESSION and wish not in self._by_number:
+            return wish
+        while self._next in self._by_number:
+            self._next = self._next % MAX_SESSION + 1
+        number = self._next
+        self._next = self._next % MAX_SESSION + 1
+        return number
+
+    def bind(self, session: Session, connection: Connection) -> None:
+        """Let a connection speak for a session, instead of the one before it on that stream."""
+        self.unbind(connection)
+        former = session.connections.get(connection.stream)
+        if former is not None:
+            self._by_connection.pop(former, None)
+        session.connections[connection.stream] = connection
+        self._by_connection[connection] = session
+
+    def unbind(self, connection: Connection) -> None:
+        """Forget a connection; the session stays."""
+        session = self._by_connection.pop(connection, None)
+        if session is not None and session.connections.get(connection.stream) == connection:
+            del session.connections[connection.stream]
+
+    def end(self, session: Session) -> None:
+        """Forget a session and its connections."""
+        for connection in session.connections.values():
+            self._by_connection.pop(connection, None)
+        session.connections.clear()
+        session.ended = True
+        self._by_number.pop(session.number, None)
+        self._by_token.pop(session.token, None)
+        self._topics.discard(session.subscription)
+        if self._by_key.get(session.key) is session:
+            del self._by_key[session.key]
+
+    def check(self) -> None:
+        """Assert that the indexes agree with the sessions."""
+        assert {s.number for s in self} == set(self._by_number)
+        assert {s.token for s in self} == set(self._by_token)
+        assert {s.key for s in self} == set(self._by_key)
+        bound = {c: s for s in self for c in s.connections.values()}
+        assert bound == self._by_connection

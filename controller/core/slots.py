@@ -1,0 +1,86 @@
+"""A slot: what one engine holds of the task queue, and how much more it may hold.
+
+Prefetch is credit in seconds, not in tasks. An engine is given tasks ahead of time until their
+expected duration reaches `LEAD`: hundreds of tasks of a microsecond, so that it never waits for the
+hub, and none beyond the running one when tasks are long, so that work is not stuck behind it. How
+long a function takes is learnt from its runs; a function never seen is trusted with one task per
+engine first, then with a few times what was seen.
+"""
+
+from __future__ import annotations
+
+from ctrlhub.controller.core.engines import Engine
+from ctrlhub.controller.core.tasks import Task
+
+LEAD = 0.010
+"""Expected seconds of work an engine may hold ahead of time."""
+
+POCKET = 0.1
+"""A task expected to be shorter (seconds) may wait behind a running one: it hides the round trip."""
+
+OVERHEAD = 8e-6
+"""What a task costs an engine at least, in seconds."""
+
+MOST_AHEAD = 1024
+"""The most tasks an engine may hold."""
+
+TRUST = 4
+"""A function seen n times is trusted with TRUST * n tasks per engine."""
+
+
+def expected_duration(task: Task) -> float:
+    """Return how long a task should take, in seconds; LEAD for a function never seen."""
+    function = task.template.function
+    if function.runs == 0:
+        return LEAD
+    return function.duration + OVERHEAD
+
+
+class Slot:
+    """The tasks of one engine, in the order they were given."""
+
+    __slots__ = ("backlog", "engine", "tasks")
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.tasks: dict[int, Task] = {}
+        self.backlog = 0.0
+
+    def wants_more(self) -> bool:
+        """Tell whether to top it up: at half of its lead, so that batches stay large."""
+        return self.engine.available and (
+            not self.tasks or self.backlog <= LEAD / 2 or len(self.tasks) < 2
+        )
+
+    def has_room(self, task: Task) -> bool:
+        """Tell whether this task may be given ahead of time."""
+        held = len(self.tasks)
+        if not held:
+            return True
+        function = task.template.function
+        expected = expected_duration(task)
+        if held >= MOST_AHEAD or held >= TRUST * function.runs:
+            return False
+        return self.backlog + expected <= LEAD or (
+            held < 2 and expected <= POCKET and self.backlog <= POCKET
+        )
+
+    def give(self, task: Task) -> None:
+        """Hand over a task."""
+        task.dispatch(self.engine)
+        task.expected = expected_duration(task)
+        self.backlog += task.expected
+        self.tasks[task.id] = task
+        self.engine.tasks += 1
+
+    def take(self, task: Task) -> None:
+        """Note that a task has left the engine."""
+        del self.tasks[task.id]
+        self.engine.tasks -= 1
+        self.backlog = self.backlog - task.expected if self.tasks else 0.0
+
+    def check(self) -> None:
+        """Assert that the counts agree with the tasks."""
+        assert self.engine.tasks == len(self.tasks)
+        assert all(task.engine is self.engine for task in self.tasks.values())
+        assert abs(self.backlog - sum(t.expected for t in self.tasks.values())) < 1e-6

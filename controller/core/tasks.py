@@ -1,0 +1,113 @@
+"""The life of a task: its record, and the table of legal steps.
+
+::
+
+    QUEUED --dispatch--> DISPATCHED --finish--> ENDED --(client has the result)--> forgotten
+       ^                     |
+       +------ requeue ------+     engine lost, or an exception with retries left
+    QUEUED or DISPATCHED --finish--> ENDED     cancelled, or given up
+
+`attempt` grows with every requeue, and a result counts only with the attempt of the moment: a late one
+from an engine that was given up is dropped, so the first accepted result is final.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from ctrlhub.controller.core.engines import Engine
+from ctrlhub.controller.core.functions import Function
+from ctrlhub.controller.core.sessions import Session
+from ctrlhub.wire.messages import Payload
+
+
+class TaskState(Enum):
+    """Where a task is in its life."""
+
+    QUEUED = "queued"
+    DISPATCHED = "dispatched"
+    ENDED = "ended"
+
+
+class Step(Enum):
+    """What can happen to a task."""
+
+    DISPATCH = "dispatch"
+    REQUEUE = "requeue"
+    FINISH = "finish"
+
+
+TRANSITIONS = {
+    (TaskState.QUEUED, Step.DISPATCH): TaskState.DISPATCHED,
+    (TaskState.DISPATCHED, Step.REQUEUE): TaskState.QUEUED,
+    (TaskState.DISPATCHED, Step.FINISH): TaskState.ENDED,
+    (TaskState.QUEUED, Step.FINISH): TaskState.ENDED,
+}
+"""All legal steps; any other is a bug in the hub."""
+
+
+class IllegalStep(Exception):
+    """A step that the table does not allow; the text tells the task's story."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Template:
+    """What the tasks of one call share. Compared by identity: it is a key on the hot path."""
+
+    function: Function
+    retries: int
+    engine_retries: int
+    label: str
+
+
+class Task:
+    """One task. There may be a million: slots, and nothing that is not needed."""
+
+    __slots__ = (
+        "attempt", "engine", "expected", "failures", "id", "losses", "payload", "session", "state",
+        "template",
+    )  # fmt: skip
+
+    def __init__(self, number: int, session: Session, template: Template, payload: Payload) -> None:
+        self.id = number
+        self.session = session
+        self.template = template
+        self.payload = payload
+        self.state = TaskState.QUEUED
+        self.attempt = 0
+        self.engine: Engine | None = None
+        self.losses = 0
+        self.failures = 0
+        self.expected = 0.0
+
+    def dispatch(self, engine: Engine) -> None:
+        """Give the task to an engine."""
+        self._step(Step.DISPATCH)
+        self.engine = engine
+
+    def requeue(self) -> None:
+        """Take the task back; results of the attempt so far count no more."""
+        self._step(Step.REQUEUE)
+        self.engine = None
+        self.attempt += 1
+
+    def finish(self) -> None:
+        """End the task; its arguments are needed no more."""
+        self._step(Step.FINISH)
+        self.engine = None
+        self.payload = b""
+
+    def _step(self, step: Step) -> None:
+        following = TRANSITIONS.get((self.state, step))
+        if following is None:
+            raise IllegalStep(f"{step.value} of {self!r}")
+        self.state = following
+
+    def __repr__(self) -> str:
+        """Tell the task's story so far."""
+        where = f" on engine {self.engine.id}" if self.engine else ""
+        return (
+            f"<Task {self.id} {self.state.value}{where}, attempt {self.attempt}, "
+            f"{self.losses} engines lost, {self.failures} exceptions>"
+        )

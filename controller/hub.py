@@ -1,0 +1,186 @@
+"""The hub: the process with the only loop, clock and log. It decides nothing.
+
+Each turn of the loop takes what its transports have, hands it to the switchboard, and carries out the
+effects: messages to transports, records to the store. Messages that arrive together leave together.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from random import SystemRandom
+from secrets import token_hex
+
+from tornado.ioloop import IOLoop
+
+from ctrlhub.controller.config import HubConfig
+from ctrlhub.controller.core.effects import Commit, Connection, Effect, Publish, Send, Stop
+from ctrlhub.controller.interfaces.finding import find_interfaces
+from ctrlhub.controller.stores.base import Store
+from ctrlhub.controller.switchboard import Origin, Switchboard
+from ctrlhub.controller.transports.base import Transport
+from ctrlhub.wire.codec import encode
+from ctrlhub.wire.messages import Buffer
+from ctrlhub.wire.security import KeyRegistry, new_token
+from ctrlhub.wire.versions import versions
+
+log = logging.getLogger(__name__)
+
+BUDGET = 256
+"""Messages taken from a stream before the others have their turn."""
+
+ROUNDS = 16
+"""Rounds over all streams before the loop may do something else (timers, signals)."""
+
+
+class TornadoLoop:
+    """The loop that transports see, on Tornado's."""
+
+    def __init__(self, loop: IOLoop) -> None:
+        self._loop = loop
+
+    def watch(self, descriptor: int, ready: Callable[[], None]) -> None:
+        """Call `ready` whenever a descriptor is readable."""
+        self._loop.add_handler(descriptor, lambda *_: ready(), IOLoop.READ)
+
+    def unwatch(self, descriptor: int) -> None:
+        """Stop that."""
+        self._loop.remove_handler(descriptor)
+
+    def soon(self, call: Callable[[], None]) -> None:
+        """Call once, soon; from any thread."""
+        self._loop.add_callback(call)
+
+
+class Hub:
+    """A hub on given transports and store. Make it, and run it, in one thread.
+
+    Parameters
+    ----------
+    config
+        Its options.
+    transports
+        How peers reach it.
+    store
+        Where accepted requests and results live.
+    keys
+        The public keys that CURVE accepts; None without TCP.
+    """
+
+    def __init__(
+        self,
+        config: HubConfig,
+        transports: Sequence[Transport],
+        store: Store,
+        keys: KeyRegistry | None = None,
+    ) -> None:
+        self.config = config
+        self.epoch = token_hex(8)
+        self.started = time.time()
+        self.switchboard = Switchboard(
+            config,
+            find_interfaces(config.interfaces),
+            epoch=self.epoch,
+            new_token=new_token,
+            versions=versions(),
+            keys=keys,
+            random=SystemRandom(),
+        )
+        self._transports = tuple(transports)
+        self._store = store
+        self._loop = IOLoop.current()
+        self._stopping = False
+        for transport in self._transports:
+            transport.allow(self.switchboard.sessions.has_topic)
+
+    def run(self) -> None:
+        """Serve until `stop`."""
+        loop = TornadoLoop(self._loop)
+        for number, transport in enumerate(self._transports):
+            transport.start(number, loop, self._turn)
+        self._tick()
+        log.info("hub %s serves profile %s", self.epoch, self.config.profile)
+        try:
+            self._loop.start()
+        finally:
+            for transport in self._transports:
+                transport.close()
+            self._store.close()
+        log.info("hub %s has ended", self.epoch)
+
+    def stop(self, reason: str) -> None:
+        """End cleanly, soon; from any thread or signal handler."""
+        self._loop.add_callback(self._stop, reason)
+
+    def _stop(self, reason: str) -> None:
+        if self._stopping:
+            return
+        self._stopping = True
+        log.info("stopping: %s", reason)
+        self._carry_out(self.switchboard.shut_down(reason))
+        self._loop.stop()
+
+    def _turn(self) -> None:
+        """Take what is there and carry out what follows, until there is nothing."""
+        if self._stopping:
+            return
+        switchboard = self.switchboard
+        for _ in range(ROUNDS):
+            taken = 0
+            for transport in self._transports:
+                taken += transport.receive(self._receive, BUDGET)
+            if not taken:
+                return
+            self._carry_out(switchboard.turn(time.monotonic()))
+        self._loop.add_callback(self._turn)
+
+    def _receive(
+        self, connection: Connection, user: str | None, header: Buffer, frames: Sequence[Buffer]
+    ) -> None:
+        self.switchboard.receive(Origin(connection, user), header, frames, time.monotonic())
+
+    def _tick(self) -> None:
+        """Let the switchboard do what is due, and come back in time.
+
+        Every deadline lies at least a beat ahead when it is made, so one look per beat misses none
+        by more than that.
+        """
+        now = time.monotonic()
+        self.switchboard.tick(now)
+        self._carry_out(self.switchboard.turn(now))
+        due = self.switchboard.next_deadline()
+        beat = self.config.beat
+        self._loop.call_later(beat if due is None else min(beat, max(0.01, due - now)), self._tick)
+        self._turn()
+
+    def _carry_out(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            if type(effect) is Send:
+                self._send(effect)
+            elif type(effect) is Commit:
+                self._store.write(effect.operations, _Then(self, effect.then))
+            elif type(effect) is Publish:
+                transport = self._transports[effect.transport]
+                transport.publish(effect.topic, encode(effect.message))
+            elif type(effect) is Stop:
+                self.stop(effect.reason)
+
+    def _send(self, effect: Send) -> None:
+        connection = effect.connection
+        if not self._transports[connection.transport].send(connection, encode(effect.message)):
+            self.switchboard.disconnected(connection)
+
+
+class _Then:
+    """What follows a commit: the acknowledgements."""
+
+    __slots__ = ("_hub", "_sends")
+
+    def __init__(self, hub: Hub, sends: Sequence[Send]) -> None:
+        self._hub = hub
+        self._sends = sends
+
+    def __call__(self) -> None:
+        for effect in self._sends:
+            self._hub._send(effect)

@@ -1,0 +1,129 @@
+"""What every client interface is: an adapter on the controller that answers clients.
+
+An interface is a class with a `name`. Its methods marked :func:`exposed` can be called by clients by
+name (`Call`), over every protocol. One that has streams of messages of its own names the handlers in
+`handlers`. It holds no copy of the engines: `self.engines` is the controller's own registry.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
+
+from ctrlhub.controller.config import HubConfig
+from ctrlhub.controller.core.effects import Outbox
+from ctrlhub.controller.core.engines import Engine
+from ctrlhub.controller.core.sessions import Session, Sessions
+from ctrlhub.controller.service import ControllerAdapterBase, IControllerBase
+from ctrlhub.wire.errors import InvalidRequest, UnknownInterface
+from ctrlhub.wire.ids import Ranges
+from ctrlhub.wire.messages import Message, Stream
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def exposed(method: Method) -> Method:
+    """Let clients call this method: ``method(self, caller, **arguments)``.
+
+    `caller` is the client's :class:`~ctrlhub.controller.core.sessions.Session`; the arguments and the
+    value are what msgpack can carry. Whatever it raises reaches the client as an error.
+    """
+    method.__ctrlhub_exposed__ = True  # type: ignore[attr-defined]
+    return method
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the hub lends to its interfaces."""
+
+    config: HubConfig
+    sessions: Sessions
+    outbox: Outbox
+    peers: Mapping[str, Interface]
+    """All interfaces of this hub, by name."""
+    revoke: Callable[[str], bool]
+    """Shut out the peer of a public key."""
+
+
+class Interface(ControllerAdapterBase):
+    """A client interface: subclass, name it, expose methods.
+
+    Parameters
+    ----------
+    controller
+        The one registry of engines.
+    context
+        Configuration, sessions and outbox of the hub.
+    """
+
+    name: ClassVar[str] = ""
+    handlers: ClassVar[Mapping[type[Message], str]] = {}
+    """Message type -> name of the method ``(session, message, stream, now)`` that takes it."""
+
+    def __init__(self, controller: IControllerBase, context: Context) -> None:
+        super().__init__(controller)
+        self.context = context
+        self.outbox = context.outbox
+
+    def call(self, caller: Session, method: str, arguments: Mapping[str, Any]) -> Any:
+        """Call an exposed method for a client.
+
+        Raises
+        ------
+        UnknownInterface
+            There is no exposed method of that name.
+        InvalidRequest
+            The arguments do not fit it.
+        """
+        function = None if method.startswith("_") else getattr(self, method, None)
+        if not getattr(function, "__ctrlhub_exposed__", False) or function is None:
+            raise UnknownInterface(
+                f"interface {self.name!r} has no method {method[:80]!r}; it has: "
+                + ", ".join(self.exposed_methods())
+            )
+        try:
+            inspect.signature(function).bind(caller, **arguments)
+        except TypeError as error:
+            raise InvalidRequest(f"{self.name}.{method}: {error}") from None
+        return function(caller, **arguments)
+
+    def exposed_methods(self) -> list[str]:
+        """Return the names that clients may call."""
+        return sorted(
+            name
+            for name, value in inspect.getmembers(type(self))
+            if getattr(value, "__ctrlhub_exposed__", False)
+        )
+
+    # What an interface may want to know; each is nothing unless it says otherwise.
+
+    def bound(self, session: Session, stream: Stream, held: Ranges, now: float) -> None:
+        """Note that a peer said hello on a stream (again)."""
+
+    def session_ended(self, session: Session, now: float) -> None:
+        """Note that a client is gone for good."""
+
+    def flush(self, now: float) -> None:
+        """Send what became ready in this turn."""
+
+    def tick(self, now: float) -> None:
+        """Do what is due."""
+
+    def next_deadline(self) -> float | None:
+        """Say when `tick` should be called."""
+        return None
+
+    def summary(self) -> dict[str, int]:
+        """Return the figures that belong into the hub's status."""
+        return {}
+
+    def check(self) -> None:
+        """Assert the invariants."""
+
+    def engine(self, number: int) -> Engine:
+        """Return a registered engine."""
+        engine = self.engines[number]
+        assert isinstance(engine, Engine)
+        return engine

@@ -1,0 +1,352 @@
+"""MultiEngine: commands to explicit engines.
+
+Clients name engines and what they should do; each engine does it in turn. Tasks of the load-balanced
+queue wait while an engine has commands (:attr:`Engine.available`), so a `push` is in place before the
+tasks that its client submits next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ctrlhub.controller.core.commands import CommandQueue, CommandRecord, CommandState
+from ctrlhub.controller.core.deliveries import Deliveries, select
+from ctrlhub.controller.core.effects import (
+    Commit,
+    Forget,
+    SaveRequests,
+    SaveResults,
+    Send,
+)
+from ctrlhub.controller.core.engines import Engine
+from ctrlhub.controller.core.functions import Function, FunctionTable, function_rows
+from ctrlhub.controller.core.sessions import Session
+from ctrlhub.controller.interfaces.base import Context, Interface, exposed
+from ctrlhub.controller.service import IControllerBase
+from ctrlhub.wire.codec import FrameList, resolve
+from ctrlhub.wire.errors import CtrlHubError, EngineError, InvalidEngineID, InvalidRequest
+from ctrlhub.wire.failure import Failure, pack_failure
+from ctrlhub.wire.ids import Ranges, session_of, to_ranges
+from ctrlhub.wire.messages import (
+    Accepted,
+    Action,
+    Command,
+    Functions,
+    Interrupt,
+    NeedFunctions,
+    Received,
+    ResultRow,
+    Results,
+    RunCommand,
+    Shutdown,
+    Signal,
+    Status,
+    Stored,
+    Stream,
+)
+
+_ACTIONS = frozenset(action.value for action in Action)
+
+
+class MultiEngine(Interface):
+    """The interface for explicit engines; the seed's `MultiEngine`, one queue per engine."""
+
+    name = "multiengine"
+    handlers = {  # noqa: RUF012 - a constant; the base class types it
+        Command: "submit",
+        Results: "results",
+        Received: "received",
+        NeedFunctions: "need_functions",
+        Functions: "functions",
+    }
+
+    def __init__(self, controller: IControllerBase, context: Context) -> None:
+        super().__init__(controller, context)
+        self._queues: dict[int, CommandQueue] = {}
+        self._commands: dict[int, CommandRecord] = {}
+        self._functions = FunctionTable()
+        self._parked: dict[int, list[Command]] = {}
+        self._deliveries = Deliveries(Stream.MULTIENGINE, context.outbox)
+        self._accepted: dict[Session, list[tuple[int, CommandRecord]]] = {}
+        self.duplicates = 0
+        self._ready: dict[int, CommandQueue] = {}
+        self.follow_engines(self._engine_came, self._engine_went)
+
+    # ------------------------------------------------------------ from clients
+
+    def submit(self, session: Session, message: Command, stream: Stream, now: float) -> None:
+        """Queue a command on each of its targets; a target that is not there fails by itself."""
+        count = len(message.targets)
+        if message.action not in _ACTIONS:
+            raise InvalidRequest(f"unknown action {message.action[:40]!r}")
+        if not count or len(message.payloads) not in (1, count):
+            raise InvalidRequest("a command needs targets, and one payload or as many as targets")
+        last = message.first + count - 1
+        if session_of(message.first) != session.number or session_of(last) != session.number:
+            raise InvalidRequest("request ids of another session")
+        self._functions.learn(message.functions, message.frames)
+        function = self._functions.get(message.function) if message.function else None
+        if session.number in self._parked or (message.function and function is None):
+            self._parked.setdefault(session.number, []).append(message)
+            session.send(self.outbox, stream, NeedFunctions((message.function,)))
+            return
+        self._submit(session, message, function)
+
+    def _submit(self, session: Session, message: Command, function: Function | None) -> None:
+        payloads = [resolve(ref, message.frames) for ref in message.payloads]
+        accepted = self._accepted.setdefault(session, [])
+        for k, target in enumerate(message.targets):
+            number = message.first + k
+            known = self._commands.get(number)
+            if known is None:
+                payload = payloads[k] if len(payloads) > 1 else payloads[0]
+                known = CommandRecord(number, session, message.action, payload, function)
+                self._commands[number] = known
+                queue = self._queues.get(target)
+                if queue is None:
+                    self._fail(known, InvalidEngineID(f"there is no engine {target}"))
+                else:
+                    queue.put(known)
+                    self._ready[target] = queue
+            accepted.append((number, known))
+        session.last_command = max(session.last_command, message.first)
+
+    def functions(self, session: Session, message: Functions, stream: Stream, now: float) -> None:
+        """Take in functions that were asked for, and the commands that waited for them."""
+        self._functions.learn(message.functions, message.frames)
+        for command in self._parked.pop(session.number, ()):
+            self.submit(session, command, stream, now)
+
+    def received(self, session: Session, message: Received, stream: Stream, now: float) -> None:
+        """Forget results that their client has."""
+        ids = self._deliveries.received(session, message.requests)
+        for number in ids:
+            self._commands.pop(number, None)
+        if ids:
+            self.outbox.add(Commit((Forget(to_ranges(ids)),), ()))
+
+    def session_ended(self, session: Session, now: float) -> None:
+        """Drop what a client left behind: queued commands, and results nobody will fetch."""
+        self._parked.pop(session.number, None)
+        self._accepted.pop(session, None)
+        mine = [c for c in self._commands.values() if c.session is session]
+        self._stop(mine)
+        self._deliveries.drop(session)
+        for command in mine:
+            del self._commands[command.id]
+        if mine:
+            self.outbox.add(Commit((Forget(to_ranges(sorted(c.id for c in mine))),), ()))
+
+    # ------------------------------------------------------------ from engines
+
+    def results(self, session: Session, message: Results, stream: Stream, now: float) -> None:
+        """Take results; each is acknowledged once stored, also one that comes a second time."""
+        engine = session.engine
+        queue = self._queues.get(engine.id) if engine else None
+        saved: list[tuple[int, Any]] = []
+        if queue is not None:
+            self._ready[queue.engine.id] = queue
+        for row in message.rows:
+            command = queue.finish(row[0]) if queue is not None and queue.engine is engine else None
+            if command is None or engine is None:
+                self.duplicates += 1
+                continue
+            saved.append((row[0], self._complete(command, engine, row, message)))
+        stored = Stored(to_ranges(row[0] for row in message.rows))
+        connection = session.connections.get(stream)
+        then = (Send(connection, stored),) if connection else ()
+        self.outbox.add(Commit((SaveResults(saved),), then))
+
+    def _complete(
+        self, command: CommandRecord, engine: Engine, row: ResultRow, message: Results
+    ) -> Any:
+        number, _, status, ref, started, elapsed, extras = row
+        payload = resolve(ref, message.frames)
+        outcome = (number, status, payload, engine.id, started, elapsed, extras)
+        command.payload = b""
+        command.function = None
+        if command.id in self._commands:
+            self._deliveries.add(command.session, outcome)
+        return outcome
+
+    def need_functions(
+        self, session: Session, message: NeedFunctions, stream: Stream, now: float
+    ) -> None:
+        """Send an engine the functions it has forgotten."""
+        found = [f for digest in message.digests if (f := self._functions.get(digest)) is not None]
+        frames = FrameList()
+        rows = function_rows(found, frames)
+        session.send(self.outbox, stream, Functions(rows, frames.frames))
+
+    def bound(self, session: Session, stream: Stream, held: Ranges, now: float) -> None:
+        """Send again what a lost connection may have swallowed."""
+        if stream is not Stream.MULTIENGINE:
+            return
+        self._deliveries.send_again(session)
+        engine = session.engine
+        queue = self._queues.get(engine.id) if engine else None
+        if engine is not None and queue is not None and queue.running is not None:
+            if not any(first <= queue.running.id <= last for first, last in held):
+                self._functions.forget_engine(engine)
+                self._run(queue, queue.running)
+        elif engine is not None and queue is not None:
+            self._ready[engine.id] = queue
+
+    # ------------------------------------------------------------ the engines
+
+    def _engine_came(self, number: int) -> None:
+        engine = self.engine(number)
+        self._queues[number] = CommandQueue(engine)
+        self._functions.forget_engine(engine)
+
+    def _engine_went(self, number: int) -> None:
+        queue = self._queues.pop(number)
+        self._ready.pop(number, None)
+        cause = queue.engine.cause or "it was unregistered"
+        for command in queue.clear():
+            self._fail(command, EngineError(f"engine {number} is gone: {cause}", number))
+
+    def _fail(self, command: CommandRecord, error: CtrlHubError) -> None:
+        command.state = CommandState.ENDED
+        failure = Failure.from_error(error, method=command.action)
+        self._end(command, Status.ERROR, pack_failure(failure))
+
+    def _end(self, command: CommandRecord, status: Status, payload: bytes) -> None:
+        command.payload = b""
+        outcome = (command.id, int(status), payload, -1, 0.0, 0.0, None)
+        self._deliveries.add(command.session, outcome)
+        self.outbox.add(Commit((SaveResults([(command.id, outcome)]),), ()))
+
+    # ------------------------------------------------------------ each turn
+
+    def flush(self, now: float) -> None:
+        """Acknowledge, begin what can begin, deliver."""
+        for session, records in self._accepted.items():
+            connection = session.connections.get(Stream.MULTIENGINE)
+            ranges = to_ranges(number for number, _ in records)
+            then = (Send(connection, Accepted(ranges)),) if connection else ()
+            self.outbox.add(Commit((SaveRequests(records),), then))
+        self._accepted.clear()
+        ready, self._ready = self._ready, {}
+        for queue in ready.values():
+            if Stream.MULTIENGINE in queue.engine.session.connections:
+                command = queue.next()
+                if command is not None:
+                    self._run(queue, command)
+        self._deliveries.flush()
+
+    def _run(self, queue: CommandQueue, command: CommandRecord) -> None:
+        frames = FrameList()
+        functions = [command.function] if command.function is not None else []
+        fresh = self._functions.unknown_to(queue.engine, functions)
+        message = RunCommand(
+            id=command.id,
+            action=command.action,
+            payload=frames.add(command.payload),
+            function=command.function.digest if command.function is not None else b"",
+            functions=function_rows(fresh, frames),
+            frames=frames.frames,
+        )
+        queue.engine.session.send(self.outbox, Stream.MULTIENGINE, message)
+
+    # ------------------------------------------------------------ calls
+
+    @exposed
+    def abort(self, caller: Session, requests: Sequence[Sequence[int]]) -> dict[str, Any]:
+        """Stop one's own commands: queued ones at once, running ones by interrupt."""
+        ranges = checked_ranges(requests)
+        mine = [
+            self._commands[number]
+            for number in select(ranges, self._commands)
+            if self._commands[number].session is caller
+        ]
+        return self._stop(mine)
+
+    def _stop(self, commands: Sequence[CommandRecord]) -> dict[str, Any]:
+        cancelled, interrupted, finished = [], [], []
+        wanted = {command.id: command for command in commands}
+        for command in commands:
+            if command.state is CommandState.ENDED:
+                finished.append(command.id)
+        for queue in self._queues.values():
+            for command in queue.waiting():
+                if command.id in wanted:
+                    queue.remove(command)
+                    self._end(command, Status.CANCELLED, b"")
+                    cancelled.append(command.id)
+            running = queue.running
+            if running is not None and running.id in wanted:
+                message = Interrupt(((running.id, running.id),))
+                queue.engine.session.send(self.outbox, Stream.HUB, message)
+                interrupted.append(running.id)
+        return {
+            "cancelled": to_ranges(sorted(cancelled)),
+            "interrupted": to_ranges(sorted(interrupted)),
+            "finished": to_ranges(sorted(finished)),
+        }
+
+    @exposed
+    def shutdown(self, caller: Session, targets: Sequence[int]) -> list[int]:
+        """Ask engines to finish and exit; return those that were asked."""
+        asked = []
+        for engine in self._chosen(targets):
+            engine.session.send(self.outbox, Stream.HUB, Shutdown(f"client {caller.number}"))
+            asked.append(engine.id)
+        return asked
+
+    @exposed
+    def signal(self, caller: Session, targets: Sequence[int], name: str) -> list[int]:
+        """Have the nannies send a signal, by name, to engine processes; return those signalled."""
+        signalled = []
+        for engine in self._chosen(targets):
+            nanny = engine.session.nanny
+            if nanny is not None and nanny.send(self.outbox, Stream.HUB, Signal(engine.key, name)):
+                signalled.append(engine.id)
+        return signalled
+
+    def _chosen(self, targets: Sequence[int]) -> list[Engine]:
+        if not isinstance(targets, list | tuple) or not all(type(t) is int for t in targets):
+            raise InvalidRequest("targets must be a list of engine ids")
+        for target in targets:
+            if target not in self.engines:
+                raise InvalidEngineID(f"there is no engine {target}")
+        return [self.engine(target) for target in targets]
+
+    @exposed
+    def queue_status(self, caller: Session, targets: Sequence[int]) -> dict[str, Any]:
+        """Return for each engine the commands that run and wait, as ids and actions."""
+        status = {}
+        for engine in self._chosen(targets):
+            queue = self._queues[engine.id]
+            status[str(engine.id)] = {
+                "running": _describe(queue.running) if queue.running else None,
+                "queue": [_describe(command) for command in queue.waiting()],
+            }
+        return status
+
+    def check(self) -> None:
+        """Assert that queues, counts and records agree."""
+        assert set(self._queues) == set(self.engines)
+        for queue in self._queues.values():
+            queue.check()
+        self._deliveries.check()
+
+
+def _describe(command: CommandRecord) -> dict[str, Any]:
+    return {"id": command.id, "action": command.action, "session": command.session.number}
+
+
+def checked_ranges(requests: Any) -> Ranges:
+    """Return ranges that a client gave as an argument of a call, checked."""
+    if not isinstance(requests, list | tuple):
+        raise InvalidRequest("requests must be a list of [first, last] pairs")
+    for pair in requests:
+        if not (
+            isinstance(pair, list | tuple)
+            and len(pair) == 2
+            and all(type(number) is int for number in pair)
+            and 0 <= pair[0] <= pair[1]
+        ):
+            raise InvalidRequest("requests must be a list of [first, last] pairs")
+    return tuple((pair[0], pair[1]) for pair in requests)

@@ -1,0 +1,81 @@
+"""Query: what is going on, and the end of it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from ctrlhub import __version__
+from ctrlhub.controller.core.effects import Stop
+from ctrlhub.controller.core.sessions import Session
+from ctrlhub.controller.interfaces.base import Interface, exposed
+
+
+class Query(Interface):
+    """The interface for questions about the hub."""
+
+    name = "query"
+    started: float = 0.0
+    """When the hub started (Unix time, seconds); the hub sets it."""
+    ports: dict[str, int] = {}  # noqa: RUF012 - replaced, never changed in place
+    """TCP port of each stream; the hub sets it. Empty without ``--listen``."""
+
+    @exposed
+    def status(self, caller: Session) -> dict[str, Any]:
+        """Return the state of hub, engines and tasks, as ``ctrl-hub status --json`` prints it."""
+        tasks = self.context.peers.get("tasks")
+        none = {"queued": 0, "running": 0, "done": 0, "failed": 0}
+        return {
+            "profile": self.context.config.profile,
+            "hub": {
+                "pid": os.getpid(),
+                "started": self.started,
+                "version": __version__,
+                "ports": self.ports,
+                "http": None,
+            },
+            "engines": self._engines(),
+            "tasks": tasks.summary() if tasks is not None else none,
+        }
+
+    def _engines(self) -> list[dict[str, Any]]:
+        shown = []
+        for number in sorted(self.engines):
+            engine = self.engine(number).describe()
+            del engine["key"]
+            shown.append(engine)
+        return shown
+
+    @exposed
+    def engines_now(self, caller: Session) -> list[dict[str, Any]]:
+        """Return what is known of each engine."""
+        return [self.engine(number).describe() for number in sorted(self.engines)]
+
+    @exposed
+    def queue_status(self, caller: Session) -> dict[str, Any]:
+        """Return for each engine how many commands and tasks it has, and what waits for any."""
+        tasks = self.context.peers.get("tasks")
+        status: dict[str, Any] = {
+            str(number): {
+                "queue": self.engine(number).commands,
+                "tasks": self.engine(number).tasks,
+            }
+            for number in sorted(self.engines)
+        }
+        status["unassigned"] = tasks.summary()["queued"] if tasks is not None else 0
+        return status
+
+    @exposed
+    def interfaces(self, caller: Session) -> dict[str, list[str]]:
+        """Return the exposed interfaces, and the methods of each."""
+        return {name: peer.exposed_methods() for name, peer in self.context.peers.items()}
+
+    @exposed
+    def revoke(self, caller: Session, key: str) -> bool:
+        """Shut out the peer of a public key, for as long as the hub runs; False if there is none."""
+        return self.context.revoke(key)
+
+    @exposed
+    def shutdown_hub(self, caller: Session) -> None:
+        """End the hub: its engines finish and exit."""
+        self.outbox.add(Stop(f"asked by client {caller.number}"))

@@ -1,0 +1,393 @@
+"""TaskQueue: load-balanced tasks.
+
+Clients submit batches; the scheduler places each task on an engine with room; results go back in
+batches. A task survives the engine it runs on: after a loss the one that was running there is run
+again, at most `engine_retries` times, and those that had not begun go back to the queue uncharged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ctrlhub.controller.core.deliveries import Deliveries, Outcome, select
+from ctrlhub.controller.core.effects import Commit, Forget, SaveRequests, SaveResults, Send
+from ctrlhub.controller.core.engines import Engine
+from ctrlhub.controller.core.functions import Function, FunctionTable, function_rows
+from ctrlhub.controller.core.scheduler import Scheduler
+from ctrlhub.controller.core.sessions import Session
+from ctrlhub.controller.core.tasks import Task, TaskState, Template
+from ctrlhub.controller.interfaces.base import Context, Interface, exposed
+from ctrlhub.controller.interfaces.multiengine import checked_ranges
+from ctrlhub.controller.service import IControllerBase
+from ctrlhub.wire.codec import FrameList, resolve
+from ctrlhub.wire.errors import CtrlHubError, EngineError, InvalidRequest, LimitExceeded
+from ctrlhub.wire.failure import Failure, pack_failure
+from ctrlhub.wire.ids import Ranges, session_of, to_ranges
+from ctrlhub.wire.limits import BATCH_BYTES
+from ctrlhub.wire.messages import (
+    Accepted,
+    Functions,
+    Interrupt,
+    NeedFunctions,
+    Received,
+    ResultRow,
+    Results,
+    RunRow,
+    RunTasks,
+    Status,
+    Stored,
+    Stream,
+    SubmitTasks,
+)
+
+MOST_WAITING = 65_536
+"""The most messages of a client that may wait for a command given before them."""
+
+
+class TaskQueue(Interface):
+    """The interface for load-balanced tasks."""
+
+    name = "tasks"
+    handlers = {  # noqa: RUF012 - a constant; the base class types it
+        SubmitTasks: "submit",
+        Results: "results",
+        Received: "received",
+        NeedFunctions: "need_functions",
+        Functions: "functions",
+    }
+
+    def __init__(self, controller: IControllerBase, context: Context) -> None:
+        super().__init__(controller, context)
+        self._tasks: dict[int, Task] = {}
+        self._scheduler = Scheduler()
+        self._functions = FunctionTable()
+        self._waiting: dict[Session, list[SubmitTasks]] = {}
+        self._outstanding: dict[Session, int] = {}
+        self._deliveries = Deliveries(Stream.TASK, context.outbox)
+        self._accepted: dict[Session, list[Sequence[int]]] = {}
+        self._saved: list[tuple[int, Any]] = []
+        self._again: list[Task] = []
+        self.done = self.failed = self.duplicates = 0
+        self.follow_engines(self._engine_came, self._engine_went)
+
+    # ------------------------------------------------------------ from clients
+
+    def submit(self, session: Session, message: SubmitTasks, stream: Stream, now: float) -> None:
+        """Queue a batch of tasks, once the commands that were given before it are here."""
+        if session in self._waiting:
+            if len(self._waiting[session]) >= MOST_WAITING:
+                raise LimitExceeded(
+                    f"{MOST_WAITING} messages wait for a command that does not come"
+                )
+            self._waiting[session].append(message)
+            return
+        self._functions.learn(message.functions, message.frames)
+        functions = [self._functions.get(row[0]) for row in message.templates]
+        missing = [row[0] for row, f in zip(message.templates, functions, strict=True) if f is None]
+        if missing:
+            session.send(self.outbox, stream, NeedFunctions(tuple(missing)))
+        if missing or message.after > session.last_command:
+            self._waiting[session] = [message]
+            return
+        self._submit(session, message, [f for f in functions if f is not None])
+
+    def _submit(
+        self, session: Session, message: SubmitTasks, functions: Sequence[Function]
+    ) -> None:
+        templates = [
+            Template(function, max(0, row[1]), max(0, row[2]), row[3])
+            for function, row in zip(functions, message.templates, strict=True)
+        ]
+        frames, known, number = message.frames, self._tasks, session.number
+        fresh = []
+        for request, index, ref in message.rows:
+            if session_of(request) != number or not 0 <= index < len(templates):
+                raise InvalidRequest("a task of another session, or without a template")
+            if request not in known:
+                payload = ref if type(ref) is bytes else resolve(ref, frames)
+                fresh.append(Task(request, session, templates[index], payload))
+        self._accepted.setdefault(session, []).append([row[0] for row in message.rows])
+        outstanding = self._outstanding.get(session, 0) + len(fresh)
+        limit = self.context.config.max_outstanding
+        if outstanding > limit:
+            error = LimitExceeded(
+                f"more than {limit} tasks of this client have not ended: wait for some, or raise "
+                "the hub's max_outstanding"
+            )
+            self._refuse(fresh, error)
+            return
+        self._outstanding[session] = outstanding
+        for task in fresh:
+            known[task.id] = task
+            self._saved.append((task.id, task))
+        self._scheduler.add(fresh)
+
+    def _refuse(self, tasks: Iterable[Task], error: CtrlHubError) -> None:
+        payload = pack_failure(Failure.from_error(error))
+        for task in tasks:
+            outcome = (task.id, int(Status.ERROR), payload, -1, 0.0, 0.0, None)
+            self._deliveries.add(task.session, outcome)
+
+    def functions(self, session: Session, message: Functions, stream: Stream, now: float) -> None:
+        """Take in functions that were asked for."""
+        self._functions.learn(message.functions, message.frames)
+        self._retry(session, now)
+
+    def _retry(self, session: Session, now: float) -> None:
+        """Submit again what waited, in order, until something has to wait again."""
+        for message in self._waiting.pop(session, ()):
+            self.submit(session, message, Stream.TASK, now)
+
+    def received(self, session: Session, message: Received, stream: Stream, now: float) -> None:
+        """Forget results that their client has."""
+        ids = self._deliveries.received(session, message.requests)
+        if not ids:
+            return
+        tasks = self._tasks
+        for number in ids:
+            tasks.pop(number, None)
+        self.outbox.add(Commit((Forget(to_ranges(ids)),), ()))
+
+    def session_ended(self, session: Session, now: float) -> None:
+        """Cancel what a client left behind, and drop results nobody will fetch.
+
+        A task that an engine has keeps its record until the engine has answered.
+        """
+        self._waiting.pop(session, None)
+        self._accepted.pop(session, None)
+        mine = [task for task in self._tasks.values() if task.session is session]
+        self._outstanding.pop(session, None)
+        self._stop(mine)
+        self._deliveries.drop(session)
+        for task in mine:
+            if task.state is TaskState.ENDED:
+                self._tasks.pop(task.id, None)
+        if mine:
+            self.outbox.add(Commit((Forget(to_ranges(sorted(t.id for t in mine))),), ()))
+
+    # ------------------------------------------------------------ from engines
+
+    def results(self, session: Session, message: Results, stream: Stream, now: float) -> None:
+        """Take results; each is acknowledged once stored, also one that comes too late."""
+        engine = session.engine
+        saved: list[tuple[int, Any]] = []
+        taken: dict[Function, list[float]] = {}
+        left: list[Task] = []
+        tasks, frames = self._tasks, message.frames
+        for row in message.rows:
+            task = tasks.get(row[0])
+            if task is None or task.attempt != row[1] or task.engine is not engine or not engine:
+                self.duplicates += 1
+                continue
+            left.append(task)
+            taken.setdefault(task.template.function, []).append(row[5])
+            outcome = self._take(task, engine, row, frames)
+            if outcome is not None:
+                saved.append((task.id, outcome))
+        for function, times in taken.items():
+            function.took(sum(times) / len(times), len(times))
+        if engine is not None and left:
+            self._scheduler.left(engine, left)
+        if self._again:
+            self._scheduler.add(self._again)
+            self._again = []
+        stored = Stored(to_ranges(row[0] for row in message.rows))
+        connection = session.connections.get(stream)
+        then = (Send(connection, stored),) if connection else ()
+        self.outbox.add(Commit((SaveResults(saved),), then))
+
+    def _take(
+        self, task: Task, engine: Engine, row: ResultRow, frames: Sequence[Any]
+    ) -> Outcome | None:
+        number, _, status, ref, started, elapsed, extras = row
+        if status == Status.ERROR and task.failures < task.template.retries:
+            task.failures += 1
+            task.requeue()
+            self._again.append(task)
+            return None
+        payload = ref if type(ref) is bytes else resolve(ref, frames)
+        outcome = (number, status, payload, engine.id, started, elapsed, extras)
+        self._end(task, outcome)
+        return outcome
+
+    def _end(self, task: Task, outcome: Outcome) -> None:
+        task.finish()
+        if outcome[1] == Status.OK:
+            self.done += 1
+        else:
+            self.failed += 1
+        if task.session.ended:
+            del self._tasks[task.id]
+            return
+        self._outstanding[task.session] -= 1
+        self._deliveries.add(task.session, outcome)
+
+    def need_functions(
+        self, session: Session, message: NeedFunctions, stream: Stream, now: float
+    ) -> None:
+        """Send an engine the functions it has forgotten."""
+        found = [f for digest in message.digests if (f := self._functions.get(digest)) is not None]
+        frames = FrameList()
+        rows = function_rows(found, frames)
+        session.send(self.outbox, stream, Functions(rows, frames.frames))
+
+    def bound(self, session: Session, stream: Stream, held: Ranges, now: float) -> None:
+        """Send again what a lost connection may have swallowed."""
+        if stream is not Stream.TASK:
+            return
+        self._deliveries.send_again(session)
+        engine = session.engine
+        if engine is None:
+            return
+        given = self._scheduler.tasks_of(engine.id)
+        present = set(select(held, {task.id: task for task in given}))
+        missing = [task for task in given if task.id not in present]
+        if missing:
+            self._functions.forget_engine(engine)
+            self._run(engine, missing)
+        self._scheduler.offer(engine)
+
+    # ------------------------------------------------------------ the engines
+
+    def _engine_came(self, number: int) -> None:
+        engine = self.engine(number)
+        self._functions.forget_engine(engine)
+        self._scheduler.add_engine(engine)
+
+    def _engine_went(self, number: int) -> None:
+        tasks = self._scheduler.remove_engine(number)
+        if not tasks:
+            return
+        engine = tasks[0].engine
+        assert engine is not None
+        blamed = next((task for task in tasks if task.id == engine.blamed), tasks[0])
+        blamed.losses += 1
+        again = []
+        for task in tasks:
+            if task is blamed and task.losses > task.template.engine_retries:
+                self._give_up(task, engine)
+            else:
+                task.requeue()
+                again.append(task)
+        self._scheduler.add_first(again)
+
+    def _give_up(self, task: Task, engine: Engine) -> None:
+        error = EngineError(
+            f"engine {engine.id} was lost while it ran this task, the "
+            f"{_ordinal(task.losses)} to be: {engine.cause or 'it was unregistered'}",
+            engine.id,
+        )
+        payload = pack_failure(Failure.from_error(error))
+        outcome = (task.id, int(Status.ERROR), payload, engine.id, 0.0, 0.0, None)
+        self._end(task, outcome)
+        self.outbox.add(Commit((SaveResults([(task.id, outcome)]),), ()))
+
+    # ------------------------------------------------------------ each turn
+
+    def flush(self, now: float) -> None:
+        """Acknowledge, dispatch, deliver."""
+        for session in [s for s, m in self._waiting.items() if m[0].after <= s.last_command]:
+            self._retry(session, now)
+        if self._accepted:
+            self._acknowledge()
+        if self._scheduler.queued:
+            for engine, tasks in self._scheduler.assign():
+                self._run(engine, tasks)
+        self._deliveries.flush()
+
+    def _acknowledge(self) -> None:
+        then = []
+        for session, batches in self._accepted.items():
+            connection = session.connections.get(Stream.TASK)
+            if connection is not None:
+                ranges = to_ranges(number for batch in batches for number in batch)
+                then.append(Send(connection, Accepted(ranges)))
+        self.outbox.add(Commit((SaveRequests(self._saved),), tuple(then)))
+        self._saved = []
+        self._accepted.clear()
+
+    def _run(self, engine: Engine, tasks: Sequence[Task]) -> None:
+        """Send tasks to an engine, in messages within the limits."""
+        rows: list[RunRow] = []
+        templates: dict[Template, int] = {}
+        frames = FrameList()
+        size = 0
+        for task in tasks:
+            index = templates.setdefault(task.template, len(templates))
+            payload = frames.add(task.payload)
+            rows.append((task.id, task.attempt, index, payload))
+            size += len(payload) if type(payload) is bytes else 0
+            if size >= BATCH_BYTES:
+                self._send_tasks(engine, templates, rows, frames)
+                rows, templates, frames, size = [], {}, FrameList(), 0
+        if rows:
+            self._send_tasks(engine, templates, rows, frames)
+
+    def _send_tasks(
+        self, engine: Engine, templates: dict[Template, int], rows: list[RunRow], frames: FrameList
+    ) -> None:
+        fresh = self._functions.unknown_to(engine, {t.function: None for t in templates})
+        message = RunTasks(
+            templates=[
+                (t.function.digest, t.retries, t.engine_retries, t.label) for t in templates
+            ],
+            rows=rows,
+            functions=function_rows(fresh, frames),
+            frames=frames.frames,
+        )
+        engine.session.send(self.outbox, Stream.TASK, message)
+
+    # ------------------------------------------------------------ calls
+
+    @exposed
+    def cancel(self, caller: Session, requests: Sequence[Sequence[int]]) -> dict[str, Any]:
+        """Stop one's own tasks: queued ones at once, running ones by interrupt."""
+        ids = select(checked_ranges(requests), self._tasks)
+        return self._stop([self._tasks[n] for n in ids if self._tasks[n].session is caller])
+
+    def _stop(self, tasks: Iterable[Task]) -> dict[str, Any]:
+        sorted_out: dict[TaskState, list[int]] = {state: [] for state in TaskState}
+        running: dict[Engine, list[int]] = {}
+        for task in tasks:
+            sorted_out[task.state].append(task.id)
+            if task.state is TaskState.QUEUED:
+                self._scheduler.cancelled(task)
+                self._end(task, (task.id, int(Status.CANCELLED), b"", -1, 0.0, 0.0, None))
+            elif task.engine is not None:
+                running.setdefault(task.engine, []).append(task.id)
+        for engine, ids in running.items():
+            engine.session.send(self.outbox, Stream.HUB, Interrupt(to_ranges(sorted(ids))))
+        return {
+            "cancelled": to_ranges(sorted(sorted_out[TaskState.QUEUED])),
+            "interrupted": to_ranges(sorted(sorted_out[TaskState.DISPATCHED])),
+            "finished": to_ranges(sorted(sorted_out[TaskState.ENDED])),
+        }
+
+    @exposed
+    def counts(self, caller: Session) -> dict[str, int]:
+        """Return how many tasks are queued, running, done and failed."""
+        return self.summary()
+
+    def summary(self) -> dict[str, int]:
+        """Return how many tasks are queued, running, done and failed."""
+        return {
+            "queued": self._scheduler.queued,
+            "running": self._scheduler.dispatched,
+            "done": self.done,
+            "failed": self.failed,
+        }
+
+    def check(self) -> None:
+        """Assert that queue, slots, counts and records agree."""
+        self._scheduler.check()
+        self._deliveries.check()
+        states = [task.state for task in self._tasks.values()]
+        assert states.count(TaskState.QUEUED) == self._scheduler.queued
+        assert states.count(TaskState.DISPATCHED) == self._scheduler.dispatched
+        waiting = [t for t in self._tasks.values() if t.state is not TaskState.ENDED]
+        assert sum(self._outstanding.values()) == sum(not t.session.ended for t in waiting)
+
+
+def _ordinal(n: int) -> str:
+    return {1: "1st", 2: "2nd", 3: "3rd"}.get(n, f"{n}th")

@@ -1,0 +1,1 @@
+"""Stores: where accepted requests and results live until their client has them."""

@@ -1,0 +1,155 @@
+"""The transport inside one process: queues instead of sockets.
+
+For tests, and for a hub inside a program. It moves the same frames as ZeroMQ does; a peer's end is a
+link like any other (:class:`MemoryLink` has the methods of :class:`ctrlhub.link.base.Link`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+
+from ctrlhub.controller.core.effects import Connection
+from ctrlhub.controller.transports.base import Loop, Receiver
+from ctrlhub.wire.messages import Buffer, Stream
+
+
+class MemoryLink:
+    """A peer's end. Everything sent is delivered, in order within each stream."""
+
+    enrolling = False
+
+    def __init__(self, transport: MemoryTransport, address: bytes) -> None:
+        self._transport = transport
+        self.address = address
+        self._condition = threading.Condition()
+        self._inbox: deque[tuple[Stream, bytes, list[Buffer]]] = deque()
+        self._woken = False
+        self.topics: set[bytes] = set()
+
+    def send(self, stream: Stream, frames: Sequence[Buffer]) -> None:
+        """Send one message to the hub."""
+        self._transport.deliver(self.address, stream, bytes(frames[0]), list(frames[1:]))
+
+    def receive(self, timeout: float | None) -> list[tuple[Stream, bytes, list[Buffer]]]:
+        """Wait for messages or `wake`, up to `timeout` seconds, and take them."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._inbox or self._woken, timeout)
+            self._woken = False
+            arrived = list(self._inbox)
+            self._inbox.clear()
+        return arrived
+
+    def put(self, stream: Stream, frames: Sequence[Buffer]) -> None:
+        """Take one message from the hub."""
+        with self._condition:
+            self._inbox.append((stream, bytes(frames[0]), list(frames[1:])))
+            self._condition.notify()
+
+    def wake(self) -> None:
+        """Make `receive` return; from any thread."""
+        with self._condition:
+            self._woken = True
+            self._condition.notify()
+
+    def subscribe(self, topic: bytes) -> None:
+        """Receive what is published under a topic."""
+        self._transport.subscribe(self, topic)
+
+    def enrolled(self) -> None:
+        """Do nothing: within a process there are no keys."""
+
+    def enrol_again(self) -> None:
+        """Do nothing: within a process there are no keys."""
+
+    def failure(self) -> str | None:
+        """Return None: nothing can fail."""
+        return None
+
+    def close(self) -> None:
+        """Leave the transport."""
+        self._transport.leave(self.address)
+
+
+class MemoryTransport:
+    """The hub's end. Peers connect with :meth:`connect`, from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._addresses = itertools.count(1)
+        self._links: dict[bytes, MemoryLink] = {}
+        self._inbox: dict[Stream, deque[tuple[bytes, bytes, list[Buffer]]]] = {
+            stream: deque() for stream in Stream
+        }
+        self._woken = False
+        self._number = -1
+        self._loop: Loop | None = None
+        self._ready: Callable[[], None] = lambda: None
+        self._exists: Callable[[bytes], bool] = lambda topic: False
+
+    def connect(self) -> MemoryLink:
+        """Return a new peer's link."""
+        link = MemoryLink(self, b"%d" % next(self._addresses))
+        self._links[link.address] = link
+        return link
+
+    def leave(self, address: bytes) -> None:
+        """Forget a peer's link."""
+        self._links.pop(address, None)
+
+    def deliver(self, address: bytes, stream: Stream, header: bytes, frames: list[Buffer]) -> None:
+        """Take a message from a peer's thread, and wake the hub if it is not awake."""
+        with self._lock:
+            self._inbox[stream].append((address, header, frames))
+            woken, self._woken = self._woken, True
+        if not woken and self._loop is not None:
+            self._loop.soon(self._ready)
+
+    def subscribe(self, link: MemoryLink, topic: bytes) -> None:
+        """Let a link have what is published under a topic."""
+        link.topics.add(topic)
+
+    def start(self, number: int, loop: Loop, ready: Callable[[], None]) -> None:
+        """Begin to pass on messages."""
+        self._number, self._loop, self._ready = number, loop, ready
+        loop.soon(ready)
+
+    def receive(self, receiver: Receiver, budget: int) -> int:
+        """Pass on waiting messages, `budget` per stream at most; return how many."""
+        taken = 0
+        self._woken = False
+        for stream, inbox in self._inbox.items():
+            for _ in range(min(budget, len(inbox))):
+                address, header, frames = inbox.popleft()
+                receiver(Connection(self._number, stream, address), None, header, frames)
+                taken += 1
+        return taken
+
+    def send(self, connection: Connection, frames: Sequence[Buffer]) -> bool:
+        """Send a message; False when the peer has left."""
+        link = self._links.get(connection.address)
+        if link is None:
+            return False
+        link.put(connection.stream, frames)
+        return True
+
+    def publish(self, topic: bytes, frames: Sequence[Buffer]) -> None:
+        """Publish to the links that subscribed to an existing topic."""
+        if self._exists(topic):
+            for link in tuple(self._links.values()):
+                if topic in link.topics:
+                    link.put(Stream.IOPUB, frames)
+
+    def allow(self, topics: Callable[[bytes], bool]) -> None:
+        """Say which topics exist."""
+        self._exists = topics
+
+    def addresses(self) -> Mapping[Stream, str]:
+        """Return nothing: peers in the process need no address."""
+        return {}
+
+    def close(self) -> None:
+        """Drop all links."""
+        self._links.clear()

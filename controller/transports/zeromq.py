@@ -1,0 +1,184 @@
+"""The ZeroMQ transport: one ROUTER per stream and an XPUB, on ipc or on TCP.
+
+Over ipc the kernel keeps other users out: the sockets lie in a directory of mode 0700. Over TCP every
+connection is CURVE, and ZAP asks :class:`~ctrlhub.wire.security.KeyRegistry` for each handshake.
+
+Its options answer faults that were measured: a ROUTER at its high-water mark drops silently, so there
+is none and the hub counts credit itself; silent connections starve a listener for the default 30 s of
+the handshake; the default backlog and socket limit end at a thousand peers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import zmq
+
+from ctrlhub.controller.core.effects import Connection
+from ctrlhub.controller.transports.base import Loop, Receiver
+from ctrlhub.wire.limits import MAX_CONTROL_BYTES, MAX_FRAME_BYTES
+from ctrlhub.wire.messages import Buffer, Stream
+
+if TYPE_CHECKING:
+    from ctrlhub.wire.security import KeyPair
+
+HANDSHAKE_MS = 2000
+BACKLOG = 4096
+LINGER_MS = 200
+TCP_HEARTBEAT_MS = 5000
+
+ROUTERS = (Stream.HUB, Stream.MULTIENGINE, Stream.TASK)
+
+
+class ZeroMQTransport:
+    """Listens on one address per stream.
+
+    Parameters
+    ----------
+    context
+        The process's ZeroMQ context.
+    endpoints
+        What to bind for each stream; ``tcp://host:*`` lets the system choose the port.
+    server
+        The hub's key pair: with it, every connection is CURVE.
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        endpoints: Mapping[Stream, str],
+        server: KeyPair | None = None,
+    ) -> None:
+        self._curve = server is not None
+        self._number = -1
+        self._loop: Loop | None = None
+        self._exists: Callable[[bytes], bool] = lambda topic: False
+        self._sockets: dict[Stream, zmq.Socket[bytes]] = {}
+        try:
+            for stream in Stream:
+                socket = context.socket(zmq.XPUB if stream is Stream.IOPUB else zmq.ROUTER)
+                self._sockets[stream] = socket
+                _configure(socket, stream, server)
+                socket.bind(endpoints[stream])
+        except zmq.ZMQError:
+            self.close()
+            raise
+        self._routers = [(stream, self._sockets[stream]) for stream in ROUTERS]
+        self._xpub = self._sockets[Stream.IOPUB]
+
+    def addresses(self) -> Mapping[Stream, str]:
+        """Return where each stream listens."""
+        return {
+            stream: socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
+            for stream, socket in self._sockets.items()
+        }
+
+    def start(self, number: int, loop: Loop, ready: Callable[[], None]) -> None:
+        """Begin to pass on messages."""
+        self._number, self._loop = number, loop
+        for socket in self._sockets.values():
+            loop.watch(socket.getsockopt(zmq.FD), ready)
+        loop.soon(ready)
+
+    def allow(self, topics: Callable[[bytes], bool]) -> None:
+        """Say which topics exist."""
+        self._exists = topics
+
+    def receive(self, receiver: Receiver, budget: int) -> int:
+        """Pass on waiting messages, `budget` per stream at most; return how many.
+
+        The descriptors of ZeroMQ sockets are edge triggered, so a turn ends only when a round over
+        all sockets, after the last send, has found nothing: the hub calls until this returns 0.
+        """
+        taken = 0
+        for stream, socket in self._routers:
+            left = budget
+            while left and socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+                self._receive_one(stream, socket, receiver)
+                left -= 1
+            taken += budget - left
+        while self._xpub.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+            self._subscription(self._xpub.recv_multipart(zmq.NOBLOCK))
+            taken += 1
+        return taken
+
+    def _receive_one(self, stream: Stream, socket: zmq.Socket[bytes], receiver: Receiver) -> None:
+        user = None
+        if self._curve:
+            first = socket.recv(zmq.NOBLOCK, copy=False)
+            address = first.bytes
+            try:
+                user = str(first.get("User-Id"))
+            except zmq.ZMQError:  # no metadata: nobody vouches for it
+                user = ""
+        else:
+            address = socket.recv(zmq.NOBLOCK)
+        header: Buffer = b""
+        frames: list[Buffer] = []
+        if socket.getsockopt(zmq.RCVMORE):
+            header = socket.recv(zmq.NOBLOCK)
+            while socket.getsockopt(zmq.RCVMORE):
+                frames.append(socket.recv(zmq.NOBLOCK, copy=False))
+        receiver(Connection(self._number, stream, address), user, header, frames)
+
+    def _subscription(self, frames: Sequence[bytes]) -> None:
+        """Honour a subscription to a topic that exists; whole topics only, so no prefix guesses."""
+        message = frames[0]
+        if message[:1] == b"\x01" and self._exists(message[1:]):
+            self._xpub.setsockopt(zmq.SUBSCRIBE, message[1:])
+
+    def send(self, connection: Connection, frames: Sequence[Buffer]) -> bool:
+        """Send a message; False when the peer's connection is gone."""
+        socket = self._sockets[connection.stream]
+        try:
+            socket.send(connection.address, zmq.SNDMORE | zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            if error.errno == zmq.EHOSTUNREACH:
+                return False
+            raise
+        _send_rest(socket, frames)
+        return True
+
+    def publish(self, topic: bytes, frames: Sequence[Buffer]) -> None:
+        """Publish on iopub; a subscriber that is too slow loses messages, and sees the gap."""
+        self._xpub.send(topic, zmq.SNDMORE | zmq.NOBLOCK)
+        _send_rest(self._xpub, frames)
+
+    def close(self) -> None:
+        """Close all sockets, after a moment for what was sent last."""
+        for socket in self._sockets.values():
+            if self._loop is not None:
+                self._loop.unwatch(socket.getsockopt(zmq.FD))
+            socket.close(LINGER_MS)
+        self._sockets.clear()
+
+
+def _configure(socket: zmq.Socket[Any], stream: Stream, server: KeyPair | None) -> None:
+    socket.setsockopt(zmq.LINGER, LINGER_MS)
+    socket.setsockopt(zmq.BACKLOG, BACKLOG)
+    socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
+    if stream is Stream.IOPUB:
+        socket.setsockopt(zmq.XPUB_MANUAL, 1)
+        socket.setsockopt(zmq.MAXMSGSIZE, MAX_CONTROL_BYTES)
+    else:
+        socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        socket.setsockopt(zmq.SNDHWM, 0)
+        limit = MAX_CONTROL_BYTES if stream is Stream.HUB else MAX_FRAME_BYTES
+        socket.setsockopt(zmq.MAXMSGSIZE, limit)
+    if server is not None:
+        socket.setsockopt(zmq.IPV6, 1)
+        socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+        socket.setsockopt(zmq.HEARTBEAT_IVL, TCP_HEARTBEAT_MS)
+        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * TCP_HEARTBEAT_MS)
+        socket.setsockopt(zmq.CURVE_SERVER, 1)
+        socket.setsockopt(zmq.CURVE_SECRETKEY, server.secret.encode())
+        socket.setsockopt(zmq.CURVE_PUBLICKEY, server.public.encode())
+        socket.setsockopt(zmq.ZAP_DOMAIN, stream.value.encode())
+
+
+def _send_rest(socket: zmq.Socket[Any], frames: Sequence[Buffer]) -> None:
+    last = len(frames) - 1
+    for index, frame in enumerate(frames):
+        flags = zmq.NOBLOCK if index == last else zmq.SNDMORE | zmq.NOBLOCK
+        socket.send(frame, flags, copy=index == 0)

@@ -1,0 +1,119 @@
+"""ctrl-hub: interactive parallel computing in Python.
+
+Public names are imported on demand (PEP 562): ``import ctrlhub`` costs next to nothing, and a
+program pays only for the part it uses.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from ctrlhub.client.async_result import AsyncMapResult as AsyncMapResult
+    from ctrlhub.client.async_result import AsyncResult as AsyncResult
+    from ctrlhub.client.balanced_view import LoadBalancedView as LoadBalancedView
+    from ctrlhub.client.client import Client as Client
+    from ctrlhub.client.direct_view import DirectView as DirectView
+    from ctrlhub.cluster.cluster import Cluster as Cluster
+    from ctrlhub.controller.service import ControllerAdapterBase as ControllerAdapterBase
+    from ctrlhub.controller.service import ControllerService as ControllerService
+    from ctrlhub.controller.service import IControllerBase as IControllerBase
+    from ctrlhub.controller.service import IControllerCore as IControllerCore
+    from ctrlhub.wire.errors import AlreadyRunning as AlreadyRunning
+    from ctrlhub.wire.errors import AuthenticationError as AuthenticationError
+    from ctrlhub.wire.errors import CompositeError as CompositeError
+    from ctrlhub.wire.errors import ConnectionFileError as ConnectionFileError
+    from ctrlhub.wire.errors import ControllerStopped as ControllerStopped
+    from ctrlhub.wire.errors import CtrlHubError as CtrlHubError
+    from ctrlhub.wire.errors import EngineError as EngineError
+    from ctrlhub.wire.errors import HubNotFound as HubNotFound
+    from ctrlhub.wire.errors import HubUnavailable as HubUnavailable
+    from ctrlhub.wire.errors import ImpossibleDependency as ImpossibleDependency
+    from ctrlhub.wire.errors import InternalError as InternalError
+    from ctrlhub.wire.errors import InvalidEngineID as InvalidEngineID
+    from ctrlhub.wire.errors import InvalidReply as InvalidReply
+    from ctrlhub.wire.errors import InvalidRequest as InvalidRequest
+    from ctrlhub.wire.errors import LimitExceeded as LimitExceeded
+    from ctrlhub.wire.errors import NoEnginesRegistered as NoEnginesRegistered
+    from ctrlhub.wire.errors import ProtocolMismatch as ProtocolMismatch
+    from ctrlhub.wire.errors import QueueCleared as QueueCleared
+    from ctrlhub.wire.errors import RegistrationRefused as RegistrationRefused
+    from ctrlhub.wire.errors import RemoteError as RemoteError
+    from ctrlhub.wire.errors import ResultLost as ResultLost
+    from ctrlhub.wire.errors import ResultNotCompleted as ResultNotCompleted
+    from ctrlhub.wire.errors import SerializationError as SerializationError
+    from ctrlhub.wire.errors import SessionClosed as SessionClosed
+    from ctrlhub.wire.errors import TaskAborted as TaskAborted
+    from ctrlhub.wire.errors import TaskTimeout as TaskTimeout
+    from ctrlhub.wire.errors import TooManyEngines as TooManyEngines
+    from ctrlhub.wire.errors import UnknownInterface as UnknownInterface
+    from ctrlhub.wire.errors import UnmetDependency as UnmetDependency
+    from ctrlhub.wire.errors import VersionMismatch as VersionMismatch
+
+# Where each public name lives; tests/unit/test_packaging.py holds this table to the imports above
+# and to the errors that ctrlhub.wire.errors defines.
+_HOMES = {
+    "ctrlhub.client.async_result": ("AsyncMapResult", "AsyncResult"),
+    "ctrlhub.client.balanced_view": ("LoadBalancedView",),
+    "ctrlhub.client.client": ("Client",),
+    "ctrlhub.client.direct_view": ("DirectView",),
+    "ctrlhub.cluster.cluster": ("Cluster",),
+    "ctrlhub.controller.service": (
+        "ControllerAdapterBase",
+        "ControllerService",
+        "IControllerBase",
+        "IControllerCore",
+    ),
+    "ctrlhub.wire.errors": (
+        "AlreadyRunning",
+        "AuthenticationError",
+        "CompositeError",
+        "ConnectionFileError",
+        "ControllerStopped",
+        "CtrlHubError",
+        "EngineError",
+        "HubNotFound",
+        "HubUnavailable",
+        "ImpossibleDependency",
+        "InternalError",
+        "InvalidEngineID",
+        "InvalidReply",
+        "InvalidRequest",
+        "LimitExceeded",
+        "NoEnginesRegistered",
+        "ProtocolMismatch",
+        "QueueCleared",
+        "RegistrationRefused",
+        "RemoteError",
+        "ResultLost",
+        "ResultNotCompleted",
+        "SerializationError",
+        "SessionClosed",
+        "TaskAborted",
+        "TaskTimeout",
+        "TooManyEngines",
+        "UnknownInterface",
+        "UnmetDependency",
+        "VersionMismatch",
+    ),
+}
+_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", *_MODULE_OF]
+
+
+def __getattr__(name: str) -> object:
+    try:
+        module = _MODULE_OF[name]
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    value = getattr(import_module(module), name)
+    globals()[name] = value  # the next access is an ordinary one
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULE_OF})

@@ -1,0 +1,81 @@
+"""Options that several commands share, and what their values mean."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+from ctrlhub.wire.places import DEFAULT_PROFILE, STATE_VARIABLE, Profile, profile_dir
+
+_PORTS = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
+
+
+def _profile_name(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    try:
+        profile_dir(value, Path("/"))
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx, param) from error
+    return value
+
+
+def _port_range(
+    ctx: click.Context, param: click.Parameter, value: str | None
+) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    found = _PORTS.fullmatch(value)
+    if found is None:
+        raise click.BadParameter(f"{value!r} is not FIRST-LAST, such as 40000-40003", ctx, param)
+    return int(found[1]), int(found[2])
+
+
+profile_option = click.option(
+    "--profile",
+    callback=_profile_name,
+    metavar="NAME",
+    default=DEFAULT_PROFILE,
+    show_default=True,
+    help="Name of the cluster; several can run side by side.",
+)
+state_dir_option = click.option(
+    "--state-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar=STATE_VARIABLE,
+    show_envvar=True,
+    help="Where state is kept, instead of the user's state directory.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+listen_option = click.option(
+    "--listen",
+    metavar="ADDRESS",
+    help="Listen with TCP and CURVE on this address, too, for other hosts. "
+    "Without it only this user on this host can connect.",
+)
+ports_option = click.option(
+    "--port-range",
+    "ports",
+    callback=_port_range,
+    metavar="FIRST-LAST",
+    help="TCP ports to choose from, at least four; with --listen.",
+)
+max_engines_option = click.option(
+    "--max-engines",
+    type=click.IntRange(min=1),
+    default=511,
+    show_default=True,
+    metavar="N",
+    help="The most engines that the hub registers.",
+)
+
+
+def find_profile(name: str, state_dir: Path | None) -> Profile:
+    """Give the profile that the options name."""
+    return Profile.named(name, None if state_dir is None else state_dir.expanduser().absolute())
+
+
+def check_ports(listen: str | None, ports: tuple[int, int] | None) -> None:
+    """Refuse a range of ports that nothing would listen on."""
+    if ports is not None and listen is None:
+        raise click.UsageError("--port-range needs --listen: without it there are no TCP ports")

@@ -1,0 +1,100 @@
+"""``ctrl-hub hub`` and ``ctrl-hub engine``: one program alone, in the foreground."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ctrlhub.cli.options import (
+    check_ports,
+    find_profile,
+    listen_option,
+    max_engines_option,
+    ports_option,
+    profile_option,
+    state_dir_option,
+)
+
+
+@click.command()
+@profile_option
+@listen_option
+@ports_option
+@max_engines_option
+@state_dir_option
+@click.pass_context
+def hub(
+    ctx: click.Context,
+    profile: str,
+    listen: str | None,
+    ports: tuple[int, int] | None,
+    max_engines: int,
+    state_dir: Path | None,
+) -> None:
+    """Run a hub alone, until Ctrl-C or `ctrl-hub stop`."""
+    from ctrlhub.controller.config import HubConfig
+    from ctrlhub.controller.hub import run
+
+    check_ports(listen, ports)
+    try:
+        config = HubConfig(
+            profile=profile,
+            state_dir="" if state_dir is None else str(state_dir.expanduser().absolute()),
+            listen=listen,
+            ports=ports,
+            max_engines=max_engines,
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    ctx.exit(run(config))
+
+
+@click.command()
+@click.option(
+    "-n",
+    "--engines",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="How many engines.",
+)
+@click.option(
+    "--connection",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The hub's connection file for engines, instead of a profile's.",
+)
+@profile_option
+@state_dir_option
+@click.pass_context
+def engine(
+    ctx: click.Context,
+    engines: int,
+    connection: Path | None,
+    profile: str,
+    state_dir: Path | None,
+) -> None:
+    """Run engines for a hub, until Ctrl-C or until the hub is stopped."""
+    from ctrlhub.engine.config import NannyConfig
+    from ctrlhub.engine.nanny import run
+
+    place = find_profile(profile, state_dir)
+    place.make()
+    file = place.connection_engine if connection is None else connection.expanduser().absolute()
+    _check_connection(file)
+    ctx.exit(run(NannyConfig(connection=str(file), engines=engines, logs=str(place.logs))))
+
+
+def _check_connection(file: Path) -> None:
+    """Say at once what is wrong with a file; a nanny would wait for a better one."""
+    from ctrlhub.wire.connection import ConnectionInfo
+    from ctrlhub.wire.errors import HubNotFound
+
+    if not file.exists():
+        raise HubNotFound(f"there is no connection file {file}; `ctrl-hub start` starts a hub")
+    ConnectionInfo.load(file)
+
+
+COMMANDS = {"hub": hub, "engine": engine}

@@ -1,0 +1,63 @@
+"""``ctrl-hub status``: what a running cluster is doing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ctrlhub.cli.options import find_profile, json_option, profile_option, state_dir_option
+from ctrlhub.cli.text import moment, table
+
+
+@click.command()
+@profile_option
+@json_option
+@state_dir_option
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for the hub's answer.",
+)
+def status(profile: str, as_json: bool, state_dir: Path | None, timeout: float) -> None:
+    """Show hub, engines and tasks of a running cluster."""
+    found = _ask(profile, state_dir, timeout)
+    click.echo(json.dumps(found, indent=2) if as_json else _text(found))
+
+
+def _ask(profile: str, state_dir: Path | None, timeout: float) -> dict[str, Any]:
+    from ctrlhub.client.client import Client
+    from ctrlhub.wire.errors import HubNotFound
+
+    place = find_profile(profile, state_dir)
+    if not place.connection_client.exists():
+        raise HubNotFound(
+            f"no cluster of profile {profile!r} is running; `ctrl-hub start` starts one"
+        )
+    with Client(place.connection_client, timeout=timeout) as client:
+        found: dict[str, Any] = client.interface("query").status()
+    return found
+
+
+def _text(found: dict[str, Any]) -> str:
+    hub, engines, tasks = found["hub"], found["engines"], found["tasks"]
+    ports = ", ".join(f"{stream} {port}" for stream, port in hub["ports"].items())
+    lines = [
+        f"profile  {found['profile']}",
+        f"hub      pid {hub['pid']}, version {hub['version']}, since {moment(hub['started'])}",
+        f"ports    {ports or 'none: this user on this host only'}",
+        "tasks    " + ", ".join(f"{count} {state}" for state, count in tasks.items()),
+        f"engines  {len(engines)}",
+    ]
+    columns = ("id", "pid", "host", "state", "running", "queued")
+    if engines:
+        lines += ["", *table(columns, [[each[name] for name in columns] for each in engines])]
+    return "\n".join(lines)
+
+
+COMMANDS = {"status": status}

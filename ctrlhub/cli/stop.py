@@ -1,0 +1,32 @@
+"""``ctrl-hub stop``: end a cluster, and leave nothing of it behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ctrlhub.cli.exits import Exit, Failure
+from ctrlhub.cli.options import find_profile, profile_option, state_dir_option
+
+
+@click.command()
+@profile_option
+@state_dir_option
+def stop(profile: str, state_dir: Path | None) -> None:
+    """Stop a cluster: its supervisor, hub and engines.
+
+    Also cleans up after one that was killed. Keys and logs of the profile stay.
+    """
+    from ctrlhub.cluster.stopping import stop_cluster
+
+    stopped = stop_cluster(find_profile(profile, state_dir))
+    if not stopped.anything:
+        raise Failure(Exit.NOT_RUNNING, f"no cluster of profile {profile!r} is running")
+    if stopped.pid is None:
+        click.echo(f"profile {profile}: cleaned up after a cluster that had died")
+    else:
+        click.echo(f"profile {profile}: stopped (pid {stopped.pid})")
+
+
+COMMANDS = {"stop": stop}

@@ -1,0 +1,1 @@
+"""Whole clusters: a hub and its engines started, watched and stopped together."""

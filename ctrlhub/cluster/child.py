@@ -1,0 +1,154 @@
+"""One child process of ours, tied to us by a lifeline.
+
+The child's standard input is a pipe whose other end only we hold: first comes one line of JSON, its
+configuration, then nothing, and in the end the end of the file. That end comes when we ask for it
+and also when we are killed, so that nothing outlives its creator, however that ended.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import weakref
+from collections import deque
+from pathlib import Path
+
+from ctrlhub.wire.private import open_private
+
+LOG_BYTES = 16 * 1024 * 1024
+"""A log longer than this (bytes) is set aside when a process starts to write to it."""
+
+TAIL_BYTES = 16 * 1024
+TAIL_LINES = 20
+TERMINATE_AFTER = 8.0
+"""Seconds a child has to end by itself before it is told to, then half of them before it is killed."""
+
+
+class Child:
+    """A running ``python -m`` module of ctrl-hub's.
+
+    Parameters
+    ----------
+    name
+        What it is, for messages.
+    module
+        The module to run.
+    config
+        Its configuration, one line of JSON.
+    log
+        The file that its output is appended to.
+    """
+
+    def __init__(self, name: str, module: str, config: str, log: Path) -> None:
+        self.name = name
+        self.log = log
+        self.started = time.monotonic()
+        output = open_log(log)
+        try:
+            self._log_start = os.fstat(output).st_size
+            # A session of its own: Ctrl-C and a closed terminal are its creator's to judge.
+            self._popen = subprocess.Popen(
+                [sys.executable, "-m", module],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                bufsize=0,
+                start_new_session=True,
+            )
+        finally:
+            os.close(output)
+        _with_lifelines.add(self)
+        self._tell(config)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._popen.pid
+
+    def ended(self) -> int | None:
+        """Give its exit code, the negative number of the signal that killed it, or None."""
+        return self._popen.poll()
+
+    def how_it_ended(self) -> str:
+        """Say in words how it ended."""
+        code = self._popen.returncode
+        if code is None:
+            return "is running"
+        if code >= 0:
+            return f"ended with exit code {code}"
+        try:
+            return f"was killed by {signal.Signals(-code).name}"
+        except ValueError:
+            return f"was killed by signal {-code}"
+
+    def cut_lifeline(self) -> None:
+        """Ask it to end; does not wait."""
+        assert self._popen.stdin is not None
+        self._popen.stdin.close()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait for its end, for at most `timeout` seconds; say whether it came."""
+        try:
+            self._popen.wait(max(0.0, timeout))
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def end(self, patience: float = TERMINATE_AFTER) -> None:
+        """End it: by asking, after `patience` seconds by SIGTERM, in the end by SIGKILL."""
+        self.cut_lifeline()
+        if self.wait(patience):
+            return
+        self._popen.terminate()
+        if self.wait(patience / 2):
+            return
+        self._popen.kill()
+        self._popen.wait()
+
+    def log_tail(self) -> str:
+        """Give the last lines that it wrote."""
+        return tail(self.log, self._log_start)
+
+    def _tell(self, config: str) -> None:
+        assert self._popen.stdin is not None
+        try:
+            self._popen.stdin.write(config.encode() + b"\n")
+        except BrokenPipeError:
+            # It is dead already; who waits for it will notice, and has its log to say why.
+            return
+
+
+def tail(log: Path, start: int = 0) -> str:
+    """Give the last lines of a log, of what stands behind byte `start`; "" where there is none."""
+    try:
+        with open(log, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(start if start <= size else 0, size - TAIL_BYTES))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return "\n".join(deque(text.splitlines(), TAIL_LINES))
+
+
+def open_log(log: Path) -> int:
+    """Open a log to append to, and return its descriptor; one grown long is set aside first."""
+    if log.exists() and log.stat().st_size > LOG_BYTES:
+        os.replace(log, log.with_name(log.name + ".old"))
+    return open_private(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+
+_with_lifelines: weakref.WeakSet[Child] = weakref.WeakSet()
+
+
+def _leave_lifelines_to_parent() -> None:
+    # A process forked from us (multiprocessing, say) would otherwise hold every lifeline open, and
+    # with it a hub and engines whose creator is dead.
+    for child in tuple(_with_lifelines):
+        child.cut_lifeline()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_lifelines_to_parent)

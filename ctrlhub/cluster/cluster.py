@@ -1,0 +1,252 @@
+"""`Cluster`: a hub and engines on this host that live as long as the program that made them."""
+
+from __future__ import annotations
+
+import atexit
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from ctrlhub.cluster.claim import Claim
+from ctrlhub.cluster.ephemeral import discard, private_profile, private_state, sweep
+from ctrlhub.cluster.errors import ClusterError
+from ctrlhub.cluster.local import LocalProcesses, Prefer, available_cores
+from ctrlhub.controller.config import HubConfig
+from ctrlhub.wire.errors import TooManyEngines
+from ctrlhub.wire.places import Profile
+
+if TYPE_CHECKING:
+    from ctrlhub.client.client import Client
+
+LOOPBACK = "127.0.0.1"
+
+_running: set[Cluster] = set()
+"""Kept here although nobody else may: ``Cluster(n=4).start_and_connect_sync()`` returns a client, whose
+hub must not go when the expression has been evaluated."""
+
+
+class Cluster:
+    """A hub and engines on this host; a context manager that gives a connected `Client`.
+
+    They end with `stop`, at the latest with this process, however that ends. Without a profile the
+    cluster is private: nobody else finds it, and it leaves nothing behind.
+
+    Parameters
+    ----------
+    n
+        How many engines; as many as there are cores, if not given.
+    profile
+        The name under which ``Client(profile=...)`` and ``ctrl-hub status`` find the cluster.
+    state_dir
+        Where its state is kept, instead of the user's state directory.
+    listen
+        An address for TCP with CURVE, by which peers on other hosts reach the hub.
+    prefer
+        ``"ipc"`` or ``"tcp"``: how client and engines reach the hub, where both ways are open.
+        With ``"tcp"`` and no `listen` the hub listens on the loopback interface.
+    max_engines
+        The most engines that the hub registers.
+    timeout
+        Seconds within which everything must be ready.
+    **options
+        Further options of the hub: the fields of `HubConfig`.
+
+    Raises
+    ------
+    TooManyEngines
+        If `n` is more than `max_engines`.
+
+    Examples
+    --------
+    >>> with Cluster(n=2) as client:  # doctest: +SKIP
+    ...     client[:].apply_sync(lambda: 6 * 7)
+    [42, 42]
+    """
+
+    def __init__(
+        self,
+        n: int | None = None,
+        *,
+        profile: str | None = None,
+        state_dir: str | os.PathLike[str] | None = None,
+        listen: str | None = None,
+        prefer: Prefer | None = None,
+        max_engines: int = 511,
+        timeout: float = 60.0,
+        **options: Any,
+    ) -> None:
+        self.n = min(available_cores(), max_engines) if n is None else n
+        if type(self.n) is not int or self.n < 0:
+            raise ValueError(f"n must be an integer of at least 0, not {n!r}")
+        if prefer not in (None, "ipc", "tcp"):
+            raise ValueError(f"prefer must be 'ipc' or 'tcp', not {prefer!r}")
+        if prefer == "tcp" and listen is None:
+            listen = LOOPBACK
+        self._name = profile
+        self._state = None if state_dir is None else Path(state_dir).expanduser().absolute()
+        # Made here so that a wrong option is an error of this line.
+        self._hub = HubConfig(listen=listen, max_engines=max_engines, **options)
+        if self.n > max_engines:
+            raise TooManyEngines(f"{self.n} engines are more than max_engines={max_engines}")
+        if profile is not None:
+            Profile.named(profile, self._state)
+        self._prefer = prefer
+        self._timeout = timeout
+        self._owner = os.getpid()
+        self._claim: Claim | None = None
+        self._processes: LocalProcesses | None = None
+        self._client: Client | None = None
+
+    @property
+    def profile(self) -> str | None:
+        """The name of the profile in use: the one given, or a private one while it runs."""
+        return self._name if self._claim is None else self._claim.profile.name
+
+    @property
+    def client(self) -> Client:
+        """The client that was connected by `start`.
+
+        Raises
+        ------
+        ClusterError
+            If the cluster is not running.
+        """
+        if self._client is None:
+            raise ClusterError("this cluster is not running: call start(), or use it in `with`")
+        return self._client
+
+    @property
+    def pids(self) -> Mapping[str, Any]:
+        """The processes: ``{"hub": pid, "nannies": [pid]}``; None and [] while there are none."""
+        hub = self._processes.hub if self._processes else None
+        nanny = self._processes.nanny if self._processes else None
+        return {"hub": hub.pid if hub else None, "nannies": [nanny.pid] if nanny else []}
+
+    def start(self) -> Client:
+        """Start hub and engines, wait until all are registered, and return a connected client.
+
+        Returns
+        -------
+        Client
+            The same as `client`; of a cluster that is running already, the one it has.
+
+        Raises
+        ------
+        AlreadyRunning
+            If the profile has a hub.
+        StartFailed
+            If not everything was ready in time, or something died; nothing is left running.
+        """
+        if self._client is not None:
+            return self._client
+        self._owner = os.getpid()
+        sweep(self._state)
+        claim = Claim(self._choose_profile())
+        claim.take()
+        self._claim = claim
+        _running.add(self)
+        try:
+            self._processes = self._start_processes(claim.profile)
+            self._client = self._processes.connect()
+        except BaseException:
+            self.stop()
+            raise
+        return self._client
+
+    def stop(self) -> None:
+        """Close the client and end everything; harmless when nothing runs."""
+        if self._claim is None or os.getpid() != self._owner:
+            return
+        client, self._client = self._client, None
+        processes, self._processes = self._processes, None
+        claim, self._claim = self._claim, None
+        _running.discard(self)
+        try:
+            if client is not None:
+                client.close()
+        finally:
+            if processes is not None:
+                processes.stop()
+            claim.give_back()
+            if self._name is None:
+                discard(claim.profile)
+
+    def connect_client_sync(self, **options: Any) -> Client:
+        """Connect another client to the running cluster.
+
+        Parameters
+        ----------
+        **options
+            As for `Client`.
+        """
+        from ctrlhub.client.client import Client
+
+        if self._claim is None:
+            raise ClusterError("this cluster is not running: call start(), or use it in `with`")
+        options.setdefault("prefer", self._prefer)
+        return Client(self._claim.profile.connection_client, **options)
+
+    def start_cluster_sync(self) -> Cluster:
+        """Start hub and engines: `start`, as ipyparallel calls it."""
+        self.start()
+        return self
+
+    def stop_cluster_sync(self) -> None:
+        """End everything: `stop`, as ipyparallel calls it."""
+        self.stop()
+
+    def start_and_connect_sync(self, n: int | None = None) -> Client:
+        """Start everything and return a client: `start`, as ipyparallel calls it.
+
+        Parameters
+        ----------
+        n
+            How many engines, instead of those given at first.
+        """
+        if n is not None and self._claim is None:
+            if n > self._hub.max_engines:
+                raise TooManyEngines(f"{n} engines are more than {self._hub.max_engines=}")
+            self.n = n
+        return self.start()
+
+    def __enter__(self) -> Client:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        name = f", profile={self._name!r}" if self._name else ""
+        hub = self.pids["hub"]
+        state = "not running" if hub is None else f"running, hub pid {hub}"
+        return f"<Cluster(n={self.n}{name}): {state}>"
+
+    def _choose_profile(self) -> Profile:
+        if self._name is None:
+            return private_profile(self._state)
+        return Profile.named(self._name, self._state)
+
+    def _start_processes(self, profile: Profile) -> LocalProcesses:
+        state = self._state if self._name is not None else private_state(self._state)
+        hub = replace(self._hub, profile=profile.name, state_dir=str(state or ""))
+        processes = LocalProcesses(profile, hub, self.n, prefer=self._prefer, timeout=self._timeout)
+        # Known before anything is started, so that a failure half-way stops what there is.
+        self._processes = processes
+        processes.start()
+        return processes
+
+
+def _stop_all() -> None:
+    for cluster in tuple(_running):
+        cluster.stop()
+
+
+atexit.register(_stop_all)

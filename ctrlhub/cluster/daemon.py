@@ -1,0 +1,110 @@
+"""A supervisor in the background: ``python -m ctrlhub.cluster``, and the start of one.
+
+The supervisor is told its configuration on standard input, one line of JSON, and answers with one
+line on standard output: that the cluster is ready, or why it is not. Then nothing ties it to who
+started it: it has a session of its own, and its log is in the profile.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
+
+from ctrlhub.cluster.child import open_log, tail
+from ctrlhub.cluster.errors import StartFailed
+from ctrlhub.cluster.supervisor import Ready, Supervisor, SupervisorConfig
+from ctrlhub.wire.errors import AlreadyRunning, CtrlHubError
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def start_in_background(config: SupervisorConfig) -> Ready:
+    """Start a supervisor that outlives this process; return when all engines are registered.
+
+    Raises
+    ------
+    AlreadyRunning
+        If the profile has a hub.
+    StartFailed
+        If the cluster did not become ready; nothing of it is left running.
+    """
+    profile = config.profile
+    profile.make()
+    log = profile.logs / "supervisor.log"
+    output = open_log(log)
+    begin = os.fstat(output).st_size
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ctrlhub.cluster"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=output,
+            start_new_session=True,
+        )
+    finally:
+        os.close(output)
+    try:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with suppress(BrokenPipeError), process.stdin:
+            process.stdin.write(config.to_json().encode() + b"\n")
+        with process.stdout:
+            answer = process.stdout.readline()
+    except BaseException:
+        # Called off, by Ctrl-C for instance: what was begun is ended, and in good order.
+        process.terminate()
+        process.wait()
+        raise
+    if not answer:
+        process.wait()
+        raise StartFailed(
+            f"the supervisor ended with code {process.returncode} before the cluster was ready",
+            tail(log, begin),
+        )
+    return _understood(json.loads(answer), process)
+
+
+def _understood(answer: dict[str, Any], process: subprocess.Popen[bytes]) -> Ready:
+    if "ready" in answer:
+        # It is nobody's child from now on; without this, Popen would complain of one not waited for.
+        process.returncode = 0
+        return Ready(**answer["ready"])
+    process.wait()
+    if "already_running" in answer:
+        raise AlreadyRunning(**answer["already_running"])
+    raise StartFailed(**answer["failed"])
+
+
+def main() -> int:
+    """Run a supervisor as the background process."""
+    logging.basicConfig(format=LOG_FORMAT, level=logging.INFO)
+    config = SupervisorConfig.from_json(sys.stdin.readline())
+    try:
+        Supervisor(config).run(lambda ready: _answer({"ready": asdict(ready)}))
+    except AlreadyRunning as error:
+        _answer({"already_running": {"pid": error.pid, "profile": error.profile}})
+        return 1
+    except StartFailed as error:
+        _answer({"failed": {"message": error.message, "log": error.log}})
+        return 1
+    except CtrlHubError as error:
+        _answer({"failed": {"message": str(error), "log": ""}})
+        return 1
+    return 0
+
+
+def _answer(answer: dict[str, Any]) -> None:
+    """Say it, and let go of what led to whoever asked."""
+    with suppress(BrokenPipeError):
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1):
+        os.dup2(nothing, standard)
+    os.close(nothing)

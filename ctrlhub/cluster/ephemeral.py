@@ -1,0 +1,86 @@
+"""Profiles of clusters that have none: private, gone with their creator.
+
+They stand in ``clusters`` inside the state directory, each named after the process that made it. What
+a killed creator left there is swept when the next one comes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from ctrlhub.cluster.claim import connection_of, owner_lock
+from ctrlhub.cluster.processes import pid_exists
+from ctrlhub.wire.connection import Here
+from ctrlhub.wire.errors import AlreadyRunning
+from ctrlhub.wire.places import Profile, known_profiles, remove_sockets, socket_dir, state_dir
+from ctrlhub.wire.private import StateError
+
+_log = logging.getLogger(__name__)
+
+_NAME = re.compile(r"([0-9]+)-[0-9a-f]{8}")
+
+
+def private_state(state: Path | None = None) -> Path:
+    """Return the state directory of clusters without a profile, which may not exist yet."""
+    return (state or state_dir()) / "clusters"
+
+
+def private_profile(state: Path | None = None) -> Profile:
+    """Return a new profile for a cluster of this process; nothing is made yet."""
+    return Profile.named(f"{os.getpid()}-{secrets.token_hex(4)}", private_state(state))
+
+
+def private_profiles(state: Path | None = None) -> Iterator[Profile]:
+    """Yield the profiles of clusters without one, dead ones included."""
+    for profile in known_profiles(private_state(state)):
+        if _NAME.fullmatch(profile.name):
+            yield profile
+
+
+def discard(profile: Profile) -> None:
+    """Remove a profile with all that belongs to it. Its hub must have ended."""
+    if profile.directory.is_dir():
+        remove_sockets(socket_dir(profile.directory))
+    shutil.rmtree(profile.directory, ignore_errors=True)
+
+
+def sweep(state: Path | None = None) -> None:
+    """Discard the profiles whose creators are dead, and their hubs too."""
+    for profile in private_profiles(state):
+        try:
+            if not _creator_may_live(profile) and _was_here(profile):
+                _discard_if_free(profile)
+        except StateError as error:
+            # What is wrong with somebody's old directory is no reason not to start.
+            _log.warning("left %s as it is: %s", profile.directory, error)
+
+
+def _discard_if_free(profile: Profile) -> None:
+    # Held while the directory goes, so that two sweepers do not meet; and not to be had while the
+    # hub, or somebody who looks on, still has it.
+    try:
+        with profile.hub_lock():
+            discard(profile)
+    except (AlreadyRunning, FileNotFoundError):
+        return
+
+
+def _creator_may_live(profile: Profile) -> bool:
+    if owner_lock(profile).holder() is not None:
+        return True
+    # Between the making of its directory and the taking of its lock, a creator has only its name.
+    found = _NAME.fullmatch(profile.name)
+    assert found is not None
+    return pid_exists(int(found[1])) and not owner_lock(profile).path.exists()
+
+
+def _was_here(profile: Profile) -> bool:
+    # Where hosts share a home, their pids and their locks may mean nothing here.
+    info = connection_of(profile)
+    return info is None or info.host == Here.find().host

@@ -1,0 +1,36 @@
+"""What can go wrong with a whole cluster, beyond the errors that travel (`ctrlhub.wire.errors`)."""
+
+from __future__ import annotations
+
+from ctrlhub.wire.errors import CtrlHubError
+
+
+class ClusterError(CtrlHubError):
+    """A cluster could not be started, or not be stopped."""
+
+
+class StartFailed(ClusterError):
+    """A cluster did not become ready; nothing of it was left running.
+
+    Parameters
+    ----------
+    message
+        What happened, and what to do.
+    log
+        The last lines of what the process at fault wrote.
+    """
+
+    def __init__(self, message: str, log: str = "") -> None:
+        super().__init__(message, log)
+        self.message = message
+        self.log = log
+
+    def __str__(self) -> str:
+        if not self.log:
+            return self.message
+        quoted = "\n".join(f"  | {line}" for line in self.log.splitlines())
+        return f"{self.message}; its last lines:\n{quoted}"
+
+
+class StopFailed(ClusterError):
+    """Something of a cluster is still there, and cannot be ended from here."""

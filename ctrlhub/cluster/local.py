@@ -1,0 +1,207 @@
+"""A hub and a nanny with its engines, as children of this process.
+
+Hub and nanny are started in the same moment and find each other: the nanny prepares its engines while
+the hub binds, and whoever waits for both imports what it needs to connect meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+from ctrlhub.cluster.child import TERMINATE_AFTER, Child
+from ctrlhub.cluster.errors import StartFailed
+from ctrlhub.controller.config import HubConfig
+from ctrlhub.wire.connection import ConnectionInfo
+from ctrlhub.wire.errors import ConnectionFileError, HubUnavailable
+from ctrlhub.wire.places import Profile
+
+if TYPE_CHECKING:
+    from ctrlhub.client.client import Client
+
+Prefer = Literal["ipc", "tcp"]
+
+LOOK = 0.003
+"""Seconds between two looks for the connection file of a hub that is starting."""
+SLICE = 0.05
+"""Seconds after which a wait for engines looks whether hub and nanny still live."""
+CONNECT = 5.0
+"""Seconds after which a wait for the hub's answer does the same."""
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class LocalProcesses:
+    """The hub of a profile, and the nanny of its engines on this host.
+
+    Parameters
+    ----------
+    profile
+        The profile, which the caller has claimed.
+    hub
+        The hub's options, those of the profile included.
+    engines
+        How many engines; with none there is no nanny.
+    prefer
+        How the engines reach the hub, where both ways are open.
+    timeout
+        How long (seconds) the nanny waits for the hub to begin.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        hub: HubConfig,
+        engines: int,
+        *,
+        prefer: Prefer | None = None,
+        timeout: float = 60.0,
+    ) -> None:
+        self.profile = profile
+        self.engines = engines
+        self._hub_config = hub.to_json()
+        self._prefer = prefer
+        self._timeout = timeout
+        self._hub_lease = hub.hub_lease
+        self.hub: Child | None = None
+        self.nanny: Child | None = None
+
+    @property
+    def children(self) -> list[Child]:
+        """What was started, hub first."""
+        return [child for child in (self.hub, self.nanny) if child is not None]
+
+    def start(self) -> None:
+        """Start hub and nanny; does not wait for either."""
+        self.start_hub()
+        if self.engines:
+            self.start_nanny()
+
+    def start_hub(self) -> Child:
+        """Start the hub."""
+        log = self.profile.logs / "hub.log"
+        self.hub = Child("hub", "ctrlhub.controller", self._hub_config, log)
+        return self.hub
+
+    def start_nanny(self) -> Child:
+        """Start the nanny, which starts the engines."""
+        from ctrlhub.engine.config import NannyConfig
+
+        config = NannyConfig(
+            connection=str(self.profile.connection_engine),
+            engines=self.engines,
+            logs=str(self.profile.logs),
+            hub_lease=self._hub_lease,
+            wait=self._timeout,
+            prefer=self._prefer,
+        )
+        log = self.profile.logs / "nanny.log"
+        self.nanny = Child("nanny", "ctrlhub.engine", config.to_json(), log)
+        return self.nanny
+
+    def check(self) -> None:
+        """Make sure that what was started runs.
+
+        Raises
+        ------
+        StartFailed
+            If it does not; with the last lines of its log.
+        """
+        for child in self.children:
+            if child.ended() is not None:
+                raise StartFailed(f"the {child.name} {child.how_it_ended()}", child.log_tail())
+
+    def connect(self, check: Callable[[], None] | None = None) -> Client:
+        """Wait until the hub listens and all engines are registered; return a client.
+
+        Parameters
+        ----------
+        check
+            Called again and again meanwhile; what it raises ends the wait. By default `check`.
+
+        Raises
+        ------
+        StartFailed
+            If that takes longer than the timeout.
+        """
+        check = check or self.check
+        deadline = time.monotonic() + self._timeout
+        client = self._connect_to_hub(check, deadline)
+        try:
+            while len(client.ids) < self.engines:
+                check()
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise self._too_few(len(client.ids))
+                _wait_for_engines(client, self.engines, min(SLICE, left))
+        except BaseException:
+            client.close()
+            raise
+        return client
+
+    def stop(self, patience: float = TERMINATE_AFTER) -> None:
+        """End both, and wait until they have ended."""
+        deadline = time.monotonic() + patience
+        for child in self.children:
+            child.cut_lifeline()
+        for child in reversed(self.children):
+            child.end(deadline - time.monotonic())
+        self.hub = self.nanny = None
+
+    def _connect_to_hub(self, check: Callable[[], None], deadline: float) -> Client:
+        from ctrlhub.client.client import Client
+
+        self._wait_for_connection_file(check, deadline)
+        while True:
+            check()
+            left = deadline - time.monotonic()
+            try:
+                return Client(
+                    self.profile.connection_client,
+                    prefer=self._prefer,
+                    timeout=max(SLICE, min(CONNECT, left)),
+                )
+            except HubUnavailable as error:
+                if left <= 0:
+                    raise self._no_hub(str(error)) from error
+
+    def _wait_for_connection_file(self, check: Callable[[], None], deadline: float) -> None:
+        path = self.profile.connection_client
+        while not (path.exists() and self._is_from_our_hub()):
+            check()
+            if time.monotonic() >= deadline:
+                raise self._no_hub("it wrote no connection file")
+            time.sleep(LOOK)
+
+    def _is_from_our_hub(self) -> bool:
+        try:
+            info = ConnectionInfo.load(self.profile.connection_client)
+        except ConnectionFileError as error:
+            raise StartFailed(f"the hub's connection file cannot be used: {error}") from error
+        return self.hub is not None and info.hub_pid == self.hub.pid
+
+    def _no_hub(self, why: str) -> StartFailed:
+        log = self.hub.log_tail() if self.hub else ""
+        return StartFailed(f"the hub was not ready within {self._timeout:g} s: {why}", log)
+
+    def _too_few(self, registered: int) -> StartFailed:
+        log = self.nanny.log_tail() if self.nanny else ""
+        return StartFailed(
+            f"{registered} of {self.engines} engines registered within {self._timeout:g} s "
+            f"(logs in {self.profile.logs})",
+            log,
+        )
+
+
+def _wait_for_engines(client: Client, engines: int, timeout: float) -> None:
+    try:
+        client.wait_for_engines(engines, timeout=timeout)
+    except TimeoutError:
+        return  # the caller looks after the processes, and waits again

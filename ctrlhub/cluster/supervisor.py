@@ -1,0 +1,225 @@
+"""The supervisor: what ``ctrl-hub start`` runs.
+
+It starts a hub and a nanny, starts each again that dies of itself, and ends both when it is told to.
+It carries no message and holds nothing that a restarted hub would need: the hub finds its keys and
+paths in the profile, engines and clients find the hub again by themselves.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from ctrlhub.cluster.child import Child
+from ctrlhub.cluster.claim import Claim, supervisor_lock
+from ctrlhub.cluster.errors import StartFailed
+from ctrlhub.cluster.local import LocalProcesses
+from ctrlhub.cluster.processes import KnownProcess
+from ctrlhub.cluster.record import SupervisorRecord
+from ctrlhub.cluster.restarts import Restarts
+from ctrlhub.cluster.signals import Signals
+from ctrlhub.controller.config import HubConfig
+from ctrlhub.wire.places import Profile
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorConfig:
+    """What a supervisor is told when it starts.
+
+    Parameters
+    ----------
+    hub
+        The hub's options, those of the profile included.
+    engines
+        How many engines to run on this host.
+    timeout
+        Seconds within which all of them must be registered.
+    """
+
+    hub: HubConfig
+    engines: int
+    timeout: float = 60.0
+
+    @property
+    def profile(self) -> Profile:
+        """The profile that is supervised."""
+        state = self.hub.state_dir
+        return Profile.named(self.hub.profile, Path(state) if state else None)
+
+    def to_json(self) -> str:
+        """Return the configuration as one line of JSON."""
+        return json.dumps(
+            {"hub": asdict(self.hub), "engines": self.engines, "timeout": self.timeout}
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> SupervisorConfig:
+        """Return the configuration of a line made by `to_json`."""
+        values = json.loads(text)
+        hub = HubConfig.from_json(json.dumps(values["hub"]))
+        return cls(hub, int(values["engines"]), float(values["timeout"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What a supervisor reports when all engines are registered."""
+
+    profile: str
+    hub_pid: int
+    engines: int
+
+
+class StopAsked(Exception):
+    """A signal to stop came while the cluster was starting."""
+
+
+@dataclass(slots=True)
+class Supervised:
+    """One child that is started again when it dies, later each time.
+
+    Parameters
+    ----------
+    child
+        The running child.
+    again
+        Starts another in its place.
+    restarts
+        When to.
+    """
+
+    child: Child
+    again: Callable[[], Child]
+    restarts: Restarts = field(default_factory=Restarts)
+    due: float | None = field(default=None, init=False)
+    """When it will be started again; None while it runs, or has ended for good."""
+    is_over: bool = field(default=False, init=False)
+    """It ended on purpose, with exit code 0."""
+
+    def turn(self, now: float) -> bool:
+        """Look at the child, and do what is due; say whether a new one was started."""
+        if self.is_over:
+            return False
+        if self.due is None:
+            self._look(now)
+        if self.due is None or now < self.due:
+            return False
+        self.child, self.due = self.again(), None
+        _log.warning("started the %s again, pid %d", self.child.name, self.child.pid)
+        return True
+
+    def _look(self, now: float) -> None:
+        code = self.child.ended()
+        if code is None:
+            return
+        self.child.cut_lifeline()
+        if code == 0:
+            _log.info("the %s has ended", self.child.name)
+            self.is_over = True
+            return
+        self.due = self.restarts.died(self.child.started, now)
+        _log.error(
+            "the %s (pid %d) %s, see %s; starting another in %.1f s",
+            self.child.name,
+            self.child.pid,
+            self.child.how_it_ended(),
+            self.child.log,
+            self.due - now,
+        )
+
+
+class Supervisor:
+    """Runs the hub and the engines of a profile until it is told to stop.
+
+    Parameters
+    ----------
+    config
+        What to run.
+    """
+
+    def __init__(self, config: SupervisorConfig) -> None:
+        self._config = config
+        self._profile = config.profile
+        self._processes = LocalProcesses(
+            self._profile, config.hub, config.engines, timeout=config.timeout
+        )
+        self._started = time.time()
+
+    def run(self, on_ready: Callable[[Ready], None]) -> None:
+        """Start everything, report, supervise; return when all has ended.
+
+        Parameters
+        ----------
+        on_ready
+            Called once, when all engines are registered.
+
+        Raises
+        ------
+        AlreadyRunning
+            If the profile has a hub.
+        StartFailed
+            If the cluster did not become ready.
+        """
+        claim = Claim(self._profile)
+        claim.take()
+        try:
+            with supervisor_lock(self._profile), Signals() as signals:
+                self._run(signals, on_ready)
+        finally:
+            claim.give_back()
+
+    def _run(self, signals: Signals, on_ready: Callable[[Ready], None]) -> None:
+        def check() -> None:
+            if signals.stop_asked:
+                raise StopAsked
+            self._processes.check()
+
+        try:
+            self._record()
+            self._processes.start()
+            self._record()
+            self._processes.connect(check).close()
+            assert self._processes.hub is not None
+            on_ready(Ready(self._profile.name, self._processes.hub.pid, self._config.engines))
+            self._supervise(signals)
+        except StopAsked:
+            _log.info("told to stop while starting")
+        finally:
+            self._processes.stop()
+
+    def _supervise(self, signals: Signals) -> None:
+        hub, nanny = self._processes.hub, self._processes.nanny
+        assert hub is not None
+        supervised_hub = Supervised(hub, self._processes.start_hub)
+        supervised = [supervised_hub]
+        if nanny is not None:
+            supervised.append(Supervised(nanny, self._processes.start_nanny))
+        while not signals.stop_asked:
+            now = time.monotonic()
+            changes = [each.turn(now) for each in supervised]
+            if any(changes):
+                self._record()
+            if supervised_hub.is_over:
+                _log.info("the hub has ended on purpose, and with it the cluster")
+                return
+            due = [each.due for each in supervised if each.due is not None]
+            signals.wait(max(0.0, min(due) - time.monotonic()) if due else None)
+        _log.info("told to stop")
+
+    def _record(self) -> None:
+        SupervisorRecord(
+            os.getpid(),
+            started=self._started,
+            processes={
+                child.name: KnownProcess.find(child.pid) for child in self._processes.children
+            },
+        ).write(self._profile.supervisor)
+
+
+__all__ = ["Ready", "StartFailed", "Supervised", "Supervisor", "SupervisorConfig"]

@@ -1,0 +1,59 @@
+"""What a peer needs of its connection to the hub, whatever carries the bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, TypeAlias
+
+from ctrlhub.wire.messages import Buffer, Stream
+
+Arrival: TypeAlias = tuple[Stream, bytes, list[Buffer]]
+"""One message as it arrived: its stream, its header, and the frames behind the header."""
+
+
+class Link(Protocol):
+    """A peer's connection to the hub: four streams, moved by one thread.
+
+    Every method but `wake` belongs to the thread that calls `receive`.
+    """
+
+    enrolling: bool
+    """Only the hub stream is open, under the enrolment key: the hub does not know our key yet."""
+
+    def send(self, stream: Stream, frames: Sequence[Buffer]) -> None:
+        """Send one message, without ever blocking.
+
+        A stream that is not open takes nothing: on joining, sessions say everything again.
+        """
+
+    def receive(self, timeout: float | None) -> list[Arrival]:
+        """Wait for messages, and take what is there, up to a budget.
+
+        Parameters
+        ----------
+        timeout
+            The longest wait in seconds; None waits for a message or `wake`.
+
+        Returns
+        -------
+        list
+            The messages, oldest first within each stream; empty after `wake` or the timeout.
+        """
+
+    def wake(self) -> None:
+        """Make `receive` return, from any thread: the call under way, or else the next."""
+
+    def subscribe(self, topic: bytes) -> None:
+        """Receive what is published under a topic, as messages of the iopub stream."""
+
+    def enrolled(self) -> None:
+        """Open all streams under our own key: the hub accepted it."""
+
+    def enrol_again(self) -> None:
+        """Go back to the hub stream under the enrolment key: the hub may have forgotten ours."""
+
+    def failure(self) -> str | None:
+        """Say why the connection last failed, for error messages; None while it stands."""
+
+    def close(self) -> None:
+        """Close everything; what was just sent gets a moment to leave. Closing twice is harmless."""

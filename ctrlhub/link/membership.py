@@ -1,0 +1,410 @@
+"""How a peer joins the hub and stays joined: the machine below engine, nanny and client sessions.
+
+Theory of operation
+-------------------
+A peer *registers* on the hub stream and gets a session with a secret token. With the token it says
+*hello* on the streams of bulk data, which binds those connections to the session. From then on it
+beats, and the hub echoes; any message of the hub, on any stream, counts as a sign of life.
+
+Whatever goes wrong, the way back is the same: register again, with the token. The hub then either
+resumes the session (a pause, a broken connection, a restarted hub that kept its records), or says
+that it does not know it; then the peer registers anew and wishes for its old numbers, so that its
+ids stay valid. Over TCP a hub that is silent for long may have forgotten our key as well: then the
+peer enrols it again first.
+
+Nothing said is sure to have arrived unless it was answered. What a session has to say while it is
+not joined, it keeps in its own records and says again in `on_joined`; nothing is queued blindly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from random import Random
+from typing import Any, ClassVar
+
+from ctrlhub.link.patience import Backoff
+from ctrlhub.link.patience import Patience as Patience
+from ctrlhub.link.states import HELLO_STREAMS, LEGAL, UNKNOWN_SESSION
+from ctrlhub.link.states import LinkAction as LinkAction
+from ctrlhub.link.states import State as State
+from ctrlhub.link.states import Subscribe as Subscribe
+from ctrlhub.wire.ids import Ranges
+from ctrlhub.wire.messages import (
+    Beat,
+    Enrol,
+    Enrolled,
+    Goodbye,
+    Hello,
+    Message,
+    Refused,
+    Register,
+    Registered,
+    SayHello,
+    Stream,
+    Welcome,
+)
+
+NEVER = float("inf")
+
+
+class Membership:
+    """A peer's membership; sessions of engines, nannies and clients derive from it.
+
+    Parameters
+    ----------
+    registration
+        What the peer says of itself; its key is also the one that is enrolled over TCP.
+    patience
+        How long to wait before asking again.
+    seed
+        Seed of the jitter; None takes one from the system.
+
+    Attributes
+    ----------
+    state : State
+        Where the peer stands.
+    session, token, epoch, engine_id
+        What the hub gave (-1, ``b""``, ``""`` and -1 before).
+    registered, previous : Registered or None
+        The hub's last answer to a registration, and the one before that.
+    refused : Refused or None
+        Why the hub did not let the peer in.
+    last_heard : float
+        When the hub last said anything.
+    """
+
+    def __init__(
+        self, registration: Register, *, patience: Patience, seed: int | None = None
+    ) -> None:
+        self.registration = registration
+        self.patience = patience
+        self.state = State.NEW
+        self.session = registration.session
+        self.token = registration.token
+        self.epoch = ""
+        self.engine_id = registration.engine_id
+        self.registered: Registered | None = None
+        self.previous: Registered | None = None
+        self.refused: Refused | None = None
+        self.last_heard = 0.0
+        self._random = Random(seed)
+        self._asking = Backoff(patience.first, patience, self._random)
+        self._token_sent = b""
+        self._hellos: dict[Stream, _Hello] = {}
+        self._beat_due = NEVER
+        self._suspect = patience.suspect
+        self._enrols = False
+        self._outbox: list[tuple[Stream, Message]] = []
+        self._actions: list[LinkAction | Subscribe] = []
+        self._topic = b""
+
+    # ------------------------------------------------------------ what the shell calls
+
+    def start(self, now: float, enrolling: bool) -> None:
+        """Begin to join.
+
+        Parameters
+        ----------
+        now
+            The time in seconds.
+        enrolling
+            The link is open under the enrolment key: the hub must accept our own key first.
+        """
+        self._enrols = enrolling
+        self.last_heard = now
+        self._enter(State.ENROLLING if enrolling else State.REGISTERING)
+        self._ask(now)
+
+    def receive(self, stream: Stream, message: Message, now: float) -> None:
+        """Take a message from the hub."""
+        if self.state is State.GONE:
+            return
+        self.last_heard = now
+        handler = self._HANDLERS.get(type(message))
+        if handler is None:
+            self.on_message(stream, message, now)
+        else:
+            handler(self, stream, message, now)
+
+    def tick(self, now: float) -> None:
+        """Do what is due. A subclass with deadlines of its own extends this."""
+        silence = now - self.last_heard
+        if silence >= self._suspect:
+            self._heed_silence(silence, now)
+        self._do_what_is_due(now)
+
+    def next_deadline(self) -> float | None:
+        """Tell when `tick` is next due. A subclass with deadlines of its own extends this."""
+        if self.state in (State.NEW, State.GONE):
+            return None
+        if self.state is State.JOINED:
+            due = min(self._beat_due, self.last_heard + self._suspect)
+            if self._hellos:
+                due = min(due, *(hello.retry.due for hello in self._hellos.values()))
+            return due
+        due = self._asking.due
+        if self.state is State.REGISTERING and self.registered is not None:
+            due = min(due, self.last_heard + self._suspect)
+        if self._enrols and self.state is not State.ENROLLING:
+            due = min(due, self.last_heard + 2 * self._suspect)
+        return due
+
+    def drain(self) -> list[tuple[Stream, Message]]:
+        """Take what is to be sent, in order.
+
+        A subclass that forms batches extends this: first these messages, then its own, and those
+        only while `state` is `State.JOINED`.
+        """
+        outbox = self._outbox
+        if outbox:
+            self._outbox = []
+        return outbox
+
+    def take_link_actions(self) -> list[LinkAction | Subscribe]:
+        """Take what is to be done with the link, before anything is sent."""
+        actions = self._actions
+        if actions:
+            self._actions = []
+        return actions
+
+    def goodbye(self, now: float, reason: str = "") -> None:
+        """Leave on purpose: nothing is to be kept for us."""
+        if self.state is State.GONE:
+            return
+        if self.state not in (State.NEW, State.ENROLLING):
+            self.send(Stream.HUB, Goodbye(reason))
+        self._enter(State.GONE)
+
+    # ------------------------------------------------------------ what subclasses use
+
+    @property
+    def same_epoch(self) -> bool:
+        """In `on_joined`: is the hub still the process that we joined the time before."""
+        return (
+            self.previous is not None
+            and self.registered is not None
+            and self.previous.epoch == self.registered.epoch
+        )
+
+    def send(self, stream: Stream, message: Message) -> None:
+        """Have a message sent with the next `drain`."""
+        self._outbox.append((stream, message))
+
+    # ------------------------------------------------------------ hooks
+
+    def on_joined(self, registered: Registered, now: float) -> None:
+        """Take a new or resumed session: say everything again that was not answered.
+
+        Hello is on its way on every stream; what is sent now follows it. `registered.resumed` and
+        `same_epoch` tell what the hub still knows.
+        """
+
+    def on_welcome(self, stream: Stream, now: float) -> None:
+        """Take back a stream whose connection was lost and bound again while we stayed joined.
+
+        What was sent on it and not answered may be lost. The hellos that belong to a joining do
+        not come here: `on_joined` says everything again already.
+        """
+
+    def on_message(self, stream: Stream, message: Message, now: float) -> None:
+        """Take a message that is not about membership."""
+
+    def on_silent(self, now: float) -> None:
+        """Take note that the hub has been silent for too long; we keep trying."""
+
+    def on_refused(self, refused: Refused) -> None:
+        """Take note that the hub does not let us in; the state is `State.GONE`."""
+
+    def held(self, stream: Stream) -> Ranges:
+        """Tell which requests of a stream we have, for `Hello`."""
+        return ()
+
+    def beat(self) -> Beat:
+        """Make a beat; a nanny names the processes it vouches for."""
+        return Beat()
+
+    # ------------------------------------------------------------ messages about membership
+
+    def _on_enrolled(self, stream: Stream, message: Any, now: float) -> None:
+        if self.state is not State.ENROLLING or message.public_key != self.registration.key:
+            return
+        self._enter(State.REGISTERING)
+        self._switch(LinkAction.ENROLLED)
+        self._asking.restart()
+        self._register(now)
+
+    def _on_registered(self, stream: Stream, message: Any, now: float) -> None:
+        if self.state in (State.NEW, State.ENROLLING) or self._is_repetition(message):
+            return
+        self._enter(State.JOINED)
+        self.previous, self.registered = self.registered, message
+        self.session, self.token = message.session, message.token
+        self.epoch, self.engine_id = message.epoch, message.engine_id
+        self._suspect = message.suspect
+        self._beat_due = now + message.beat
+        self._asking.restart()
+        if message.subscription and message.subscription != self._topic:
+            self._topic = message.subscription
+            self._actions.append(Subscribe(message.subscription))
+        self._hellos.clear()
+        for each in HELLO_STREAMS[self.registration.role]:
+            self._hellos[each] = _Hello(Backoff(self.patience.hello, self.patience, self._random))
+            self._say_hello(each, now)
+        self.on_joined(message, now)
+
+    def _is_repetition(self, message: Registered) -> bool:
+        """Tell whether this answers a registration that we sent once more than was needed."""
+        return (
+            self.state is State.JOINED
+            and message.session == self.session
+            and message.token == self.token
+            and message.epoch == self.epoch
+        )
+
+    def _on_refused(self, stream: Stream, message: Any, now: float) -> None:
+        if message.code == UNKNOWN_SESSION:
+            self._on_unknown_session(stream, now)
+        elif stream is Stream.HUB and self.state is not State.JOINED:
+            self.refused = message
+            self._enter(State.GONE)
+            self.on_refused(message)
+        else:
+            self.on_message(stream, message, now)
+
+    def _on_unknown_session(self, stream: Stream, now: float) -> None:
+        if stream is not Stream.HUB:
+            # An answer to a hello, perhaps one from before we joined again. The hub stream knows:
+            # a hub that has forgotten us answers the beat with "say hello".
+            if self.state is State.JOINED:
+                self._beat(now)
+            return
+        if self.state is State.JOINED:
+            self._enter(State.REGISTERING)
+        elif self.state is State.ENROLLING or not self._token_sent:
+            return  # a registration without a token is on its way, and will be answered
+        self.token = b""
+        self._asking.restart()
+        self._register(now)
+
+    def _on_say_hello(self, stream: Stream, message: Any, now: float) -> None:
+        if self.state is not State.JOINED:
+            return  # what we wait for was sent after what this answers
+        if stream is Stream.HUB:
+            self._join_again(now)
+        elif (hello := self._hellos.get(stream)) is not None:
+            if hello.awaited and now < hello.sent + self.patience.hello:
+                return
+            hello.retry.restart()
+            self._say_hello(stream, now)
+            hello.again = True
+
+    def _on_welcome(self, stream: Stream, message: Any, now: float) -> None:
+        hello = self._hellos.get(stream)
+        if self.state is not State.JOINED or hello is None or not hello.awaited:
+            return
+        if message.epoch != self.epoch:
+            self._join_again(now)  # another hub than the one that let us in
+            return
+        hello.retry.due = NEVER
+        hello.awaited = False
+        if hello.again:
+            hello.again = False
+            self.on_welcome(stream, now)
+
+    def _on_beat(self, stream: Stream, message: Any, now: float) -> None:
+        """Take an echo: it was heard, which is all it says."""
+
+    # ------------------------------------------------------------ steps
+
+    def _enter(self, state: State) -> None:
+        if state not in LEGAL[self.state]:
+            raise RuntimeError(
+                f"{self.registration.role} of session {self.session}: {self.state} -> {state}"
+            )
+        self.state = state
+
+    def _switch(self, action: LinkAction) -> None:
+        """Change keys: what was to be sent was meant for the connection that now closes."""
+        self._actions.append(action)
+        self._outbox.clear()
+
+    def _do_what_is_due(self, now: float) -> None:
+        if self.state is State.JOINED:
+            if now >= self._beat_due:
+                self._beat(now)
+            for stream, hello in self._hellos.items():
+                if now >= hello.retry.due:
+                    self._say_hello(stream, now)
+        elif self.state not in (State.NEW, State.GONE) and now >= self._asking.due:
+            self._ask(now)
+
+    def _ask(self, now: float) -> None:
+        if self.state is State.ENROLLING:
+            self._enrol(now)
+        else:
+            self._register(now)
+
+    def _enrol(self, now: float) -> None:
+        self.send(Stream.HUB, Enrol(self.registration.key))
+        self._asking.asked(now)
+
+    def _register(self, now: float) -> None:
+        wishes = replace(
+            self.registration, token=self.token, session=self.session, engine_id=self.engine_id
+        )
+        self._token_sent = self.token
+        self.send(Stream.HUB, wishes)
+        self._asking.asked(now)
+
+    def _join_again(self, now: float) -> None:
+        self._enter(State.REGISTERING)
+        self._asking.restart()
+        self._register(now)
+
+    def _say_hello(self, stream: Stream, now: float) -> None:
+        hello = self._hellos[stream]
+        hello.again = hello.again or hello.awaited  # not the first of this joining
+        hello.awaited = True
+        hello.sent = now
+        hello.retry.asked(now)
+        self.send(stream, Hello(self.token, self.held(stream)))
+
+    def _beat(self, now: float) -> None:
+        self.send(Stream.HUB, self.beat())
+        if self.registered is not None:
+            self._beat_due = now + self.registered.beat
+
+    def _heed_silence(self, silence: float, now: float) -> None:
+        if self.state is State.JOINED:
+            self._join_again(now)
+        if self.state is State.REGISTERING and self.registered is not None:
+            self._enter(State.SILENT)
+            self.on_silent(now)
+        forgotten = self._enrols and silence >= 2 * self._suspect
+        if forgotten and self.state in (State.REGISTERING, State.SILENT):
+            self._enter(State.ENROLLING)
+            self._switch(LinkAction.ENROL_AGAIN)
+            self._asking.restart()
+            self._enrol(now)
+
+    _HANDLERS: ClassVar[Mapping[type[Message], Callable[..., None]]] = {
+        Enrolled: _on_enrolled,
+        Registered: _on_registered,
+        Refused: _on_refused,
+        SayHello: _on_say_hello,
+        Welcome: _on_welcome,
+        Beat: _on_beat,
+    }
+
+
+class _Hello:
+    """The hello of one stream: whether its answer is awaited, and when it is sent again."""
+
+    __slots__ = ("again", "awaited", "retry", "sent")
+
+    def __init__(self, retry: Backoff) -> None:
+        self.again = False
+        self.awaited = False
+        self.retry = retry
+        self.sent = 0.0

@@ -1,0 +1,67 @@
+"""How long a peer waits before it asks again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """The waits of a peer, in seconds.
+
+    Parameters
+    ----------
+    first
+        The wait before an unanswered request to join is sent again.
+    factor
+        Every further wait is longer by this factor.
+    longest
+        No wait is longer.
+    jitter
+        A wait is shorter by up to this share, at random: after a hub's restart its peers must
+        not all speak in the same moment.
+    hello
+        The wait before an unanswered hello on a stream is sent again; it grows like `first`.
+    suspect
+        How long a silence is suspect, as long as the hub has not said.
+    """
+
+    first: float = 0.5
+    factor: float = 1.5
+    longest: float = 5.0
+    jitter: float = 0.2
+    hello: float = 1.0
+    suspect: float = 3.0
+
+
+class Backoff:
+    """When to ask again: later each time.
+
+    Parameters
+    ----------
+    first
+        The first wait in seconds.
+    patience
+        How it grows.
+    random
+        Where the jitter comes from.
+    """
+
+    __slots__ = ("_first", "_patience", "_random", "_wait", "due")
+
+    def __init__(self, first: float, patience: Patience, random: Random) -> None:
+        self._first = first
+        self._patience = patience
+        self._random = random
+        self._wait = first
+        self.due = float("inf")
+
+    def restart(self) -> None:
+        """Begin again with the first wait."""
+        self._wait = self._first
+
+    def asked(self, now: float) -> None:
+        """Note that the question was put now: `due` is when to put it again."""
+        self.due = now + self._wait * (1.0 - self._patience.jitter * self._random.random())
+        self._wait = min(self._wait * self._patience.factor, self._patience.longest)

@@ -1,0 +1,1 @@
+"""The language that hub, engines and clients share: messages, codec, keys, errors."""

@@ -1,0 +1,280 @@
+"""Messages to frames and back: one msgpack header ``[major, kind, fields]``, then raw buffers.
+
+Decoding trusts nothing. Unknown fields are ignored (so that peers of the same major version may add
+some), unknown kinds and wrong types are refused, and rows are checked here, once, so that nothing
+behind the codec has to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING, fields
+from typing import Any
+
+import msgpack
+
+from ctrlhub.wire.errors import InvalidRequest, ProtocolMismatch
+from ctrlhub.wire.limits import (
+    INLINE_BYTES,
+    MAX_FRAMES,
+    MAX_HEADER_BYTES,
+    MAX_TEXT,
+    PROTOCOL_MAJOR,
+)
+from ctrlhub.wire.messages import KINDS, Buffer, Message, Payload, PayloadRef
+
+_MAX_ID = (1 << 63) - 1
+_pack = msgpack.Packer(use_bin_type=True).pack
+
+
+def encode(message: Message) -> list[Buffer]:
+    """Return the frames of a message: the header, then the message's own buffers."""
+    body = {}
+    frames: Sequence[Buffer] = ()
+    for name in _SPECS[message.kind].names:
+        body[name] = getattr(message, name)
+    if _SPECS[message.kind].has_frames:
+        frames = message.frames  # type: ignore[attr-defined]
+    return [_pack((PROTOCOL_MAJOR, message.kind, body)), *frames]
+
+
+def decode(header: Buffer, frames: Sequence[Buffer] = ()) -> Message:
+    """Return the message of a header and the frames behind it.
+
+    Raises
+    ------
+    ProtocolMismatch
+        The header is of another major version.
+    InvalidRequest
+        Anything else is wrong with it.
+    """
+    if len(header) > MAX_HEADER_BYTES or len(frames) > MAX_FRAMES:
+        raise InvalidRequest(f"message of {len(header)} header bytes and {len(frames)} frames")
+    try:
+        envelope = msgpack.unpackb(header, use_list=False)
+    except (
+        Exception
+    ) as error:  # msgpack raises many types, ValueError and RecursionError among them
+        raise InvalidRequest(f"header is not msgpack: {type(error).__name__}") from error
+    if type(envelope) is not tuple or len(envelope) < 3 or type(envelope[0]) is not int:
+        raise InvalidRequest("header is not [major, kind, fields]")
+    major, kind, body = envelope[:3]
+    if major != PROTOCOL_MAJOR:
+        raise ProtocolMismatch(
+            f"the peer speaks protocol {major}, this side {PROTOCOL_MAJOR}: "
+            "install the same major version of ctrl-hub on both"
+        )
+    spec = _SPECS.get(kind) if type(kind) is str else None
+    if spec is None or type(body) is not dict:
+        raise InvalidRequest(f"unknown kind of message: {str(kind)[:80]!r}")
+    return spec.build(body, frames)
+
+
+def resolve(ref: PayloadRef, frames: Sequence[Buffer]) -> Payload:
+    """Return the payload that a row refers to."""
+    if type(ref) is bytes:
+        return ref
+    first, count = ref
+    return tuple(frames[first : first + count])  # type: ignore[arg-type, operator]
+
+
+class FrameList:
+    """The frames of a message under construction."""
+
+    __slots__ = ("frames",)
+
+    def __init__(self) -> None:
+        self.frames: list[Buffer] = []
+
+    def add(self, payload: Payload) -> PayloadRef:
+        """Return what stands in the row for a payload; large ones get frames of their own."""
+        if type(payload) is bytes:
+            if len(payload) <= INLINE_BYTES:
+                return payload
+            payload = (payload,)
+        first = len(self.frames)
+        self.frames.extend(payload)
+        return first, len(payload)
+
+
+# ---------------------------------------------------------------- the checks
+
+Check = Callable[[Any, int], bool]
+"""(value, number of frames behind the header) -> is it well formed?"""
+
+
+def _is_int(value: Any, _: int) -> bool:
+    return type(value) is int and -1 <= value <= _MAX_ID
+
+
+def _is_str(value: Any, _: int) -> bool:
+    return type(value) is str
+
+
+def _is_bytes(value: Any, _: int) -> bool:
+    return type(value) is bytes
+
+
+def _is_bool(value: Any, _: int) -> bool:
+    return type(value) is bool
+
+
+def _is_float(value: Any, _: int) -> bool:
+    return type(value) in (float, int)
+
+
+def _is_anything(value: Any, _: int) -> bool:
+    return True
+
+
+def _is_map(value: Any, _: int) -> bool:
+    return type(value) is dict and all(type(key) is str for key in value)
+
+
+def _is_text_map(value: Any, _: int) -> bool:
+    return _is_map(value, _) and all(type(v) is str and len(v) <= MAX_TEXT for v in value.values())
+
+
+def _sequence_of(check: Check) -> Check:
+    def is_sequence(value: Any, n: int) -> bool:
+        return type(value) is tuple and all(check(item, n) for item in value)
+
+    return is_sequence
+
+
+def _is_payload(value: Any, n: int) -> bool:
+    if type(value) is bytes:
+        return True
+    if type(value) is not tuple or len(value) != 2:
+        return False
+    first, count = value
+    return type(first) is int and type(count) is int and first >= 0 and 0 < count <= n - first
+
+
+def _is_ranges(value: Any, _: int) -> bool:
+    if type(value) is not tuple:
+        return False
+    for pair in value:
+        if type(pair) is not tuple or len(pair) != 2:
+            return False
+        first, last = pair
+        if type(first) is not int or type(last) is not int or not 0 <= first <= last <= _MAX_ID:
+            return False
+    return True
+
+
+def _is_function_rows(value: Any, n: int) -> bool:
+    return type(value) is tuple and all(
+        type(row) is tuple and len(row) == 2 and type(row[0]) is bytes and _is_payload(row[1], n)
+        for row in value
+    )
+
+
+def _is_template_rows(value: Any, _: int) -> bool:
+    return type(value) is tuple and all(
+        type(row) is tuple
+        and len(row) >= 4
+        and type(row[0]) is bytes
+        and _is_int(row[1], 0)
+        and _is_int(row[2], 0)
+        and type(row[3]) is str
+        and len(row[3]) <= MAX_TEXT
+        for row in value
+    )
+
+
+def _rows(width: int, integers: int, payload: int, floats: int) -> Check:
+    """Check rows: `integers` ids, then a payload at column `payload`, ... `floats` before extras."""
+    lowest, highest = -1, _MAX_ID
+
+    def is_rows(value: Any, n: int) -> bool:
+        if type(value) is not tuple:
+            return False
+        for row in value:
+            if type(row) is not tuple or len(row) != width:
+                return False
+            for number in row[:integers]:
+                if type(number) is not int or not lowest <= number <= highest:
+                    return False
+            body = row[payload]
+            if type(body) is not bytes and not _is_payload(body, n):
+                return False
+            if floats and not (
+                type(row[-3]) in (float, int)
+                and type(row[-2]) in (float, int)
+                and (row[-1] is None or _is_map(row[-1], n))
+            ):
+                return False
+        return True
+
+    return is_rows
+
+
+def _is_completed_rows(value: Any, n: int) -> bool:
+    return _COMPLETED(value, n) and all(_is_int(row[3], n) for row in value)
+
+
+_COMPLETED = _rows(7, 2, 2, 2)
+
+_CHECKS: Mapping[str, Check] = {
+    "int": _is_int,
+    "str": _is_str,
+    "bytes": _is_bytes,
+    "bool": _is_bool,
+    "float": _is_float,
+    "Any": _is_anything,
+    "Ranges": _is_ranges,
+    "PayloadRef": _is_payload,
+    "Mapping[str, str]": _is_text_map,
+    "Mapping[str, Any]": _is_map,
+    "Sequence[str]": _sequence_of(_is_str),
+    "Sequence[int]": _sequence_of(_is_int),
+    "Sequence[bytes]": _sequence_of(_is_bytes),
+    "Sequence[PayloadRef]": _sequence_of(_is_payload),
+    "Sequence[Mapping[str, Any]]": _sequence_of(_is_map),
+    "Sequence[FunctionRow]": _is_function_rows,
+    "Sequence[TemplateRow]": _is_template_rows,
+    "Sequence[SubmitRow]": _rows(3, 2, 2, 0),
+    "Sequence[RunRow]": _rows(4, 3, 3, 0),
+    "Sequence[ResultRow]": _rows(7, 3, 3, 2),
+    "Sequence[CompletedRow]": _is_completed_rows,
+}
+"""A check for every annotation that a message's field may have."""
+
+
+class _Spec:
+    """How one class of message is read and written."""
+
+    __slots__ = ("checks", "cls", "has_frames", "names", "required")
+
+    def __init__(self, cls: type[Message]) -> None:
+        all_fields = fields(cls)
+        self.cls = cls
+        self.has_frames = any(field.name == "frames" for field in all_fields)
+        own = [field for field in all_fields if field.name != "frames"]
+        self.names = tuple(field.name for field in own)
+        self.required = frozenset(field.name for field in own if field.default is MISSING)
+        self.checks = {field.name: _CHECKS[str(field.type)] for field in own}
+
+    def build(self, body: Mapping[Any, Any], frames: Sequence[Buffer]) -> Message:
+        missing = self.required - body.keys()
+        if missing:
+            raise InvalidRequest(f"{self.cls.kind}: no {', '.join(sorted(missing))}")
+        known: dict[str, Any] = {}
+        for name, value in body.items():
+            check = self.checks.get(name)
+            if check is None:
+                continue
+            if not check(value, len(frames)):
+                raise InvalidRequest(f"{self.cls.kind}: malformed {name}")
+            known[name] = value
+        if self.has_frames:
+            known["frames"] = tuple(frames)
+        return self.cls(**known)
+
+
+def _specs(kinds: Iterable[type[Message]]) -> Mapping[str, _Spec]:
+    return {cls.kind: _Spec(cls) for cls in kinds}
+
+
+_SPECS = _specs(KINDS.values())

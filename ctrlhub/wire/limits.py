@@ -1,0 +1,40 @@
+"""Every limit of the wire, once, with its unit.
+
+Precedents: NATS refuses messages over 1 MiB by default and beanstalkd jobs over 64 KiB; here bulk data
+travels in frames of its own, so only what the hub must parse is bounded tightly.
+"""
+
+from __future__ import annotations
+
+PROTOCOL_MAJOR = 1
+"""Peers of another major version are refused with a message that names both."""
+
+INLINE_BYTES = 64 * 1024
+"""A payload up to this size (bytes) travels inside its batch; a larger one in frames of its own."""
+
+MAX_HEADER_BYTES = 16 * 1024 * 1024
+"""The largest msgpack header (bytes) that is parsed."""
+
+MAX_CONTROL_BYTES = 1024 * 1024
+"""The largest header (bytes) on the hub stream, where only small messages travel."""
+
+MAX_FRAMES = 65_536
+"""The most payload frames in one message."""
+
+BATCH_ROWS = 4096
+"""The most rows (tasks, results) a sender puts into one message."""
+
+BATCH_BYTES = 1024 * 1024
+"""A sender closes a batch once its inline payloads exceed this (bytes)."""
+
+MAX_TEXT = 4096
+"""The longest name, label or host (characters) in a message."""
+
+COUNTER_BITS = 40
+"""A request id is ``session << COUNTER_BITS | counter``: a million million requests a session."""
+
+MAX_SESSION = (1 << 23) - 1
+"""The highest session number, so that every request id fits in 63 bits."""
+
+MAX_FRAME_BYTES = 8 * 1024**3
+"""The largest payload frame (bytes) that a listener takes."""

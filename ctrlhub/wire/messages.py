@@ -1,0 +1,417 @@
+"""Every message of the protocol, as a frozen dataclass; one table from kind to class.
+
+A message is one msgpack header and, for bulk data, raw frames behind it (:mod:`ctrlhub.wire.codec`).
+Hot messages are batches: their rows stay plain tuples, whose columns are named here, since one object
+per task would cost more than the rest of the protocol.
+
+A *payload* in a row is either ``bytes`` (up to `limits.INLINE_BYTES`) or a reference ``(first, count)``
+to the message's own frames. Nobody but clients and engines looks into a payload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import Any, ClassVar, TypeAlias
+
+from ctrlhub.wire.ids import Ranges
+
+Buffer: TypeAlias = Any
+"""Anything with the buffer protocol: bytes, memoryview, a received frame."""
+
+PayloadRef: TypeAlias = bytes | tuple[int, int]
+"""A payload as it stands in a row: inline bytes, or (first frame, number of frames)."""
+
+Payload: TypeAlias = bytes | tuple[Buffer, ...]
+"""A payload in memory: inline bytes, or the buffers themselves."""
+
+FunctionRow: TypeAlias = tuple[bytes, PayloadRef]
+"""(digest, serialized function)."""
+
+TemplateRow: TypeAlias = tuple[bytes, int, int, str]
+"""(function digest, retries, engine_retries, label): what the tasks of a call share."""
+
+SubmitRow: TypeAlias = tuple[int, int, PayloadRef]
+"""(task id, index into templates, arguments)."""
+
+RunRow: TypeAlias = tuple[int, int, int, PayloadRef]
+"""(task id, attempt, index into templates, arguments)."""
+
+ResultRow: TypeAlias = tuple[int, int, int, PayloadRef, float, float, Any]
+"""(request id, attempt, Status, value or failure, started, elapsed, extras) from an engine.
+
+`started` is a Unix time and `elapsed` a duration, both in seconds; `extras` is None or a map
+(``stdout``, ``stderr``, ``execute_result`` ...).
+"""
+
+CompletedRow: TypeAlias = tuple[int, int, PayloadRef, int, float, float, Any]
+"""(request id, Status, value or failure, engine id or -1, started, elapsed, extras) to a client."""
+
+
+class Stream(StrEnum):
+    """The four streams: one socket each, so that bulk data never delays a heartbeat."""
+
+    HUB = "hub"
+    MULTIENGINE = "multiengine"
+    TASK = "task"
+    IOPUB = "iopub"
+
+
+class Role(StrEnum):
+    """What a peer is, and so what it may say."""
+
+    ENGINE = "engine"
+    NANNY = "nanny"
+    CLIENT = "client"
+
+
+class Status(IntEnum):
+    """How a request ended."""
+
+    OK = 0
+    ERROR = 1
+    CANCELLED = 2
+
+
+class Action(StrEnum):
+    """What a command asks of an engine."""
+
+    EXECUTE = "execute"
+    APPLY = "apply"
+    PUSH = "push"
+    PULL = "pull"
+    CLEAR = "clear"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What all messages share."""
+
+    kind: ClassVar[str]
+
+
+# ---------------------------------------------------------------- joining (hub stream unless said)
+
+
+@dataclass(frozen=True, slots=True)
+class Enrol(Message):
+    """Peer to hub, over TCP with an enrolment key: accept this public key of mine (z85)."""
+
+    kind: ClassVar[str] = "enrol"
+    public_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled(Message):
+    """Hub to peer: the key opens every stream now."""
+
+    kind: ClassVar[str] = "enrolled"
+    public_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Register(Message):
+    """Peer to hub: who I am. Repeated with `token` to resume a session after a silence.
+
+    `incarnation` is fresh in every process: an engine's key with another incarnation means that its
+    namespace is gone. `session` and `engine_id` are wishes (-1: none), granted when free.
+    `versions` holds ``ctrlhub``, ``python``, ``protocol``, ``pickle``.
+    """
+
+    kind: ClassVar[str] = "register"
+    role: str
+    key: str
+    incarnation: bytes
+    pid: int
+    host: str
+    versions: Mapping[str, str]
+    token: bytes = b""
+    session: int = -1
+    engine_id: int = -1
+    supervised: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Registered(Message):
+    """Hub to peer: the session. `token` opens the other streams (`Hello`).
+
+    `subscription` is the session's secret topic on iopub. `resumed` tells that the hub still knew
+    the session. `engines` are the engines of the moment, for clients; `events` the number of the
+    last engine event they include. Times are in seconds.
+    """
+
+    kind: ClassVar[str] = "registered"
+    session: int
+    token: bytes
+    engine_id: int
+    epoch: str
+    resumed: bool
+    subscription: bytes
+    beat: float
+    suspect: float
+    lease: float
+    engines: Sequence[Mapping[str, Any]] = ()
+    events: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Refused(Message):
+    """Hub to peer, any stream: this will not be; `code` names the error class."""
+
+    kind: ClassVar[str] = "refused"
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hello(Message):
+    """Peer to hub, multiengine and task streams: this connection is my session's.
+
+    `held` are the requests an engine has (queued, running, or finished and not acknowledged).
+    """
+
+    kind: ClassVar[str] = "hello"
+    token: bytes
+    held: Ranges = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome(Message):
+    """Hub to peer, any stream but iopub: the connection is bound to the session."""
+
+    kind: ClassVar[str] = "welcome"
+    epoch: str
+
+
+@dataclass(frozen=True, slots=True)
+class SayHello(Message):
+    """Hub to peer, any stream: I do not know this connection; register or say hello."""
+
+    kind: ClassVar[str] = "say_hello"
+
+
+@dataclass(frozen=True, slots=True)
+class Beat(Message):
+    """Peer to hub and back. A nanny vouches for the processes (keys) it sees running."""
+
+    kind: ClassVar[str] = "beat"
+    vouches: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EngineDied(Message):
+    """Nanny to hub: the process of this key and incarnation ended; `cause` says how.
+
+    `restarting` tells that the nanny will start another in its place, so its id stays reserved;
+    `running` is the request that was running (-1: none or not known), which alone is to blame.
+    """
+
+    kind: ClassVar[str] = "engine_died"
+    key: str
+    incarnation: bytes
+    cause: str
+    log: str = ""
+    restarting: bool = False
+    running: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Goodbye(Message):
+    """Either way: I leave on purpose; nothing is to be kept for me."""
+
+    kind: ClassVar[str] = "goodbye"
+    reason: str = ""
+
+
+# ---------------------------------------------------------------- control (hub stream)
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Message):
+    """Client to hub: call a small method of an interface. Exactly one `Answer` comes back."""
+
+    kind: ClassVar[str] = "call"
+    id: int
+    interface: str
+    method: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Message):
+    """Hub to client: the value of a `Call`, or the error's code and text (`code` is "" for none)."""
+
+    kind: ClassVar[str] = "answer"
+    id: int
+    value: Any = None
+    code: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt(Message):
+    """Hub to engine: stop these requests: drop what has not begun, interrupt what runs."""
+
+    kind: ClassVar[str] = "interrupt"
+    requests: Ranges
+
+
+@dataclass(frozen=True, slots=True)
+class Signal(Message):
+    """Hub to nanny: send a signal, by name, to the engine process of this key."""
+
+    kind: ClassVar[str] = "signal"
+    key: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown(Message):
+    """Hub to engine or nanny: finish and exit."""
+
+    kind: ClassVar[str] = "shutdown"
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineEvent(Message):
+    """Hub to clients, iopub: an engine came, went or changed state; `number` has no gaps."""
+
+    kind: ClassVar[str] = "engine_event"
+    number: int
+    event: str
+    engine: Mapping[str, Any]
+
+
+# ---------------------------------------------------------------- commands (multiengine stream)
+
+
+@dataclass(frozen=True, slots=True)
+class Command(Message):
+    """Client to hub: one action on explicit engines; target number k has id ``first + k``.
+
+    `payloads` holds one payload for all targets, or one for each.
+    """
+
+    kind: ClassVar[str] = "command"
+    first: int
+    targets: Sequence[int]
+    action: str
+    payloads: Sequence[PayloadRef]
+    function: bytes = b""
+    functions: Sequence[FunctionRow] = ()
+    frames: Sequence[Buffer] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunCommand(Message):
+    """Hub to engine: run this before any task that has not begun."""
+
+    kind: ClassVar[str] = "run_command"
+    id: int
+    action: str
+    payload: PayloadRef
+    function: bytes = b""
+    functions: Sequence[FunctionRow] = ()
+    frames: Sequence[Buffer] = ()
+
+
+# ---------------------------------------------------------------- tasks (task stream)
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitTasks(Message):
+    """Client to hub: a batch of tasks. `after` is the last command the client sent before (0: none)."""
+
+    kind: ClassVar[str] = "submit_tasks"
+    templates: Sequence[TemplateRow]
+    rows: Sequence[SubmitRow]
+    functions: Sequence[FunctionRow] = ()
+    after: int = 0
+    frames: Sequence[Buffer] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunTasks(Message):
+    """Hub to engine: tasks to run, in this order."""
+
+    kind: ClassVar[str] = "run_tasks"
+    templates: Sequence[TemplateRow]
+    rows: Sequence[RunRow]
+    functions: Sequence[FunctionRow] = ()
+    frames: Sequence[Buffer] = ()
+
+
+# ---------------------------------------------------------------- results (multiengine and task streams)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted(Message):
+    """Hub to client: these requests are stored and will end; they need not be sent again."""
+
+    kind: ClassVar[str] = "accepted"
+    requests: Ranges
+
+
+@dataclass(frozen=True, slots=True)
+class Results(Message):
+    """Engine to hub: how requests ended. The engine keeps them until `Stored`."""
+
+    kind: ClassVar[str] = "results"
+    rows: Sequence[ResultRow]
+    frames: Sequence[Buffer] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stored(Message):
+    """Hub to engine: these results are safe; forget them."""
+
+    kind: ClassVar[str] = "stored"
+    requests: Ranges
+
+
+@dataclass(frozen=True, slots=True)
+class Completed(Message):
+    """Hub to client: how requests ended. The hub keeps them until `Received`."""
+
+    kind: ClassVar[str] = "completed"
+    rows: Sequence[CompletedRow]
+    frames: Sequence[Buffer] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Received(Message):
+    """Client to hub: these results arrived; forget them."""
+
+    kind: ClassVar[str] = "received"
+    requests: Ranges
+
+
+@dataclass(frozen=True, slots=True)
+class NeedFunctions(Message):
+    """Receiver of a request to its sender: I lack these functions (digests)."""
+
+    kind: ClassVar[str] = "need_functions"
+    digests: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Functions(Message):
+    """The answer to `NeedFunctions`."""
+
+    kind: ClassVar[str] = "functions"
+    functions: Sequence[FunctionRow]
+    frames: Sequence[Buffer] = ()
+
+
+KINDS: Mapping[str, type[Message]] = {
+    cls.kind: cls
+    for cls in (
+        Enrol, Enrolled, Register, Registered, Refused, Hello, Welcome, SayHello, Beat, EngineDied,
+        Goodbye, Call, Answer, Interrupt, Signal, Shutdown, EngineEvent, Command, RunCommand,
+        SubmitTasks, RunTasks, Accepted, Results, Stored, Completed, Received, NeedFunctions,
+        Functions,
+    )
+}  # fmt: skip
+"""Every message by its word on the wire."""

@@ -1,0 +1,172 @@
+"""Every option of a nanny and of an engine, once: frozen, validated, readable as one line of JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, TypeVar
+
+from ctrlhub.wire.security import KeyPair
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class RestartPolicy:
+    """When a nanny starts an engine again that ended without being asked to.
+
+    Parameters
+    ----------
+    first, factor, longest
+        The wait (s) before the first restart, by how much each further wait is longer, and what no
+        wait exceeds. An engine that lived for `early` begins anew with the first wait.
+    early
+        An engine that ends within so many seconds of its start died early.
+    attempts
+        After so many early deaths in a row its slot is given up; 0 restarts nothing.
+    """
+
+    first: float = 0.1
+    factor: float = 2.0
+    longest: float = 30.0
+    early: float = 10.0
+    attempts: int = 5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.first <= self.longest or self.factor < 1 or self.early < 0:
+            raise ValueError("restart waits (s) must obey 0 < first <= longest and factor >= 1")
+        if self.attempts < 0:
+            raise ValueError("attempts must not be negative")
+
+
+@dataclass(frozen=True, slots=True)
+class NannyConfig:
+    """What a nanny is told when it starts.
+
+    Parameters
+    ----------
+    connection
+        Path of the engines' connection file.
+    engines
+        How many engines it starts and keeps.
+    logs
+        Directory of the engines' logs, ``engine-<slot>.log``.
+    wait
+        How long (s) it waits for the connection file of a running hub.
+    hub_lease
+        How long (s) engines and nanny go on without a hub, as long as the hub has not said.
+    grace
+        How long (s) engines that are told to stop may take before they are killed.
+    max_threads
+        How many threads the numerical libraries of an engine use; 0 shares the cores out.
+    restart
+        When engines are started again.
+    log_level
+        Name of a level of :mod:`logging`.
+    """
+
+    connection: str
+    engines: int
+    logs: str
+    wait: float = 30.0
+    hub_lease: float = 600.0
+    grace: float = 2.0
+    max_threads: int = 0
+    restart: RestartPolicy = field(default_factory=RestartPolicy)
+    log_level: str = "INFO"
+
+    def __post_init__(self) -> None:
+        if not self.connection or not self.logs:
+            raise ValueError("a nanny needs the path of a connection file and a directory of logs")
+        if type(self.engines) is not int or self.engines < 1:
+            raise ValueError(f"engines must be an integer of at least 1, not {self.engines!r}")
+        if min(self.wait, self.grace, self.max_threads) < 0 or self.hub_lease <= 0:
+            raise ValueError("wait, grace, hub_lease (s) and max_threads must not be negative")
+
+    def to_json(self) -> str:
+        """Return the configuration as one line of JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> NannyConfig:
+        """Return the configuration of a line made by `to_json`.
+
+        Raises
+        ------
+        ValueError
+            It is not JSON, names an unknown option, or an option has a wrong value.
+        """
+        values = _values(text, "nanny")
+        if isinstance(values.get("restart"), Mapping):
+            values["restart"] = _made(RestartPolicy, values["restart"], "restart")
+        return _made(cls, values, "nanny")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """What one engine process is told when it is forked.
+
+    Parameters
+    ----------
+    slot
+        Its place among the engines of its nanny.
+    connection, wait, hub_lease, log_level
+        As in `NannyConfig`.
+    public, secret
+        Its key pair: the same for every engine that follows another in this slot.
+    incarnation
+        Hexadecimal; names this process among them.
+    log
+        Path of its log.
+    drain
+        How long (s) what runs may go on when the hub asks the engine to finish.
+    """
+
+    slot: int
+    connection: str
+    public: str
+    secret: str = field(repr=False)
+    incarnation: str
+    log: str
+    wait: float = 30.0
+    hub_lease: float = 600.0
+    drain: float = 5.0
+    log_level: str = "INFO"
+
+    @property
+    def keys(self) -> KeyPair:
+        """The engine's key pair."""
+        return KeyPair(self.public, self.secret)
+
+    def to_json(self) -> str:
+        """Return the configuration, the secret key included, as one line of JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> EngineConfig:
+        """Return the configuration of a line made by `to_json`.
+
+        Raises
+        ------
+        ValueError
+            It is not JSON, names an unknown option, or an option has a wrong value.
+        """
+        return _made(cls, _values(text, "engine"), "engine")
+
+
+def _values(text: str | bytes, whose: str) -> dict[str, Any]:
+    values = json.loads(text)
+    if not isinstance(values, dict):
+        raise ValueError(f"{whose} configuration must be a JSON object")
+    return values
+
+
+def _made(cls: type[T], values: Mapping[str, Any], whose: str) -> T:
+    unknown = values.keys() - {each.name for each in fields(cls)}  # type: ignore[arg-type]
+    if unknown:
+        raise ValueError(f"unknown {whose} options: {', '.join(sorted(unknown))}")
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise ValueError(f"{whose} configuration: {error}") from None

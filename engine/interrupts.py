@@ -1,0 +1,100 @@
+"""Stopping what runs, and nothing else.
+
+Theory of operation
+-------------------
+A request is interrupted by a KeyboardInterrupt in the main thread, which only a signal can bring
+about while the code waits in the system (``time.sleep``, a read). The signal is sent by the I/O
+thread and arrives some time later, when the request may have ended and another may run. So the
+decision is made where it cannot be late: in the handler, which Python runs in the main thread,
+between two of its instructions. `Gate.armed` is the request whose code is on the stack at that
+moment (0: none); whoever runs user code sets it just before, and clears it in the very next
+statement after, and in the first statement of every ``except``. (Python looks for signals when it
+enters functions, jumps back and returns from calls; not between an exception and the first
+assignment of its handler.) The handler raises only if the armed request is the one to be stopped.
+
+A SIGINT that was not announced by `interrupt` comes from outside, through the nanny or a terminal,
+and is for whatever runs.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from enum import Enum
+from types import FrameType
+
+IDLE = 0
+"""In place of a request's id: no user code is on the stack (no request has the id 0)."""
+
+
+class Reason(Enum):
+    """Why a KeyboardInterrupt was raised by us."""
+
+    REQUEST = "this request was to be stopped"
+    OUTSIDE = "the process was sent SIGINT"
+    TERMINATION = "the process was told to end"
+
+
+class Gate:
+    """Lets an interrupt through to the request it is for, or to nobody.
+
+    Attributes
+    ----------
+    armed : int
+        The request whose code is on the stack, or `IDLE`. Only the main thread writes it.
+    raised : Reason or None
+        Why the last KeyboardInterrupt was raised; the executor clears it.
+    """
+
+    __slots__ = ("_main", "_wanted", "armed", "raised")
+
+    def __init__(self) -> None:
+        self.armed = IDLE
+        self.raised: Reason | None = None
+        self._wanted = IDLE
+        self._main = 0
+
+    def install(self) -> None:
+        """Take over SIGINT. Where this is not the main thread, nothing can be interrupted."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self._on_signal)
+            self._main = threading.get_ident()
+
+    def reinstall(self) -> None:
+        """Take SIGINT back, if user code set a handler of its own."""
+        # Bound methods are equal, not identical, from one access to the next.
+        if self._main and signal.getsignal(signal.SIGINT) != self._on_signal:
+            signal.signal(signal.SIGINT, self._on_signal)
+
+    def interrupt(self, request: int) -> bool:
+        """Interrupt a request, if it is the one that runs; from the I/O thread.
+
+        Returns
+        -------
+        bool
+            False if it does not run (any more), or nothing can be interrupted here.
+        """
+        if self.armed != request or not self._main:
+            return False
+        self._wanted = request
+        signal.pthread_kill(self._main, signal.SIGINT)
+        return True
+
+    def terminate(self) -> None:
+        """Interrupt whatever runs, for good; called in the main thread, by a signal's handler.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            Something runs.
+        """
+        if self.armed != IDLE:
+            self.raised = Reason.TERMINATION
+            raise KeyboardInterrupt
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        wanted, self._wanted = self._wanted, IDLE
+        if self.armed == IDLE or (wanted != IDLE and wanted != self.armed):
+            return
+        self.raised = Reason.OUTSIDE if wanted == IDLE else Reason.REQUEST
+        raise KeyboardInterrupt

@@ -1,0 +1,31 @@
+"""What every test shares."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import pytest
+from hypothesis import settings
+
+# A busy machine is not a failure: hypothesis looks at behaviour, pytest-timeout at hangs.
+settings.register_profile("ctrl-hub", deadline=None)
+settings.load_profile("ctrl-hub")
+
+REQUIRE_SYSTEM_PARTS = "CTRLHUB_REQUIRE_SYSTEM_PARTS"
+
+
+def _require_system_part(name: str, available: bool) -> None:
+    """Skip the test for want of a part of the system, or fail where all are required."""
+    if available:
+        return
+    reason = f"needs {name}, which this machine lacks: make system-parts (Debian, root) installs it"
+    if os.environ.get(REQUIRE_SYSTEM_PARTS) == "1":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def require_system_part() -> Callable[[str, bool], None]:
+    """``require_system_part(name, available)``: go on, skip, or fail under ``.ci/run``."""
+    return _require_system_part
