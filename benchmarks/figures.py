@@ -69,6 +69,7 @@ class Measured:
 
     figures: Mapping[str, float]
     remark: str = ""
+    foreign_cores: float | None = None  #: where the workload knows better than who called it
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class Run:
     workload: str
     outcome: Outcome
     seconds: float
-    foreign_cores: float
+    foreign_cores: float  #: what others took of the machine
     figures: Mapping[str, float] = field(default_factory=dict)
     remark: str = ""  #: what the peer did, or why there are no figures
 

@@ -26,10 +26,10 @@ _SETTLING_S = 0.5
 
 
 class Foreign:
-    """What other processes, and the host by stealing, took of the machine since ``start``.
+    """What other processes, and the host by stealing, took of the machine since this was made.
 
-    All CPU time spent is compared with this process's own and that of its descendants. The latter
-    counts once they have been waited for, so end them before asking.
+    All CPU time spent is compared with that of this process and its descendants. Ask while they
+    live: the time of a process counts later only if its parent waited for it, and not all do.
     """
 
     def __init__(self) -> None:
@@ -52,8 +52,13 @@ def _busy_seconds() -> float:
 
 
 def _own_seconds() -> float:
-    """CPU seconds of this process and of those it has waited for."""
-    return sum(os.times()[:4])
+    """CPU seconds of this process, its descendants, and those that they have waited for."""
+    total = 0.0
+    for process in tree([os.getpid()]):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            total += times.user + times.system + times.children_user + times.children_system
+    return total
 
 
 def wait_until_quiet(patience_s: float) -> None:

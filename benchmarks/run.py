@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -59,45 +60,44 @@ def _settled(before: Sequence[Run], repeats: int) -> bool:
 
 
 def _one(plan: Plan, peer: str, workload: Workload) -> Run:
-    spared = {p.pid for p in psutil.Process().children(recursive=True)}
+    measure.wait_until_quiet(plan.patience_s)
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as scratch:
-        answer, log = Path(scratch, "answer.json"), Path(scratch, "stderr")
+        answer, log = Path(scratch, "answer.json"), Path(scratch, "log")
         command = [sys.executable, "-m", "benchmarks.child", peer, workload.name, plan.effort]
-        measure.wait_until_quiet(plan.patience_s)
-        foreign, began = measure.Foreign(), time.monotonic()
-        with log.open("wb") as stderr:
-            process = subprocess.Popen(
-                [*command, str(answer)],
-                env=_environment(scratch),
-                cwd=scratch,
-                stdin=subprocess.DEVNULL,
-                stdout=stderr,
-                stderr=stderr,
-            )
-        try:
-            ended = _wait(process, workload.limit_s)
-        finally:
-            seconds = time.monotonic() - began
-            measure.end_descendants(spared)
-            process.wait()
-        cores = foreign.cores()
-        if answer.exists():
-            told = json.loads(answer.read_text())
-        else:
-            told = {"outcome": Outcome.FAILED, "figures": {}, "remark": ended}
-        outcome = Outcome(told["outcome"])
+        began = time.monotonic()
+        ended = _run_to_the_end([*command, str(answer)], scratch, log, workload.limit_s)
+        seconds = time.monotonic() - began
+        told: dict[str, Any] = (
+            json.loads(answer.read_text()) if answer.exists() else {"remark": ended}
+        )
+        outcome = Outcome(told.get("outcome", Outcome.FAILED))
         if outcome is Outcome.FAILED:
             words = log.read_text(errors="replace").splitlines()[-_LAST_WORDS:]
             print(*words, sep="\n", file=sys.stderr)
-    return Run(peer, workload.name, outcome, seconds, cores, told["figures"], told["remark"])
+    cores = told.get("foreign_cores") or 0.0
+    figures = told.get("figures", {})
+    return Run(peer, workload.name, outcome, seconds, cores, figures, told["remark"])
 
 
-def _wait(process: subprocess.Popen[bytes], limit_s: float) -> str:
-    """Wait for the run, and say how it ended."""
+def _run_to_the_end(command: Sequence[str], scratch: str, log: Path, limit_s: float) -> str:
+    """Run a command, end all it has started, and say how it ended."""
+    spared = {p.pid for p in psutil.Process().children(recursive=True)}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            env=_environment(scratch),
+            cwd=scratch,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
     try:
         return f"ended with status {process.wait(limit_s)}"
     except subprocess.TimeoutExpired:
         return f"no result within {limit_s:.0f} s"
+    finally:
+        measure.end_descendants(spared)
+        process.wait()
 
 
 def _environment(scratch: str) -> dict[str, str]:

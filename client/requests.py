@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from ctrlhub.wire.messages import Payload
+from ctrlhub.wire.messages import Payload, Stream
 
-NEVER_SENT = -1
+ENGINE_RETRIES = 3
+"""How often a task is run again that was running on an engine which was lost."""
 
 
 class Function:
@@ -34,16 +35,44 @@ class Function:
         self.sent: dict[str, int] = {}
 
 
-class Template:
+class About:
+    """What a result says of the request it belongs to.
+
+    Parameters
+    ----------
+    what
+        The name of the function, or the action.
+    stream
+        The stream of the request.
+    label
+        Its label, or None.
+    """
+
+    __slots__ = ("label", "stream", "what")
+
+    def __init__(self, what: str, stream: Stream, label: str | None) -> None:
+        self.what = what
+        self.stream = stream
+        self.label = label
+
+
+class Template(About):
     """What the tasks of a call share."""
 
-    __slots__ = ("engine_retries", "function", "label", "retries")
+    __slots__ = ("engine_retries", "function", "retries")
 
-    def __init__(self, function: Function, retries: int, engine_retries: int, label: str) -> None:
+    def __init__(
+        self,
+        what: str,
+        label: str | None,
+        function: Function,
+        retries: int = 0,
+        engine_retries: int = ENGINE_RETRIES,
+    ) -> None:
+        super().__init__(what, Stream.TASK, label)
         self.function = function
         self.retries = retries
         self.engine_retries = engine_retries
-        self.label = label
 
 
 class Stirred(Protocol):
@@ -78,9 +107,8 @@ class Request(Protocol):
 class TaskRequest(Request, Protocol):
     """One or several tasks of one template."""
 
-    @property
-    def template(self) -> Template:
-        """What its tasks share."""
+    def _template(self) -> Template:
+        """Return what its tasks share."""
 
     def _payload(self, number: int) -> Payload:
         """Return the arguments of a task that has not ended."""
@@ -110,13 +138,13 @@ class Portion:
         The item that the first one is.
     """
 
-    __slots__ = ("_offset", "_owner", "_payloads", "first", "template")
+    __slots__ = ("_about", "_offset", "_owner", "_payloads", "first")
 
     def __init__(
         self, first: int, payloads: list[Payload], template: Template, owner: Owner, offset: int
     ) -> None:
         self.first = first
-        self.template = template
+        self._about = template
         self._payloads: list[Payload] = payloads
         self._owner = owner
         self._offset = offset
@@ -125,9 +153,12 @@ class Portion:
         return len(self._payloads)
 
     def _enter(self, sender: Sender) -> None:
-        add, template = sender.add_task, self.template
+        add, template = sender.add_task, self._about
         for number, payload in enumerate(self._payloads, self.first):
             add(number, self, template, payload)
+
+    def _template(self) -> Template:
+        return self._about
 
     def _payload(self, number: int) -> Payload:
         return self._payloads[number - self.first]

@@ -7,8 +7,9 @@ effects: messages to transports, records to the store. Messages that arrive toge
 from __future__ import annotations
 
 import logging
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import SystemRandom
 from secrets import token_hex
 
@@ -17,11 +18,12 @@ from tornado.ioloop import IOLoop
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.effects import Commit, Connection, Effect, Publish, Send, Stop
 from ctrlhub.controller.interfaces.finding import find_interfaces
+from ctrlhub.controller.interfaces.query import Query
 from ctrlhub.controller.stores.base import Store
 from ctrlhub.controller.switchboard import Origin, Switchboard
 from ctrlhub.controller.transports.base import Transport
 from ctrlhub.wire.codec import encode
-from ctrlhub.wire.messages import Buffer
+from ctrlhub.wire.messages import Buffer, Stream
 from ctrlhub.wire.security import KeyRegistry, new_token
 from ctrlhub.wire.versions import versions
 
@@ -109,9 +111,31 @@ class Hub:
             self._store.close()
         log.info("hub %s has ended", self.epoch)
 
+    def describe(self, tcp: Mapping[Stream, str]) -> None:
+        """Tell the query interface, if it is exposed, what only the process knows."""
+        query = self.switchboard.interfaces.get("query")
+        if isinstance(query, Query):
+            query.started = self.started
+            query.ports = {s.value: int(a.rpartition(":")[2]) for s, a in tcp.items()}
+
+    def watch_lifeline(self, descriptor: int) -> None:
+        """End when a descriptor reaches its end of file: whoever made this hub has died."""
+        os.set_blocking(descriptor, False)
+
+        def ready(*_: object) -> None:
+            if not os.read(descriptor, 4096):
+                self._loop.remove_handler(descriptor)
+                self._stop("its creator has ended")
+
+        self._loop.add_handler(descriptor, ready, IOLoop.READ)
+
     def stop(self, reason: str) -> None:
-        """End cleanly, soon; from any thread or signal handler."""
+        """End cleanly, soon; from any thread."""
         self._loop.add_callback(self._stop, reason)
+
+    def stop_from_signal(self, reason: str) -> None:
+        """End cleanly, soon; from a signal handler."""
+        self._loop.add_callback_from_signal(self._stop, reason)
 
     def _stop(self, reason: str) -> None:
         if self._stopping:

@@ -20,19 +20,10 @@ from __future__ import annotations
 
 import signal
 import threading
-from enum import Enum
 from types import FrameType
 
 IDLE = 0
 """In place of a request's id: no user code is on the stack (no request has the id 0)."""
-
-
-class Reason(Enum):
-    """Why a KeyboardInterrupt was raised by us."""
-
-    REQUEST = "this request was to be stopped"
-    OUTSIDE = "the process was sent SIGINT"
-    TERMINATION = "the process was told to end"
 
 
 class Gate:
@@ -42,15 +33,16 @@ class Gate:
     ----------
     armed : int
         The request whose code is on the stack, or `IDLE`. Only the main thread writes it.
-    raised : Reason or None
-        Why the last KeyboardInterrupt was raised; the executor clears it.
+    struck : int
+        The request in which the last KeyboardInterrupt of ours was raised.
     """
 
-    __slots__ = ("_main", "_wanted", "armed", "raised")
+    __slots__ = ("_ending", "_main", "_wanted", "armed", "struck")
 
     def __init__(self) -> None:
         self.armed = IDLE
-        self.raised: Reason | None = None
+        self.struck = IDLE
+        self._ending = False
         self._wanted = IDLE
         self._main = 0
 
@@ -88,13 +80,17 @@ class Gate:
         KeyboardInterrupt
             Something runs.
         """
+        self._ending = True
         if self.armed != IDLE:
-            self.raised = Reason.TERMINATION
             raise KeyboardInterrupt
+
+    def ends(self, error: BaseException) -> bool:
+        """Tell whether an error of user code is the KeyboardInterrupt of `terminate`."""
+        return self._ending and isinstance(error, KeyboardInterrupt)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         wanted, self._wanted = self._wanted, IDLE
         if self.armed == IDLE or (wanted != IDLE and wanted != self.armed):
             return
-        self.raised = Reason.OUTSIDE if wanted == IDLE else Reason.REQUEST
+        self.struck = self.armed
         raise KeyboardInterrupt

@@ -93,7 +93,7 @@ class _Adoption:
         self._fallback = fallback
         self._globals: dict[int, dict[str, Any]] = {}
         self._adopted: dict[int, FunctionType] = {}
-        self.assigned: list[tuple[dict[str, Any], str]] = []
+        self.assigned: dict[tuple[int, str], dict[str, Any]] = {}
 
     def adopted(self, function: FunctionType) -> FunctionType:
         """Return a function with globals that lead to the namespace."""
@@ -152,8 +152,7 @@ class _Adoption:
                 if instruction.opname in _STORES:
                     if name in scope:
                         self._names.setdefault(name, scope.pop(name))
-                    if (scope, name) not in self.assigned:
-                        self.assigned.append((scope, name))
+                    self.assigned[id(scope), name] = scope
                 elif instruction.opname in _LOADS and name not in scope:
                     builtin = vars(builtins).get(name)
                     if builtin is not None:
@@ -168,7 +167,7 @@ class _Adoption:
             try:
                 return function(*args, **kwargs)
             finally:
-                for scope, name in assigned:
+                for (_, name), scope in assigned.items():
                     if name in scope:
                         names[name] = scope.pop(name)
 

@@ -9,7 +9,7 @@ from typing import Any
 from ctrlhub.controller.core.sessions import Session
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class Engine:
     """One registered engine; what the controller's `engines` maps an id to.
 

@@ -14,7 +14,7 @@ from an engine that was given up is dropped, so the first accepted result is fin
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import IntEnum
 
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.functions import Function
@@ -22,20 +22,20 @@ from ctrlhub.controller.core.sessions import Session
 from ctrlhub.wire.messages import Payload
 
 
-class TaskState(Enum):
-    """Where a task is in its life."""
+class TaskState(IntEnum):
+    """Where a task is in its life. (Integers: they hash quickly, and every step looks up.)"""
 
-    QUEUED = "queued"
-    DISPATCHED = "dispatched"
-    ENDED = "ended"
+    QUEUED = 0
+    DISPATCHED = 1
+    ENDED = 2
 
 
-class Step(Enum):
+class Step(IntEnum):
     """What can happen to a task."""
 
-    DISPATCH = "dispatch"
-    REQUEUE = "requeue"
-    FINISH = "finish"
+    DISPATCH = 0
+    REQUEUE = 1
+    FINISH = 2
 
 
 TRANSITIONS = {
@@ -101,13 +101,13 @@ class Task:
     def _step(self, step: Step) -> None:
         following = TRANSITIONS.get((self.state, step))
         if following is None:
-            raise IllegalStep(f"{step.value} of {self!r}")
+            raise IllegalStep(f"{step.name.lower()} of {self!r}")
         self.state = following
 
     def __repr__(self) -> str:
         """Tell the task's story so far."""
         where = f" on engine {self.engine.id}" if self.engine else ""
         return (
-            f"<Task {self.id} {self.state.value}{where}, attempt {self.attempt}, "
+            f"<Task {self.id} {self.state.name.lower()}{where}, attempt {self.attempt}, "
             f"{self.losses} engines lost, {self.failures} exceptions>"
         )

@@ -60,6 +60,7 @@ class ZeroMQTransport:
                 socket = context.socket(zmq.XPUB if stream is Stream.IOPUB else zmq.ROUTER)
                 self._sockets[stream] = socket
                 _configure(socket, stream, server)
+                socket.setsockopt(zmq.IPV6, "[" in endpoints[stream])
                 socket.bind(endpoints[stream])
         except zmq.ZMQError:
             self.close()
@@ -167,7 +168,6 @@ def _configure(socket: zmq.Socket[Any], stream: Stream, server: KeyPair | None) 
         limit = MAX_CONTROL_BYTES if stream is Stream.HUB else MAX_FRAME_BYTES
         socket.setsockopt(zmq.MAXMSGSIZE, limit)
     if server is not None:
-        socket.setsockopt(zmq.IPV6, 1)
         socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
         socket.setsockopt(zmq.HEARTBEAT_IVL, TCP_HEARTBEAT_MS)
         socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * TCP_HEARTBEAT_MS)

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from ctrlhub import __version__
-from ctrlhub.cli.exits import Exit, as_failure
+from ctrlhub.cli.exits import Exit, exit_of
 
 _MODULES = {
     "start": "ctrlhub.cli.start",
@@ -48,10 +48,11 @@ class Commands(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
-            failure = as_failure(error)
-            if failure is None:
+            code = exit_of(error)
+            if code is None:
                 raise
-            raise failure from error
+            click.echo(f"ctrl-hub: {error}", err=True)
+            ctx.exit(code)
 
 
 def _epilog() -> str:

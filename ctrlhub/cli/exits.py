@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from enum import IntEnum
-from typing import IO, Any
-
-import click
 
 
 class Exit(IntEnum):
@@ -45,28 +41,8 @@ _MEANINGS = {
 }
 
 
-class Failure(click.ClickException):
-    """An error with its exit code, shown as one message.
-
-    Parameters
-    ----------
-    code
-        The exit code.
-    message
-        What happened, and what to do.
-    """
-
-    def __init__(self, code: Exit, message: str) -> None:
-        super().__init__(message)
-        self.exit_code = code
-
-    def show(self, file: IO[Any] | None = None) -> None:
-        """Write the message to standard error."""
-        click.echo(f"ctrl-hub: {self.format_message()}", file=file or sys.stderr)
-
-
-def as_failure(error: Exception) -> Failure | None:
-    """Give the failure that an error of ctrl-hub's is shown as; None for an error of any other kind."""
+def exit_of(error: Exception) -> Exit | None:
+    """Give the exit code of an error of ctrl-hub's; None for an error of any other kind."""
     from ctrlhub.cluster.errors import StartFailed, StopFailed
     from ctrlhub.wire import errors
     from ctrlhub.wire.private import StateError
@@ -88,5 +64,5 @@ def as_failure(error: Exception) -> Failure | None:
     )
     for kind, code in codes:
         if isinstance(error, kind):
-            return Failure(code, str(error))
+            return code
     return None

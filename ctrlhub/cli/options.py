@@ -79,3 +79,21 @@ def check_ports(listen: str | None, ports: tuple[int, int] | None) -> None:
     """Refuse a range of ports that nothing would listen on."""
     if ports is not None and listen is None:
         raise click.UsageError("--port-range needs --listen: without it there are no TCP ports")
+
+
+def check_connection(file: Path) -> None:
+    """Make sure that there is a connection file, and that it can be used.
+
+    Raises
+    ------
+    HubNotFound
+        If there is none.
+    ConnectionFileError
+        If it cannot be believed; the message says what to do.
+    """
+    from ctrlhub.wire.connection import ConnectionInfo
+    from ctrlhub.wire.errors import HubNotFound
+
+    if not file.exists():
+        raise HubNotFound(f"no cluster is running: there is no {file}; `ctrl-hub start` starts one")
+    ConnectionInfo.load(file)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ctrlhub.cli.options import (
+    check_connection,
     check_ports,
     find_profile,
     listen_option,
@@ -34,7 +35,6 @@ def hub(
 ) -> None:
     """Run a hub alone, until Ctrl-C or `ctrl-hub stop`."""
     from ctrlhub.controller.config import HubConfig
-    from ctrlhub.controller.hub import run
 
     check_ports(listen, ports)
     try:
@@ -47,6 +47,8 @@ def hub(
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+    from ctrlhub.controller.serving import run
+
     ctx.exit(run(config))
 
 
@@ -77,24 +79,15 @@ def engine(
     state_dir: Path | None,
 ) -> None:
     """Run engines for a hub, until Ctrl-C or until the hub is stopped."""
+    place = find_profile(profile, state_dir)
+    file = place.connection_engine if connection is None else connection.expanduser().absolute()
+    # What is wrong with the file is said at once; a nanny would wait for a better one.
+    check_connection(file)
     from ctrlhub.engine.config import NannyConfig
     from ctrlhub.engine.nanny import run
 
-    place = find_profile(profile, state_dir)
     place.make()
-    file = place.connection_engine if connection is None else connection.expanduser().absolute()
-    _check_connection(file)
     ctx.exit(run(NannyConfig(connection=str(file), engines=engines, logs=str(place.logs))))
-
-
-def _check_connection(file: Path) -> None:
-    """Say at once what is wrong with a file; a nanny would wait for a better one."""
-    from ctrlhub.wire.connection import ConnectionInfo
-    from ctrlhub.wire.errors import HubNotFound
-
-    if not file.exists():
-        raise HubNotFound(f"there is no connection file {file}; `ctrl-hub start` starts a hub")
-    ConnectionInfo.load(file)
 
 
 COMMANDS = {"hub": hub, "engine": engine}

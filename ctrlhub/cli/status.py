@@ -8,7 +8,13 @@ from typing import Any
 
 import click
 
-from ctrlhub.cli.options import find_profile, json_option, profile_option, state_dir_option
+from ctrlhub.cli.options import (
+    check_connection,
+    find_profile,
+    json_option,
+    profile_option,
+    state_dir_option,
+)
 from ctrlhub.cli.text import moment, table
 
 
@@ -31,15 +37,11 @@ def status(profile: str, as_json: bool, state_dir: Path | None, timeout: float) 
 
 
 def _ask(profile: str, state_dir: Path | None, timeout: float) -> dict[str, Any]:
+    file = find_profile(profile, state_dir).connection_client
+    check_connection(file)
     from ctrlhub.client.client import Client
-    from ctrlhub.wire.errors import HubNotFound
 
-    place = find_profile(profile, state_dir)
-    if not place.connection_client.exists():
-        raise HubNotFound(
-            f"no cluster of profile {profile!r} is running; `ctrl-hub start` starts one"
-        )
-    with Client(place.connection_client, timeout=timeout) as client:
+    with Client(file, timeout=timeout) as client:
         found: dict[str, Any] = client.interface("query").status()
     return found
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from ctrlhub.cli.exits import Exit, Failure
 from ctrlhub.cli.options import find_profile, profile_option, state_dir_option
 
 
@@ -19,10 +18,11 @@ def stop(profile: str, state_dir: Path | None) -> None:
     Also cleans up after one that was killed. Keys and logs of the profile stay.
     """
     from ctrlhub.cluster.stopping import stop_cluster
+    from ctrlhub.wire.errors import HubNotFound
 
     stopped = stop_cluster(find_profile(profile, state_dir))
     if not stopped.anything:
-        raise Failure(Exit.NOT_RUNNING, f"no cluster of profile {profile!r} is running")
+        raise HubNotFound(f"no cluster of profile {profile!r} is running")
     if stopped.pid is None:
         click.echo(f"profile {profile}: cleaned up after a cluster that had died")
     else:

@@ -18,7 +18,11 @@ class Link(Protocol):
     """
 
     enrolling: bool
-    """Only the hub stream is open, under the enrolment key: the hub does not know our key yet."""
+    """The hub does not know our key: it must be enrolled before anything but the hub stream opens.
+
+    True from the beginning where keys are used, until `enrolled`; and again once the hub is seen
+    to refuse our key, which it has forgotten then.
+    """
 
     def send(self, stream: Stream, frames: Sequence[Buffer]) -> None:
         """Send one message, without ever blocking.
@@ -37,7 +41,8 @@ class Link(Protocol):
         Returns
         -------
         list
-            The messages, oldest first within each stream; empty after `wake` or the timeout.
+            The messages, oldest first within each stream; empty after `wake`, the timeout, or
+            news of the connection.
         """
 
     def wake(self) -> None:

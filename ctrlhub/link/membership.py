@@ -23,7 +23,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any, ClassVar
 
-from ctrlhub.link.patience import Backoff
+from ctrlhub.link.patience import Backoff, Greeting
 from ctrlhub.link.patience import Patience as Patience
 from ctrlhub.link.states import HELLO_STREAMS, LEGAL, UNKNOWN_SESSION
 from ctrlhub.link.states import LinkAction as LinkAction
@@ -91,7 +91,7 @@ class Membership:
         self._random = Random(seed)
         self._asking = Backoff(patience.first, patience, self._random)
         self._token_sent = b""
-        self._hellos: dict[Stream, _Hello] = {}
+        self._hellos: dict[Stream, Greeting] = {}
         self._beat_due = NEVER
         self._suspect = patience.suspect
         self._enrols = False
@@ -141,7 +141,7 @@ class Membership:
         if self.state is State.JOINED:
             due = min(self._beat_due, self.last_heard + self._suspect)
             if self._hellos:
-                due = min(due, *(hello.retry.due for hello in self._hellos.values()))
+                due = min(due, *(hello.due for hello in self._hellos.values()))
             return due
         due = self._asking.due
         if self.state is State.REGISTERING and self.registered is not None:
@@ -167,6 +167,19 @@ class Membership:
         if actions:
             self._actions = []
         return actions
+
+    def enrol_again(self, now: float) -> None:
+        """Have our key accepted anew: the hub refuses it, or has been silent for very long."""
+        if self.state not in (State.REGISTERING, State.JOINED, State.SILENT):
+            return
+        worked = self.state is not State.REGISTERING
+        self._enter(State.ENROLLING)
+        self._switch(LinkAction.ENROL_AGAIN)
+        if worked:
+            self._asking.restart()
+            self._enrol(now)
+        else:  # accepted a moment ago and refused again: no hurry
+            self._asking.asked(now)
 
     def goodbye(self, now: float, reason: str = "") -> None:
         """Leave on purpose: nothing is to be kept for us."""
@@ -231,7 +244,6 @@ class Membership:
             return
         self._enter(State.REGISTERING)
         self._switch(LinkAction.ENROLLED)
-        self._asking.restart()
         self._register(now)
 
     def _on_registered(self, stream: Stream, message: Any, now: float) -> None:
@@ -249,7 +261,7 @@ class Membership:
             self._actions.append(Subscribe(message.subscription))
         self._hellos.clear()
         for each in HELLO_STREAMS[self.registration.role]:
-            self._hellos[each] = _Hello(Backoff(self.patience.hello, self.patience, self._random))
+            self._hellos[each] = Greeting(self.patience, self._random)
             self._say_hello(each, now)
         self.on_joined(message, now)
 
@@ -295,9 +307,9 @@ class Membership:
         elif (hello := self._hellos.get(stream)) is not None:
             if hello.awaited and now < hello.sent + self.patience.hello:
                 return
-            hello.retry.restart()
-            self._say_hello(stream, now)
+            hello.restart()
             hello.again = True
+            self._say_hello(stream, now)
 
     def _on_welcome(self, stream: Stream, message: Any, now: float) -> None:
         hello = self._hellos.get(stream)
@@ -306,14 +318,13 @@ class Membership:
         if message.epoch != self.epoch:
             self._join_again(now)  # another hub than the one that let us in
             return
-        hello.retry.due = NEVER
-        hello.awaited = False
-        if hello.again:
-            hello.again = False
+        again = hello.again
+        hello.answered()
+        if again:
             self.on_welcome(stream, now)
 
     def _on_beat(self, stream: Stream, message: Any, now: float) -> None:
-        """Take an echo: it was heard, which is all it says."""
+        """Take an echo: that it was heard is all it says."""
 
     # ------------------------------------------------------------ steps
 
@@ -334,16 +345,13 @@ class Membership:
             if now >= self._beat_due:
                 self._beat(now)
             for stream, hello in self._hellos.items():
-                if now >= hello.retry.due:
+                if now >= hello.due:
                     self._say_hello(stream, now)
         elif self.state not in (State.NEW, State.GONE) and now >= self._asking.due:
             self._ask(now)
 
     def _ask(self, now: float) -> None:
-        if self.state is State.ENROLLING:
-            self._enrol(now)
-        else:
-            self._register(now)
+        (self._enrol if self.state is State.ENROLLING else self._register)(now)
 
     def _enrol(self, now: float) -> None:
         self.send(Stream.HUB, Enrol(self.registration.key))
@@ -363,11 +371,7 @@ class Membership:
         self._register(now)
 
     def _say_hello(self, stream: Stream, now: float) -> None:
-        hello = self._hellos[stream]
-        hello.again = hello.again or hello.awaited  # not the first of this joining
-        hello.awaited = True
-        hello.sent = now
-        hello.retry.asked(now)
+        self._hellos[stream].asked(now)
         self.send(stream, Hello(self.token, self.held(stream)))
 
     def _beat(self, now: float) -> None:
@@ -381,12 +385,8 @@ class Membership:
         if self.state is State.REGISTERING and self.registered is not None:
             self._enter(State.SILENT)
             self.on_silent(now)
-        forgotten = self._enrols and silence >= 2 * self._suspect
-        if forgotten and self.state in (State.REGISTERING, State.SILENT):
-            self._enter(State.ENROLLING)
-            self._switch(LinkAction.ENROL_AGAIN)
-            self._asking.restart()
-            self._enrol(now)
+        if self._enrols and silence >= 2 * self._suspect:
+            self.enrol_again(now)
 
     _HANDLERS: ClassVar[Mapping[type[Message], Callable[..., None]]] = {
         Enrolled: _on_enrolled,
@@ -396,15 +396,3 @@ class Membership:
         Welcome: _on_welcome,
         Beat: _on_beat,
     }
-
-
-class _Hello:
-    """The hello of one stream: whether its answer is awaited, and when it is sent again."""
-
-    __slots__ = ("again", "awaited", "retry", "sent")
-
-    def __init__(self, retry: Backoff) -> None:
-        self.again = False
-        self.awaited = False
-        self.retry = retry
-        self.sent = 0.0

@@ -65,3 +65,38 @@ class Backoff:
         """Note that the question was put now: `due` is when to put it again."""
         self.due = now + self._wait * (1.0 - self._patience.jitter * self._random.random())
         self._wait = min(self._wait * self._patience.factor, self._patience.longest)
+
+
+class Greeting(Backoff):
+    """The hello of one stream.
+
+    Attributes
+    ----------
+    sent
+        When it was last said.
+    awaited
+        It was not answered yet.
+    again
+        It was said more than once, or not for a joining: what else was sent may be lost.
+    """
+
+    __slots__ = ("again", "awaited", "sent")
+
+    def __init__(self, patience: Patience, random: Random) -> None:
+        super().__init__(patience.hello, patience, random)
+        self.sent = 0.0
+        self.awaited = False
+        self.again = False
+
+    def asked(self, now: float) -> None:
+        """Note that it was said now."""
+        super().asked(now)
+        self.again = self.again or self.awaited
+        self.awaited = True
+        self.sent = now
+
+    def answered(self) -> None:
+        """Note that it was answered: it is not said again by itself."""
+        self.due = float("inf")
+        self.awaited = False
+        self.again = False

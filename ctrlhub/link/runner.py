@@ -103,6 +103,8 @@ class Runner:
     def _turn(self) -> None:
         machine = self.machine
         arrivals, now = self._wait(machine.next_deadline())
+        if self.link.enrolling and machine.state is not State.ENROLLING:
+            machine.enrol_again(now)
         for stream, header, frames in arrivals:
             try:
                 machine.receive(stream, self._read(header, frames), now)

@@ -34,7 +34,7 @@ LEGAL: Mapping[State, frozenset[State]] = {
     State.NEW: frozenset({State.ENROLLING, State.REGISTERING, State.GONE}),
     State.ENROLLING: frozenset({State.REGISTERING, State.GONE}),
     State.REGISTERING: frozenset({State.JOINED, State.SILENT, State.ENROLLING, State.GONE}),
-    State.JOINED: frozenset({State.JOINED, State.REGISTERING, State.GONE}),
+    State.JOINED: frozenset({State.JOINED, State.REGISTERING, State.ENROLLING, State.GONE}),
     State.SILENT: frozenset({State.JOINED, State.ENROLLING, State.GONE}),
     State.GONE: frozenset(),
 }

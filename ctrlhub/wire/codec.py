@@ -183,38 +183,76 @@ def _is_template_rows(value: Any, _: int) -> bool:
     )
 
 
-def _rows(width: int, integers: int, payload: int, floats: int) -> Check:
-    """Check rows: `integers` ids, then a payload at column `payload`, ... `floats` before extras."""
-    lowest, highest = -1, _MAX_ID
+# The rows of hot messages. Written out column by column: they are most of what a hub decodes.
 
-    def is_rows(value: Any, n: int) -> bool:
-        if type(value) is not tuple:
+
+def _is_submit_rows(value: Any, n: int) -> bool:
+    if type(value) is not tuple:
+        return False
+    for row in value:
+        if type(row) is not tuple or len(row) != 3:
             return False
-        for row in value:
-            if type(row) is not tuple or len(row) != width:
-                return False
-            for number in row[:integers]:
-                if type(number) is not int or not lowest <= number <= highest:
-                    return False
-            body = row[payload]
-            if type(body) is not bytes and not _is_payload(body, n):
-                return False
-            if floats and not (
-                type(row[-3]) in (float, int)
-                and type(row[-2]) in (float, int)
-                and (row[-1] is None or _is_map(row[-1], n))
-            ):
-                return False
-        return True
+        request, template, payload = row
+        if type(request) is not int or type(template) is not int or request < 0:
+            return False
+        if type(payload) is not bytes and not _is_payload(payload, n):
+            return False
+    return True
 
-    return is_rows
+
+def _is_run_rows(value: Any, n: int) -> bool:
+    if type(value) is not tuple:
+        return False
+    for row in value:
+        if type(row) is not tuple or len(row) != 4:
+            return False
+        request, attempt, template, payload = row
+        if type(request) is not int or type(attempt) is not int or type(template) is not int:
+            return False
+        if request < 0 or (type(payload) is not bytes and not _is_payload(payload, n)):
+            return False
+    return True
+
+
+def _is_result_rows(value: Any, n: int) -> bool:
+    if type(value) is not tuple:
+        return False
+    for row in value:
+        if type(row) is not tuple or len(row) != 7:
+            return False
+        request, attempt, status, payload, started, elapsed, extras = row
+        if type(request) is not int or type(attempt) is not int or type(status) is not int:
+            return False
+        if request < 0 or not 0 <= status <= 2:
+            return False
+        if type(started) is not float or type(elapsed) is not float:
+            return False
+        if type(payload) is not bytes and not _is_payload(payload, n):
+            return False
+        if extras is not None and not _is_map(extras, n):
+            return False
+    return True
 
 
 def _is_completed_rows(value: Any, n: int) -> bool:
-    return _COMPLETED(value, n) and all(_is_int(row[3], n) for row in value)
+    if type(value) is not tuple:
+        return False
+    for row in value:
+        if type(row) is not tuple or len(row) != 7:
+            return False
+        request, status, payload, engine, started, elapsed, extras = row
+        if type(request) is not int or type(status) is not int or type(engine) is not int:
+            return False
+        if request < 0 or not 0 <= status <= 2:
+            return False
+        if type(started) is not float or type(elapsed) is not float:
+            return False
+        if type(payload) is not bytes and not _is_payload(payload, n):
+            return False
+        if extras is not None and not _is_map(extras, n):
+            return False
+    return True
 
-
-_COMPLETED = _rows(7, 2, 2, 2)
 
 _CHECKS: Mapping[str, Check] = {
     "int": _is_int,
@@ -234,9 +272,9 @@ _CHECKS: Mapping[str, Check] = {
     "Sequence[Mapping[str, Any]]": _sequence_of(_is_map),
     "Sequence[FunctionRow]": _is_function_rows,
     "Sequence[TemplateRow]": _is_template_rows,
-    "Sequence[SubmitRow]": _rows(3, 2, 2, 0),
-    "Sequence[RunRow]": _rows(4, 3, 3, 0),
-    "Sequence[ResultRow]": _rows(7, 3, 3, 2),
+    "Sequence[SubmitRow]": _is_submit_rows,
+    "Sequence[RunRow]": _is_run_rows,
+    "Sequence[ResultRow]": _is_result_rows,
     "Sequence[CompletedRow]": _is_completed_rows,
 }
 """A check for every annotation that a message's field may have."""

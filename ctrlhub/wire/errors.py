@@ -65,6 +65,8 @@ class CtrlHubError(Exception):
     """
 
     code: ClassVar[str] = "error"
+    engine_id: int | None = None
+    """The engine it happened to, where known."""
 
     def __init_subclass__(cls, code: str | None = None, **kwargs: Any) -> None:
         """Enter a class with a code of its own into the table."""
@@ -265,12 +267,7 @@ class RemoteError(CtrlHubError, code="remote"):
         self.evalue = evalue
         self.traceback = traceback
         self.engine_info = dict(engine_info or {})
-
-    @property
-    def engine_id(self) -> int | None:
-        """The engine on which it was raised, where known."""
-        found = self.engine_info.get("engine_id")
-        return found if isinstance(found, int) else None
+        self.engine_id = self.engine_info.get("engine_id")
 
     def __str__(self) -> str:
         where = "" if self.engine_id is None else f" on engine {self.engine_id}"
@@ -360,7 +357,7 @@ class CompositeError(RemoteError, code="composite"):
 def _error_tuple(error: BaseException) -> ErrorTuple:
     if isinstance(error, RemoteError):
         return error.ename, error.evalue, error.traceback, error.engine_info
-    engine_id = getattr(error, "engine_id", None)
+    engine_id = error.engine_id if isinstance(error, CtrlHubError) else None
     info = {} if engine_id is None else {"engine_id": engine_id}
     return type(error).__name__, str(error), "", info
 

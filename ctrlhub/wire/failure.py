@@ -62,7 +62,7 @@ class Failure:
     ) -> Failure:
         """Describe an error of ctrl-hub's own making (not what user code raised)."""
         if engine_id is None:
-            engine_id = getattr(error, "engine_id", None)
+            engine_id = error.engine_id
         return cls(error.code, type(error).__name__, str(error), engine_id=engine_id, method=method)
 
     @property

@@ -93,8 +93,6 @@ class HubLock:
         StateError
             If its file cannot be used.
         """
-        if self._descriptor is not None:
-            return os.getpid()
         if not os.path.lexists(self.path):
             return None
         with self._gate():

@@ -33,9 +33,8 @@ sys.stdin.read()
 
 HOLD_AND_FORK = """
 lock.acquire()
-child = os.fork()
-if child:
-    print(child, flush=True)
+if not os.fork():
+    print(os.getpid(), flush=True)
 sys.stdin.read()
 """
 

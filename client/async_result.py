@@ -1,0 +1,325 @@
+"""Results to come: `AsyncResult` of one request or of several engines, `AsyncMapResult` of a map."""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from typing import Any
+
+from ctrlhub.client.metadata import Metadata
+from ctrlhub.client.requests import About, Portion, Sender, Stirred, Template
+from ctrlhub.client.result_base import Home, ResultBase
+from ctrlhub.client.rows import (
+    RAISED,
+    VALUE,
+    Row,
+    TaskCancelled,
+    failed,
+    is_cancelled,
+    is_ok,
+    is_open,
+    opened,
+)
+from ctrlhub.wire.errors import CompositeError, CtrlHubError
+from ctrlhub.wire.messages import Payload
+
+_clock = time.monotonic
+
+
+class AsyncResult(ResultBase):
+    """The result of one call to come: a `concurrent.futures.Future` that the hub completes.
+
+    Views make them.
+
+    Parameters
+    ----------
+    home
+        The connection.
+    number
+        The id of the request.
+    payload
+        The arguments, which are kept until the result is there.
+    about
+        What was asked; a `Template` if it is a task.
+    """
+
+    # The one object that exists per task: eight fields, and made without a call to a base class.
+    # _cell holds the serialized arguments until the row of the result takes their place.
+    __slots__ = ("_cell", "_number", "_received")
+
+    def __init__(self, home: Home, number: int, payload: Payload, about: About) -> None:
+        self._home = home
+        self._number = number
+        self._about = about
+        self._cell: Any = payload if type(payload) is bytes else list(payload)
+        self._submitted = _clock()
+        self._sync = None
+        self._opener = None
+
+    # ------------------------------------------------------------ for the session
+
+    def _enter(self, sender: Sender) -> None:
+        sender.add_task(self._number, self, self._about, self._cell)  # type: ignore[arg-type]
+
+    def _template(self) -> Template:
+        assert isinstance(self._about, Template)
+        return self._about
+
+    def _payload(self, number: int) -> Payload:
+        return self._cell if type(self._cell) is bytes else tuple(self._cell)
+
+    def _settle(self, row: Row, now: float) -> Stirred | None:
+        # First what there is to tell, then the look whether anybody waits: see lazy_future.
+        self._received = now
+        self._cell = row
+        return self if self._sync is not None else None
+
+    def _take(self, index: int, row: Row, now: float) -> Stirred | None:
+        return self._settle(row, now)
+
+    # ------------------------------------------------------------ of one request
+
+    def _numbers(self) -> Sequence[int]:
+        return (self._number,)
+
+    def _rows(self) -> Sequence[Row | None]:
+        return (self._cell if self.done() else None,)
+
+    def _stamp(self, index: int) -> float:
+        return self._received
+
+    def done(self) -> bool:
+        """Return whether the result is there."""
+        return type(self._cell) is tuple
+
+    def cancelled(self) -> bool:
+        """Return whether it was cancelled."""
+        return self.done() and is_cancelled(self._cell)
+
+    def _failed(self) -> bool:
+        return not is_ok(self._cell)
+
+    def _outcome(self) -> tuple[Any, BaseException | None]:
+        if self._cell[1] >= 0:
+            try:
+                self._open_once(self._open)
+            except (ImportError, CtrlHubError) as error:
+                return None, error  # not for ever: what is missing here may come
+        row = self._cell
+        return (row[2], None) if row[1] == VALUE else (None, row[2])
+
+    def _open(self) -> None:
+        self._cell = opened(self._cell)
+
+    def get(self, timeout: float | None = None) -> Any:
+        """Return the value, or raise what the call raised.
+
+        Parameters
+        ----------
+        timeout
+            The longest wait in seconds; None or a negative number waits as long as it takes.
+
+        Raises
+        ------
+        TimeoutError
+            It is not there yet. It goes on, and can be asked for again.
+        """
+        row = self._cell
+        if type(row) is tuple and row[1] == VALUE:
+            return row[2]
+        return self.result(timeout)
+
+    def __iter__(self) -> Iterator[Any]:
+        raise TypeError("this is the result of one call: get() it, and iterate over that")
+
+    @property
+    def metadata(self) -> Any:
+        """What is known of the request."""
+        return self._all_metadata()[0]
+
+
+class AsyncGroup(AsyncResult):
+    """The results to come of several requests, in order.
+
+    Parameters
+    ----------
+    home
+        The connection.
+    about
+        What was asked.
+    numbers
+        The ids of the requests.
+    """
+
+    __slots__ = ("_cells", "_ids", "_settled", "_stamps")
+
+    def __init__(self, home: Home, about: About, numbers: Sequence[int] = ()) -> None:
+        super().__init__(home, -1, b"", about)
+        self._ids: list[int] = list(numbers)
+        self._cells: list[Row | None] = [None] * len(self._ids)
+        self._stamps = array("d", bytes(8 * len(self._ids)))
+        self._settled = 0
+
+    def _take(self, index: int, row: Row, now: float) -> Stirred | None:
+        self._stamps[index] = now
+        self._cells[index] = row
+        self._settled += 1
+        return self if self._sync is not None else None
+
+    def _numbers(self) -> Sequence[int]:
+        return self._ids
+
+    def _rows(self) -> Sequence[Row | None]:
+        return self._cells
+
+    def _stamp(self, index: int) -> float:
+        return self._stamps[index]
+
+    @property
+    def progress(self) -> int:
+        """How many of its parts are done."""
+        return self._settled
+
+    def done(self) -> bool:
+        """Return whether all results are there."""
+        return self._settled == len(self._ids)
+
+    def cancelled(self) -> bool:
+        """Return whether some of it was cancelled, and nothing else went wrong."""
+        if not self.done():
+            return False
+        bad = [row for row in self._cells if row is not None and not is_ok(row)]
+        return bool(bad) and all(is_cancelled(row) for row in bad)
+
+    def _failed(self) -> bool:
+        return not self._all_ok()
+
+    @property
+    def metadata(self) -> list[Metadata]:
+        """What is known of each request, in order."""
+        return self._all_metadata()
+
+    # ------------------------------------------------------------ values
+
+    def _row(self, index: int) -> Row:
+        """Return a row that is there, opened."""
+        row = self._cells[index]
+        assert row is not None
+        if not is_open(row):
+            self._open_once(lambda: self._open_one(index))
+            row = self._cells[index]
+            assert row is not None
+        return row
+
+    def _open_one(self, index: int) -> None:
+        row = self._cells[index]
+        if row is not None:
+            self._cells[index] = opened(row)
+
+    def _opened_rows(self) -> list[Row]:
+        """Return all rows, opened as far as they can be."""
+        rows = []
+        for index, row in enumerate(self._cells):
+            assert row is not None
+            if not is_open(row):
+                try:
+                    row = self._row(index)
+                except (ImportError, CtrlHubError) as error:
+                    row = failed(row[0], error)
+            rows.append(row)
+        return rows
+
+    def _outcome(self) -> tuple[Any, BaseException | None]:
+        rows = self._opened_rows()
+        errors = [row[2] for row in rows if row[1] == RAISED]
+        if not errors:
+            return self._combined([row[2] for row in rows]), None
+        return None, self._error(errors)
+
+    def _error(self, errors: list[BaseException]) -> BaseException:
+        if all(isinstance(error, TaskCancelled) for error in errors):
+            return errors[0]
+        if len(self._ids) == 1:
+            return errors[0]
+        what = f"{len(errors)} of {len(self._ids)} calls of {self._about.what} failed"
+        return CompositeError(what, errors)
+
+    def _combined(self, values: list[Any]) -> Any:
+        return values
+
+    def get(self, timeout: float | None = None) -> Any:
+        """Return the values in order, or raise what the calls raised.
+
+        Parameters
+        ----------
+        timeout
+            The longest wait in seconds; None or a negative number waits as long as it takes.
+
+        Raises
+        ------
+        TimeoutError
+            Some are not there yet. They go on, and can be asked for again.
+        CompositeError
+            Several calls were made, and some raised.
+        """
+        return self.result(timeout)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the values in order, each as soon as it is there."""
+        for index in range(len(self._ids)):
+            yield self._value(index)
+
+    def _value(self, index: int) -> Any:
+        self._await(lambda: self._cells[index] is not None, None)
+        row = self._row(index)
+        if row[1] == RAISED:
+            raise row[2].with_traceback(None)
+        return row[2]
+
+    def __getitem__(self, index: int | slice | str) -> Any:
+        """Return a value, several, or one item of the metadata of each request."""
+        if isinstance(index, str):
+            return self._of_each(index)
+        if isinstance(index, slice):
+            return [self._value(i) for i in range(len(self._ids))[index]]
+        return self._value(range(len(self._ids))[index])
+
+
+class AsyncMapResult(AsyncGroup):
+    """The results to come of a map.
+
+    Parameters
+    ----------
+    home
+        The connection.
+    about
+        What was asked.
+    ordered
+        Iterate in the order of the inputs, not in that of arrival.
+    return_exceptions
+        Have exceptions among the values instead of raising them.
+    join
+        Makes the whole of the values; None leaves them as a list.
+    """
+
+    __slots__ = ("_arrivals", "_is_complete", "_join", "_return_exceptions", "_sizes")
+
+    def __init__(
+        self,
+        home: Home,
+        about: About,
+        numbers: Sequence[int] = (),
+        *,
+        ordered: bool = True,
+        return_exceptions: bool = False,
+        join: Callable[[list[Any]], Any] | None = None,
+        sizes: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__(home, about, numbers)
+        self._arrivals: list[int] | None = None if ordered else []
+        self._return_exceptions = return_exceptions
+        self._join = join
+        self._sizes = sizes
+        self._is_complete = True

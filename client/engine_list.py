@@ -1,0 +1,78 @@
+"""The engines of the moment, as numbered events tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ctrlhub.wire.messages import EngineEvent, Registered
+
+LOOK_AGAIN = 10.0
+"""How often (seconds) to ask for the engines although nothing seems amiss: the last event before a
+quiet time has no successor that could show its loss."""
+
+UNKNOWN = -1
+
+
+class EngineList:
+    """The engines, and the number of the last event that they include.
+
+    Attributes
+    ----------
+    by_id : dict
+        What is known of each engine, by id. Replaced, never changed in place.
+    due : float
+        When to ask for all of them again.
+    asked : bool
+        Whether an answer is on its way.
+    """
+
+    __slots__ = ("_last", "asked", "by_id", "due")
+
+    def __init__(self) -> None:
+        self.by_id: dict[int, Mapping[str, Any]] = {}
+        self.due = float("inf")
+        self.asked = False
+        self._last = UNKNOWN
+
+    def clear(self) -> None:
+        """Know of none."""
+        self.by_id = {}
+        self.due = float("inf")
+
+    def joined(self, registered: Registered, now: float) -> None:
+        """Take the engines that came with the session.
+
+        An event of the moments before the subscription is in force is lost, and nothing shows it
+        unless another one follows: so the list is asked for once more.
+        """
+        self.by_id = _by_id(registered.engines)
+        self._last = registered.events
+        self.due = now + registered.beat
+
+    def take(self, event: EngineEvent) -> bool:
+        """Take an event; False if there is a gap before it."""
+        if self._last != UNKNOWN and event.number <= self._last:
+            return True
+        if self._last not in (UNKNOWN, event.number - 1):
+            return False
+        self._last = event.number
+        number = event.engine["id"]
+        engines = {**self.by_id, number: event.engine}
+        if event.event == "unregistered":
+            del engines[number]
+        self.by_id = engines
+        return True
+
+    def replace(self, value: Any, now: float) -> bool:
+        """Take the answer to a question; False if it is older than what is known."""
+        self.due = now + LOOK_AGAIN
+        if value["events"] < self._last:
+            return False
+        self.by_id = _by_id(value["engines"])
+        self._last = value["events"]
+        return True
+
+
+def _by_id(engines: Any) -> dict[int, Mapping[str, Any]]:
+    return {engine["id"]: engine for engine in engines}

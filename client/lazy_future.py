@@ -1,0 +1,255 @@
+"""A `concurrent.futures.Future` that costs next to nothing until somebody waits for it.
+
+A plain Future makes a condition, a lock and two lists at birth, and takes the lock to be completed:
+3.6 µs and 1.6 kB, more than the rest of a small task together. Most futures need none of it: when
+their result is asked for, it is there. Here all of that is made by whoever waits first, who may be
+a moment too late. Why nothing is lost between the two threads:
+
+* The completing thread first stores the result, then looks whether there are waiters (`_sync`).
+* A waiting thread first makes itself known (`_sync`), then looks whether there is a result.
+
+Whatever the order, at least one of them sees the other: the interpreter's lock puts all four steps
+in one order, in which one of the two stores comes first. If both see each other, the condition's
+lock and the flag `finished` make sure that `_finish` acts once. So
+
+* until `finished`, callbacks and waiters are only added, under the lock and with `finished` unset;
+  whoever sets it takes them all and runs them;
+* `_state`, which `concurrent.futures.wait` and `as_completed` read under the lock, follows
+  `finished` and not the result, so that it cannot change while they hold the lock.
+
+The result itself is kept as it came and opened by the thread that asks for it, once: `_opener`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future, InvalidStateError
+from logging import getLogger
+from os import register_at_fork
+from threading import Condition, Lock, get_ident
+from typing import Any, NoReturn
+
+_log = getLogger("concurrent.futures")
+
+PENDING, CANCELLED, FINISHED = "PENDING", "CANCELLED_AND_NOTIFIED", "FINISHED"
+"""The states of `concurrent.futures` that these futures can have."""
+
+_turn = Lock()
+"""Taken for an instant, to make a `_Sync` or to become the opener."""
+register_at_fork(after_in_child=_turn._at_fork_reinit)  # type: ignore[attr-defined]
+
+
+class _Sync:
+    """What waiting takes."""
+
+    __slots__ = ("callbacks", "condition", "finished", "waiters")
+
+    def __init__(self) -> None:
+        self.condition = Condition()
+        self.finished = False
+        self.waiters: list[Any] = []
+        self.callbacks: list[Callable[[Any], object]] = []
+
+
+class LazyFuture(Future[Any]):
+    """The machinery; what there is to wait for is the subclass's.
+
+    A subclass defines `done`, `cancelled`, `_failed`, `_outcome` and `_check_wait`; whoever stores
+    its result then calls `_stir`, if `_sync` is not None.
+    """
+
+    __slots__ = ("_opener", "_sync")
+
+    # Future.__init__ is not called: it would make all that is to be avoided.
+    def __init__(self) -> None:
+        self._sync: _Sync | None = None
+        self._opener: int | None = None
+
+    # ------------------------------------------------------------ for subclasses
+
+    def _failed(self) -> bool:
+        """Say whether the result that is there is an error; it need not be opened for that."""
+        raise NotImplementedError
+
+    def _outcome(self) -> tuple[Any, BaseException | None]:
+        """Return the value or the error of a result that is there; does not raise."""
+        raise NotImplementedError
+
+    def _check_wait(self) -> None:
+        """Raise an error where waiting would be in vain."""
+
+    def _stir(self) -> None:
+        """Tell those who wait that (some of) the result is there."""
+        if self.done():
+            self._finish()
+        elif (sync := self._sync) is not None:
+            with sync.condition:
+                sync.condition.notify_all()
+
+    def _await(self, ready: Callable[[], bool], timeout: float | None) -> bool:
+        """Wait until `ready` or the timeout (seconds; none if negative or None)."""
+        if ready():
+            return True
+        self._check_wait()
+        sync = self._synced()
+        if timeout is not None and timeout < 0:
+            timeout = None
+        with sync.condition:
+            return sync.condition.wait_for(ready, timeout)
+
+    def _open_once(self, opening: Callable[[], None]) -> None:
+        """Run `opening`, in one thread at a time."""
+        me = get_ident()
+        if self._opener == me:
+            raise RuntimeError("unpickling this result asks for this very result")
+        try:
+            self._become_opener(me)
+            opening()
+        finally:  # also after Ctrl-C: the next who asks finds it as if it had not been tried
+            if self._opener == me:
+                self._opener = None
+                if self._sync is not None:
+                    with self._sync.condition:
+                        self._sync.condition.notify_all()
+
+    def _become_opener(self, me: int) -> None:
+        while True:
+            with _turn:
+                if self._opener is None:
+                    self._opener = me
+                    return
+            sync = self._synced()
+            with sync.condition:
+                sync.condition.wait_for(lambda: self._opener is None)
+
+    # ------------------------------------------------------------ the machinery
+
+    def _synced(self) -> _Sync:
+        sync = self._sync
+        if sync is not None:
+            return sync
+        with _turn:
+            sync = self._sync
+            if sync is None:
+                sync = self._sync = _Sync()
+        if self.done():
+            self._finish()  # the completing thread may have looked before
+        return sync
+
+    def _finish(self) -> None:
+        sync = self._sync
+        if sync is None:
+            return
+        with sync.condition:
+            if sync.finished:
+                return
+            sync.finished = True
+            for waiter in sync.waiters:
+                if self.cancelled():
+                    waiter.add_cancelled(self)
+                elif self._failed():
+                    waiter.add_exception(self)
+                else:
+                    waiter.add_result(self)
+            callbacks, sync.callbacks = sync.callbacks, []
+            sync.condition.notify_all()
+        for callback in callbacks:
+            self._call_back(callback)
+
+    def _call_back(self, callback: Callable[[Any], object]) -> None:
+        try:
+            callback(self)
+        except Exception:
+            _log.exception("exception calling callback for %r", self)
+
+    # What concurrent.futures.wait and as_completed read of a future.
+
+    @property
+    def _condition(self) -> Condition:  # type: ignore[override]
+        return self._synced().condition
+
+    @property
+    def _waiters(self) -> list[Any]:  # type: ignore[override]
+        return self._synced().waiters
+
+    @property
+    def _state(self) -> str:  # type: ignore[override]
+        sync = self._sync
+        if sync is None or not sync.finished:
+            return PENDING
+        return CANCELLED if self.cancelled() else FINISHED
+
+    # ------------------------------------------------------------ Future
+
+    def running(self) -> bool:
+        """Return False: whether it runs is known to the hub alone."""
+        return False
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Return the value, or raise what the call raised.
+
+        Parameters
+        ----------
+        timeout
+            The longest wait in seconds; None or a negative number waits as long as it takes.
+
+        Raises
+        ------
+        TimeoutError
+            It is not there yet. It goes on, and can be asked for again.
+        """
+        value, error = self._result_within(timeout)
+        if error is None:
+            return value
+        try:
+            # Raised again, it must not carry the frames of the last time along.
+            raise error.with_traceback(None)
+        finally:
+            del error  # a cycle through this frame otherwise
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Return what the call raised, or None; the parameters are those of `result`."""
+        _, error = self._result_within(timeout)
+        if isinstance(error, CancelledError):
+            raise error.with_traceback(None)
+        return error
+
+    def _result_within(self, timeout: float | None) -> tuple[Any, BaseException | None]:
+        if not self._await(self.done, timeout):
+            raise TimeoutError(
+                f"no result after {timeout:g} s; it goes on: ask again, or cancel() it"
+            )
+        return self._outcome()
+
+    def add_done_callback(self, fn: Callable[[Any], object]) -> None:
+        """Have ``fn(self)`` called once the result is there; at once if it is there already.
+
+        It is called in the thread that brings the result, which serves the whole client: it must
+        not wait for other results there.
+        """
+        sync = self._synced()
+        with sync.condition:
+            if not sync.finished:
+                sync.callbacks.append(fn)
+                return
+        self._call_back(fn)
+
+    def _get_snapshot(self) -> tuple[bool, bool, Any, BaseException | None]:
+        """Return (done, cancelled, value, error), for asyncio since Python 3.14."""
+        if not self.done():
+            return False, False, None, None
+        if self.cancelled():
+            return True, True, None, None
+        return (True, False, *self._outcome())
+
+    def set_running_or_notify_cancel(self) -> NoReturn:
+        """Refuse: how it goes on is the hub's affair."""
+        raise InvalidStateError("this result is set by the hub")
+
+    def set_result(self, result: Any) -> NoReturn:
+        """Refuse: the hub sets the result."""
+        raise InvalidStateError("this result is set by the hub")
+
+    def set_exception(self, exception: BaseException | None) -> NoReturn:
+        """Refuse: the hub sets the result."""
+        raise InvalidStateError("this result is set by the hub")

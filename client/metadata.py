@@ -1,0 +1,106 @@
+"""What is known of a request beside its result; and the text by which a request is named."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+
+from ctrlhub.client.rows import Row, is_cancelled, is_ok, opened
+from ctrlhub.wire.ids import session_of
+from ctrlhub.wire.limits import COUNTER_BITS
+
+_COUNTER = (1 << COUNTER_BITS) - 1
+
+
+def text_of(number: int) -> str:
+    """Write a request id as users see it: session and counter."""
+    return f"{session_of(number)}-{number & _COUNTER}"
+
+
+def number_of(text: str) -> int:
+    """Read what `text_of` wrote.
+
+    Raises
+    ------
+    ValueError
+        It is something else.
+    """
+    session, dash, counter = text.partition("-")
+    if not (dash and session.isdecimal() and counter.isdecimal()):
+        raise ValueError(f"{text!r} is not the id of a request, such as '7-42'")
+    return int(session) << COUNTER_BITS | int(counter)
+
+
+class Metadata(dict[str, Any]):
+    """What is known of one request; its items are attributes, too.
+
+    Times are `datetime` with a time zone, or None. `status` is None while it is not known, then
+    ``'ok'``, ``'error'`` or ``'aborted'``.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"no {name!r} in the metadata of a request") from None
+
+
+def metadata(
+    number: int,
+    row: Row | None,
+    *,
+    label: str | None,
+    submitted: float,
+    received: float,
+) -> Metadata:
+    """Make the metadata of a request.
+
+    Parameters
+    ----------
+    number
+        Its id.
+    row
+        Its completed row, once that is there.
+    label
+        Its label.
+    submitted, received
+        Unix times in seconds; `received` counts once there is a row.
+    """
+    known = Metadata(
+        msg_id=text_of(number),
+        submitted=_time(submitted),
+        started=None,
+        completed=None,
+        received=None,
+        engine_id=None,
+        engine_uuid=None,
+        follow=None,
+        after=None,
+        status=None,
+        execute_input=None,
+        execute_result=None,
+        error=None,
+        stdout="",
+        stderr="",
+        outputs=[],
+        data={},
+        label=label,
+    )
+    if row is None:
+        return known
+    _, _, _, engine, started, elapsed, extras = row
+    known["received"] = _time(received)
+    known["status"] = "ok" if is_ok(row) else "aborted" if is_cancelled(row) else "error"
+    if engine >= 0:
+        known["engine_id"] = engine
+    if started:
+        known["started"], known["completed"] = _time(started), _time(started + elapsed)
+    if known["status"] == "error":
+        known["error"] = opened(row)[2]
+    if extras:
+        known.update((name, value) for name, value in extras.items() if name in known)
+    return known
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, timezone.utc).astimezone()

@@ -1,0 +1,309 @@
+"""What every result offers, whether it is of one request or of many."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from ctrlhub.client.lazy_future import LazyFuture
+from ctrlhub.client.metadata import Metadata, metadata, text_of
+from ctrlhub.client.requests import About
+from ctrlhub.client.rows import Row, is_ok
+from ctrlhub.wire.errors import ResultNotCompleted
+from ctrlhub.wire.ids import Ranges, from_ranges, to_ranges
+from ctrlhub.wire.messages import Stream
+
+CANCEL_AGAIN = 0.01
+"""How long (seconds) to wait for a request to reach the hub that is to be cancelled there."""
+
+
+class Home(Protocol):
+    """Where requests come from: the connection."""
+
+    timeout: float
+    """The deadline of questions to the hub, in seconds."""
+
+    def check_wait(self) -> None:
+        """Raise an error where waiting would be in vain."""
+
+    def is_io_thread(self) -> bool:
+        """Say whether the calling thread is the one that brings the results."""
+
+    def cancel(self, stream: Stream, requests: Ranges) -> dict[str, Ranges]:
+        """Ask the hub to stop requests; tell what they were."""
+
+    def cancel_later(self, stream: Stream, requests: Ranges) -> None:
+        """Ask the hub to stop requests, and do not wait for its answer."""
+
+    def unix_time(self, monotonic: float) -> float:
+        """Return the Unix time of a reading of the monotonic clock."""
+
+
+class ResultBase(LazyFuture):
+    """The part of a result that does not depend on how many requests there are.
+
+    A subclass tells its ids (`_numbers`), their rows (`_rows`, None for those to come) and when
+    each was received (`_stamp`, seconds of the monotonic clock).
+    """
+
+    __slots__ = ("_about", "_home", "_submitted")
+
+    _about: About
+    _home: Home
+    _submitted: float
+
+    def _numbers(self) -> Sequence[int]:
+        raise NotImplementedError
+
+    def _rows(self) -> Sequence[Row | None]:
+        raise NotImplementedError
+
+    def _stamp(self, index: int) -> float:
+        raise NotImplementedError
+
+    def _check_wait(self) -> None:
+        self._home.check_wait()
+
+    def __len__(self) -> int:
+        return len(self._numbers())
+
+    # A future is true, also that of an empty map.
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self._about.what}, {self._describe()}>"
+
+    def _describe(self) -> str:
+        if not self.done():
+            return f"{self.progress} of {len(self)} done" if len(self) > 1 else "pending"
+        return "cancelled" if self.cancelled() else "failed" if self._failed() else "done"
+
+    # ------------------------------------------------------------ waiting
+
+    def get(self, timeout: float | None = None) -> Any:
+        """Return the value, or raise what the call raised.
+
+        Parameters
+        ----------
+        timeout
+            The longest wait in seconds; None or a negative number waits as long as it takes.
+
+        Raises
+        ------
+        TimeoutError
+            It is not there yet. It goes on, and can be asked for again.
+        """
+        return self.result(timeout)
+
+    @property
+    def r(self) -> Any:
+        """The value: `get` without a timeout."""
+        return self.result()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is done, at most `timeout` seconds; return whether it is."""
+        return self._await(self.done, timeout)
+
+    def ready(self) -> bool:
+        """Return whether it is done."""
+        return self.done()
+
+    def successful(self) -> bool:
+        """Return whether it is done without an error.
+
+        Raises
+        ------
+        ResultNotCompleted
+            It is not done.
+        """
+        if not self.done():
+            raise ResultNotCompleted("it is not done yet: wait() for it, or ask ready() first")
+        return not self._failed()
+
+    def wait_interactive(self, interval: float = 0.1, timeout: float | None = None) -> bool:
+        """Show a progress bar while waiting.
+
+        Parameters
+        ----------
+        interval
+            How often (seconds) to bring the bar up to date.
+        timeout
+            The longest wait in seconds; None or a negative number waits as long as it takes.
+
+        Returns
+        -------
+        bool
+            Whether it is done.
+        """
+        from tqdm.auto import tqdm
+
+        end = time.monotonic() + timeout if timeout is not None and timeout >= 0 else float("inf")
+        with tqdm(total=len(self), desc=self._about.what, unit="task") as bar:
+            while not self.done() and (left := end - time.monotonic()) > 0:
+                self._await(self.done, min(interval, left))
+                bar.update(self.progress - bar.n)
+            bar.update(self.progress - bar.n)
+        return self.done()
+
+    # ------------------------------------------------------------ stopping
+
+    def cancel(self) -> bool:
+        """Stop it: what waits in the queue at once, what runs by an interrupt.
+
+        Returns
+        -------
+        bool
+            Whether it is cancelled now. What was running ends with the interrupt, or does not
+            heed it, or was done at that moment: that shows when it is done.
+
+        Raises
+        ------
+        HubUnavailable
+            The hub does not answer.
+        """
+        waiting = self._waiting()
+        if waiting and self._home.is_io_thread():
+            self._home.cancel_later(self._about.stream, waiting)
+            return False
+        end = time.monotonic() + self._home.timeout
+        while waiting:
+            answer = self._home.cancel(self._about.stream, waiting)
+            if answer["interrupted"]:
+                return False
+            known = {n for ranges in answer.values() for n in from_ranges(ranges)}
+            if known.issuperset(from_ranges(waiting)):
+                # It will be told on the stream of results, too.
+                self._await(self.done, max(0.0, end - time.monotonic()))
+                break
+            # A request may be slower than the wish to cancel it, which takes another stream.
+            self._await(self.done, CANCEL_AGAIN)
+            waiting = self._waiting()
+        return self.cancelled()
+
+    def abort(self) -> None:
+        """Stop it, as `cancel` does.
+
+        Raises
+        ------
+        RuntimeError
+            It is done.
+        """
+        if self.done():
+            raise RuntimeError("it is done already, and cannot be aborted")
+        self.cancel()
+
+    def _waiting(self) -> Ranges:
+        rows = zip(self._numbers(), self._rows(), strict=True)
+        return to_ranges(number for number, row in rows if row is None)
+
+    # ------------------------------------------------------------ what is known of it
+
+    @property
+    def progress(self) -> int:
+        """How many of its parts are done."""
+        return sum(row is not None for row in self._rows())
+
+    @property
+    def msg_ids(self) -> list[str]:
+        """The ids of its requests."""
+        return [text_of(number) for number in self._numbers()]
+
+    def _all_metadata(self) -> list[Metadata]:
+        unix = self._home.unix_time
+        submitted = unix(self._submitted)
+        return [
+            metadata(
+                number,
+                row,
+                label=self._about.label,
+                submitted=submitted,
+                received=unix(self._stamp(index)) if row is not None else 0.0,
+            )
+            for index, (number, row) in enumerate(zip(self._numbers(), self._rows(), strict=True))
+        ]
+
+    @property
+    def metadata(self) -> Any:
+        """What is known of each request: a list, or one `Metadata` for a single one."""
+        return self._all_metadata()
+
+    def _of_each(self, name: str) -> Any:
+        """Return one item of the metadata, of each request or of the single one."""
+        known = self.metadata
+        return known[name] if isinstance(known, Metadata) else [each[name] for each in known]
+
+    @property
+    def stdout(self) -> Any:
+        """What was printed."""
+        return self._of_each("stdout")
+
+    @property
+    def stderr(self) -> Any:
+        """What was written to the standard error stream."""
+        return self._of_each("stderr")
+
+    @property
+    def engine_id(self) -> Any:
+        """Where it ran."""
+        return self._of_each("engine_id")
+
+    @property
+    def status(self) -> Any:
+        """How it ended: ``'ok'``, ``'error'`` or ``'aborted'``; None while it has not."""
+        return self._of_each("status")
+
+    # ------------------------------------------------------------ times
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since it was submitted, until it was done."""
+        return (self._last_stamp() if self.done() else time.monotonic()) - self._submitted
+
+    @property
+    def wall_time(self) -> float:
+        """Seconds from the submission until the last result arrived.
+
+        Raises
+        ------
+        ResultNotCompleted
+            It is not done.
+        """
+        if not self.done():
+            raise ResultNotCompleted("it is not done yet: `elapsed` is known at any time")
+        return self._last_stamp() - self._submitted
+
+    @property
+    def serial_time(self) -> float:
+        """Seconds that the engines spent on it, all together."""
+        return float(sum(row[5] for row in self._rows() if row is not None))
+
+    def _last_stamp(self) -> float:
+        return max((self._stamp(i) for i in range(len(self._numbers()))), default=self._submitted)
+
+    # ------------------------------------------------------------ by engine
+
+    def get_dict(self, timeout: float | None = None) -> dict[int, Any]:
+        """Return the values by engine.
+
+        Raises
+        ------
+        ValueError
+            Several are of the same engine.
+        """
+        value = self.get(timeout)
+        rows = [row for row in self._rows() if row is not None]
+        engines = [row[3] for row in rows]
+        if len(set(engines)) != len(engines):
+            raise ValueError("several results are of the same engine: use get()")
+        values = value if len(rows) != 1 or isinstance(self.metadata, list) else [value]
+        return dict(zip(engines, values, strict=True))
+
+    @property
+    def result_dict(self) -> dict[int, Any]:
+        """The values by engine: `get_dict` without a timeout."""
+        return self.get_dict()
+
+    def _all_ok(self) -> bool:
+        return all(row is not None and is_ok(row) for row in self._rows())

@@ -1,0 +1,194 @@
+"""A hub as a process: lock, keys, sockets, connection files, signals."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import platform
+import resource
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+
+import zmq
+from tornado.ioloop import IOLoop
+
+from ctrlhub import __version__
+from ctrlhub.controller.config import HubConfig
+from ctrlhub.controller.hub import Hub
+from ctrlhub.controller.logs import start_logging
+from ctrlhub.controller.stores.memory import MemoryStore
+from ctrlhub.controller.transports.base import Transport
+from ctrlhub.controller.transports.zeromq import ZeroMQTransport
+from ctrlhub.wire.connection import ConnectionInfo, Here
+from ctrlhub.wire.errors import AlreadyRunning, ConnectionFileError, CtrlHubError
+from ctrlhub.wire.messages import Role, Stream
+from ctrlhub.wire.places import Profile, ipc_addresses, remove_sockets, socket_dir
+from ctrlhub.wire.security import HubKeys, KeyRegistry, load_or_make_keys
+
+log = logging.getLogger(__name__)
+
+EXIT_OK = 0
+EXIT_USAGE = 2
+EXIT_ALREADY_RUNNING = 4
+EXIT_START_FAILED = 5
+
+MAX_SOCKETS = 65_536
+KEPT_DESCRIPTORS = 65_536
+
+
+def run(config: HubConfig, lifeline: int | None = None) -> int:
+    """Run a hub in this process until it is told to end; return the exit code.
+
+    Parameters
+    ----------
+    config
+        The hub's options.
+    lifeline
+        A descriptor whose end of file means that the creator has died; None for none.
+    """
+    start_logging(config.log_level)
+    profile = Profile.named(config.profile, Path(config.state_dir) if config.state_dir else None)
+    try:
+        profile.make()
+        lock = profile.hub_lock()
+        lock.acquire()
+    except AlreadyRunning as error:
+        print(f"ctrl-hub: {error}", file=sys.stderr)
+        return EXIT_ALREADY_RUNNING
+    except (CtrlHubError, OSError) as error:
+        print(f"ctrl-hub: {error}", file=sys.stderr)
+        return EXIT_START_FAILED
+    try:
+        return _serve(config, profile, lifeline)
+    except (CtrlHubError, zmq.ZMQError, OSError, ValueError) as error:
+        print(f"ctrl-hub: the hub cannot start: {error}", file=sys.stderr)
+        return EXIT_USAGE if isinstance(error, ValueError) else EXIT_START_FAILED
+    finally:
+        lock.release()
+
+
+def _serve(config: HubConfig, profile: Profile, lifeline: int | None) -> int:
+    _raise_descriptor_limit()
+    keys = load_or_make_keys(profile.keys)
+    former = _former(profile)
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    context.set(zmq.MAX_SOCKETS, MAX_SOCKETS)
+    remove_sockets(socket_dir(profile.directory))
+    sockets = socket_dir(profile.directory)
+    transports: list[Transport] = [ZeroMQTransport(context, ipc_addresses(sockets))]
+    registry = None
+    authenticator = None
+    if config.listen is not None:
+        from ctrlhub.controller.transports.curve import start_authenticator
+
+        registry = KeyRegistry(keys)
+        IOLoop.current()
+        authenticator = start_authenticator(context, registry)
+        transports.append(_listen(context, config, keys, former))
+    hub = Hub(config, transports, MemoryStore(), registry)
+    ipc = transports[0].addresses()
+    tcp = transports[1].addresses() if config.listen is not None else {}
+    hub.describe(tcp)
+    _write_connection_files(hub, profile, keys, ipc, tcp)
+    _heed_signals(hub, lifeline)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    try:
+        hub.run()
+    finally:
+        for role in (Role.CLIENT, Role.ENGINE):
+            profile.connection(role).unlink(missing_ok=True)
+        if authenticator is not None:
+            authenticator.stop()
+        context.term()
+        remove_sockets(sockets)
+    return EXIT_OK
+
+
+def _former(profile: Profile) -> ConnectionInfo | None:
+    """Return what a hub that was killed left behind: its ports are to be used again."""
+    try:
+        return ConnectionInfo.load(profile.connection_client)
+    except (CtrlHubError, OSError):
+        return None
+
+
+def _listen(
+    context: zmq.Context[zmq.Socket[bytes]],
+    config: HubConfig,
+    keys: HubKeys,
+    former: ConnectionInfo | None,
+) -> ZeroMQTransport:
+    """Listen on TCP: on the ports of the hub before this one, in the range, or anywhere."""
+    assert config.listen is not None
+    host = f"[{config.listen}]" if ":" in config.listen else config.listen
+    if former is not None and former.tcp:
+        same = {s: a for s, a in former.tcp.items() if a.startswith(f"tcp://{host}:")}
+        if len(same) == len(Stream):
+            try:
+                return ZeroMQTransport(context, same, keys.server)
+            except zmq.ZMQError as error:
+                log.warning("the former ports are taken (%s); using others", error)
+    if config.ports is None:
+        return ZeroMQTransport(context, dict.fromkeys(Stream, f"tcp://{host}:*"), keys.server)
+    first, last = config.ports
+    for base in range(first, last - len(Stream) + 2):
+        ports = {s: f"tcp://{host}:{base + k}" for k, s in enumerate(Stream)}
+        try:
+            return ZeroMQTransport(context, ports, keys.server)
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EADDRINUSE:
+                raise
+    raise OSError(
+        f"no {len(Stream)} consecutive free ports in {first} ... {last} on {config.listen}: "
+        "stop what uses them, or give another range"
+    )
+
+
+def _write_connection_files(
+    hub: Hub,
+    profile: Profile,
+    keys: HubKeys,
+    ipc: Mapping[Stream, str],
+    tcp: Mapping[Stream, str],
+) -> None:
+    here = Here.find()
+    for role in (Role.CLIENT, Role.ENGINE):
+        ConnectionInfo(
+            profile=profile.name,
+            role=role,
+            epoch=hub.epoch,
+            hub_pid=os.getpid(),
+            hub_started=hub.started,
+            boot_id=here.boot_id,
+            uid=here.uid,
+            host=here.host,
+            python=platform.python_version(),
+            package=__version__,
+            ipc=ipc,
+            tcp=tcp,
+            server_key=keys.server.public if tcp else "",
+            enrolment=keys.enrolment[role] if tcp else None,
+        ).write(profile.connection(role))
+
+
+def _heed_signals(hub: Hub, lifeline: int | None) -> None:
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        hub.stop_from_signal(f"signal {signal.Signals(number).name}")
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    if lifeline is not None:
+        hub.watch_lifeline(lifeline)
+
+
+def _raise_descriptor_limit() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = KEPT_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, KEPT_DESCRIPTORS)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

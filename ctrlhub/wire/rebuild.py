@@ -1,0 +1,245 @@
+"""Exceptions to failures, at an engine, and back, at a client. The hub never comes here: it unpickles.
+
+What user code raised comes back as itself: ``except ValueError`` works, and the exception is also a
+`RemoteError`, of a class made for the purpose (`_both`) that has the name of the original, its
+arguments and its attributes. The remote traceback is its cause, so that Python prints it.
+
+Some cannot: those that do not survive pickling, those whose class cannot be inherited from, and
+those that would act on the client when raised there. They arrive as a plain `RemoteError` with the
+text. No error on the way may replace the one that is reported.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from types import TracebackType, new_class
+from typing import Any
+from weakref import WeakValueDictionary
+
+from ctrlhub.wire.errors import CtrlHubError, RemoteError, error_for
+from ctrlhub.wire.failure import MAX_PICKLED_BYTES, REMOTE, Failure
+from ctrlhub.wire.serialize import dumps_inline, loads
+
+_ACTING = (StopIteration, StopAsyncIteration)
+"""Raised at a client these would end its loop in silence. `SystemExit`, `KeyboardInterrupt`,
+`GeneratorExit` and ``asyncio.CancelledError`` act too; not being an `Exception`, none is rebuilt."""
+
+_HEAP_TYPE = 1 << 9
+"""Flag of the classes that were made by a class statement (CPython's Py_TPFLAGS_HEAPTYPE)."""
+
+
+class RemoteTraceback(Exception):
+    """The traceback of an engine, as the cause of what is raised at the client."""
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.args[0]}"""'
+
+
+# ---------------------------------------------------------------- at the engine
+
+
+def failure_from_exception(
+    error: BaseException,
+    engine_id: int | None = None,
+    method: str | None = None,
+    internal: Sequence[str] = ("ctrlhub",),
+) -> Failure:
+    """Describe what user code raised.
+
+    Parameters
+    ----------
+    error
+        What was raised; it may misbehave in every way.
+    engine_id, method
+        Where, and doing what.
+    internal
+        Packages whose frames are left out of the traceback, above the first frame of any other.
+    """
+    return Failure(
+        code=REMOTE,
+        ename=type(error).__name__,
+        evalue=_text(error),
+        traceback=_formatted(error, tuple(internal)),
+        engine_id=engine_id,
+        method=method,
+        pickled=_pickled(error),
+    )
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as second:  # user code
+        return f"<its __str__ raised {type(second).__name__}>"
+
+
+def _formatted(error: BaseException, internal: tuple[str, ...]) -> str:
+    try:
+        summary = traceback.TracebackException(
+            type(error), error, error.__traceback__, compact=True
+        )
+        _strip(summary, error, internal)
+        return "".join(summary.format())
+    except Exception as second:  # user code: properties, source loaders
+        return f"{type(error).__name__} (no traceback: formatting it raised {_text(second)})\n"
+
+
+def _strip(
+    summary: traceback.TracebackException, error: BaseException, internal: tuple[str, ...]
+) -> None:
+    """Take the engine's own frames off the top of an error and of those behind it."""
+    count = 0
+    frames: TracebackType | None = error.__traceback__
+    while frames is not None and _is_internal(frames, internal):
+        count += 1
+        frames = frames.tb_next
+    del summary.stack[:count]
+    behind = [(summary.__cause__, error.__cause__), (summary.__context__, error.__context__)]
+    if summary.exceptions and isinstance(error, BaseExceptionGroup):
+        behind += zip(summary.exceptions, error.exceptions, strict=False)
+    for inner_summary, inner_error in behind:
+        if inner_summary is not None and inner_error is not None:
+            _strip(inner_summary, inner_error, internal)
+
+
+def _is_internal(frames: TracebackType, internal: tuple[str, ...]) -> bool:
+    module = frames.tb_frame.f_globals.get("__name__")
+    return isinstance(module, str) and module.partition(".")[0] in internal
+
+
+def _pickled(error: BaseException) -> bytes | None:
+    """Pickle an exception; None unless it is known to be rebuilt as what it is."""
+    if not _may_be_rebuilt(error):
+        return None
+    try:
+        data = dumps_inline(error)
+        if len(data) > MAX_PICKLED_BYTES:
+            return None
+        trial = loads(data)
+    except Exception:  # user code: then the text must do
+        return None
+    return data if type(trial) is type(error) else None
+
+
+def _may_be_rebuilt(error: object) -> bool:
+    return isinstance(error, Exception) and not isinstance(error, _ACTING)
+
+
+# ---------------------------------------------------------------- at the client
+
+
+def exception_from(failure: Failure) -> CtrlHubError:
+    """Make the exception that a failure stands for, ready to be raised."""
+    if failure.code != REMOTE:
+        return _of_our_own(failure)
+    error = _original(failure) or RemoteError(
+        failure.ename, failure.evalue, failure.traceback, _engine_info(failure)
+    )
+    if failure.traceback:
+        # Past any __setattr__ of the class, as a frozen dataclass has one.
+        object.__setattr__(error, "__cause__", RemoteTraceback(failure.traceback))
+    return error
+
+
+def _of_our_own(failure: Failure) -> CtrlHubError:
+    cls = error_for(failure.code)
+    known = cls is not CtrlHubError and not issubclass(cls, RemoteError)
+    error = cls(failure.evalue) if known else CtrlHubError(f"{failure.ename}: {failure.evalue}")
+    error.engine_id = failure.engine_id
+    if failure.traceback:
+        error.add_note(failure.traceback)
+    return error
+
+
+def _engine_info(failure: Failure) -> dict[str, Any]:
+    info = {"engine_id": failure.engine_id, "method": failure.method}
+    return {name: value for name, value in info.items() if value is not None}
+
+
+def _original(failure: Failure) -> RemoteError | None:
+    """Rebuild the original as a `RemoteError` too; None if that cannot be."""
+    if failure.pickled is None:
+        return None
+    try:
+        original = loads(failure.pickled)
+        if not _may_be_rebuilt(original):
+            return None
+        if isinstance(original, RemoteError):  # from a cluster used by the engine
+            error = original
+        else:
+            error = _copied_into(_both(type(original)), original)
+    except Exception:  # user code, or a class of the engine's that is unknown here: the text does
+        return None
+    remote = {
+        "ename": failure.ename,
+        "evalue": failure.evalue,
+        "traceback": failure.traceback,
+        "engine_info": _engine_info(failure),
+        "engine_id": failure.engine_id,
+    }
+    vars(error).update(remote, _failure=failure)
+    return error
+
+
+_made: WeakValueDictionary[type, type[RemoteError]] = WeakValueDictionary()
+
+
+def _both(cls: type[Exception]) -> type[RemoteError]:
+    """Give the class that is both ``cls`` and `RemoteError`."""
+    both = _made.get(cls)
+    if both is None:
+        both = _made[cls] = new_class(
+            cls.__name__, (cls, RemoteError), exec_body=lambda body: body.update(_body(cls))
+        )
+    return both
+
+
+def _body(cls: type[Exception]) -> dict[str, Any]:
+    # RemoteError stands before Exception in the order of resolution, and so would win over what
+    # the original inherits; hence the original's are named here.
+    def __new__(_: type, *args: Any, **kwargs: Any) -> Exception:
+        """Make an original: ``raise type(e)(…)`` must not claim to be remote."""
+        return cls(*args, **kwargs)
+
+    return {
+        "__module__": cls.__module__,
+        "__qualname__": cls.__qualname__,
+        "__doc__": cls.__doc__,
+        "__new__": __new__,
+        "__str__": cls.__str__,
+        "__repr__": cls.__repr__,
+        "__reduce_ex__": _reduce,
+    }
+
+
+def _copied_into(both: type[RemoteError], original: Exception) -> RemoteError:
+    """Copy an exception into another class, without its ``__init__``.
+
+    That would call RemoteError's in turn, with arguments meant for another. So the parts are
+    copied: what the built-in base keeps in C, through its own constructor; and the attributes.
+    """
+    base: Any = next(c for c in type(original).__mro__ if not c.__flags__ & _HEAP_TYPE)
+    _, args, *rest = base.__reduce__(original)
+    copied: RemoteError = base.__new__(both, *args)
+    base.__init__(copied, *args)
+    copied.args = original.args
+    for name, value in (rest[0] if rest and rest[0] else {}).items():
+        object.__setattr__(copied, name, value)
+    state = object.__getstate__(original)
+    if isinstance(state, tuple):
+        for name, value in state[1].items():
+            object.__setattr__(copied, name, value)
+    return copied
+
+
+def _reduce(self: RemoteError, _: int) -> tuple[Any, ...]:
+    """Pickle and copy by way of the failure: the class itself has no name to be found by."""
+    attributes = {name: value for name, value in vars(self).items() if name != "_failure"}
+    return _restored, (vars(self)["_failure"], attributes)
+
+
+def _restored(failure: Failure, attributes: dict[str, Any]) -> CtrlHubError:
+    error = exception_from(failure)
+    vars(error).update(attributes)
+    return error

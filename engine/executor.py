@@ -1,0 +1,242 @@
+"""Runs commands and tasks in the engine's namespace, one at a time, in the calling thread.
+
+Whatever user code does, exactly one row comes out for each request: the loops here are the only
+frames below user code, and everything it can raise ends in one of their handlers. See
+`ctrlhub.engine.interrupts` for why the first statement of each handler is what it is.
+"""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, MutableSequence
+from types import CodeType
+from typing import Any
+
+from ctrlhub.engine.interrupts import IDLE, Gate
+from ctrlhub.engine.namespace import Namespace
+from ctrlhub.engine.output import LIMIT, Output
+from ctrlhub.engine.work import CommandWork, Function, Row, TaskWork
+from ctrlhub.wire.errors import pack_failure
+from ctrlhub.wire.messages import Action, Payload, Status
+from ctrlhub.wire.rebuild import failure_from_exception
+from ctrlhub.wire.serialize import detached, dumps, loads
+
+FLUSH_INTERVAL = 0.002
+"""Results wait for company no longer than this (seconds), while more tasks run."""
+
+ON_THE_ENGINE = "on the engine"
+KEPT_SOURCES = 100
+"""The sources of so many executions are kept, for tracebacks."""
+
+_OK, _ERROR, _CANCELLED = int(Status.OK), int(Status.ERROR), int(Status.CANCELLED)
+_NOTHING = dumps(None)
+
+
+class Executor:
+    """Runs what it is given, and tells what came of it.
+
+    Parameters
+    ----------
+    gate
+        Lets interrupts through to what runs.
+    output
+        Keeps what is printed.
+    namespace
+        Where commands run.
+    board
+        A place of one integer, in memory shared with the nanny, for the request that runs; so it
+        is known after this process has died.
+
+    Attributes
+    ----------
+    engine_id : int or None
+        The engine's id, for error reports, once it has joined.
+    """
+
+    def __init__(
+        self,
+        gate: Gate,
+        output: Output,
+        namespace: Namespace | None = None,
+        board: MutableSequence[int] | None = None,
+    ) -> None:
+        self.gate = gate
+        self.output = output
+        self.namespace = Namespace() if namespace is None else namespace
+        self.engine_id: int | None = None
+        self._board: MutableSequence[int] = [IDLE] if board is None else board
+        self._sources: OrderedDict[str, None] = OrderedDict()
+        self._executions = 0
+        self._shown: str | None = None
+        self._actions: dict[str, Callable[[CommandWork], Payload]] = {
+            Action.EXECUTE.value: self._execute,
+            Action.APPLY.value: self._apply,
+            Action.PUSH.value: self._push,
+            Action.PULL.value: self._pull,
+            Action.CLEAR.value: self._clear,
+        }
+
+    # ------------------------------------------------------------ commands
+
+    def run_command(self, work: CommandWork) -> Row | None:
+        """Run a command and return its row; None if this process was told to end."""
+        self._begin()
+        gate = self.gate
+        started, began = time.time(), time.perf_counter()
+        self._shown = None
+        self._board[0] = work.id
+        try:
+            gate.armed = work.id
+            payload = self._actions[work.action](work)
+            gate.armed = IDLE
+            status = _OK
+        except BaseException as error:  # SystemExit too: user code does not end the engine
+            gate.armed = IDLE
+            if gate.ends(error):
+                return None
+            status, payload = self._failed(error, work.id, work.action)
+        self._board[0] = IDLE
+        extras: dict[str, str] | None = self.output.take() if self.output.dirty else None
+        if self._shown is not None:
+            extras = {**(extras or {}), "execute_result": self._shown}
+        return (work.id, 0, status, payload, started, time.perf_counter() - began, extras)
+
+    def _execute(self, work: CommandWork) -> Payload:
+        request = loads(work.payload, ON_THE_ENGINE)
+        body, shown = self._compile(request["code"])
+        names = self.namespace.names
+        exec(body, names)
+        if shown is not None:
+            value = eval(shown, names)
+            if value is not None and not request.get("silent", False):
+                text = repr(value)
+                self._shown = text if len(text) <= LIMIT else f"{text[:LIMIT]}[…]"
+        return _NOTHING
+
+    def _compile(self, code: str) -> tuple[CodeType, CodeType | None]:
+        """Compile statements and, apart from them, an expression at their end."""
+        self._executions += 1
+        name = f"<execution {self._executions}>"
+        linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
+        self._sources[name] = None
+        if len(self._sources) > KEPT_SOURCES:
+            linecache.cache.pop(self._sources.popitem(last=False)[0], None)
+        tree = ast.parse(code, name)
+        last = tree.body[-1] if tree.body else None
+        if not isinstance(last, ast.Expr):
+            return compile(tree, name, "exec", dont_inherit=True), None
+        tree.body.pop()
+        value = ast.Expression(last.value)
+        return (
+            compile(tree, name, "exec", dont_inherit=True),
+            compile(value, name, "eval", dont_inherit=True),
+        )
+
+    def _apply(self, work: CommandWork) -> Payload:
+        if work.function is None:
+            raise TypeError("an apply without a function")
+        call = work.function.call or self._load(work.function)
+        args, kwargs = loads(work.payload, ON_THE_ENGINE)
+        return detached(dumps(call(*args, **kwargs), "the result"))
+
+    def _push(self, work: CommandWork) -> Payload:
+        values = loads(work.payload, ON_THE_ENGINE)
+        adopt = self.namespace.adopt
+        self.namespace.names.update({name: adopt(value) for name, value in values.items()})
+        return _NOTHING
+
+    def _pull(self, work: CommandWork) -> Payload:
+        wanted = loads(work.payload, ON_THE_ENGINE)
+        if isinstance(wanted, str):
+            return detached(dumps(self._value(wanted), f"the value of {wanted!r}"))
+        return detached(dumps([self._value(name) for name in wanted], "the list of values"))
+
+    def _value(self, name: str) -> Any:
+        """Return the value of a name, or of an expression such as ``model.coef_``."""
+        names = self.namespace.names
+        return names[name] if name in names else eval(name, names)
+
+    def _clear(self, work: CommandWork) -> Payload:
+        self.namespace.clear()
+        return _NOTHING
+
+    # ------------------------------------------------------------ tasks
+
+    def run_tasks(
+        self,
+        tasks: deque[TaskWork],
+        urgent: deque[Any],
+        done: deque[Row],
+        flush: Callable[[], None],
+    ) -> None:
+        """Run tasks until there are none, or something urgent has come.
+
+        Parameters
+        ----------
+        tasks
+            What to run. The I/O thread adds at its end, and withdraws.
+        urgent
+            What goes before any further task, if there is any.
+        done
+            Where rows go. A slow task's goes at once, those of quick ones leave in batches.
+        flush
+            Has rows sent.
+        """
+        # The hot loop: every name local, one look at the clock per task, no call of our own.
+        self._begin()
+        gate, board, output = self.gate, self._board, self.output
+        clock, take, append = time.perf_counter, tasks.popleft, done.append
+        ended = flushed = clock()
+        origin = time.time() - ended
+        while tasks and not urgent:
+            try:
+                number, attempt, function, payload = take()
+            except IndexError:  # withdrawn in this moment
+                break
+            began = ended
+            board[0] = number
+            try:
+                gate.armed = number
+                call = function.call or self._load(function)
+                args, kwargs = loads(payload, ON_THE_ENGINE)
+                result = dumps(call(*args, **kwargs), "the result")
+                if type(result) is tuple:
+                    result = detached(result)
+                gate.armed = IDLE
+                status = _OK
+            except BaseException as error:  # SystemExit too: user code does not end the engine
+                gate.armed = IDLE
+                if gate.ends(error):
+                    return
+                status, result = self._failed(error, number, Action.APPLY.value)
+            ended = clock()
+            extras = output.take() if output.dirty else None
+            append((number, attempt, status, result, origin + began, ended - began, extras))
+            if ended - flushed > FLUSH_INTERVAL:
+                flush()
+                flushed = ended
+        board[0] = IDLE
+        # What the last task held on to goes now, not with the next one.
+        args = kwargs = result = payload = call = function = None  # type: ignore[assignment]
+
+    # ------------------------------------------------------------ both
+
+    def _begin(self) -> None:
+        self.gate.reinstall()
+        if self.output.dirty:  # printed by a thread of user code while nothing ran
+            self.output.take()
+
+    def _load(self, function: Function) -> Any:
+        call = self.namespace.adopt(loads(function.blob, ON_THE_ENGINE))
+        function.call, function.blob = call, b""
+        return call
+
+    def _failed(self, error: BaseException, request: int, method: str) -> tuple[int, Payload]:
+        """Return status and payload of a request that raised."""
+        if self.gate.struck == request and isinstance(error, KeyboardInterrupt):
+            return _CANCELLED, b""
+        failure = failure_from_exception(error, self.engine_id, method)
+        return _ERROR, pack_failure(failure)

@@ -1,0 +1,80 @@
+"""How long a peer goes on without a hub, and how its process ends."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from ctrlhub.link.membership import Membership, State
+from ctrlhub.link.patience import Patience
+from ctrlhub.wire.messages import Refused, Register, Registered
+
+STANDSTILL = 15.0
+"""Ticks come at least this often (seconds); a longer gap means that the process was stopped."""
+
+_NEVER = float("inf")
+
+
+class Ending(IntEnum):
+    """How a process of ours ends, as its exit code."""
+
+    LEFT = 0
+    FAILED = 1
+    HUB_LOST = 75
+    REFUSED = 77
+
+
+class Lease:
+    """How long to go on without a hub. Time in which this process was stopped does not count."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.due = _NEVER
+        self._ticked = 0.0
+
+    def start(self, now: float) -> None:
+        """Begin to count."""
+        self.due = now + self.seconds
+        self._ticked = now
+
+    def tick(self, joined: bool, now: float) -> bool:
+        """Tell whether the lease has run out."""
+        gap = now - self._ticked
+        if joined:
+            self.due = now + self.seconds
+        elif gap > STANDSTILL:
+            self.due += gap
+        self._ticked = now
+        return now >= self.due
+
+
+class LeasedMembership(Membership):
+    """A membership that ends when it has been without a hub for too long."""
+
+    def __init__(
+        self, registration: Register, hub_lease: float, patience: Patience, seed: int | None
+    ) -> None:
+        super().__init__(registration, patience=patience, seed=seed)
+        self._lease = Lease(hub_lease)
+        self.ending = Ending.LEFT
+
+    def start(self, now: float, enrolling: bool) -> None:
+        super().start(now, enrolling)
+        self._lease.start(now)
+
+    def tick(self, now: float) -> None:
+        super().tick(now)
+        if self.state is State.GONE:
+            return
+        if self._lease.tick(self.state is State.JOINED, now):
+            self.ending = Ending.HUB_LOST
+            self.goodbye(now, f"no hub for {self._lease.seconds:g} s")
+
+    def next_deadline(self) -> float | None:
+        due = super().next_deadline()
+        return due if due is None or self.state is State.JOINED else min(due, self._lease.due)
+
+    def on_joined(self, registered: Registered, now: float) -> None:
+        self._lease.seconds = registered.lease
+
+    def on_refused(self, refused: Refused) -> None:
+        self.ending = Ending.REFUSED

@@ -1,0 +1,168 @@
+"""One engine: I/O in a thread of its own, user code in the thread that calls `run`."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+from ctrlhub.engine.executor import Executor
+from ctrlhub.engine.lease import Ending
+from ctrlhub.engine.session import EngineSession
+from ctrlhub.engine.work import CommandWork, Row, TaskWork
+from ctrlhub.engine.workqueue import WorkQueue
+from ctrlhub.link.base import Link
+from ctrlhub.link.patience import Patience
+from ctrlhub.link.runner import Runner
+from ctrlhub.wire.messages import Register
+
+LAST_MOMENT = 0.5
+"""How long (seconds) user code has to let go, once the engine has left the hub."""
+
+_log = logging.getLogger(__name__)
+
+
+def _stay(ending: Ending) -> None:
+    """Leave a thread whose user code does not end to itself."""
+    _log.warning("user code goes on after the engine has left the hub (%s)", ending.name.lower())
+
+
+class EngineService:
+    """Runs an engine on a link.
+
+    Parameters
+    ----------
+    link
+        The connection to the hub.
+    registration
+        What the engine says of itself.
+    executor
+        Runs its requests.
+    hub_lease, drain
+        As in `EngineSession`.
+    patience, seed
+        As in `Membership`.
+    abandon
+        Called, in the I/O thread, when the engine has left the hub and user code does not end.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        registration: Register,
+        executor: Executor,
+        *,
+        hub_lease: float = 600.0,
+        drain: float = 5.0,
+        patience: Patience | None = None,
+        seed: int | None = None,
+        abandon: Callable[[Ending], None] = _stay,
+    ) -> None:
+        self.session = EngineSession(
+            registration, self, hub_lease=hub_lease, drain=drain, patience=patience, seed=seed
+        )
+        self._executor = executor
+        self._queue = WorkQueue(executor.gate)
+        self._runner = Runner(self.session, link)
+        self._abandon = abandon
+        self._done_tasks: deque[Row] = deque()
+        self._done_commands: deque[Row] = deque()
+        self._idle = threading.Event()
+
+    # ------------------------------------------------------------ what its owner calls
+
+    def run(self) -> Ending:
+        """Be an engine until the hub, a signal or a lost hub ends it."""
+        self._executor.gate.install()
+        thread = threading.Thread(target=self._communicate, name="ctrlhub-io", daemon=True)
+        thread.start()
+        self._work()
+        self._idle.set()
+        self._runner.post(self._worked)
+        thread.join()
+        return self.session.ending
+
+    def end_on(self, number: signal.Signals) -> None:
+        """End on a signal: what runs is interrupted. For the main thread."""
+        signal.signal(number, self._on_signal)
+
+    def stop(self, reason: str = "it was stopped") -> None:
+        """End when what runs has ended; from any thread."""
+        self._runner.post(lambda now: self.session.finish(reason, now))
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        # The I/O loop may not be told from here: the signal may have come in the midst of that.
+        self._queue.end()
+        self._executor.gate.terminate()
+
+    # ------------------------------------------------------------ the I/O thread
+
+    def _communicate(self) -> None:
+        try:
+            self._runner.run()
+        except Exception:  # nothing is left to report it to but the log
+            _log.exception("the connection to the hub ended")
+            self.session.ending = Ending.FAILED
+        if self.session.refused is not None:
+            _log.error("the hub refused this engine: %s", self.session.refused.message)
+        self._queue.end()
+        if not self._idle.wait(LAST_MOMENT):
+            self._abandon(self.session.ending)
+
+    def joined(self, engine_id: int) -> None:
+        """Take note of the engine's id."""
+        self._executor.engine_id = engine_id
+        _log.info("joined as engine %d", engine_id)
+
+    def run_command(self, work: CommandWork) -> None:
+        """Run a command before any task that has not begun."""
+        self._queue.put_command(work)
+
+    def run_tasks(self, work: list[TaskWork]) -> None:
+        """Run tasks."""
+        self._queue.put_tasks(work)
+
+    def stop_requests(self, requests: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Withdraw what has not begun, interrupt what runs."""
+        return self._queue.stop(requests)
+
+    def finish(self) -> None:
+        """Withdraw everything that has not begun."""
+        self._queue.end()
+
+    def _collect(self, now: float) -> None:
+        self.session.task_results(_emptied(self._done_tasks), now)
+        self.session.command_results(_emptied(self._done_commands), now)
+
+    def _worked(self, now: float) -> None:
+        self._collect(now)
+        self.session.idle(now)
+
+    # ------------------------------------------------------------ the thread of user code
+
+    def _work(self) -> None:
+        queue, executor = self._queue, self._executor
+        urgent, tasks = queue.urgent, queue.tasks
+        while True:
+            while urgent:
+                command = urgent.popleft()
+                row = executor.run_command(command) if command is not None else None
+                if row is None:
+                    return
+                self._done_commands.append(row)
+                self._flush()
+            if tasks:
+                executor.run_tasks(tasks, urgent, self._done_tasks, self._flush)
+                self._flush()
+            queue.wait()
+
+    def _flush(self) -> None:
+        self._runner.post(self._collect)
+
+
+def _emptied(rows: deque[Row]) -> list[Row]:
+    """Take all that is there now; the other side may be adding."""
+    return [rows.popleft() for _ in range(len(rows))]

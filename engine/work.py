@@ -1,0 +1,78 @@
+"""What the I/O thread hands to the main thread: the words both sides share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+from ctrlhub.wire.messages import Payload
+
+Row: TypeAlias = tuple[int, int, int, Payload, float, float, Any]
+"""A `ResultRow` before it is sent: its payload is still in memory, not a reference to frames."""
+
+
+class Function:
+    """A function as it came, and once it was used, as what can be called.
+
+    Attributes
+    ----------
+    digest
+        Its hash, by which it is known.
+    blob
+        The serialized form; None as long as it has not come, empty once it was loaded.
+    call
+        What to call, or None before the first use. Loading runs user code, so that only the main
+        thread does it.
+    """
+
+    __slots__ = ("blob", "call", "digest")
+
+    def __init__(self, digest: bytes, blob: Payload | None = None) -> None:
+        self.digest = digest
+        self.blob = blob
+        self.call: Any = None
+
+
+class TaskWork(NamedTuple):
+    """One task to run."""
+
+    id: int
+    attempt: int
+    function: Function
+    payload: Payload
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CommandWork:
+    """One command to run."""
+
+    id: int
+    action: str
+    function: Function | None
+    payload: Payload
+
+
+class Worker(Protocol):
+    """Who does the work, as the session sees it. No method waits."""
+
+    def joined(self, engine_id: int) -> None:
+        """Take note of the engine's id."""
+
+    def run_command(self, work: CommandWork) -> None:
+        """Run a command, after those before it and before any task that has not begun."""
+
+    def run_tasks(self, work: list[TaskWork]) -> None:
+        """Run tasks, in this order."""
+
+    def stop_requests(self, requests: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Withdraw what has not begun, interrupt what runs.
+
+        Returns
+        -------
+        tuple of lists
+            What was withdrawn; and what was in neither state: between the two, or ended.
+        """
+
+    def finish(self) -> None:
+        """Withdraw everything that has not begun: the engine is to end."""
