@@ -28,10 +28,6 @@ _WARM_UP = 100
 _HEAVY = ("numpy", "IPython", "tornado", "sqlalchemy")
 
 
-def _this_process() -> list[psutil.Process]:
-    return [psutil.Process()]
-
-
 def _warm_up(peer: Peer) -> None:
     peer.results([peer.submit(work.noop) for _ in range(_WARM_UP)])
 
@@ -42,12 +38,10 @@ def _warm_up(peer: Peer) -> None:
 def throughput(peer: Peer, effort: Effort) -> Measured:
     """No-op tasks: submitted one by one with a future each, and through ``map``."""
     _warm_up(peer)
-    hub, engines = measure.tree(peer.hub_pids()), measure.tree(peer.engine_pids())
-    own = {p.pid for p in _this_process()}
     meters = {
-        "client_cpu": measure.CpuMeter(_this_process()),
-        "hub_cpu": measure.CpuMeter(p for p in hub if p.pid not in own),
-        "engine_cpu": measure.CpuMeter(engines),
+        "client_cpu": measure.CpuMeter([psutil.Process()]),
+        "hub_cpu": measure.CpuMeter(measure.tree(peer.hub_pids())),
+        "engine_cpu": measure.CpuMeter(measure.tree(peer.engine_pids())),
     }
     figures, rounds = {}, 0
 

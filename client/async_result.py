@@ -149,18 +149,40 @@ class AsyncGroup(AsyncResult):
         The connection.
     about
         What was asked.
-    numbers
-        The ids of the requests.
+    first, count
+        The ids of its requests, as far as they are known: more may come by `_extend`.
+    join
+        Makes the whole of the values; None leaves them as a list.
     """
 
-    __slots__ = ("_cells", "_ids", "_settled", "_stamps")
+    __slots__ = ("_cells", "_join", "_runs", "_settled", "_stamps")
 
-    def __init__(self, home: Home, about: About, numbers: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        home: Home,
+        about: About,
+        first: int = 0,
+        count: int = 0,
+        join: Callable[[list[Any]], Any] | None = None,
+    ) -> None:
         super().__init__(home, -1, b"", about)
-        self._ids: list[int] = list(numbers)
-        self._cells: list[Row | None] = [None] * len(self._ids)
-        self._stamps = array("d", bytes(8 * len(self._ids)))
+        self._runs: list[range] = []
+        self._cells: list[Row | None] = []
+        self._stamps = array("d")
         self._settled = 0
+        self._join = join
+        self._extend(first, count)
+
+    def _extend(self, first: int, count: int) -> int:
+        """Have more requests; return the index of the first of them.
+
+        Only for whoever made this result, before anybody else has it: what is done is done.
+        """
+        offset = len(self._cells)
+        self._stamps.frombytes(bytes(count * self._stamps.itemsize))
+        self._cells.extend([None] * count)
+        self._runs.append(range(first, first + count))
+        return offset
 
     def _take(self, index: int, row: Row, now: float) -> Stirred | None:
         self._stamps[index] = now
@@ -169,13 +191,16 @@ class AsyncGroup(AsyncResult):
         return self if self._sync is not None else None
 
     def _numbers(self) -> Sequence[int]:
-        return self._ids
+        return list(chain.from_iterable(self._runs))
 
     def _rows(self) -> Sequence[Row | None]:
         return self._cells
 
     def _stamp(self, index: int) -> float:
         return self._stamps[index]
+
+    def __len__(self) -> int:
+        return len(self._cells)
 
     @property
     def progress(self) -> int:
@@ -184,7 +209,7 @@ class AsyncGroup(AsyncResult):
 
     def done(self) -> bool:
         """Return whether all results are there."""
-        return self._settled == len(self._ids)
+        return self._settled == len(self._cells)
 
     def cancelled(self) -> bool:
         """Return whether some of it was cancelled, and nothing else went wrong."""
@@ -194,7 +219,7 @@ class AsyncGroup(AsyncResult):
         return bool(bad) and all(is_cancelled(row) for row in bad)
 
     def _failed(self) -> bool:
-        return not self._all_ok()
+        return not all(row is not None and is_ok(row) for row in self._cells)
 
     @property
     def metadata(self) -> list[Metadata]:
@@ -204,11 +229,14 @@ class AsyncGroup(AsyncResult):
     # ------------------------------------------------------------ values
 
     def _row(self, index: int) -> Row:
-        """Return a row that is there, opened."""
+        """Return a row that is there, opened as far as it can be."""
         row = self._cells[index]
         assert row is not None
         if not is_open(row):
-            self._open_once(lambda: self._open_one(index))
+            try:
+                self._open_once(lambda: self._open_one(index))
+            except (ImportError, CtrlHubError) as error:
+                return failed(row[0], error)  # not for ever: what is missing here may come
             row = self._cells[index]
             assert row is not None
         return row
@@ -218,36 +246,22 @@ class AsyncGroup(AsyncResult):
         if row is not None:
             self._cells[index] = opened(row)
 
-    def _opened_rows(self) -> list[Row]:
-        """Return all rows, opened as far as they can be."""
-        rows = []
-        for index, row in enumerate(self._cells):
-            assert row is not None
-            if not is_open(row):
-                try:
-                    row = self._row(index)
-                except (ImportError, CtrlHubError) as error:
-                    row = failed(row[0], error)
-            rows.append(row)
-        return rows
-
     def _outcome(self) -> tuple[Any, BaseException | None]:
-        rows = self._opened_rows()
+        rows = [self._row(index) for index in range(len(self._cells))]
         errors = [row[2] for row in rows if row[1] == RAISED]
-        if not errors:
-            return self._combined([row[2] for row in rows]), None
-        return None, self._error(errors)
+        if errors and not self._may_hold(errors):
+            return None, self._error(errors)
+        values = [row[2] for row in rows]
+        return (values if self._join is None else self._join(values)), None
+
+    def _may_hold(self, errors: list[BaseException]) -> bool:
+        return False
 
     def _error(self, errors: list[BaseException]) -> BaseException:
-        if all(isinstance(error, TaskCancelled) for error in errors):
+        if len(self) == 1 or all(isinstance(error, TaskCancelled) for error in errors):
             return errors[0]
-        if len(self._ids) == 1:
-            return errors[0]
-        what = f"{len(errors)} of {len(self._ids)} calls of {self._about.what} failed"
+        what = f"{len(errors)} of {len(self._cells)} calls of {self._about.what} failed"
         return CompositeError(what, errors)
-
-    def _combined(self, values: list[Any]) -> Any:
-        return values
 
     def get(self, timeout: float | None = None) -> Any:
         """Return the values in order, or raise what the calls raised.
@@ -262,13 +276,13 @@ class AsyncGroup(AsyncResult):
         TimeoutError
             Some are not there yet. They go on, and can be asked for again.
         CompositeError
-            Several calls were made, and some raised.
+            Several calls were made, and some of them raised.
         """
         return self.result(timeout)
 
     def __iter__(self) -> Iterator[Any]:
         """Yield the values in order, each as soon as it is there."""
-        for index in range(len(self._ids)):
+        for index in range(len(self._cells)):
             yield self._value(index)
 
     def _value(self, index: int) -> Any:
@@ -283,12 +297,12 @@ class AsyncGroup(AsyncResult):
         if isinstance(index, str):
             return self._of_each(index)
         if isinstance(index, slice):
-            return [self._value(i) for i in range(len(self._ids))[index]]
-        return self._value(range(len(self._ids))[index])
+            return [self._value(i) for i in range(len(self._cells))[index]]
+        return self._value(range(len(self._cells))[index])
 
 
 class AsyncMapResult(AsyncGroup):
-    """The results to come of a map.
+    """The results to come of a map, item by item, whatever way they travelled.
 
     Parameters
     ----------
@@ -296,30 +310,90 @@ class AsyncMapResult(AsyncGroup):
         The connection.
     about
         What was asked.
+    first, count
+        The ids of its requests, as far as they are known.
     ordered
         Iterate in the order of the inputs, not in that of arrival.
     return_exceptions
         Have exceptions among the values instead of raising them.
-    join
-        Makes the whole of the values; None leaves them as a list.
+    sizes
+        How many items each request has, if the value of each is a list of them.
     """
 
-    __slots__ = ("_arrivals", "_is_complete", "_join", "_return_exceptions", "_sizes")
+    __slots__ = ("_arrivals", "_return_exceptions", "_sizes")
 
     def __init__(
         self,
         home: Home,
         about: About,
-        numbers: Sequence[int] = (),
+        first: int = 0,
+        count: int = 0,
         *,
         ordered: bool = True,
         return_exceptions: bool = False,
-        join: Callable[[list[Any]], Any] | None = None,
-        sizes: Sequence[int] | None = None,
+        sizes: list[int] | None = None,
     ) -> None:
-        super().__init__(home, about, numbers)
+        super().__init__(home, about, first, count, None if sizes is None else self._flat)
         self._arrivals: list[int] | None = None if ordered else []
         self._return_exceptions = return_exceptions
-        self._join = join
         self._sizes = sizes
-        self._is_complete = True
+
+    def _take(self, index: int, row: Row, now: float) -> Stirred | None:
+        if self._arrivals is not None:
+            self._arrivals.append(index)
+        return super()._take(index, row, now)
+
+    def _may_hold(self, errors: list[BaseException]) -> bool:
+        return self._return_exceptions
+
+    def _error(self, errors: list[BaseException]) -> BaseException:
+        error = super()._error(errors)
+        if error is errors[0] and not isinstance(error, TaskCancelled):
+            return CompositeError(f"the call of {self._about.what} failed", errors)
+        return error
+
+    def _items(self, index: int, value: Any) -> list[Any]:
+        """Return the items of one request."""
+        if self._sizes is None:
+            return [value]
+        return [value] * self._sizes[index] if isinstance(value, BaseException) else value
+
+    def _flat(self, values: list[Any]) -> list[Any]:
+        return [item for index, v in enumerate(values) for item in self._items(index, v)]
+
+    def __len__(self) -> int:
+        return len(self._cells) if self._sizes is None else sum(self._sizes)
+
+    @property
+    def progress(self) -> int:
+        """How many items are done."""
+        if self._sizes is None:
+            return self._settled
+        return sum(size for size, row in zip(self._sizes, self._cells, strict=True) if row)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the items, in order or as they come."""
+        for index in self._order():
+            yield from self._items(index, self._value(index))
+
+    def _order(self) -> Iterator[int]:
+        arrivals = self._arrivals
+        if arrivals is None:
+            yield from range(len(self._cells))
+            return
+        for place in range(len(self._cells)):
+            self._await(lambda place=place: len(arrivals) > place, None)  # type: ignore[misc]
+            yield arrivals[place]
+
+    def _value(self, index: int) -> Any:
+        self._await(lambda: self._cells[index] is not None, None)
+        row = self._row(index)
+        if row[1] == RAISED and not self._return_exceptions:
+            raise row[2].with_traceback(None)
+        return row[2]
+
+    def __getitem__(self, index: int | slice | str) -> Any:
+        """Return an item, several, or one item of the metadata of each request."""
+        if isinstance(index, str) or self._sizes is None:
+            return super().__getitem__(index)
+        return self.get()[index]

@@ -97,6 +97,9 @@ class Sender(Protocol):
 class Request(Protocol):
     """What the session keeps until its rows have come."""
 
+    def _numbers(self) -> Sequence[int]:
+        """Return the ids of its rows."""
+
     def _enter(self, sender: Sender) -> None:
         """Hand over what is to be sent."""
 
@@ -149,8 +152,8 @@ class Portion:
         self._owner = owner
         self._offset = offset
 
-    def __len__(self) -> int:
-        return len(self._payloads)
+    def _numbers(self) -> Sequence[int]:
+        return range(self.first, self.first + len(self._payloads))
 
     def _enter(self, sender: Sender) -> None:
         add, template = sender.add_task, self._about
@@ -211,6 +214,9 @@ class CommandRequest:
         chosen = slice(first - self.first, last - self.first + 1)
         payloads = self.payloads if len(self.payloads) == 1 else self.payloads[chosen]
         return self.targets[chosen], payloads
+
+    def _numbers(self) -> Sequence[int]:
+        return range(self.first, self.first + len(self.targets))
 
     def _enter(self, sender: Sender) -> None:
         sender.add_command(self)

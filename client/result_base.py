@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from ctrlhub.client.lazy_future import LazyFuture
 from ctrlhub.client.metadata import Metadata, metadata, text_of
 from ctrlhub.client.requests import About
-from ctrlhub.client.rows import Row, is_ok
+from ctrlhub.client.rows import Row
 from ctrlhub.wire.errors import ResultNotCompleted
 from ctrlhub.wire.ids import Ranges, from_ranges, to_ranges
 from ctrlhub.wire.messages import Stream
@@ -305,5 +305,3 @@ class ResultBase(LazyFuture):
         """The values by engine: `get_dict` without a timeout."""
         return self.get_dict()
 
-    def _all_ok(self) -> bool:
-        return all(row is not None and is_ok(row) for row in self._rows())

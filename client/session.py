@@ -22,10 +22,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from itertools import count
 from typing import Any, ClassVar, Protocol
 
 from ctrlhub.client.batches import TaskBatch, command_message, rows_for
+from ctrlhub.client.call_list import Answered, CallList
 from ctrlhub.client.engine_list import EngineList
 from ctrlhub.client.ledger import Ledger
 from ctrlhub.client.requests import CommandRequest, Function, Request, Stirred, TaskRequest, Template
@@ -55,9 +55,6 @@ from ctrlhub.wire.messages import (
 MESSAGES_PER_TURN = 4
 """So many batches of tasks are formed before incoming messages get their turn again."""
 
-Answered = Callable[[Answer], None]
-
-
 class Watcher(Protocol):
     """What the shell wants to know of its session."""
 
@@ -72,17 +69,6 @@ class Watcher(Protocol):
 
     def ended(self, error: CtrlHubError) -> None:
         """Take note that this session is over, and why."""
-
-
-class _Call:
-    """A call that was not answered, and the life of the hub in which it was sent."""
-
-    __slots__ = ("answered", "epoch", "message")
-
-    def __init__(self, message: Call, answered: Answered) -> None:
-        self.message = message
-        self.answered = answered
-        self.epoch: str | None = None
 
 
 class ClientSession(Membership):
@@ -101,8 +87,8 @@ class ClientSession(Membership):
     ----------
     submissions : deque
         Where callers leave requests, from any thread.
-    call_numbers : iterator
-        The numbers of calls, for any thread.
+    calls : CallList
+        The calls that were not answered.
     """
 
     def __init__(
@@ -115,7 +101,7 @@ class ClientSession(Membership):
     ) -> None:
         super().__init__(registration, patience=patience or Patience(), seed=seed)
         self.submissions: deque[Request] = deque()
-        self.call_numbers = count(1)
+        self.calls = CallList()
         self._watcher = watcher
         self._tasks: Ledger[TaskRequest] = Ledger()
         self._commands: Ledger[CommandRequest] = Ledger()
@@ -124,10 +110,9 @@ class ClientSession(Membership):
             Stream.MULTIENGINE: [],
             Stream.TASK: [],
         }
-        self._calls: dict[int, _Call] = {}
-        self._unsent_calls: dict[int, _Call] = {}
         self._engines = EngineList()
         self._generation = 0
+        self._now = 0.0
         self._out: list[tuple[Stream, Message]] = []
         self._batch: TaskBatch | None = None
 
@@ -137,13 +122,8 @@ class ClientSession(Membership):
         """Send a call, now or once we have joined; `answered` gets its answer."""
         if self.state is State.GONE:
             answered(Answer(message.id, None, SessionClosed.code, "this client was closed"))
-            return
-        self._calls[message.id] = self._unsent_calls[message.id] = _Call(message, answered)
-
-    def forget_call(self, number: int) -> None:
-        """Do not wait for an answer any longer."""
-        self._calls.pop(number, None)
-        self._unsent_calls.pop(number, None)
+        else:
+            self.calls.add(message, answered)
 
     def outstanding(self) -> list[Request]:
         """Return the requests that have not ended, each as often as it has rows."""
@@ -157,15 +137,31 @@ class ClientSession(Membership):
         """Ask for the engines of the moment, unless an answer is on its way."""
         if not self._engines.asked:
             self._engines.asked = True
-            message = Call(next(self.call_numbers), "query", "engines_now", {})
-            self.call(message, self._on_engines)
+            number = next(self.calls.numbers)
+            self.call(Call(number, "query", "engines_now", {}), self._on_engines)
 
     def close(self, error: CtrlHubError, now: float) -> None:
         """Leave; what has not ended fails with `error`."""
         self.goodbye(now)
         self._end(error, now)
 
+    def reject(self, error: CtrlHubError, now: float) -> None:
+        """Fail what was submitted and will not be sent; from any thread, once we are gone."""
+        stirred: dict[Stirred, None] = {}
+        while True:
+            try:
+                request = self.submissions.popleft()
+            except IndexError:
+                break
+            for number in request._numbers():
+                waiter = request._settle(failed(number, error), now)
+                if waiter is not None:
+                    stirred[waiter] = None
+        for waiter in stirred:
+            waiter._stir()
+
     def tick(self, now: float) -> None:
+        self._now = now
         super().tick(now)
         if self.state is State.JOINED and now >= self._engines.due:
             self._engines.due = float("inf")
@@ -176,7 +172,7 @@ class ClientSession(Membership):
         if self.state is not State.JOINED or due is None:
             return due
         if self.submissions or self._again:
-            return 0.0  # the turn was over before they were all sent
+            return self._now  # the turn was over before they were all sent
         return min(due, self._engines.due)
 
     def drain(self) -> list[tuple[Stream, Message]]:
@@ -184,8 +180,7 @@ class ClientSession(Membership):
         if self.state is not State.JOINED:
             return out
         self._out = out
-        if self._unsent_calls:
-            self._send_calls()
+        out.extend((Stream.HUB, call) for call in self.calls.take_unsent())
         for stream, ranges in self._received.items():
             if ranges:
                 out.append((stream, Received(tuple(ranges))))
@@ -261,12 +256,6 @@ class ClientSession(Membership):
             self._out.append((Stream.TASK, self._batch.message()))
             self._batch = None
 
-    def _send_calls(self) -> None:
-        for call in self._unsent_calls.values():
-            call.epoch = self.epoch
-            self._out.append((Stream.HUB, call.message))
-        self._unsent_calls.clear()
-
     # ------------------------------------------------------------ joining
 
     def on_joined(self, registered: Registered, now: float) -> None:
@@ -282,9 +271,8 @@ class ClientSession(Membership):
             self._generation += 1
             self._tasks.forget_acceptance()
             self._commands.forget_acceptance()
-        self._unsent_calls = {
-            number: call for number, call in self._calls.items() if call.epoch != self.epoch
-        }
+        if previous is not None and not self.same_epoch:
+            self.calls.send_again()
         self._say_again(Stream.MULTIENGINE)
         self._say_again(Stream.TASK)
         self._watcher.joined(registered.session)
@@ -318,19 +306,12 @@ class ClientSession(Membership):
         self._watcher.ended(error)
         for ledger in (self._commands, self._tasks):
             self._fail(ledger, list(ledger.requests), error, now)
-        for call in list(self._calls.values()):
-            call.answered(Answer(call.message.id, None, error.code, str(error)))
-        self._calls.clear()
-        self._unsent_calls.clear()
+        self.calls.fail(error.code, str(error))
         self._engines.clear()
         self._watcher.engines(self._engines.by_id)
 
     def _fail(
-        self,
-        ledger: Ledger[Any],
-        numbers: list[int],
-        error: CtrlHubError,
-        now: float,
+        self, ledger: Ledger[Any], numbers: list[int], error: CtrlHubError, now: float
     ) -> None:
         stirred: dict[Stirred, None] = {}
         for number in numbers:
@@ -397,9 +378,7 @@ class ClientSession(Membership):
             self.send(stream, Functions(rows, frames.frames))
 
     def _on_answer(self, stream: Stream, message: Any, now: float) -> None:
-        call = self._calls.pop(message.id, None)
-        if call is not None:
-            call.answered(message)
+        self.calls.answer(message)
 
     def _on_engine_event(self, stream: Stream, message: Any, now: float) -> None:
         if self._engines.take(message):

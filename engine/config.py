@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from ctrlhub.wire.security import KeyPair
 
@@ -62,6 +62,8 @@ class NannyConfig:
         How many threads the numerical libraries of an engine use; 0 shares the cores out.
     restart
         When engines are started again.
+    prefer
+        How to reach the hub: ``ipc``, ``tcp``, or None for the best that is open.
     log_level
         Name of a level of :mod:`logging`.
     """
@@ -74,6 +76,7 @@ class NannyConfig:
     grace: float = 2.0
     max_threads: int = 0
     restart: RestartPolicy = field(default_factory=RestartPolicy)
+    prefer: Literal["ipc", "tcp"] | None = None
     log_level: str = "INFO"
 
     def __post_init__(self) -> None:
@@ -83,6 +86,8 @@ class NannyConfig:
             raise ValueError(f"engines must be an integer of at least 1, not {self.engines!r}")
         if min(self.wait, self.grace, self.max_threads) < 0 or self.hub_lease <= 0:
             raise ValueError("wait, grace, hub_lease (s) and max_threads must not be negative")
+        if self.prefer not in (None, "ipc", "tcp"):
+            raise ValueError(f"prefer must be 'ipc' or 'tcp', not {self.prefer!r}")
 
     def to_json(self) -> str:
         """Return the configuration as one line of JSON."""
@@ -111,7 +116,7 @@ class EngineConfig:
     ----------
     slot
         Its place among the engines of its nanny.
-    connection, wait, hub_lease, log_level
+    connection, wait, hub_lease, prefer, log_level
         As in `NannyConfig`.
     public, secret
         Its key pair: the same for every engine that follows another in this slot.
@@ -132,6 +137,7 @@ class EngineConfig:
     wait: float = 30.0
     hub_lease: float = 600.0
     drain: float = 5.0
+    prefer: Literal["ipc", "tcp"] | None = None
     log_level: str = "INFO"
 
     @property

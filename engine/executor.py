@@ -99,10 +99,13 @@ class Executor:
                 return None
             status, payload = self._failed(error, work.id, work.action)
         self._board[0] = IDLE
-        extras: dict[str, str] | None = self.output.take() if self.output.dirty else None
-        if self._shown is not None:
-            extras = {**(extras or {}), "execute_result": self._shown}
-        return (work.id, 0, status, payload, started, time.perf_counter() - began, extras)
+        return (work.id, 0, status, payload, started, time.perf_counter() - began, self._extras())
+
+    def _extras(self) -> dict[str, str] | None:
+        extras = self.output.take() if self.output.dirty else None
+        if self._shown is None:
+            return extras
+        return {**(extras or {}), "execute_result": self._shown}
 
     def _execute(self, work: CommandWork) -> Payload:
         request = loads(work.payload, ON_THE_ENGINE)

@@ -85,7 +85,7 @@ class Lane:
                     size += sum(map(len, row[6].values()))
                 if type(payload) is bytes and len(payload) <= INLINE_BYTES:
                     size += len(payload)
-                    rows.append(row)  # type: ignore[arg-type]
+                    rows.append(row)
                     continue
                 if rows and len(frames.frames) + len(payload) > MAX_FRAMES:
                     unsent.appendleft(row)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from ctrlhub.link.membership import Membership, State
+from ctrlhub.link.membership import Membership
 from ctrlhub.link.patience import Patience
+from ctrlhub.link.states import State
 from ctrlhub.wire.messages import Refused, Register, Registered
 
 STANDSTILL = 15.0
@@ -21,6 +22,7 @@ class Ending(IntEnum):
     FAILED = 1
     HUB_LOST = 75
     REFUSED = 77
+    MISCONFIGURED = 78
 
 
 class Lease:
@@ -58,10 +60,12 @@ class LeasedMembership(Membership):
         self.ending = Ending.LEFT
 
     def start(self, now: float, enrolling: bool) -> None:
+        """Begin to join."""
         super().start(now, enrolling)
         self._lease.start(now)
 
     def tick(self, now: float) -> None:
+        """Do what is due."""
         super().tick(now)
         if self.state is State.GONE:
             return
@@ -70,11 +74,14 @@ class LeasedMembership(Membership):
             self.goodbye(now, f"no hub for {self._lease.seconds:g} s")
 
     def next_deadline(self) -> float | None:
+        """Tell when `tick` is next due."""
         due = super().next_deadline()
         return due if due is None or self.state is State.JOINED else min(due, self._lease.due)
 
     def on_joined(self, registered: Registered, now: float) -> None:
+        """Take the lease that the hub gives."""
         self._lease.seconds = registered.lease
 
     def on_refused(self, refused: Refused) -> None:
+        """Note how this ends."""
         self.ending = Ending.REFUSED

@@ -145,19 +145,20 @@ class EngineService:
 
     def _work(self) -> None:
         queue, executor = self._queue, self._executor
-        urgent, tasks = queue.urgent, queue.tasks
         while True:
-            while urgent:
-                command = urgent.popleft()
-                row = executor.run_command(command) if command is not None else None
-                if row is None:
-                    return
-                self._done_commands.append(row)
-                self._flush()
-            if tasks:
-                executor.run_tasks(tasks, urgent, self._done_tasks, self._flush)
-                self._flush()
-            queue.wait()
+            try:
+                command = queue.urgent.popleft()
+            except IndexError:  # none, or withdrawn in this moment
+                if queue.tasks:
+                    executor.run_tasks(queue.tasks, queue.urgent, self._done_tasks, self._flush)
+                    self._flush()
+                queue.wait()
+                continue
+            row = executor.run_command(command) if command is not None else None
+            if row is None:  # the end
+                return
+            self._done_commands.append(row)
+            self._flush()
 
     def _flush(self) -> None:
         self._runner.post(self._collect)

@@ -23,8 +23,8 @@ from ctrlhub.engine.functions import FunctionStore
 from ctrlhub.engine.lane import Lane
 from ctrlhub.engine.lease import LeasedMembership
 from ctrlhub.engine.work import CommandWork, Function, Row, TaskWork, Worker
-from ctrlhub.link.membership import State
 from ctrlhub.link.patience import Patience
+from ctrlhub.link.states import State
 from ctrlhub.wire.codec import resolve
 from ctrlhub.wire.errors import CtrlHubError, Failure, ResultLost, SerializationError, pack_failure
 from ctrlhub.wire.ids import Ranges, session_of
@@ -133,6 +133,7 @@ class EngineSession(LeasedMembership):
     # ------------------------------------------------------------ as a membership
 
     def tick(self, now: float) -> None:
+        """Do what is due."""
         super().tick(now)
         if now >= self._stop_due:
             self._stop(now)
@@ -146,27 +147,32 @@ class EngineSession(LeasedMembership):
         return self.state is not State.JOINED and not any(x.held for x in self._lanes.values())
 
     def next_deadline(self) -> float | None:
+        """Tell when `tick` is next due."""
         due = super().next_deadline()
         return None if due is None else min(due, self._stop_due, self._finish_due)
 
     def held(self, stream: Stream) -> Ranges:
+        """Tell which requests of a stream we have."""
         return self._lanes[stream].ids()
 
     def on_joined(self, registered: Registered, now: float) -> None:
+        """Say everything again that was not answered."""
         super().on_joined(registered, now)
         self._worker.joined(self.engine_id)
         for lane in self._lanes.values():
             self._resume(lane)
 
     def on_welcome(self, stream: Stream, now: float) -> None:
+        """Say again what the broken connection may have lost."""
         self._resume(self._lanes[stream])
 
     def _resume(self, lane: Lane) -> None:
         lane.unsent = deque(lane.results.values())
         lane.asked.clear()
-        self._ask(lane, dict.fromkeys(w.function.digest for w in lane.parked if _waits(w)))  # type: ignore[union-attr]
+        self._request(lane, dict.fromkeys(w.function.digest for w in lane.parked if _waits(w)))  # type: ignore[union-attr]
 
     def drain(self) -> list[tuple[Stream, Message]]:
+        """Take what is to be sent: what membership has to say, then results."""
         messages = super().drain()
         if self.state is State.JOINED:
             for lane in self._lanes.values():
@@ -175,6 +181,7 @@ class EngineSession(LeasedMembership):
         return messages
 
     def on_message(self, stream: Stream, message: Message, now: float) -> None:
+        """Take work and control."""
         handler = self._handlers.get(type(message))
         if handler is not None:
             handler(stream, message, now)
@@ -199,7 +206,7 @@ class EngineSession(LeasedMembership):
         if missing:
             lane.parked.extend(each for each in work if _waits(each))
             work = [each for each in work if not _waits(each)]
-            self._ask(lane, missing)
+            self._request(lane, missing)
         if work:
             self._worker.run_tasks(work)
 
@@ -220,7 +227,7 @@ class EngineSession(LeasedMembership):
         function = self._functions.get(message.function) if message.function else None
         work = CommandWork(number, message.action, function, resolve(message.payload, frames))
         if function is not None and function.blob is None:
-            self._ask(lane, (function.digest,))
+            self._request(lane, (function.digest,))
         if lane.parked or _waits(work):
             lane.parked.append(work)  # commands keep their order
         else:
@@ -235,7 +242,7 @@ class EngineSession(LeasedMembership):
 
     # ------------------------------------------------------------ functions
 
-    def _ask(self, lane: Lane, digests: Iterable[bytes]) -> None:
+    def _request(self, lane: Lane, digests: Iterable[bytes]) -> None:
         wanted = tuple(digests)
         if wanted:
             lane.asked.append(wanted)
@@ -348,15 +355,18 @@ class NannySession(LeasedMembership):
         self._deaths.pop(key, None)
 
     def beat(self) -> Beat:
+        """Vouch for the engines whose processes run."""
         return Beat(tuple(self._vouches()))
 
     def on_joined(self, registered: Registered, now: float) -> None:
+        """Tell the deaths of the meantime, and who lives."""
         super().on_joined(registered, now)
         for death in self._deaths.values():
             self.send(Stream.HUB, death)
         self.send(Stream.HUB, self.beat())
 
     def on_message(self, stream: Stream, message: Message, now: float) -> None:
+        """Take control."""
         if isinstance(message, Signal):
             self._on_signal(message.key, message.name)
         elif isinstance(message, Shutdown):

@@ -44,8 +44,7 @@ class WorkQueue:
     def end(self) -> None:
         """Have nothing begin any more. May be called in a signal's handler: nothing here locks."""
         self.tasks.clear()
-        self.urgent.clear()
-        self.urgent.append(None)
+        self.urgent.appendleft(None)
         self._rouse()
 
     def wait(self) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 
+_NOT_RUNNING = "this cluster is not running: call start(), or use it in `with`"
+
 _running: set[Cluster] = set()
 """Kept here although nobody else may: ``Cluster(n=4).start_and_connect_sync()`` returns a client, whose
 hub must not go when the expression has been evaluated."""
@@ -115,7 +117,7 @@ class Cluster:
             If the cluster is not running.
         """
         if self._client is None:
-            raise ClusterError("this cluster is not running: call start(), or use it in `with`")
+            raise ClusterError(_NOT_RUNNING)
         return self._client
 
     @property
@@ -182,10 +184,10 @@ class Cluster:
         **options
             As for `Client`.
         """
+        if self._claim is None:
+            raise ClusterError(_NOT_RUNNING)
         from ctrlhub.client.client import Client
 
-        if self._claim is None:
-            raise ClusterError("this cluster is not running: call start(), or use it in `with`")
         options.setdefault("prefer", self._prefer)
         return Client(self._claim.profile.connection_client, **options)
 

@@ -111,6 +111,8 @@ class Membership:
         enrolling
             The link is open under the enrolment key: the hub must accept our own key first.
         """
+        if self.state is not State.NEW:
+            raise RuntimeError(f"a membership starts once; this one is {self.state}")
         self._enrols = enrolling
         self.last_heard = now
         self._enter(State.ENROLLING if enrolling else State.REGISTERING)

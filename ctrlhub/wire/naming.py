@@ -12,6 +12,8 @@ from typing import Any
 import cloudpickle
 
 MAIN = "__main__"
+LRU_CACHED: Any = type(lru_cache(len))
+"""The class of what ``functools.lru_cache`` makes, for which there is no public name."""
 
 registered_by_value: Callable[[], set[str]] = cloudpickle.list_registry_pickle_by_value
 """The modules registered with `cloudpickle.register_pickle_by_value`."""

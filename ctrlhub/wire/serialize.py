@@ -19,6 +19,7 @@ is copied once; one that arrives writable (a received frame) becomes the array's
 
 from __future__ import annotations
 
+import functools
 import io
 import pickle
 import sys
@@ -31,16 +32,16 @@ from ctrlhub.wire.blame import culprit
 from ctrlhub.wire.errors import SerializationError
 from ctrlhub.wire.limits import INLINE_BYTES
 from ctrlhub.wire.messages import Buffer, Payload
+from ctrlhub.wire.naming import LRU_CACHED, MAIN, is_importable, registered_by_value
 
 PROTOCOL = 5
 """The pickle protocol, whatever Python's highest is: both sides must know it."""
 
-_MAIN = b"__main__"
+_MAIN = MAIN.encode()
 _ATOMS = frozenset((int, float, str, bytes, bool, type(None)))
 """Exact types whose pickles hold neither names nor buffers."""
 
 _pickled: Callable[..., bytes] = pickle.dumps
-_registered: Callable[[], set[str]] = cloudpickle.list_registry_pickle_by_value
 
 
 def dumps(obj: object, what: str = "the object") -> Payload:
@@ -186,7 +187,7 @@ def _by_name(
         raise
     except Exception:  # whatever was wrong, if cloudpickle fails too, it will say so
         return None
-    by_value = _registered()
+    by_value = registered_by_value()
     if _MAIN in data or (by_value and any(name.encode() in data for name in by_value)):
         return None
     return data
@@ -194,8 +195,22 @@ def _by_name(
 
 def _by_value(obj: object, stays_inside: Callable[[pickle.PickleBuffer], bool] | None) -> bytes:
     file = io.BytesIO()
-    cloudpickle.Pickler(file, PROTOCOL, stays_inside).dump(obj)
+    _ByValue(file, PROTOCOL, stays_inside).dump(obj)
     return file.getvalue()
+
+
+class _ByValue(cloudpickle.Pickler):  # type: ignore[misc]  # it has no annotations
+    """Cloudpickle, and what ``functools.lru_cache`` made: that is only ever pickled by name."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        if type(obj) is LRU_CACHED and not is_importable(obj):
+            return _lru_cached, (obj.__wrapped__, obj.cache_parameters())
+        return super().reducer_override(obj)
+
+
+def _lru_cached(function: Callable[..., Any], parameters: dict[str, Any]) -> Callable[..., Any]:
+    cached: Callable[..., Any] = functools.lru_cache(**parameters)(function)
+    return cached
 
 
 # ---------------------------------------------------------------- refusing

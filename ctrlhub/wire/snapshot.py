@@ -38,7 +38,13 @@ _IMMUTABLE = frozenset(
     (int, float, complex, str, bytes, bool, type(None), type(...), type(NotImplemented))
 ) | {range, re.Pattern}
 
-_Items: TypeAlias = tuple[tuple[str, Any], ...]
+_NAMED = (FunctionType, BuiltinFunctionType, type)
+"""What is pickled by name where that can be found."""
+
+_Items: TypeAlias = tuple[tuple[str, ...], tuple[Any, ...]]
+"""The names and the values of a dict."""
+
+_NO_ITEMS: _Items = ((), ())
 
 
 class _Doubt(Exception):
@@ -67,17 +73,17 @@ class _Shape:
         self.globals = function.__globals__
         self.defaults = function.__defaults__ or ()
         self.cells = cells_of(function)
-        self.kwdefaults: _Items = tuple((function.__kwdefaults__ or {}).items())
-        self.attributes: _Items = tuple(function.__dict__.items())
-        self.annotations: _Items = tuple(function.__annotations__.items())
+        self.kwdefaults = _items(function.__kwdefaults__)
+        self.attributes = _items(function.__dict__)
+        self.annotations = _items(function.__annotations__)
         self.name = function.__name__
         self.qualname = function.__qualname__
         self.module = function.__module__
         self.doc = function.__doc__
 
     def values(self) -> list[Any]:
-        items = (*self.kwdefaults, *self.attributes, *self.annotations)
-        return [*self.defaults, *self.cells, self.doc, *(value for _, value in items)]
+        of_dicts = (*self.kwdefaults[1], *self.attributes[1], *self.annotations[1])
+        return [*self.defaults, *self.cells, self.doc, *of_dicts]
 
     def fits(self, function: FunctionType) -> bool:
         """Whether a function is as this one was; it may be another object."""
@@ -106,7 +112,9 @@ class Snapshot:
         self._shape = look.shapes.pop(id(function))[1]
         self._helpers = tuple(look.shapes.values())
         self._globals = tuple(look.globals)
-        self._named = tuple(look.named)
+        self._named = tuple(
+            value for value in look.named.values() if value.__module__ != "builtins"
+        )
         # What cloudpickle sends along with a package depends on the submodules imported by now.
         self._modules = len(sys.modules) if look.has_packages else None
         self._registered = registered_by_value()
@@ -154,7 +162,7 @@ class _Look:
     def __init__(self, function: FunctionType) -> None:
         self.shapes: dict[int, tuple[FunctionType, _Shape]] = {}
         self.globals: list[tuple[dict[str, Any], str, Any]] = []
-        self.named: list[Any] = []
+        self.named: dict[int, Any] = {}
         self.has_packages = False
         self._seen: set[tuple[int, str]] = set()
         self._at_function(function)
@@ -194,8 +202,8 @@ class _Look:
             self._at_module(value)
         elif kind is GenericAlias or kind is UnionType or kind.__module__ == "typing":
             self._at_annotation(value)
-        elif isinstance(value, (FunctionType, BuiltinFunctionType, type)) and is_importable(value):
-            self.named.append(value)
+        elif issubclass(kind, _NAMED) and is_importable(value):
+            self.named[id(value)] = value
         else:
             raise _Doubt
 
@@ -228,12 +236,16 @@ def _are_same(current: tuple[Any, ...], remembered: tuple[Any, ...]) -> bool:
     return len(current) == len(remembered) and all(map(_is, current, remembered))
 
 
+def _items(current: dict[str, Any] | None) -> _Items:
+    return (tuple(current), tuple(current.values())) if current else _NO_ITEMS
+
+
 def _has_items(current: dict[str, Any] | None, remembered: _Items) -> bool:
+    names, values = remembered
     if not current:
-        return not remembered
-    if len(current) != len(remembered):
-        return False
-    for name, value in remembered:  # a loop is a microsecond quicker than all() here
-        if current.get(name, _ABSENT) is not value:
-            return False
-    return True
+        return not names
+    return (
+        len(current) == len(names)
+        and all(map(_is, current.values(), values))
+        and tuple(current) == names
+    )

@@ -1,0 +1,62 @@
+"""Calls that were not answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+
+from ctrlhub.wire.messages import Answer, Call
+
+Answered = Callable[[Answer], None]
+
+
+class CallList:
+    """Calls to the hub's interfaces, each until its answer has come.
+
+    A call is sent once in the life of a hub, since its method may do something that must not be
+    done twice. One that a hub did not answer before it died goes to its successor.
+
+    Attributes
+    ----------
+    numbers : iterator
+        The numbers of calls, for any thread.
+    """
+
+    __slots__ = ("_pending", "_unsent", "numbers")
+
+    def __init__(self) -> None:
+        self.numbers = count(1)
+        self._pending: dict[int, tuple[Call, Answered]] = {}
+        self._unsent: dict[int, Call] = {}
+
+    def add(self, call: Call, answered: Answered) -> None:
+        """Have a call sent; `answered` gets its answer."""
+        self._pending[call.id] = call, answered
+        self._unsent[call.id] = call
+
+    def forget(self, number: int) -> None:
+        """Do not wait for an answer any longer."""
+        self._pending.pop(number, None)
+        self._unsent.pop(number, None)
+
+    def take_unsent(self) -> list[Call]:
+        """Take the calls to be sent."""
+        calls = list(self._unsent.values())
+        self._unsent.clear()
+        return calls
+
+    def answer(self, answer: Answer) -> None:
+        """Take an answer; one that nobody waits for is ignored."""
+        pending = self._pending.pop(answer.id, None)
+        if pending is not None:
+            pending[1](answer)
+
+    def send_again(self) -> None:
+        """Have all calls sent to another hub."""
+        self._unsent = {number: call for number, (call, _) in self._pending.items()}
+
+    def fail(self, code: str, message: str) -> None:
+        """Answer all calls with an error."""
+        for number in list(self._pending):
+            self.answer(Answer(number, None, code, message))
+        self._unsent.clear()

@@ -1,0 +1,379 @@
+"""The client's connection: the I/O thread, and what other threads may ask of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from itertools import count, islice
+from typing import Any, TypeVar
+from weakref import WeakSet, finalize
+
+from ctrlhub.client.function_book import FunctionBook
+from ctrlhub.client.requests import Request
+from ctrlhub.client.session import ClientSession
+from ctrlhub.client.watch import Watch
+from ctrlhub.link.base import Link
+from ctrlhub.link.runner import Runner
+from ctrlhub.wire.codec import encode
+from ctrlhub.wire.errors import (
+    AuthenticationError,
+    CtrlHubError,
+    HubUnavailable,
+    InternalError,
+    SerializationError,
+    SessionClosed,
+    error_for,
+)
+from ctrlhub.wire.ids import Ranges, request_id
+from ctrlhub.wire.messages import Answer, Call, Register, Stream
+
+_log = logging.getLogger("ctrlhub.client")
+
+T = TypeVar("T")
+
+JOIN_TIMEOUT = 2.0
+"""How long (seconds) closing waits for the I/O thread."""
+
+_STOP: Mapping[Stream, tuple[str, str]] = {
+    Stream.TASK: ("tasks", "cancel"),
+    Stream.MULTIENGINE: ("multiengine", "abort"),
+}
+"""The call that stops requests of a stream: interface and method."""
+
+
+class Intake:
+    """Where callers leave requests for the I/O thread.
+
+    A request costs an append, and a signal if none is on its way. The thread first takes back the
+    signal and then empties the queue, so what is appended while it does so is either taken along
+    or signals again.
+
+    Attributes
+    ----------
+    busy : bool
+        Whether the thread has been signalled and has not come yet: requests gather meanwhile.
+    refusal : CtrlHubError or None
+        Why nothing is taken any more.
+    """
+
+    __slots__ = ("__weakref__", "_append", "_post", "_session", "busy", "forked", "refusal")
+
+    def __init__(self, session: ClientSession, post: Callable[[Callable[[float], None]], None]):
+        self.busy = False
+        self.forked = False
+        self.refusal: CtrlHubError | None = None
+        self._session = session
+        self._append = session.submissions.append
+        self._post = post
+
+    def submit(self, request: Request) -> None:
+        """Leave a request."""
+        self._append(request)
+        if not self.busy:
+            self._signal()
+
+    def check(self) -> None:
+        """Raise the refusal, if there is one."""
+        if self.refusal is not None:
+            raise self.refusal.with_traceback(None)
+
+    def shut(self, error: CtrlHubError) -> None:
+        """Take nothing any more, and fail what was left here."""
+        self.refusal = self.refusal or error
+        # In this order: who finds the door open afterwards has left something that is seen below,
+        # and everyone else signals, which fails it there.
+        self.busy = False
+        self._session.reject(self.refusal, time.monotonic())
+
+    def in_fork(self) -> None:
+        """Serve nobody in a forked process: the thread stayed in the other one."""
+        self.forked = True
+        self.busy = False
+        self.refusal = SessionClosed(
+            "this Client belongs to the process that forked this one: make a new Client here"
+        )
+
+    def _signal(self) -> None:
+        if self.refusal is not None:
+            if not self.forked:
+                self._session.reject(self.refusal, time.monotonic())
+            self.check()
+        self.busy = True
+        self._post(self._taken)
+
+    def _taken(self, now: float) -> None:
+        self.busy = False
+
+
+_intakes: WeakSet[Intake] = WeakSet()
+
+
+def _after_fork() -> None:
+    for intake in _intakes:
+        intake.in_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class Connection:
+    """A session on a link, run by a thread of its own.
+
+    The thread knows the session and the link, not this object: it is the clients', views' and
+    results' hold on them, and with the last of these the session ends.
+
+    Parameters
+    ----------
+    link
+        The link.
+    registration
+        What the client says of itself.
+    timeout
+        The deadline (seconds) of joining and of questions to the hub.
+
+    Raises
+    ------
+    HubUnavailable, AuthenticationError, VersionMismatch …
+        The hub did not let us in.
+    """
+
+    def __init__(self, link: Link, registration: Register, timeout: float) -> None:
+        self.timeout = timeout
+        self.functions = FunctionBook()
+        self._watch = Watch()
+        self._link = link
+        self._session = ClientSession(registration, self._watch)
+        self._runner = Runner(self._session, link)
+        self.intake = Intake(self._session, self._runner.post)
+        self._watch.on_end = self.intake.shut
+        self.submit = self.intake.submit
+        _intakes.add(self.intake)
+        self._unix_offset = time.time() - time.monotonic()
+        self._thread = threading.Thread(
+            target=_serve,
+            args=(self._runner, self._session, self._watch),
+            name="ctrlhub-client",
+            daemon=True,
+        )
+        self._thread.start()
+        # Also at the interpreter's exit.
+        self._leave = finalize(self, _leave, self._runner, self._session, self._thread, os.getpid())
+        self._join()
+        self._numbers = count(request_id(self._watch.session, 1))
+        self.next_id = self._numbers.__next__
+
+    def _join(self) -> None:
+        watch = self._watch
+        try:
+            if not watch.wait_for(lambda: watch.session >= 0, self.timeout):
+                raise self._unanswered("did not let us in")
+            self.intake.check()
+        except BaseException:
+            self.close()
+            raise
+
+    def _unanswered(self, what: str) -> CtrlHubError:
+        failure = self._link.failure()
+        if failure is not None and "key" in failure:
+            return AuthenticationError(failure)
+        return HubUnavailable(
+            f"the hub {what} within {self.timeout:g} s ({failure or 'it does not answer'}): look "
+            "at it with `ctrl-hub status`, start it with `ctrl-hub start`, or give it more time "
+            "with Client(timeout=...)"
+        )
+
+    # ------------------------------------------------------------ requests
+
+    def next_ids(self, n: int) -> int:
+        """Take `n` consecutive ids; return the first."""
+        while True:
+            ids = list(islice(self._numbers, n))
+            # Another thread may have taken one in between; then these are lost, of which there
+            # are enough.
+            if ids[-1] - ids[0] == n - 1:
+                return ids[0]
+
+    def cancel(self, stream: Stream, requests: Ranges) -> dict[str, Ranges]:
+        """Ask the hub to stop requests; tell what they were."""
+        interface, method = _STOP[stream]
+        answer: dict[str, Ranges] = self.call(interface, method, {"requests": requests})
+        return answer
+
+    def cancel_later(self, stream: Stream, requests: Ranges) -> None:
+        """Ask the hub to stop requests, and do not wait for its answer."""
+        self.intake.check()
+        interface, method = _STOP[stream]
+        number = next(self._session.calls.numbers)
+        message = Call(number, interface, method, {"requests": requests})
+        self._runner.post(lambda now: self._session.call(message, lambda answer: None))
+
+    def outstanding(self) -> list[Request]:
+        """Return the requests that have not ended."""
+        found: list[list[Request]] = []
+        self._in_io_thread(lambda: found.append(self._session.outstanding()))
+        return found[0] if found else []
+
+    # ------------------------------------------------------------ questions
+
+    def call(
+        self,
+        interface: str,
+        method: str,
+        arguments: Mapping[str, Any],
+        timeout: float | None = None,
+    ) -> Any:
+        """Call a method of an interface of the hub, and return its value.
+
+        Parameters
+        ----------
+        interface, method
+            What to call.
+        arguments
+            Plain data: numbers, text, bytes, lists and dicts of these.
+        timeout
+            How long (seconds) to wait for the answer; None takes the client's.
+
+        Raises
+        ------
+        HubUnavailable
+            There was no answer.
+        SerializationError
+            The arguments are not plain data.
+        CtrlHubError
+            Whatever the hub answered.
+        """
+        self.check_wait()
+        message = Call(next(self._session.calls.numbers), interface, method, arguments)
+        try:
+            encode(message)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise SerializationError(
+                f"{interface}.{method}: arguments must be plain data that msgpack can write: {error}"
+            ) from error
+        self.intake.check()
+        watch, answers = self._watch, []
+
+        def answered(answer: Answer) -> None:
+            with watch.condition:
+                answers.append(answer)
+                watch.condition.notify_all()
+
+        session = self._session
+        self._runner.post(lambda now: session.call(message, answered))
+        limit = self.timeout if timeout is None else timeout
+        if not watch.wait_for(lambda: bool(answers), limit):
+            self._runner.post(lambda now: session.calls.forget(message.id))
+            raise self._unanswered(f"did not answer {interface}.{method}()")
+        if not answers:
+            raise (self.intake.refusal or SessionClosed("this client was closed"))
+        answer: Answer = answers[0]
+        if answer.code:
+            raise error_for(answer.code)(answer.message)
+        return answer.value
+
+    def _in_io_thread(self, action: Callable[[], None]) -> None:
+        if self.is_io_thread() or self._watch.over:
+            action()
+            return
+        done: list[bool] = []
+        watch = self._watch
+
+        def act(now: float) -> None:
+            action()
+            with watch.condition:
+                done.append(True)
+                watch.condition.notify_all()
+
+        self._runner.post(act)
+        watch.wait_for(lambda: bool(done), self.timeout)
+
+    # ------------------------------------------------------------ engines
+
+    def engines(self) -> Mapping[int, Mapping[str, Any]]:
+        """Return what is known of the engines, by id."""
+        self.intake.check()
+        return self._watch.by_id
+
+    def wait_for_engines(
+        self, enough: Callable[[Iterable[int]], bool], timeout: float | None
+    ) -> bool:
+        """Wait until there are enough engines."""
+        self.check_wait()
+        end = float("inf") if timeout is None else time.monotonic() + timeout
+        watch, pause = self._watch, FIRST_LOOK
+        while (left := end - time.monotonic()) > 0 or timeout == 0:
+            if watch.wait_for(lambda: enough(watch.by_id), max(0.0, min(left, pause))):
+                self.intake.check()
+                return True
+            if timeout == 0:
+                return False
+            # Events tell, but the first of them may come before we are subscribed to them.
+            self._runner.post(lambda now: self._session.look_at_engines())
+            pause = min(2 * pause, LAST_LOOK)
+        return enough(watch.by_id)
+
+    # ------------------------------------------------------------ threads and times
+
+    def check_wait(self) -> None:
+        """Raise an error where waiting would be in vain."""
+        if self.intake.forked:
+            self.intake.check()
+        if self.is_io_thread():
+            raise RuntimeError(
+                "a done callback runs in the thread that brings the results, and must not wait "
+                "for one: submit from there, and wait elsewhere"
+            )
+
+    def is_io_thread(self) -> bool:
+        """Say whether the calling thread is the one that brings the results."""
+        return threading.get_ident() == self._thread.ident
+
+    def unix_time(self, monotonic: float) -> float:
+        """Return the Unix time of a reading of the monotonic clock."""
+        return monotonic + self._unix_offset
+
+    @property
+    def session(self) -> int:
+        """The number of the session."""
+        return self._watch.session
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be asked any more."""
+        return self.intake.refusal is not None
+
+    def close(self) -> None:
+        """Leave the hub; what has not ended fails with `SessionClosed`. Twice is harmless."""
+        self._leave()
+
+
+FIRST_LOOK, LAST_LOOK = 0.02, 1.0
+"""While engines are waited for: the first and the longest pause (seconds) between questions."""
+
+
+def _serve(runner: Runner, session: ClientSession, watch: Watch) -> None:
+    error: CtrlHubError = SessionClosed("this client was closed")
+    try:
+        runner.run()
+    except Exception as failure:
+        _log.exception("the client's I/O thread failed")
+        error = InternalError(f"the client's I/O thread failed: {failure!r}; please report it")
+        session.close(error, time.monotonic())
+    finally:
+        watch.end(error)
+
+
+def _leave(runner: Runner, session: ClientSession, thread: threading.Thread, pid: int) -> None:
+    if os.getpid() != pid:
+        return  # a fork's copy: the session is the other process's
+    error = SessionClosed("this client was closed")
+    runner.post(lambda now: session.close(error, now))
+    if threading.current_thread() is thread:
+        return  # the last reference was dropped by a callback
+    thread.join(JOIN_TIMEOUT)
+    if thread.is_alive():
+        runner.stop()

@@ -1,0 +1,82 @@
+"""What the I/O thread tells the others about the session."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ctrlhub.wire.errors import CtrlHubError
+
+_log = logging.getLogger("ctrlhub.client")
+
+
+class Watch:
+    """The state of the session, for every thread to see and to wait for.
+
+    Attributes
+    ----------
+    condition : Condition
+        Notified at every change.
+    session : int
+        The number of the session; -1 before the hub let us in.
+    by_id : mapping
+        The engines of the moment. Replaced, never changed in place.
+    over : bool
+        Whether the session has ended.
+    on_end : callable
+        Gets the reason of the end, first.
+    """
+
+    def __init__(self) -> None:
+        self.condition = threading.Condition()
+        self.session = -1
+        self.by_id: Mapping[int, Mapping[str, Any]] = {}
+        self.over = False
+        self.on_end: Callable[[CtrlHubError], None] | None = None
+        self._is_silent = False
+
+    def wait_for(self, ready: Callable[[], bool], timeout: float | None) -> bool:
+        """Wait until `ready`, or the session is over; False after the timeout (seconds)."""
+        with self.condition:
+            return self.condition.wait_for(lambda: self.over or ready(), timeout)
+
+    # ------------------------------------------------------------ told by the I/O thread
+
+    def joined(self, session: int) -> None:
+        """Take note that the hub let us in, or that it is back."""
+        if self._is_silent:
+            self._is_silent = False
+            _log.warning("the hub answers again")
+        with self.condition:
+            self.session = session
+            self.condition.notify_all()
+
+    def silent(self, seconds: float) -> None:
+        """Take note that the hub has not answered for so long; say so once."""
+        if not self._is_silent:
+            self._is_silent = True
+            _log.warning(
+                "the hub has not answered for %.0f s; still trying (what was submitted is kept; "
+                "`ctrl-hub status` tells whether it runs)",
+                seconds,
+            )
+
+    def engines(self, engines: Mapping[int, Mapping[str, Any]]) -> None:
+        """Take the engines of the moment."""
+        with self.condition:
+            self.by_id = engines
+            self.condition.notify_all()
+
+    def ended(self, error: CtrlHubError) -> None:
+        """Take note that the session is over, and why."""
+        self.end(error)
+
+    def end(self, error: CtrlHubError) -> None:
+        """Take no more requests, and let nobody wait."""
+        if self.on_end is not None:
+            self.on_end(error)
+        with self.condition:
+            self.over = True
+            self.condition.notify_all()

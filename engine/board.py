@@ -1,0 +1,38 @@
+"""What an engine tells its nanny without a word: a few integers in shared memory, per slot."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import MutableSequence
+from typing import cast
+
+RUNNING = 0
+"""Index: the request that runs (0: none)."""
+LEAVING = 1
+"""Index: 1 once the engine ends of its own accord."""
+WIDTH = 2
+
+_BYTES = 8
+
+
+class Board:
+    """Memory that nanny and engines share; made before any of them is forked.
+
+    Parameters
+    ----------
+    slots
+        How many engines there are.
+    """
+
+    def __init__(self, slots: int) -> None:
+        self._view = memoryview(mmap.mmap(-1, slots * WIDTH * _BYTES)).cast("q")
+
+    def slot(self, number: int) -> MutableSequence[int]:
+        """Return the integers of a slot, to be read and written in place."""
+        part = self._view[number * WIDTH : (number + 1) * WIDTH]
+        return cast("MutableSequence[int]", part)
+
+    def clear(self, number: int) -> None:
+        """Begin anew for another engine in a slot."""
+        part = self.slot(number)
+        part[RUNNING] = part[LEAVING] = 0

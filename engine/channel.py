@@ -1,0 +1,104 @@
+"""What a nanny and its warm process say to each other: lines of JSON on a pair of sockets."""
+
+from __future__ import annotations
+
+import json
+import socket
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+READ_BYTES = 64 * 1024
+
+
+class Target(StrEnum):
+    """Who gets a signal."""
+
+    PROCESS = "process"
+    GROUP = "group"
+
+
+@dataclass(frozen=True, slots=True)
+class StartEngine:
+    """Nanny to warm process: fork an engine; `config` is an `EngineConfig` as JSON."""
+
+    slot: int
+    config: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignalEngine:
+    """Nanny to warm process: send a signal, by number, to the engine of a slot, if there is one."""
+
+    slot: int
+    number: int
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStarted:
+    """Warm process to nanny: an engine was forked."""
+
+    slot: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineEnded:
+    """Warm process to nanny: an engine's process ended, with this wait status."""
+
+    slot: int
+    pid: int
+    status: int
+
+
+Note: TypeAlias = StartEngine | SignalEngine | EngineStarted | EngineEnded
+
+_KINDS: dict[str, type[Any]] = {
+    cls.__name__: cls for cls in (StartEngine, SignalEngine, EngineStarted, EngineEnded)
+}
+
+
+class Channel:
+    """One end of the pair."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._socket = end
+        self._rest = b""
+
+    @classmethod
+    def pair(cls) -> tuple[Channel, Channel]:
+        """Make both ends."""
+        one, other = socket.socketpair()
+        return cls(one), cls(other)
+
+    def fileno(self) -> int:
+        """Return the descriptor to poll."""
+        return self._socket.fileno()
+
+    def send(self, note: Note) -> None:
+        """Send a note; to an end that is closed it goes nowhere, as `receive` will tell."""
+        line = json.dumps([type(note).__name__, asdict(note)]).encode() + b"\n"
+        try:
+            self._socket.sendall(line)
+        except (BrokenPipeError, ConnectionResetError):
+            return
+
+    def receive(self) -> list[Note] | None:
+        """Wait for notes and return them; None once the other end is closed."""
+        try:
+            data = self._socket.recv(READ_BYTES)
+        except ConnectionResetError:
+            return None
+        if not data:
+            return None
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        notes = []
+        for line in lines:
+            kind, fields = json.loads(line)
+            notes.append(_KINDS[kind](**fields))
+        return notes
+
+    def close(self) -> None:
+        """Close this end."""
+        self._socket.close()

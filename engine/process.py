@@ -1,0 +1,100 @@
+"""An engine's process, from its fork to its exit code."""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import platform
+import signal
+import sys
+from collections.abc import MutableSequence
+from pathlib import Path
+
+from ctrlhub.engine.board import LEAVING
+from ctrlhub.engine.config import EngineConfig
+from ctrlhub.engine.executor import Executor
+from ctrlhub.engine.interrupts import Gate
+from ctrlhub.engine.lease import Ending
+from ctrlhub.engine.namespace import Namespace
+from ctrlhub.engine.output import Output
+from ctrlhub.engine.rendezvous import await_connection
+from ctrlhub.engine.service import EngineService
+from ctrlhub.link.zeromq import ZeroMQLink
+from ctrlhub.wire.errors import CtrlHubError
+from ctrlhub.wire.messages import Register, Role
+from ctrlhub.wire.versions import versions
+
+OF_ITS_OWN_ACCORD = frozenset({Ending.LEFT, Ending.HUB_LOST})
+"""The endings after which a nanny starts no other engine in the same place."""
+
+_log = logging.getLogger(__name__)
+
+
+def run_engine(config: EngineConfig, board: MutableSequence[int]) -> int:
+    """Be an engine, and return the process's exit code.
+
+    Parameters
+    ----------
+    config
+        What the nanny says.
+    board
+        The slot's part of the `Board`.
+    """
+    log_to_stderr(config.log_level)
+    faulthandler.enable()
+
+    def end(ending: Ending) -> int:
+        board[LEAVING] = int(ending in OF_ITS_OWN_ACCORD)
+        _log.info("engine of slot %d ends: %s", config.slot, ending.name.lower())
+        return int(ending)
+
+    def abandon(ending: Ending) -> None:
+        # The main thread is somewhere in user code, and nothing else can stop it.
+        code = end(ending)
+        sys.stderr.flush()
+        os._exit(code)
+
+    try:
+        info = await_connection(Path(config.connection), config.wait)
+        link = ZeroMQLink(info, config.keys, config.prefer)
+    except CtrlHubError as error:
+        _log.error("%s", error)
+        return end(Ending.MISCONFIGURED)
+    namespace, output = Namespace(), Output()
+    executor = Executor(Gate(), output, namespace, board)
+    service = EngineService(
+        link,
+        registration(Role.ENGINE, config.public, bytes.fromhex(config.incarnation)),
+        executor,
+        hub_lease=config.hub_lease,
+        drain=config.drain,
+        abandon=abandon,
+    )
+    namespace.install()
+    output.install()
+    service.end_on(signal.SIGTERM)
+    return end(service.run())
+
+
+def registration(role: Role, key: str, incarnation: bytes) -> Register:
+    """Say who this process is."""
+    return Register(
+        role=role.value,
+        key=key,
+        incarnation=incarnation,
+        pid=os.getpid(),
+        host=platform.node(),
+        versions=versions(),
+        supervised=role is Role.ENGINE,
+    )
+
+
+def log_to_stderr(level: str) -> None:
+    """Write ctrl-hub's own log to standard error, and leave the root logger to user code."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger = logging.getLogger("ctrlhub")
+    logger.handlers[:] = [handler]
+    logger.setLevel(level)
+    logger.propagate = False

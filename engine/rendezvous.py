@@ -1,0 +1,56 @@
+"""Finding the hub: its connection file, which may be about to be written."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from ctrlhub.wire.connection import ConnectionInfo, Here
+
+POLL = 0.005
+"""How often (seconds) to look for a connection file."""
+
+
+def find_connection(path: Path) -> ConnectionInfo | None:
+    """Read a connection file, unless it is not there or was left behind by a hub that has died.
+
+    Raises
+    ------
+    ConnectionFileError
+        It is there and cannot be used.
+    """
+    if not path.exists():
+        return None
+    info = ConnectionInfo.load(path)
+    return None if _has_died(info) else info
+
+
+def await_connection(path: Path, wait: float) -> ConnectionInfo:
+    """Read a connection file as soon as it is there.
+
+    Raises
+    ------
+    ConnectionFileError
+        It is not there after `wait` seconds, or cannot be used.
+    """
+    deadline = time.monotonic() + wait
+    while (info := find_connection(path)) is None:
+        if time.monotonic() >= deadline:
+            # The hub may run where its process cannot be seen from here; or this says what is wrong.
+            return ConnectionInfo.load(path)
+        time.sleep(POLL)
+    return info
+
+
+def _has_died(info: ConnectionInfo) -> bool:
+    here = Here.find()
+    if not here.reaches(Here(info.boot_id, info.uid, info.host)):
+        return False
+    try:
+        os.kill(info.hub_pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False

@@ -1,0 +1,113 @@
+"""The slots of a nanny: which engine is to be started when, without I/O.
+
+::
+
+    WAITING --due--> STARTING --started--> RUNNING --left--> ENDED
+       ^                |                     |
+       +----- died -----+------- died --------+     later each time
+                        +------- died --------+---> GIVEN_UP, after too many early deaths
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from ctrlhub.engine.config import RestartPolicy
+
+
+class SlotState(Enum):
+    """Where a slot stands."""
+
+    WAITING = "waiting to be started"
+    STARTING = "being started"
+    RUNNING = "running"
+    ENDED = "ended as it should"
+    GIVEN_UP = "given up"
+
+
+@dataclass(slots=True)
+class Slot:
+    """One slot: the process in it, and its history as far as restarts need it."""
+
+    number: int
+    state: SlotState = SlotState.WAITING
+    pid: int = 0
+    due: float = 0.0
+    began: float = 0.0
+    wait: float = 0.0
+    early_deaths: int = 0
+
+
+class Slots:
+    """All slots of a nanny.
+
+    Parameters
+    ----------
+    count
+        How many there are.
+    policy
+        When to start again.
+    """
+
+    def __init__(self, count: int, policy: RestartPolicy) -> None:
+        self._policy = policy
+        self._slots = [Slot(number, wait=policy.first) for number in range(count)]
+        self._stopping = False
+
+    def __getitem__(self, number: int) -> Slot:
+        return self._slots[number]
+
+    def in_state(self, *states: SlotState) -> list[Slot]:
+        """Return the slots in any of these states."""
+        return [slot for slot in self._slots if slot.state in states]
+
+    @property
+    def active(self) -> bool:
+        """Whether an engine runs, or will."""
+        return bool(self.in_state(SlotState.WAITING, SlotState.STARTING, SlotState.RUNNING))
+
+    def take_due(self, now: float) -> list[Slot]:
+        """Return the slots whose engines are to be started now."""
+        due = [slot for slot in self.in_state(SlotState.WAITING) if slot.due <= now]
+        for slot in due:
+            slot.state, slot.began = SlotState.STARTING, now
+        return due
+
+    def next_deadline(self) -> float | None:
+        """Tell when `take_due` has something next."""
+        return min((slot.due for slot in self.in_state(SlotState.WAITING)), default=None)
+
+    def started(self, number: int, pid: int) -> None:
+        """Take note of a process in a slot."""
+        slot = self._slots[number]
+        slot.state, slot.pid = SlotState.RUNNING, pid
+
+    def left(self, number: int) -> None:
+        """Take note that an engine ended as it should: it is not started again."""
+        slot = self._slots[number]
+        slot.state, slot.pid = SlotState.ENDED, 0
+
+    def died(self, number: int, now: float) -> bool:
+        """Take note that an engine ended and should not have; tell whether it is started again."""
+        slot, policy = self._slots[number], self._policy
+        slot.pid = 0
+        if self._stopping:
+            slot.state = SlotState.ENDED
+            return False
+        if now - slot.began >= policy.early:
+            slot.early_deaths, slot.wait = 0, policy.first
+        else:
+            slot.early_deaths += 1
+        if slot.early_deaths >= policy.attempts:
+            slot.state = SlotState.GIVEN_UP
+            return False
+        slot.state, slot.due = SlotState.WAITING, now + slot.wait
+        slot.wait = min(slot.wait * policy.factor, policy.longest)
+        return True
+
+    def stop(self) -> None:
+        """Start nothing any more."""
+        self._stopping = True
+        for slot in self.in_state(SlotState.WAITING):
+            slot.state = SlotState.ENDED

@@ -1,0 +1,280 @@
+"""The warm process: has imported what engines need, and forks them.
+
+Forking is safe only from a process with one thread and no ZeroMQ context, so this one never has
+either. It is forked by the nanny before that becomes what this must not be, imports while the nanny
+does its own start, and is from then on the parent of all engines: it learns of their deaths at
+once. If it dies, the system kills them; if the nanny dies, the system kills it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import os
+import random
+import select
+import signal
+import sys
+import traceback
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn, TextIO
+
+from ctrlhub.engine.board import Board
+from ctrlhub.engine.channel import (
+    Channel,
+    EngineEnded,
+    EngineStarted,
+    Note,
+    SignalEngine,
+    StartEngine,
+    Target,
+)
+from ctrlhub.engine.config import EngineConfig
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+"""What numerical libraries read when they are imported; a user's own settings stay."""
+
+_PR_SET_PDEATHSIG = 1
+_FIRST_FD = 3
+_MOST_FDS = 1 << 20
+
+
+class WarmProcess:
+    """The nanny's hold on its warm process.
+
+    Attributes
+    ----------
+    pid : int
+        Its process.
+    channel : Channel
+        How to talk to it.
+    board : Board
+        The memory shared with the engines.
+    """
+
+    def __init__(self, pid: int, channel: Channel, board: Board) -> None:
+        self.pid = pid
+        self.channel = channel
+        self.board = board
+
+    @classmethod
+    def fork(cls, engines: int, max_threads: int) -> WarmProcess:
+        """Fork it.
+
+        Parameters
+        ----------
+        engines
+            How many slots there are.
+        max_threads
+            How many threads the numerical libraries of an engine may use.
+
+        Raises
+        ------
+        RuntimeError
+            This process has several threads: nothing safe can be forked from it.
+        """
+        if _threads() != 1:
+            raise RuntimeError("a nanny must be started in a process that has one thread")
+        board = Board(engines)
+        ours, theirs = Channel.pair()
+        parent = os.getpid()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid:
+            theirs.close()
+            return cls(pid, ours, board)
+        ours.close()
+        _serve_and_exit(theirs, board, parent, max_threads)
+
+    def close(self) -> None:
+        """End it, and whatever engines it still has."""
+        self.channel.close()
+        os.waitpid(self.pid, 0)
+
+
+def _threads() -> int:
+    try:
+        return len(os.listdir("/proc/self/task"))
+    except FileNotFoundError:
+        import threading
+
+        return threading.active_count()
+
+
+# ---------------------------------------------------------------- in the warm process
+
+
+def _serve_and_exit(channel: Channel, board: Board, parent: int, max_threads: int) -> NoReturn:
+    """Be the warm process. Nothing of the frames above may run in it, hence no return."""
+    code = 1
+    try:
+        atexit._clear()
+        die_with(parent)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # the nanny decides, not the terminal
+        for name in THREAD_VARIABLES:
+            os.environ.setdefault(name, str(max_threads))
+        import ctrlhub.engine.process  # noqa: F401 - this is what warm means
+
+        gc.collect()
+        gc.freeze()
+        _Nursery(channel, board).serve()
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def die_with(parent: int) -> None:
+    """Have the system kill this process when its parent dies; end at once if it has died."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+class _Nursery:
+    """Forks engines, signals them, and tells of their ends."""
+
+    def __init__(self, channel: Channel, board: Board) -> None:
+        self._channel = channel
+        self._board = board
+        self._pids: dict[int, int] = {}
+        self._wakeup = os.pipe()
+        for end in self._wakeup:
+            os.set_blocking(end, False)
+        signal.signal(signal.SIGCHLD, _ignore)
+        signal.set_wakeup_fd(self._wakeup[1], warn_on_full_buffer=False)
+
+    def serve(self) -> None:
+        """Serve until the nanny closes its end; then kill what is left."""
+        poller = select.poll()
+        poller.register(self._channel, select.POLLIN)
+        poller.register(self._wakeup[0], select.POLLIN)
+        notes: list[Note] | None = []
+        while notes is not None:
+            ready = {fd for fd, _ in poller.poll()}
+            if self._wakeup[0] in ready:
+                with suppress(BlockingIOError):
+                    os.read(self._wakeup[0], 4096)
+                self._reap()
+            if self._channel.fileno() in ready:
+                notes = self._channel.receive()
+                for note in notes or ():
+                    self._heed(note)
+        for slot in list(self._pids):
+            self._signal(slot, signal.SIGKILL, Target.GROUP)
+
+    def _heed(self, note: Note) -> None:
+        if isinstance(note, StartEngine):
+            self._start(note)
+        elif isinstance(note, SignalEngine):
+            self._signal(note.slot, note.number, Target(note.target))
+
+    def _start(self, note: StartEngine) -> None:
+        self._board.clear(note.slot)
+        warm = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            self._become_engine(note, warm)
+        self._pids[note.slot] = pid
+        self._channel.send(EngineStarted(note.slot, pid))
+
+    def _signal(self, slot: int, number: int, target: Target) -> None:
+        # A child keeps its number until it is reaped, here, so this hits nobody else.
+        pid = self._pids.get(slot)
+        if pid is None:
+            return
+        with suppress(ProcessLookupError):
+            if target is Target.GROUP:
+                os.killpg(pid, number)
+            else:
+                os.kill(pid, number)
+
+    def _reap(self) -> None:
+        for slot, pid in list(self._pids.items()):
+            if not _has_ended(pid):
+                continue
+            # What it started and left behind, before its number can be anyone else's.
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+            _, status = os.waitpid(pid, 0)
+            del self._pids[slot]
+            self._channel.send(EngineEnded(slot, pid, status))
+
+    def _become_engine(self, note: StartEngine, warm: int) -> NoReturn:
+        code = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+                signal.signal(number, signal.SIG_DFL)
+            os.setsid()
+            die_with(warm)
+            config = EngineConfig.from_json(note.config)
+            self._channel.close()
+            _redirect(Path(config.log))
+            os.closerange(_FIRST_FD, _MOST_FDS)
+            _renew_random(sys.modules)
+            from ctrlhub.engine.process import run_engine
+
+            code = run_engine(config, self._board.slot(note.slot))
+            atexit._run_exitfuncs()
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(OSError, ValueError):
+                    stream.flush()
+            os._exit(code)
+
+
+def _has_ended(pid: int) -> bool:
+    """Tell whether a child has ended, and leave it to be waited for."""
+    found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    return found is not None
+
+
+def _ignore(number: int, frame: FrameType | None) -> None:
+    """Handle a signal that only has to interrupt a poll."""
+
+
+def _redirect(log: Path) -> None:
+    """Let everything printed go to the engine's log, and nothing come from the terminal."""
+    from ctrlhub.wire.private import open_private
+
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    file = open_private(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - for good
+    sys.stdout, sys.stderr = _writer(1), _writer(2)
+
+
+def _writer(descriptor: int) -> TextIO:
+    # Line by line, so that the last words of a process that is killed are in the log.
+    return open(
+        descriptor, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
+    )
+
+
+def _renew_random(modules: Mapping[str, object]) -> None:
+    """Give each engine random numbers of its own: a fork continues its parent's."""
+    random.seed()
+    numpy = modules.get("numpy.random")
+    if numpy is not None:
+        numpy.seed()  # type: ignore[attr-defined]

@@ -1,0 +1,351 @@
+"""The command line with real clusters: start, status, list, stop, and whatever is killed meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import stat
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ctrlhub import Client
+from ctrlhub.cli.exits import Exit
+from ctrlhub.wire.connection import ConnectionInfo
+from tests.support.processes import Command, is_alive, until
+
+
+def profile_of(command: Command, name: str = "default") -> Path:
+    """Name the directory of a profile."""
+    return command.state / "profiles" / name
+
+
+def supervisor_of(command: Command) -> int:
+    """Read the supervisor's pid."""
+    pid: int = json.loads((profile_of(command) / "supervisor.json").read_text())["pid"]
+    return pid
+
+
+def sockets_of(command: Command) -> Path:
+    """Name the directory of the running hub's sockets."""
+    info = ConnectionInfo.load(profile_of(command) / "connection-client.json")
+    address = next(iter(info.ipc.values()))
+    return Path(address.removeprefix("ipc://")).parent
+
+
+def assert_nothing_left(command: Command, sockets: Path) -> None:
+    """No process, no socket, no connection file, no record."""
+    assert command.left() == {}
+    assert not sockets.exists()
+    assert command.files() == set()
+
+
+def start(command: Command, *arguments: str) -> tuple[dict[str, object], Path]:
+    """Start two engines in the background; return the hub's status and its sockets' directory."""
+    result = command.run("start", "-n", "2", "--daemonize", *arguments)
+    assert result.returncode == Exit.OK, result.stderr
+    assert result.stdout.splitlines()[-1] == "ready"
+    return command.status()["hub"], sockets_of(command)
+
+
+def test_start_use_status_stop(command: Command) -> None:
+    """The commands as documented: engines are there when it says ready, and gone after stop."""
+    _, sockets = start(command)
+    with Client() as client:
+        assert client[:].apply_sync(lambda: 6 * 7) == [42, 42]
+        engines = client[:].apply_sync(os.getpid)
+    status = command.status()
+    assert set(status) == {"profile", "hub", "engines", "tasks"}
+    assert set(status["hub"]) == {"pid", "started", "version", "ports", "http"}
+    assert status["profile"] == "default"
+    assert (status["hub"]["ports"], status["hub"]["http"]) == ({}, None)
+    assert set(status["tasks"]) == {"queued", "running", "done", "failed"}
+    assert [each["id"] for each in status["engines"]] == [0, 1]
+    assert [each["pid"] for each in status["engines"]] == engines
+    assert {"id", "pid", "host", "state", "running", "queued"} <= set(status["engines"][0])
+
+    stopped = command.run("stop")
+
+    assert stopped.returncode == Exit.OK, stopped.stderr
+    assert_nothing_left(command, sockets)
+
+
+def test_status_for_people(command: Command) -> None:
+    """Without ``--json`` it is a page to read, with a line for each engine."""
+    start(command)
+    text = command.run("status").stdout
+
+    assert "profile  default" in text
+    assert text.splitlines()[-2].split()[0] == "0"
+    assert text.splitlines()[-1].split()[0] == "1"
+    command.run("stop")
+
+
+def test_start_in_the_foreground_runs_until_ctrl_c(command: Command) -> None:
+    """It says ready, stays, and a signal to stop is a good end."""
+    process = command.start("-n", "1")
+    sockets = sockets_of(command)
+    assert process.poll() is None
+
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(timeout=30) == Exit.OK
+    assert_nothing_left(command, sockets)
+
+
+def test_stop_ends_a_foreground_start(command: Command) -> None:
+    """Whoever waits at the other terminal gets the prompt back."""
+    process = command.start("-n", "1")
+
+    assert command.run("stop").returncode == Exit.OK
+    assert process.wait(timeout=30) == Exit.OK
+
+
+def test_stop_while_starting(command: Command) -> None:
+    """A signal that comes before everything is ready ends what was begun."""
+    process = command.launch("start", "-n", "2")
+    until(lambda: (profile_of(command) / "supervisor.json").exists(), "the supervisor runs")
+
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(timeout=30) == Exit.OK
+    assert command.left() == {}
+    assert command.files() == set()
+
+
+@pytest.mark.parametrize("how", [(), ("--daemonize",)])
+def test_a_second_start_is_refused(command: Command, how: tuple[str, ...]) -> None:
+    """It names the pid of the first, which is not disturbed."""
+    start(command)
+    first = supervisor_of(command)
+
+    second = command.run("start", "-n", "1", *how)
+
+    assert second.returncode == Exit.ALREADY_RUNNING
+    assert f"pid {first}" in second.stderr
+    assert len(command.status()["engines"]) == 2
+    command.run("stop")
+
+
+def test_profiles_run_side_by_side(command: Command) -> None:
+    """Two clusters of one user, told apart by name."""
+    for name in ("one", "other"):
+        result = command.run("start", "-n", "1", "--daemonize", "--profile", name)
+        assert result.returncode == Exit.OK, result.stderr
+    listed = json.loads(command.run("list", "--json").stdout)
+    assert [(each["profile"], each["state"], each["kind"]) for each in listed] == [
+        ("one", "running", "supervised"),
+        ("other", "running", "supervised"),
+    ]
+
+    command.run("stop", "--profile", "one")
+
+    assert command.run("status", "--profile", "one").returncode == Exit.NOT_RUNNING
+    assert len(command.status("--profile", "other")["engines"]) == 1
+    command.run("stop", "--profile", "other")
+    assert json.loads(command.run("list", "--json").stdout) == []
+
+
+def test_files_are_private(command: Command) -> None:
+    """Directories are 0700 and files 0600, the sockets' directory too."""
+    _, sockets = start(command)
+    profile = profile_of(command)
+    directories = [profile, profile / "logs", sockets]
+    files = [path for path in profile.rglob("*") if path.is_file()]
+    assert {"supervisor.json", "connection-client.json"} <= {path.name for path in files}
+
+    assert {stat.S_IMODE(path.stat().st_mode) for path in directories} == {0o700}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+    command.run("stop")
+
+
+def test_by_default_no_port_is_open(command: Command) -> None:
+    """Nothing of a cluster listens on TCP unless asked."""
+    start(command)
+    listening = {
+        pid
+        for pid in command.left()
+        for each in psutil.Process(pid).net_connections("inet")
+        if each.status == psutil.CONN_LISTEN
+    }
+
+    assert listening == set()
+    command.run("stop")
+
+
+def test_listen_tells_its_ports(command: Command) -> None:
+    """With ``--listen`` the status names a port for each stream."""
+    hub, _ = start(command, "--listen", "127.0.0.1")
+    ports = hub["ports"]
+    assert isinstance(ports, dict)
+
+    assert set(ports) == {"hub", "multiengine", "task", "iopub"}
+    for port in ports.values():
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    command.run("stop")
+
+
+def test_a_killed_hub_comes_back(command: Command) -> None:
+    """The supervisor starts another with the same ports; engines and clients find it again."""
+    hub, sockets = start(command, "--listen", "127.0.0.1")
+    with Client() as client:
+        client[:].push({"x": 7}, block=True)
+        assert isinstance(hub["pid"], int)
+        os.kill(hub["pid"], signal.SIGKILL)
+
+        assert client[:].apply_sync(lambda: x + 1) == [8, 8]  # type: ignore[name-defined]  # noqa: F821
+
+    again = command.status()
+    assert again["hub"]["pid"] != hub["pid"]
+    assert again["hub"]["ports"] == hub["ports"]
+    assert [each["id"] for each in again["engines"]] == [0, 1]
+    assert command.run("stop").returncode == Exit.OK
+    assert_nothing_left(command, sockets)
+
+
+def test_a_killed_nanny_comes_back_with_its_engines(command: Command) -> None:
+    """The supervisor starts another nanny, and that other engines."""
+    start(command)
+    before = [each["pid"] for each in command.status()["engines"]]
+    record = json.loads((profile_of(command) / "supervisor.json").read_text())
+
+    os.kill(record["processes"]["nanny"]["pid"], signal.SIGKILL)
+
+    until(lambda: not any(map(is_alive, before)), "the engines end with their nanny")
+
+    def others() -> bool:
+        engines = command.status()["engines"]
+        return len(engines) == 2 and all(each["pid"] not in before for each in engines)
+
+    until(others, "two other engines")
+    assert command.run("stop").returncode == Exit.OK
+
+
+def test_stop_right_after_the_hub_was_killed(command: Command) -> None:
+    """Nothing is left, whatever the supervisor was about to do."""
+    hub, sockets = start(command)
+    assert isinstance(hub["pid"], int)
+    os.kill(hub["pid"], signal.SIGKILL)
+
+    assert command.run("stop").returncode == Exit.OK
+    assert_nothing_left(command, sockets)
+
+
+def test_stop_right_after_the_supervisor_was_killed(command: Command) -> None:
+    """Hub and engines end by themselves; stop waits for that and cleans up."""
+    _, sockets = start(command)
+    os.kill(supervisor_of(command), signal.SIGKILL)
+
+    assert command.run("stop").returncode == Exit.OK
+    assert_nothing_left(command, sockets)
+
+
+def test_stop_after_everything_was_killed(command: Command) -> None:
+    """What only killing leaves (sockets, files) is cleaned up, and then nothing is there to stop."""
+    _, sockets = start(command)
+    for pid in command.left():
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    until(lambda: not command.left(), "all are dead")
+    assert sockets.exists()
+
+    stopped = command.run("stop")
+
+    assert stopped.returncode == Exit.OK
+    assert "cleaned up" in stopped.stdout
+    assert_nothing_left(command, sockets)
+    assert command.run("stop").returncode == Exit.NOT_RUNNING
+
+
+def test_a_killed_supervisor_takes_all_with_it(command: Command) -> None:
+    """Without anyone stopping it, nothing lives on; and the next start is not disturbed."""
+    start(command)
+    os.kill(supervisor_of(command), signal.SIGKILL)
+
+    until(lambda: not command.left(), "hub, nanny and engines end")
+    start(command)
+    assert command.run("stop").returncode == Exit.OK
+
+
+def test_start_right_after_the_supervisor_was_killed(command: Command) -> None:
+    """A new start waits for the old hub to end, instead of being refused."""
+    start(command)
+    os.kill(supervisor_of(command), signal.SIGKILL)
+
+    start(command)
+    assert command.run("stop").returncode == Exit.OK
+
+
+def test_a_port_that_is_taken(command: Command) -> None:
+    """The start fails at once, with the hub's own words, and leaves nothing running."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        first = min(port, 65535 - 3)
+        ports = f"{first}-{first + 3}"
+        for how in ((), ("--daemonize",)):
+            result = command.run(
+                "start", "-n", "1", "--listen", "127.0.0.1", "--port-range", ports, *how
+            )
+
+            assert result.returncode == Exit.START_FAILED, result.stderr
+            assert "ports" in result.stderr
+            assert command.left() == {}
+            assert command.files() == set()
+
+
+def test_engines_that_do_not_come_in_time(command: Command) -> None:
+    """The start says how many came, and leaves nothing running."""
+    result = command.run("start", "-n", "2", "--timeout", "0.001")
+
+    assert result.returncode == Exit.START_FAILED
+    assert "within 0.001 s" in result.stderr
+    assert command.left() == {}
+
+
+def test_a_hub_that_does_not_answer(command: Command) -> None:
+    """A hub that is stopped in its tracks is told from one that is not there."""
+    hub, _ = start(command)
+    assert isinstance(hub["pid"], int)
+    os.kill(hub["pid"], signal.SIGSTOP)
+    try:
+        result = command.run("status", "--timeout", "1")
+    finally:
+        os.kill(hub["pid"], signal.SIGCONT)
+
+    assert result.returncode == Exit.NOT_ANSWERING
+    assert command.run("stop").returncode == Exit.OK
+
+
+def test_hub_and_engine_alone(command: Command) -> None:
+    """The programs can be started one by one; stop ends a hub that was started alone."""
+    hub = command.launch("hub")
+    connection = profile_of(command) / "connection-engine.json"
+    until(connection.exists, "the hub listens")
+    engine = command.launch("engine", "-n", "2", "--connection", str(connection))
+    until(lambda: len(command.status()["engines"]) == 2, "two engines")
+    refused = command.run("start", "-n", "1")
+    assert refused.returncode == Exit.ALREADY_RUNNING
+    assert f"pid {hub.pid}" in refused.stderr
+
+    assert command.run("stop").returncode == Exit.OK
+
+    assert hub.wait(timeout=30) == Exit.OK
+    engine.send_signal(signal.SIGTERM)
+    assert engine.wait(timeout=30) == Exit.OK
+    assert command.files() == set()
+
+
+def test_a_second_hub_is_refused(command: Command) -> None:
+    """Two hubs cannot serve one profile."""
+    start(command)
+    second = command.run("hub")
+
+    assert second.returncode == Exit.ALREADY_RUNNING
+    command.run("stop")

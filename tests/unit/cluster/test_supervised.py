@@ -1,0 +1,124 @@
+"""What a supervisor does about one child."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from ctrlhub.cluster.child import Child
+from ctrlhub.cluster.restarts import Restarts
+from ctrlhub.cluster.supervisor import Supervised
+
+
+@dataclass
+class FakeChild:
+    """A child that ends when the test says so."""
+
+    name: str = "hub"
+    pid: int = 1
+    started: float = 0.0
+    code: int | None = None
+    log: Path = Path("hub.log")
+    lifeline_is_cut: bool = False
+
+    def ended(self) -> int | None:
+        """Say how it ended, if it did."""
+        return self.code
+
+    def how_it_ended(self) -> str:
+        """Say so in words."""
+        return f"ended with {self.code}"
+
+    def cut_lifeline(self) -> None:
+        """Remember that nobody holds it any more."""
+        self.lifeline_is_cut = True
+
+
+class Starts:
+    """A child, and those started in its place."""
+
+    def __init__(self) -> None:
+        self.children = [FakeChild()]
+        self.supervised = Supervised(
+            cast(Child, self.children[0]), self.again, Restarts(first=1.0, longest=8.0)
+        )
+        self.now = 0.0
+
+    def again(self) -> Child:
+        """Start another."""
+        self.children.append(FakeChild(pid=len(self.children) + 1, started=self.now))
+        return cast(Child, self.children[-1])
+
+    def turn(self, now: float) -> bool:
+        """Let the supervisor look."""
+        self.now = now
+        return self.supervised.turn(now)
+
+
+def test_a_living_child_is_left_alone() -> None:
+    """Nothing is due while it runs."""
+    starts = Starts()
+
+    assert not starts.turn(100.0)
+    assert starts.supervised.due is None
+
+
+def test_a_killed_child_is_started_again_when_its_pause_is_over() -> None:
+    """A crash is followed by a pause, then by another child."""
+    starts = Starts()
+    starts.children[0].code = -9
+
+    assert not starts.turn(5.0)
+    assert starts.supervised.due == 6.0
+    assert not starts.turn(5.9)
+    assert starts.turn(6.0)
+    assert starts.supervised.child is cast(Child, starts.children[1])
+    assert starts.supervised.due is None
+
+
+def test_one_death_is_counted_once() -> None:
+    """Looking at a dead child again does not move its restart."""
+    starts = Starts()
+    starts.children[0].code = 1
+
+    starts.turn(5.0)
+    starts.turn(5.5)
+
+    assert starts.supervised.due == 6.0
+    assert starts.supervised.restarts.deaths == 1
+
+
+def test_a_dead_childs_lifeline_is_let_go() -> None:
+    """Restarts leave no open descriptors behind."""
+    starts = Starts()
+    starts.children[0].code = 1
+
+    starts.turn(0.0)
+
+    assert starts.children[0].lifeline_is_cut
+
+
+def test_deaths_in_a_row_are_answered_later_and_later() -> None:
+    """A hub that cannot run does not keep the machine busy."""
+    starts = Starts()
+    now, pauses = 0.0, []
+    for _ in range(4):
+        starts.children[-1].code = 5
+        starts.turn(now)
+        assert starts.supervised.due is not None
+        pauses.append(starts.supervised.due - now)
+        now = starts.supervised.due
+        assert starts.turn(now)
+    assert pauses == [1.0, 2.0, 4.0, 8.0]
+
+
+def test_an_end_on_purpose_is_final() -> None:
+    """Exit code 0 is what a program that was told to end has: it stays ended."""
+    starts = Starts()
+    starts.children[0].code = 0
+
+    assert not starts.turn(5.0)
+    assert starts.supervised.is_over
+    assert not starts.turn(1000.0)
+    assert len(starts.children) == 1
