@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any
 
 from ctrlhub.client.metadata import Metadata
-from ctrlhub.client.requests import About, Portion, Sender, Stirred, Template
+from ctrlhub.client.requests import About, Sender, Stirred, Template
 from ctrlhub.client.result_base import Home, ResultBase
 from ctrlhub.client.rows import (
     RAISED,
@@ -59,6 +59,9 @@ class AsyncResult(ResultBase):
         self._opener = None
 
     # ------------------------------------------------------------ for the session
+
+    def _future(self) -> AsyncResult:
+        return self
 
     def _enter(self, sender: Sender) -> None:
         sender.add_task(self._number, self, self._about, self._cell)  # type: ignore[arg-type]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ctrlhub.wire.messages import EngineEvent, Registered
@@ -10,6 +10,9 @@ from ctrlhub.wire.messages import EngineEvent, Registered
 LOOK_AGAIN = 10.0
 """How often (seconds) to ask for the engines although nothing seems amiss: the last event before a
 quiet time has no successor that could show its loss."""
+
+LIST_ENGINES = "engines_now"
+"""The method of the interface ``query`` that tells the engines of the moment."""
 
 UNKNOWN = -1
 
@@ -67,11 +70,19 @@ class EngineList:
     def replace(self, value: Any, now: float) -> bool:
         """Take the answer to a question; False if it is older than what is known."""
         self.due = now + LOOK_AGAIN
-        if value["events"] < self._last:
+        engines, last = snapshot_of(value)
+        if UNKNOWN != last < self._last:
             return False
-        self.by_id = _by_id(value["engines"])
-        self._last = value["events"]
+        self.by_id = _by_id(engines)
+        self._last = last
         return True
+
+
+def snapshot_of(value: Any) -> tuple[Sequence[Mapping[str, Any]], int]:
+    """Return the engines of an answer, and the number of the last event that they include."""
+    if isinstance(value, Mapping):
+        return value["engines"], value["events"]
+    return value, UNKNOWN
 
 
 def _by_id(engines: Any) -> dict[int, Mapping[str, Any]]:

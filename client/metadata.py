@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from ctrlhub.client.rows import Row, is_cancelled, is_ok, opened
@@ -103,4 +103,4 @@ def metadata(
 
 
 def _time(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, timezone.utc).astimezone()
+    return datetime.fromtimestamp(seconds, UTC).astimezone()

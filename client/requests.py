@@ -7,6 +7,7 @@ what the hub has not acknowledged may have to be sent again.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from typing import Any, Protocol
 
 from ctrlhub.wire.messages import Payload, Stream
@@ -85,9 +86,7 @@ class Stirred(Protocol):
 class Sender(Protocol):
     """What takes requests in: the session, within `Request._enter`."""
 
-    def add_task(
-        self, number: int, request: Request, template: Template, payload: Payload
-    ) -> None:
+    def add_task(self, number: int, request: Request, template: Template, payload: Payload) -> None:
         """Send a task with the current batch."""
 
     def add_command(self, command: CommandRequest) -> None:
@@ -96,6 +95,9 @@ class Sender(Protocol):
 
 class Request(Protocol):
     """What the session keeps until its rows have come."""
+
+    def _future(self) -> Future[Any]:
+        """Return the future that it belongs to."""
 
     def _numbers(self) -> Sequence[int]:
         """Return the ids of its rows."""
@@ -119,6 +121,9 @@ class TaskRequest(Request, Protocol):
 
 class Owner(Protocol):
     """The future that several rows belong to."""
+
+    def _future(self) -> Future[Any]:
+        """Return itself, as what it is."""
 
     def _take(self, index: int, row: tuple[Any, ...], now: float) -> Stirred | None:
         """Take the row of item number `index`."""
@@ -151,6 +156,9 @@ class Portion:
         self._payloads: list[Payload] = payloads
         self._owner = owner
         self._offset = offset
+
+    def _future(self) -> Future[Any]:
+        return self._owner._future()
 
     def _numbers(self) -> Sequence[int]:
         return range(self.first, self.first + len(self._payloads))
@@ -214,6 +222,9 @@ class CommandRequest:
         chosen = slice(first - self.first, last - self.first + 1)
         payloads = self.payloads if len(self.payloads) == 1 else self.payloads[chosen]
         return self.targets[chosen], payloads
+
+    def _future(self) -> Future[Any]:
+        return self._owner._future()
 
     def _numbers(self) -> Sequence[int]:
         return range(self.first, self.first + len(self.targets))

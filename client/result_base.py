@@ -304,4 +304,3 @@ class ResultBase(LazyFuture):
     def result_dict(self) -> dict[int, Any]:
         """The values by engine: `get_dict` without a timeout."""
         return self.get_dict()
-

@@ -21,14 +21,21 @@ numbers, a new connection, and now and then the mere passing of time make the se
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Protocol
 
 from ctrlhub.client.batches import TaskBatch, command_message, rows_for
 from ctrlhub.client.call_list import Answered, CallList
-from ctrlhub.client.engine_list import EngineList
+from ctrlhub.client.engine_list import LIST_ENGINES, EngineList
 from ctrlhub.client.ledger import Ledger
-from ctrlhub.client.requests import CommandRequest, Function, Request, Stirred, TaskRequest, Template
+from ctrlhub.client.requests import (
+    CommandRequest,
+    Function,
+    Request,
+    Stirred,
+    TaskRequest,
+    Template,
+)
 from ctrlhub.client.rows import failed
 from ctrlhub.link.membership import Membership, Patience, State
 from ctrlhub.wire.codec import FrameList, resolve
@@ -54,6 +61,7 @@ from ctrlhub.wire.messages import (
 
 MESSAGES_PER_TURN = 4
 """So many batches of tasks are formed before incoming messages get their turn again."""
+
 
 class Watcher(Protocol):
     """What the shell wants to know of its session."""
@@ -138,7 +146,7 @@ class ClientSession(Membership):
         if not self._engines.asked:
             self._engines.asked = True
             number = next(self.calls.numbers)
-            self.call(Call(number, "query", "engines_now", {}), self._on_engines)
+            self.call(Call(number, "query", LIST_ENGINES, {}), self._on_engines)
 
     def close(self, error: CtrlHubError, now: float) -> None:
         """Leave; what has not ended fails with `error`."""
@@ -147,20 +155,15 @@ class ClientSession(Membership):
 
     def reject(self, error: CtrlHubError, now: float) -> None:
         """Fail what was submitted and will not be sent; from any thread, once we are gone."""
-        stirred: dict[Stirred, None] = {}
-        while True:
+        while self.submissions:
             try:
                 request = self.submissions.popleft()
-            except IndexError:
-                break
-            for number in request._numbers():
-                waiter = request._settle(failed(number, error), now)
-                if waiter is not None:
-                    stirred[waiter] = None
-        for waiter in stirred:
-            waiter._stir()
+            except IndexError:  # another thread rejects, too
+                return
+            _fail([(number, request) for number in request._numbers()], error, now)
 
     def tick(self, now: float) -> None:
+        """Do what is due."""
         self._now = now
         super().tick(now)
         if self.state is State.JOINED and now >= self._engines.due:
@@ -168,6 +171,7 @@ class ClientSession(Membership):
             self.look_at_engines()
 
     def next_deadline(self) -> float | None:
+        """Tell when `tick` is next due."""
         due = super().next_deadline()
         if self.state is not State.JOINED or due is None:
             return due
@@ -176,6 +180,7 @@ class ClientSession(Membership):
         return min(due, self._engines.due)
 
     def drain(self) -> list[tuple[Stream, Message]]:
+        """Take what is to be sent, in order."""
         out = super().drain()
         if self.state is not State.JOINED:
             return out
@@ -199,7 +204,9 @@ class ClientSession(Membership):
             number = again.popleft()
             request = requests.get(number)
             if request is not None:
-                self._add(number, request._template(), request._payload(number), self._before(number))
+                self._add(
+                    number, request._template(), request._payload(number), self._before(number)
+                )
         submissions = self.submissions
         while submissions and len(out) < limit:
             submissions.popleft()._enter(self)
@@ -259,6 +266,7 @@ class ClientSession(Membership):
     # ------------------------------------------------------------ joining
 
     def on_joined(self, registered: Registered, now: float) -> None:
+        """Say again what the hub may not have."""
         previous = self.previous
         if previous is not None and previous.session != registered.session:
             error = SessionClosed(
@@ -275,11 +283,12 @@ class ClientSession(Membership):
             self.calls.send_again()
         self._say_again(Stream.MULTIENGINE)
         self._say_again(Stream.TASK)
-        self._watcher.joined(registered.session)
         self._engines.joined(registered, now)
         self._watcher.engines(self._engines.by_id)
+        self._watcher.joined(registered.session)
 
     def on_welcome(self, stream: Stream, now: float) -> None:
+        """Say again what the hub may not have of a stream."""
         self._say_again(stream)
 
     def _say_again(self, stream: Stream) -> None:
@@ -296,34 +305,28 @@ class ClientSession(Membership):
                     start = number + 1
 
     def on_silent(self, now: float) -> None:
+        """Tell that the hub is silent; we keep trying."""
         self._watcher.silent(now - self.last_heard)
 
     def on_refused(self, refused: Refused) -> None:
+        """Give up: the hub does not let us in."""
         self._end(error_for(refused.code)(refused.message), self.last_heard)
 
     def _end(self, error: CtrlHubError, now: float) -> None:
         """Fail everything: the session is over."""
         self._watcher.ended(error)
         for ledger in (self._commands, self._tasks):
-            self._fail(ledger, list(ledger.requests), error, now)
+            requests = list(ledger.requests.items())
+            ledger.requests.clear()
+            _fail(requests, error, now)
         self.calls.fail(error.code, str(error))
         self._engines.clear()
         self._watcher.engines(self._engines.by_id)
 
-    def _fail(
-        self, ledger: Ledger[Any], numbers: list[int], error: CtrlHubError, now: float
-    ) -> None:
-        stirred: dict[Stirred, None] = {}
-        for number in numbers:
-            waiter = ledger.requests.pop(number)._settle(failed(number, error), now)
-            if waiter is not None:
-                stirred[waiter] = None
-        for waiter in stirred:
-            waiter._stir()
-
     # ------------------------------------------------------------ messages
 
     def on_message(self, stream: Stream, message: Message, now: float) -> None:
+        """Take a message."""
         handler = self._TAKES.get(type(message))
         if handler is not None:
             handler(self, stream, message, now)
@@ -395,8 +398,8 @@ class ClientSession(Membership):
         # The hub does not say which request it would not take: those it has accepted are safe.
         if stream in self._received:
             ledger = self._ledger(stream)
-            error = error_for(message.code)(message.message)
-            self._fail(ledger, ledger.unaccepted(), error, now)
+            refused = [(number, ledger.requests.pop(number)) for number in ledger.unaccepted()]
+            _fail(refused, error_for(message.code)(message.message), now)
 
     def _on_goodbye(self, stream: Stream, message: Any, now: float) -> None:
         reason = f": {message.reason}" if message.reason else ""
@@ -415,3 +418,14 @@ class ClientSession(Membership):
         Refused: _on_refused_request,
         Goodbye: _on_goodbye,
     }
+
+
+def _fail(requests: Iterable[tuple[int, Request]], error: CtrlHubError, now: float) -> None:
+    """Let rows of requests end with an error of our own."""
+    stirred: dict[Stirred, None] = {}
+    for number, request in requests:
+        waiter = request._settle(failed(number, error), now)
+        if waiter is not None:
+            stirred[waiter] = None
+    for waiter in stirred:
+        waiter._stir()

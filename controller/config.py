@@ -29,7 +29,8 @@ class HubConfig:
     session_ttl
         Seconds the requests of a vanished client are kept.
     max_outstanding
-        The most requests of one session that have not ended; more are refused.
+        The most requests of one session and interface that have not ended, or whose results the
+        client has not fetched; more are refused.
     max_sessions
         The most peers of all kinds.
     interfaces

@@ -119,7 +119,14 @@ class Switchboard:
         self._clients: dict[int, Session] = {}
         self.controller.on_register_engine_do(self._number, True)
         self.interfaces: dict[str, Interface] = {}
-        context = Context(config, self.sessions, self.outbox, self.interfaces, self.revoke)
+        context = Context(
+            config,
+            self.sessions,
+            self.outbox,
+            self.interfaces,
+            revoke=self.revoke,
+            events=lambda: self._events,
+        )
         for cls in interfaces:
             self.interfaces[cls.name] = cls(self.controller, context)
         self._ordered = tuple(self.interfaces.values())

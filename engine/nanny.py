@@ -1,11 +1,49 @@
-"""The nanny: one process per node. Starts that node's engines, sees them die, and speaks for them."""
+"""The nanny: one process per node. Starts that node's engines, sees them die, and speaks for them.
+
+Its main thread minds processes: the warm process that forks engines, signals to the nanny itself,
+and the lifeline. A second thread talks to the hub. Neither carries any payload.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
+import select
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
 
-from ctrlhub.engine.config import NannyConfig
+from ctrlhub.engine.board import LEAVING, RUNNING
+from ctrlhub.engine.causes import OomWatch, describe_exit, is_running
+from ctrlhub.engine.channel import EngineEnded, EngineStarted, SignalEngine, StartEngine, Target
+from ctrlhub.engine.config import EngineConfig, NannyConfig
+from ctrlhub.engine.lease import Ending
+from ctrlhub.engine.logs import bound, last_lines
+from ctrlhub.engine.process import log_to_stderr, registration
+from ctrlhub.engine.rendezvous import POLL, find_connection
+from ctrlhub.engine.session import NannySession
+from ctrlhub.engine.slots import Slot, Slots, SlotState
 from ctrlhub.engine.warm import WarmProcess
+from ctrlhub.link.runner import Runner
+from ctrlhub.link.wakeup import Wakeup
+from ctrlhub.link.zeromq import ZeroMQLink
+from ctrlhub.wire.connection import ConnectionInfo
+from ctrlhub.wire.errors import CtrlHubError
+from ctrlhub.wire.messages import EngineDied, Role
+from ctrlhub.wire.security import KeyPair
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+LOOK_AFTER_LOGS = 10.0
+"""How often (seconds) the sizes of logs are looked at."""
+LAST_MOMENT = 1.0
+"""How long (seconds) the I/O thread may take to say goodbye."""
+
+_log = logging.getLogger(__name__)
 
 
 def run(config: NannyConfig, lifeline: int | None = None) -> int:
@@ -25,8 +63,312 @@ def run(config: NannyConfig, lifeline: int | None = None) -> int:
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = config.max_threads or max(1, (cores or 1) // config.engines)
-    # First of all, since what follows makes threads; and both import at the same time.
+    # Before anything that makes a thread or a ZeroMQ context, and after all imports: what both
+    # need is so imported once, which with few cores beats importing it twice at the same time.
     warm = WarmProcess.fork(config.engines, threads)
-    from ctrlhub.engine.minding import Nanny
-
     return int(Nanny(config, warm, lifeline).run())
+
+
+class Nanny:
+    """The nanny's main thread.
+
+    Parameters
+    ----------
+    config
+        What to do.
+    warm
+        Who forks the engines.
+    lifeline
+        As in `run`.
+    """
+
+    def __init__(self, config: NannyConfig, warm: WarmProcess, lifeline: int | None) -> None:
+        log_to_stderr(config.log_level)
+        self._config = config
+        self._warm = warm
+        self._lifeline = lifeline
+        self._keys = [KeyPair.generate() for _ in range(config.engines)]
+        self._incarnations = [b""] * config.engines
+        self._slots = Slots(config.engines, config.restart)
+        self._oom = OomWatch()
+        self._calls: deque[Callable[[], None]] = deque()
+        self._wakeup = Wakeup()
+        self._signals = os.pipe()
+        self._session: NannySession | None = None
+        self._runner: Runner | None = None
+        self._thread: threading.Thread | None = None
+        self._wait_until = time.monotonic() + config.wait
+        self._logs_due = time.monotonic() + LOOK_AFTER_LOGS
+        self._ending: Ending | None = None
+        self._kill_due: float | None = None
+        self._outcome = Ending.LEFT
+
+    def run(self) -> Ending:
+        """Run until all engines have ended, or are told to."""
+        former = self._catch_signals()
+        poller = select.poll()
+        for source in (self._warm.channel, self._wakeup, self._signals[0]):
+            poller.register(source, select.POLLIN)
+        if self._lifeline is not None:
+            poller.register(self._lifeline, select.POLLIN)
+        try:
+            while self._slots.active:
+                self._act(time.monotonic())
+                ready = {fd for fd, _ in poller.poll(self._timeout(time.monotonic()))}
+                self._attend(ready, poller)
+        finally:
+            self._close()
+            signal.set_wakeup_fd(-1)
+            for number, handler in former.items():
+                signal.signal(number, handler)
+        return self._outcome if self._ending is None else self._ending
+
+    # ------------------------------------------------------------ the loop
+
+    def _catch_signals(self) -> Mapping[signal.Signals, Any]:
+        for end in self._signals:
+            os.set_blocking(end, False)
+        former = {number: signal.signal(number, _ignore) for number in STOP_SIGNALS}
+        signal.set_wakeup_fd(self._signals[1], warn_on_full_buffer=False)
+        return former
+
+    def _timeout(self, now: float) -> float:
+        due = [self._logs_due, self._slots.next_deadline(), self._kill_due]
+        if self._runner is None and self._ending is None:
+            due.append(now + POLL)
+        first = min(each for each in due if each is not None)
+        return max(0.0, first - now) * 1000
+
+    def _act(self, now: float) -> None:
+        """Do what is due."""
+        if self._runner is None and self._ending is None:
+            self._look_for_hub(now)
+        for slot in self._slots.take_due(now):
+            self._start(slot)
+        if self._kill_due is not None and now >= self._kill_due:
+            self._kill_due = None
+            self._signal_all(signal.SIGKILL, Target.GROUP)
+        if now >= self._logs_due:
+            self._logs_due = now + LOOK_AFTER_LOGS
+            self._bound_logs()
+
+    def _attend(self, ready: set[int], poller: select.poll) -> None:
+
+        if self._signals[0] in ready:
+            numbers = os.read(self._signals[0], 4096)
+            if any(number in STOP_SIGNALS for number in numbers):
+                self._stop("its nanny was told to stop", Ending.LEFT)
+        if self._wakeup.fileno() in ready:
+            self._wakeup.clear()
+            while self._calls:
+                self._calls.popleft()()
+        if self._warm.channel.fileno() in ready:
+            self._hear_warm()
+        if self._lifeline in ready and not os.read(self._lifeline, 4096):
+            poller.unregister(self._lifeline)
+            self._stop("whoever started it is gone", Ending.LEFT)
+
+    def _later(self, call: Callable[[], None]) -> None:
+        """Have something done by the main thread."""
+        self._calls.append(call)
+        self._wakeup.set()
+
+    # ------------------------------------------------------------ engines
+
+    def _start(self, slot: Slot) -> None:
+        keys, config = self._keys[slot.number], self._config
+        self._incarnations[slot.number] = os.urandom(16)
+        engine = EngineConfig(
+            slot=slot.number,
+            connection=config.connection,
+            public=keys.public,
+            secret=keys.secret,
+            incarnation=self._incarnations[slot.number].hex(),
+            log=str(self._log_of(slot.number)),
+            wait=config.wait,
+            hub_lease=config.hub_lease,
+            prefer=config.prefer,
+            log_level=config.log_level,
+        )
+        self._warm.channel.send(StartEngine(slot.number, engine.to_json()))
+
+    def _log_of(self, slot: int) -> Path:
+        return Path(self._config.logs) / f"engine-{slot}.log"
+
+    def _hear_warm(self) -> None:
+        notes = self._warm.channel.receive()
+        if notes is None:
+            self._lose_warm()
+        for note in notes or ():
+            if isinstance(note, EngineStarted):
+                self._slots.started(note.slot, note.pid)
+                self._replaced(note.slot)
+                if self._ending is not None:  # it was forked while the others were told
+                    self._signal(note.slot, signal.SIGTERM, Target.PROCESS)
+            elif isinstance(note, EngineEnded):
+                self._ended(note)
+
+    def _ended(self, note: EngineEnded) -> None:
+
+        board = self._warm.board.slot(note.slot)
+        if board[LEAVING]:
+            self._slots.left(note.slot)
+            return
+        cause = describe_exit(note.status, self._oom)
+        restarting = self._slots.died(note.slot, time.monotonic())
+        slot = self._slots[note.slot]
+        self._report(slot.number, cause, restarting, board[RUNNING] or -1)
+        if self._ending is not None:
+            return
+        if restarting:
+            wait = slot.due - time.monotonic()
+            _log.warning(
+                "engine in slot %d (pid %d) died: %s; another starts in %.1f s",
+                slot.number, note.pid, cause, max(0.0, wait),
+            )  # fmt: skip
+        else:
+            self._give_up(slot, cause)
+
+    def _give_up(self, slot: Slot, cause: str) -> None:
+
+        self._outcome = Ending.FAILED
+        _log.error(
+            "slot %d is given up: its engine died %d times in a row, each within %g s of its start; "
+            "the last time: %s; its log is %s",
+            slot.number, slot.early_deaths, self._config.restart.early, cause,
+            self._log_of(slot.number),
+        )  # fmt: skip
+
+    def _lose_warm(self) -> None:
+        """End: without the warm process its engines are dead, and no others can be made."""
+        _log.error("the process that forks engines has ended, and its engines with it")
+        self._ending = Ending.FAILED
+        self._slots.stop()
+        for slot in self._slots.in_state(SlotState.STARTING, SlotState.RUNNING):
+            running = self._warm.board.slot(slot.number)[RUNNING] or -1
+            self._slots.died(slot.number, time.monotonic())
+            self._report(slot.number, "the nanny's warm process has ended", False, running)
+
+    def _bound_logs(self) -> None:
+        for slot in range(self._config.engines):
+            try:
+                bound(self._log_of(slot))
+            except Exception as error:  # a full disk, an odd file: engines go on
+                _log.warning("the log of slot %d was not cut: %s", slot, error)
+
+    def _signal(self, slot: int, number: int, target: Target) -> None:
+        self._warm.channel.send(SignalEngine(slot, number, target.value))
+
+    def _signal_all(self, number: int, target: Target) -> None:
+        for slot in self._slots.in_state(SlotState.STARTING, SlotState.RUNNING):
+            self._signal(slot.number, number, target)
+
+    # ------------------------------------------------------------ the end
+
+    def _stop(self, why: str, ending: Ending) -> None:
+        """Stop all engines: by asking, and after a time of grace by force."""
+        if self._ending is not None:
+            return
+        _log.info("stopping: %s", why)
+        self._ending = ending
+        self._slots.stop()
+        self._signal_all(signal.SIGTERM, Target.PROCESS)
+        self._kill_due = time.monotonic() + self._config.grace
+
+    def _close(self) -> None:
+        runner = self._runner
+        if runner is not None and self._thread is not None:
+            runner.post(lambda now: runner.machine.goodbye(now, "its engines have ended"))
+            self._thread.join(LAST_MOMENT)
+        self._warm.close()
+        self._wakeup.close()
+        for end in self._signals:
+            os.close(end)
+
+    # ------------------------------------------------------------ the hub
+
+    def _look_for_hub(self, now: float) -> None:
+        path = Path(self._config.connection)
+        try:
+            info = find_connection(path)
+            if info is None and now >= self._wait_until:
+                info = ConnectionInfo.load(path)
+            if info is not None:
+                self._connect(info)
+        except CtrlHubError as error:
+            _log.error("%s", error)
+            self._stop("there is no way to the hub", Ending.MISCONFIGURED)
+
+    def _connect(self, info: ConnectionInfo) -> None:
+        keys = KeyPair.generate()
+        link = ZeroMQLink(info, keys, self._config.prefer)
+        session = NannySession(
+            registration(Role.NANNY, keys.public, os.urandom(16)),
+            vouches=self._vouches,
+            on_signal=self._signal_wanted,
+            on_shutdown=self._shutdown_wanted,
+            hub_lease=self._config.hub_lease,
+        )
+        self._session, self._runner = session, Runner(session, link)
+        self._thread = threading.Thread(
+            target=self._communicate, args=(self._runner, session), name="ctrlhub-io", daemon=True
+        )
+        self._thread.start()
+
+    # ------------------------------------------------------------ in the I/O thread
+
+    def _communicate(self, runner: Runner, session: NannySession) -> None:
+        try:
+            runner.run()
+        except Exception:  # nothing is left to report it to but the log
+            _log.exception("the connection to the hub ended")
+            session.ending = Ending.FAILED
+        if session.refused is not None:
+            _log.error("the hub refused this nanny: %s", session.refused.message)
+        self._later(lambda: self._stop("its connection to the hub ended", session.ending))
+
+    def _vouches(self) -> list[str]:
+        pids = [self._slots[number].pid for number in range(self._config.engines)]
+        return [
+            keys.public
+            for keys, pid in zip(self._keys, pids, strict=True)
+            if pid and is_running(pid, self._warm.pid)
+        ]
+
+    def _signal_wanted(self, key: str, name: str) -> None:
+        number = getattr(signal, name, None) if name.startswith("SIG") else None
+        slots = [slot for slot, keys in enumerate(self._keys) if keys.public == key]
+        if not isinstance(number, signal.Signals) or not slots:
+            _log.warning("the hub asked for %.40r to be sent to an engine: not possible", name)
+            return
+        # Nothing survives SIGKILL, so what the engine has started goes with it.
+        target = Target.GROUP if number is signal.SIGKILL else Target.PROCESS
+        self._later(lambda: self._signal(slots[0], number, target))
+
+    def _shutdown_wanted(self, reason: str) -> None:
+        self._later(lambda: self._stop(f"the hub said so: {reason}", Ending.LEFT))
+
+    # ------------------------------------------------------------ to the I/O thread
+
+    def _report(self, slot: int, cause: str, restarting: bool, running: int) -> None:
+        session = self._session
+        if session is None or self._runner is None:
+            return
+        death = EngineDied(
+            key=self._keys[slot].public,
+            incarnation=self._incarnations[slot],
+            cause=cause,
+            log=last_lines(self._log_of(slot)),
+            restarting=restarting,
+            running=running,
+        )
+        self._runner.post(lambda now: session.report(death, now))
+
+    def _replaced(self, slot: int) -> None:
+        session, key = self._session, self._keys[slot].public
+        if session is not None and self._runner is not None:
+            self._runner.post(lambda now: session.replaced(key))
+
+
+def _ignore(number: int, frame: FrameType | None) -> None:
+    """Handle a signal that arrives through the wakeup descriptor."""

@@ -1,9 +1,9 @@
 """The warm process: has imported what engines need, and forks them.
 
 Forking is safe only from a process with one thread and no ZeroMQ context, so this one never has
-either. It is forked by the nanny before that becomes what this must not be, imports while the nanny
-does its own start, and is from then on the parent of all engines: it learns of their deaths at
-once. If it dies, the system kills them; if the nanny dies, the system kills it.
+either. It is forked by the nanny before that becomes what this must not be, and is from then on the
+parent of all engines: it learns of their deaths at once. If it dies, the system kills them; if the
+nanny dies, the system kills it.
 """
 
 from __future__ import annotations

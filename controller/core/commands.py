@@ -8,6 +8,7 @@ queued behind it, and a hung engine can be interrupted past its queue.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Container
 from dataclasses import dataclass
 from enum import Enum
 
@@ -27,7 +28,7 @@ class CommandState(Enum):
 
 @dataclass(slots=True, eq=False)
 class CommandRecord:
-    """One action on one engine."""
+    """One action on one engine; `stopping` once its client wants it ended."""
 
     id: int
     session: Session
@@ -35,6 +36,7 @@ class CommandRecord:
     payload: Payload
     function: Function | None
     state: CommandState = CommandState.QUEUED
+    stopping: bool = False
 
 
 class CommandQueue:
@@ -72,10 +74,14 @@ class CommandQueue:
         self._ended(command)
         return command
 
-    def remove(self, command: CommandRecord) -> None:
-        """End a queued command without running it."""
-        self._queue.remove(command)
-        self._ended(command)
+    def withdraw(self, numbers: Container[int]) -> list[CommandRecord]:
+        """End queued commands without running them; return those that were queued here."""
+        withdrawn = [command for command in self._queue if command.id in numbers]
+        if withdrawn:
+            self._queue = deque(command for command in self._queue if command.id not in numbers)
+        for command in withdrawn:
+            self._ended(command)
+        return withdrawn
 
     def clear(self) -> list[CommandRecord]:
         """End everything: the engine is gone."""

@@ -5,8 +5,10 @@ A client that does not read gets at most a window of results; the rest waits in 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 from ctrlhub.controller.core.effects import Outbox
@@ -34,10 +36,39 @@ def size_of(payload: Payload) -> int:
 
 
 def select(ranges: Ranges, present: Mapping[int, Any]) -> list[int]:
-    """Return the ids of the ranges that are present, however large the ranges claim to be."""
+    """Return the ids of the ranges that are present, each once, however large the ranges claim to be.
+
+    Peers make ranges: they may overlap, come in any order, and hold more numbers than there are ids.
+    """
+    if len(ranges) > 1 and any(a[1] >= b[0] for a, b in pairwise(ranges)):
+        ranges = _merged(ranges)
     if count(ranges) <= 2 * len(present) + 16:
         return [n for first, last in ranges for n in range(first, last + 1) if n in present]
-    return [n for n in present if any(first <= n <= last for first, last in ranges)]
+    firsts = [first for first, _ in ranges]
+    found = []
+    for n in present:
+        place = bisect_right(firsts, n) - 1
+        if place >= 0 and n <= ranges[place][1]:
+            found.append(n)
+    return found
+
+
+def _merged(ranges: Ranges) -> Ranges:
+    """Return the same ids as ascending ranges that do not overlap."""
+    merged: list[tuple[int, int]] = []
+    for first, last in sorted(ranges):
+        if merged and first <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(last, merged[-1][1])
+        else:
+            merged.append((first, last))
+    return tuple(merged)
+
+
+def _bulk(payload: Payload) -> int:
+    """Return the bytes of a payload that travels in frames of its own, else 0."""
+    if type(payload) is bytes and len(payload) <= INLINE_BYTES:
+        return 0
+    return size_of(payload)
 
 
 class _Client:
@@ -77,9 +108,7 @@ class Deliveries:
             return []
         ids = select(ranges, client.sent)
         for number in ids:
-            outcome = client.sent.pop(number)
-            if type(outcome[2]) is not bytes:
-                client.bulk -= size_of(outcome[2])
+            client.bulk -= _bulk(client.sent.pop(number)[2])
         if client.unsent:
             self._ready[session.number] = client
         elif not client.sent:
@@ -128,7 +157,7 @@ class Deliveries:
                     inline += len(payload)
                     rows.append(outcome)  # type: ignore[arg-type]
                     continue
-                bulk += size_of(payload)
+                bulk += _bulk(payload)
                 rows.append((*outcome[:2], frames.add(payload), *outcome[3:]))
             client.bulk += bulk
             client.session.send(
@@ -142,3 +171,5 @@ class Deliveries:
             assert len(set(unsent)) == len(unsent)
             assert not set(unsent) & set(client.sent)
             assert client.sent or client.unsent
+            assert client.bulk == sum(_bulk(outcome[2]) for outcome in client.sent.values())
+            assert not client.session.ended

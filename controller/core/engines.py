@@ -9,6 +9,13 @@ from typing import Any
 from ctrlhub.controller.core.sessions import Session
 
 
+UNKNOWN = -1
+"""`Engine.blamed` of an engine that ended with nobody to say what ran there."""
+
+NOTHING = 0
+"""`Engine.blamed` of an engine whose end no request is to blame for; no request has this id."""
+
+
 @dataclass(eq=False)
 class Engine:
     """One registered engine; what the controller's `engines` maps an id to.
@@ -25,7 +32,7 @@ class Engine:
     cause
         How it ended, in words; "" while it lives.
     blamed
-        The request that was running when it ended (-1: not known).
+        The request that was running when it ended; `UNKNOWN`, or `NOTHING`.
     """
 
     key: str
@@ -34,7 +41,7 @@ class Engine:
     commands: int = 0
     tasks: int = 0
     cause: str = ""
-    blamed: int = -1
+    blamed: int = UNKNOWN
     _watchers: list[Callable[[Engine], None]] = field(default_factory=list)
 
     @property

@@ -22,6 +22,10 @@ KNOWN_PER_ENGINE = 8192
 """Above this many digests the hub assumes that an engine has forgotten all of them."""
 
 
+LONGEST_RUN = 1e9
+"""What an engine reports beyond this, in seconds, is taken for this."""
+
+
 class Function:
     """A serialized function, and how long it takes as far as the hub has seen.
 
@@ -37,7 +41,8 @@ class Function:
         self.runs = 0
 
     def took(self, mean: float, count: int) -> None:
-        """Learn that `count` runs took `mean` seconds each."""
+        """Learn that `count` runs took `mean` seconds each; an engine may report any number."""
+        mean = min(LONGEST_RUN, max(0.0, mean))  # in this order NaN becomes 0
         self.duration = mean if self.runs == 0 else 0.5 * (self.duration + mean)
         self.runs += count
 

@@ -41,8 +41,10 @@ class Heartbeats:
 
     def watch(self, number: int, now: float) -> None:
         """Begin to watch a peer, or welcome it back."""
-        pulse = self._pulses[number] = _Pulse(now, Health.WELL, now + self._suspect)
-        heapq.heappush(self._deadlines, (pulse.due, number))
+        if number in self._pulses:
+            self.heard(number, now)
+            return
+        self._schedule(number, _Pulse(now, Health.WELL, 0.0))
 
     def forget(self, number: int) -> None:
         """Watch a peer no more."""
@@ -56,6 +58,7 @@ class Heartbeats:
         pulse.heard = now
         if pulse.health is Health.SUSPECT:
             pulse.health = Health.WELL
+            self._schedule(number, pulse)
             return True
         return False
 
@@ -75,10 +78,14 @@ class Heartbeats:
             if silence >= self._suspect and pulse.health is Health.WELL:
                 pulse.health = Health.SUSPECT
                 worse.append((number, Health.SUSPECT))
-            allowed = self._suspect if pulse.health is Health.WELL else self._lost
-            pulse.due = pulse.heard + allowed
-            heapq.heappush(self._deadlines, (pulse.due, number))
+            self._schedule(number, pulse)
         return worse
+
+    def _schedule(self, number: int, pulse: _Pulse) -> None:
+        """Give a pulse its deadline; an entry of an earlier one goes stale."""
+        self._pulses[number] = pulse
+        pulse.due = pulse.heard + (self._suspect if pulse.health is Health.WELL else self._lost)
+        heapq.heappush(self._deadlines, (pulse.due, number))
 
     def next_deadline(self) -> float | None:
         """Return when `tick` should be called next."""

@@ -11,11 +11,16 @@ from ctrlhub.controller.core.slots import MOST_AHEAD, Slot
 from ctrlhub.controller.core.tasks import Task, TaskState
 
 
+FEW_HUSKS = 1024
+"""So many husks in the queue are never worth removing."""
+
+
 class Scheduler:
     """A queue of tasks, a slot per engine, and a policy between them.
 
     The cost of an event does not depend on the length of the queue. A task that was cancelled while
-    queued stays in the queue as a husk and is skipped when its turn comes.
+    queued stays in the queue as a husk and is skipped when its turn comes; once husks are the majority
+    they are removed together.
     """
 
     def __init__(self, policy: Policy | None = None) -> None:
@@ -70,8 +75,11 @@ class Scheduler:
         self._queued += len(tasks)
 
     def cancelled(self, task: Task) -> None:
-        """Note that a queued task has ended."""
+        """Note that a queued task ends; its state may still say that it is queued."""
         self._queued -= 1
+        if len(self._queue) > 2 * self._queued + FEW_HUSKS:
+            queued = TaskState.QUEUED
+            self._queue = deque(t for t in self._queue if t.state is queued and t is not task)
 
     def left(self, engine: Engine, tasks: Iterable[Task]) -> None:
         """Note that tasks have left an engine; it may get others."""
@@ -123,5 +131,7 @@ class Scheduler:
     def check(self) -> None:
         """Assert that counts and slots agree with the tasks."""
         assert self._queued == sum(task.state is TaskState.QUEUED for task in self._queue)
+        assert len(set(self._queue)) == len(self._queue)
+        self._policy.check()
         for slot in self._slots.values():
             slot.check()

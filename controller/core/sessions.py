@@ -13,7 +13,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from ctrlhub.controller.core.effects import Connection, Outbox, Publish, Send
-from ctrlhub.wire.errors import LimitExceeded
+from ctrlhub.wire.errors import LimitExceeded, RegistrationRefused
 from ctrlhub.wire.limits import MAX_SESSION
 from ctrlhub.wire.messages import Message, Register, Role, Stream
 
@@ -123,24 +123,30 @@ class Sessions:
 
         The same key and incarnation is the same peer again. The same key with another incarnation
         is a new process in its place (`REBORN`): the session keeps its number and gets a new token,
-        and the caller deals with what the former process had.
+        no connection speaks for it any more, and the caller deals with what the former process had.
 
         Raises
         ------
         LimitExceeded
             There are too many sessions.
+        RegistrationRefused
+            A peer of another role has this key.
         """
         known = self._by_key.get(message.key)
-        if known is not None and known.role is Role(message.role):
-            if known.incarnation == message.incarnation:
-                return known, Arrival.RESUMED
-            del self._by_token[known.token]
-            known.incarnation = message.incarnation
-            known.token = self._new_token()
-            known.pid, known.host, known.versions = message.pid, message.host, message.versions
-            self._by_token[known.token] = known
-            return known, Arrival.REBORN
-        return self._make(message), Arrival.NEW
+        if known is None:
+            return self._make(message), Arrival.NEW
+        if known.role is not Role(message.role):
+            raise RegistrationRefused(f"a peer of role {known.role.value!r} has this key")
+        if known.incarnation == message.incarnation:
+            return known, Arrival.RESUMED
+        self.unbind_all(known)
+        del self._by_token[known.token]
+        known.incarnation = message.incarnation
+        known.token = self._new_token()
+        known.pid, known.host, known.versions = message.pid, message.host, message.versions
+        known.nanny = None
+        self._by_token[known.token] = known
+        return known, Arrival.REBORN
 
     def _make(self, message: Register) -> Session:
         if len(self._by_number) >= self._limit:
@@ -189,22 +195,27 @@ class Sessions:
         if session is not None and session.connections.get(connection.stream) == connection:
             del session.connections[connection.stream]
 
-    def end(self, session: Session) -> None:
-        """Forget a session and its connections."""
+    def unbind_all(self, session: Session) -> None:
+        """Forget all connections of a session."""
         for connection in session.connections.values():
             self._by_connection.pop(connection, None)
         session.connections.clear()
+
+    def end(self, session: Session) -> None:
+        """Forget a session and its connections."""
+        self.unbind_all(session)
         session.ended = True
         self._by_number.pop(session.number, None)
         self._by_token.pop(session.token, None)
         self._topics.discard(session.subscription)
-        if self._by_key.get(session.key) is session:
-            del self._by_key[session.key]
+        self._by_key.pop(session.key, None)
 
     def check(self) -> None:
         """Assert that the indexes agree with the sessions."""
-        assert {s.number for s in self} == set(self._by_number)
-        assert {s.token for s in self} == set(self._by_token)
-        assert {s.key for s in self} == set(self._by_key)
+        assert all(self._by_number[s.number] is s for s in self)
+        assert self._by_token == {s.token: s for s in self}
+        assert self._by_key == {s.key: s for s in self}
+        assert self._topics == {s.subscription for s in self}
+        assert not any(s.ended for s in self)
         bound = {c: s for s in self for c in s.connections.values()}
         assert bound == self._by_connection

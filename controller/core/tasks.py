@@ -62,11 +62,14 @@ class Template:
 
 
 class Task:
-    """One task. There may be a million: slots, and nothing that is not needed."""
+    """One task. There may be a million: slots, and nothing that is not needed.
+
+    `stopping` is set once nobody wants it any more: it is not run again, whatever happens to it.
+    """
 
     __slots__ = (
         "attempt", "engine", "expected", "failures", "id", "losses", "payload", "session", "state",
-        "template",
+        "stopping", "template",
     )  # fmt: skip
 
     def __init__(self, number: int, session: Session, template: Template, payload: Payload) -> None:
@@ -80,6 +83,7 @@ class Task:
         self.losses = 0
         self.failures = 0
         self.expected = 0.0
+        self.stopping = False
 
     def dispatch(self, engine: Engine) -> None:
         """Give the task to an engine."""

@@ -17,9 +17,11 @@ from ctrlhub.controller.core.effects import Outbox
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.sessions import Session, Sessions
 from ctrlhub.controller.service import ControllerAdapterBase, IControllerBase
-from ctrlhub.wire.errors import InvalidRequest, UnknownInterface
+from ctrlhub.wire.errors import InvalidRequest, LimitExceeded, UnknownInterface
 from ctrlhub.wire.ids import Ranges
-from ctrlhub.wire.messages import Message, Stream
+from ctrlhub.wire.messages import Message, Status, Stream
+
+_STATUSES = frozenset(map(int, Status))
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -45,6 +47,33 @@ class Context:
     """All interfaces of this hub, by name."""
     revoke: Callable[[str], bool]
     """Shut out the peer of a public key."""
+    events: Callable[[], int]
+    """The number of the last engine event."""
+
+    def refusal(self, kept: int) -> LimitExceeded | None:
+        """Say why new requests are refused of a client for which `kept` would be kept, if they are.
+
+        A refused request is kept too, until the client has read of it: it ends with this error.
+
+        Raises
+        ------
+        LimitExceeded
+            There are too many even of those: the client does not read.
+        """
+        limit = self.config.max_outstanding
+        if kept > 2 * limit:
+            raise LimitExceeded(f"{limit} refusals wait for this client, which does not read them")
+        if kept <= limit:
+            return None
+        return LimitExceeded(
+            f"more than {limit} requests of this client have not ended or were not fetched: wait "
+            "for some, or raise the hub's max_outstanding"
+        )
+
+
+def known_status(status: int) -> int:
+    """Return a status as it is; an engine that reports another has failed."""
+    return status if status in _STATUSES else int(Status.ERROR)
 
 
 class Interface(ControllerAdapterBase):

@@ -7,7 +7,8 @@ tasks that its client submits next.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ctrlhub.controller.core.commands import CommandQueue, CommandRecord, CommandState
@@ -22,10 +23,16 @@ from ctrlhub.controller.core.effects import (
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.functions import Function, FunctionTable, function_rows
 from ctrlhub.controller.core.sessions import Session
-from ctrlhub.controller.interfaces.base import Context, Interface, exposed
+from ctrlhub.controller.interfaces.base import Context, Interface, exposed, known_status
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.codec import FrameList, resolve
-from ctrlhub.wire.errors import CtrlHubError, EngineError, InvalidEngineID, InvalidRequest
+from ctrlhub.wire.errors import (
+    CtrlHubError,
+    EngineError,
+    InvalidEngineID,
+    InvalidRequest,
+    LimitExceeded,
+)
 from ctrlhub.wire.failure import Failure, pack_failure
 from ctrlhub.wire.ids import Ranges, session_of, to_ranges
 from ctrlhub.wire.messages import (
@@ -45,6 +52,9 @@ from ctrlhub.wire.messages import (
     Stored,
     Stream,
 )
+
+MOST_PARKED = 65_536
+"""The most messages of a client that may wait for a function."""
 
 _ACTIONS = frozenset(action.value for action in Action)
 
@@ -66,7 +76,8 @@ class MultiEngine(Interface):
         self._queues: dict[int, CommandQueue] = {}
         self._commands: dict[int, CommandRecord] = {}
         self._functions = FunctionTable()
-        self._parked: dict[int, list[Command]] = {}
+        self._parked: dict[Session, list[Command]] = {}
+        self._kept: dict[Session, int] = {}
         self._deliveries = Deliveries(Stream.MULTIENGINE, context.outbox)
         self._accepted: dict[Session, list[tuple[int, CommandRecord]]] = {}
         self.duplicates = 0
@@ -86,57 +97,78 @@ class MultiEngine(Interface):
         if session_of(message.first) != session.number or session_of(last) != session.number:
             raise InvalidRequest("request ids of another session")
         self._functions.learn(message.functions, message.frames)
+        parked = self._parked.get(session)
+        if parked is not None:
+            if len(parked) >= MOST_PARKED:
+                raise LimitExceeded(f"{MOST_PARKED} commands wait for a function that does not come")
+            parked.append(message)
+            return
         function = self._functions.get(message.function) if message.function else None
-        if session.number in self._parked or (message.function and function is None):
-            self._parked.setdefault(session.number, []).append(message)
+        if message.function and function is None:
+            self._parked[session] = [message]
             session.send(self.outbox, stream, NeedFunctions((message.function,)))
             return
         self._submit(session, message, function)
 
     def _submit(self, session: Session, message: Command, function: Function | None) -> None:
         payloads = [resolve(ref, message.frames) for ref in message.payloads]
+        numbers = range(message.first, message.first + len(message.targets))
+        kept = self._kept.get(session, 0) + sum(n not in self._commands for n in numbers)
+        refusal = self.context.refusal(kept)
+        self._kept[session] = kept
         accepted = self._accepted.setdefault(session, [])
         for k, target in enumerate(message.targets):
-            number = message.first + k
+            number = numbers[k]
             known = self._commands.get(number)
             if known is None:
                 payload = payloads[k] if len(payloads) > 1 else payloads[0]
                 known = CommandRecord(number, session, message.action, payload, function)
                 self._commands[number] = known
                 queue = self._queues.get(target)
-                if queue is None:
+                if refusal is not None:
+                    self._fail(known, refusal)
+                elif queue is None:
                     self._fail(known, InvalidEngineID(f"there is no engine {target}"))
                 else:
                     queue.put(known)
                     self._ready[target] = queue
             accepted.append((number, known))
-        session.last_command = max(session.last_command, message.first)
+        session.last_command = max(session.last_command, numbers[-1])
 
     def functions(self, session: Session, message: Functions, stream: Stream, now: float) -> None:
         """Take in functions that were asked for, and the commands that waited for them."""
         self._functions.learn(message.functions, message.frames)
-        for command in self._parked.pop(session.number, ()):
-            self.submit(session, command, stream, now)
+        self._retry(session, now)
+
+    def _retry(self, session: Session, now: float) -> None:
+        """Submit again what was parked, in order, until something has to wait again."""
+        for command in self._parked.pop(session, ()):
+            self.submit(session, command, Stream.MULTIENGINE, now)
 
     def received(self, session: Session, message: Received, stream: Stream, now: float) -> None:
         """Forget results that their client has."""
         ids = self._deliveries.received(session, message.requests)
         for number in ids:
-            self._commands.pop(number, None)
+            del self._commands[number]
         if ids:
+            self._kept[session] -= len(ids)
             self.outbox.add(Commit((Forget(to_ranges(ids)),), ()))
 
     def session_ended(self, session: Session, now: float) -> None:
-        """Drop what a client left behind: queued commands, and results nobody will fetch."""
-        self._parked.pop(session.number, None)
+        """Drop what a client left behind: queued commands, and results nobody will fetch.
+
+        A command that runs stays in its engine's queue until the engine has answered.
+        """
+        self._parked.pop(session, None)
         self._accepted.pop(session, None)
-        mine = [c for c in self._commands.values() if c.session is session]
+        self._kept.pop(session, None)
+        mine = {n: c for n, c in self._commands.items() if c.session is session}
         self._stop(mine)
         self._deliveries.drop(session)
-        for command in mine:
-            del self._commands[command.id]
+        for number in mine:
+            del self._commands[number]
         if mine:
-            self.outbox.add(Commit((Forget(to_ranges(sorted(c.id for c in mine))),), ()))
+            self.outbox.add(Commit((Forget(to_ranges(sorted(mine))),), ()))
 
     # ------------------------------------------------------------ from engines
 
@@ -152,7 +184,8 @@ class MultiEngine(Interface):
             if command is None or engine is None:
                 self.duplicates += 1
                 continue
-            saved.append((row[0], self._complete(command, engine, row, message)))
+            if not command.session.ended:
+                saved.append((row[0], self._complete(command, engine, row, message)))
         stored = Stored(to_ranges(row[0] for row in message.rows))
         connection = session.connections.get(stream)
         then = (Send(connection, stored),) if connection else ()
@@ -163,11 +196,10 @@ class MultiEngine(Interface):
     ) -> Any:
         number, _, status, ref, started, elapsed, extras = row
         payload = resolve(ref, message.frames)
-        outcome = (number, status, payload, engine.id, started, elapsed, extras)
+        outcome = (number, known_status(status), payload, engine.id, started, elapsed, extras)
         command.payload = b""
         command.function = None
-        if command.id in self._commands:
-            self._deliveries.add(command.session, outcome)
+        self._deliveries.add(command.session, outcome)
         return outcome
 
     def need_functions(
@@ -184,14 +216,25 @@ class MultiEngine(Interface):
         if stream is not Stream.MULTIENGINE:
             return
         self._deliveries.send_again(session)
+        if session in self._parked:
+            self._retry(session, now)
         engine = session.engine
         queue = self._queues.get(engine.id) if engine else None
-        if engine is not None and queue is not None and queue.running is not None:
-            if not any(first <= queue.running.id <= last for first, last in held):
-                self._functions.forget_engine(engine)
-                self._run(queue, queue.running)
-        elif engine is not None and queue is not None:
-            self._ready[engine.id] = queue
+        if engine is None or queue is None:
+            return
+        self._ready[engine.id] = queue
+        command = queue.running
+        if command is None:
+            return
+        if any(first <= command.id <= last for first, last in held):
+            if command.stopping:
+                self._interrupt(engine, command)
+        elif command.stopping:
+            queue.finish(command.id)
+            self._end(command, Status.CANCELLED, b"")
+        else:
+            self._functions.forget_engine(engine)
+            self._run(queue, command)
 
     # ------------------------------------------------------------ the engines
 
@@ -214,6 +257,9 @@ class MultiEngine(Interface):
 
     def _end(self, command: CommandRecord, status: Status, payload: bytes) -> None:
         command.payload = b""
+        command.function = None
+        if command.session.ended:
+            return
         outcome = (command.id, int(status), payload, -1, 0.0, 0.0, None)
         self._deliveries.add(command.session, outcome)
         self.outbox.add(Commit((SaveResults([(command.id, outcome)]),), ()))
@@ -255,36 +301,30 @@ class MultiEngine(Interface):
     @exposed
     def abort(self, caller: Session, requests: Sequence[Sequence[int]]) -> dict[str, Any]:
         """Stop one's own commands: queued ones at once, running ones by interrupt."""
-        ranges = checked_ranges(requests)
-        mine = [
-            self._commands[number]
-            for number in select(ranges, self._commands)
-            if self._commands[number].session is caller
-        ]
-        return self._stop(mine)
+        chosen = select(checked_ranges(requests), self._commands)
+        commands = {number: self._commands[number] for number in chosen}
+        return self._stop({n: c for n, c in commands.items() if c.session is caller})
 
-    def _stop(self, commands: Sequence[CommandRecord]) -> dict[str, Any]:
-        cancelled, interrupted, finished = [], [], []
-        wanted = {command.id: command for command in commands}
-        for command in commands:
-            if command.state is CommandState.ENDED:
-                finished.append(command.id)
-        for queue in self._queues.values():
-            for command in queue.waiting():
-                if command.id in wanted:
-                    queue.remove(command)
-                    self._end(command, Status.CANCELLED, b"")
-                    cancelled.append(command.id)
+    def _stop(self, commands: Mapping[int, CommandRecord]) -> dict[str, Any]:
+        finished = [n for n, command in commands.items() if command.state is CommandState.ENDED]
+        cancelled, interrupted = [], []
+        for queue in self._queues.values() if commands else ():
+            for command in queue.withdraw(commands):
+                self._end(command, Status.CANCELLED, b"")
+                cancelled.append(command.id)
             running = queue.running
-            if running is not None and running.id in wanted:
-                message = Interrupt(((running.id, running.id),))
-                queue.engine.session.send(self.outbox, Stream.HUB, message)
+            if running is not None and commands.get(running.id) is running:
+                running.stopping = True
+                self._interrupt(queue.engine, running)
                 interrupted.append(running.id)
         return {
             "cancelled": to_ranges(sorted(cancelled)),
             "interrupted": to_ranges(sorted(interrupted)),
             "finished": to_ranges(sorted(finished)),
         }
+
+    def _interrupt(self, engine: Engine, command: CommandRecord) -> None:
+        engine.session.send(self.outbox, Stream.HUB, Interrupt(((command.id, command.id),)))
 
     @exposed
     def shutdown(self, caller: Session, targets: Sequence[int]) -> list[int]:
@@ -298,6 +338,8 @@ class MultiEngine(Interface):
     @exposed
     def signal(self, caller: Session, targets: Sequence[int], name: str) -> list[int]:
         """Have the nannies send a signal, by name, to engine processes; return those signalled."""
+        if type(name) is not str:
+            raise InvalidRequest("a signal is given by its name")
         signalled = []
         for engine in self._chosen(targets):
             nanny = engine.session.nanny
@@ -330,7 +372,11 @@ class MultiEngine(Interface):
         assert set(self._queues) == set(self.engines)
         for queue in self._queues.values():
             queue.check()
+            for command in queue.waiting():
+                assert self._commands[command.id] is command
         self._deliveries.check()
+        assert self._kept == Counter(c.session for c in self._commands.values())
+        assert not any(session.ended for session in (*self._parked, *self._accepted, *self._kept))
 
 
 def _describe(command: CommandRecord) -> dict[str, Any]:

@@ -47,9 +47,10 @@ class Query(Interface):
         return shown
 
     @exposed
-    def engines_now(self, caller: Session) -> list[dict[str, Any]]:
-        """Return what is known of each engine."""
-        return [self.engine(number).describe() for number in sorted(self.engines)]
+    def engines_now(self, caller: Session) -> dict[str, Any]:
+        """Return what is known of each engine, and the last event that this includes."""
+        engines = [self.engine(number).describe() for number in sorted(self.engines)]
+        return {"engines": engines, "events": self.context.events()}
 
     @exposed
     def queue_status(self, caller: Session) -> dict[str, Any]:

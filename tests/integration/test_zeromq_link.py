@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import pytest
 import zmq
-from zmq.auth.thread import ThreadAuthenticator
 
 from ctrlhub.link.base import Arrival, Link
 from ctrlhub.link.membership import Membership, Patience, State
@@ -50,15 +49,15 @@ class FakeHub:
         self.allowed: set[str] = set()
         self.sockets: dict[Stream, zmq.Socket[bytes]] = {}
         self.addresses: Address = {}
-        self.guard: ThreadAuthenticator | None = None
         if server is not None:
-            self.guard = ThreadAuthenticator(self.context)
-            self.guard.start()
-            self.guard.configure_curve_callback(domain="*", credentials_provider=self)
+            door = self.context.socket(zmq.REP)
+            door.bind("inproc://zeromq.zap.01")
+            threading.Thread(target=self._guard, args=(door,)).start()
         for stream, address in addresses.items():
             socket = self.context.socket(zmq.PUB if stream is Stream.IOPUB else zmq.ROUTER)
             if server is not None:
                 socket.curve_server = True
+                socket.zap_domain = b"test"
                 socket.curve_secretkey = server.secret.encode()
             if stream is not Stream.IOPUB:
                 socket.router_mandatory = True
@@ -67,9 +66,16 @@ class FakeHub:
             self.sockets[stream] = socket
             self.addresses[stream] = socket.LAST_ENDPOINT.decode().rstrip("\0")
 
-    def callback(self, domain: str, key: bytes) -> bool:
-        """Say whether a key may connect; the authenticator asks."""
-        return key_text(key) in self.allowed
+    def _guard(self, door: zmq.Socket[bytes]) -> None:
+        """Say at each handshake whether the key may connect."""
+        with door:
+            while True:
+                try:
+                    version, request, *_, key = door.recv_multipart()
+                except zmq.ContextTerminated:
+                    return
+                status = b"200" if key_text(key) in self.allowed else b"400"
+                door.send_multipart([version, request, status, b"", b"", b""])
 
     def receive(self, stream: Stream) -> list[bytes]:
         """Take the next message: the routing id, and the frames."""
@@ -82,16 +88,17 @@ class FakeHub:
 
     def close(self) -> None:
         """Close as abruptly as a kill would."""
-        if self.guard is not None:
-            self.guard.stop()
-        self.context.destroy(linger=0)
+        for socket in self.sockets.values():
+            socket.close(0)
+        self.context.term()
 
 
 @pytest.fixture
 def directory() -> Iterator[Path]:
     """A short private directory, since the path of a socket is limited to 107 bytes."""
     made = Path(tempfile.mkdtemp(prefix="ctrlhub-"))
-    yield made
+    (made / "run").mkdir(mode=0o700)
+    yield made / "run"
     shutil.rmtree(made)
 
 
@@ -120,20 +127,23 @@ class World:
     def info(self, **changes: Any) -> ConnectionInfo:
         """What the connection file of the hub says."""
         here = Here.find()
+        told: dict[str, Any] = {
+            "boot_id": here.boot_id,
+            self.scheme: self.addresses,
+            "server_key": self.server.public,
+            "enrolment": self.enrolment,
+        }
         return ConnectionInfo(
             profile="test",
             role=Role.ENGINE,
             epoch="e",
             hub_pid=1,
             hub_started=0.0,
-            boot_id=here.boot_id,
             uid=here.uid,
             host=here.host,
             python="3.11",
             package="0",
-            **{self.scheme: self.addresses, "enrolment": self.enrolment}
-            | {"server_key": self.server.public}
-            | changes,
+            **(told | changes),
         )
 
     def link(self, **changes: Any) -> ZeroMQLink:
@@ -451,16 +461,30 @@ def test_closes_twice_and_ignores_late_wakes(world: World) -> None:
 
 
 def test_chooses_by_the_connection_file(directory: Path) -> None:
-    """With no preference the link takes ipc where it reaches the hub."""
+    """With no preference the link takes ipc where it reaches the hub, else TCP, or says why not."""
     world = World("ipc", directory)
     hub = world.hub()
-    directory.chmod(0o700)
+    link = ZeroMQLink(world.info(), world.own)
+    assert not link.enrolling
+    greet(hub, link)
+    link.close()
+    tcp = {stream: "tcp://127.0.0.1:9" for stream in Stream}
+    link = ZeroMQLink(world.info(boot_id="another boot", tcp=tcp), world.own)
+    assert link.enrolling
+    link.close()
     with pytest.raises(HubNotFound, match="does not listen on tcp"):
         ZeroMQLink(world.info(), world.own, prefer="tcp")
-    nowhere = world.info(boot_id="another boot")
-    with pytest.raises(HubNotFound):
-        ZeroMQLink(nowhere, world.own)
+    with pytest.raises(HubNotFound, match="as it was booted then"):
+        ZeroMQLink(world.info(boot_id="another boot"), world.own)
     hub.close()
+
+
+def test_an_address_that_cannot_be_is_an_error(directory: Path) -> None:
+    """An address that ZeroMQ does not take is reported by name, and nothing is left open."""
+    world = World("ipc", directory)
+    world.addresses = {stream: f"ipc:///{'x' * 200}/{stream.value}" for stream in Stream}
+    with pytest.raises(HubNotFound, match="cannot connect to the hub's multiengine stream"):
+        world.link()
 
 
 # ---------------------------------------------------------------- with a membership

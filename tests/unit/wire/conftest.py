@@ -29,7 +29,7 @@ def answer(digest, blob, call):
         args, kwargs = loads(call, "on the engine")
         return True, detached(dumps(table.get(digest)(*args, **kwargs), "the result"))
     except BaseException as error:
-        return False, pack_failure(failure_from_exception(error, 3, "apply", ("__main__", "ctrlhub")))
+        return False, pack_failure(failure_from_exception(error, 3, "apply"))
 
 table = FunctionTable({})
 requests, replies = sys.stdin.buffer, sys.stdout.buffer

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgpack
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ctrlhub.wire.codec import FrameList, decode, encode, resolve
@@ -51,13 +51,10 @@ references = st.integers(0, FRAMES - 1).flatmap(
     lambda first: st.tuples(st.just(first), st.integers(1, FRAMES - first))
 )
 anything = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(1 << 63), (1 << 64) - 1)
-    | floats
-    | texts
-    | blobs,
-    lambda inner: st.lists(inner, max_size=3).map(tuple) | st.dictionaries(texts, inner, max_size=3),
+    st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 64) - 1) | floats | texts | blobs,
+    lambda inner: (
+        st.lists(inner, max_size=3).map(tuple) | st.dictionaries(texts, inner, max_size=3)
+    ),
     max_leaves=8,
 )
 maps = st.dictionaries(texts, anything, max_size=4)
@@ -135,6 +132,7 @@ def _decode_or_refuse(header: Any, frames: list[bytes]) -> Message | None:
 def test_every_message_comes_back_as_it_was(kind: str) -> None:
     """Encoding and decoding give an equal message, for every kind and any content."""
 
+    @settings(max_examples=40)
     @given(_messages(KINDS[kind]))
     def comes_back(message: Message) -> None:
         header, *frames = encode(message)
@@ -168,6 +166,7 @@ def test_further_items_of_the_envelope_are_ignored(message: Message, more: list[
 def test_a_field_with_a_default_may_be_missing(kind: str) -> None:
     """A peer of an older minor version does not send what was added since."""
 
+    @settings(max_examples=20)
     @given(_messages(KINDS[kind]))
     def may_be_missing(message: Message) -> None:
         optional = [each for each in fields(message) if each.default is not MISSING]
@@ -229,15 +228,15 @@ def test_an_inline_payload_resolves_to_itself(payload: bytes) -> None:
 )
 def test_a_reference_outside_the_frames_is_refused(reference: tuple[int, ...]) -> None:
     """Nobody behind the codec has to check whether a frame exists."""
-    for body in (
-        {"templates": [], "rows": [[1, 0, reference]]},
-        {"templates": [], "rows": [], "functions": [[b"digest", reference]]},
-    ):
-        with pytest.raises(InvalidRequest):
-            decode(_header("submit_tasks", body), [b"one", b"two"])
-    body = {"first": 1, "targets": [0], "action": "push", "payloads": [reference]}
-    with pytest.raises(InvalidRequest):
-        decode(_header("command", body), [b"one", b"two"])
+    bodies: list[tuple[str, dict[str, Any]]] = [
+        ("submit_tasks", {"templates": [], "rows": [[1, 0, reference]]}),
+        ("submit_tasks", {"templates": [], "rows": [], "functions": [[b"digest", reference]]}),
+        ("command", {"first": 1, "targets": [0], "action": "push", "payloads": [reference]}),
+        ("results", {"rows": [[1, 0, 0, reference, 0.0, 0.0, None]]}),
+    ]
+    for kind, body in bodies:
+        with pytest.raises(InvalidRequest, match=f"{kind}: malformed"):
+            decode(_header(kind, body), [b"one", b"two"])
 
 
 # ---------------------------------------------------------------- what is refused

@@ -1,0 +1,183 @@
+"""LoadBalancedView: tasks, which go to whichever engine has room."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from ctrlhub.client.async_result import AsyncMapResult, AsyncResult
+from ctrlhub.client.chunks import chunked, over_chunk
+from ctrlhub.client.function_book import name_of
+from ctrlhub.client.requests import ENGINE_RETRIES, Portion, Template
+from ctrlhub.client.view import View, check_label
+from ctrlhub.wire.ids import to_ranges
+from ctrlhub.wire.limits import BATCH_ROWS
+from ctrlhub.wire.messages import Payload, Stream
+from ctrlhub.wire.serialize import detached, dumps_call
+
+if TYPE_CHECKING:
+    from ctrlhub.client.client import Client
+
+MAX_TEMPLATES = 256
+"""So many functions' templates are kept by a view."""
+MAX_RETRIES = (1 << 31) - 1
+
+
+class LoadBalancedView(View):
+    """Engines as one: each task runs on whichever engine has room.
+
+    Attributes
+    ----------
+    retries : int
+        How often a task that raised is run again (default 0).
+    engine_retries : int
+        How often a task is run again that was running on an engine which was lost (default 3).
+    """
+
+    flag_names = (*View.flag_names, "retries", "engine_retries")
+
+    retries: int
+    engine_retries: int
+
+    def __init__(self, client: Client, **flags: Any) -> None:
+        self._templates: dict[bytes, Template] = {}
+        defaults = {"retries": 0, "engine_retries": ENGINE_RETRIES}
+        super().__init__(client, **{**defaults, **flags})
+        home = self._home
+        self._encode, self._next_id, self._submit = home.functions.encode, home.next_id, home.submit
+
+    def __len__(self) -> int:
+        return len(self.client)
+
+    def __repr__(self) -> str:
+        return f"<LoadBalancedView of {len(self)} engines>"
+
+    def _check_flag(self, name: str, value: Any) -> None:
+        super()._check_flag(name, value)
+        if name in ("retries", "engine_retries") and (
+            type(value) is not int or not 0 <= value <= MAX_RETRIES
+        ):
+            raise TypeError(f"{name} must be a number from 0 on, not {value!r}")
+
+    def _flags_changed(self) -> None:
+        self._templates = {}
+
+    def apply_async(self, f: Callable[..., Any], /, *args: Any, **kwargs: Any) -> AsyncResult:
+        """Call ``f(*args, **kwargs)`` on some engine; return its result to come.
+
+        Raises
+        ------
+        SerializationError
+            The function or an argument cannot be pickled; nothing was sent.
+        SessionClosed
+            The client was closed.
+        """
+        encoded = self._encode(f)
+        template = self._templates.get(encoded[0]) or self._template(f, encoded)
+        payload = dumps_call(args, kwargs)
+        if type(payload) is not bytes:
+            payload = detached(payload)
+        result = AsyncResult(self._home, self._next_id(), payload, template)
+        self._submit(result)
+        return result
+
+    def map_async(  # type: ignore[override]
+        self,
+        f: Callable[..., Any],
+        /,
+        *sequences: Iterable[Any],
+        chunksize: int = 1,
+        ordered: bool = True,
+        return_exceptions: bool = False,
+        label: str | None = None,
+    ) -> AsyncMapResult:
+        """Call `f` with each row of items of the sequences; return the results to come.
+
+        Every item (or chunk of items) is a task of its own. Tasks start while the sequences are
+        still being read.
+
+        Parameters
+        ----------
+        f
+            The function.
+        *sequences
+            Its arguments: one sequence for each parameter. They end with the shortest.
+        chunksize
+            How many items make a task.
+        ordered
+            Iterate over the values in the order of the items, not in that of arrival.
+        return_exceptions
+            Have exceptions among the values instead of raising them.
+        label
+            A label for the tasks; None takes the view's.
+        """
+        if not sequences:
+            raise TypeError("map needs at least one sequence")
+        if type(chunksize) is not int or chunksize < 1:
+            raise ValueError(f"chunksize must be a number from 1 on, not {chunksize!r}")
+        check_label(label)
+        rows: Iterable[tuple[Any, ...]] = zip(*sequences)  # noqa: B905 - up to the shortest
+        call = f
+        if chunksize > 1:
+            if not callable(f):
+                raise TypeError(f"a function is needed, not {type(f).__name__}")
+            call, rows = over_chunk(f), chunked(rows, chunksize)
+        template = self._template(call, self._encode(call), label, name_of(f))
+        result = AsyncMapResult(
+            self._home,
+            template,
+            ordered=ordered,
+            return_exceptions=return_exceptions,
+            sizes=[] if chunksize > 1 else None,
+        )
+        try:
+            self._send_rows(rows, template, result)
+        except BaseException:  # also Ctrl-C: nobody will ever ask for what was sent already
+            if result._numbers() and not self._home.closed:
+                self._home.cancel_later(Stream.TASK, to_ranges(result._numbers()))
+            raise
+        return result
+
+    def _send_rows(
+        self, rows: Iterable[tuple[Any, ...]], template: Template, result: AsyncMapResult
+    ) -> None:
+        intake, sizes = self._home.intake, result._sizes
+        payloads: list[Payload] = []
+        for args in rows:
+            payload = dumps_call(args, {})
+            payloads.append(payload if type(payload) is bytes else detached(payload))
+            if sizes is not None:
+                sizes.append(len(args[0]))
+            # While the I/O thread is on its way more gathers; when it has been here, it gets more.
+            if not intake.busy or len(payloads) >= BATCH_ROWS:
+                self._send_portion(payloads, template, result)
+                payloads = []
+        if payloads:
+            self._send_portion(payloads, template, result)
+
+    def _send_portion(
+        self, payloads: list[Payload], template: Template, result: AsyncMapResult
+    ) -> None:
+        first = self._home.next_ids(len(payloads))
+        offset = result._extend(first, len(payloads))
+        self._submit(Portion(first, payloads, template, result, offset))
+
+    def _template(
+        self,
+        f: Callable[..., Any],
+        encoded: tuple[bytes, bytes],
+        label: str | None = None,
+        what: str | None = None,
+    ) -> Template:
+        if not callable(f):
+            raise TypeError(f"a function is needed, not {type(f).__name__}")
+        flags = self._flags
+        function = self._home.functions.of(*encoded)
+        own = flags["label"] if label is None else label
+        name = name_of(f) if what is None else what
+        template = Template(name, own, function, flags["retries"], flags["engine_retries"])
+        if label is None and what is None:
+            if len(self._templates) >= MAX_TEMPLATES:
+                self._templates = {}
+            self._templates[encoded[0]] = template
+        return template

@@ -1,0 +1,315 @@
+"""Client: the way in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for_futures
+from types import TracebackType
+from typing import Any, Self
+
+from ctrlhub.client.async_result import AsyncResult
+from ctrlhub.client.balanced_view import LoadBalancedView
+from ctrlhub.client.connection import Connection
+from ctrlhub.client.direct_view import DirectView
+from ctrlhub.client.interface import InterfaceProxy
+from ctrlhub.client.metadata import number_of
+from ctrlhub.client.opening import Where, find, registration
+from ctrlhub.client.targets import Targets, chosen, is_single
+from ctrlhub.link.base import Link
+from ctrlhub.wire.errors import InvalidEngineID, NoEnginesRegistered
+
+Job = AsyncResult | Future[Any] | str
+Jobs = Job | Iterable[Job] | None
+
+
+class Client:
+    """A connection to a running hub, with views on its engines.
+
+    Parameters
+    ----------
+    connection_info
+        The path of a connection file, or what stands in one. Without it, the hub of `profile` on
+        this machine, or of this user's shared home.
+    profile
+        The name of the hub's profile; None is the default one.
+    timeout
+        How long (seconds) to wait for the hub: here, and at each question to it.
+
+    Raises
+    ------
+    HubNotFound
+        No hub is running; the message says how to start one.
+    ConnectionFileError
+        The connection file cannot be used.
+    HubUnavailable
+        The hub does not answer.
+    AuthenticationError, VersionMismatch, ProtocolMismatch
+        The hub does not let us in.
+
+    Examples
+    --------
+    >>> with Client() as client:
+    ...     client.load_balanced_view().map_sync(pow, [1, 2, 3], [2, 2, 2])
+    [1, 4, 9]
+    """
+
+    def __init__(
+        self,
+        connection_info: Where = None,
+        *,
+        profile: str | None = None,
+        timeout: float = 10.0,
+    ) -> None:
+        # Here, so that a client of another transport in the same process needs no ZeroMQ.
+        from ctrlhub.link.zeromq import ZeroMQLink
+        from ctrlhub.wire.security import KeyPair
+
+        info = find(connection_info, profile, timeout)
+        keys = KeyPair.generate()
+        self._begin(ZeroMQLink(info, keys), keys.public, info.profile, timeout)
+
+    @classmethod
+    def _on_link(cls, link: Link, *, key: str = "", timeout: float = 10.0) -> Self:
+        """Make a client on a link that is there already."""
+        client = cls.__new__(cls)
+        client._begin(link, key or f"client-{id(client):x}-{time.monotonic_ns():x}", "", timeout)
+        return client
+
+    def _begin(self, link: Link, key: str, profile: str, timeout: float) -> None:
+        self.profile = profile
+        self._connection = Connection(link, registration(key), timeout)
+
+    # ------------------------------------------------------------ life
+
+    @property
+    def session(self) -> int:
+        """The number the hub gave this client."""
+        return self._connection.session
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed, by us or by the hub's end."""
+        return self._connection.closed
+
+    def close(self) -> None:
+        """Leave the hub. Results that are out fail with `SessionClosed`; twice is harmless."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else f"{len(self)} engines"
+        return f"<Client {self.session} of {self.profile or 'a hub'}: {state}>"
+
+    # ------------------------------------------------------------ engines
+
+    @property
+    def ids(self) -> list[int]:
+        """The ids of the engines there are, in order."""
+        return sorted(self._connection.engines())
+
+    def __len__(self) -> int:
+        return len(self._connection.engines())
+
+    # A client is true, also while there are no engines.
+    def __bool__(self) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[DirectView]:
+        """Yield a view on each engine."""
+        for number in self.ids:
+            yield self.direct_view(number)
+
+    def __getitem__(self, targets: Targets) -> DirectView:
+        """Return a view on one engine, or on those there are now of several or a slice.
+
+        Raises
+        ------
+        NoEnginesRegistered, InvalidEngineID
+            They are not there; the latter is an `IndexError`.
+        TypeError
+            That is no way to name engines.
+        """
+        if targets is None or isinstance(targets, str):
+            raise TypeError("index a client with an int, a slice, or several ints")
+        return self.direct_view(targets)
+
+    def _resolve(self, targets: Targets) -> list[int]:
+        """Return the ids that are meant."""
+        try:
+            return chosen(targets, self.ids)
+        except (NoEnginesRegistered, InvalidEngineID):
+            # Perhaps it came this instant: the hub knows, and an error is worth the question.
+            return chosen(targets, self._connection.engines_now())
+
+    def wait_for_engines(self, n: int = 1, *, timeout: float | None = None) -> None:
+        """Wait until there are `n` engines.
+
+        Parameters
+        ----------
+        n
+            How many.
+        timeout
+            The longest wait in seconds; None or a negative number waits as long as it takes.
+
+        Raises
+        ------
+        TimeoutError
+            There are fewer.
+        """
+        limit = None if timeout is None or timeout < 0 else timeout
+        if not self._connection.wait_for_engines(lambda ids: len(list(ids)) >= n, limit):
+            raise TimeoutError(
+                f"{len(self)} of {n} engines after {timeout:g} s: start more with `ctrl-hub "
+                "engine -n N`, or look into their logs"
+            )
+
+    # ------------------------------------------------------------ views
+
+    def direct_view(self, targets: Targets = "all", **flags: Any) -> DirectView:
+        """Return a view on explicit engines.
+
+        Parameters
+        ----------
+        targets
+            An id, several, a slice of those there are now, or ``'all'``: those there are at each
+            call.
+        **flags
+            The view's flags.
+        """
+        if not isinstance(targets, str):
+            ids = self._resolve(targets)
+            targets = ids[0] if is_single(targets) else ids
+        return DirectView(self, targets, **flags)
+
+    def load_balanced_view(self, targets: Targets = None, **flags: Any) -> LoadBalancedView:
+        """Return a view on all engines as one.
+
+        Parameters
+        ----------
+        targets
+            None or ``'all'``.
+        **flags
+            The view's flags.
+        """
+        if targets is not None and targets != "all":
+            raise NotImplementedError(
+                "a load-balanced view is of all engines: use client[...] for some of them"
+            )
+        return LoadBalancedView(self, **flags)
+
+    # ------------------------------------------------------------ waiting and stopping
+
+    def wait(self, jobs: Jobs = None, timeout: float | None = None) -> bool:
+        """Wait for results.
+
+        Parameters
+        ----------
+        jobs
+            A result, any future, the id of a request, or several of these; None is everything
+            that this client has out.
+        timeout
+            The longest wait in seconds; None or a negative number waits as long as it takes.
+
+        Returns
+        -------
+        bool
+            Whether all are done.
+        """
+        futures = self._futures(jobs)
+        limit = None if timeout is None or timeout < 0 else timeout
+        self._connection.check_wait()
+        return not wait_for_futures(futures, limit).not_done
+
+    def abort(self, jobs: Jobs = None) -> None:
+        """Stop results: what waits in a queue at once, what runs by an interrupt.
+
+        Parameters
+        ----------
+        jobs
+            As for `wait`.
+
+        Raises
+        ------
+        HubUnavailable
+            The hub does not answer.
+        """
+        for future in self._futures(jobs):
+            future.cancel()
+
+    def _futures(self, jobs: Jobs) -> list[Future[Any]]:
+        wanted = None if jobs is None else [jobs] if isinstance(jobs, Future | str) else list(jobs)
+        if wanted is not None and not any(isinstance(job, str) for job in wanted):
+            return [job for job in wanted if isinstance(job, Future)]
+        outstanding: dict[int, Future[Any]] = {}
+        for request in self._connection.outstanding():
+            future = request._future()
+            outstanding.update(dict.fromkeys(request._numbers(), future))
+        if wanted is None:
+            return list(dict.fromkeys(outstanding.values()))
+        named = (outstanding.get(number_of(job)) if isinstance(job, str) else job for job in wanted)
+        return [future for future in named if future is not None]
+
+    # ------------------------------------------------------------ questions
+
+    def interface(self, name: str, timeout: float | None = None) -> InterfaceProxy:
+        """Return an interface of the hub: ``client.interface('mine').method(argument=1)``.
+
+        Parameters
+        ----------
+        name
+            Its name.
+        timeout
+            How long (seconds) to wait for answers; None takes the client's deadline.
+        """
+        return InterfaceProxy(self._connection, name, timeout)
+
+    def status(self) -> dict[str, Any]:
+        """Return the state of hub, engines and tasks, as `ctrl-hub status --json` prints it."""
+        value: dict[str, Any] = self._connection.call("query", "status", {})
+        return value
+
+    def queue_status(self, targets: Targets = "all", verbose: bool = False) -> dict[Any, Any]:
+        """Return what each engine has to do, and how much waits for any.
+
+        Parameters
+        ----------
+        targets
+            The engines.
+        verbose
+            Kept for programs that pass it.
+        """
+        value: Mapping[str, Any] = self._connection.call("query", "queue_status", {})
+        status: dict[Any, Any] = {
+            int(name): of_one for name, of_one in value.items() if name.isdecimal()
+        }
+        if targets != "all":
+            status = {number: status[number] for number in self._resolve(targets)}
+        return {**status, "unassigned": value.get("unassigned", 0)}
+
+    def shutdown(self, targets: Targets = "all", *, hub: bool = False) -> None:
+        """End engines, or with `hub` everything.
+
+        Parameters
+        ----------
+        targets
+            The engines.
+        hub
+            End the hub, and with it all its engines.
+        """
+        if hub:
+            self._connection.call("query", "shutdown_hub", {})
+        else:
+            ids = self._resolve(targets)
+            self._connection.call("multiengine", "shutdown", {"targets": ids})

@@ -1,0 +1,76 @@
+"""Which engines are meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import SupportsIndex, TypeAlias
+
+from ctrlhub.wire.errors import InvalidEngineID, NoEnginesRegistered
+
+Targets: TypeAlias = SupportsIndex | slice | Iterable[SupportsIndex] | str | None
+"""An engine id, several, a slice of the ids there are, or ``'all'``."""
+
+
+def is_single(targets: Targets) -> bool:
+    """Say whether targets mean one engine, and so its bare value."""
+    return isinstance(targets, SupportsIndex) and not isinstance(targets, bool)
+
+
+def chosen(targets: Targets, ids: Sequence[int]) -> list[int]:
+    """Return the ids that are meant.
+
+    Parameters
+    ----------
+    targets
+        An id (a negative one counts from the end), several, a slice, or ``'all'`` or None.
+    ids
+        The engines there are, in order.
+
+    Raises
+    ------
+    NoEnginesRegistered
+        There are none at all.
+    InvalidEngineID
+        There is no such engine.
+    TypeError
+        That is no way to name engines.
+    ValueError
+        No engine is named.
+    """
+    if isinstance(targets, str) and targets != "all":
+        raise TypeError(f"engines are named by numbers or 'all', not {targets!r}")
+    if not ids:
+        raise NoEnginesRegistered(
+            "there are no engines: start some with `ctrl-hub engine -n 4`, and wait for them with "
+            "client.wait_for_engines(4)"
+        )
+    if targets is None or isinstance(targets, str):
+        return list(ids)
+    if isinstance(targets, slice):
+        wanted = list(ids[targets])
+    elif isinstance(targets, SupportsIndex):
+        wanted = [_one(targets, ids)]
+    elif isinstance(targets, Iterable):
+        wanted = [_one(target, ids) for target in targets]
+    else:
+        raise TypeError(f"engines are named by numbers or 'all', not by {type(targets).__name__}")
+    if not wanted:
+        raise ValueError(f"no engine is named by {targets!r}; there are {_listed(ids)}")
+    return wanted
+
+
+def _one(target: object, ids: Sequence[int]) -> int:
+    if not isinstance(target, SupportsIndex) or isinstance(target, bool):
+        raise TypeError(f"an engine is named by a number, not by {target!r}")
+    number = target.__index__()
+    if number < 0 and -number <= len(ids):
+        return ids[number]
+    if number not in ids:
+        raise InvalidEngineID(f"there is no engine {number}; there are {_listed(ids)}")
+    return number
+
+
+def _listed(ids: Sequence[int]) -> str:
+    if len(ids) > 8:
+        return f"{len(ids)} engines from {ids[0]} to {ids[-1]}"
+    return "engines " + ", ".join(map(str, ids)) if len(ids) > 1 else f"engine {ids[0]} only"

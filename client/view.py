@@ -1,0 +1,162 @@
+"""What all views share: flags, and the three ways to apply and to map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from ctrlhub.client.async_result import AsyncMapResult, AsyncResult
+from ctrlhub.wire.limits import MAX_TEXT
+
+if TYPE_CHECKING:
+    from ctrlhub.client.client import Client
+
+V = TypeVar("V", bound="View")
+
+
+class View:
+    """A way to use engines. Its flags hold for every call that does not say otherwise.
+
+    Parameters
+    ----------
+    client
+        The client.
+    **flags
+        The flags, by name.
+
+    Attributes
+    ----------
+    block : bool
+        Whether `apply`, `map` and the like wait and return values instead of results to come.
+    track : bool
+        Kept for programs that set it. Arguments are taken as they are at the call: arrays may be
+        changed as soon as it returns, whether tracked or not.
+    label : str or None
+        A name for the requests of this view, shown with them and kept in their metadata.
+    """
+
+    flag_names: ClassVar[tuple[str, ...]] = ("block", "track", "label")
+
+    block: bool
+    track: bool
+    label: str | None
+
+    def __init__(self, client: Client, **flags: Any) -> None:
+        self.client = client
+        self._home = client._connection
+        self._flags: dict[str, Any] = {"block": False, "track": False, "label": None}
+        self.set_flags(**flags)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in type(self).flag_names:
+            return self._flags[name]
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in type(self).flag_names:
+            self.set_flags(**{name: value})
+        else:
+            super().__setattr__(name, value)
+
+    def set_flags(self: V, **flags: Any) -> V:
+        """Set flags by name, and return the view.
+
+        Raises
+        ------
+        TypeError
+            There is no such flag, or it cannot have that value.
+        """
+        for name, value in flags.items():
+            if name not in type(self).flag_names:
+                known = ", ".join(type(self).flag_names)
+                raise TypeError(f"{type(self).__name__} has no flag {name!r}; it has: {known}")
+            self._check_flag(name, value)
+        self._flags = {**self._flags, **flags}
+        self._flags_changed()
+        return self
+
+    @contextmanager
+    def temp_flags(self, **flags: Any) -> Iterator[None]:
+        """Set flags for the time of a ``with`` block."""
+        before = self._flags
+        self.set_flags(**flags)
+        try:
+            yield
+        finally:
+            self._flags = before
+            self._flags_changed()
+
+    def _check_flag(self, name: str, value: Any) -> None:
+        if name in ("block", "track") and not isinstance(value, bool):
+            raise TypeError(f"{name} must be True or False, not {value!r}")
+        if name == "label":
+            check_label(value)
+
+    def _flags_changed(self) -> None:
+        """Take note that flags have other values."""
+
+    def _blocks(self, block: bool | None) -> bool:
+        return bool(self._flags["block"] if block is None else block)
+
+    # ------------------------------------------------------------ apply
+
+    def apply_async(self, f: Callable[..., Any], /, *args: Any, **kwargs: Any) -> AsyncResult:
+        """Call ``f(*args, **kwargs)`` remotely; return its result to come."""
+        raise NotImplementedError
+
+    def apply_sync(self, f: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Call ``f(*args, **kwargs)`` remotely, wait, and return its value."""
+        return self.apply_async(f, *args, **kwargs).get()
+
+    def apply(self, f: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Call ``f(*args, **kwargs)`` remotely: `apply_sync` or `apply_async`, as `block` says."""
+        result = self.apply_async(f, *args, **kwargs)
+        return result.get() if self._flags["block"] else result
+
+    # ------------------------------------------------------------ map
+
+    def map(
+        self,
+        f: Callable[..., Any],
+        /,
+        *sequences: Iterable[Any],
+        block: bool | None = None,
+        **options: Any,
+    ) -> Any:
+        """Call `f` with each row of items of the sequences, up to the end of the shortest.
+
+        Parameters
+        ----------
+        f
+            The function.
+        *sequences
+            Its arguments: one sequence for each parameter.
+        block
+            Return the list of values instead of a result to come; None leaves it to the flag.
+        **options
+            Further options of the view's `map_async`.
+        """
+        result = self.map_async(f, *sequences, **options)
+        return result.get() if self._blocks(block) else result
+
+    def map_async(
+        self, f: Callable[..., Any], /, *sequences: Iterable[Any], **options: Any
+    ) -> AsyncMapResult:
+        """Map without waiting; return the results to come."""
+        raise NotImplementedError
+
+    def map_sync(
+        self, f: Callable[..., Any], /, *sequences: Iterable[Any], **options: Any
+    ) -> list[Any]:
+        """Map, wait, and return the list of values."""
+        values: list[Any] = self.map_async(f, *sequences, **options).get()
+        return values
+
+
+def check_label(value: Any) -> None:
+    """Refuse what cannot be a label."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"label must be text or None, not {type(value).__name__}")
+    if value is not None and len(value) > MAX_TEXT:
+        raise ValueError(f"label is longer than {MAX_TEXT} characters")
