@@ -20,7 +20,7 @@ from ctrlhub.wire.messages import (
 
 def size_of(payload: Payload) -> int:
     """Return the bytes of a payload."""
-    if type(payload) is bytes:
+    if isinstance(payload, bytes):
         return len(payload)
     return sum(memoryview(buffer).nbytes for buffer in payload)
 

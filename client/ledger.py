@@ -60,6 +60,14 @@ class Ledger(Generic[R]):
                 found.append(number)
         return found
 
+    def take(self, numbers: Iterable[int]) -> list[tuple[int, R]]:
+        """Take requests out, by id."""
+        return [(number, self.requests.pop(number)) for number in numbers]
+
+    def take_all(self) -> list[tuple[int, R]]:
+        """Take all requests out."""
+        return self.take(list(self.requests))
+
     def _tidy(self) -> None:
         # What has ended needs no range: the ranges left are at most as many as the requests.
         outstanding = sorted(self.requests)

@@ -64,6 +64,7 @@ def join(parts: Sequence[Any], dist: str = BLOCK) -> Any:
     kind = type(parts[0])
     if kind not in _SLICED or any(type(part) is not kind for part in parts):
         return parts
+    items: Iterable[Any]
     if dist == ROUND_ROBIN:
         rounds = zip_longest(*parts, fillvalue=_NOTHING)
         items = (item for each in rounds for item in each if item is not _NOTHING)

@@ -86,7 +86,9 @@ class Stirred(Protocol):
 class Sender(Protocol):
     """What takes requests in: the session, within `Request._enter`."""
 
-    def add_task(self, number: int, request: Request, template: Template, payload: Payload) -> None:
+    def add_task(
+        self, number: int, request: TaskRequest, template: Template, payload: Payload
+    ) -> None:
         """Send a task with the current batch."""
 
     def add_command(self, command: CommandRequest) -> None:

@@ -68,5 +68,5 @@ def opened(row: Row) -> Row:
 
 
 def _rebuilt(payload: Payload) -> BaseException:
-    data = payload if type(payload) is bytes else b"".join(payload)
+    data = payload if isinstance(payload, bytes) else b"".join(payload)
     return exception_from(unpack_failure(data))

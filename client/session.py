@@ -20,47 +20,35 @@ numbers, a new connection, and now and then the mere passing of time make the se
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Protocol
 
-from ctrlhub.client.batches import TaskBatch, command_message, rows_for
 from ctrlhub.client.call_list import Answered, CallList
 from ctrlhub.client.engine_list import LIST_ENGINES, EngineList
 from ctrlhub.client.ledger import Ledger
 from ctrlhub.client.requests import (
-    CommandRequest,
-    Function,
     Request,
     Stirred,
-    TaskRequest,
-    Template,
 )
 from ctrlhub.client.rows import failed
 from ctrlhub.link.membership import Membership, Patience, State
-from ctrlhub.wire.codec import FrameList, resolve
+from ctrlhub.wire.codec import resolve
 from ctrlhub.wire.errors import ControllerStopped, CtrlHubError, SessionClosed, error_for
-from ctrlhub.wire.ids import to_ranges
 from ctrlhub.wire.messages import (
     Accepted,
     Answer,
     Call,
     Completed,
     EngineEvent,
-    Functions,
     Goodbye,
     Message,
     NeedFunctions,
-    Payload,
     Received,
     Refused,
     Register,
     Registered,
     Stream,
 )
-
-MESSAGES_PER_TURN = 4
-"""So many batches of tasks are formed before incoming messages get their turn again."""
 
 
 class Watcher(Protocol):
@@ -108,21 +96,16 @@ class ClientSession(Membership):
         seed: int | None = None,
     ) -> None:
         super().__init__(registration, patience=patience or Patience(), seed=seed)
-        self.submissions: deque[Request] = deque()
         self.calls = CallList()
+        self._outgoing = Outgoing()
+        self.submissions = self._outgoing.submissions
         self._watcher = watcher
-        self._tasks: Ledger[TaskRequest] = Ledger()
-        self._commands: Ledger[CommandRequest] = Ledger()
-        self._again: deque[int] = deque()
         self._received: dict[Stream, list[tuple[int, int]]] = {
             Stream.MULTIENGINE: [],
             Stream.TASK: [],
         }
         self._engines = EngineList()
-        self._generation = 0
         self._now = 0.0
-        self._out: list[tuple[Stream, Message]] = []
-        self._batch: TaskBatch | None = None
 
     # ------------------------------------------------------------ what the shell calls
 
@@ -135,11 +118,9 @@ class ClientSession(Membership):
 
     def outstanding(self) -> list[Request]:
         """Return the requests that have not ended, each as often as it has rows."""
-        return [
-            *self._commands.requests.values(),
-            *self._tasks.requests.values(),
-            *self.submissions,
-        ]
+        outgoing = self._outgoing
+        sent = (*outgoing.commands.requests.values(), *outgoing.tasks.requests.values())
+        return [*sent, *self.submissions]
 
     def look_at_engines(self) -> None:
         """Ask for the engines of the moment, unless an answer is on its way."""
@@ -175,7 +156,7 @@ class ClientSession(Membership):
         due = super().next_deadline()
         if self.state is not State.JOINED or due is None:
             return due
-        if self.submissions or self._again:
+        if self._outgoing.waits:
             return self._now  # the turn was over before they were all sent
         return min(due, self._engines.due)
 
@@ -184,84 +165,14 @@ class ClientSession(Membership):
         out = super().drain()
         if self.state is not State.JOINED:
             return out
-        self._out = out
         out.extend((Stream.HUB, call) for call in self.calls.take_unsent())
         for stream, ranges in self._received.items():
             if ranges:
                 out.append((stream, Received(tuple(ranges))))
                 ranges.clear()
-        if self._again or self.submissions:
-            self._send_requests()
+        if self._outgoing.waits:
+            out += self._outgoing.messages()
         return out
-
-    # ------------------------------------------------------------ sending requests
-
-    def _send_requests(self) -> None:
-        out = self._out
-        limit = len(out) + MESSAGES_PER_TURN
-        requests, again = self._tasks.requests, self._again
-        while again and len(out) < limit:
-            number = again.popleft()
-            request = requests.get(number)
-            if request is not None:
-                self._add(
-                    number, request._template(), request._payload(number), self._before(number)
-                )
-        submissions = self.submissions
-        while submissions and len(out) < limit:
-            submissions.popleft()._enter(self)
-        self._flush()
-
-    def add_task(
-        self, number: int, request: TaskRequest, template: Template, payload: Payload
-    ) -> None:
-        """Send a task with the current batch (for `Request._enter`)."""
-        self._tasks.requests[number] = request
-        batch = self._batch
-        if batch is None:
-            batch = self._batch = TaskBatch(self._last_command(), self._generation)
-        batch.add(number, template, payload)
-        if batch.full:
-            self._flush()
-
-    def add_command(self, command: CommandRequest) -> None:
-        """Send a command, after the tasks that were added before it (for `Request._enter`)."""
-        self._flush()
-        requests = self._commands.requests
-        last_known = next(reversed(requests), 0)
-        last = command.first + len(command.targets) - 1
-        for number in range(command.first, last + 1):
-            requests[number] = command
-        if last_known > command.first:
-            # Another thread took a later id and was quicker: the last of the dictionary has to be
-            # the one with the highest id, for `_last_command`.
-            self._commands.requests = dict(sorted(requests.items()))
-        message = command_message(command, command.first, last, self._generation)
-        self._out.append((Stream.MULTIENGINE, message))
-
-    def _last_command(self) -> int:
-        requests = self._commands.requests
-        return requests[next(reversed(requests))].first if requests else 0
-
-    def _before(self, number: int) -> int:
-        """Return the command before a task that is sent again."""
-        # Few commands are outstanding when a hub comes back, and mostly none.
-        numbers = [first for first in self._commands.requests if first < number]
-        return self._commands.requests[max(numbers)].first if numbers else 0
-
-    def _add(self, number: int, template: Template, payload: Payload, after: int) -> None:
-        if self._batch is not None and self._batch.after != after:
-            self._flush()
-        if self._batch is None:
-            self._batch = TaskBatch(after, self._generation)
-        self._batch.add(number, template, payload)
-        if self._batch.full:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._batch is not None:
-            self._out.append((Stream.TASK, self._batch.message()))
-            self._batch = None
 
     # ------------------------------------------------------------ joining
 
@@ -276,33 +187,18 @@ class ClientSession(Membership):
             self.close(error, now)
             return
         if not (registered.resumed and self.same_epoch):
-            self._generation += 1
-            self._tasks.forget_acceptance()
-            self._commands.forget_acceptance()
+            self._outgoing.new_hub()
         if previous is not None and not self.same_epoch:
             self.calls.send_again()
-        self._say_again(Stream.MULTIENGINE)
-        self._say_again(Stream.TASK)
+        for stream in (Stream.MULTIENGINE, Stream.TASK):
+            self._outbox.extend(self._outgoing.again(stream))
         self._engines.joined(registered, now)
         self._watcher.engines(self._engines.by_id)
         self._watcher.joined(registered.session)
 
     def on_welcome(self, stream: Stream, now: float) -> None:
         """Say again what the hub may not have of a stream."""
-        self._say_again(stream)
-
-    def _say_again(self, stream: Stream) -> None:
-        if stream is Stream.TASK:
-            self._again = deque(self._tasks.unaccepted())
-            return
-        requests = self._commands.requests
-        for first, last in to_ranges(self._commands.unaccepted()):
-            start = first
-            for number in range(first, last + 1):
-                if number == last or requests[number + 1] is not requests[number]:
-                    message = command_message(requests[start], start, number, self._generation)
-                    self.send(Stream.MULTIENGINE, message)
-                    start = number + 1
+        self._outbox.extend(self._outgoing.again(stream))
 
     def on_silent(self, now: float) -> None:
         """Tell that the hub is silent; we keep trying."""
@@ -315,10 +211,8 @@ class ClientSession(Membership):
     def _end(self, error: CtrlHubError, now: float) -> None:
         """Fail everything: the session is over."""
         self._watcher.ended(error)
-        for ledger in (self._commands, self._tasks):
-            requests = list(ledger.requests.items())
-            ledger.requests.clear()
-            _fail(requests, error, now)
+        for ledger in (self._outgoing.commands, self._outgoing.tasks):
+            _fail(ledger.take_all(), error, now)
         self.calls.fail(error.code, str(error))
         self._engines.clear()
         self._watcher.engines(self._engines.by_id)
@@ -361,24 +255,9 @@ class ClientSession(Membership):
         self._ledger(stream).accept(message.requests)
 
     def _on_need_functions(self, stream: Stream, message: Any, now: float) -> None:
-        wanted = set(message.digests)
-        found: dict[bytes, Function] = {}
-        for request in self._ledger(stream).requests.values():
-            function = (
-                request.function
-                if isinstance(request, CommandRequest)
-                else request._template().function
-            )
-            if function is not None and function.digest in wanted:
-                found[function.digest] = function
-                if len(found) == len(wanted):
-                    break
-        for function in found.values():
-            function.sent.pop(stream, None)
-        frames = FrameList()
-        rows = rows_for(list(found.values()), frames, stream, self._generation)
-        if rows:
-            self.send(stream, Functions(rows, frames.frames))
+        functions = self._outgoing.functions(stream, message.digests)
+        if functions is not None:
+            self.send(stream, functions)
 
     def _on_answer(self, stream: Stream, message: Any, now: float) -> None:
         self.calls.answer(message)
@@ -398,8 +277,7 @@ class ClientSession(Membership):
         # The hub does not say which request it would not take: those it has accepted are safe.
         if stream in self._received:
             ledger = self._ledger(stream)
-            refused = [(number, ledger.requests.pop(number)) for number in ledger.unaccepted()]
-            _fail(refused, error_for(message.code)(message.message), now)
+            _fail(ledger.take(ledger.unaccepted()), error_for(message.code)(message.message), now)
 
     def _on_goodbye(self, stream: Stream, message: Any, now: float) -> None:
         reason = f": {message.reason}" if message.reason else ""
@@ -407,7 +285,8 @@ class ClientSession(Membership):
         self._end(ControllerStopped(f"the hub was stopped{reason}"), now)
 
     def _ledger(self, stream: Stream) -> Ledger[Any]:
-        return self._tasks if stream is Stream.TASK else self._commands
+        outgoing = self._outgoing
+        return outgoing.tasks if stream is Stream.TASK else outgoing.commands
 
     _TAKES: ClassVar[Mapping[type[Message], Callable[..., None]]] = {
         Completed: _on_completed,

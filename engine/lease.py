@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from enum import IntEnum
 
 from ctrlhub.link.membership import Membership
@@ -13,6 +14,8 @@ STANDSTILL = 15.0
 """Ticks come at least this often (seconds); a longer gap means that the process was stopped."""
 
 _NEVER = float("inf")
+
+_log = logging.getLogger(__name__)
 
 
 class Ending(IntEnum):
@@ -81,6 +84,10 @@ class LeasedMembership(Membership):
     def on_joined(self, registered: Registered, now: float) -> None:
         """Take the lease that the hub gives."""
         self._lease.seconds = registered.lease
+
+    def on_silent(self, now: float) -> None:
+        """Say so in the log: it explains much of what may follow."""
+        _log.warning("the hub is silent; without one this ends in %.0f s", self._lease.due - now)
 
     def on_refused(self, refused: Refused) -> None:
         """Note how this ends."""

@@ -74,6 +74,7 @@ def run_engine(config: EngineConfig, board: MutableSequence[int]) -> int:
     namespace.install()
     output.install()
     service.end_on(signal.SIGTERM)
+    service.mind_forks()
     return end(service.run())
 
 

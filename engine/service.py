@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 from collections import deque
@@ -71,6 +72,7 @@ class EngineService:
         self._done_tasks: deque[Row] = deque()
         self._done_commands: deque[Row] = deque()
         self._idle = threading.Event()
+        self._forked = False
 
     # ------------------------------------------------------------ what its owner calls
 
@@ -92,6 +94,14 @@ class EngineService:
     def stop(self, reason: str = "it was stopped") -> None:
         """End when what runs has ended; from any thread."""
         self._runner.post(lambda now: self.session.finish(reason, now))
+
+    def mind_forks(self) -> None:
+        """Take care that a copy of this process, made by user code, ends with what it runs."""
+        os.register_at_fork(after_in_child=self._in_fork)
+
+    def _in_fork(self) -> None:
+        self._forked = True
+        self._queue.end()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         # The I/O loop may not be told from here: the signal may have come in the midst of that.
@@ -156,6 +166,8 @@ class EngineService:
                 continue
             row = executor.run_command(command) if command is not None else None
             if row is None:  # the end
+                if self._forked:
+                    os._exit(0)
                 return
             self._done_commands.append(row)
             self._flush()

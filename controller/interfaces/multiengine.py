@@ -375,7 +375,7 @@ class MultiEngine(Interface):
             for command in queue.waiting():
                 assert self._commands[command.id] is command
         self._deliveries.check()
-        assert self._kept == Counter(c.session for c in self._commands.values())
+        assert Counter(self._kept) == Counter(c.session for c in self._commands.values())
         assert not any(session.ended for session in (*self._parked, *self._accepted, *self._kept))
 
 

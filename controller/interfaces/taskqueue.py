@@ -7,21 +7,28 @@ again, at most `engine_retries` times, and those that had not begun go back to t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ctrlhub.controller.core.deliveries import Deliveries, Outcome, select
 from ctrlhub.controller.core.effects import Commit, Forget, SaveRequests, SaveResults, Send
-from ctrlhub.controller.core.engines import Engine
+from ctrlhub.controller.core.engines import UNKNOWN, Engine
 from ctrlhub.controller.core.functions import Function, FunctionTable, function_rows
 from ctrlhub.controller.core.scheduler import Scheduler
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.tasks import Task, TaskState, Template
-from ctrlhub.controller.interfaces.base import Context, Interface, exposed
+from ctrlhub.controller.interfaces.base import Context, Interface, exposed, known_status
 from ctrlhub.controller.interfaces.multiengine import checked_ranges
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.codec import FrameList, resolve
-from ctrlhub.wire.errors import CtrlHubError, EngineError, InvalidRequest, LimitExceeded
+from ctrlhub.wire.errors import (
+    CtrlHubError,
+    EngineError,
+    InvalidRequest,
+    LimitExceeded,
+    TaskAborted,
+)
 from ctrlhub.wire.failure import Failure, pack_failure
 from ctrlhub.wire.ids import Ranges, session_of, to_ranges
 from ctrlhub.wire.limits import BATCH_BYTES
@@ -63,7 +70,8 @@ class TaskQueue(Interface):
         self._scheduler = Scheduler()
         self._functions = FunctionTable()
         self._waiting: dict[Session, list[SubmitTasks]] = {}
-        self._outstanding: dict[Session, int] = {}
+        self._lacking: set[Session] = set()
+        self._kept: dict[Session, int] = {}
         self._deliveries = Deliveries(Stream.TASK, context.outbox)
         self._accepted: dict[Session, list[Sequence[int]]] = {}
         self._saved: list[tuple[int, Any]] = []
@@ -74,19 +82,20 @@ class TaskQueue(Interface):
     # ------------------------------------------------------------ from clients
 
     def submit(self, session: Session, message: SubmitTasks, stream: Stream, now: float) -> None:
-        """Queue a batch of tasks, once the commands that were given before it are here."""
+        """Queue a batch of tasks, once its functions and the commands given before it are here."""
+        self._functions.learn(message.functions, message.frames)
         if session in self._waiting:
             if len(self._waiting[session]) >= MOST_WAITING:
                 raise LimitExceeded(
-                    f"{MOST_WAITING} messages wait for a command that does not come"
+                    f"{MOST_WAITING} messages wait for a command or function that does not come"
                 )
             self._waiting[session].append(message)
             return
-        self._functions.learn(message.functions, message.frames)
         functions = [self._functions.get(row[0]) for row in message.templates]
         missing = [row[0] for row, f in zip(message.templates, functions, strict=True) if f is None]
         if missing:
             session.send(self.outbox, stream, NeedFunctions(tuple(missing)))
+            self._lacking.add(session)
         if missing or message.after > session.last_command:
             self._waiting[session] = [message]
             return
@@ -100,34 +109,37 @@ class TaskQueue(Interface):
             for function, row in zip(functions, message.templates, strict=True)
         ]
         frames, known, number = message.frames, self._tasks, session.number
-        fresh = []
+        fresh: dict[int, Task] = {}
+        former = []
         for request, index, ref in message.rows:
             if session_of(request) != number or not 0 <= index < len(templates):
                 raise InvalidRequest("a task of another session, or without a template")
             if request not in known:
                 payload = ref if type(ref) is bytes else resolve(ref, frames)
-                fresh.append(Task(request, session, templates[index], payload))
+                fresh[request] = Task(request, session, templates[index], payload)
+            elif known[request].session is not session:
+                former.append(request)
+        kept = self._kept.get(session, 0) + len(fresh)
+        refusal = self.context.refusal(kept)
+        self._refuse(session, former, TaskAborted(
+            "it was cancelled when its client had been silent for too long, and runs still"
+        ))  # fmt: skip
         self._accepted.setdefault(session, []).append([row[0] for row in message.rows])
-        outstanding = self._outstanding.get(session, 0) + len(fresh)
-        limit = self.context.config.max_outstanding
-        if outstanding > limit:
-            error = LimitExceeded(
-                f"more than {limit} tasks of this client have not ended: wait for some, or raise "
-                "the hub's max_outstanding"
-            )
-            self._refuse(fresh, error)
+        self._kept[session] = kept
+        known.update(fresh)
+        if refusal is not None:
+            for task in fresh.values():
+                task.finish()
+            self._refuse(session, fresh, refusal)
             return
-        self._outstanding[session] = outstanding
-        for task in fresh:
-            known[task.id] = task
-            self._saved.append((task.id, task))
-        self._scheduler.add(fresh)
+        self._saved.extend(fresh.items())
+        self._scheduler.add(tuple(fresh.values()))
 
-    def _refuse(self, tasks: Iterable[Task], error: CtrlHubError) -> None:
+    def _refuse(self, session: Session, requests: Iterable[int], error: CtrlHubError) -> None:
         payload = pack_failure(Failure.from_error(error))
-        for task in tasks:
-            outcome = (task.id, int(Status.ERROR), payload, -1, 0.0, 0.0, None)
-            self._deliveries.add(task.session, outcome)
+        for number in requests:
+            outcome = (number, int(Status.ERROR), payload, -1, 0.0, 0.0, None)
+            self._deliveries.add(session, outcome)
 
     def functions(self, session: Session, message: Functions, stream: Stream, now: float) -> None:
         """Take in functions that were asked for."""
@@ -136,6 +148,7 @@ class TaskQueue(Interface):
 
     def _retry(self, session: Session, now: float) -> None:
         """Submit again what waited, in order, until something has to wait again."""
+        self._lacking.discard(session)
         for message in self._waiting.pop(session, ()):
             self.submit(session, message, Stream.TASK, now)
 
@@ -146,7 +159,10 @@ class TaskQueue(Interface):
             return
         tasks = self._tasks
         for number in ids:
-            tasks.pop(number, None)
+            task = tasks.get(number)
+            if task is not None and task.session is session:
+                del tasks[number]
+                self._kept[session] -= 1
         self.outbox.add(Commit((Forget(to_ranges(ids)),), ()))
 
     def session_ended(self, session: Session, now: float) -> None:
@@ -155,9 +171,11 @@ class TaskQueue(Interface):
         A task that an engine has keeps its record until the engine has answered.
         """
         self._waiting.pop(session, None)
+        self._lacking.discard(session)
         self._accepted.pop(session, None)
+        self._kept.pop(session, None)
+        self._saved = [saved for saved in self._saved if saved[1].session is not session]
         mine = [task for task in self._tasks.values() if task.session is session]
-        self._outstanding.pop(session, None)
         self._stop(mine)
         self._deliveries.drop(session)
         for task in mine:
@@ -201,7 +219,8 @@ class TaskQueue(Interface):
         self, task: Task, engine: Engine, row: ResultRow, frames: Sequence[Any]
     ) -> Outcome | None:
         number, _, status, ref, started, elapsed, extras = row
-        if status == Status.ERROR and task.failures < task.template.retries:
+        status = known_status(status)
+        if status == Status.ERROR and task.failures < task.template.retries and not task.stopping:
             task.failures += 1
             task.requeue()
             self._again.append(task)
@@ -209,7 +228,7 @@ class TaskQueue(Interface):
         payload = ref if type(ref) is bytes else resolve(ref, frames)
         outcome = (number, status, payload, engine.id, started, elapsed, extras)
         self._end(task, outcome)
-        return outcome
+        return None if task.session.ended else outcome
 
     def _end(self, task: Task, outcome: Outcome) -> None:
         task.finish()
@@ -219,9 +238,16 @@ class TaskQueue(Interface):
             self.failed += 1
         if task.session.ended:
             del self._tasks[task.id]
-            return
-        self._outstanding[task.session] -= 1
-        self._deliveries.add(task.session, outcome)
+        else:
+            self._deliveries.add(task.session, outcome)
+
+    def _end_and_save(self, task: Task, outcome: Outcome) -> None:
+        self._end(task, outcome)
+        if not task.session.ended:
+            self.outbox.add(Commit((SaveResults([(task.id, outcome)]),), ()))
+
+    def _cancel(self, task: Task) -> None:
+        self._end_and_save(task, (task.id, int(Status.CANCELLED), b"", -1, 0.0, 0.0, None))
 
     def need_functions(
         self, session: Session, message: NeedFunctions, stream: Stream, now: float
@@ -237,15 +263,28 @@ class TaskQueue(Interface):
         if stream is not Stream.TASK:
             return
         self._deliveries.send_again(session)
-        engine = session.engine
-        if engine is None:
-            return
+        if session in self._lacking:
+            self._retry(session, now)
+        if session.engine is not None:
+            self._bind_engine(session.engine, held)
+
+    def _bind_engine(self, engine: Engine, held: Ranges) -> None:
+        """Give an engine what it lacks, and tell it what to stop.
+
+        It says which tasks it has, but not which attempts: those after the first are always given
+        again, and it ignores those it has.
+        """
         given = self._scheduler.tasks_of(engine.id)
         present = set(select(held, {task.id: task for task in given}))
-        missing = [task for task in given if task.id not in present]
-        if missing:
+        stopped = [task for task in given if task.stopping and task.id not in present]
+        self._scheduler.left(engine, stopped)
+        for task in stopped:
+            self._cancel(task)
+        lacking = [t for t in given if not t.stopping and (t.attempt or t.id not in present)]
+        if lacking:
             self._functions.forget_engine(engine)
-            self._run(engine, missing)
+            self._run(engine, lacking)
+        self._interrupt(engine, [t.id for t in given if t.stopping and t.id in present])
         self._scheduler.offer(engine)
 
     # ------------------------------------------------------------ the engines
@@ -261,11 +300,13 @@ class TaskQueue(Interface):
             return
         engine = tasks[0].engine
         assert engine is not None
-        blamed = next((task for task in tasks if task.id == engine.blamed), tasks[0])
-        blamed.losses += 1
+        blamed = tasks[0].id if engine.blamed == UNKNOWN else engine.blamed
         again = []
         for task in tasks:
-            if task is blamed and task.losses > task.template.engine_retries:
+            task.losses += task.id == blamed
+            if task.stopping:
+                self._cancel(task)
+            elif task.losses > task.template.engine_retries:
                 self._give_up(task, engine)
             else:
                 task.requeue()
@@ -279,16 +320,15 @@ class TaskQueue(Interface):
             engine.id,
         )
         payload = pack_failure(Failure.from_error(error))
-        outcome = (task.id, int(Status.ERROR), payload, engine.id, 0.0, 0.0, None)
-        self._end(task, outcome)
-        self.outbox.add(Commit((SaveResults([(task.id, outcome)]),), ()))
+        self._end_and_save(task, (task.id, int(Status.ERROR), payload, engine.id, 0.0, 0.0, None))
 
     # ------------------------------------------------------------ each turn
 
     def flush(self, now: float) -> None:
         """Acknowledge, dispatch, deliver."""
-        for session in [s for s, m in self._waiting.items() if m[0].after <= s.last_command]:
-            self._retry(session, now)
+        for session, messages in tuple(self._waiting.items()):
+            if messages[0].after <= session.last_command and session not in self._lacking:
+                self._retry(session, now)
         if self._accepted:
             self._acknowledge()
         if self._scheduler.queued:
@@ -353,16 +393,22 @@ class TaskQueue(Interface):
             sorted_out[task.state].append(task.id)
             if task.state is TaskState.QUEUED:
                 self._scheduler.cancelled(task)
-                self._end(task, (task.id, int(Status.CANCELLED), b"", -1, 0.0, 0.0, None))
+                self._cancel(task)
             elif task.engine is not None:
+                task.stopping = True
                 running.setdefault(task.engine, []).append(task.id)
         for engine, ids in running.items():
-            engine.session.send(self.outbox, Stream.HUB, Interrupt(to_ranges(sorted(ids))))
+            self._interrupt(engine, ids)
         return {
             "cancelled": to_ranges(sorted(sorted_out[TaskState.QUEUED])),
             "interrupted": to_ranges(sorted(sorted_out[TaskState.DISPATCHED])),
             "finished": to_ranges(sorted(sorted_out[TaskState.ENDED])),
         }
+
+    def _interrupt(self, engine: Engine, ids: Iterable[int]) -> None:
+        requests = to_ranges(sorted(ids))
+        if requests:
+            engine.session.send(self.outbox, Stream.HUB, Interrupt(requests))
 
     @exposed
     def counts(self, caller: Session) -> dict[str, int]:
@@ -385,8 +431,10 @@ class TaskQueue(Interface):
         states = [task.state for task in self._tasks.values()]
         assert states.count(TaskState.QUEUED) == self._scheduler.queued
         assert states.count(TaskState.DISPATCHED) == self._scheduler.dispatched
-        waiting = [t for t in self._tasks.values() if t.state is not TaskState.ENDED]
-        assert sum(self._outstanding.values()) == sum(not t.session.ended for t in waiting)
+        kept = Counter(t.session for t in self._tasks.values() if not t.session.ended)
+        assert Counter(self._kept) == kept
+        assert self._lacking <= set(self._waiting)
+        assert not any(session.ended for session in (*self._waiting, *self._accepted, *self._kept))
 
 
 def _ordinal(n: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +38,22 @@ def status(profile: str, as_json: bool, state_dir: Path | None, timeout: float) 
 
 
 def _ask(profile: str, state_dir: Path | None, timeout: float) -> dict[str, Any]:
-    file = find_profile(profile, state_dir).connection_client
-    check_connection(file)
+    place = find_profile(profile, state_dir)
+    check_connection(place.connection_client)
     from ctrlhub.client.client import Client
+    from ctrlhub.cluster.claim import POLL, supervisor_lock
+    from ctrlhub.wire.errors import HubNotFound
 
-    with Client(file, timeout=timeout) as client:
-        found: dict[str, Any] = client.interface("query").status()
-    return found
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            with Client(place.connection_client, timeout=timeout) as client:
+                return client.status()
+        except HubNotFound:
+            # The hub has died; while it has a supervisor, another is about to come.
+            if supervisor_lock(place).holder() is None or time.monotonic() >= deadline:
+                raise
+        time.sleep(POLL)
 
 
 def _text(found: dict[str, Any]) -> str:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from ctrlhub.cluster.claim import Claim
 from ctrlhub.cluster.ephemeral import discard, private_profile, private_state, sweep
 from ctrlhub.cluster.errors import ClusterError
-from ctrlhub.cluster.local import LocalProcesses, Prefer, available_cores
+from ctrlhub.cluster.local import LocalProcesses, Prefer, available_cores, routed
 from ctrlhub.controller.config import HubConfig
+from ctrlhub.wire.connection import ConnectionInfo
 from ctrlhub.wire.errors import TooManyEngines
 from ctrlhub.wire.places import Profile
 
@@ -188,8 +189,8 @@ class Cluster:
             raise ClusterError(_NOT_RUNNING)
         from ctrlhub.client.client import Client
 
-        options.setdefault("prefer", self._prefer)
-        return Client(self._claim.profile.connection_client, **options)
+        info = ConnectionInfo.load(self._claim.profile.connection_client)
+        return Client(routed(info, self._prefer), **options)
 
     def start_cluster_sync(self) -> Cluster:
         """Start hub and engines: `start`, as ipyparallel calls it."""

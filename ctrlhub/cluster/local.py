@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from ctrlhub.cluster.child import TERMINATE_AFTER, Child
 from ctrlhub.cluster.errors import StartFailed
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.wire.connection import ConnectionInfo
-from ctrlhub.wire.errors import ConnectionFileError, HubUnavailable
+from ctrlhub.wire.errors import HubUnavailable
 from ctrlhub.wire.places import Profile
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ LOOK = 0.003
 """Seconds between two looks for the connection file of a hub that is starting."""
 SLICE = 0.05
 """Seconds after which a wait for engines looks whether hub and nanny still live."""
-CONNECT = 5.0
-"""Seconds after which a wait for the hub's answer does the same."""
 
 
 def available_cores() -> int:
@@ -36,6 +35,15 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def routed(info: ConnectionInfo, prefer: Prefer | None) -> ConnectionInfo:
+    """Leave of the ways to a hub the preferred one, if there is a preference."""
+    if prefer == "tcp":
+        return replace(info, ipc={})
+    if prefer == "ipc":
+        return replace(info, tcp={})
+    return info
 
 
 class LocalProcesses:
@@ -158,34 +166,24 @@ class LocalProcesses:
     def _connect_to_hub(self, check: Callable[[], None], deadline: float) -> Client:
         from ctrlhub.client.client import Client
 
-        self._wait_for_connection_file(check, deadline)
+        info = routed(self._await_connection_file(check, deadline), self._prefer)
         while True:
             check()
-            left = deadline - time.monotonic()
             try:
-                return Client(
-                    self.profile.connection_client,
-                    prefer=self._prefer,
-                    timeout=max(SLICE, min(CONNECT, left)),
-                )
+                return Client(info)
             except HubUnavailable as error:
-                if left <= 0:
+                if time.monotonic() >= deadline:
                     raise self._no_hub(str(error)) from error
 
-    def _wait_for_connection_file(self, check: Callable[[], None], deadline: float) -> None:
+    def _await_connection_file(self, check: Callable[[], None], deadline: float) -> ConnectionInfo:
         path = self.profile.connection_client
-        while not (path.exists() and self._is_from_our_hub()):
+        # Whoever claimed the profile removed a file that was there, so this is our hub's.
+        while not path.exists():
             check()
             if time.monotonic() >= deadline:
                 raise self._no_hub("it wrote no connection file")
             time.sleep(LOOK)
-
-    def _is_from_our_hub(self) -> bool:
-        try:
-            info = ConnectionInfo.load(self.profile.connection_client)
-        except ConnectionFileError as error:
-            raise StartFailed(f"the hub's connection file cannot be used: {error}") from error
-        return self.hub is not None and info.hub_pid == self.hub.pid
+        return ConnectionInfo.load(path)
 
     def _no_hub(self, why: str) -> StartFailed:
         log = self.hub.log_tail() if self.hub else ""

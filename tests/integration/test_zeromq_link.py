@@ -468,7 +468,7 @@ def test_chooses_by_the_connection_file(directory: Path) -> None:
     assert not link.enrolling
     greet(hub, link)
     link.close()
-    tcp = {stream: "tcp://127.0.0.1:9" for stream in Stream}
+    tcp = dict.fromkeys(Stream, "tcp://127.0.0.1:9")
     link = ZeroMQLink(world.info(boot_id="another boot", tcp=tcp), world.own)
     assert link.enrolling
     link.close()

@@ -1,0 +1,150 @@
+"""Requests on their way out: their order, and what of them has to be said again."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from itertools import groupby
+
+from ctrlhub.client.batches import TaskBatch, command_message, rows_for
+from ctrlhub.client.ledger import Ledger
+from ctrlhub.client.requests import CommandRequest, Function, Request, TaskRequest, Template
+from ctrlhub.wire.codec import FrameList
+from ctrlhub.wire.ids import to_ranges
+from ctrlhub.wire.messages import Functions, Message, Payload, Stream
+
+MESSAGES_PER_TURN = 4
+"""So many messages are formed before incoming ones get their turn again."""
+
+
+class Outgoing:
+    """Forms messages of requests, and keeps the requests until their rows have come.
+
+    Attributes
+    ----------
+    submissions : deque
+        Where callers leave requests, from any thread, in program order.
+    tasks, commands : Ledger
+        What has been sent and has not ended.
+    """
+
+    def __init__(self) -> None:
+        self.submissions: deque[Request] = deque()
+        self.tasks: Ledger[TaskRequest] = Ledger()
+        self.commands: Ledger[CommandRequest] = Ledger()
+        self._again: deque[int] = deque()
+        self._generation = 0
+        self._messages: list[tuple[Stream, Message]] = []
+        self._batch: TaskBatch | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is something to send."""
+        return bool(self.submissions or self._again)
+
+    def messages(self) -> list[tuple[Stream, Message]]:
+        """Take the next messages to send: those again first, and not too many at a time."""
+        messages = self._messages = []
+        requests, again, submissions = self.tasks.requests, self._again, self.submissions
+        while again and len(messages) < MESSAGES_PER_TURN:
+            number = again.popleft()
+            request = requests.get(number)
+            if request is not None:
+                template, payload = request._template(), request._payload(number)
+                self._add(number, template, payload, self._command_before(number))
+        while submissions and len(messages) < MESSAGES_PER_TURN:
+            submissions.popleft()._enter(self)
+        self._flush()
+        return messages
+
+    def new_hub(self) -> None:
+        """Take nothing for known: another hub has none of what was sent."""
+        self._generation += 1
+        self.tasks.forget_acceptance()
+        self.commands.forget_acceptance()
+
+    def again(self, stream: Stream) -> list[tuple[Stream, Message]]:
+        """Say again what was not accepted: return commands at once, tasks with `messages`."""
+        if stream is Stream.TASK:
+            self._again = deque(self.tasks.unaccepted())
+            return []
+        found = []
+        requests = self.commands.requests
+        # Of one command, what has ended in between parts it into several.
+        for command, numbers in groupby(self.commands.unaccepted(), requests.__getitem__):
+            for first, last in to_ranges(numbers):
+                found.append(command_message(command, first, last, self._generation))
+        return [(Stream.MULTIENGINE, message) for message in found]
+
+    def functions(self, stream: Stream, digests: Iterable[bytes]) -> Functions | None:
+        """Return functions that the hub lacks; None if nothing outstanding needs them."""
+        wanted = set(digests)
+        found: dict[bytes, Function] = {}
+        for function in self._functions(stream):
+            if function.digest in wanted and function.digest not in found:
+                function.sent.pop(stream, None)
+                found[function.digest] = function
+                if len(found) == len(wanted):
+                    break
+        frames = FrameList()
+        rows = rows_for(list(found.values()), frames, stream, self._generation)
+        return Functions(rows, frames.frames) if rows else None
+
+    def _functions(self, stream: Stream) -> Iterable[Function]:
+        if stream is Stream.TASK:
+            return (request._template().function for request in self.tasks.requests.values())
+        functions = (command.function for command in self.commands.requests.values())
+        return (function for function in functions if function is not None)
+
+    # ------------------------------------------------------------ what requests call
+
+    def add_task(
+        self, number: int, request: TaskRequest, template: Template, payload: Payload
+    ) -> None:
+        """Send a task with the current batch (for `Request._enter`)."""
+        self.tasks.requests[number] = request
+        batch = self._batch
+        if batch is None:
+            batch = self._batch = TaskBatch(self._last_command(), self._generation)
+        batch.add(number, template, payload)
+        if batch.full:
+            self._flush()
+
+    def add_command(self, command: CommandRequest) -> None:
+        """Send a command, after the tasks that were added before it (for `Request._enter`)."""
+        self._flush()
+        requests = self.commands.requests
+        highest = next(reversed(requests), 0)
+        numbers = command._numbers()
+        requests.update(dict.fromkeys(numbers, command))
+        if highest > command.first:
+            # Another thread took a later id and was quicker: the last in the dictionary has to be
+            # the highest, for `_last_command`.
+            self.commands.requests = dict(sorted(requests.items()))
+        message = command_message(command, numbers[0], numbers[-1], self._generation)
+        self._messages.append((Stream.MULTIENGINE, message))
+
+    # ------------------------------------------------------------ batches
+
+    def _last_command(self) -> int:
+        requests = self.commands.requests
+        return requests[next(reversed(requests))].first if requests else 0
+
+    def _command_before(self, number: int) -> int:
+        # Few commands are outstanding when a hub comes back, mostly none.
+        before = [command for command in self.commands.requests if command < number]
+        return self.commands.requests[max(before)].first if before else 0
+
+    def _add(self, number: int, template: Template, payload: Payload, after: int) -> None:
+        if self._batch is not None and self._batch.after != after:
+            self._flush()
+        if self._batch is None:
+            self._batch = TaskBatch(after, self._generation)
+        self._batch.add(number, template, payload)
+        if self._batch.full:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._batch is not None:
+            self._messages.append((Stream.TASK, self._batch.message()))
+            self._batch = None

@@ -1,0 +1,227 @@
+"""Interrupts hit the request they are for, or nothing."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ctrlhub.engine.work import CommandWork, Row, TaskWork
+from ctrlhub.engine.workqueue import WorkQueue
+from ctrlhub.wire.messages import Action, Status
+from ctrlhub.wire.serialize import dumps
+from tests.unit.engine.support import Bench, function, value
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    """An executor whose gate minds SIGINT."""
+    former = signal.getsignal(signal.SIGINT)
+    made = Bench()
+    made.gate.install()
+    yield made
+    signal.signal(signal.SIGINT, former)
+
+
+def work(number: int, call: Any) -> TaskWork:
+    """A task that calls something here, as it is."""
+    made = function(lambda: None)
+    made.call = call
+    return TaskWork(number, 0, made, dumps(((), {})))
+
+
+def from_outside(bench: Bench, number: int) -> threading.Thread:
+    """Interrupt a request as soon as it runs, from another thread."""
+
+    def interrupt() -> None:
+        while not bench.gate.interrupt(number):
+            time.sleep(0)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    return thread
+
+
+def test_what_waits_in_the_system_is_interrupted(bench: Bench) -> None:
+    """It ends as cancelled, and the next task runs as if nothing had been."""
+    thread = from_outside(bench, 1)
+    first, second = bench.run([work(1, lambda: time.sleep(60)), work(2, lambda: 5)])
+    thread.join()
+
+    assert (first[2], first[3]) == (Status.CANCELLED, b"")
+    assert value(second) == 5
+
+
+def test_a_loop_in_python_is_interrupted(bench: Bench) -> None:
+    """Also one that never waits."""
+
+    def spin() -> None:
+        while True:
+            pass
+
+    thread = from_outside(bench, 1)
+    (row,) = bench.run([work(1, spin)])
+    thread.join()
+
+    assert row[2] == Status.CANCELLED
+
+
+def test_a_command_is_interrupted(bench: Bench) -> None:
+    """As tasks are."""
+    thread = from_outside(bench, 1)
+    row = bench.execute("import time\ntime.sleep(60)")
+    thread.join()
+
+    assert row[2] == Status.CANCELLED
+
+
+def test_another_request_is_not_interrupted(bench: Bench) -> None:
+    """An interrupt for a request that does not run is refused."""
+    answers: list[bool] = []
+
+    (row,) = bench.run([work(1, lambda: answers.append(bench.gate.interrupt(2)))])
+
+    assert answers == [False]
+    assert row[2] == Status.OK
+
+
+def test_an_interrupt_that_arrives_late_hits_nothing(bench: Bench) -> None:
+    """The signal is on its way, and the request ends before its handler has run."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    sent: list[bool] = []
+    late = work(2, lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT}) and None)
+
+    first, second = bench.run([work(1, lambda: sent.append(bench.gate.interrupt(1))), late])
+
+    assert sent == [True]
+    assert [first[2], second[2]] == [Status.OK, Status.OK]
+
+
+def test_nothing_is_interrupted_while_nothing_runs(bench: Bench) -> None:
+    """A SIGINT between two requests is nobody's."""
+    signal.raise_signal(signal.SIGINT)
+
+    assert value(bench.execute("x = 1")) is None
+
+
+def test_sigint_from_outside_is_for_whatever_runs(bench: Bench) -> None:
+    """So the nanny can interrupt without knowing what."""
+    first, second = bench.run([work(1, lambda: signal.raise_signal(signal.SIGINT)), work(2, int)])
+
+    assert [first[2], second[2]] == [Status.CANCELLED, Status.OK]
+
+
+def test_user_code_may_clean_up(bench: Bench) -> None:
+    """It sees an ordinary KeyboardInterrupt, and may even go on."""
+
+    def stubborn() -> str:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            return "no"
+        return "not interrupted"
+
+    (row,) = bench.run([work(1, stubborn)])
+
+    assert value(row) == "no"
+
+
+def test_a_handler_of_user_code_does_not_stay(bench: Bench) -> None:
+    """The next batch can be interrupted again."""
+    bench.run([work(1, lambda: signal.signal(signal.SIGINT, signal.SIG_IGN) and None)])
+
+    (row,) = bench.run([work(2, lambda: signal.raise_signal(signal.SIGINT))])
+
+    assert row[2] == Status.CANCELLED
+
+
+def test_termination_stops_what_runs_without_a_row(bench: Bench) -> None:
+    """Its request has not ended: somebody else will run it."""
+    rows = bench.run([work(1, bench.gate.terminate), work(2, int)])
+
+    assert rows == []
+
+
+def test_termination_stops_a_command_without_a_row(bench: Bench) -> None:
+    """As with tasks."""
+    made = function(lambda: None)
+    made.call = bench.gate.terminate
+
+    row = bench.executor.run_command(CommandWork(1, Action.APPLY.value, made, dumps(((), {}))))
+
+    assert row is None
+
+
+def test_a_storm_of_interrupts_leaves_one_row_for_each_task(bench: Bench) -> None:
+    """Whenever signals come: each task ends once, no KeyboardInterrupt escapes the loop."""
+    over = threading.Event()
+    struck: set[int] = set()
+
+    def storm() -> None:
+        while not over.is_set():
+            number = bench.gate.armed
+            if number and bench.gate.interrupt(number):
+                struck.add(number)
+
+    def task() -> int:
+        return sum(range(50))
+
+    count = 20_000
+    thread = threading.Thread(target=storm)
+    thread.start()
+    rows = bench.run([work(n, task) for n in range(1, count + 1)])
+    over.set()
+    thread.join()
+
+    assert [row[0] for row in rows] == list(range(1, count + 1))
+    cancelled = {row[0] for row in rows if row[2] == Status.CANCELLED}
+    assert cancelled <= struck
+    assert {row[2] for row in rows} <= {Status.OK, Status.CANCELLED}
+
+
+def test_elsewhere_than_in_the_main_thread_nothing_is_interrupted() -> None:
+    """An engine within a test or a program runs, and refuses."""
+    made = Bench()
+    answers: list[bool] = []
+
+    def run() -> None:
+        made.gate.install()
+        made.run([work(1, lambda: answers.append(made.gate.interrupt(1)))])
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+
+    assert answers == [False]
+
+
+def test_the_queue_withdraws_what_has_not_begun(bench: Bench) -> None:
+    """And says what was neither there nor running."""
+    queue = WorkQueue(bench.gate)
+    queue.put_tasks([work(1, int), work(2, int), work(3, int)])
+    queue.put_command(CommandWork(4, Action.CLEAR.value, None, b""))
+
+    withdrawn, elsewhere = queue.stop([1, 3, 4, 9])
+
+    assert (sorted(withdrawn), elsewhere) == ([1, 3, 4], [9])
+    assert [task.id for task in queue.tasks] == [2]
+    assert not queue.urgent
+
+
+def test_the_queue_interrupts_what_runs(bench: Bench) -> None:
+    """A request that runs is not withdrawn."""
+    queue = WorkQueue(bench.gate)
+    answers: list[Any] = []
+    done: deque[Row] = deque()
+    queue.put_tasks([work(1, lambda: answers.append(queue.stop([1])))])
+
+    bench.executor.run_tasks(queue.tasks, queue.urgent, done, bench.flush)
+
+    # The interrupt strikes before the answer can be noted.
+    assert answers in ([], [([], [])])
+    assert done[0][2] == Status.CANCELLED

@@ -1,0 +1,100 @@
+"""What is printed: to the log, and bounded, to whoever asked."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from ctrlhub.engine.output import Output
+
+
+def make(limit: int = 100) -> tuple[Output, io.StringIO, io.StringIO]:
+    """An output on two logs."""
+    out, err = io.StringIO(), io.StringIO()
+    return Output(out, err, limit), out, err
+
+
+def test_nothing_printed_is_nothing_to_take() -> None:
+    """Requests that print nothing look at one attribute."""
+    output, _, _ = make()
+
+    assert output.dirty is False
+    assert output.take() is None
+
+
+def test_each_stream_is_kept_and_logged() -> None:
+    """What goes to the one is not mixed with the other."""
+    output, out, err = make()
+
+    print("one", file=output.out)
+    print("two", file=output.err)
+
+    assert output.dirty is True
+    assert output.take() == {"stdout": "one\n", "stderr": "two\n"}
+    assert (out.getvalue(), err.getvalue()) == ("one\n", "two\n")
+
+
+def test_taking_begins_anew() -> None:
+    """The next request has its own output only."""
+    output, _, _ = make()
+    print("one", file=output.out)
+    output.take()
+
+    print("two", file=output.out)
+
+    assert output.take() == {"stdout": "two\n"}
+
+
+def test_too_much_is_cut_and_counted() -> None:
+    """The log has all of it, the result as much as there is room for, and says so."""
+    output, out, _ = make(limit=4)
+
+    output.out.write("abcdef")
+    output.out.write("gh")
+
+    taken = output.take() or {}
+    assert taken["stdout"].startswith("abcd\n[4 more characters were printed")
+    assert out.getvalue() == "abcdefgh"
+
+
+def test_a_log_that_cannot_be_written_is_not_the_users_trouble() -> None:
+    """A closed log or a full disk leaves the copy."""
+    output, out, _ = make()
+    out.close()
+
+    print("one", file=output.out, flush=True)
+
+    assert output.take() == {"stdout": "one\n"}
+
+
+def test_text_that_is_no_utf8_can_travel() -> None:
+    """Half a surrogate pair is escaped."""
+    output, _, _ = make()
+
+    output.out.write("\ud800")
+
+    assert output.take() == {"stdout": "\\ud800"}
+
+
+def test_only_text_is_written() -> None:
+    """As with any text stream."""
+    output, _, _ = make()
+
+    with pytest.raises(TypeError, match="must be str"):
+        output.out.write(b"bytes")  # type: ignore[arg-type]
+
+
+def test_the_streams_behave_like_those_they_stand_in_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Installed, they take what is printed."""
+    output, _, _ = make()
+    monkeypatch.setattr(sys, "stdout", sys.stdout)
+    monkeypatch.setattr(sys, "stderr", sys.stderr)
+
+    output.install()
+    print("hello")
+
+    assert output.take() == {"stdout": "hello\n"}
+    assert output.out.writable()
+    assert not output.out.isatty()
