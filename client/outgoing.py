@@ -11,7 +11,7 @@ from ctrlhub.client.ledger import Ledger
 from ctrlhub.client.requests import CommandRequest, Function, Request, TaskRequest, Template
 from ctrlhub.wire.codec import FrameList
 from ctrlhub.wire.ids import to_ranges
-from ctrlhub.wire.messages import Functions, Message, Payload, Stream
+from ctrlhub.wire.messages import Command, Functions, Message, Payload, Stream
 
 MESSAGES_PER_TURN = 4
 """So many messages are formed before incoming ones get their turn again."""
@@ -63,7 +63,7 @@ class Outgoing:
         self.tasks.forget_acceptance()
         self.commands.forget_acceptance()
 
-    def again(self, stream: Stream) -> list[tuple[Stream, Message]]:
+    def again(self, stream: Stream) -> list[Command]:
         """Say again what was not accepted: return commands at once, tasks with `messages`."""
         if stream is Stream.TASK:
             self._again = deque(self.tasks.unaccepted())
@@ -74,7 +74,7 @@ class Outgoing:
         for command, numbers in groupby(self.commands.unaccepted(), requests.__getitem__):
             for first, last in to_ranges(numbers):
                 found.append(command_message(command, first, last, self._generation))
-        return [(Stream.MULTIENGINE, message) for message in found]
+        return found
 
     def functions(self, stream: Stream, digests: Iterable[bytes]) -> Functions | None:
         """Return functions that the hub lacks; None if nothing outstanding needs them."""

@@ -26,6 +26,7 @@ from typing import Any, ClassVar, Protocol
 from ctrlhub.client.call_list import Answered, CallList
 from ctrlhub.client.engine_list import LIST_ENGINES, EngineList
 from ctrlhub.client.ledger import Ledger
+from ctrlhub.client.outgoing import Outgoing
 from ctrlhub.client.requests import (
     Request,
     Stirred,
@@ -191,14 +192,18 @@ class ClientSession(Membership):
         if previous is not None and not self.same_epoch:
             self.calls.send_again()
         for stream in (Stream.MULTIENGINE, Stream.TASK):
-            self._outbox.extend(self._outgoing.again(stream))
+            self._say_again(stream)
         self._engines.joined(registered, now)
         self._watcher.engines(self._engines.by_id)
         self._watcher.joined(registered.session)
 
     def on_welcome(self, stream: Stream, now: float) -> None:
         """Say again what the hub may not have of a stream."""
-        self._outbox.extend(self._outgoing.again(stream))
+        self._say_again(stream)
+
+    def _say_again(self, stream: Stream) -> None:
+        for message in self._outgoing.again(stream):
+            self.send(stream, message)
 
     def on_silent(self, now: float) -> None:
         """Tell that the hub is silent; we keep trying."""
@@ -285,8 +290,9 @@ class ClientSession(Membership):
         self._end(ControllerStopped(f"the hub was stopped{reason}"), now)
 
     def _ledger(self, stream: Stream) -> Ledger[Any]:
-        outgoing = self._outgoing
-        return outgoing.tasks if stream is Stream.TASK else outgoing.commands
+        if stream is Stream.TASK:
+            return self._outgoing.tasks
+        return self._outgoing.commands
 
     _TAKES: ClassVar[Mapping[type[Message], Callable[..., None]]] = {
         Completed: _on_completed,

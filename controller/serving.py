@@ -24,7 +24,7 @@ from ctrlhub.controller.stores.memory import MemoryStore
 from ctrlhub.controller.transports.base import Transport
 from ctrlhub.controller.transports.zeromq import ZeroMQTransport
 from ctrlhub.wire.connection import ConnectionInfo, Here
-from ctrlhub.wire.errors import AlreadyRunning, ConnectionFileError, CtrlHubError
+from ctrlhub.wire.errors import AlreadyRunning, CtrlHubError
 from ctrlhub.wire.messages import Role, Stream
 from ctrlhub.wire.places import Profile, ipc_addresses, remove_sockets, socket_dir
 from ctrlhub.wire.security import HubKeys, KeyRegistry, load_or_make_keys

@@ -30,7 +30,7 @@ WINDOW_BYTES = 256 * 1024 * 1024
 
 def size_of(payload: Payload) -> int:
     """Return the bytes of a payload."""
-    if type(payload) is bytes:
+    if isinstance(payload, bytes):
         return len(payload)
     return sum(memoryview(buffer).nbytes for buffer in payload)
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from ctrlhub.controller.core.sessions import Session
 
-
 UNKNOWN = -1
 """`Engine.blamed` of an engine that ended with nobody to say what ran there."""
 

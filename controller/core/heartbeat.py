@@ -91,6 +91,10 @@ class Heartbeats:
         """Return when `tick` should be called next."""
         return self._deadlines[0][0] if self._deadlines else None
 
+    def watched(self) -> set[int]:
+        """Return who is watched."""
+        return set(self._pulses)
+
     def check(self) -> None:
         """Assert that every watched peer has a deadline."""
         assert {(pulse.due, n) for n, pulse in self._pulses.items()} <= set(self._deadlines)

@@ -10,7 +10,6 @@ from ctrlhub.controller.core.policies import LeastLoad, Policy
 from ctrlhub.controller.core.slots import MOST_AHEAD, Slot
 from ctrlhub.controller.core.tasks import Task, TaskState
 
-
 FEW_HUSKS = 1024
 """So many husks in the queue are never worth removing."""
 

@@ -23,7 +23,7 @@ from ctrlhub.wire.messages import Payload
 
 
 class TaskState(IntEnum):
-    """Where a task is in its life. (Integers: they hash quickly, and every step looks up.)"""
+    """Where a task is in its life; integers, since they hash quickly and every step looks up."""
 
     QUEUED = 0
     DISPATCHED = 1

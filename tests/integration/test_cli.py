@@ -196,7 +196,7 @@ def test_a_killed_hub_comes_back(command: Command) -> None:
         assert isinstance(hub["pid"], int)
         os.kill(hub["pid"], signal.SIGKILL)
 
-        assert client[:].apply_sync(lambda: x + 1) == [8, 8]  # type: ignore[name-defined]  # noqa: F821
+        assert client[:].pull("x", block=True) == [7, 7]
 
     again = command.status()
     assert again["hub"]["pid"] != hub["pid"]

@@ -15,7 +15,7 @@ from ctrlhub.engine.work import CommandWork, TaskWork
 from ctrlhub.wire.messages import Action, Status
 from ctrlhub.wire.rebuild import exception_from
 from ctrlhub.wire.serialize import dumps
-from tests.unit.engine.support import Bench, failure, function, value
+from tests.support.engine_bench import Bench, failure, function, value
 
 
 @pytest.fixture

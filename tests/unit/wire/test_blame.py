@@ -6,6 +6,7 @@ import functools
 from types import SimpleNamespace
 from typing import Any
 
+import cloudpickle
 import pytest
 
 from ctrlhub.wire.blame import MAX_DEPTH, culprit
@@ -13,6 +14,9 @@ from ctrlhub.wire.blame import MAX_DEPTH, culprit
 
 class Bad:
     """What is to be found."""
+
+    def __reduce__(self) -> Any:
+        raise ValueError("bad")
 
 
 class Box:
@@ -36,26 +40,11 @@ BAD = Bad()
 
 
 def is_good(obj: object) -> bool:
-    """Give False for whatever holds a Bad: its mention is enough."""
-    seen: list[object] = [obj]
-    for part in seen:
-        if isinstance(part, Bad):
-            return False
-        if isinstance(part, (list, tuple, set, frozenset)):
-            seen += part
-        elif isinstance(part, dict):
-            seen += [*part, *part.values()]
-        elif isinstance(part, functools.partial):
-            seen += [part.func, *part.args, *part.keywords.values()]
-        elif callable(part) and hasattr(part, "__self__"):
-            seen.append(part.__self__)
-        elif callable(part) and hasattr(part, "__code__"):
-            cells = [cell.cell_contents for cell in part.__closure__ or ()]
-            names = [part.__globals__.get(name) for name in part.__code__.co_names]
-            seen += [*cells, *names, *(part.__defaults__ or ()), *vars(part).values()]
-            seen += [*(part.__kwdefaults__ or {}).values()]
-        elif not isinstance(part, type) and hasattr(part, "__dict__"):
-            seen += vars(part).values()
+    """Whether it can be pickled, which a `Bad` cannot."""
+    try:
+        cloudpickle.dumps(obj)
+    except ValueError:
+        return False
     return True
 
 

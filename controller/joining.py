@@ -1,0 +1,218 @@
+"""Joining: how a peer's key is enrolled, its session registered, its connections bound. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ctrlhub.controller.config import HubConfig
+from ctrlhub.controller.core.effects import Outbox, Send
+from ctrlhub.controller.core.sessions import Arrival, Session
+from ctrlhub.controller.interfaces.base import Interface
+from ctrlhub.controller.peers import Peers
+from ctrlhub.controller.permissions import BOTH_ENDS, BULK, ENGINES, NANNIES, Origin
+from ctrlhub.wire import messages as m
+from ctrlhub.wire.errors import (
+    AuthenticationError,
+    CtrlHubError,
+    InvalidRequest,
+    ProtocolMismatch,
+    VersionMismatch,
+)
+from ctrlhub.wire.limits import MAX_TEXT
+from ctrlhub.wire.security import KeyRegistry
+
+MAX_NAME = 256
+"""The longest key, host or incarnation (characters, bytes) that is kept of a peer."""
+
+MAX_VERSIONS = 32
+"""The most versions that a peer may name."""
+
+
+class Joining:
+    """Takes in what peers say to get in.
+
+    Parameters
+    ----------
+    config
+        The hub's options.
+    peers
+        Who is here already.
+    outbox
+        Where effects go.
+    interfaces
+        The hub's interfaces, by name; may be filled later.
+    epoch, versions, keys
+        As for :class:`~ctrlhub.controller.switchboard.Switchboard`.
+    """
+
+    def __init__(
+        self,
+        config: HubConfig,
+        peers: Peers,
+        outbox: Outbox,
+        interfaces: Mapping[str, Interface],
+        *,
+        epoch: str,
+        versions: Mapping[str, str],
+        keys: KeyRegistry | None,
+    ) -> None:
+        self._config = config
+        self._peers = peers
+        self._outbox = outbox
+        self._interfaces = interfaces
+        self._epoch = epoch
+        self._versions = versions
+        self._keys = keys
+
+    def enrol(self, origin: Origin, message: m.Enrol) -> None:
+        """Accept a key of a peer's own making."""
+        if (
+            origin.user is None
+            or self._keys is None
+            or origin.connection.stream is not m.Stream.HUB
+        ):
+            raise AuthenticationError("keys are enrolled over TCP, on the hub stream")
+        self._keys.enrol(origin.user, message.public_key)
+        self._outbox.add(Send(origin.connection, m.Enrolled(message.public_key)))
+
+    def may_speak(self, user: str) -> bool:
+        """Tell whether messages with this key count; asked at each, since keys are revoked."""
+        keys = self._keys
+        return keys is not None and keys.is_live(user) and not keys.is_enrolment(user)
+
+    # ------------------------------------------------------------ register
+
+    def register(self, origin: Origin, message: m.Register, now: float) -> None:
+        """Give a peer a session: its own again, or a new one."""
+        try:
+            self._register(origin, message, now)
+        except CtrlHubError:
+            # Keys in use are counted, and this one's peer is not to come back with it.
+            user, sessions = origin.user, self._peers.sessions
+            if self._keys is not None and user is not None and sessions.of_key(user) is None:
+                self._keys.forget(user)
+            raise
+
+    def _register(self, origin: Origin, message: m.Register, now: float) -> None:
+        if origin.connection.stream is not m.Stream.HUB:
+            raise AuthenticationError("peers register on the hub stream")
+        role = self._role(origin, message)
+        _check_sizes(message)
+        sessions = self._peers.sessions
+        if message.token:
+            known = sessions.of_token(message.token)
+            if known is None or known.key != message.key:
+                refused = m.Refused("unknown_session", "register anew")
+                self._outbox.add(Send(origin.connection, refused))
+                return
+        self._compare_versions(role, message)
+        self._make_room(message, now)
+        session, arrival = sessions.register(message)
+        if arrival is Arrival.REBORN:
+            self._peers.replaced(session)
+        self._peers.arrived(session, origin.connection, now)
+        if role is m.Role.CLIENT:
+            self._peers.clients[session.number] = session
+        if role is m.Role.ENGINE and session.engine is None:
+            try:
+                self._peers.register_engine(session, message.engine_id)
+            except CtrlHubError:
+                self._peers.forget(session, now)
+                raise
+        self._answer(session, resumed=arrival is Arrival.RESUMED)
+
+    def _make_room(self, message: m.Register, now: float) -> None:
+        """End the session of a client's former process: its requests are not the new one's."""
+        known = self._peers.sessions.of_key(message.key)
+        if (
+            known is not None
+            and known.role is m.Role.CLIENT
+            and message.role == m.Role.CLIENT
+            and known.incarnation != message.incarnation
+        ):
+            self._peers.forget(known, now)
+
+    def _role(self, origin: Origin, message: m.Register) -> m.Role:
+        try:
+            role = m.Role(message.role)
+        except ValueError:
+            raise AuthenticationError(f"unknown role {message.role[:40]!r}") from None
+        if origin.user is None:
+            return role
+        enrolled = self._keys.role_of(origin.user) if self._keys is not None else None
+        allowed = ENGINES | NANNIES if enrolled is m.Role.ENGINE else {enrolled}
+        if origin.user != message.key or role not in allowed:
+            raise AuthenticationError(f"this key may not register as {role.value!r} for that key")
+        return role
+
+    def _compare_versions(self, role: m.Role, message: m.Register) -> None:
+        """Refuse a peer whose objects could not be read at the other end."""
+        theirs, ours = message.versions, self._versions
+        if theirs.get("protocol", ours["protocol"]) != ours["protocol"]:
+            raise ProtocolMismatch(
+                f"the peer speaks protocol {theirs['protocol'][:40]}, the hub {ours['protocol']}"
+            )
+        if role is m.Role.NANNY:
+            return
+        mine, his = ours["python"].rsplit(".", 1)[0], theirs.get("python", "?").rsplit(".", 1)[0]
+        if mine != his:
+            table = "\n".join(
+                f"  {name:10} hub {ours.get(name, '-'):12} {role.value} {theirs.get(name, '-')}"
+                for name in sorted(ours.keys() | theirs.keys())
+            )
+            raise VersionMismatch(
+                f"this {role.value} runs Python {his}, the hub {mine}: functions cannot travel "
+                f"between them. Use the same minor version of Python on all sides.\n{table}"
+            )
+
+    def _answer(self, session: Session, resumed: bool) -> None:
+        config, is_client = self._config, session.role is m.Role.CLIENT
+        session.send(
+            self._outbox,
+            m.Stream.HUB,
+            m.Registered(
+                session=session.number,
+                token=session.token,
+                engine_id=session.engine.id if session.engine else -1,
+                epoch=self._epoch,
+                resumed=resumed,
+                subscription=session.subscription,
+                beat=config.beat,
+                suspect=config.suspect,
+                lease=config.session_ttl if is_client else config.hub_lease,
+                engines=self._peers.described() if is_client else (),
+                events=self._peers.events,
+            ),
+        )
+
+    # ------------------------------------------------------------ hello
+
+    def hello(self, origin: Origin, message: m.Hello, now: float) -> None:
+        """Bind a connection to the session whose token it brings."""
+        connection = origin.connection
+        session = self._peers.sessions.of_token(message.token)
+        if (
+            session is None
+            or (origin.user is not None and origin.user != session.key)
+            or connection.stream not in BULK
+            or session.role not in BOTH_ENDS
+            or self._peers.is_away(session)
+        ):
+            self._outbox.add(Send(connection, m.SayHello()))
+            return
+        self._peers.bind(session, connection, now)
+        self._outbox.add(Send(connection, m.Welcome(self._epoch)))
+        for interface in self._interfaces.values():
+            interface.bound(session, connection.stream, message.held, now)
+
+
+def _check_sizes(message: m.Register) -> None:
+    """Refuse what would be kept for the life of the session and is larger than it needs to be."""
+    if (
+        max(len(message.key), len(message.host), len(message.incarnation)) > MAX_NAME
+        or len(message.versions) > MAX_VERSIONS
+        or sum(len(name) + len(text) for name, text in message.versions.items()) > MAX_TEXT
+    ):
+        raise InvalidRequest("register: a name is too long, or there are too many versions")
+    if not message.key:
+        raise InvalidRequest("register: a peer needs a key")

@@ -1,0 +1,326 @@
+"""The peers: who is here, who is silent, who is gone, and what everyone is told of it. No I/O.
+
+A peer that is given up for its silence, or that a nanny restarts, keeps its session for a while (its
+*expiry*): it must register again before anything else it says is heard. Only the end of a session
+takes with it what the hub keeps for a client.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from random import Random
+
+from ctrlhub.controller.config import HubConfig
+from ctrlhub.controller.core.effects import Connection, Outbox, Send
+from ctrlhub.controller.core.engines import NOTHING, Engine
+from ctrlhub.controller.core.heartbeat import Health, Heartbeats
+from ctrlhub.controller.core.sessions import Session, Sessions
+from ctrlhub.controller.interfaces.base import Interface
+from ctrlhub.controller.permissions import BULK
+from ctrlhub.controller.service import ControllerService
+from ctrlhub.wire import messages as m
+from ctrlhub.wire.errors import CtrlHubError
+from ctrlhub.wire.limits import MAX_TEXT
+from ctrlhub.wire.security import KeyRegistry
+
+log = logging.getLogger(__name__)
+
+
+class Peers:
+    """Sessions, their pulses, the engine registry, and the engine events.
+
+    Parameters
+    ----------
+    config
+        The hub's options.
+    controller
+        The engine registry.
+    outbox
+        Where effects go.
+    interfaces
+        The hub's interfaces, by name; may be filled later.
+    keys
+        The public keys that CURVE accepts; None without TCP.
+    new_token, random
+        As for :class:`~ctrlhub.controller.core.sessions.Sessions`.
+    epoch
+        Identity of this life of the hub.
+
+    Attributes
+    ----------
+    sessions
+        The sessions.
+    clients
+        Those of clients, by number: they hear of engine events.
+    events
+        The number of the last engine event.
+    """
+
+    def __init__(
+        self,
+        config: HubConfig,
+        controller: ControllerService,
+        outbox: Outbox,
+        interfaces: Mapping[str, Interface],
+        *,
+        keys: KeyRegistry | None,
+        new_token: Callable[[], bytes],
+        random: Random,
+        epoch: str,
+    ) -> None:
+        self.sessions = Sessions(new_token, random, config.max_sessions)
+        self.clients: dict[int, Session] = {}
+        self.events = 0
+        self._config = config
+        self._controller = controller
+        self._outbox = outbox
+        self._interfaces = interfaces
+        self._keys = keys
+        self._epoch = epoch
+        self._heartbeats = Heartbeats(config.suspect, config.lost)
+        self._expiry: dict[int, float] = {}
+        controller.on_register_engine_do(self._number, True)
+
+    # ------------------------------------------------------------ coming
+
+    def arrived(self, session: Session, connection: Connection, now: float) -> None:
+        """Begin to watch a peer that has registered, or take it back."""
+        self._expiry.pop(session.number, None)
+        self.sessions.bind(session, connection)
+        self._heartbeats.watch(session.number, now)
+        if session.suspect:
+            self._recovered(session)
+
+    def bind(self, session: Session, connection: Connection, now: float) -> None:
+        """Let a connection speak for a peer on its stream."""
+        self.sessions.bind(session, connection)
+        self.heard(session, now)
+
+    def register_engine(self, session: Session, wish: int) -> None:
+        """Give an engine its place in the registry.
+
+        Raises
+        ------
+        CtrlHubError
+            There is none for it.
+        """
+        session.engine = Engine(session.key, session)
+        try:
+            self._controller.register_engine(
+                session.engine, wish if wish >= 0 else None, pid=session.pid
+            )
+        except CtrlHubError:
+            session.engine = None
+            raise
+
+    def announce_engines(self) -> None:
+        """Tell clients of engines that register, from now on: after the interfaces have heard."""
+        self._controller.on_register_engine_do(self._announce, True, "registered")
+
+    def described(self) -> list[dict[str, object]]:
+        """Return what clients are told of each engine, by id."""
+        engines = self._controller.engines
+        return [self._engine(number).describe() for number in sorted(engines)]
+
+    def _number(self, number: int) -> None:
+        """Tell an engine its id, before any interface hears of it."""
+        self._engine(number).id = number
+
+    def _engine(self, number: int) -> Engine:
+        engine = self._controller.engines[number]
+        assert isinstance(engine, Engine)
+        return engine
+
+    # ------------------------------------------------------------ being here
+
+    def is_away(self, session: Session) -> bool:
+        """Tell whether a peer was given up and must register again before it is heard."""
+        return session.number in self._expiry
+
+    def heard(self, session: Session, now: float) -> None:
+        """Note a sign of life."""
+        if self._heartbeats.heard(session.number, now):
+            self._recovered(session)
+
+    def beat(self, session: Session, message: m.Beat, connection: Connection, now: float) -> None:
+        """Answer a beat; a nanny's counts for the engines whose processes it sees.
+
+        The hub says something on the bulk streams too: where a connection broke in silence, and
+        nobody has anything to say on it, this is how it comes to light (`disconnected`).
+        """
+        if session.role is m.Role.NANNY:
+            for key in message.vouches:
+                charge = self.sessions.of_key(key)
+                if charge is not None and charge.role is m.Role.ENGINE:
+                    charge.nanny = session
+                    self.heard(charge, now)
+        self._outbox.add(Send(connection, m.Beat()))
+        for stream in sorted(BULK):
+            session.send(self._outbox, stream, m.Welcome(self._epoch))
+
+    def disconnected(self, connection: Connection) -> None:
+        """Forget a connection that its transport could not send to.
+
+        What was sent on it, either way, may be lost: the peer is asked to join again, since it may
+        not know.
+        """
+        session = self.sessions.of_connection(connection)
+        self.sessions.unbind(connection)
+        if session is not None:
+            session.send(self._outbox, m.Stream.HUB, m.SayHello())
+
+    def tick(self, now: float) -> None:
+        """Do what is due."""
+        for number, health in self._heartbeats.tick(now):
+            session = self.sessions.of_number(number)
+            if session is not None:
+                if health is Health.SUSPECT:
+                    self._suspect(session)
+                else:
+                    self._lost(session, now)
+        for number in [n for n, due in self._expiry.items() if due <= now]:
+            session = self.sessions.of_number(number)
+            if session is not None:
+                log.info("session %d expired", number)
+                self.end(session, now)
+
+    def next_deadline(self) -> float | None:
+        """Say when `tick` should be called."""
+        times = [self._heartbeats.next_deadline(), min(self._expiry.values(), default=None)]
+        return min((due for due in times if due is not None), default=None)
+
+    def _suspect(self, session: Session) -> None:
+        session.suspect = True
+        if session.engine is not None:
+            log.warning(
+                "engine %d is suspect: silent for %g s", session.engine.id, self._config.suspect
+            )
+            self._announce(session.engine.id, "suspect")
+
+    def _recovered(self, session: Session) -> None:
+        session.suspect = False
+        if session.engine is not None:
+            log.info("engine %d is back", session.engine.id)
+            self._announce(session.engine.id, "recovered")
+            session.engine.became_available()
+
+    # ------------------------------------------------------------ going
+
+    def _lost(self, session: Session, now: float) -> None:
+        log.warning(
+            "%s %d is lost: silent for %g s", session.role.value, session.number, self._config.lost
+        )
+        if session.engine is not None:
+            session.engine.cause = f"not heard of for {self._config.lost:g} s"
+        self._away(session, now)
+
+    def _away(self, session: Session, now: float) -> None:
+        """Give a peer up, but keep its session for a while: it, or another in its place, may come."""
+        self._heartbeats.forget(session.number)
+        self.sessions.unbind_all(session)
+        session.suspect = False
+        self._expiry[session.number] = now + self._config.session_ttl
+        if session.engine is not None:
+            self._unregister(session.engine)
+
+    def replaced(self, session: Session) -> None:
+        """Deal with what the former process of a session had: another is in its place."""
+        session.suspect = False
+        if session.engine is not None:
+            session.engine.cause = "its process was replaced by a new one"
+            self._unregister(session.engine)
+
+    def engine_died(self, message: m.EngineDied, now: float) -> None:
+        """Take a nanny's word for the end of an engine's process."""
+        session = self.sessions.of_key(message.key)
+        if session is None or session.role is not m.Role.ENGINE:
+            return
+        if session.incarnation != message.incarnation:
+            return
+        engine = session.engine
+        if engine is not None:
+            engine.cause = message.cause[:MAX_TEXT]
+            if message.log:
+                engine.cause += "\nits last words:\n" + message.log[-MAX_TEXT:]
+            engine.blamed = message.running
+        self._away(session, now)
+        if not message.restarting:
+            self._release(engine)
+            self.end(session, now)
+
+    def goodbye(self, session: Session, message: m.Goodbye, now: float) -> None:
+        """Let a peer go that leaves on purpose: nothing is kept for it."""
+        log.info("%s %d leaves: %.200r", session.role.value, session.number, message.reason)
+        engine = session.engine
+        if engine is not None:
+            engine.cause = f"it left: {message.reason[:1000]}"
+            engine.blamed = NOTHING
+            self._unregister(engine)
+            self._release(engine)
+        self.end(session, now)
+
+    def revoke(self, key: str, now: float) -> bool:
+        """Shut a peer out for good; False when there is none with this key."""
+        session = self.sessions.of_key(key)
+        if self._keys is not None:
+            self._keys.revoke(key)
+        if session is None:
+            return False
+        if session.engine is not None:
+            session.engine.cause = "its key was revoked"
+            session.engine.blamed = NOTHING
+            self._unregister(session.engine)
+        self.end(session, now)
+        return True
+
+    def end(self, session: Session, now: float) -> None:
+        """End a session: its key opens nothing any more, and what was kept for it goes."""
+        self.forget(session, now)
+        if self._keys is not None:
+            self._keys.forget(session.key)
+
+    def forget(self, session: Session, now: float) -> None:
+        """End a session whose key stays in use: its peer is refused, or begins anew."""
+        self._heartbeats.forget(session.number)
+        self._expiry.pop(session.number, None)
+        self.sessions.end(session)
+        if self.clients.pop(session.number, None) is not None:
+            for interface in self._interfaces.values():
+                interface.session_ended(session, now)
+
+    def _release(self, engine: Engine | None) -> None:
+        if engine is not None:
+            self._controller.release_id(engine.id)
+
+    # ------------------------------------------------------------ what clients are told
+
+    def _unregister(self, engine: Engine) -> None:
+        engine.session.engine = None
+        description = engine.describe()
+        self._controller.unregister_engine(engine.id)
+        self._publish("unregistered", description | {"cause": engine.cause[:1000]})
+
+    def _announce(self, number: int, event: str) -> None:
+        self._publish(event, self._engine(number).describe())
+
+    def _publish(self, event: str, description: Mapping[str, object]) -> None:
+        self.events += 1
+        message = m.EngineEvent(self.events, event, description)
+        for session in self.clients.values():
+            session.publish(self._outbox, message)
+
+    def check(self) -> None:
+        """Assert that sessions, pulses and registry agree."""
+        self.sessions.check()
+        self._heartbeats.check()
+        numbers = {session.number for session in self.sessions}
+        watched = self._heartbeats.watched()
+        assert watched | self._expiry.keys() == numbers
+        assert not watched & self._expiry.keys()
+        assert self.clients == {s.number: s for s in self.sessions if s.role is m.Role.CLIENT}
+        for number, engine in self._controller.engines.items():
+            assert isinstance(engine, Engine)
+            assert engine.id == number
+            assert engine.session.engine is engine
+            assert engine.session.number in watched

@@ -1,0 +1,46 @@
+"""What nanny and warm process say to each other."""
+
+from __future__ import annotations
+
+import pytest
+
+from ctrlhub.engine.channel import Channel, EngineEnded, Note, SignalEngine, StartEngine
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [[StartEngine(0, "{}")], [SignalEngine(1, 9, "group"), EngineEnded(1, 5, 9)]],
+)
+def test_notes_arrive_as_they_were_sent(notes: list[Note]) -> None:
+    """One or several."""
+    one, other = Channel.pair()
+    for note in notes:
+        one.send(note)
+
+    assert other.receive() == notes
+    one.close()
+    other.close()
+
+
+def test_a_long_note_arrives_in_pieces_and_whole() -> None:
+    """Whatever the sizes of reads are."""
+    one, other = Channel.pair()
+    sent = StartEngine(0, "x" * 100_000)
+    one.send(sent)
+    got: list[Note] = []
+    while not got:
+        got += other.receive() or []
+
+    assert got == [sent]
+    one.close()
+    other.close()
+
+
+def test_a_closed_end_is_noticed() -> None:
+    """By the reader; the writer does not care."""
+    one, other = Channel.pair()
+    one.close()
+
+    other.send(StartEngine(0, ""))
+    assert other.receive() is None
+    other.close()

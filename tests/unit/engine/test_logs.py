@@ -1,0 +1,47 @@
+"""The logs of engines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ctrlhub.engine.logs import KEPT_BYTES, LAST_BYTES, LAST_LINES, bound, last_lines
+
+
+def test_the_last_lines_are_few_and_short(tmp_path: Path) -> None:
+    """Enough to see what happened, not more than a message should carry."""
+    log = tmp_path / "engine-0.log"
+    log.write_text("".join(f"line {n}\n" for n in range(1000)))
+
+    assert last_lines(log).splitlines() == [f"line {n}" for n in range(1000 - LAST_LINES, 1000)]
+
+    log.write_bytes(b"\xff" * 100_000)
+    assert len(last_lines(log)) == LAST_BYTES
+
+
+def test_a_log_that_is_not_there_has_no_lines(tmp_path: Path) -> None:
+    """A report of a death goes out all the same."""
+    assert last_lines(tmp_path / "engine-0.log") == ""
+
+
+def test_a_large_log_is_cut_and_its_end_kept(tmp_path: Path) -> None:
+    """Beside it, and closed to others."""
+    log = tmp_path / "engine-0.log"
+    with open(log, "ab", buffering=0) as writer:
+        writer.write(b"a" * KEPT_BYTES + b"b" * KEPT_BYTES)
+        bound(log, most=KEPT_BYTES)
+        writer.write(b"c")
+
+    kept = tmp_path / "engine-0.old.log"
+    assert log.read_bytes() == b"c"
+    assert kept.read_bytes() == b"b" * KEPT_BYTES
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
+def test_other_logs_stay(tmp_path: Path) -> None:
+    """Small ones, and ones that are not there."""
+    log = tmp_path / "engine-0.log"
+    bound(log)
+    log.write_text("hello")
+    bound(log)
+
+    assert log.read_text() == "hello"

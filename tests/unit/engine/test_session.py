@@ -1,0 +1,520 @@
+"""What an engine and a nanny owe the hub, with a clock that stands where the test puts it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from ctrlhub.engine.lease import Ending
+from ctrlhub.engine.session import LAST_WORDS, RETRY_STOP, EngineSession, NannySession
+from ctrlhub.engine.work import CommandWork, Row, TaskWork
+from ctrlhub.link.states import State
+from ctrlhub.wire.errors import unpack_failure
+from ctrlhub.wire.ids import request_id
+from ctrlhub.wire.limits import BATCH_ROWS, INLINE_BYTES
+from ctrlhub.wire.messages import (
+    Beat,
+    EngineDied,
+    Functions,
+    Goodbye,
+    Hello,
+    Interrupt,
+    Message,
+    NeedFunctions,
+    Refused,
+    Register,
+    Registered,
+    Results,
+    RunCommand,
+    RunTasks,
+    SayHello,
+    Shutdown,
+    Signal,
+    Status,
+    Stored,
+    Stream,
+    Welcome,
+)
+
+DIGEST, OTHER = b"digest", b"other"
+DRAIN = 5.0
+
+
+class FakeWorker:
+    """Takes work, and does none."""
+
+    def __init__(self) -> None:
+        self.tasks: list[TaskWork] = []
+        self.commands: list[CommandWork] = []
+        self.running: set[int] = set()
+        self.elsewhere: set[int] = set()
+        self.interrupted: list[int] = []
+        self.engine_id = -1
+        self.finishing = False
+
+    def joined(self, engine_id: int) -> None:
+        self.engine_id = engine_id
+
+    def run_command(self, work: CommandWork) -> None:
+        self.commands.append(work)
+
+    def run_tasks(self, work: list[TaskWork]) -> None:
+        self.tasks.extend(work)
+
+    def stop_requests(self, requests: Sequence[int]) -> tuple[list[int], list[int]]:
+        self.interrupted += [n for n in requests if n in self.running]
+        elsewhere = [n for n in requests if n in self.elsewhere]
+        return [n for n in requests if n not in self.running | self.elsewhere], elsewhere
+
+    def finish(self) -> None:
+        self.finishing = True
+
+
+class Engine:
+    """An engine's session, the hub at its other end, and the time."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.worker = FakeWorker()
+        registration = Register("engine", "key", b"life", 1, "host", {})
+        self.session = EngineSession(
+            registration, self.worker, hub_lease=100.0, drain=DRAIN, seed=1
+        )
+        self.session.start(self.now, enrolling=False)
+        self.join()
+
+    def join(self, epoch: str = "epoch", lease: float = 100.0, resumed: bool = False) -> None:
+        self.session.drain()
+        token = b"token of " + epoch.encode()
+        self.hear(
+            Stream.HUB, Registered(7, token, 3, epoch, resumed, b"topic", 1.0, 3.0, lease)
+        )
+        for stream in (Stream.MULTIENGINE, Stream.TASK):
+            self.hear(stream, Welcome(epoch))
+
+    def hear(self, stream: Stream, message: Message) -> None:
+        self.session.receive(stream, message, self.now)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, as the runner would."""
+        end = self.now + seconds
+        while self.now < end and self.session.state is not State.GONE:
+            due = self.session.next_deadline()
+            self.now = end if due is None else min(end, max(self.now + 1e-6, due))
+            self.session.tick(self.now)
+
+    def said(self, kind: type[Message]) -> list[Any]:
+        """Take what is to be sent, and return the messages of a kind."""
+        return [message for _, message in self.session.drain() if isinstance(message, kind)]
+
+    def tasks(self, *numbers: int, attempt: int = 0, digest: bytes = DIGEST) -> None:
+        functions = [(digest, b"blob")] if digest == DIGEST else []
+        rows = [(number, attempt, 0, b"arguments") for number in numbers]
+        self.hear(Stream.TASK, RunTasks([(digest, 0, 3, "")], rows, functions))
+
+    def command(self, number: int, function: bytes = b"") -> None:
+        self.hear(Stream.MULTIENGINE, RunCommand(number, "apply", b"payload", function))
+
+    def done(self, *numbers: int, attempt: int = 0, payload: Any = b"value") -> None:
+        self.session.task_results([row(n, attempt, payload) for n in numbers], self.now)
+
+
+def row(number: int, attempt: int = 0, payload: Any = b"value") -> Row:
+    """A result."""
+    return (number, attempt, int(Status.OK), payload, 0.0, 0.0, None)
+
+
+def ids(messages: Sequence[Any]) -> list[int]:
+    """The requests that results are about."""
+    return [each[0] for message in messages for each in message.rows]
+
+
+@pytest.fixture
+def engine() -> Engine:
+    """An engine that has joined."""
+    return Engine()
+
+
+# ---------------------------------------------------------------- work and results
+
+
+def test_the_worker_learns_the_engines_id(engine: Engine) -> None:
+    """As soon as the hub has given it."""
+    assert engine.worker.engine_id == 3
+
+
+def test_tasks_go_to_the_worker_with_their_function(engine: Engine) -> None:
+    """In the order in which they came."""
+    engine.tasks(1, 2)
+
+    assert [(w.id, w.attempt, w.function.blob, w.payload) for w in engine.worker.tasks] == [
+        (1, 0, b"blob", b"arguments"),
+        (2, 0, b"blob", b"arguments"),
+    ]
+
+
+def test_results_leave_together_and_are_kept_until_stored(engine: Engine) -> None:
+    """One message for what is there, none twice."""
+    engine.tasks(1, 2)
+    engine.done(1, 2)
+
+    assert [m.rows for m in engine.said(Results)] == [[row(1), row(2)]]
+    assert engine.said(Results) == []
+    assert engine.session.held(Stream.TASK) == ((1, 2),)
+
+    engine.hear(Stream.TASK, Stored(((1, 2),)))
+    assert engine.session.held(Stream.TASK) == ()
+
+
+def test_batches_have_limits(engine: Engine) -> None:
+    """Many results are several messages; large ones travel in frames of their own."""
+    numbers = range(1, BATCH_ROWS + 3)
+    engine.tasks(*numbers)
+    engine.done(*numbers)
+    messages = engine.said(Results)
+    assert [len(m.rows) for m in messages] == [BATCH_ROWS, 2]
+
+    large = b"x" * (INLINE_BYTES + 1)
+    engine.tasks(9000, 9001)
+    engine.done(9000, payload=large)
+    engine.done(9001, payload=(b"pickle", b"buffer"))
+    (message,) = engine.said(Results)
+    assert [each[3] for each in message.rows] == [(0, 1), (1, 2)]
+    assert message.frames == [large, b"pickle", b"buffer"]
+
+
+def test_what_is_held_is_not_taken_twice(engine: Engine) -> None:
+    """The hub repeats itself after a broken connection."""
+    engine.tasks(1)
+    engine.tasks(1, 2)
+
+    assert [w.id for w in engine.worker.tasks] == [1, 2]
+
+
+def test_a_finished_task_that_is_sent_again_has_its_result_sent_again(engine: Engine) -> None:
+    """It does not run again."""
+    engine.tasks(1)
+    engine.done(1)
+    engine.said(Results)
+
+    engine.tasks(1)
+
+    assert ids(engine.said(Results)) == [1]
+    assert len(engine.worker.tasks) == 1
+
+
+def test_a_later_attempt_replaces_an_earlier_one(engine: Engine) -> None:
+    """Both may run, and only the later one's result is sent."""
+    engine.tasks(1)
+    engine.tasks(1, attempt=1)
+    engine.done(1)
+    assert engine.said(Results) == []
+
+    engine.done(1, attempt=1)
+
+    assert [m.rows for m in engine.said(Results)] == [[row(1, attempt=1)]]
+
+
+# ---------------------------------------------------------------- commands
+
+
+def test_a_command_runs_once(engine: Engine) -> None:
+    """One that was acknowledged and comes again has lost its result, and is not run again."""
+    number = request_id(4, 1)
+    engine.command(number)
+    engine.session.command_results([row(number)], 0.0)
+    engine.said(Results)
+    engine.hear(Stream.MULTIENGINE, Stored(((number, number),)))
+
+    engine.command(number)
+
+    assert len(engine.worker.commands) == 1
+    ((found,),) = [message.rows for message in engine.said(Results)]
+    assert found[2] == Status.ERROR
+    assert unpack_failure(found[3]).code == "result_lost"
+
+
+def test_each_client_has_its_own_order(engine: Engine) -> None:
+    """A lower id of another client is not an old command."""
+    engine.command(request_id(9, 1))
+    engine.command(request_id(4, 1))
+    engine.command(request_id(4, 2))
+
+    assert len(engine.worker.commands) == 3
+
+
+# ---------------------------------------------------------------- functions
+
+
+def test_work_without_its_function_waits_for_it(engine: Engine) -> None:
+    """Other tasks do not; the function is asked for, and then what waited runs."""
+    engine.tasks(1, digest=OTHER)
+    engine.tasks(2)
+
+    assert [m.digests for m in engine.said(NeedFunctions)] == [(OTHER,)]
+    assert [w.id for w in engine.worker.tasks] == [2]
+    assert engine.session.held(Stream.TASK) == ((1, 2),)
+
+    engine.hear(Stream.TASK, Functions([(OTHER, b"blob")]))
+    assert [w.id for w in engine.worker.tasks] == [2, 1]
+
+
+def test_commands_keep_their_order_around_a_missing_function(engine: Engine) -> None:
+    """One that could run waits behind one that cannot."""
+    engine.command(1, OTHER)
+    engine.command(2)
+    assert engine.worker.commands == []
+
+    engine.hear(Stream.MULTIENGINE, Functions([(OTHER, b"blob")]))
+
+    assert [w.id for w in engine.worker.commands] == [1, 2]
+
+
+def test_a_function_that_the_hub_has_lost_fails_what_needs_it(engine: Engine) -> None:
+    """With a message, instead of waiting for ever."""
+    engine.tasks(1, digest=OTHER)
+    engine.hear(Stream.TASK, Functions([]))
+
+    ((found,),) = [message.rows for message in engine.said(Results)]
+    assert found[:3] == (1, 0, Status.ERROR)
+    assert "call it again" in unpack_failure(found[3]).evalue
+
+
+def test_functions_are_asked_for_again_after_a_reconnection(engine: Engine) -> None:
+    """The question, or its answer, may be lost."""
+    engine.tasks(1, digest=OTHER)
+    engine.said(NeedFunctions)
+
+    engine.hear(Stream.HUB, SayHello())
+    engine.join("another")
+
+    assert [m.digests for m in engine.said(NeedFunctions)] == [(OTHER,)]
+
+
+# ---------------------------------------------------------------- reconnection
+
+
+def test_results_wait_for_a_hub_and_are_sent_again_to_the_next(engine: Engine) -> None:
+    """Right behind the hello that names them."""
+    engine.tasks(1, 2)
+    engine.done(1)
+    engine.said(Results)
+    engine.hear(Stream.HUB, SayHello())
+    engine.done(2)
+    assert engine.said(Results) == []
+
+    engine.hear(Stream.HUB, Registered(7, b"t", 3, "next", False, b"", 1.0, 3.0, 100.0))
+    sent = [message for stream, message in engine.session.drain() if stream is Stream.TASK]
+
+    assert [type(message) for message in sent] == [Hello, Results]
+    assert sent[0].held == ((1, 2),)
+    assert ids(sent[1:]) == [1, 2]
+
+
+def test_a_stream_that_was_lost_alone_is_resumed_alone(engine: Engine) -> None:
+    """After the hub has asked for a hello on it."""
+    engine.tasks(1)
+    engine.done(1)
+    engine.said(Results)
+    engine.wait(1.5)
+
+    engine.hear(Stream.TASK, SayHello())
+    engine.hear(Stream.TASK, Welcome("epoch"))
+
+    assert ids(engine.said(Results)) == [1]
+
+
+def test_the_namespace_is_kept_as_long_as_the_lease_says(engine: Engine) -> None:
+    """The hub's word counts; then the engine ends, and says how."""
+    engine.join(epoch="next", lease=50.0)
+    engine.wait(49.0)
+    assert engine.session.state is State.SILENT
+
+    engine.wait(5.0)
+
+    assert engine.session.state is State.GONE
+    assert engine.session.ending is Ending.HUB_LOST
+
+
+def test_time_in_which_the_process_was_stopped_does_not_count(engine: Engine) -> None:
+    """A SIGSTOP of ten minutes, or a suspended laptop, costs nobody a namespace."""
+    engine.now += 600.0
+    engine.session.tick(engine.now)
+
+    assert engine.session.state is not State.GONE
+
+
+def test_an_engine_that_is_not_let_in_ends(engine: Engine) -> None:
+    """And says so by its exit code."""
+    engine.hear(Stream.HUB, SayHello())
+    engine.hear(Stream.HUB, Refused("too_many_engines", "full"))
+
+    assert engine.session.state is State.GONE
+    assert engine.session.ending is Ending.REFUSED
+
+
+# ---------------------------------------------------------------- control
+
+
+def test_what_has_not_begun_is_cancelled(engine: Engine) -> None:
+    """And answered; requests that are not held are nobody's business."""
+    engine.tasks(1, 2, 3)
+    engine.hear(Stream.HUB, Interrupt(((2, 3), (8, 9))))
+
+    (message,) = engine.said(Results)
+    assert [each[:4] for each in message.rows] == [
+        (2, 0, Status.CANCELLED, b""),
+        (3, 0, Status.CANCELLED, b""),
+    ]
+
+
+def test_what_runs_is_interrupted_and_answers_itself(engine: Engine) -> None:
+    """The session says nothing about it."""
+    engine.tasks(1)
+    engine.worker.running = {1}
+
+    engine.hear(Stream.HUB, Interrupt(((1, 1),)))
+
+    assert engine.worker.interrupted == [1]
+    assert engine.said(Results) == []
+
+
+def test_what_is_just_about_to_begin_is_stopped_a_moment_later(engine: Engine) -> None:
+    """Neither in the queue nor running: it is looked for again, until it has ended."""
+    engine.tasks(1)
+    engine.worker.elsewhere = {1}
+    engine.hear(Stream.HUB, Interrupt(((1, 1),)))
+
+    engine.worker.elsewhere, engine.worker.running = set(), {1}
+    engine.wait(RETRY_STOP)
+    assert engine.worker.interrupted == [1]
+
+    engine.wait(1.0)
+    assert engine.worker.interrupted == [1]
+
+
+def test_work_that_waits_for_its_function_can_be_cancelled(engine: Engine) -> None:
+    """It is not at the worker yet."""
+    engine.tasks(1, digest=OTHER)
+    engine.worker.running = {1}
+
+    engine.hear(Stream.HUB, Interrupt(((1, 1),)))
+
+    assert ids(engine.said(Results)) == [1]
+
+
+def test_shutdown_lets_what_runs_end(engine: Engine) -> None:
+    """Nothing begins; the last result is handed over before the goodbye."""
+    engine.tasks(1)
+    engine.hear(Stream.HUB, Shutdown("enough"))
+    assert engine.worker.finishing
+    engine.tasks(2)
+    assert [w.id for w in engine.worker.tasks] == [1]
+
+    engine.done(1)
+    engine.session.idle(engine.now)
+    engine.session.tick(engine.now)
+    assert ids(engine.said(Results)) == [1]
+    engine.hear(Stream.TASK, Stored(((1, 1),)))
+    engine.session.tick(engine.now)
+
+    assert engine.session.state is State.GONE
+    assert [message.reason for message in engine.said(Goodbye)] == ["enough"]
+    assert engine.session.ending is Ending.LEFT
+
+
+@pytest.mark.parametrize(
+    ("idle", "wait"), [(lambda s: None, DRAIN), (lambda s: s.idle(0.0), LAST_WORDS)]
+)
+def test_shutdown_does_not_wait_for_ever(
+    engine: Engine, idle: Callable[[EngineSession], None], wait: float
+) -> None:
+    """Neither for what runs, nor for an acknowledgement that does not come."""
+    engine.tasks(1, 2)
+    engine.hear(Stream.HUB, Shutdown("enough"))
+    engine.done(1)
+    idle(engine.session)
+
+    for _ in range(10):
+        engine.wait(wait / 10 * 0.99)
+        engine.hear(Stream.HUB, Beat())
+    assert engine.session.state is State.JOINED
+
+    engine.wait(wait / 10)
+    assert engine.session.state is State.GONE
+
+
+# ---------------------------------------------------------------- the nanny
+
+
+class Nanny:
+    """A nanny's session, and what it was told."""
+
+    def __init__(self) -> None:
+        self.signals: list[tuple[str, str]] = []
+        self.reasons: list[str] = []
+        self.alive = ["one", "two"]
+        self.session = NannySession(
+            Register("nanny", "key", b"life", 1, "host", {}),
+            vouches=lambda: self.alive,
+            on_signal=lambda key, name: self.signals.append((key, name)),
+            on_shutdown=self.reasons.append,
+            hub_lease=100.0,
+            seed=1,
+        )
+        self.session.start(0.0, enrolling=False)
+
+    def join(self, epoch: str = "epoch") -> list[Message]:
+        """Join, and return what is said at once."""
+        self.session.drain()
+        answer = Registered(7, b"t", -1, epoch, False, b"", 1.0, 3.0, 100.0)
+        self.session.receive(Stream.HUB, answer, 0.0)
+        return [message for _, message in self.session.drain()]
+
+
+DEATH = EngineDied("one", b"life", "killed by signal 9 (SIGKILL)")
+
+
+def test_a_nanny_vouches_for_what_runs_at_every_beat() -> None:
+    """From the first moment on; one that does not run is left out."""
+    nanny = Nanny()
+    assert nanny.join() == [Beat(("one", "two"))]
+
+    nanny.alive = ["two"]
+    nanny.session.tick(1.0)
+
+    assert [message for _, message in nanny.session.drain()] == [Beat(("two",))]
+
+
+def test_a_death_is_reported_at_once() -> None:
+    """Not with the next beat."""
+    nanny = Nanny()
+    nanny.join()
+
+    nanny.session.report(DEATH, 0.5)
+
+    assert nanny.session.drain() == [(Stream.HUB, DEATH)]
+
+
+def test_a_death_without_a_hub_is_reported_to_the_next_one() -> None:
+    """Unless another engine has taken the place meanwhile."""
+    nanny = Nanny()
+    nanny.session.report(DEATH, 0.0)
+    nanny.session.report(EngineDied("two", b"life", "exit code 3"), 0.0)
+    nanny.session.replaced("two")
+
+    assert nanny.join()[0] == DEATH
+
+
+def test_a_nanny_passes_on_signals_and_the_end() -> None:
+    """Both are for its main thread."""
+    nanny = Nanny()
+    nanny.join()
+
+    nanny.session.receive(Stream.HUB, Signal("one", "SIGKILL"), 0.0)
+    nanny.session.receive(Stream.HUB, Shutdown("enough"), 0.0)
+
+    assert nanny.signals == [("one", "SIGKILL")]
+    assert nanny.reasons == ["enough"]

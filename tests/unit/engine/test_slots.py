@@ -1,0 +1,96 @@
+"""When a nanny starts engines, again or not."""
+
+from __future__ import annotations
+
+from ctrlhub.engine.config import RestartPolicy
+from ctrlhub.engine.slots import Slots, SlotState
+
+POLICY = RestartPolicy(first=0.1, factor=2.0, longest=0.5, early=10.0, attempts=5)
+
+
+def test_all_are_due_at_first() -> None:
+    """And none twice."""
+    slots = Slots(2, POLICY)
+
+    assert [slot.number for slot in slots.take_due(0.0)] == [0, 1]
+    assert slots.take_due(0.0) == []
+    assert slots.next_deadline() is None
+
+
+def test_a_dead_engine_is_replaced_later_each_time() -> None:
+    """The waits grow up to the longest."""
+    slots = Slots(1, RestartPolicy(first=0.1, factor=2.0, longest=0.5, attempts=9))
+    waits = []
+    now = 0.0
+    for _ in range(5):
+        assert slots.take_due(now)
+        slots.started(0, 100)
+        assert slots.died(0, now)
+        waits.append(round(slots[0].due - now, 3))
+        now = slots[0].due
+
+    assert waits == [0.1, 0.2, 0.4, 0.5, 0.5]
+
+
+def test_a_slot_is_given_up_after_early_deaths_in_a_row() -> None:
+    """An engine that cannot live is not started for ever."""
+    slots = Slots(1, POLICY)
+    now, restarted = 0.0, []
+    while slots.active:
+        now = max(now, slots.next_deadline() or 0.0)
+        slots.take_due(now)
+        slots.started(0, 100)
+        restarted.append(slots.died(0, now + 9.0))
+
+    assert restarted == [True] * 4 + [False]
+    assert slots[0].state is SlotState.GIVEN_UP
+
+
+def test_an_engine_that_lived_for_a_while_begins_anew() -> None:
+    """Its earlier deaths are forgotten, and the first wait is short again."""
+    slots = Slots(1, POLICY)
+    for now, lived in ((0.0, 1.0), (100.0, 1.0), (200.0, 10.0)):
+        slots.take_due(now)
+        slots.started(0, 100)
+        slots.died(0, now + lived)
+
+    assert slots[0].early_deaths == 0
+    assert slots[0].due == 210.0 + POLICY.first
+
+
+def test_an_engine_that_left_is_not_replaced() -> None:
+    """Nor are the others affected."""
+    slots = Slots(2, POLICY)
+    slots.take_due(0.0)
+    slots.started(0, 100)
+    slots.started(1, 101)
+
+    slots.left(0)
+
+    assert [slot.number for slot in slots.in_state(SlotState.RUNNING)] == [1]
+    assert slots.active
+    slots.left(1)
+    assert not slots.active
+
+
+def test_nothing_is_started_once_all_is_to_stop() -> None:
+    """Neither what waits, nor what dies afterwards."""
+    slots = Slots(2, POLICY)
+    slots.take_due(0.0)
+    slots.started(0, 100)
+    slots.died(1, 0.0)
+
+    slots.stop()
+
+    assert slots.take_due(99.0) == []
+    assert slots.died(0, 99.0) is False
+    assert not slots.active
+
+
+def test_no_attempts_means_no_restarts() -> None:
+    """The policy of one who looks after engines himself."""
+    slots = Slots(1, RestartPolicy(attempts=0))
+    slots.take_due(0.0)
+    slots.started(0, 100)
+
+    assert slots.died(0, 1000.0) is False
