@@ -27,6 +27,7 @@ from ctrlhub.client.call_list import Answered, CallList
 from ctrlhub.client.engine_list import LIST_ENGINES, EngineList
 from ctrlhub.client.ledger import Ledger
 from ctrlhub.client.outgoing import Outgoing
+from ctrlhub.client.receipts import Receipts
 from ctrlhub.client.requests import (
     Request,
     Stirred,
@@ -44,7 +45,6 @@ from ctrlhub.wire.messages import (
     Goodbye,
     Message,
     NeedFunctions,
-    Received,
     Refused,
     Register,
     Registered,
@@ -101,10 +101,7 @@ class ClientSession(Membership):
         self._outgoing = Outgoing()
         self.submissions = self._outgoing.submissions
         self._watcher = watcher
-        self._received: dict[Stream, list[tuple[int, int]]] = {
-            Stream.MULTIENGINE: [],
-            Stream.TASK: [],
-        }
+        self._receipts = Receipts()
         self._engines = EngineList()
         self._now = 0.0
 
@@ -159,18 +156,16 @@ class ClientSession(Membership):
             return due
         if self._outgoing.waits:
             return self._now  # the turn was over before they were all sent
-        return min(due, self._engines.due)
+        return min(due, self._engines.due, self._receipts.due)
 
     def drain(self) -> list[tuple[Stream, Message]]:
         """Take what is to be sent, in order."""
-        out = super().drain()
+        control = super().drain()
         if self.state is not State.JOINED:
-            return out
-        out.extend((Stream.HUB, call) for call in self.calls.take_unsent())
-        for stream, ranges in self._received.items():
-            if ranges:
-                out.append((stream, Received(tuple(ranges))))
-                ranges.clear()
+            return control
+        out = [*control, *((Stream.HUB, call) for call in self.calls.take_unsent())]
+        if self._now >= self._receipts.due:
+            out += self._receipts.take()
         if self._outgoing.waits:
             out += self._outgoing.messages()
         return out
@@ -232,7 +227,7 @@ class ClientSession(Membership):
 
     def _on_completed(self, stream: Stream, message: Any, now: float) -> None:
         pop, frames = self._ledger(stream).requests.pop, message.frames
-        ranges = self._received[stream]
+        ranges: list[tuple[int, int]] = []
         stirred: dict[Stirred, None] = {}
         first, last = 0, -2
         for row in message.rows:
@@ -252,6 +247,7 @@ class ClientSession(Membership):
                 stirred[waiter] = None
         if last >= 0:
             ranges.append((first, last))
+        self._receipts.add(stream, ranges, len(message.rows), bool(frames), now)
         # Last, so that a thread that wakes up finds as much as there is.
         for waiter in stirred:
             waiter._stir()
@@ -280,7 +276,7 @@ class ClientSession(Membership):
 
     def _on_refused_request(self, stream: Stream, message: Any, now: float) -> None:
         # The hub does not say which request it would not take: those it has accepted are safe.
-        if stream in self._received:
+        if stream in (Stream.MULTIENGINE, Stream.TASK):
             ledger = self._ledger(stream)
             _fail(ledger.take(ledger.unaccepted()), error_for(message.code)(message.message), now)
 

@@ -10,12 +10,14 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from random import SystemRandom
 from secrets import token_hex
 
 from tornado.ioloop import IOLoop
 
 from ctrlhub.controller.config import HubConfig
+from ctrlhub.controller.core.acknowledgements import Acknowledgements
 from ctrlhub.controller.core.effects import Commit, Connection, Effect, Publish, Send, Stop
 from ctrlhub.controller.interfaces.finding import find_interfaces
 from ctrlhub.controller.interfaces.query import Query
@@ -23,7 +25,7 @@ from ctrlhub.controller.stores.base import Store
 from ctrlhub.controller.switchboard import Origin, Switchboard
 from ctrlhub.controller.transports.base import Transport
 from ctrlhub.wire.codec import encode
-from ctrlhub.wire.messages import Buffer, Stream
+from ctrlhub.wire.messages import Buffer, Refused, Stream
 from ctrlhub.wire.security import KeyRegistry, new_token
 from ctrlhub.wire.versions import versions
 
@@ -93,6 +95,8 @@ class Hub:
         self._store = store
         self._loop = IOLoop.current()
         self._stopping = False
+        self._acknowledgements = Acknowledgements()
+        self._acknowledging = False
         for transport in self._transports:
             transport.allow(self.switchboard.sessions.has_topic)
 
@@ -183,7 +187,7 @@ class Hub:
             if type(effect) is Send:
                 self._send(effect)
             elif type(effect) is Commit:
-                self._store.write(effect.operations, _Then(self, effect.then))
+                self._store.write(effect.operations, partial(self._acknowledge, effect.then))
             elif type(effect) is Publish:
                 transport = self._transports[effect.transport]
                 transport.publish(effect.topic, encode(effect.message))
@@ -192,19 +196,26 @@ class Hub:
 
     def _send(self, effect: Send) -> None:
         connection = effect.connection
+        if type(effect.message) is Refused:
+            # What was accepted before is told first: the client fails what it takes for refused.
+            for send in self._acknowledgements.of(connection):
+                self._transports[connection.transport].send(connection, encode(send.message))
         if not self._transports[connection.transport].send(connection, encode(effect.message)):
             self.switchboard.disconnected(connection)
 
+    def _acknowledge(self, sends: Sequence[Send]) -> None:
+        """Let acknowledgements of what is stored now gather a moment."""
+        for send in sends:
+            ready = self._acknowledgements.add(send, time.monotonic())
+            if ready is not None:
+                self._send(ready)
+        due = self._acknowledgements.next_deadline()
+        if due is not None and not self._acknowledging:
+            self._acknowledging = True
+            self._loop.call_later(max(0.0, due - time.monotonic()), self._send_acknowledgements)
 
-class _Then:
-    """What follows a commit: the acknowledgements."""
-
-    __slots__ = ("_hub", "_sends")
-
-    def __init__(self, hub: Hub, sends: Sequence[Send]) -> None:
-        self._hub = hub
-        self._sends = sends
-
-    def __call__(self) -> None:
-        for effect in self._sends:
-            self._hub._send(effect)
+    def _send_acknowledgements(self) -> None:
+        self._acknowledging = False
+        for send in self._acknowledgements.tick(time.monotonic()):
+            self._send(send)
+        self._turn()

@@ -11,7 +11,7 @@ KEPT_BYTES = 1024 * 1024
 """So much of it."""
 
 LAST_BYTES = 4096
-LAST_LINES = 20
+LAST_LINES = 40
 
 
 def last_lines(log: Path) -> str:

@@ -1,8 +1,9 @@
 """The engine's namespace, and how functions that came by value see it (docs/engine-namespace.md).
 
-A function defined in the client's ``__main__`` arrives with the globals it uses and the client had
-at the time. Names the client did not have are looked up here, in the namespace of the engine, and
-names that the function declares ``global`` and assigns are variables of the namespace.
+A function that travels by value (one of the client's ``__main__``, a lambda, an inner function)
+arrives with the globals it uses, as they were at the time. Names that were not there are looked up
+here, in the namespace of the engine, and names that the function declares ``global`` and assigns
+are variables of the namespace.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import sys
 from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
+
+from ctrlhub.wire.naming import is_importable
 
 MAIN = "__main__"
 
@@ -69,7 +72,7 @@ class Namespace:
         """
         if isinstance(call, functools.partial):
             return functools.partial(self.adopt(call.func), *call.args, **call.keywords)
-        if type(call) is not FunctionType or not _is_by_value(call):
+        if not _is_by_value(call):
             return call
         adoption = _Adoption(self.names, self._fallback)
         function = adoption.adopted(call)
@@ -131,8 +134,7 @@ class _Adoption:
             if type(value) is FunctionType and value.__globals__ is own:
                 scope[name] = value  # in place first: it may refer to itself
         for name, value in captured.items():
-            if type(value) is FunctionType and value.__globals__ is own:
-                scope[name] = self.adopted(value)
+            scope[name] = self._within(value)
         return scope
 
     def _adopt_cell(self, cell: Any) -> None:
@@ -140,8 +142,15 @@ class _Adoption:
             value = cell.cell_contents
         except ValueError:  # not assigned yet
             return
-        if type(value) is FunctionType and _is_by_value(value):
-            cell.cell_contents = self.adopted(value)
+        within = self._within(value)
+        if within is not value:
+            cell.cell_contents = within
+
+    def _within(self, value: Any) -> Any:
+        """Return a captured value, if it is a function as one that sees the namespace."""
+        if type(value) is functools.partial:
+            return functools.partial(self._within(value.func), *value.args, **value.keywords)
+        return self.adopted(value) if _is_by_value(value) else value
 
     def _note_names(self, function: FunctionType, scope: dict[str, Any]) -> None:
         if scope is self._names:
@@ -174,12 +183,18 @@ class _Adoption:
         return call
 
 
-def _is_by_value(function: FunctionType) -> bool:
-    """Whether a function of ``__main__`` came with globals of its own."""
-    if function.__module__ != MAIN:
+def _is_by_value(function: object) -> bool:
+    """Whether this is a function that came with globals of its own, not one that is at home here.
+
+    Besides those of ``__main__`` these are lambdas, inner functions, and what was registered to be
+    sent by value, of any module.
+    """
+    if type(function) is not FunctionType:
         return False
-    main = sys.modules.get(MAIN)
-    return main is None or function.__globals__ is not vars(main)
+    owner = sys.modules.get(function.__globals__.get("__name__", ""))
+    if owner is not None and vars(owner) is function.__globals__:
+        return False
+    return not is_importable(function)
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:

@@ -42,7 +42,7 @@ def run_engine(config: EngineConfig, board: MutableSequence[int]) -> int:
         The slot's part of the `Board`.
     """
     log_to_stderr(config.log_level)
-    faulthandler.enable()
+    faulthandler.enable(all_threads=False)
 
     def end(ending: Ending) -> int:
         board[LEAVING] = int(ending in OF_ITS_OWN_ACCORD)

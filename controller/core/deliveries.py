@@ -15,7 +15,7 @@ from ctrlhub.controller.core.effects import Outbox
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.wire.codec import FrameList
 from ctrlhub.wire.ids import Ranges, count
-from ctrlhub.wire.limits import BATCH_BYTES, BATCH_ROWS, INLINE_BYTES
+from ctrlhub.wire.limits import BATCH_BYTES, BATCH_ROWS, INLINE_BYTES, MAX_FRAMES
 from ctrlhub.wire.messages import Completed, CompletedRow, Payload, Stream
 
 Outcome: TypeAlias = tuple[int, int, Payload, int, float, float, Any]
@@ -80,6 +80,34 @@ class _Client:
         self.unsent: deque[Outcome] = deque()
         self.bulk = 0
 
+    def batch(self) -> Completed:
+        """Move results from `unsent` to `sent`, as many as one message may hold."""
+        unsent, sent = self.unsent, self.sent
+        rows: list[CompletedRow] = []
+        frames = FrameList()
+        inline = 0
+        while unsent and len(rows) < BATCH_ROWS and inline < BATCH_BYTES:
+            outcome = unsent.popleft()
+            payload = outcome[2]
+            if outcome[6] is not None:
+                inline += sum(len(v) for v in outcome[6].values() if isinstance(v, str | bytes))
+            if type(payload) is bytes and len(payload) <= INLINE_BYTES:
+                inline += len(payload)
+                sent[outcome[0]] = outcome
+                rows.append(outcome)
+                continue
+            bulk = size_of(payload)
+            count = 1 if isinstance(payload, bytes) else len(payload)
+            if rows and (
+                self.bulk + bulk > WINDOW_BYTES or len(frames.frames) + count > MAX_FRAMES
+            ):
+                unsent.appendleft(outcome)
+                break
+            self.bulk += bulk
+            sent[outcome[0]] = outcome
+            rows.append((*outcome[:2], frames.add(payload), *outcome[3:]))
+        return Completed(rows=rows, frames=frames.frames)
+
 
 class Deliveries:
     """The results of one interface that clients have not acknowledged."""
@@ -142,27 +170,8 @@ class Deliveries:
                 self._send(client)
 
     def _send(self, client: _Client) -> None:
-        unsent, sent = client.unsent, client.sent
-        while unsent and len(sent) < WINDOW_ROWS and client.bulk < WINDOW_BYTES:
-            rows: list[CompletedRow] = []
-            frames = FrameList()
-            inline = bulk = 0
-            while (
-                unsent and len(rows) < BATCH_ROWS and inline < BATCH_BYTES and bulk < WINDOW_BYTES
-            ):
-                outcome = unsent.popleft()
-                sent[outcome[0]] = outcome
-                payload = outcome[2]
-                if type(payload) is bytes and len(payload) <= INLINE_BYTES:
-                    inline += len(payload)
-                    rows.append(outcome)  # type: ignore[arg-type]
-                    continue
-                bulk += _bulk(payload)
-                rows.append((*outcome[:2], frames.add(payload), *outcome[3:]))
-            client.bulk += bulk
-            client.session.send(
-                self._outbox, self._stream, Completed(rows=rows, frames=frames.frames)
-            )
+        while client.unsent and len(client.sent) < WINDOW_ROWS and client.bulk < WINDOW_BYTES:
+            client.session.send(self._outbox, self._stream, client.batch())
 
     def check(self) -> None:
         """Assert that no result is in two places."""

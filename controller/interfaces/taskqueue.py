@@ -19,6 +19,7 @@ from ctrlhub.controller.core.scheduler import Scheduler
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.tasks import Task, TaskState, Template
 from ctrlhub.controller.interfaces.base import Context, Interface, exposed, known_status
+from ctrlhub.controller.interfaces.batches import run_messages
 from ctrlhub.controller.interfaces.multiengine import checked_ranges
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.codec import FrameList, resolve
@@ -31,7 +32,6 @@ from ctrlhub.wire.errors import (
 )
 from ctrlhub.wire.failure import Failure, pack_failure
 from ctrlhub.wire.ids import Ranges, session_of, to_ranges
-from ctrlhub.wire.limits import BATCH_BYTES
 from ctrlhub.wire.messages import (
     Accepted,
     Functions,
@@ -40,8 +40,6 @@ from ctrlhub.wire.messages import (
     Received,
     ResultRow,
     Results,
-    RunRow,
-    RunTasks,
     Status,
     Stored,
     Stream,
@@ -241,13 +239,12 @@ class TaskQueue(Interface):
         else:
             self._deliveries.add(task.session, outcome)
 
-    def _end_and_save(self, task: Task, outcome: Outcome) -> None:
+    def _end_here(self, task: Task, status: Status, payload: bytes, engine: int = -1) -> None:
+        """End a task with an outcome of the hub's own making."""
+        outcome = (task.id, int(status), payload, engine, 0.0, 0.0, None)
         self._end(task, outcome)
         if not task.session.ended:
             self.outbox.add(Commit((SaveResults([(task.id, outcome)]),), ()))
-
-    def _cancel(self, task: Task) -> None:
-        self._end_and_save(task, (task.id, int(Status.CANCELLED), b"", -1, 0.0, 0.0, None))
 
     def need_functions(
         self, session: Session, message: NeedFunctions, stream: Stream, now: float
@@ -279,7 +276,7 @@ class TaskQueue(Interface):
         stopped = [task for task in given if task.stopping and task.id not in present]
         self._scheduler.left(engine, stopped)
         for task in stopped:
-            self._cancel(task)
+            self._end_here(task, Status.CANCELLED, b"")
         lacking = [t for t in given if not t.stopping and (t.attempt or t.id not in present)]
         if lacking:
             self._functions.forget_engine(engine)
@@ -305,7 +302,7 @@ class TaskQueue(Interface):
         for task in tasks:
             task.losses += task.id == blamed
             if task.stopping:
-                self._cancel(task)
+                self._end_here(task, Status.CANCELLED, b"")
             elif task.losses > task.template.engine_retries:
                 self._give_up(task, engine)
             else:
@@ -320,7 +317,7 @@ class TaskQueue(Interface):
             engine.id,
         )
         payload = pack_failure(Failure.from_error(error))
-        self._end_and_save(task, (task.id, int(Status.ERROR), payload, engine.id, 0.0, 0.0, None))
+        self._end_here(task, Status.ERROR, payload, engine.id)
 
     # ------------------------------------------------------------ each turn
 
@@ -349,34 +346,8 @@ class TaskQueue(Interface):
 
     def _run(self, engine: Engine, tasks: Sequence[Task]) -> None:
         """Send tasks to an engine, in messages within the limits."""
-        rows: list[RunRow] = []
-        templates: dict[Template, int] = {}
-        frames = FrameList()
-        size = 0
-        for task in tasks:
-            index = templates.setdefault(task.template, len(templates))
-            payload = frames.add(task.payload)
-            rows.append((task.id, task.attempt, index, payload))
-            size += len(payload) if type(payload) is bytes else 0
-            if size >= BATCH_BYTES:
-                self._send_tasks(engine, templates, rows, frames)
-                rows, templates, frames, size = [], {}, FrameList(), 0
-        if rows:
-            self._send_tasks(engine, templates, rows, frames)
-
-    def _send_tasks(
-        self, engine: Engine, templates: dict[Template, int], rows: list[RunRow], frames: FrameList
-    ) -> None:
-        fresh = self._functions.unknown_to(engine, {t.function: None for t in templates})
-        message = RunTasks(
-            templates=[
-                (t.function.digest, t.retries, t.engine_retries, t.label) for t in templates
-            ],
-            rows=rows,
-            functions=function_rows(fresh, frames),
-            frames=frames.frames,
-        )
-        engine.session.send(self.outbox, Stream.TASK, message)
+        for message in run_messages(engine, tasks, self._functions):
+            engine.session.send(self.outbox, Stream.TASK, message)
 
     # ------------------------------------------------------------ calls
 
@@ -393,7 +364,7 @@ class TaskQueue(Interface):
             sorted_out[task.state].append(task.id)
             if task.state is TaskState.QUEUED:
                 self._scheduler.cancelled(task)
-                self._cancel(task)
+                self._end_here(task, Status.CANCELLED, b"")
             elif task.engine is not None:
                 task.stopping = True
                 running.setdefault(task.engine, []).append(task.id)

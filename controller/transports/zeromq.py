@@ -28,7 +28,13 @@ BACKLOG = 4096
 LINGER_MS = 200
 TCP_HEARTBEAT_MS = 5000
 
-ROUTERS = (Stream.HUB, Stream.MULTIENGINE, Stream.TASK)
+# As plain numbers: pyzmq's flags are enumerations, whose arithmetic costs more than a system call.
+NOBLOCK = int(zmq.NOBLOCK)
+MORE = int(zmq.SNDMORE | zmq.NOBLOCK)
+POLLIN = int(zmq.POLLIN)
+# These stay what they are: pyzmq looks up plain numbers first.
+EVENTS = zmq.EVENTS
+RCVMORE = zmq.RCVMORE
 
 
 class ZeroMQTransport:
@@ -65,7 +71,8 @@ class ZeroMQTransport:
         except zmq.ZMQError:
             self.close()
             raise
-        self._routers = [(stream, self._sockets[stream]) for stream in ROUTERS]
+        self._streams = {socket: stream for stream, socket in self._sockets.items()}
+        self._polled = [(socket, POLLIN) for socket in self._sockets.values()]
         self._xpub = self._sockets[Stream.IOPUB]
 
     def addresses(self) -> Mapping[Stream, str]:
@@ -93,34 +100,38 @@ class ZeroMQTransport:
         all sockets, after the last send, has found nothing: the hub calls until this returns 0.
         """
         taken = 0
-        for stream, socket in self._routers:
+        for socket, _ in zmq.zmq_poll(self._polled, 0):
+            stream = self._streams[socket]
+            if stream is Stream.IOPUB:
+                self._subscription(socket.recv_multipart(NOBLOCK))
+                taken += 1
+                continue
             left = budget
-            while left and socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+            while True:
                 self._receive_one(stream, socket, receiver)
                 left -= 1
+                if not left or not socket.get(EVENTS) & POLLIN:
+                    break
             taken += budget - left
-        while self._xpub.getsockopt(zmq.EVENTS) & zmq.POLLIN:
-            self._subscription(self._xpub.recv_multipart(zmq.NOBLOCK))
-            taken += 1
         return taken
 
     def _receive_one(self, stream: Stream, socket: zmq.Socket[bytes], receiver: Receiver) -> None:
         user = None
         if self._curve:
-            first = socket.recv(zmq.NOBLOCK, copy=False)
+            first = socket.recv(NOBLOCK, False)
             address = first.bytes
             try:
                 user = str(first.get("User-Id"))
             except zmq.ZMQError:  # no metadata: nobody vouches for it
                 user = ""
         else:
-            address = socket.recv(zmq.NOBLOCK)
+            address = socket.recv(NOBLOCK)
         header: Buffer = b""
         frames: list[Buffer] = []
-        if socket.getsockopt(zmq.RCVMORE):
-            header = socket.recv(zmq.NOBLOCK)
-            while socket.getsockopt(zmq.RCVMORE):
-                frames.append(socket.recv(zmq.NOBLOCK, copy=False))
+        if socket.get(RCVMORE):
+            header = socket.recv(NOBLOCK)
+            while socket.get(RCVMORE):
+                frames.append(socket.recv(NOBLOCK, False))
         receiver(Connection(self._number, stream, address), user, header, frames)
 
     def _subscription(self, frames: Sequence[bytes]) -> None:
@@ -133,7 +144,7 @@ class ZeroMQTransport:
         """Send a message; False when the peer's connection is gone."""
         socket = self._sockets[connection.stream]
         try:
-            socket.send(connection.address, zmq.SNDMORE | zmq.NOBLOCK)
+            socket.send(connection.address, MORE)
         except zmq.ZMQError as error:
             if error.errno == zmq.EHOSTUNREACH:
                 return False
@@ -143,7 +154,7 @@ class ZeroMQTransport:
 
     def publish(self, topic: bytes, frames: Sequence[Buffer]) -> None:
         """Publish on iopub; a subscriber that is too slow loses messages, and sees the gap."""
-        self._xpub.send(topic, zmq.SNDMORE | zmq.NOBLOCK)
+        self._xpub.send(topic, MORE)
         _send_rest(self._xpub, frames)
 
     def close(self) -> None:
@@ -180,5 +191,4 @@ def _configure(socket: zmq.Socket[Any], stream: Stream, server: KeyPair | None) 
 def _send_rest(socket: zmq.Socket[Any], frames: Sequence[Buffer]) -> None:
     last = len(frames) - 1
     for index, frame in enumerate(frames):
-        flags = zmq.NOBLOCK if index == last else zmq.SNDMORE | zmq.NOBLOCK
-        socket.send(frame, flags, copy=index == 0)
+        socket.send(frame, NOBLOCK if index == last else MORE, copy=index == 0)

@@ -8,6 +8,7 @@ and also when we are killed, so that nothing outlives its creator, however that 
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -91,11 +92,13 @@ class Child:
 
     def wait(self, timeout: float) -> bool:
         """Wait for its end, for at most `timeout` seconds; say whether it came."""
-        try:
-            self._popen.wait(max(0.0, timeout))
-        except subprocess.TimeoutExpired:
-            return False
-        return True
+        timeout = max(0.0, timeout)
+        if self._popen.poll() is None and not _wait_for_end(self.pid, timeout):
+            try:
+                self._popen.wait(timeout)
+            except subprocess.TimeoutExpired:
+                return False
+        return self._popen.poll() is not None
 
     def end(self, patience: float = TERMINATE_AFTER) -> None:
         """End it: by asking, after `patience` seconds by SIGTERM, in the end by SIGKILL."""
@@ -119,6 +122,20 @@ class Child:
         except BrokenPipeError:
             # It is dead already; who waits for it will notice, and has its log to say why.
             return
+
+
+def _wait_for_end(pid: int, timeout: float) -> bool:
+    """Wait for the end of a child; False where the system offers nothing better than looking."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return False
+    try:
+        # `Popen.wait` looks ever more seldom; this wakes in the moment of its end.
+        select.select([descriptor], [], [], timeout)
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def tail(log: Path, start: int = 0) -> str:

@@ -12,11 +12,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ctrlhub.wire.connection import ConnectionInfo
 from ctrlhub.wire.errors import AlreadyRunning, ConnectionFileError
 from ctrlhub.wire.lock import HubLock
 from ctrlhub.wire.places import Profile, remove_sockets, socket_dir
+
+if TYPE_CHECKING:
+    from ctrlhub.wire.connection import ConnectionInfo
 
 ORPHANS_END = 5.0
 """Seconds that a hub whose owner was killed is given to end by itself before a new one begins."""
@@ -108,6 +111,10 @@ def wait_until_free(lock: HubLock, patience: float) -> bool:
 
 def connection_of(profile: Profile) -> ConnectionInfo | None:
     """Return what the profile's connection file for clients says, or None if it says nothing."""
+    if not profile.connection_client.exists():
+        return None
+    from ctrlhub.wire.connection import ConnectionInfo
+
     try:
         return ConnectionInfo.load(profile.connection_client)
     except ConnectionFileError:

@@ -15,7 +15,6 @@ from ctrlhub.cluster.ephemeral import discard, private_profile, private_state, s
 from ctrlhub.cluster.errors import ClusterError
 from ctrlhub.cluster.local import LocalProcesses, Prefer, available_cores, routed
 from ctrlhub.controller.config import HubConfig
-from ctrlhub.wire.connection import ConnectionInfo
 from ctrlhub.wire.errors import TooManyEngines
 from ctrlhub.wire.places import Profile
 
@@ -188,6 +187,7 @@ class Cluster:
         if self._claim is None:
             raise ClusterError(_NOT_RUNNING)
         from ctrlhub.client.client import Client
+        from ctrlhub.wire.connection import ConnectionInfo
 
         info = ConnectionInfo.load(self._claim.profile.connection_client)
         return Client(routed(info, self._prefer), **options)

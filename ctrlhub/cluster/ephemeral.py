@@ -9,14 +9,11 @@ from __future__ import annotations
 import logging
 import os
 import re
-import secrets
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from ctrlhub.cluster.claim import connection_of, owner_lock
 from ctrlhub.cluster.processes import pid_exists
-from ctrlhub.wire.connection import Here
 from ctrlhub.wire.errors import AlreadyRunning
 from ctrlhub.wire.places import Profile, known_profiles, remove_sockets, socket_dir, state_dir
 from ctrlhub.wire.private import StateError
@@ -33,7 +30,7 @@ def private_state(state: Path | None = None) -> Path:
 
 def private_profile(state: Path | None = None) -> Profile:
     """Return a new profile for a cluster of this process; nothing is made yet."""
-    return Profile.named(f"{os.getpid()}-{secrets.token_hex(4)}", private_state(state))
+    return Profile.named(f"{os.getpid()}-{os.urandom(4).hex()}", private_state(state))
 
 
 def private_profiles(state: Path | None = None) -> Iterator[Profile]:
@@ -45,6 +42,8 @@ def private_profiles(state: Path | None = None) -> Iterator[Profile]:
 
 def discard(profile: Profile) -> None:
     """Remove a profile with all that belongs to it. Its hub must have ended."""
+    import shutil
+
     if profile.directory.is_dir():
         remove_sockets(socket_dir(profile.directory))
     shutil.rmtree(profile.directory, ignore_errors=True)
@@ -82,5 +81,7 @@ def _creator_may_live(profile: Profile) -> bool:
 
 def _was_here(profile: Profile) -> bool:
     # Where hosts share a home, their pids and their locks may mean nothing here.
+    from ctrlhub.wire.connection import Here
+
     info = connection_of(profile)
     return info is None or info.host == Here.find().host

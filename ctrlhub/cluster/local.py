@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Literal
 from ctrlhub.cluster.child import TERMINATE_AFTER, Child
 from ctrlhub.cluster.errors import StartFailed
 from ctrlhub.controller.config import HubConfig
-from ctrlhub.wire.connection import ConnectionInfo
 from ctrlhub.wire.errors import HubUnavailable
 from ctrlhub.wire.places import Profile
 
 if TYPE_CHECKING:
     from ctrlhub.client.client import Client
+    from ctrlhub.wire.connection import ConnectionInfo
 
 Prefer = Literal["ipc", "tcp"]
 
@@ -156,11 +156,9 @@ class LocalProcesses:
 
     def stop(self, patience: float = TERMINATE_AFTER) -> None:
         """End both, and wait until they have ended."""
-        deadline = time.monotonic() + patience
-        for child in self.children:
-            child.cut_lifeline()
+        # The nanny first: its engines' goodbyes need a hub, and linger for want of one.
         for child in reversed(self.children):
-            child.end(deadline - time.monotonic())
+            child.end(patience)
         self.hub = self.nanny = None
 
     def _connect_to_hub(self, check: Callable[[], None], deadline: float) -> Client:
@@ -176,6 +174,8 @@ class LocalProcesses:
                     raise self._no_hub(str(error)) from error
 
     def _await_connection_file(self, check: Callable[[], None], deadline: float) -> ConnectionInfo:
+        from ctrlhub.wire.connection import ConnectionInfo
+
         path = self.profile.connection_client
         # Whoever claimed the profile removed a file that was there, so this is our hub's.
         while not path.exists():

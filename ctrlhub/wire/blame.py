@@ -33,7 +33,8 @@ def culprit(obj: object, is_good: Callable[[object], bool]) -> str:
     for _ in range(MAX_DEPTH):
         for step, part in islice(_parts(obj), MAX_PARTS):
             if not is_good(part):
-                path, obj = path + step, part
+                path += f", its{step}" if path and step.startswith(" ") else step
+                obj = part
                 break
         else:
             break

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import sys
 from operator import is_ as _is
-from types import BuiltinFunctionType, FunctionType, GenericAlias, ModuleType, UnionType
+from types import BuiltinFunctionType, FunctionType, GenericAlias, ModuleType, NoneType, UnionType
 from typing import Any, TypeAlias
 
 from ctrlhub.wire.naming import (
@@ -204,7 +204,7 @@ class _Look:
             self._at_annotation(value)
         elif issubclass(kind, _NAMED) and is_importable(value):
             self.named[id(value)] = value
-        else:
+        elif value is not NoneType:  # known to pickle, and the half of every Optional
             raise _Doubt
 
     def _at_all(self, values: tuple[Any, ...] | frozenset[Any]) -> None:

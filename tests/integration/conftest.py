@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.processes import STATE_VARIABLE, Command, kill_all, processes_with, until
+from tests.support.processes import Command, until
+from tests.support.state import own_state
 
 if TYPE_CHECKING:
     from ctrlhub import Client, Cluster
 
 ENGINES = 2
-
-
-@contextmanager
-def own_state(directory: Path) -> Iterator[Path]:
-    """Keep all state in a directory; fail if a process is left when it is over."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(STATE_VARIABLE, str(directory))
-        try:
-            yield directory
-            until(lambda: not processes_with(directory), f"nothing left of {directory}")
-        except BaseException:
-            kill_all(directory)
-            raise
 
 
 @pytest.fixture

@@ -110,7 +110,7 @@ def test_it_is_served_over_memory(memory_client: Client) -> None:
     """Within one process, without a socket."""
     hosts = memory_client.interface("hosts")
     assert hosts.came() == {}
-    assert hosts.on(host=platform.node()) == []
+    assert list(hosts.on(host=platform.node())) == []
 
 
 def test_it_is_listed_with_its_methods(memory_client: Client) -> None:

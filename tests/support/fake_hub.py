@@ -114,7 +114,7 @@ class FakeHub:
     def close(self) -> None:
         """End, and remove every trace."""
         self.vanish()
-        self._context.term()
+        self._context.destroy(linger=0)
         shutil.rmtree(self.directory)
 
     # ------------------------------------------------------------ hearing

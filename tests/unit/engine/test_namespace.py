@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import pickle
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -69,9 +70,13 @@ class Client:
         exec(CLIENT, vars(self.main))
 
     def send(self, name: str) -> Any:
+        """Send a function of the client's by name, and have the engine adopt it."""
+        return self.sent(getattr(self.main, name))
+
+    def sent(self, function: Any) -> Any:
         """Send a function by value, and have the engine adopt it."""
         sys.modules["__main__"] = self.main
-        blob = cloudpickle.dumps(getattr(self.main, name))
+        blob = cloudpickle.dumps(function)
         self.engine.install()
         return self.engine.adopt(pickle.loads(blob))
 
@@ -175,8 +180,6 @@ def test_an_adopted_function_keeps_its_signature(client: Client) -> None:
 
 def test_a_partial_is_adopted_with_its_function(client: Client) -> None:
     """Its arguments stay."""
-    import functools
-
     client.engine.names["data"] = 5
     sys.modules["__main__"] = client.main
     blob = cloudpickle.dumps(functools.partial(client.main.optional, 9, c=1))
@@ -194,6 +197,28 @@ def test_what_is_imported_by_name_stays_what_it_is() -> None:
     assert namespace.adopt(textwrap.dedent) is textwrap.dedent
     assert namespace.adopt(len) is len
     assert namespace.adopt(dict) is dict
+
+
+@pytest.mark.parametrize("wrapped", [lambda f: f, functools.partial])
+def test_a_function_inside_another_module_s_is_adopted(
+    client: Client, wrapped: Callable[[Any], Any]
+) -> None:
+    """A wrapper of another module, as `map` makes one for blocks, does not hide the namespace."""
+    function = wrapped(client.main.uses_pushed)
+
+    def wrapper() -> Any:
+        return function()
+
+    client.engine.names["data"] = 5
+
+    assert client.sent(wrapper)() == 10
+
+
+def test_lambdas_of_any_module_see_the_namespace(client: Client) -> None:
+    """As those of ``__main__`` do: the engine has no other place for their names."""
+    client.engine.names["data"] = 5
+
+    assert client.sent(lambda: data)() == 5  # type: ignore[name-defined]  # noqa: F821
 
 
 def test_what_was_defined_in_the_namespace_stays_what_it_is(client: Client) -> None:

@@ -47,7 +47,7 @@ def script() -> Callable[[str], dict[str, Any]]:
 
     def run(source: str) -> dict[str, Any]:
         names: dict[str, Any] = {"__name__": "__main__"}
-        exec(compile(source, "<script>", "exec"), names)
+        exec(compile(source, "<script>", "exec", dont_inherit=True), names)
         return names
 
     return run

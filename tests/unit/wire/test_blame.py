@@ -38,6 +38,8 @@ class Hiding(Box):
 
 BAD = Bad()
 
+BOX = Box([{BAD}])
+
 
 def is_good(obj: object) -> bool:
     """Whether it can be pickled, which a `Bad` cannot."""
@@ -70,6 +72,7 @@ def with_attribute() -> Any:
         ((1, [2, BAD]), "[1][1]"),
         ({"key": BAD}, "['key']"),
         ({BAD: 1}, "key"),
+        (lambda: BOX, "global 'BOX'.content[0], its member"),
         ({1, BAD}, "member"),
         (Box(BAD), "content"),
         (Box([Box({"a": BAD})]), "content[0].content['a']"),
@@ -115,7 +118,7 @@ def test_unassigned_variable_is_no_part() -> None:
     """A closure over a variable that has no value yet is survived."""
 
     def f() -> Any:
-        return later  # noqa: F821 - assigned below, never
+        return later
 
     if f is None:
         later = 1

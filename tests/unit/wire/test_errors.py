@@ -35,6 +35,7 @@ SENT = [cls for cls in CLASSES if cls is not AlreadyRunning]
 
 
 def remote(number: int) -> RemoteError:
+    """Give an error of an engine's."""
     return RemoteError("ValueError", f"text {number}", f"trace {number}", {"engine_id": number})
 
 
@@ -189,7 +190,8 @@ class TestCompositeError:
         lines = str(error).splitlines()
         assert lines[-1] == last
         assert len(lines) == 1 + min(count, 5)
-        assert ("trace 3" in error.render_traceback()) and "trace 4" not in error.render_traceback()
+        assert "trace 3" in error.render_traceback()
+        assert "trace 4" not in error.render_traceback()
 
     def test_takes_exceptions_and_tuples(self) -> None:
         """Both forms are available, whichever was given."""

@@ -6,6 +6,7 @@ import asyncio
 import copy
 import gc
 import json
+import os
 import pickle
 import subprocess
 import threading
@@ -91,6 +92,7 @@ class ReadOnlyNames(Exception):
 
     @property
     def traceback(self) -> str:
+        """Say something else."""
         return "its own"
 
 
@@ -98,6 +100,7 @@ class Final(type):
     """A metaclass that allows no subclass."""
 
     def __new__(mcs, name: str, bases: tuple[type, ...], body: dict[str, Any]) -> Final:
+        """Refuse a second."""
         if any(isinstance(base, Final) for base in bases):
             raise TypeError(f"{name} is final")
         return super().__new__(mcs, name, bases, body)
@@ -156,7 +159,7 @@ def across(error: BaseException) -> CtrlHubError:
 ORIGINALS: list[BaseException] = [
     caught(lambda: 1 / 0),
     caught(lambda: {}["x"]),
-    caught(lambda: open("/does/not/exist")),
+    caught(lambda: os.stat("/does/not/exist")),
     caught(lambda: __import__("no_such_module")),
     caught(lambda: b"\xff".decode()),
     caught(lambda: compile("a b", "<f>", "exec")),

@@ -80,23 +80,17 @@ class TestRoundTrip:
         assert loads(dumps(obj)) == obj
         assert loads(dumps_inline(obj)) == obj
 
-    @given(st.lists(nested), st.dictionaries(st.text(), nested))
+    @given(st.lists(nested, max_size=3), st.dictionaries(st.text(), nested, max_size=2))
     def test_calls(self, args: list[object], kwargs: dict[str, object]) -> None:
         """Arguments arrive as the pair (args, kwargs)."""
         assert loads(dumps_call(tuple(args), kwargs)) == (tuple(args), kwargs)
 
-    @given(
-        npst.arrays(
-            npst.scalar_dtypes() | npst.structured_dtypes()
-            if hasattr(npst, "structured_dtypes")
-            else npst.scalar_dtypes(),
-            npst.array_shapes(min_dims=0, min_side=0),
-        )
-    )
+    @given(npst.arrays(npst.scalar_dtypes(), npst.array_shapes(min_dims=0, min_side=0)))
     def test_small_arrays(self, array: np.ndarray[Any, Any]) -> None:
         """Arrays of every type and shape, writable."""
         again = loads(detached(dumps(array)))
-        assert again.dtype == array.dtype
+        # NumPy itself gives dates of foreign byte order back in the machine's.
+        assert again.dtype == pickle.loads(pickle.dumps(array, 5)).dtype
         np.testing.assert_array_equal(again, array)
         assert again.flags.writeable == array.flags.writeable
 
@@ -336,7 +330,7 @@ class TestRefused:
 
     def test_object_has_the_name_that_was_given(self) -> None:
         """An engine says it was the result."""
-        with pytest.raises(SerializationError, match="^the result \\(of type lock\\)"):
+        with pytest.raises(SerializationError, match=r"^the result \(of type lock\)"):
             dumps(threading.Lock(), "the result")
 
     def test_too_deep(self) -> None:

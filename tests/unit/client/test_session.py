@@ -1,0 +1,505 @@
+"""The client's session as a machine: what it says, and what it says again."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ctrlhub.client.requests import Function, Portion, Template
+from ctrlhub.wire.errors import ControllerStopped, InvalidRequest, SessionClosed
+from ctrlhub.wire.limits import BATCH_BYTES, BATCH_ROWS, INLINE_BYTES
+from ctrlhub.wire.messages import (
+    Answer,
+    Call,
+    Command,
+    Completed,
+    EngineEvent,
+    Functions,
+    Goodbye,
+    Hello,
+    NeedFunctions,
+    Received,
+    Refused,
+    Register,
+    Stream,
+    SubmitTasks,
+)
+from tests.unit.client.support import Bench, registered
+
+
+def ids(message: SubmitTasks) -> list[int]:
+    return [row[0] for row in message.rows]
+
+
+def test_what_has_gathered_leaves_as_one_message() -> None:
+    """Tasks submitted between two turns travel together, in order, with their function once."""
+    bench = Bench()
+    results = [bench.task() for _ in range(3)]
+
+    (message,) = bench.drain(SubmitTasks)
+
+    assert ids(message) == [r._number for r in results]
+    assert len(message.templates) == 1
+    assert message.functions == [(b"d" * 16, b"blob")]
+
+
+def test_a_function_travels_once_on_each_stream() -> None:
+    """Later batches name the function by its digest alone."""
+    bench = Bench()
+    bench.task()
+    bench.drain()
+    bench.task()
+
+    (message,) = bench.drain(SubmitTasks)
+
+    assert message.functions == []
+
+
+def test_two_templates_of_one_function_carry_it_once() -> None:
+    """Tasks with other retries share the function's serialized form."""
+    bench = Bench()
+    bench.task()
+    bench.task(template=Template("f", "other", bench.function, retries=2))
+
+    (message,) = bench.drain(SubmitTasks)
+
+    assert [row[1] for row in message.rows] == [0, 1]
+    assert message.templates == [(b"d" * 16, 0, 3, ""), (b"d" * 16, 2, 3, "other")]
+    assert len(message.functions) == 1
+
+
+def test_batches_are_limited_in_rows() -> None:
+    """A map of many items becomes several messages, none with too many rows."""
+    bench = Bench()
+    for _ in range(BATCH_ROWS + 1):
+        bench.task()
+
+    first, second = bench.drain(SubmitTasks)
+
+    assert (len(first.rows), len(second.rows)) == (BATCH_ROWS, 1)
+
+
+def test_batches_are_limited_in_bytes() -> None:
+    """A batch closes once its payloads exceed the limit, also if they travel as frames."""
+    bench = Bench()
+    for _ in range(3):
+        bench.task((b"pickle", b"x" * BATCH_BYTES))
+
+    messages = bench.drain(SubmitTasks)
+
+    assert [len(m.rows) for m in messages] == [1, 1, 1]
+    assert messages[0].rows[0][2] == (0, 2)
+
+
+def test_a_turn_sends_a_few_batches_and_asks_to_come_back() -> None:
+    """However much is submitted, incoming messages are not kept waiting."""
+    bench = Bench()
+    for _ in range(6):
+        bench.task((b"pickle", b"x" * BATCH_BYTES))
+
+    first = bench.drain(SubmitTasks)
+    deadline = bench.session.next_deadline()
+    second = bench.drain(SubmitTasks)
+
+    assert (len(first), len(second)) == (4, 2)
+    assert deadline is not None
+    assert deadline <= bench.now
+
+
+def test_a_large_payload_leaves_the_header() -> None:
+    """Bytes above the limit travel in a frame of their own."""
+    bench = Bench()
+    bench.task(b"x" * (INLINE_BYTES + 1))
+
+    (message,) = bench.drain(SubmitTasks)
+
+    assert message.rows[0][2] == (0, 1)
+    assert message.frames == [b"x" * (INLINE_BYTES + 1)]
+
+
+# ---------------------------------------------------------------- order
+
+
+def test_tasks_name_the_command_before_them() -> None:
+    """A batch never spans a command, and says after which one it runs."""
+    bench = Bench()
+    bench.task()
+    command = bench.command([0, 1])
+    bench.task()
+
+    one, middle, two = bench.drain()
+
+    assert (one.after, two.after) == (0, command.first)
+    assert isinstance(middle, Command)
+    assert (middle.first, middle.targets) == (command.first, (0, 1))
+
+
+def test_tasks_do_not_name_a_command_that_has_ended() -> None:
+    """What has run need not be waited for, and a restarted hub would not know it."""
+    bench = Bench()
+    command = bench.command()
+    bench.drain()
+    bench.complete([command.first], Stream.MULTIENGINE)
+    bench.task()
+
+    (message,) = bench.drain(SubmitTasks)
+
+    assert message.after == 0
+
+
+def test_the_highest_command_counts_even_if_it_was_submitted_first() -> None:
+    """Two threads may submit in another order than they took their ids."""
+    bench = Bench()
+    early, late = bench.command(), bench.command()
+    bench.session.submissions.reverse()
+    bench.task()
+
+    (message,) = bench.drain(SubmitTasks)
+
+    assert early.first < late.first
+    assert message.after == late.first
+
+
+# ---------------------------------------------------------------- results
+
+
+def test_results_are_acknowledged_as_ranges_once_a_turn() -> None:
+    """However many messages bring them, one acknowledgement goes back on their stream."""
+    bench = Bench()
+    results = [bench.task() for _ in range(4)]
+    bench.drain()
+    bench.complete([r._number for r in results[:2]])
+    bench.complete([r._number for r in results[2:]])
+
+    (message,) = bench.drain(Received)
+
+    assert sorted(n for a, b in message.requests for n in range(a, b + 1)) == [
+        r._number for r in results
+    ]
+    assert len(message.requests) == 2
+    assert all(r.done() for r in results)
+
+
+def test_a_result_that_comes_twice_is_acknowledged_twice_and_changes_nothing() -> None:
+    """The first result is final; the hub wants to know that it may forget the second too."""
+    bench = Bench()
+    result = bench.task()
+    bench.drain()
+    bench.complete([result._number])
+    bench.drain()
+    row = (result._number, 1, b"not read", 0, 0.0, 0.0, None)
+    bench.receive(Stream.TASK, Completed([row]))
+
+    (message,) = bench.drain(Received)
+
+    assert message.requests == ((result._number, result._number),)
+    assert result.get(0) is None
+
+
+def test_payload_frames_reach_the_result() -> None:
+    """A large value arrives as frames of the message, whatever else the message brings."""
+    bench = Bench()
+    small, large = bench.task(), bench.task()
+    bench.drain()
+    frames = [b"unrelated", b"\x80\x05" + b"\x8e" + (70_000).to_bytes(8, "little") + b"y" * 70_000 + b"."]
+    row = (large._number, 0, (1, 1), 0, 0.0, 0.0, None)
+    bench.receive(Stream.TASK, Completed([row], frames))
+    bench.complete([small._number])
+
+    assert large.get(0) == b"y" * 70_000
+
+
+def test_items_of_a_portion_settle_one_by_one() -> None:
+    """Each item of a map has its own id and its own row."""
+    bench = Bench()
+    taken: list[tuple[int, int]] = []
+
+    class Owner:
+        def _future(self):
+            raise AssertionError
+
+        def _take(self, index, row, now):
+            taken.append((index, row[0]))
+
+    first = bench.take_ids(3)
+    portion = Portion(first, [b"a", b"b", b"c"], bench.template, Owner(), offset=10)
+    bench.session.submissions.append(portion)
+    (message,) = bench.drain(SubmitTasks)
+    bench.complete([first + 2, first])
+
+    assert [row[2] for row in message.rows] == [b"a", b"b", b"c"]
+    assert taken == [(12, first + 2), (10, first)]
+
+
+# ---------------------------------------------------------------- saying it again
+
+
+def test_the_same_hub_gets_again_what_it_had_not_accepted() -> None:
+    """After a silence only what may be lost is sent a second time."""
+    bench = Bench()
+    kept, lost = bench.task(), bench.task()
+    bench.drain()
+    bench.accept([kept._number])
+
+    (message,) = [m for m in bench.rejoin(resumed=True) if isinstance(m, SubmitTasks)]
+
+    assert ids(message) == [lost._number]
+    assert message.rows[0][2] == b"args"
+
+
+def test_another_hub_gets_everything_again_in_order() -> None:
+    """After the hub's restart all that has not ended is sent, with its functions."""
+    bench = Bench()
+    tasks = [bench.task() for _ in range(3)]
+    bench.drain()
+    bench.accept([r._number for r in tasks])
+    bench.complete([tasks[1]._number])
+
+    (message,) = [m for m in bench.rejoin(epoch="second") if isinstance(m, SubmitTasks)]
+
+    assert ids(message) == [tasks[0]._number, tasks[2]._number]
+    assert message.functions == [(b"d" * 16, b"blob")]
+
+
+def test_commands_are_said_again_before_the_tasks_that_follow_them() -> None:
+    """The order of a client's own requests survives the hub's restart."""
+    bench = Bench()
+    before, command, after = bench.task(), bench.command([0, 1]), bench.task()
+    bench.drain()
+
+    said = bench.rejoin(epoch="second")
+    first, *batches = [m for m in said if isinstance(m, Command | SubmitTasks)]
+
+    assert isinstance(first, Command)
+    assert [(ids(b), b.after) for b in batches] == [
+        ([before._number], 0),
+        ([after._number], command.first),
+    ]
+
+
+def test_a_command_is_said_again_only_to_targets_that_have_not_answered() -> None:
+    """What of a command has ended is not run a second time."""
+    bench = Bench()
+    command = bench.command([4, 5, 6])
+    bench.drain()
+    bench.complete([command.first + 1], Stream.MULTIENGINE)
+
+    said = [m for m in bench.rejoin(epoch="second") if isinstance(m, Command)]
+
+    assert [(m.first, m.targets) for m in said] == [(command.first, (4,)), (command.first + 2, (6,))]
+
+
+def test_what_is_submitted_during_a_silence_leaves_with_the_hubs_return() -> None:
+    """Nothing is sent while we have not joined, and nothing is forgotten."""
+    bench = Bench()
+    bench.pass_time(3.5)
+    result = bench.task()
+    assert bench.drain(SubmitTasks) == []
+
+    bench.receive(Stream.HUB, registered(token=b"t2", resumed=True))
+
+    (message,) = bench.drain(SubmitTasks)
+    assert ids(message) == [result._number]
+
+
+def test_a_restarted_hub_that_gave_our_number_away_ends_the_session() -> None:
+    """Ids of another session would be somebody else's: everything fails, and says so."""
+    bench = Bench()
+    result = bench.task()
+    bench.drain()
+
+    bench.rejoin(epoch="second", session=99)
+
+    assert isinstance(result.exception(0), SessionClosed)
+    assert bench.watched.told[-1][0] == "ended"
+
+
+@given(st.data())
+def test_nothing_is_lost_and_nothing_ended_is_repeated(data: st.DataObject) -> None:
+    """Whatever was accepted or ended before a restart: exactly what is outstanding is said again."""
+    bench = Bench()
+    kinds = data.draw(st.lists(st.sampled_from(["task", "command"]), min_size=1, max_size=30))
+    requests = {}
+    for kind in kinds:
+        request = bench.task() if kind == "task" else bench.command([0])
+        requests[request._numbers()[0]] = kind
+    while bench.session._outgoing.waits:
+        bench.drain()
+    accepted = data.draw(st.sets(st.sampled_from(sorted(requests))))
+    ended = data.draw(st.sets(st.sampled_from(sorted(requests))))
+    for kind, stream in (("task", Stream.TASK), ("command", Stream.MULTIENGINE)):
+        bench.accept([n for n in sorted(accepted) if requests[n] == kind], stream)
+        bench.complete([n for n in sorted(ended) if requests[n] == kind], stream)
+    same = data.draw(st.booleans())
+
+    said = bench.rejoin(resumed=True) if same else bench.rejoin(epoch="second")
+
+    again = [n for m in said if isinstance(m, SubmitTasks) for n in ids(m)]
+    again += [m.first for m in said if isinstance(m, Command)]
+    assert sorted(again) == sorted(set(requests) - ended - (accepted if same else set()))
+
+
+# ---------------------------------------------------------------- functions
+
+
+def test_the_hub_gets_the_functions_it_asks_for() -> None:
+    """A hub that has forgotten a function is sent it again, on the same stream."""
+    bench = Bench()
+    other = Function(b"e" * 16, b"other")
+    bench.task()
+    bench.task(template=Template("g", None, other))
+    bench.drain()
+
+    bench.receive(Stream.TASK, NeedFunctions((b"e" * 16, b"unknown")))
+
+    (message,) = bench.drain(Functions)
+    assert message.functions == [(b"e" * 16, b"other")]
+
+
+def test_a_function_nobody_needs_any_more_is_not_answered() -> None:
+    """An answer without functions would only be asked again."""
+    bench = Bench()
+
+    bench.receive(Stream.TASK, NeedFunctions((b"e" * 16,)))
+
+    assert bench.drain() == []
+
+
+# ---------------------------------------------------------------- engines
+
+
+def test_engines_follow_events() -> None:
+    """Engines come, change and go by numbered events."""
+    bench = Bench()
+    bench.receive(Stream.IOPUB, EngineEvent(3, "registered", {"id": 5}))
+    bench.receive(Stream.IOPUB, EngineEvent(4, "suspect", {"id": 1, "state": "suspect"}))
+    bench.receive(Stream.IOPUB, EngineEvent(5, "unregistered", {"id": 0}))
+
+    assert sorted(bench.watched.by_id) == [1, 5]
+    assert bench.watched.by_id[1]["state"] == "suspect"
+
+
+def test_a_gap_in_the_events_is_asked_about_once() -> None:
+    """A lost event shows by the next one; the hub's answer takes the place of both."""
+    bench = Bench()
+    bench.receive(Stream.IOPUB, EngineEvent(4, "registered", {"id": 5}))
+    bench.receive(Stream.IOPUB, EngineEvent(5, "registered", {"id": 6}))
+    (call,) = bench.drain(Call)
+    answer = {"engines": [{"id": 6}], "events": 5}
+    bench.receive(Stream.HUB, Answer(call.id, answer))
+    bench.receive(Stream.IOPUB, EngineEvent(6, "registered", {"id": 7}))
+
+    assert sorted(bench.watched.by_id) == [6, 7]
+
+
+def test_an_answer_older_than_an_event_is_ignored() -> None:
+    """Questions and events take different ways, and may overtake each other."""
+    bench = Bench()
+    bench.session.look_at_engines()
+    (call,) = bench.drain(Call)
+    bench.receive(Stream.IOPUB, EngineEvent(3, "registered", {"id": 5}))
+    bench.receive(Stream.HUB, Answer(call.id, {"engines": [], "events": 2}))
+
+    assert sorted(bench.watched.by_id) == [0, 1, 5]
+
+
+def test_the_engines_are_asked_for_again_soon_after_joining() -> None:
+    """An event that came before the subscription was in force has no successor to betray it."""
+    bench = Bench()
+
+    bench.pass_time(1.1)
+
+    assert [c.method for c in bench.drain(Call)] == ["engines_now"]
+
+
+# ---------------------------------------------------------------- calls
+
+
+def test_a_call_is_answered_once() -> None:
+    """The answer reaches whoever called; a second one nobody."""
+    bench = Bench()
+    answers: list[Answer] = []
+    bench.session.call(Call(5, "query", "status", {}), answers.append)
+    assert [c.id for c in bench.drain(Call)] == [5]
+
+    bench.receive(Stream.HUB, Answer(5, 1))
+    bench.receive(Stream.HUB, Answer(5, 2))
+
+    assert [a.value for a in answers] == [1]
+
+
+def test_a_call_goes_to_the_next_hub_but_not_twice_to_one() -> None:
+    """A method may do something that must not be done twice."""
+    bench = Bench()
+    bench.session.call(Call(5, "mine", "increment", {}), lambda answer: None)
+    bench.drain()
+
+    same = [m for m in bench.rejoin(resumed=True) if isinstance(m, Call) and m.id == 5]
+    other = [m for m in bench.rejoin(epoch="second") if isinstance(m, Call) and m.id == 5]
+
+    assert (len(same), len(other)) == (0, 1)
+
+
+# ---------------------------------------------------------------- the end
+
+
+def test_closing_says_goodbye_and_fails_what_is_out() -> None:
+    """Sent or not: nothing waits for ever."""
+    bench = Bench()
+    sent = bench.task()
+    bench.drain()
+    unsent = bench.task()
+    bench.session.close(SessionClosed("closed"), bench.now)
+    bench.session.reject(SessionClosed("closed"), bench.now)
+
+    assert [type(m) for m in bench.drain()] == [Goodbye]
+    assert isinstance(sent.exception(0), SessionClosed)
+    assert isinstance(unsent.exception(0), SessionClosed)
+
+
+def test_a_hub_that_stops_fails_what_is_out() -> None:
+    """A clean stop of the hub is the end of its clients' requests, with that reason."""
+    bench = Bench()
+    result = bench.task()
+    bench.drain()
+
+    bench.receive(Stream.HUB, Goodbye("asked by a client"))
+
+    with pytest.raises(ControllerStopped, match="asked by a client"):
+        result.get(0)
+
+
+def test_a_refused_batch_fails_what_was_not_accepted() -> None:
+    """The hub's reason reaches every request it may be about, and no other."""
+    bench = Bench()
+    safe = bench.task()
+    bench.drain()
+    bench.accept([safe._number])
+    bad = bench.task()
+    bench.drain()
+
+    bench.receive(Stream.TASK, Refused("invalid_request", "too odd"))
+
+    assert isinstance(bad.exception(0), InvalidRequest)
+    assert not safe.done()
+
+
+def test_a_refusal_to_join_ends_the_session_with_its_reason() -> None:
+    """A hub that does not let us in says why, and the shell hears it."""
+    bench = Bench(join=False)
+
+    bench.receive(Stream.HUB, Refused("version_mismatch", "python 3.9"))
+
+    kind, error = bench.watched.told[-1]
+    assert (kind, type(error).__name__, str(error)) == ("ended", "VersionMismatch", "python 3.9")
+
+
+def test_a_silent_hub_is_reported_and_asked_again() -> None:
+    """The shell is told after the time the hub gave, and registering starts over."""
+    bench = Bench()
+    bench.pass_time(3.5)
+
+    assert bench.watched.told[-1][0] == "silent"
+    assert bench.drain(Register)
+    assert not bench.drain(Hello)

@@ -1,0 +1,272 @@
+"""The hub among failing peers and links: nothing accepted is lost, nothing ends twice."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from ctrlhub.controller.config import HubConfig
+from ctrlhub.wire.errors import unpack_failure
+from ctrlhub.wire.messages import Status, Stream
+from tests.support.peers import LOST, ScriptedClient, ScriptedEngine, ScriptedNanny
+from tests.support.world import UPWARDS, World
+
+SETTLING = 600.0
+"""Virtual seconds in which a world without faults must come to its end."""
+
+
+class Faults(RuleBasedStateMachine):
+    """Clients submit and cancel, engines work and die, connections break, the hub restarts."""
+
+    @initialize(seed=st.integers(0, 1000), engines=st.integers(1, 3), clients=st.integers(1, 2))
+    def begin(self, seed: int, engines: int, clients: int) -> None:
+        """Some engines and clients have joined."""
+        self.world = World(HubConfig(session_ttl=10_000), seed=seed)
+        self.numbers = itertools.count(1)
+        self.ran: list[tuple[int, int]] = []
+        self.submitted: dict[int, tuple[ScriptedClient, bytes]] = {}
+        self.cancelled: set[int] = set()
+        self.restarts = self.deaths = 0
+        self.engines: list[ScriptedEngine] = []
+        self.nanny = self.world.joined(ScriptedNanny("nanny"))
+        for _ in range(engines):
+            self.new_engine()
+        self.clients = [self.world.joined(ScriptedClient(f"client {n}")) for n in range(clients)]
+        self.world.run()
+
+    def pick(self, index: int, peers: list[Any]) -> Any:
+        """Choose a peer by a drawn number."""
+        return peers[index % len(peers)]
+
+    # ------------------------------------------------------------ work
+
+    @rule(
+        client=st.integers(0, 9),
+        count=st.integers(1, 6),
+        raises=st.booleans(),
+        function=st.sampled_from([b"f", b"g"]),
+        retries=st.integers(0, 2),
+        engine_retries=st.integers(0, 3),
+    )
+    def submit(
+        self, client: int, count: int, raises: bool, function: bytes, **options: int
+    ) -> None:
+        """A client submits tasks, some of which raise."""
+        chosen = self.pick(client, self.clients)
+        payloads = [
+            b"!" * (raises and k == 0) + b"task %d" % next(self.numbers) for k in range(count)
+        ]
+        for number, payload in zip(
+            chosen.tasks(*payloads, function=function, **options), payloads, strict=True
+        ):
+            self.submitted[number] = chosen, payload
+        self.world.tick(chosen)
+
+    @rule(
+        client=st.integers(0, 9),
+        chosen_engines=st.lists(st.integers(0, 3), min_size=1, max_size=3),
+        function=st.sampled_from([b"", b"f"]),
+    )
+    def command(self, client: int, chosen_engines: list[int], function: bytes) -> None:
+        """A client gives a command to engines, of which not all need to be there."""
+        chosen = self.pick(client, self.clients)
+        payload = b"command %d" % next(self.numbers)
+        for number in chosen.command(chosen_engines, payload, function):
+            self.submitted[number] = chosen, payload
+        self.world.tick(chosen)
+
+    @rule(client=st.integers(0, 9), method=st.sampled_from(["cancel", "abort"]))
+    def cancel(self, client: int, method: str) -> None:
+        """A client cancels everything that it has on one of the streams."""
+        chosen = self.pick(client, self.clients)
+        stream = Stream.TASK if method == "cancel" else Stream.MULTIENGINE
+        numbers = list(chosen.outstanding[stream])
+        self.cancelled.update(numbers)
+        interface = "tasks" if method == "cancel" else "multiengine"
+        chosen.call(interface, method, requests=[[n, n] for n in numbers])
+        self.world.tick(chosen)
+
+    @rule(engine=st.integers(0, 9), count=st.integers(1, 8))
+    def work(self, engine: int, count: int) -> None:
+        """An engine runs some of what it has."""
+        if self.engines:
+            chosen = self.pick(engine, self.engines)
+            for _ in range(count):
+                chosen.work()
+            self.world.tick(chosen)
+
+    @rule(data=st.data(), count=st.integers(1, 12))
+    def deliver(self, data: st.DataObject, count: int) -> None:
+        """Some messages arrive, in any order between the streams."""
+        for _ in range(count):
+            busy = [(p, *at) for p, wire in self.world.wires.items() for at in wire.busy()]
+            if not busy:
+                return
+            self.world.deliver(*busy[data.draw(st.integers(0, len(busy) - 1))])
+
+    @rule()
+    def run(self) -> None:
+        """Everything arrives that is on its way."""
+        self.world.run()
+
+    @rule(seconds=st.sampled_from([0.2, 1.0, 2.0]))
+    def advance(self, seconds: float) -> None:
+        """Time passes, and nothing arrives."""
+        self.world.advance(seconds)
+
+    @rule(seconds=st.sampled_from([1.0, 4.0, 12.0]))
+    def pass_time(self, seconds: float) -> None:
+        """Time passes, and everything arrives that is sent."""
+        self.world.pass_time(seconds)
+
+    # ------------------------------------------------------------ faults
+
+    @rule(peer=st.integers(0, 9), stream=st.sampled_from(UPWARDS), lost=st.integers(0, 3))
+    def cut(self, peer: int, stream: Stream, lost: int) -> None:
+        """A connection breaks, and what was on its way is lost."""
+        self.world.cut(self.pick(peer, list(self.world.wires)), stream, lost)
+
+    @rule(
+        peer=st.integers(0, 9), stream=st.sampled_from(UPWARDS), way=st.sampled_from(["up", "down"])
+    )
+    def repeat(self, peer: int, stream: Stream, way: str) -> None:
+        """A message arrives twice."""
+        self.world.repeat(self.pick(peer, list(self.world.wires)), way, stream)
+
+    @precondition(lambda self: len(self.engines) < 4)
+    @rule()
+    def new_engine(self) -> None:
+        """Another engine is started."""
+        engine = ScriptedEngine(f"engine {next(self.numbers)}", self.ran)
+        self.world.add(engine)
+        self.engines.append(engine)
+        self.nanny.engines.append(engine)
+
+    @precondition(lambda self: len(self.engines) > 0)
+    @rule(engine=st.integers(0, 9), how=st.sampled_from(["seen", "restarting", "alone", "leaves"]))
+    def end_engine(self, engine: int, how: str) -> None:
+        """An engine dies, or leaves."""
+        chosen = self.pick(engine, self.engines)
+        self.engines.remove(chosen)
+        if how == "leaves":
+            chosen.goodbye(self.world.now, "enough")
+            self.world.tick(chosen)
+            self.world.run()
+            self.nanny.engines.remove(chosen)
+            self.world.kill(chosen)
+            return
+        self.deaths += 1
+        self.world.kill(chosen)
+        if how == "alone":
+            self.nanny.engines.remove(chosen)
+            return
+        running = chosen.backlog[0] if chosen.backlog else -1
+        self.nanny.report(chosen, restarting=how == "restarting", running=running)
+        self.world.tick(self.nanny)
+        if how == "restarting":
+            again = ScriptedEngine(chosen.registration.key, self.ran)
+            self.world.add(again)
+            self.engines.append(again)
+            self.nanny.engines.append(again)
+
+    @rule(client=st.integers(0, 9))
+    def read_or_not(self, client: int) -> None:
+        """A client stops to acknowledge results, or begins again."""
+        chosen = self.pick(client, self.clients)
+        chosen.reads = not chosen.reads
+        self.world.tick(chosen)
+
+    @rule()
+    def store(self) -> None:
+        """The store becomes slow, or finishes what it was given."""
+        self.world.store.late = True
+        self.world.commit()
+
+    @precondition(lambda self: self.restarts < 1)
+    @rule()
+    def restart_hub(self) -> None:
+        """The hub is killed, and another takes its place, which knows nothing."""
+        self.restarts += 1
+        self.ran.clear()
+        self.world.restart_hub()
+
+    # ------------------------------------------------------------ what must hold
+
+    @invariant()
+    def consistent(self) -> None:
+        """Indexes agree with records, and no attempt runs twice."""
+        if not hasattr(self, "world"):
+            return
+        self.world.check()
+        if not self.restarts:
+            assert max(Counter(self.ran).values(), default=1) == 1
+
+    def teardown(self) -> None:
+        """Without further faults, everything ends: once, at its client, with its own result."""
+        if not hasattr(self, "world"):
+            return
+        world = self.world
+        for client in self.clients:
+            client.reads = True
+        if not self.engines:
+            self.new_engine()
+        until = world.now + SETTLING
+        while world.now < until and not self.is_over():
+            world.store.late = False
+            world.commit()
+            world.pass_time(1.0)
+            for engine in self.engines:
+                while engine.work():
+                    pass
+        assert self.is_over(), self.story()
+        for number, (client, payload) in self.submitted.items():
+            self.check_end(number, client, payload)
+        assert not any(client.refusals for client in self.clients)
+        summary = world.tasks.summary()
+        assert (summary["queued"], summary["running"]) == (0, 0)
+        if not self.restarts:
+            tasks = [n for n, (_, payload) in self.submitted.items() if b"task" in payload]
+            assert summary["done"] + summary["failed"] == len(tasks), "a task ended twice"
+
+    def is_over(self) -> bool:
+        """Whether nobody owes anything to anyone."""
+        return (
+            not any(requests for c in self.clients for requests in c.outstanding.values())
+            and all(engine.idle for engine in self.engines)
+            and not self.world.store._requests
+            and not self.world.store._results
+        )
+
+    def story(self) -> dict[str, Any]:
+        """Tell what is left, for the report of a failure."""
+        return {
+            "clients": [client.outstanding for client in self.clients],
+            "engines": [engine.lanes for engine in self.engines],
+            "tasks": self.world.tasks._tasks,
+            "commands": self.world.commands._commands,
+            "stored": (self.world.store._requests, self.world.store._results),
+        }
+
+    def check_end(self, number: int, client: ScriptedClient, payload: bytes) -> None:
+        """Check how a request has ended."""
+        status, result, _ = client.ends[number]
+        if status == Status.OK:
+            assert result == b"result of " + payload
+        elif status == Status.CANCELLED:
+            assert number in self.cancelled
+        elif result == LOST:
+            assert self.restarts
+        elif not (result == b"result of " + payload and payload.startswith(b"!")):
+            code = unpack_failure(result).code
+            assert code in ("engine_error", "invalid_engine_id")
+            if code == "engine_error":
+                assert self.deaths or b"command" in payload or self.world.now > 1010
+
+
+TestFaults = Faults.TestCase
+TestFaults.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

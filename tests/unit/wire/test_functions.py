@@ -1,0 +1,580 @@
+"""Functions by hash, at the client: never stale, and rarely serialized twice."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import json
+import math
+import sys
+import types
+import weakref
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import cloudpickle
+import numpy as np
+import pytest
+
+from ctrlhub.wire import functions
+from ctrlhub.wire.errors import SerializationError
+from ctrlhub.wire.functions import DIGEST_BYTES, FunctionCache, digest_of
+from ctrlhub.wire.serialize import loads
+
+Script = Callable[[str], dict[str, Any]]
+
+
+class Counted(FunctionCache):
+    """A cache that says how often a function was serialized."""
+
+    made = 0
+
+
+@pytest.fixture
+def cache(monkeypatch: pytest.MonkeyPatch) -> Counted:
+    """Give a cache that counts."""
+    cache = Counted()
+    real = functions.encode
+
+    def counting(f: Callable[..., Any]) -> tuple[bytes, bytes]:
+        cache.made += 1
+        return real(f)
+
+    monkeypatch.setattr(functions, "encode", counting)
+    return cache
+
+
+def call(cache: FunctionCache, f: Callable[..., Any], *args: object) -> Any:
+    """Call what would arrive at an engine if the function were sent now."""
+    digest, blob = cache.encode(f)
+    assert digest == digest_of(blob)
+    assert len(digest) == DIGEST_BYTES
+    return loads(blob)(*args)
+
+
+# Each case is a script that defines f and change(); f() must be different after change().
+CHANGES = {
+    "global number": """
+k = 1
+def f(): return k
+def change():
+    global k
+    k = 2
+""",
+    "global appears": """
+def f():
+    try: return later
+    except NameError: return None
+def change():
+    global later
+    later = 1
+""",
+    "global disappears": """
+k = 1
+def f():
+    try: return k
+    except NameError: return None
+def change():
+    global k
+    del k
+""",
+    "builtin is hidden": """
+def f(): return max(1, 2)
+def change():
+    global max
+    max = min
+""",
+    "list": """
+numbers = [1]
+def f(): return list(numbers)
+def change(): numbers.append(2)
+""",
+    "dict in a tuple": """
+held = (1, ({"a": 1},))
+def f(): return held[1][0]["a"]
+def change(): held[1][0]["a"] = 2
+""",
+    "attribute of an instance": """
+class Settings: pass
+settings = Settings()
+settings.k = 1
+def f(): return settings.k
+def change(): settings.k = 2
+""",
+    "attribute of a class": """
+class Settings: k = 1
+def f(): return Settings.k
+def change(): Settings.k = 2
+""",
+    "method of a class": """
+class Model:
+    def predict(self): return 1
+def f(): return Model().predict()
+def change(): Model.predict = lambda self: 2
+""",
+    "function that f calls": """
+def helper(): return 1
+def f(): return helper()
+def change():
+    global helper
+    def helper(): return 2
+""",
+    "global of a function that f calls": """
+k = 1
+def inner(): return k
+def helper(): return inner()
+def f(): return helper()
+def change():
+    global k
+    k = 2
+""",
+    "global of a function inside": """
+k = 1
+def f(): return (lambda: [k for _ in "a"])()
+def change():
+    global k
+    k = 2
+""",
+    "code": """
+def f(): return 1
+def change(): f.__code__ = (lambda: 2).__code__
+""",
+    "code of a function that f calls": """
+def helper(): return 1
+def f(): return helper()
+def change(): helper.__code__ = (lambda: 2).__code__
+""",
+    "default, mutated": """
+def f(x=[1]): return list(x)
+def change(): f.__defaults__[0].append(2)
+""",
+    "default, replaced": """
+def f(x=1): return x
+def change(): f.__defaults__ = (2,)
+""",
+    "default of a function that f calls": """
+def helper(x=1): return x
+def f(): return helper()
+def change(): helper.__defaults__ = (2,)
+""",
+    "keyword default, replaced": """
+def f(*, x=1): return x
+def change(): f.__kwdefaults__ = {"x": 2}
+""",
+    "keyword default, mutated": """
+def f(*, x=1): return x
+def change(): f.__kwdefaults__["x"] = 2
+""",
+    "keyword default of a function that f calls": """
+def helper(*, x=1): return x
+def f(): return helper()
+def change(): helper.__kwdefaults__["x"] = 2
+""",
+    "cell": """
+def outer():
+    k = 1
+    def f(): return k
+    def change():
+        nonlocal k
+        k = 2
+    return f, change
+f, change = outer()
+""",
+    "cell, mutated": """
+def outer():
+    k = [1]
+    return (lambda: list(k)), (lambda: k.append(2))
+f, change = outer()
+""",
+    "cell, assigned late": """
+def outer():
+    def f():
+        try: return k
+        except NameError: return None
+    def change():
+        nonlocal k
+        k = 1
+    if not f: k = 0
+    return f, change
+f, change = outer()
+""",
+    "cell of a function that f calls": """
+def outer():
+    k = 1
+    def helper(): return k
+    def change():
+        nonlocal k
+        k = 2
+    return helper, change
+helper, change = outer()
+def f(): return helper()
+""",
+    "attribute of f": """
+def f(): return f.k
+f.k = 1
+def change(): f.k = 2
+""",
+    "attribute of f, mutated": """
+def f(): return list(f.k)
+f.k = [1]
+def change(): f.k.append(2)
+""",
+    "attribute of f, new": """
+def f(): return hasattr(f, "k")
+def change(): f.k = 1
+""",
+    "attribute of a function that f calls": """
+def helper(): return 1
+helper.k = 1
+def f(): return helper.k
+def change(): helper.k = 2
+""",
+    "decorated": """
+import functools
+def twice(g):
+    @functools.wraps(g)
+    def wrapper(): return 2 * g()
+    return wrapper
+k = 1
+@twice
+def f(): return k
+def change():
+    global k
+    k = 2
+""",
+    "partial": """
+import functools
+held = [1]
+f = functools.partial(list, held)
+def change(): held.append(2)
+""",
+    "bound method": """
+class Model:
+    def __init__(self): self.k = 1
+    def get(self): return self.k
+model = Model()
+f = model.get
+def change(): model.k = 2
+""",
+    "instance": """
+class Model:
+    k = 1
+    def __call__(self): return self.k
+f = Model()
+def change(): f.k = 2
+""",
+    "class": """
+class f:
+    k = 1
+    def __eq__(self, other): return self.k == other.k
+    __hash__ = None
+def change(): f.k = 2
+""",
+    "name": """
+def f(): return f.__name__
+def change(): f.__name__ = "g"
+""",
+    "annotation": """
+def f(x: int = 1): return f.__annotations__["x"] is int
+def change(): f.__annotations__["x"] = str
+""",
+    "documentation": """
+def f(): "Old."; return f.__doc__
+def change(): f.__doc__ = "New."
+""",
+    "module": """
+import math as m
+def f(): return m.__name__
+def change():
+    global m
+    import cmath as m
+""",
+}
+
+
+class TestNeverStale:
+    """A change is seen by the next call, whatever it was."""
+
+    @pytest.mark.parametrize("name", CHANGES)
+    def test_change_is_seen(self, script: Script, cache: Counted, name: str) -> None:
+        """``k = 1; map(f); k = 2; map(f)`` sees both values, wherever k is."""
+        names = script(CHANGES[name])
+
+        def now() -> Any:
+            value = call(cache, names["f"])
+            return vars(type(value))["k"] if name == "class" else value
+
+        before = now()
+        assert now() == before
+        names["change"]()
+        assert now() != before, "the form from before the change was used again"
+        assert now() == now()
+
+    def test_back_again(self, script: Script, cache: Counted) -> None:
+        """A value that returns is seen as well, and has the digest it had."""
+        names = script("k = 1\ndef f(): return k")
+        first = cache.encode(names["f"])
+        names["k"] = 2
+        second = cache.encode(names["f"])
+        names["k"] = 1
+        assert cache.encode(names["f"]) == first != second
+
+    def test_equal_is_not_the_same(self, script: Script, cache: Counted) -> None:
+        """``1 == True``, and yet the function must see which."""
+        names = script("k = 1\ndef f(): return k")
+        assert call(cache, names["f"]) is not True
+        names["k"] = True
+        assert call(cache, names["f"]) is True
+
+    def test_two_functions_of_one_code(self, script: Script, cache: Counted) -> None:
+        """Closures of one factory are told apart by what they hold."""
+        make = script("def make(k):\n  return lambda: k")["make"]
+        first, second = make(1), make(2)
+        assert [call(cache, f) for f in (first, second, first)] == [1, 2, 1]
+
+    def test_two_namespaces_of_one_code(self, script: Script, cache: Counted) -> None:
+        """The same code in two modules is two functions."""
+        first = script("k = 1\ndef f(): return k")
+        second = {"__name__": "__main__", "k": 2}
+        other = types.FunctionType(first["f"].__code__, second, "f")
+        assert [call(cache, f) for f in (first["f"], other, first["f"])] == [1, 2, 1]
+
+    def test_function_replaced_in_its_module(
+        self, monkeypatch: pytest.MonkeyPatch, cache: Counted
+    ) -> None:
+        """What was importable when it was first used, and is no more, goes by value."""
+        module = types.ModuleType("some_module")
+        exec("def f(): return 1", vars(module))
+        module.f.__module__ = "some_module"
+        monkeypatch.setitem(sys.modules, "some_module", module)
+        f = module.f
+        _, by_name = cache.encode(f)
+        module.f = lambda: 2
+        _, by_value = cache.encode(f)
+        assert len(by_name) < 60 < len(by_value)
+
+    def test_module_registered_in_between(self, cache: Counted) -> None:
+        """So does one whose module is registered with cloudpickle later."""
+        _, by_name = cache.encode(json.dumps)
+        cloudpickle.register_pickle_by_value(json)
+        try:
+            _, by_value = cache.encode(json.dumps)
+            assert by_value != by_name
+        finally:
+            cloudpickle.unregister_pickle_by_value(json)
+        assert cache.encode(json.dumps)[1] == by_name
+
+    def test_helper_replaced_in_its_module(
+        self, script: Script, monkeypatch: pytest.MonkeyPatch, cache: Counted
+    ) -> None:
+        """A function imported by the script is by value once its module has another."""
+        names = script("from shlex import quote\ndef f(x): return quote(x)")
+        _, before = cache.encode(names["f"])
+        monkeypatch.setattr("shlex.quote", lambda _: None)
+        _, after = cache.encode(names["f"])
+        assert len(after) > len(before)
+
+    def test_submodule_imported_in_between(
+        self, script: Script, monkeypatch: pytest.MonkeyPatch, cache: Counted
+    ) -> None:
+        """A submodule that the function reaches through its package must come along."""
+        package = types.ModuleType("some_package")
+        package.__path__ = []
+        package.__package__ = "some_package"
+        monkeypatch.setitem(sys.modules, "some_package", package)
+        f = script("import some_package\ndef f(): return some_package.part.k")["f"]
+        assert b"some_package.part" not in cache.encode(f)[1]
+        part = types.ModuleType("some_package.part")
+        monkeypatch.setitem(sys.modules, "some_package.part", part)
+        monkeypatch.setattr(package, "part", part, raising=False)
+        assert b"some_package.part" in cache.encode(f)[1]
+
+    def test_change_during_serialization(
+        self, script: Script, monkeypatch: pytest.MonkeyPatch, cache: Counted
+    ) -> None:
+        """A form made while another thread changed something is not kept."""
+        names = script("k = 1\ndef f(): return k")
+        real = functions.encode
+
+        def racing(f: Callable[..., Any]) -> tuple[bytes, bytes]:
+            encoded = real(f)
+            names["k"] = 2
+            return encoded
+
+        monkeypatch.setattr(functions, "encode", racing)
+        cache.encode(names["f"])
+        assert call(cache, names["f"]) == 2
+
+
+class TestReused:
+    """What cannot have changed is serialized once."""
+
+    @pytest.mark.parametrize(
+        "f", [json.loads, len, int, math.sqrt, json.JSONDecoder, json.JSONDecoder.decode]
+    )
+    def test_importable(self, cache: Counted, f: Callable[..., Any]) -> None:
+        """Functions and classes that are sent by name."""
+        assert cache.encode(f) == cache.encode(f)
+        assert cache.made == 1
+        assert loads(cache.encode(f)[1]) is f
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "def f(): pass",
+            "k, s, t = 1, 'a', (1, ('b', None), frozenset({2}))\ndef f(): return k, s, t",
+            "def f(x, y=1, *, z='a'): return x",
+            "def f(x: int, y: 'str' = '') -> list[int] | None: return [x]",
+            "from typing import Optional, Callable\n"
+            "def f(x: Optional[int], g: Callable[[int], str]) -> dict[str, int]: pass",
+            "import math, json\nfrom math import sqrt\ndef f(x): return math.sin(sqrt(json.k))",
+            "import re\npattern = re.compile('a')\ndef f(x): return pattern.match(x)",
+            "def helper(): return k\nk = 1\ndef f(): return helper()",
+            "def f(n): return g(n)\ndef g(n): return f(n)",
+            "def f(n): return f(n - 1)",
+            "def make(k):\n  return lambda x: x + k\nf = make(1)",
+            "import functools\ndef d(g):\n  @functools.wraps(g)\n  def w(): return g()\n  return w\n"
+            "@d\ndef f(): pass",
+            "def f(): return undefined_name",
+            "def f(): pass\nf.version = 1",
+        ],
+    )
+    def test_from_a_script(self, script: Script, cache: Counted, source: str) -> None:
+        """Functions whose every dependency is immutable, or known by name."""
+        f = script(source)["f"]
+        assert cache.encode(f) is cache.encode(f)
+        assert cache.made == 1
+
+    def test_lambda_in_a_loop(self, script: Script, cache: Counted) -> None:
+        """``for i in …: submit(lambda x: x + 1, i)`` is one function, though a new object each."""
+        make = script("def make():\n  return lambda x, k='a': x + 1")["make"]
+        assert len({cache.encode(make())[0] for _ in range(10)}) == 1
+        assert cache.made == 1
+
+    def test_closures_in_turns(self, script: Script, cache: Counted) -> None:
+        """Two closures of one factory do not push each other out."""
+        make = script("def make(k):\n  return lambda: k")["make"]
+        pair = make(1), make(2)
+        for _ in range(5):
+            for f in pair:
+                cache.encode(f)
+        assert cache.made == 2
+
+    @pytest.mark.parametrize("name", ["list", "partial", "bound method", "instance", "class"])
+    def test_in_doubt_not(self, script: Script, cache: Counted, name: str) -> None:
+        """What may change unseen is serialized each time, and keeps its digest."""
+        f = script(CHANGES[name])["f"]
+        assert cache.encode(f)[0] == cache.encode(f)[0]
+        assert cache.made == 2
+        assert len(cache) == 0
+
+
+class TestEveryCallable:
+    """Whatever can be called can be sent."""
+
+    @pytest.mark.parametrize(
+        ("f", "args", "result"),
+        [
+            (len, ("abc",), 3),
+            (str.upper, ("abc",), "ABC"),
+            ("abc".count, ("b",), 1),
+            ([3, 4].index, (4,), 1),
+            (dict.fromkeys, ("a",), {"a": None}),
+            (functools.partial(int, base=2), ("101",), 5),
+            (Fraction(1, 2).limit_denominator, (10,), Fraction(1, 2)),
+            (lambda x: x + 1, (1,), 2),
+            (complex, (1, 2), 1 + 2j),
+            (np.add, (1, 2), 3),
+            (np.sum, ([1, 2],), 3),
+            (np.ones(3).sum, (), 3.0),
+            (functools.lru_cache(lambda x: x + 1), (1,), 2),
+        ],
+    )
+    def test_callable(
+        self, cache: Counted, f: Callable[..., Any], args: tuple[object, ...], result: object
+    ) -> None:
+        """Builtins, methods, partials, classes, ufuncs …"""
+        assert call(cache, f, *args) == result
+        assert call(cache, f, *args) == result
+
+    def test_generator_and_coroutine_functions(self, script: Script, cache: Counted) -> None:
+        """Functions of other kinds are functions."""
+        names = script("def g(n):\n  yield from range(n)\nasync def c(): return 5")
+        assert list(call(cache, names["g"], 3)) == [0, 1, 2]
+        with pytest.raises(StopIteration, match="5"):
+            call(cache, names["c"]).send(None)
+
+
+class TestRefused:
+    """A function that cannot be pickled."""
+
+    @pytest.mark.parametrize(
+        ("source", "part"),
+        [
+            ("import threading\nlock = threading.Lock()\ndef f(): lock", "global 'lock'"),
+            (
+                "def make():\n  stream = (x for x in 'a')\n  def f(): return stream\n  return f\n"
+                "f = make()",
+                "variable 'stream' of an outer function",
+            ),
+            ("def f(x=(x for x in 'a')): pass", "default[0]"),
+        ],
+    )
+    def test_names_the_part(self, script: Script, cache: Counted, source: str, part: str) -> None:
+        """The error says which function, which of its parts, and what to do."""
+        f = script(source)["f"]
+        with pytest.raises(SerializationError, match="cannot be pickled, because of") as error:
+            cache.encode(f)
+        assert f"the function {f.__qualname__}" in str(error.value)
+        assert part in str(error.value)
+        assert "inside the function" in str(error.value)
+        assert len(cache) == 0
+
+
+class TestBounded:
+    """A cache does not grow, and keeps nothing alive for ever."""
+
+    def test_by_number(self, script: Script) -> None:
+        """Of many functions the last ones are kept."""
+        cache = FunctionCache(max_entries=3)
+        made = [script(f"def f(): return {i}")["f"] for i in range(10)]
+        for f in made:
+            cache.encode(f)
+        assert len(cache) == 3
+        assert [call(cache, f) for f in made] == list(range(10))
+
+    def test_by_bytes(self, script: Script) -> None:
+        """Large functions leave sooner."""
+        cache = FunctionCache(max_bytes=100_000)
+        for i in range(10):
+            cache.encode(script(f"text = '{i}' * 40_000\ndef f(): return text")["f"])
+        assert len(cache) == 2
+
+    def test_too_large_for_any_cache(self, script: Script) -> None:
+        """One above the limit is not kept, and works."""
+        cache = FunctionCache(max_bytes=1000)
+        f = script("text = 'x' * 40_000\ndef f(): return text")["f"]
+        assert len(call(cache, f)) == 40_000
+        assert len(cache) == 0
+
+    def test_functions_are_let_go(self, script: Script) -> None:
+        """A function that left the cache can be collected, with its globals."""
+        cache = FunctionCache(max_entries=1)
+        names = script("def f(): return f")
+        gone = weakref.ref(names["f"])
+        cache.encode(names["f"])
+        del names
+        cache.encode(len)
+        gc.collect()
+        assert gone() is None
+
+    def test_in_doubt_nothing_is_kept(self, script: Script) -> None:
+        """A closure over data is not kept alive by having been sent."""
+        cache = FunctionCache()
+        f = script("def make():\n  data = [0] * 10\n  return lambda: data\nf = make()")["f"]
+        gone = weakref.ref(f)
+        cache.encode(f)
+        del f
+        gc.collect()
+        assert gone() is None
