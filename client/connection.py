@@ -11,7 +11,7 @@ from itertools import count, islice
 from typing import Any, TypeVar
 from weakref import WeakSet, finalize
 
-from ctrlhub.client.engine_list import LIST_ENGINES, snapshot_of
+from ctrlhub.client.engine_list import LIST_ENGINES
 from ctrlhub.client.function_book import FunctionBook
 from ctrlhub.client.requests import Request
 from ctrlhub.client.session import ClientSession
@@ -301,8 +301,8 @@ class Connection:
 
     def engines_now(self) -> list[int]:
         """Ask the hub for the ids of the engines of this moment."""
-        engines, _ = snapshot_of(self.call("query", LIST_ENGINES, {}))
-        return sorted(engine["id"] for engine in engines)
+        now = self.call("query", LIST_ENGINES, {})
+        return sorted(engine["id"] for engine in now["engines"])
 
     def wait_for_engines(
         self, enough: Callable[[Iterable[int]], bool], timeout: float | None

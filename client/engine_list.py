@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ctrlhub.wire.messages import EngineEvent, Registered
@@ -13,8 +13,6 @@ quiet time has no successor that could show its loss."""
 
 LIST_ENGINES = "engines_now"
 """The method of the interface ``query`` that tells the engines of the moment."""
-
-UNKNOWN = -1
 
 
 class EngineList:
@@ -36,7 +34,7 @@ class EngineList:
         self.by_id: dict[int, Mapping[str, Any]] = {}
         self.due = float("inf")
         self.asked = False
-        self._last = UNKNOWN
+        self._last = 0
 
     def clear(self) -> None:
         """Know of none."""
@@ -55,9 +53,9 @@ class EngineList:
 
     def take(self, event: EngineEvent) -> bool:
         """Take an event; False if there is a gap before it."""
-        if self._last != UNKNOWN and event.number <= self._last:
+        if event.number <= self._last:
             return True
-        if self._last not in (UNKNOWN, event.number - 1):
+        if event.number != self._last + 1:
             return False
         self._last = event.number
         number = event.engine["id"]
@@ -70,19 +68,11 @@ class EngineList:
     def replace(self, value: Any, now: float) -> bool:
         """Take the answer to a question; False if it is older than what is known."""
         self.due = now + LOOK_AGAIN
-        engines, last = snapshot_of(value)
-        if UNKNOWN != last < self._last:
+        if value["events"] < self._last:
             return False
-        self.by_id = _by_id(engines)
-        self._last = last
+        self.by_id = _by_id(value["engines"])
+        self._last = value["events"]
         return True
-
-
-def snapshot_of(value: Any) -> tuple[Sequence[Mapping[str, Any]], int]:
-    """Return the engines of an answer, and the number of the last event that they include."""
-    if isinstance(value, Mapping):
-        return value["engines"], value["events"]
-    return value, UNKNOWN
 
 
 def _by_id(engines: Any) -> dict[int, Mapping[str, Any]]:

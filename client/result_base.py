@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from ctrlhub.client.lazy_future import LazyFuture
 from ctrlhub.client.metadata import Metadata, metadata, text_of
@@ -71,6 +71,11 @@ class ResultBase(LazyFuture):
     # A future is true, also that of an empty map.
     def __bool__(self) -> bool:
         return True
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"{type(self).__name__} belongs to its client and cannot be pickled: send its value"
+        )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self._about.what}, {self._describe()}>"
@@ -168,7 +173,7 @@ class ResultBase(LazyFuture):
             self._home.cancel_later(self._about.stream, waiting)
             return False
         end = time.monotonic() + self._home.timeout
-        while waiting:
+        while waiting and time.monotonic() < end:
             answer = self._home.cancel(self._about.stream, waiting)
             if answer["interrupted"]:
                 return False

@@ -158,16 +158,12 @@ class Membership:
         A subclass that forms batches extends this: first these messages, then its own, and those
         only while `state` is `State.JOINED`.
         """
-        outbox = self._outbox
-        if outbox:
-            self._outbox = []
+        outbox, self._outbox = self._outbox, []
         return outbox
 
     def take_link_actions(self) -> list[LinkAction | Subscribe]:
         """Take what is to be done with the link, before anything is sent."""
-        actions = self._actions
-        if actions:
-            self._actions = []
+        actions, self._actions = self._actions, []
         return actions
 
     def enrol_again(self, now: float) -> None:

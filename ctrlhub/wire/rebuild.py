@@ -197,7 +197,7 @@ def _both(cls: type[Exception]) -> type[RemoteError]:
 
 def _body(cls: type[Exception]) -> dict[str, Any]:
     # RemoteError stands before Exception in the order of resolution, and so would win over what
-    # the original inherits; hence the original's are named here.
+    # the original inherits from there; hence its text is named here.
     def __new__(_: type, *args: Any, **kwargs: Any) -> Exception:
         """Make an original: ``raise type(e)(…)`` must not claim to be remote."""
         return cls(*args, **kwargs)
@@ -208,7 +208,6 @@ def _body(cls: type[Exception]) -> dict[str, Any]:
         "__doc__": cls.__doc__,
         "__new__": __new__,
         "__str__": cls.__str__,
-        "__repr__": cls.__repr__,
         "__reduce_ex__": _reduce,
     }
 
@@ -223,7 +222,6 @@ def _copied_into(both: type[RemoteError], original: Exception) -> RemoteError:
     _, args, *rest = base.__reduce__(original)
     copied: RemoteError = base.__new__(both, *args)
     base.__init__(copied, *args)
-    copied.args = original.args
     for name, value in (rest[0] if rest and rest[0] else {}).items():
         object.__setattr__(copied, name, value)
     state = object.__getstate__(original)

@@ -83,13 +83,12 @@ def dumps_call(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Payload:
     SerializationError
         The message names the argument.
     """
-    if not kwargs:
-        for value in args:
-            if type(value) not in _ATOMS:
-                break
-        else:
-            return _pickled((args, {}), PROTOCOL)
     call = (args, dict(kwargs))
+    for value in (*args, *kwargs.values()) if kwargs else args:
+        if type(value) not in _ATOMS:
+            break
+    else:
+        return _pickled(call, PROTOCOL)
     try:
         return _dump(call)
     except MemoryError:

@@ -45,7 +45,7 @@ def make_cluster(transport: str, n: int) -> AnyCluster:
     return Cluster(n=n, listen="127.0.0.1", prefer="tcp")
 
 
-@pytest.fixture(scope="session", params=["memory", "ipc", "tcp"])
+@pytest.fixture(scope="package", params=["memory", "ipc", "tcp"])
 def transport(request: pytest.FixtureRequest) -> str:
     """The way to the hub."""
     name: str = request.param
@@ -59,7 +59,7 @@ def needs_processes(transport: str) -> None:
         pytest.skip("engines are threads here, which share modules, signals and fate")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(transport: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AnyCluster]:
     """Hub and engines for the whole suite; every test leaves them idle."""
     with own_state(tmp_path_factory.mktemp("state")):
@@ -71,7 +71,7 @@ def cluster(transport: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             cluster.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def observer(cluster: AnyCluster) -> Iterator[Client]:
     """A client that only looks on."""
     with cluster.connect_client_sync() as client:

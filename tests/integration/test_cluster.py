@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import psutil
 import pytest
 
 from ctrlhub import AlreadyRunning, Client, Cluster
+from ctrlhub.cli.exits import Exit
 from ctrlhub.cluster.errors import StartFailed
 from tests.support.processes import Command, is_alive, processes_with, until
 
@@ -89,6 +91,20 @@ def test_a_profile_is_found_by_its_name(state: Path) -> None:
         assert caught.value.pid == os.getpid()
 
 
+def test_stop_leaves_a_programs_cluster_to_it(state: Path) -> None:
+    """``ctrl-hub list`` shows it, ``ctrl-hub stop`` names its program and ends nothing."""
+    command = Command(state)
+    with Cluster(n=1, profile="shared") as client:
+        (listed,) = json.loads(command.run("list", "--json").stdout)
+        refused = command.run("stop", "--profile", "shared")
+
+        assert (listed["profile"], listed["kind"]) == ("shared", "program")
+        assert listed["pid"] == os.getpid()
+        assert refused.returncode == Exit.STOP_FAILED
+        assert f"process {os.getpid()}" in refused.stderr
+        assert client[0].apply_sync(int, "7") == 7
+
+
 def test_names_of_ipyparallel(state: Path) -> None:
     """Programs written for ipyparallel's Cluster start, connect and stop."""
     cluster = Cluster(n=1)
@@ -123,6 +139,17 @@ def test_a_killed_program_takes_all_with_it(state: Path) -> None:
     """``kill -9`` of the creator ends hub, nanny and engines, although nobody could tell them."""
     process, pids = launch(PROGRAM + "sys.stdin.read()", state)
     assert all(map(is_alive, pids))
+
+    process.kill()
+    process.communicate()
+
+    until(lambda: not any(map(is_alive, pids)), "hub, nanny and engines end")
+
+
+def test_a_killed_programs_busy_engines_end_too(state: Path) -> None:
+    """An engine in the middle of something that never ends is no exception."""
+    busy = "client[:].apply_async(__import__('time').sleep, 1000); sys.stdin.read()"
+    process, pids = launch(PROGRAM + busy, state)
 
     process.kill()
     process.communicate()

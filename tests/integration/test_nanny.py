@@ -259,12 +259,10 @@ def test_a_file_that_is_no_connection_file_is_refused(hub: FakeHub) -> None:
     nanny = Nanny(hub, 1)
 
     assert nanny.process.wait(PATIENCE) == 78
-    nanny.lifeline.close()
 
 
-def test_engines_may_be_there_before_the_hub() -> None:
+def test_engines_may_be_there_before_the_hub(hub: FakeHub) -> None:
     """They wait for its connection file; one left behind by a dead hub does not count."""
-    hub = FakeHub()
     text = hub.connection.read_text()
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
@@ -277,7 +275,6 @@ def test_engines_may_be_there_before_the_hub() -> None:
 
     hub.engines(1)
     assert nanny.end() == 0
-    hub.close()
 
 
 @pytest.mark.parametrize("text", ["", "nonsense\n", '{"engines": 1}\n'])

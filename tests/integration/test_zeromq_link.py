@@ -259,6 +259,7 @@ def test_no_message_is_overlooked(world: World) -> None:
     """Sends between receives cannot hide an arrival: no round trip is answered late."""
     hub, link = world.hub(), world.open_link()
     routing = greet(hub, link)
+    attend_until(link, lambda: all(port.connected for port in link._ports))
     for number in range(1000):
         stream = DATA[number % 3]
         link.send(stream, [b"ping"])

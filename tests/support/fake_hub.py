@@ -67,6 +67,7 @@ class FakeHub:
         self.peers: dict[bytes, Peer] = {}
         self.heard: list[tuple[Peer, Message]] = []
         self.results: dict[int, tuple[Any, ...]] = {}
+        self.nannies: list[Nanny] = []
         self._context = zmq.Context()
         self._sockets: dict[Stream, zmq.Socket[bytes]] = {}
         self._poller = zmq.Poller()
@@ -112,7 +113,9 @@ class FakeHub:
         self.peers.clear()
 
     def close(self) -> None:
-        """End, and remove every trace."""
+        """End, and remove every trace, also of nannies that a test has left."""
+        for nanny in self.nannies:
+            nanny.close()
         self.vanish()
         self._context.destroy(linger=0)
         shutil.rmtree(self.directory)
@@ -271,8 +274,18 @@ class Nanny:
         self.process.stdin.write(config.to_json().encode() + b"\n")
         self.process.stdin.flush()
         self.lifeline = self.process.stdin
+        hub.nannies.append(self)
 
     def end(self) -> int:
         """Let go of the lifeline, and return the exit code."""
         self.lifeline.close()
         return self.process.wait(PATIENCE)
+
+    def close(self) -> None:
+        """Let go, and make sure of the end."""
+        self.lifeline.close()
+        try:
+            self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()

@@ -44,6 +44,22 @@ NONE = dumps(None)
 ABOUT = About("f", Stream.TASK, None)
 
 
+OPENED: list[object] = []
+"""Filled by each `Counted` that is unpickled."""
+
+
+class Counted:
+    """Counts how often it is unpickled."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_count, ())
+
+
+def _count() -> str:
+    OPENED.append(None)
+    return "counted"
+
+
 def registration() -> Register:
     """Return what a client says of itself."""
     return Register("client", "key", b"i", 1, "host", {})
@@ -334,16 +350,16 @@ class HubLink:
 
     def _cancel(self, call: Call) -> Answer:
         wanted = set(from_ranges(call.arguments["requests"]))
-        cancelled = []
+        cancelled: list[int] = []
         for message in list(self._held):
-            if isinstance(message, SubmitTasks) and wanted & {row[0] for row in message.rows}:
+            numbers = _numbers(message)
+            if wanted.issuperset(numbers):
                 self._held.remove(message)
-                cancelled += [row[0] for row in message.rows]
-        rows: Any = [(number, 2, b"", -1, 0.0, 0.0, None) for number in cancelled]
-        if rows:
-            self.put(Stream.TASK, Completed(rows))
-        finished = to_ranges(sorted(wanted.difference(cancelled)))
-        value = {"cancelled": to_ranges(cancelled), "interrupted": (), "finished": finished}
+                cancelled += numbers
+                stream = Stream.TASK if isinstance(message, SubmitTasks) else Stream.MULTIENGINE
+                rows: Any = [(number, 2, b"", -1, 0.0, 0.0, None) for number in numbers]
+                self.put(stream, Completed(rows))
+        value = {"cancelled": to_ranges(cancelled), "interrupted": (), "finished": ()}
         return Answer(call.id, value)
 
     def engine_comes(self, number: int) -> None:
@@ -362,6 +378,12 @@ class HubLink:
         """Wait until something is true of what was sent."""
         with self._condition:
             assert self._condition.wait_for(condition, PATIENCE)
+
+
+def _numbers(message: SubmitTasks | Command) -> list[int]:
+    if isinstance(message, SubmitTasks):
+        return [row[0] for row in message.rows]
+    return [message.first + place for place in range(len(message.targets))]
 
 
 def _do(action: Action, payload: Any, function: Any, names: dict[str, Any]) -> Any:

@@ -27,16 +27,7 @@ from ctrlhub.wire.errors import (
 from ctrlhub.wire.messages import Stream
 from ctrlhub.wire.rebuild import failure_from_exception
 from ctrlhub.wire.serialize import dumps
-from tests.unit.client.support import ABOUT, PATIENCE, Home, ok
-
-OPENED: list[int] = []
-
-
-class Counted:
-    """Counts how often it is unpickled."""
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return (OPENED.append, (1,))
+from tests.unit.client.support import ABOUT, OPENED, PATIENCE, Counted, Home, ok
 
 
 def result() -> AsyncResult:
@@ -190,7 +181,9 @@ def test_callbacks_run_once_before_and_after() -> None:
     assert called == [future, future]
 
 
-@pytest.mark.parametrize("when", [concurrent.futures.FIRST_COMPLETED, concurrent.futures.ALL_COMPLETED])
+@pytest.mark.parametrize(
+    "when", [concurrent.futures.FIRST_COMPLETED, concurrent.futures.ALL_COMPLETED]
+)
 def test_concurrent_futures_wait(when: str) -> None:
     """`wait` sees results that were there before and those that come."""
     first, second = result(), result()
@@ -254,7 +247,9 @@ def test_waiters_and_callbacks_are_never_forgotten() -> None:
             lambda f=future: told.append(
                 f"wait {len(concurrent.futures.wait([f], PATIENCE).not_done)}"
             ),
-            lambda f=future: told.append(f"as {len(list(concurrent.futures.as_completed([f], PATIENCE)))}"),
+            lambda f=future: told.append(
+                f"as {len(list(concurrent.futures.as_completed([f], PATIENCE)))}"
+            ),
             lambda f=future: settle(f, ok(1, 7)),
         ]
         rng.shuffle(ways)
@@ -288,7 +283,9 @@ def test_many_threads_open_a_result_once() -> None:
         future = result()
         settle(future, ok(1, [Counted()]))
         found: list[object] = []
-        threads = [threading.Thread(target=lambda f=future: found.append(f.get())) for _ in range(4)]
+        threads = [
+            threading.Thread(target=lambda f=future: found.append(f.get())) for _ in range(4)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:

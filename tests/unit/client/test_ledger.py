@@ -12,7 +12,9 @@ numbers = st.sets(st.integers(1, 300))
 
 
 @given(numbers, st.lists(numbers))
-def test_unaccepted_is_what_no_range_covers(outstanding: set[int], accepted: list[set[int]]) -> None:
+def test_unaccepted_is_what_no_range_covers(
+    outstanding: set[int], accepted: list[set[int]]
+) -> None:
     """However the hub cuts and repeats its ranges, the rest is exactly the rest."""
     ledger: Ledger[str] = Ledger()
     ledger.requests = dict.fromkeys(outstanding, "")

@@ -275,6 +275,21 @@ def change(): f.k = 2
 def f(): return f.__name__
 def change(): f.__name__ = "g"
 """,
+    "qualified name": """
+def f(): return f.__qualname__
+def change(): f.__qualname__ = "g"
+""",
+    "module it says it is of": """
+def f(): return f.__module__
+def change(): f.__module__ = "other"
+""",
+    "attribute of f, renamed": """
+def f(): return sorted(f.__dict__)
+f.k = 1
+def change():
+    del f.k
+    f.m = 1
+""",
     "annotation": """
 def f(x: int = 1): return f.__annotations__["x"] is int
 def change(): f.__annotations__["x"] = str
@@ -375,6 +390,22 @@ class TestNeverStale:
         _, after = cache.encode(names["f"])
         assert len(after) > len(before)
 
+    def test_module_in_use_registered_in_between(
+        self, script: Script, monkeypatch: pytest.MonkeyPatch, cache: Counted
+    ) -> None:
+        """A module that the function uses goes by value once it is registered."""
+        module = types.ModuleType("some_module")
+        monkeypatch.setitem(sys.modules, "some_module", module)
+        monkeypatch.setattr(module, "k", "content of the module", raising=False)
+        f = script("import some_module\ndef f(): return some_module.k")["f"]
+        assert b"content" not in cache.encode(f)[1]
+        cloudpickle.register_pickle_by_value(module)
+        try:
+            assert b"content" in cache.encode(f)[1]
+        finally:
+            cloudpickle.unregister_pickle_by_value(module)
+        assert b"content" not in cache.encode(f)[1]
+
     def test_submodule_imported_in_between(
         self, script: Script, monkeypatch: pytest.MonkeyPatch, cache: Counted
     ) -> None:
@@ -398,13 +429,14 @@ class TestNeverStale:
         real = functions.encode
 
         def racing(f: Callable[..., Any]) -> tuple[bytes, bytes]:
-            encoded = real(f)
             names["k"] = 2
-            return encoded
+            return real(f)
 
-        monkeypatch.setattr(functions, "encode", racing)
-        cache.encode(names["f"])
-        assert call(cache, names["f"]) == 2
+        with monkeypatch.context() as patch:
+            patch.setattr(functions, "encode", racing)
+            assert call(cache, names["f"]) == 2
+        names["k"] = 1
+        assert call(cache, names["f"]) == 1
 
 
 class TestReused:

@@ -404,11 +404,19 @@ def f():
         assert __file__ not in text
 
     def test_of_the_engine_alone(self) -> None:
-        """An error before any user code has no frames, but its text."""
-        error = caught(lambda: 1 / 0)
+        """An error before any user code has no frames, but its text, and its cause's."""
+
+        def fails() -> None:
+            try:
+                {}["key"]  # type: ignore[index]
+            except KeyError as error:
+                raise ValueError("bad") from error
+
+        error = caught(fails)
         failure = failure_from_exception(error, internal=(__name__.partition(".")[0],))
         assert __file__ not in failure.traceback
-        assert failure.traceback.rstrip().endswith("ZeroDivisionError: division by zero")
+        assert "KeyError: 'key'" in failure.traceback
+        assert failure.traceback.rstrip().endswith("ValueError: bad")
 
     def test_deep_recursion_is_short(self, script: Callable[[str], dict[str, Any]]) -> None:
         """A thousand equal frames are told as a number."""

@@ -28,6 +28,7 @@ Script = Callable[[str], dict[str, Any]]
         "type('Local', (), {})",
         "type(__import__('sys'))('module')",
         "tuple(range(1001))",
+        "list[type('Local', (), {})]",
         "(lambda: 1).__get__(1)",
         "(lambda x=[]: x)",
     ],

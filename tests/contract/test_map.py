@@ -1,0 +1,194 @@
+"""`map`, direct and balanced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from operator import add
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ctrlhub import AsyncMapResult, Client, CompositeError, DirectView, LoadBalancedView
+from tests.contract.conftest import ENGINES
+
+WAIT = 30.0
+
+View = DirectView | LoadBalancedView
+
+
+@pytest.fixture(params=["direct", "balanced"])
+def view(client: Client, request: pytest.FixtureRequest) -> View:
+    """Both views; what they share is said once."""
+    return client[:] if request.param == "direct" else client.load_balanced_view()
+
+
+def test_map_gives_the_values_in_order(view: View) -> None:
+    """Now or later."""
+    squares = [n * n for n in range(20)]
+
+    assert view.map_sync(lambda n: n * n, range(20)) == squares
+    result = view.map_async(lambda n: n * n, range(20))
+    assert isinstance(result, AsyncMapResult)
+    assert result.get(WAIT) == squares
+    assert view.map(lambda n: n * n, range(20), block=True) == squares
+
+
+def test_several_sequences(view: View) -> None:
+    """One for each parameter."""
+    assert view.map_sync(add, [1, 2, 3], (10, 20, 30)) == [11, 22, 33]
+
+
+def test_sequences_of_unequal_length_end_with_the_shortest(view: View) -> None:
+    """As the built-in does."""
+    assert view.map_sync(add, range(100), [1, 2]) == [1, 3]
+    assert view.map_sync(add, [], range(3)) == []
+
+
+def test_iterators_and_generators(view: View) -> None:
+    """Anything that can be iterated over, mixed with what has a length."""
+
+    def numbers() -> Iterator[int]:
+        yield from range(5)
+
+    assert view.map_sync(add, numbers(), range(5)) == [0, 2, 4, 6, 8]
+    assert view.map_sync(str.upper, {"a": 1, "b": 2}) == ["A", "B"]
+    assert view.map_sync(lambda row: float(row.sum()), np.ones((4, 3))) == [3.0] * 4
+
+
+@pytest.mark.parametrize("empty", [[], (), "", range(0), iter(())])
+def test_nothing_to_map(view: View, empty: Any) -> None:
+    """It is done at once."""
+    result = view.map_async(int, empty)
+
+    assert result.get(WAIT) == []
+    assert result.ready()
+    assert (len(result), result.progress, list(result)) == (0, 0, [])
+
+
+def test_a_map_of_no_sequence(view: View) -> None:
+    """It is an error here."""
+    with pytest.raises(TypeError, match="at least one sequence"):
+        view.map_async(int)
+
+
+def test_a_map_of_no_function(view: View) -> None:
+    """So is this."""
+    with pytest.raises(TypeError, match="function is needed"):
+        view.map_async(7, [1])  # type: ignore[arg-type]
+
+
+def test_an_iterator_that_raises(client: Client) -> None:
+    """Its error is the caller's; what was sent of it already is cancelled."""
+
+    def broken() -> Iterator[int]:
+        yield 1
+        raise LookupError("no more")
+
+    for view in (client[:], client.load_balanced_view()):
+        with pytest.raises(LookupError, match="no more"):
+            view.map_async(int, broken())
+
+
+def test_iteration_gives_values_as_they_come(view: View) -> None:
+    """In order; the result can also be indexed and sliced."""
+    result = view.map_async(lambda n: -n, range(6))
+
+    assert list(result) == [0, -1, -2, -3, -4, -5]
+    assert result[2] == -2
+    assert result[-2:] == [-4, -5]
+    assert (len(result), result.progress) == (6, 6)
+
+
+def test_errors_are_counted(view: View) -> None:
+    """They are raised when all is done: of several engines together."""
+    with pytest.raises(CompositeError) as caught:
+        view.map_sync(lambda n: 1 // n, [0] * 6)
+
+    assert {ename for ename, *_ in caught.value.elist} == {"ZeroDivisionError"}
+
+
+def test_errors_can_be_values(client: Client) -> None:
+    """Each in its place."""
+    values = client.load_balanced_view().map_sync(
+        lambda n: 1 // n, [1, 0, -1], return_exceptions=True
+    )
+
+    assert (values[0], values[2]) == (1, -1)
+    assert isinstance(values[1], ZeroDivisionError)
+
+
+def test_iteration_raises_at_the_item_that_failed(client: Client) -> None:
+    """What came before is had before."""
+    values = iter(client.load_balanced_view().map_async(lambda n: 1 // n, [1, 0]))
+
+    assert next(values) == 1
+    with pytest.raises(ZeroDivisionError):
+        next(values)
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_chunks(client: Client, size: int) -> None:
+    """They change how items travel, not what comes back."""
+    result = client.load_balanced_view().map_async(add, range(10), range(10), chunksize=size)
+
+    assert result.get(WAIT) == [2 * n for n in range(10)]
+    assert (len(result), result.progress) == (10, 10)
+    assert len(result.msg_ids) == -(-10 // size)
+
+
+@pytest.mark.parametrize("size", [0, -1, 1.0, True, None])
+def test_wrong_chunks(client: Client, size: Any) -> None:
+    """They are refused."""
+    with pytest.raises(ValueError, match="chunksize"):
+        client.load_balanced_view().map_async(int, [1], chunksize=size)
+
+
+def test_an_unordered_map_gives_what_is_there(client: Client, work: Any) -> None:
+    """An item that takes long does not hold up the others."""
+    held = work.held()
+    result = client.load_balanced_view().map_async(
+        lambda n: held() if n == 0 else n, range(4), ordered=False
+    )
+    values = iter(result)
+    first = [next(values) for _ in range(3)]
+    work.release()
+
+    assert sorted(first) == [1, 2, 3]
+    assert list(values) == ["held"]
+
+
+def test_a_direct_map_is_one_block_for_each_engine(client: Client) -> None:
+    """Engines hold consecutive items, and each has one request."""
+    client[:].scatter("me", range(ENGINES), flatten=True, block=True)
+    result = client[:].map_async(lambda n: me, range(7))  # type: ignore[name-defined]  # noqa: F821
+
+    assert result.get(WAIT) == [0, 0, 0, 1, 1, 2, 2]
+    assert len(result.msg_ids) == ENGINES
+
+
+def test_a_balanced_map_uses_all_engines(client: Client, work: Any) -> None:
+    """While one is busy, the others take what there is."""
+    view = client.load_balanced_view()
+    slow = [view.apply_async(work.held(f"held-{k}")) for k in range(ENGINES - 1)]
+    for k in range(ENGINES - 1):
+        work.begun(f"held-{k}")
+    result = view.map_async(lambda n: n, range(20))
+
+    assert result.get(WAIT) == list(range(20))
+    for k in range(ENGINES - 1):
+        work.release(f"held-{k}")
+    assert len({r.get(WAIT) and r.engine_id for r in slow} | set(result.engine_id)) == ENGINES
+
+
+def test_a_map_runs_while_it_is_still_read(client: Client) -> None:
+    """The sequence may be longer than memory, or wait for results of the map."""
+    view = client.load_balanced_view()
+    begun = view.apply_async(int, "1")
+
+    def numbers() -> Iterator[int]:
+        yield 1
+        begun.get(WAIT)
+        yield 2
+
+    assert view.map_sync(int, numbers()) == [1, 2]
