@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from itertools import count, islice
-from typing import Any, TypeVar
+from typing import Any
 from weakref import WeakSet, finalize
 
 from ctrlhub.client.engine_list import LIST_ENGINES
@@ -33,10 +33,11 @@ from ctrlhub.wire.messages import Answer, Call, Register, Stream
 
 _log = logging.getLogger("ctrlhub.client")
 
-T = TypeVar("T")
-
 JOIN_TIMEOUT = 2.0
 """How long (seconds) closing waits for the I/O thread."""
+
+FIRST_LOOK, LAST_LOOK = 0.02, 1.0
+"""While engines are waited for: the first and the longest pause (seconds) between questions."""
 
 _STOP: Mapping[Stream, tuple[str, str]] = {
     Stream.TASK: ("tasks", "cancel"),
@@ -156,7 +157,7 @@ class Connection:
         self._unix_offset = time.time() - time.monotonic()
         self._thread = threading.Thread(
             target=_serve,
-            args=(self._runner, self._session, self._watch),
+            args=(self._runner, self._session),
             name="ctrlhub-client",
             daemon=True,
         )
@@ -311,16 +312,16 @@ class Connection:
         self.check_wait()
         end = float("inf") if timeout is None else time.monotonic() + timeout
         watch, pause = self._watch, FIRST_LOOK
-        while (left := end - time.monotonic()) > 0 or timeout == 0:
-            if watch.wait_for(lambda: enough(watch.by_id), max(0.0, min(left, pause))):
+        while True:
+            left = max(0.0, end - time.monotonic())
+            if watch.wait_for(lambda: enough(watch.by_id), min(left, pause)):
                 self.intake.check()
                 return True
-            if timeout == 0:
+            if left <= pause:
                 return False
             # Events tell, but the first of them may come before we are subscribed to them.
             self._runner.post(lambda now: self._session.look_at_engines())
             pause = min(2 * pause, LAST_LOOK)
-        return enough(watch.by_id)
 
     # ------------------------------------------------------------ threads and times
 
@@ -357,20 +358,15 @@ class Connection:
         self._leave()
 
 
-FIRST_LOOK, LAST_LOOK = 0.02, 1.0
-"""While engines are waited for: the first and the longest pause (seconds) between questions."""
-
-
-def _serve(runner: Runner, session: ClientSession, watch: Watch) -> None:
+def _serve(runner: Runner, session: ClientSession) -> None:
     error: CtrlHubError = SessionClosed("this client was closed")
     try:
         runner.run()
-    except Exception as failure:
+    except BaseException as failure:  # also a callback's SystemExit: nobody must wait in vain
         _log.exception("the client's I/O thread failed")
         error = InternalError(f"the client's I/O thread failed: {failure!r}; please report it")
-        session.close(error, time.monotonic())
     finally:
-        watch.end(error)
+        session.close(error, time.monotonic())
 
 
 def _leave(runner: Runner, session: ClientSession, thread: threading.Thread, pid: int) -> None:

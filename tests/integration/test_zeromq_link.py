@@ -5,6 +5,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -520,7 +521,8 @@ def serve(hub: FakeHub, epoch: str, until: type[Message]) -> list[Message]:
             if isinstance(answer, Registered):
                 known.add(routing)
             if answer is not None:
-                hub.send(streams[socket], routing, *encode(answer))
+                with suppress(zmq.ZMQError):  # the peer may have left meanwhile
+                    hub.send(streams[socket], routing, *encode(answer))
     return heard
 
 

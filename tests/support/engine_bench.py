@@ -50,9 +50,7 @@ class Bench:
     def tasks(self, call: Callable[..., Any], *values: Any) -> list[Row]:
         """Run a task for each value."""
         shared = function(call)
-        work = [
-            TaskWork(n + 1, 0, shared, dumps(((value,), {}))) for n, value in enumerate(values)
-        ]
+        work = [TaskWork(n + 1, 0, shared, dumps(((value,), {}))) for n, value in enumerate(values)]
         return self.run(work)
 
     def run(self, work: Sequence[TaskWork], urgent: deque[Any] | None = None) -> list[Row]:

@@ -120,15 +120,19 @@ class Watched:
         self.by_id: Mapping[int, Mapping[str, Any]] = {}
 
     def joined(self, session: int) -> None:
+        """Note it."""
         self.told.append(("joined", session))
 
     def silent(self, seconds: float) -> None:
+        """Note it."""
         self.told.append(("silent", seconds))
 
     def engines(self, engines: Mapping[int, Mapping[str, Any]]) -> None:
+        """Keep them."""
         self.by_id = engines
 
     def ended(self, error: CtrlHubError) -> None:
+        """Note it."""
         self.told.append(("ended", error))
 
 
@@ -239,6 +243,7 @@ class HubLink:
     # ------------------------------------------------------------ as a link
 
     def receive(self, timeout: float | None) -> list[tuple[Stream, bytes, list[Buffer]]]:
+        """Wait for messages or `wake`."""
         with self._condition:
             self._condition.wait_for(lambda: self._inbox or self._woken, timeout)
             self._woken = False
@@ -246,31 +251,39 @@ class HubLink:
         return arrived
 
     def wake(self) -> None:
+        """Make `receive` return."""
         with self._condition:
             self._woken = True
             self._condition.notify_all()
 
     def put(self, stream: Stream, message: Message) -> None:
+        """Send the client a message."""
         header, *frames = encode(message)
         with self._condition:
             self._inbox.append((stream, bytes(header), [memoryview(bytes(f)) for f in frames]))
             self._condition.notify_all()
 
     def subscribe(self, topic: bytes) -> None:
+        """Take the one topic there is."""
         assert topic == b"topic"
 
-    def enrolled(self) -> None: ...
+    def enrolled(self) -> None:
+        """There are no keys."""
 
-    def enrol_again(self) -> None: ...
+    def enrol_again(self) -> None:
+        """There are no keys."""
 
     def failure(self) -> str | None:
+        """Know of none."""
         return None
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Do nothing."""
 
     # ------------------------------------------------------------ as a hub
 
     def send(self, stream: Stream, frames: Sequence[Buffer]) -> None:
+        """Take a message from the client, and answer."""
         message = decode(bytes(frames[0]), [memoryview(bytes(f)) for f in frames[1:]])
         with self._condition:
             self.sent.append(message)

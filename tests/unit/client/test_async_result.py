@@ -8,8 +8,9 @@ import pickle
 import random
 import sys
 import threading
-from collections.abc import Iterator
-from datetime import timezone
+from collections.abc import Callable, Iterator
+from datetime import UTC
+from functools import partial
 
 import pytest
 
@@ -31,6 +32,7 @@ from tests.unit.client.support import ABOUT, OPENED, PATIENCE, Counted, Home, ok
 
 
 def result() -> AsyncResult:
+    """Return a result to come."""
     return AsyncResult(Home(), 1, b"args", ABOUT)
 
 
@@ -42,21 +44,24 @@ def settle(future: AsyncResult, row: tuple) -> None:
 
 
 def settle_one(group: AsyncGroup, index: int, row: tuple) -> None:
+    """Do what the session does with a row of several."""
     waiter = group._take(index, row, 5.0)
     if waiter is not None:
         waiter._stir()
 
 
 def error_row(error: Exception, number: int = 1, engine: int = 3) -> tuple:
+    """Return the row of a request that raised."""
     failure = failure_from_exception(error, engine_id=engine)
     return (number, 1, pack_failure(failure), engine, 1000.0, 0.5, None)
 
 
 def cancelled_row(number: int = 1) -> tuple:
+    """Return the row of a request that was cancelled."""
     return (number, 2, b"", -1, 0.0, 0.0, None)
 
 
-@pytest.fixture()
+@pytest.fixture
 def _eager_switching() -> Iterator[None]:
     """Let threads take turns as often as the interpreter can."""
     before = sys.getswitchinterval()
@@ -234,30 +239,43 @@ def test_asyncio_wrap_future() -> None:
 # ---------------------------------------------------------------- threads
 
 
+def race(ways: list[Callable[[], object]]) -> None:
+    """Do several things at once."""
+    threads = [threading.Thread(target=way) for way in ways]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+def ways_to_wait(future: AsyncResult, told: list[str]) -> list[Callable[[], object]]:
+    """Return everything that can be done to learn of a result; each tells once."""
+
+    def get() -> None:
+        told.append(f"get {future.get(PATIENCE)}")
+
+    def call_back() -> None:
+        future.add_done_callback(lambda f: told.append("callback"))
+
+    def wait() -> None:
+        told.append(f"wait {len(concurrent.futures.wait([future], PATIENCE).not_done)}")
+
+    def as_completed() -> None:
+        told.append(f"as {len(list(concurrent.futures.as_completed([future], PATIENCE)))}")
+
+    return [get, call_back, wait, as_completed]
+
+
 @pytest.mark.usefixtures("_eager_switching")
 def test_waiters_and_callbacks_are_never_forgotten() -> None:
     """Whoever waits at the very moment the result comes, in whatever way, is told, once."""
     rng = random.Random(1)
     for _ in range(300):
-        future = result()
-        told: list[str] = []
-        ways = [
-            lambda f=future: told.append(f"get {f.get(PATIENCE)}"),
-            lambda f=future: f.add_done_callback(lambda g: told.append("callback")),
-            lambda f=future: told.append(
-                f"wait {len(concurrent.futures.wait([f], PATIENCE).not_done)}"
-            ),
-            lambda f=future: told.append(
-                f"as {len(list(concurrent.futures.as_completed([f], PATIENCE)))}"
-            ),
-            lambda f=future: settle(f, ok(1, 7)),
-        ]
+        future, told = result(), []
+        ways = [*ways_to_wait(future, told), partial(settle, future, ok(1, 7))]
         rng.shuffle(ways)
-        threads = [threading.Thread(target=way) for way in ways]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(PATIENCE)
+        race(ways)
 
         assert sorted(told) == ["as 1", "callback", "get 7", "wait 0"]
 
@@ -275,6 +293,10 @@ def test_waiting_for_many_that_end_meanwhile_leaves_none_out() -> None:
         assert (len(done), len(pending)) == (50, 0)
 
 
+def _append_value(found: list[object], future: AsyncResult) -> None:
+    found.append(future.get())
+
+
 @pytest.mark.usefixtures("_eager_switching")
 def test_many_threads_open_a_result_once() -> None:
     """All get the same object, and it is unpickled a single time."""
@@ -283,13 +305,7 @@ def test_many_threads_open_a_result_once() -> None:
         future = result()
         settle(future, ok(1, [Counted()]))
         found: list[object] = []
-        threads = [
-            threading.Thread(target=lambda f=future: found.append(f.get())) for _ in range(4)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(PATIENCE)
+        race([partial(_append_value, found, future)] * 4)
 
         assert len(OPENED) == 1
         assert all(value is found[0] for value in found)
@@ -434,7 +450,7 @@ def test_metadata_names_times_with_a_zone() -> None:
     assert (known.completed - known.started).total_seconds() == 0.5
     for name in ("submitted", "started", "completed", "received"):
         assert known[name].utcoffset() is not None
-    assert known.started.astimezone(timezone.utc).year == 1970
+    assert known.started.astimezone(UTC).year == 1970
     assert future.msg_ids == ["7-3"]
 
 

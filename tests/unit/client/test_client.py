@@ -33,22 +33,26 @@ from tests.unit.client.support import PATIENCE, HubLink
 
 
 def double(x: int) -> int:
+    """Work."""
     return 2 * x
 
 
 def fail(x: int) -> int:
+    """Work, for even numbers."""
     if x % 2:
         raise ValueError(f"odd {x}")
     return x
 
 
-@pytest.fixture()
+@pytest.fixture
 def hub() -> HubLink:
+    """Return a hub with three engines."""
     return HubLink(engines=3)
 
 
-@pytest.fixture()
+@pytest.fixture
 def client(hub: HubLink) -> Iterator[Client]:
+    """Return a client of it."""
     with hub.client() as found:
         yield found
 
@@ -548,10 +552,13 @@ def test_submitting_while_it_closes_hangs_nobody(hub: HubLink) -> None:
     hub.hold = True
     results: list[AsyncResult] = []
 
+    def submit_for_ever() -> None:
+        while True:
+            results.append(view.apply_async(double, 1))
+
     def submit() -> None:
         with pytest.raises(SessionClosed):
-            while True:
-                results.append(view.apply_async(double, 1))
+            submit_for_ever()
 
     threads = [threading.Thread(target=submit) for _ in range(3)]
     for thread in threads:

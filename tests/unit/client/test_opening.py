@@ -18,7 +18,7 @@ from ctrlhub.wire.messages import Role, Stream
 from ctrlhub.wire.places import STATE_VARIABLE, Profile
 
 
-@pytest.fixture()
+@pytest.fixture
 def profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Profile:
     """Return the default profile of a state directory of its own."""
     monkeypatch.setenv(STATE_VARIABLE, str(tmp_path))
@@ -30,6 +30,7 @@ def profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Profile:
 def info(
     pid: int | None = None, role: Role = Role.CLIENT, here: Here | None = None
 ) -> ConnectionInfo:
+    """Return what a hub would write."""
     place = here or Here.find()
     return ConnectionInfo(
         profile="default",
@@ -42,7 +43,7 @@ def info(
         host=place.host,
         python="3.11",
         package="0",
-        ipc={stream: f"ipc:///nowhere/{stream.value}" for stream in Stream},
+        ipc={stream: f"ipc:///nowhere/there/to/be/{stream.value}" for stream in Stream},
     )
 
 

@@ -29,6 +29,7 @@ from tests.unit.client.support import Bench, registered
 
 
 def ids(message: SubmitTasks) -> list[int]:
+    """Return the ids of a batch."""
     return [row[0] for row in message.rows]
 
 

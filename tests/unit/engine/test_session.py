@@ -88,9 +88,7 @@ class Engine:
     def join(self, epoch: str = "epoch", lease: float = 100.0, resumed: bool = False) -> None:
         self.session.drain()
         token = b"token of " + epoch.encode()
-        self.hear(
-            Stream.HUB, Registered(7, token, 3, epoch, resumed, b"topic", 1.0, 3.0, lease)
-        )
+        self.hear(Stream.HUB, Registered(7, token, 3, epoch, resumed, b"topic", 1.0, 3.0, lease))
         for stream in (Stream.MULTIENGINE, Stream.TASK):
             self.hear(stream, Welcome(epoch))
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ctrlhub.wire.failure import unpack_failure
-from ctrlhub.wire.functions import encode
+from ctrlhub.wire.functions import FunctionCache, encode
 from ctrlhub.wire.rebuild import exception_from
 from ctrlhub.wire.serialize import detached, dumps, dumps_call, loads
 
@@ -39,6 +39,12 @@ while head := requests.read(8):
     replies.write(struct.pack("Q", len(reply)) + reply)
     replies.flush()
 """
+
+
+@pytest.fixture
+def cache() -> FunctionCache:
+    """Give an empty cache."""
+    return FunctionCache()
 
 
 @pytest.fixture

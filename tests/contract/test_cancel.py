@@ -1,0 +1,210 @@
+"""Cancelling: what is queued at once, what runs by an interrupt; nothing else is disturbed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
+
+import pytest
+
+from ctrlhub import AsyncResult, Client, RemoteError, TaskAborted
+from tests.contract.conftest import ENGINES
+from tests.support.processes import until
+from tests.support.work import Work
+
+WAIT = 30.0
+
+
+@pytest.fixture
+def occupied(client: Client, work: Work) -> Iterator[list[AsyncResult]]:
+    """Every engine is busy with a command, for the time of the test."""
+    held = [view.apply_async(work.held(f"held-{n}")) for n, view in enumerate(client)]
+    for n in range(ENGINES):
+        work.begun(f"held-{n}")
+    yield held
+    for n in range(ENGINES):
+        work.release(f"held-{n}")
+    assert [result.get(WAIT) for result in held] == [f"held-{n}" for n in range(ENGINES)]
+
+
+def assert_cancelled(result: AsyncResult) -> None:
+    """It is, by all its names."""
+    assert result.wait(WAIT)
+    assert (result.done(), result.cancelled(), result.successful()) == (True, True, False)
+    with pytest.raises(TaskAborted):
+        result.get(0)
+    with pytest.raises(CancelledError):
+        result.result(0)
+
+
+@pytest.mark.usefixtures("occupied")
+def test_a_queued_task(client: Client) -> None:
+    """It is cancelled when `cancel` returns; it never runs, and its neighbours do."""
+    view = client.load_balanced_view()
+    tasks = [view.apply_async(int, str(n)) for n in range(5)]
+
+    assert tasks[2].cancel() is True
+    assert_cancelled(tasks[2])
+    assert tasks[2].status == "aborted"
+    assert client.queue_status()["unassigned"] == 4
+    assert not tasks[1].done()
+
+
+@pytest.mark.usefixtures("occupied")
+def test_a_queued_command(client: Client) -> None:
+    """Those behind it run in their order."""
+    view = client[1]
+    first, second, third = (view.execute(f"x = {n}") for n in range(3))
+
+    assert second.cancel() is True
+    assert_cancelled(second)
+    assert not first.done()
+    assert not third.done()
+
+
+def test_commands_behind_a_cancelled_one_run(client: Client, work: Work) -> None:
+    """Once the engine is free."""
+    view = client[0]
+    held = view.apply_async(work.held())
+    first, second = view.execute("x = 1"), view.execute("x = 2")
+    assert second.cancel()
+    work.release()
+
+    assert held.get(WAIT) == "held"
+    first.get(WAIT)
+    assert view["x"] == 1
+
+
+def test_a_running_task(client: Client, work: Work) -> None:
+    """It is interrupted; the engine goes on."""
+    result = client.load_balanced_view().apply_async(work.endless())
+    work.begun("endless")
+
+    result.cancel()
+
+    assert_cancelled(result)
+    assert client[:].apply_sync(int, "7") == [7] * ENGINES
+
+
+def test_a_running_command(client: Client, work: Work) -> None:
+    """On all its engines."""
+    calls = [view.apply_async(work.endless(f"endless-{n}")) for n, view in enumerate(client)]
+    group = client[:].apply_async(work.endless("group"))
+    for n in range(ENGINES):
+        work.begun(f"endless-{n}")
+    for call in calls:
+        call.cancel()
+        assert_cancelled(call)
+    work.begun("group")
+    group.cancel()
+
+    assert_cancelled(group)
+    assert group.status == ["aborted"] * ENGINES
+    assert client[:].apply_sync(int, "7") == [7] * ENGINES
+
+
+def test_a_map_under_way(client: Client, work: Work) -> None:
+    """What runs and what waits; what was done before stays done."""
+    endless = work.endless()
+    result = client.load_balanced_view().map_async(
+        lambda n: n if n == 0 else endless(), range(100)
+    )
+    until(lambda: result.progress, "the first item is done")
+    work.begun("endless")
+
+    result.cancel()
+
+    assert result.wait(WAIT)
+    assert result.cancelled()
+    assert result[0] == 0
+    with pytest.raises(TaskAborted):
+        result.get(0)
+    assert set(result.status[1:]) == {"aborted"}
+
+
+def test_a_task_that_does_not_heed_an_interrupt(client: Client, work: Work) -> None:
+    """It ends as it wants to, and its result is kept."""
+    endless = work.endless()
+
+    def stubborn() -> str:
+        try:
+            endless()
+        except KeyboardInterrupt:
+            return "I go when I like"
+
+    result = client.load_balanced_view().apply_async(stubborn)
+    work.begun("endless")
+    assert result.cancel() is False
+
+    assert result.get(WAIT) == "I go when I like"
+    assert not result.cancelled()
+
+
+def test_a_task_that_raises_when_interrupted(client: Client, work: Work) -> None:
+    """Its own error is the result."""
+    endless = work.endless()
+
+    def offended() -> None:
+        try:
+            endless()
+        except KeyboardInterrupt:
+            raise ValueError("how dare you") from None
+
+    result = client[0].apply_async(offended)
+    work.begun("endless")
+    result.cancel()
+
+    with pytest.raises(ValueError, match="how dare you") as caught:
+        result.get(WAIT)
+    assert isinstance(caught.value, RemoteError)
+
+
+def test_a_task_that_was_just_submitted(client: Client, work: Work) -> None:
+    """However far it has come: afterwards it is done, one way or the other."""
+    view = client.load_balanced_view()
+    for _ in range(50):
+        result = view.apply_async(int, "7")
+        if result.cancel():
+            assert_cancelled(result)
+        else:
+            assert result.get(WAIT) == 7
+
+
+def test_all_of_a_client_s_requests(client: Client, work: Work) -> None:
+    """`abort` stops everything that it has out, of both interfaces."""
+    command = client[0].apply_async(work.endless())
+    tasks = client.load_balanced_view().map_async(work.endless, range(1))
+    view = client.load_balanced_view()
+    more = [view.apply_async(work.endless(f"task-{n}")) for n in range(10)]
+    work.begun("endless")
+
+    client.abort()
+
+    assert tasks.wait(WAIT)
+    for result in (command, *more):
+        assert_cancelled(result)
+
+
+def test_requests_by_their_ids(client: Client, work: Work) -> None:
+    """As `msg_ids` names them; one that is unknown is nothing to stop."""
+    result = client[0].apply_async(work.endless())
+    work.begun("endless")
+
+    client.abort([*result.msg_ids, "7-7"])
+
+    assert_cancelled(result)
+
+
+@pytest.mark.usefixtures("occupied")
+def test_nobody_cancels_the_requests_of_others(client: Client, other: Client) -> None:
+    """Clients share engines, not requests."""
+    task = client.load_balanced_view().apply_async(int)
+    command = client[0].apply_async(int)
+    numbers = [[n, n] for result in (task, command) for n in result._numbers()]
+
+    for name, method in (("tasks", "cancel"), ("multiengine", "abort")):
+        answer = getattr(other.interface(name), method)(requests=numbers)
+        assert not any(answer.values())
+    assert client.queue_status()["unassigned"] == 1
+    assert not task.done()
+    assert not command.done()

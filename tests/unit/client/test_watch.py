@@ -1,0 +1,35 @@
+"""What the other threads hear of the session."""
+
+from __future__ import annotations
+
+import pytest
+
+from ctrlhub.client.watch import Watch
+from ctrlhub.wire.errors import SessionClosed
+
+
+def test_a_silence_is_said_once_and_its_end_too(caplog: pytest.LogCaptureFixture) -> None:
+    """The user is told that the hub is silent, not every second; and that it is back."""
+    watch = Watch()
+    watch.joined(7)
+    for _ in range(3):
+        watch.silent(3.2)
+    watch.joined(7)
+    watch.joined(7)
+
+    assert [record.message for record in caplog.records] == [
+        "the hub has not answered for 3 s; still trying (what was submitted is kept; "
+        "`ctrl-hub status` tells whether it runs)",
+        "the hub answers again",
+    ]
+
+
+def test_the_end_lets_nobody_wait() -> None:
+    """Whoever waits for something that will not come is let go, after the reason is known."""
+    watch = Watch()
+    reasons: list[Exception] = []
+    watch.on_end = reasons.append
+    watch.ended(SessionClosed("over"))
+
+    assert watch.wait_for(lambda: False, timeout=None)
+    assert [str(reason) for reason in reasons] == ["over"]
