@@ -49,7 +49,8 @@ _STOP: Mapping[Stream, tuple[str, str]] = {
 class Intake:
     """Where callers leave requests for the I/O thread.
 
-    A request costs an append, and a signal if none is on its way. The thread first takes back the
+    A request costs an append, and a signal if none is on its way; alone on the line it is sent from
+    the caller's own thread. The thread first takes back the
     signal and then empties the queue, so what is appended while it does so is either taken along
     or signals again.
 
@@ -61,15 +62,15 @@ class Intake:
         Why nothing is taken any more.
     """
 
-    __slots__ = ("__weakref__", "_append", "_post", "_session", "busy", "forked", "refusal")
+    __slots__ = ("__weakref__", "_append", "_runner", "_session", "busy", "forked", "refusal")
 
-    def __init__(self, session: ClientSession, post: Callable[[Callable[[float], None]], None]):
+    def __init__(self, session: ClientSession, runner: Runner):
         self.busy = False
         self.forked = False
         self.refusal: CtrlHubError | None = None
         self._session = session
         self._append = session.submissions.append
-        self._post = post
+        self._runner = runner
 
     def submit(self, request: Request) -> None:
         """Leave a request."""
@@ -104,7 +105,10 @@ class Intake:
                 self._session.reject(self.refusal, time.monotonic())
             self.check()
         self.busy = True
-        self._post(self._taken)
+        if self._session.is_quiet:
+            self._runner.at_once(self._taken)
+        else:
+            self._runner.post(self._taken)
 
     def _taken(self, now: float) -> None:
         self.busy = False
@@ -150,7 +154,7 @@ class Connection:
         self._link = link
         self._session = ClientSession(registration, self._watch)
         self._runner = Runner(self._session, link)
-        self.intake = Intake(self._session, self._runner.post)
+        self.intake = Intake(self._session, self._runner)
         self._watch.on_end = self.intake.shut
         self.submit = self.intake.submit
         _intakes.add(self.intake)

@@ -114,6 +114,16 @@ class ClientSession(Membership):
         else:
             self.calls.add(message, answered)
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing is outstanding: what is submitted now is alone on the line."""
+        outgoing = self._outgoing
+        return (
+            self.state is State.JOINED
+            and not outgoing.tasks.requests
+            and not outgoing.commands.requests
+        )
+
     def outstanding(self) -> list[Request]:
         """Return the requests that have not ended, each as often as it has rows."""
         outgoing = self._outgoing

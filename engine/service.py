@@ -173,7 +173,7 @@ class EngineService:
             self._flush()
 
     def _flush(self) -> None:
-        self._runner.post(self._collect)
+        self._runner.at_once(self._collect)
 
 
 def _emptied(rows: deque[Row]) -> list[Row]:

@@ -27,6 +27,8 @@ class MemoryLink:
         self._condition = threading.Condition()
         self._inbox: deque[tuple[Stream, bytes, list[Buffer]]] = deque()
         self._woken = False
+        self.lock = threading.Lock()
+        self.lock.acquire()
         self.topics: set[bytes] = set()
 
     def send(self, stream: Stream, frames: Sequence[Buffer]) -> None:
@@ -35,12 +37,23 @@ class MemoryLink:
 
     def receive(self, timeout: float | None) -> list[tuple[Stream, bytes, list[Buffer]]]:
         """Wait for messages or `wake`, up to `timeout` seconds, and take them."""
-        with self._condition:
-            self._condition.wait_for(lambda: self._inbox or self._woken, timeout)
-            self._woken = False
-            arrived = list(self._inbox)
-            self._inbox.clear()
+        self.lock.release()
+        try:
+            with self._condition:
+                self._condition.wait_for(lambda: self._inbox or self._woken, timeout)
+                self._woken = False
+                arrived = list(self._inbox)
+                self._inbox.clear()
+        finally:
+            self.lock.acquire()
         return arrived
+
+    def missed(self) -> bool:
+        """Return False: sending takes no signals away here."""
+        return False
+
+    def reopen(self) -> None:
+        """Do nothing: messages are whole here."""
 
     def put(self, stream: Stream, frames: Sequence[Buffer]) -> None:
         """Take one message from the hub."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import Lock
 from typing import Protocol, TypeAlias
 
 from ctrlhub.wire.messages import Buffer, Stream
@@ -14,7 +15,8 @@ Arrival: TypeAlias = tuple[Stream, bytes, list[Buffer]]
 class Link(Protocol):
     """A peer's connection to the hub: four streams, moved by one thread.
 
-    Every method but `wake` belongs to the thread that calls `receive`.
+    Every method but `wake` belongs to the thread that calls `receive`. While that one sleeps there,
+    another may take the `lock` and send; it then asks whether something was `missed`.
     """
 
     enrolling: bool
@@ -23,6 +25,9 @@ class Link(Protocol):
     True from the beginning where keys are used, until `enrolled`; and again once the hub is seen
     to refuse our key, which it has forgotten then.
     """
+
+    lock: Lock
+    """Held by whoever uses the link, from the beginning; `receive` lets go of it while it sleeps."""
 
     def send(self, stream: Stream, frames: Sequence[Buffer]) -> None:
         """Send one message, without ever blocking.
@@ -44,6 +49,12 @@ class Link(Protocol):
             The messages, oldest first within each stream; empty after `wake`, the timeout, or
             news of the connection.
         """
+
+    def missed(self) -> bool:
+        """Say, after sending while `receive` sleeps, whether that must be woken by hand."""
+
+    def reopen(self) -> None:
+        """Open all connections anew: one of them was left in the middle of a message."""
 
     def wake(self) -> None:
         """Make `receive` return, from any thread: the call under way, or else the next."""

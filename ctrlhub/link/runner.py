@@ -21,6 +21,8 @@ _log = logging.getLogger(__name__)
 STALL = 0.25
 """A deadline missed by this much (seconds) means that this process was held up, not the hub."""
 
+NEVER = float("inf")
+
 SECOND_LOOK = 0.05
 """After a stall, how long (seconds) to look for what arrived meanwhile before judging a silence."""
 
@@ -69,6 +71,7 @@ class Runner:
         self._on_error = on_error
         self._posted: deque[Action] = deque()
         self._asleep = False
+        self._wakes = NEVER
         self._stopped = False
 
     def run(self) -> None:
@@ -92,6 +95,32 @@ class Runner:
         if self._asleep:
             self._asleep = False
             self.link.wake()
+
+    def at_once(self, action: Action) -> None:
+        """Run an action and send what follows from it in this thread, if the loop sleeps.
+
+        It spares the message a change of threads. Otherwise the action is posted.
+        """
+        link = self.link
+        if self._posted or not link.lock.acquire(blocking=False):
+            self.post(action)
+            return
+        woken = True
+        try:
+            action(self._clock())
+            self._send()
+            woken = link.missed() or self._due_earlier()
+        except BaseException:  # Ctrl-C, perhaps between two frames
+            self.post(lambda now: link.reopen())
+            raise
+        finally:
+            link.lock.release()
+            if woken:
+                link.wake()
+
+    def _due_earlier(self) -> bool:
+        due = self.machine.next_deadline()
+        return due is not None and due < self._wakes
 
     def stop(self) -> None:
         """End the loop, from any thread, after what was posted before."""
@@ -118,6 +147,7 @@ class Runner:
     def _wait(self, deadline: float | None) -> tuple[list[Arrival], float]:
         timeout = None if deadline is None else max(0.0, deadline - self._clock())
         self._asleep = True
+        self._wakes = NEVER if deadline is None else deadline
         if self._posted:
             timeout = 0.0
         arrivals = self.link.receive(timeout)
@@ -155,5 +185,9 @@ class Runner:
                 link.enrolled()
             else:
                 link.enrol_again()
+        self._send()
+
+    def _send(self) -> None:
+        send = self.link.send
         for stream, message in self.machine.drain():
-            link.send(stream, encode(message))
+            send(stream, encode(message))

@@ -18,6 +18,7 @@ from __future__ import annotations
 import select
 import time
 from collections.abc import Iterable, Sequence
+from threading import Lock
 from typing import Any, Literal
 
 import zmq
@@ -70,6 +71,8 @@ class ZeroMQLink:
         self.enrolling = route.uses_curve
         self._context = zmq.Context()
         self._wakeup = Wakeup()
+        self.lock = Lock()
+        self.lock.acquire()
         # The same three methods; zmq.Poller serves where the system has no poll.
         self._poll: Any = select.poll() if hasattr(select, "poll") else zmq.Poller()
         self._poll.register(self._wakeup.fileno(), POLLIN)
@@ -106,7 +109,12 @@ class ZeroMQLink:
                     port.ready = True
                     timeout = 0.0
         readers = self._readers
-        for fd, _ in self._poll.poll(None if timeout is None else timeout * 1000):
+        self.lock.release()
+        try:
+            events = self._poll.poll(None if timeout is None else timeout * 1000)
+        finally:
+            self.lock.acquire()
+        for fd, _ in events:
             found = readers.get(fd)
             if found is not None:
                 found.ready = True
@@ -118,6 +126,16 @@ class ZeroMQLink:
                 port.ready = False
                 port.take(arrivals)
         return arrivals
+
+    def missed(self) -> bool:
+        """Look whether a send has taken the signal of a message that arrived; see `Link.missed`."""
+        missed = False
+        for port in self._ports:
+            if port.unsure:
+                port.unsure = False
+                if port.has_messages():
+                    port.ready = missed = True
+        return missed
 
     def wake(self) -> None:
         """Make `receive` return, from any thread."""
@@ -139,6 +157,10 @@ class ZeroMQLink:
         if self._curve is not None:
             self.enrolling = False
             self._open_all()
+
+    def reopen(self) -> None:
+        """Open all connections anew."""
+        self._open_all()
 
     def enrol_again(self) -> None:
         """Go back to the hub stream under the enrolment key."""

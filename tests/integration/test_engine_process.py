@@ -68,6 +68,7 @@ class Place:
         return unpack_failure(payload)
 
     def beats(self, peer: Peer | None = None) -> int:
+        """Count the beats of a peer, the engine by default."""
         return len(self.hub.said(Beat, peer or self.engine))
 
     def close(self) -> None:

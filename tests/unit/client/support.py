@@ -223,6 +223,8 @@ class HubLink:
     enrolling = False
 
     def __init__(self, engines: int = 2, answers: Mapping[str, Any] | None = None) -> None:
+        self.lock = threading.Lock()  # never let go of: everything is posted
+        self.lock.acquire()
         self.namespaces: dict[int, dict[str, Any]] = {number: {} for number in range(engines)}
         self.answers = dict(answers or {})
         self.sent: list[Message] = []
@@ -249,6 +251,13 @@ class HubLink:
             self._woken = False
             arrived, self._inbox = self._inbox, []
         return arrived
+
+    def missed(self) -> bool:
+        """Nothing is missed."""
+        return False
+
+    def reopen(self) -> None:
+        """There is nothing to open."""
 
     def wake(self) -> None:
         """Make `receive` return."""

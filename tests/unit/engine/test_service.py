@@ -40,33 +40,50 @@ class QueueLink:
     enrolling = False
 
     def __init__(self) -> None:
+        self.lock = threading.Lock()  # never let go of: everything is posted
+        self.lock.acquire()
         self.sent: queue.Queue[tuple[Stream, Message]] = queue.Queue()
         self.arriving: queue.Queue[tuple[Stream, list[Buffer]] | None] = queue.Queue()
         self.closed = threading.Event()
 
     def send(self, stream: Stream, frames: Sequence[Buffer]) -> None:
+        """Send."""
         self.sent.put((stream, decode(frames[0], frames[1:])))
 
     def receive(self, timeout: float | None) -> list[tuple[Stream, bytes, list[Buffer]]]:
+        """Wait for one message or `wake`."""
         try:
             arrival = self.arriving.get(timeout=timeout)
         except queue.Empty:
             return []
         return [] if arrival is None else [(arrival[0], arrival[1][0], arrival[1][1:])]
 
+    def missed(self) -> bool:
+        """Nothing is missed."""
+        return False
+
+    def reopen(self) -> None:
+        """There is nothing to open."""
+
     def wake(self) -> None:
+        """Wake."""
         self.arriving.put(None)
 
-    def subscribe(self, topic: bytes) -> None: ...
+    def subscribe(self, topic: bytes) -> None:
+        """Do nothing."""
 
-    def enrolled(self) -> None: ...
+    def enrolled(self) -> None:
+        """Do nothing."""
 
-    def enrol_again(self) -> None: ...
+    def enrol_again(self) -> None:
+        """Do nothing."""
 
     def failure(self) -> str | None:
+        """Nothing fails."""
         return None
 
     def close(self) -> None:
+        """Close."""
         self.closed.set()
 
 
@@ -91,6 +108,7 @@ class Hub:
         self.say(Stream.HUB, Registered(1, b"t", 5, "e", False, b"", 600.0, 900.0, 900.0))
 
     def say(self, stream: Stream, message: Message) -> None:
+        """Send the engine a message."""
         self.link.arriving.put((stream, encode(message)))
 
     def wait_for(self, kind: type[Message]) -> Any:
@@ -110,11 +128,13 @@ class Hub:
         return found
 
     def map(self, first: int, call: Callable[[Any], Any], *values: Any) -> None:
+        """Send a task for each value."""
         digest, blob = encode_function(call)
         rows = [(first + n, 0, 0, dumps(((each,), {}))) for n, each in enumerate(values)]
         self.say(Stream.TASK, RunTasks([(digest, 0, 0, "")], rows, [(digest, blob)]))  # type: ignore[arg-type]
 
     def end(self) -> None:
+        """Shut the engine down."""
         self.say(Stream.HUB, Shutdown("the test is over"))
         self.thread.join(PATIENCE)
         assert not self.thread.is_alive()

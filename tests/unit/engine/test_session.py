@@ -55,20 +55,25 @@ class FakeWorker:
         self.finishing = False
 
     def joined(self, engine_id: int) -> None:
+        """Remember the id."""
         self.engine_id = engine_id
 
     def run_command(self, work: CommandWork) -> None:
+        """Take it."""
         self.commands.append(work)
 
     def run_tasks(self, work: list[TaskWork]) -> None:
+        """Take them."""
         self.tasks.extend(work)
 
     def stop_requests(self, requests: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Interrupt what runs, withdraw what is not elsewhere."""
         self.interrupted += [n for n in requests if n in self.running]
         elsewhere = [n for n in requests if n in self.elsewhere]
         return [n for n in requests if n not in self.running | self.elsewhere], elsewhere
 
     def finish(self) -> None:
+        """Remember."""
         self.finishing = True
 
 
@@ -86,6 +91,7 @@ class Engine:
         self.join()
 
     def join(self, epoch: str = "epoch", lease: float = 100.0, resumed: bool = False) -> None:
+        """Let the engine in, and welcome its streams."""
         self.session.drain()
         token = b"token of " + epoch.encode()
         self.hear(Stream.HUB, Registered(7, token, 3, epoch, resumed, b"topic", 1.0, 3.0, lease))
@@ -93,6 +99,7 @@ class Engine:
             self.hear(stream, Welcome(epoch))
 
     def hear(self, stream: Stream, message: Message) -> None:
+        """Send the engine a message."""
         self.session.receive(stream, message, self.now)
 
     def wait(self, seconds: float) -> None:
@@ -108,14 +115,17 @@ class Engine:
         return [message for _, message in self.session.drain() if isinstance(message, kind)]
 
     def tasks(self, *numbers: int, attempt: int = 0, digest: bytes = DIGEST) -> None:
+        """Send tasks; the usual function comes with them, another does not."""
         functions = [(digest, b"blob")] if digest == DIGEST else []
         rows = [(number, attempt, 0, b"arguments") for number in numbers]
         self.hear(Stream.TASK, RunTasks([(digest, 0, 3, "")], rows, functions))
 
     def command(self, number: int, function: bytes = b"") -> None:
+        """Send a command."""
         self.hear(Stream.MULTIENGINE, RunCommand(number, "apply", b"payload", function))
 
     def done(self, *numbers: int, attempt: int = 0, payload: Any = b"value") -> None:
+        """Have the worker finish tasks."""
         self.session.task_results([row(n, attempt, payload) for n in numbers], self.now)
 
 

@@ -1,6 +1,7 @@
 # ruff: noqa: D102 -- the fakes below implement documented interfaces
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -51,6 +52,8 @@ class FakeLink:
     def __init__(self, enrolling: bool = False) -> None:
         self.now = 100.0
         self.enrolling = enrolling
+        self.lock = threading.Lock()  # never let go of: everything is posted
+        self.lock.acquire()
         self.turns: deque[Callable[[], list[Arrival]]] = deque()
         self.log: list[Any] = []
         self.wakes = 0
@@ -68,6 +71,13 @@ class FakeLink:
         assert self.timeouts[-1] is not None, "nothing will ever happen"
         self.now += self.timeouts[-1]
         return []
+
+    def missed(self) -> bool:
+        """Nothing is missed."""
+        return False
+
+    def reopen(self) -> None:
+        """There is nothing to open."""
 
     def wake(self) -> None:
         self.wakes += 1
