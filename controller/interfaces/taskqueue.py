@@ -119,9 +119,10 @@ class TaskQueue(Interface):
                 former.append(request)
         kept = self._kept.get(session, 0) + len(fresh)
         refusal = self.context.refusal(kept)
-        self._refuse(session, former, TaskAborted(
-            "it was cancelled when its client had been silent for too long, and runs still"
-        ))  # fmt: skip
+        if former:
+            self._refuse(session, former, TaskAborted(
+                "it was cancelled when its client had been silent for too long, and runs still"
+            ))  # fmt: skip
         self._accepted.setdefault(session, []).append([row[0] for row in message.rows])
         self._kept[session] = kept
         known.update(fresh)

@@ -11,6 +11,7 @@ the handshake; the default backlog and socket limit end at a thousand peers.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import zmq
@@ -72,7 +73,7 @@ class ZeroMQTransport:
             self.close()
             raise
         self._streams = {socket: stream for stream, socket in self._sockets.items()}
-        self._polled = [(socket, POLLIN) for socket in self._sockets.values()]
+        self._unsure: dict[zmq.Socket[bytes], None] = dict.fromkeys(self._streams)
         self._xpub = self._sockets[Stream.IOPUB]
 
     def addresses(self) -> Mapping[Stream, str]:
@@ -86,8 +87,12 @@ class ZeroMQTransport:
         """Begin to pass on messages."""
         self._number, self._loop = number, loop
         for socket in self._sockets.values():
-            loop.watch(socket.getsockopt(zmq.FD), ready)
+            loop.watch(socket.getsockopt(zmq.FD), partial(self._signalled, socket, ready))
         loop.soon(ready)
+
+    def _signalled(self, socket: zmq.Socket[bytes], ready: Callable[[], None]) -> None:
+        self._unsure[socket] = None
+        ready()
 
     def allow(self, topics: Callable[[bytes], bool]) -> None:
         """Say which topics exist."""
@@ -96,12 +101,17 @@ class ZeroMQTransport:
     def receive(self, receiver: Receiver, budget: int) -> int:
         """Pass on waiting messages, `budget` per stream at most; return how many.
 
-        The descriptors of ZeroMQ sockets are edge triggered, so a turn ends only when a round over
-        all sockets, after the last send, has found nothing: the hub calls until this returns 0.
+        The descriptors of ZeroMQ sockets are edge triggered, and sending may take the signal of a
+        message that arrived. So a socket that was signalled or sent on is unsure until it was asked
+        and had nothing; the hub calls until this returns 0.
         """
         taken = 0
-        for socket, _ in zmq.zmq_poll(self._polled, 0):
+        unsure, self._unsure = self._unsure, {}
+        for socket in unsure:
+            if not socket.get(EVENTS) & POLLIN:
+                continue
             stream = self._streams[socket]
+            self._unsure[socket] = None
             if stream is Stream.IOPUB:
                 self._subscription(socket.recv_multipart(NOBLOCK))
                 taken += 1
@@ -143,6 +153,7 @@ class ZeroMQTransport:
     def send(self, connection: Connection, frames: Sequence[Buffer]) -> bool:
         """Send a message; False when the peer's connection is gone."""
         socket = self._sockets[connection.stream]
+        self._unsure[socket] = None
         try:
             socket.send(connection.address, MORE)
         except zmq.ZMQError as error:
@@ -154,6 +165,7 @@ class ZeroMQTransport:
 
     def publish(self, topic: bytes, frames: Sequence[Buffer]) -> None:
         """Publish on iopub; a subscriber that is too slow loses messages, and sees the gap."""
+        self._unsure[self._xpub] = None
         self._xpub.send(topic, MORE)
         _send_rest(self._xpub, frames)
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from typing import Any
 
 from ctrlhub.wire.errors import SerializationError
 from ctrlhub.wire.functions import digest_of
-from ctrlhub.wire.namespace import in_namespace
 from ctrlhub.wire.serialize import loads
 
 MAX_FUNCTIONS = 1024
@@ -22,19 +21,11 @@ class FunctionTable:
 
     Parameters
     ----------
-    namespace
-        Where such a function finds the globals it did not bring along: the names a user pushed to
-        the engine, or defined there.
     max_functions
         How many functions are kept.
     """
 
-    def __init__(
-        self,
-        namespace: MutableMapping[str, Any] | None = None,
-        max_functions: int = MAX_FUNCTIONS,
-    ) -> None:
-        self._namespace = namespace
+    def __init__(self, max_functions: int = MAX_FUNCTIONS) -> None:
         self._max_functions = max_functions
         # Serialized until its first use, and a callable from then on.
         self._functions: OrderedDict[bytes, bytes | Callable[..., Any]] = OrderedDict()
@@ -77,9 +68,6 @@ class FunctionTable:
         self._functions.move_to_end(digest)
         function = self._functions[digest]
         if isinstance(function, bytes):
-            function = self._functions[digest] = self._loaded(function)
+            loaded: Callable[..., Any] = loads(function, "on the engine")
+            function = self._functions[digest] = loaded
         return function
-
-    def _loaded(self, blob: bytes) -> Callable[..., Any]:
-        function: Callable[..., Any] = loads(blob, "on the engine")
-        return function if self._namespace is None else in_namespace(function, self._namespace)

@@ -19,7 +19,6 @@ registered_by_value: Callable[[], set[str]] = cloudpickle.list_registry_pickle_b
 """The modules registered with `cloudpickle.register_pickle_by_value`."""
 
 _GLOBAL_OPERATIONS = frozenset(("LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL"))
-_WRITING_OPERATIONS = frozenset(("STORE_GLOBAL", "DELETE_GLOBAL"))
 
 
 def is_importable(obj: Any) -> bool:
@@ -56,22 +55,12 @@ def is_by_value(module: str) -> bool:
 @lru_cache(maxsize=1024)
 def global_names(code: CodeType) -> tuple[str, ...]:
     """Give the global names that code and the code inside it read, write or delete."""
-    return _names(code, _GLOBAL_OPERATIONS)
-
-
-@lru_cache(maxsize=1024)
-def written_names(code: CodeType) -> tuple[str, ...]:
-    """Give the global names that code and the code inside it write or delete."""
-    return _names(code, _WRITING_OPERATIONS)
-
-
-def _names(code: CodeType, operations: frozenset[str]) -> tuple[str, ...]:
     found = {
         instruction.argval: None
         for instruction in dis.get_instructions(code)
-        if instruction.opname in operations
+        if instruction.opname in _GLOBAL_OPERATIONS
     }
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            found.update(dict.fromkeys(_names(constant, operations)))
+            found.update(dict.fromkeys(global_names(constant)))
     return tuple(found)

@@ -31,7 +31,7 @@ def answer(digest, blob, call):
     except BaseException as error:
         return False, pack_failure(failure_from_exception(error, 3, "apply"))
 
-table = FunctionTable({})
+table = FunctionTable()
 requests, replies = sys.stdin.buffer, sys.stdout.buffer
 while head := requests.read(8):
     request = pickle.loads(requests.read(*struct.unpack("Q", head)))

@@ -128,14 +128,3 @@ class TestMissingModule:
         table.add(digest_of(b"junk"), b"junk")
         with pytest.raises(SerializationError, match="on the engine"):
             table.get(digest_of(b"junk"))
-
-
-def test_names_come_from_the_namespace(script: Script) -> None:
-    """With a namespace, a function finds there what it did not bring along."""
-    namespace: dict[str, Any] = {"a": 1}
-    table = FunctionTable(namespace)
-    digest, blob = encode(script("def f(): return a")["f"])
-    table.add(digest, blob)
-    assert table.get(digest)() == 1
-    namespace["a"] = 2
-    assert table.get(digest)() == 2

@@ -11,7 +11,7 @@ from typing import Any
 import cloudpickle
 import pytest
 
-from ctrlhub.wire.naming import global_names, is_by_value, is_importable, written_names
+from ctrlhub.wire.naming import global_names, is_by_value, is_importable
 
 
 class Outer:
@@ -104,4 +104,3 @@ def f(arg):
     assert set(global_names(f.__code__)) == {
         "written", "deleted", "read", "deep", "len", "innermost", "inner_read",
     }  # fmt: skip
-    assert set(written_names(f.__code__)) == {"written", "deleted", "deep"}
