@@ -74,6 +74,7 @@ class Switchboard:
         self.controller = ControllerService(config.max_engines, save_ids=True)
         self.interfaces: dict[str, Interface] = {}
         self.refused = 0
+        self._refusals: list[Send] = []
         self._peers = Peers(
             config,
             self.controller,
@@ -140,7 +141,12 @@ class Switchboard:
         """End a turn of the loop: let every interface send what became ready."""
         for interface in self._ordered:
             interface.flush(now)
-        return self.outbox.take()
+        effects = self.outbox.take()
+        if self._refusals:
+            # Behind what was accepted in this turn: a client fails what it takes for refused.
+            effects += self._refusals
+            self._refusals = []
+        return effects
 
     def tick(self, now: float) -> None:
         """Do what is due."""
@@ -238,7 +244,7 @@ class Switchboard:
             "refused (%d so far) on %s: %s", self.refused, origin.connection.stream.value, text,
             exc_info=cause,
         )  # fmt: skip
-        self.outbox.add(Send(origin.connection, m.Refused(error.code, text)))
+        self._refusals.append(Send(origin.connection, m.Refused(error.code, text)))
 
     def _call(self, session: Session, message: m.Call) -> m.Answer:
         try:

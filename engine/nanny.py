@@ -25,7 +25,7 @@ from ctrlhub.engine.config import EngineConfig, NannyConfig
 from ctrlhub.engine.lease import Ending
 from ctrlhub.engine.logs import bound, last_lines
 from ctrlhub.engine.process import log_to_stderr, registration
-from ctrlhub.engine.rendezvous import POLL, find_connection
+from ctrlhub.engine.rendezvous import POLL, find_connection, load
 from ctrlhub.engine.session import NannySession
 from ctrlhub.engine.slots import Slot, Slots, SlotState
 from ctrlhub.engine.warm import WarmProcess
@@ -40,6 +40,8 @@ from ctrlhub.wire.security import KeyPair
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 LOOK_AFTER_LOGS = 10.0
 """How often (seconds) the sizes of logs are looked at."""
+LOOK_AT_DOOR = 0.5
+"""How often (seconds) to look whether the hub has let us in."""
 LAST_MOMENT = 1.0
 """How long (seconds) the I/O thread may take to say goodbye."""
 
@@ -96,6 +98,7 @@ class Nanny:
         self._signals = os.pipe()
         self._session: NannySession | None = None
         self._runner: Runner | None = None
+        self._complaint: str | None = None
         self._thread: threading.Thread | None = None
         self._wait_until = time.monotonic() + config.wait
         self._logs_due = time.monotonic() + LOOK_AFTER_LOGS
@@ -112,8 +115,10 @@ class Nanny:
         if self._lifeline is not None:
             poller.register(self._lifeline, select.POLLIN)
         try:
-            while self._slots.active:
+            while True:
                 self._act(time.monotonic())
+                if not self._slots.active:
+                    break
                 ready = {fd for fd, _ in poller.poll(self._timeout(time.monotonic()))}
                 self._attend(ready, poller)
         finally:
@@ -136,6 +141,8 @@ class Nanny:
         due = [self._logs_due, self._slots.next_deadline(), self._kill_due]
         if self._runner is None and self._ending is None:
             due.append(now + POLL)
+        elif self._is_outside():
+            due.append(min(now + LOOK_AT_DOOR, self._wait_until))
         first = min(each for each in due if each is not None)
         return max(0.0, first - now) * 1000
 
@@ -143,6 +150,8 @@ class Nanny:
         """Do what is due."""
         if self._runner is None and self._ending is None:
             self._look_for_hub(now)
+        elif self._is_outside():
+            self._wait_at_door(now)
         for slot in self._slots.take_due(now):
             self._start(slot)
         if self._kill_due is not None and now >= self._kill_due:
@@ -153,7 +162,6 @@ class Nanny:
             self._bound_logs()
 
     def _attend(self, ready: set[int], poller: select.poll) -> None:
-
         if self._signals[0] in ready:
             numbers = os.read(self._signals[0], 4096)
             if any(number in STOP_SIGNALS for number in numbers):
@@ -209,7 +217,6 @@ class Nanny:
                 self._ended(note)
 
     def _ended(self, note: EngineEnded) -> None:
-
         board = self._warm.board.slot(note.slot)
         if board[LEAVING]:
             self._slots.left(note.slot)
@@ -227,16 +234,16 @@ class Nanny:
                 slot.number, note.pid, cause, max(0.0, wait),
             )  # fmt: skip
         else:
-            self._give_up(slot, cause)
+            refused = os.waitstatus_to_exitcode(note.status) == Ending.REFUSED
+            self._give_up(slot, cause, Ending.REFUSED if refused else Ending.FAILED)
 
-    def _give_up(self, slot: Slot, cause: str) -> None:
-
-        self._outcome = Ending.FAILED
+    def _give_up(self, slot: Slot, cause: str, outcome: Ending) -> None:
+        self._outcome = outcome
+        log = self._log_of(slot.number)
         _log.error(
             "slot %d is given up: its engine died %d times in a row, each within %g s of its start; "
-            "the last time: %s; its log is %s",
-            slot.number, slot.early_deaths, self._config.restart.early, cause,
-            self._log_of(slot.number),
+            "the last time: %s; the end of its log, %s:\n%s",
+            slot.number, slot.early_deaths, self._config.restart.early, cause, log, last_lines(log),
         )  # fmt: skip
 
     def _lose_warm(self) -> None:
@@ -292,12 +299,33 @@ class Nanny:
         try:
             info = find_connection(path)
             if info is None and now >= self._wait_until:
-                info = ConnectionInfo.load(path)
+                info = load(path)
             if info is not None:
                 self._connect(info)
         except CtrlHubError as error:
             _log.error("%s", error)
             self._stop("there is no way to the hub", Ending.MISCONFIGURED)
+
+    def _is_outside(self) -> bool:
+        """Tell whether no hub has let us in yet."""
+        return (
+            self._ending is None and self._session is not None and self._session.registered is None
+        )
+
+    def _wait_at_door(self, now: float) -> None:
+        """Say why the hub does not let us in, and in the end give up: a key does not get better."""
+        assert self._runner is not None
+        complaint = self._runner.link.failure()
+        if complaint is not None and complaint != self._complaint:
+            self._complaint = complaint
+            _log.warning("%s; still trying for %.0f s", complaint, self._wait_until - now)
+        if now >= self._wait_until:
+            _log.error(
+                "the hub has not let this nanny in: %s (start it with the hub's current "
+                "connection file for engines)",
+                complaint or "it does not answer",
+            )
+            self._stop("there is no way to the hub", Ending.REFUSED)
 
     def _connect(self, info: ConnectionInfo) -> None:
         keys = KeyPair.generate()

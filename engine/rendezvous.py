@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 
 from ctrlhub.wire.connection import ConnectionInfo, Here
+from ctrlhub.wire.errors import ConnectionFileError
+from ctrlhub.wire.messages import Role
 
 POLL = 0.005
 """How often (seconds) to look for a connection file."""
@@ -22,8 +24,25 @@ def find_connection(path: Path) -> ConnectionInfo | None:
     """
     if not path.exists():
         return None
-    info = ConnectionInfo.load(path)
+    info = load(path)
     return None if _has_died(info) else info
+
+
+def load(path: Path) -> ConnectionInfo:
+    """Read a connection file, which must be one for engines.
+
+    Raises
+    ------
+    ConnectionFileError
+        It cannot be used.
+    """
+    info = ConnectionInfo.load(path)
+    if info.role is not Role.ENGINE:
+        raise ConnectionFileError(
+            f"{path} is for peers of role {info.role.value!r}: use connection-engine.json, "
+            "which stands beside it"
+        )
+    return info
 
 
 def await_connection(path: Path, wait: float) -> ConnectionInfo:
@@ -38,7 +57,7 @@ def await_connection(path: Path, wait: float) -> ConnectionInfo:
     while (info := find_connection(path)) is None:
         if time.monotonic() >= deadline:
             # The hub may run where its process cannot be seen from here; or this says what is wrong.
-            return ConnectionInfo.load(path)
+            return load(path)
         time.sleep(POLL)
     return info
 

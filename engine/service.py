@@ -173,6 +173,8 @@ class EngineService:
             self._flush()
 
     def _flush(self) -> None:
+        if self._forked:  # the sockets are the original's; touching them would break it
+            os._exit(0)
         self._runner.at_once(self._collect)
 
 

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ctrlhub.controller.core.awaiting import Awaiting
 from ctrlhub.controller.core.commands import CommandQueue, CommandRecord, CommandState
 from ctrlhub.controller.core.deliveries import Deliveries, select
 from ctrlhub.controller.core.effects import (
@@ -23,6 +24,7 @@ from ctrlhub.controller.core.effects import (
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.functions import Function, FunctionTable, function_rows
 from ctrlhub.controller.core.sessions import Session
+from ctrlhub.controller.interfaces.arguments import checked_ids, checked_ranges
 from ctrlhub.controller.interfaces.base import Context, Interface, exposed, known_status
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.codec import FrameList, resolve
@@ -82,6 +84,7 @@ class MultiEngine(Interface):
         self._accepted: dict[Session, list[tuple[int, CommandRecord]]] = {}
         self.duplicates = 0
         self._ready: dict[int, CommandQueue] = {}
+        self._awaiting = Awaiting()
         self.follow_engines(self._engine_came, self._engine_went)
 
     # ------------------------------------------------------------ from clients
@@ -128,7 +131,8 @@ class MultiEngine(Interface):
                 if refusal is not None:
                     self._fail(known, refusal)
                 elif queue is None:
-                    self._fail(known, InvalidEngineID(f"there is no engine {target}"))
+                    if not self._awaiting.hold(target, known):
+                        self._fail(known, InvalidEngineID(f"there is no engine {target}"))
                 else:
                     queue.put(known)
                     self._ready[target] = queue
@@ -240,8 +244,11 @@ class MultiEngine(Interface):
 
     def _engine_came(self, number: int) -> None:
         engine = self.engine(number)
-        self._queues[number] = CommandQueue(engine)
+        queue = self._queues[number] = CommandQueue(engine)
         self._functions.forget_engine(engine)
+        for command in self._awaiting.arrived(number):
+            queue.put(command)
+            self._ready[number] = queue
 
     def _engine_went(self, number: int) -> None:
         queue = self._queues.pop(number)
@@ -268,6 +275,7 @@ class MultiEngine(Interface):
 
     def flush(self, now: float) -> None:
         """Acknowledge, begin what can begin, deliver."""
+        self._awaiting.begin(now)
         for session, records in self._accepted.items():
             connection = session.connections.get(Stream.MULTIENGINE)
             ranges = to_ranges(number for number, _ in records)
@@ -281,6 +289,15 @@ class MultiEngine(Interface):
                 if command is not None:
                     self._run(queue, command)
         self._deliveries.flush()
+
+    def tick(self, now: float) -> None:
+        """Fail the commands whose engines did not come back to this hub."""
+        for target, command in self._awaiting.expire(now):
+            self._fail(command, InvalidEngineID(f"there is no engine {target} (any more)"))
+
+    def next_deadline(self) -> float | None:
+        """Say when `tick` is due."""
+        return self._awaiting.next_deadline()
 
     def _run(self, queue: CommandQueue, command: CommandRecord) -> None:
         frames = FrameList()
@@ -308,6 +325,10 @@ class MultiEngine(Interface):
     def _stop(self, commands: Mapping[int, CommandRecord]) -> dict[str, Any]:
         finished = [n for n, command in commands.items() if command.state is CommandState.ENDED]
         cancelled, interrupted = [], []
+        for command in self._awaiting.withdraw(dict(commands)):
+            command.state = CommandState.ENDED
+            self._end(command, Status.CANCELLED, b"")
+            cancelled.append(command.id)
         for queue in self._queues.values() if commands else ():
             for command in queue.withdraw(commands):
                 self._end(command, Status.CANCELLED, b"")
@@ -348,9 +369,7 @@ class MultiEngine(Interface):
         return signalled
 
     def _chosen(self, targets: Sequence[int]) -> list[Engine]:
-        if not isinstance(targets, list | tuple) or not all(type(t) is int for t in targets):
-            raise InvalidRequest("targets must be a list of engine ids")
-        for target in targets:
+        for target in checked_ids(targets):
             if target not in self.engines:
                 raise InvalidEngineID(f"there is no engine {target}")
         return [self.engine(target) for target in targets]
@@ -381,18 +400,3 @@ class MultiEngine(Interface):
 
 def _describe(command: CommandRecord) -> dict[str, Any]:
     return {"id": command.id, "action": command.action, "session": command.session.number}
-
-
-def checked_ranges(requests: Any) -> Ranges:
-    """Return ranges that a client gave as an argument of a call, checked."""
-    if not isinstance(requests, list | tuple):
-        raise InvalidRequest("requests must be a list of [first, last] pairs")
-    for pair in requests:
-        if not (
-            isinstance(pair, list | tuple)
-            and len(pair) == 2
-            and all(type(number) is int for number in pair)
-            and 0 <= pair[0] <= pair[1]
-        ):
-            raise InvalidRequest("requests must be a list of [first, last] pairs")
-    return tuple((pair[0], pair[1]) for pair in requests)

@@ -18,9 +18,9 @@ from ctrlhub.controller.core.functions import Function, FunctionTable, function_
 from ctrlhub.controller.core.scheduler import Scheduler
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.tasks import Task, TaskState, Template
+from ctrlhub.controller.interfaces.arguments import checked_ranges
 from ctrlhub.controller.interfaces.base import Context, Interface, exposed, known_status
 from ctrlhub.controller.interfaces.batches import run_messages
-from ctrlhub.controller.interfaces.multiengine import checked_ranges
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.codec import FrameList, resolve
 from ctrlhub.wire.errors import (

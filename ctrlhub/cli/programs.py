@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ctrlhub.cli.exits import Exit
 from ctrlhub.cli.options import (
     check_connection,
     check_ports,
@@ -87,7 +88,21 @@ def engine(
     from ctrlhub.engine.nanny import run
 
     place.make()
-    ctx.exit(run(NannyConfig(connection=str(file), engines=engines, logs=str(place.logs))))
+    config = NannyConfig(connection=str(file), engines=engines, logs=str(place.logs))
+    ctx.exit(_exit_of_nanny(run(config)))
+
+
+def _exit_of_nanny(code: int) -> Exit:
+    """Translate the exit code of a nanny, which is also that of a process of its own."""
+    from ctrlhub.engine.lease import Ending
+
+    exits = {
+        Ending.LEFT: Exit.OK,
+        Ending.HUB_LOST: Exit.NOT_ANSWERING,
+        Ending.REFUSED: Exit.REFUSED,
+        Ending.MISCONFIGURED: Exit.BAD_STATE,
+    }
+    return exits.get(Ending(code), Exit.ERROR)
 
 
 COMMANDS = {"hub": hub, "engine": engine}

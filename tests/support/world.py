@@ -15,6 +15,7 @@ from random import Random
 from typing import Any, Protocol, TypeVar
 
 from ctrlhub.controller.config import HubConfig
+from ctrlhub.controller.core.acknowledgements import Acknowledgements
 from ctrlhub.controller.core.effects import Commit, Connection, Effect, Publish, Send, Stop
 from ctrlhub.controller.interfaces.finding import find_interfaces
 from ctrlhub.controller.interfaces.multiengine import MultiEngine
@@ -23,7 +24,7 @@ from ctrlhub.controller.stores.memory import MemoryStore
 from ctrlhub.controller.switchboard import Origin, Switchboard
 from ctrlhub.link.states import State, Subscribe
 from ctrlhub.wire.codec import decode, encode
-from ctrlhub.wire.messages import Buffer, Message, Stream
+from ctrlhub.wire.messages import Buffer, Message, Refused, Stream
 
 VERSIONS = {"ctrlhub": "0", "python": "3.11.0", "protocol": "1"}
 
@@ -136,6 +137,7 @@ class World:
         life = next(self._lives)
         tokens = itertools.count(1)
         self.store = LateStore()
+        self.acknowledgements = Acknowledgements()
         self.switchboard = Switchboard(
             self.config,
             find_interfaces(self.config.interfaces),
@@ -218,6 +220,8 @@ class World:
         """Let time pass, and everyone do what is due."""
         self.now += seconds
         self.switchboard.tick(self.now)
+        for send in self.acknowledgements.tick(self.now):
+            self._send(send)
         self.turn()
         for peer in tuple(self.wires):
             self.tick(peer)
@@ -261,10 +265,15 @@ class World:
 
     def _after(self, sends: Sequence[Send]) -> None:
         for send in sends:
-            self._send(send)
+            ready = self.acknowledgements.add(send, self.now)
+            if ready is not None:
+                self._send(ready)
 
     def _send(self, effect: Send) -> None:
         connection = effect.connection
+        if isinstance(effect.message, Refused):
+            for send in self.acknowledgements.of(connection):
+                self._send(send)
         for wire in self.wires.values():
             if wire.address[connection.stream] == connection.address:
                 frames = [bytes(frame) for frame in encode(effect.message)]

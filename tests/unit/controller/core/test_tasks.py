@@ -30,7 +30,7 @@ def take(task: Task, step: Step) -> None:
         task.finish()
 
 
-@pytest.mark.parametrize(("state", "step"), itertools.product(TaskState, Step))
+@pytest.mark.parametrize(("state", "step"), [*itertools.product(TaskState, Step)])
 def test_the_table_says_all(state: TaskState, step: Step) -> None:
     """A step in the table leads where it says; any other raises and changes nothing."""
     task = in_state(state)

@@ -1,0 +1,42 @@
+"""Arguments of calls, checked: they come from clients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ctrlhub.wire.errors import InvalidRequest
+from ctrlhub.wire.ids import Ranges
+
+
+def checked_ranges(requests: Any) -> Ranges:
+    """Return ranges of request ids.
+
+    Raises
+    ------
+    InvalidRequest
+        It is not a list of ``[first, last]`` pairs.
+    """
+    if not isinstance(requests, list | tuple):
+        raise InvalidRequest("requests must be a list of [first, last] pairs")
+    for pair in requests:
+        if not (
+            isinstance(pair, list | tuple)
+            and len(pair) == 2
+            and all(type(number) is int for number in pair)
+            and 0 <= pair[0] <= pair[1]
+        ):
+            raise InvalidRequest("requests must be a list of [first, last] pairs")
+    return tuple((pair[0], pair[1]) for pair in requests)
+
+
+def checked_ids(targets: Any) -> list[int]:
+    """Return engine ids.
+
+    Raises
+    ------
+    InvalidRequest
+        It is not a list of integers.
+    """
+    if not isinstance(targets, list | tuple) or not all(type(t) is int for t in targets):
+        raise InvalidRequest("targets must be a list of engine ids")
+    return list(targets)

@@ -1,0 +1,149 @@
+"""A hub that is gone or silent: everybody hears of it, nothing hangs, and nothing is lost with it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ctrlhub import Client, Cluster, EngineError, HubNotFound, HubUnavailable
+from ctrlhub.cli.exits import Exit
+from tests.support.processes import Command, until
+from tests.support.work import Work
+
+WAIT = 60.0
+QUICK = {"beat": 0.1, "suspect": 0.4, "lost": 5.0}
+"""Heartbeats (seconds) for tests that wait for a silence to be noticed."""
+
+
+@pytest.fixture
+def cluster(state: Path) -> Iterator[Cluster]:
+    """A cluster of this test's own, whose hub nobody starts again."""
+    cluster = Cluster(n=1, profile="mortal", **QUICK)
+    cluster.start()
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Work:
+    """Calls that begin and end when the test says so."""
+    return Work(tmp_path)
+
+
+def said(caplog: pytest.LogCaptureFixture, text: str) -> bool:
+    """Say whether the client's log has a text."""
+    return any(text in record.getMessage() for record in caplog.records)
+
+
+def test_a_hub_that_is_killed(
+    cluster: Cluster, work: Work, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The client says so and keeps trying; each question ends in time, with what to do."""
+    with cluster.connect_client_sync(timeout=1.0) as client:
+        held = client[0].apply_async(work.held())
+        work.begun("held")
+
+        os.kill(cluster.pids["hub"], signal.SIGKILL)
+
+        until(lambda: said(caplog, "the hub has not answered for"), "the client says so")
+        assert said(caplog, "still trying")
+        for ask in (client.status, held.cancel, client.abort):
+            with pytest.raises(HubUnavailable, match="ctrl-hub status.*ctrl-hub start"):
+                ask()
+        with pytest.raises(TimeoutError):
+            held.get(0.1)
+        assert not held.done()
+        with pytest.raises(HubNotFound, match="has ended|no hub of profile"):
+            Client(profile="mortal")
+    work.release()
+
+
+def test_a_hub_that_is_stopped_for_a_while(
+    cluster: Cluster, work: Work, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Silence is told, and its end; what was submitted meanwhile is done after it."""
+    caplog.set_level(logging.WARNING)
+    hub = cluster.pids["hub"]
+    with cluster.connect_client_sync() as client:
+        view = client.load_balanced_view()
+        held = view.apply_async(work.held())
+        work.begun("held")
+        os.kill(hub, signal.SIGSTOP)
+        try:
+            until(lambda: said(caplog, "the hub has not answered for"), "the client says so")
+            meanwhile = view.map_async(abs, range(-5, 0))
+            command = client[0].push({"x": 7})
+            work.release()
+        finally:
+            os.kill(hub, signal.SIGCONT)
+
+        assert held.get(WAIT) == "held"
+        assert meanwhile.get(WAIT) == [5, 4, 3, 2, 1]
+        command.get(WAIT)
+        assert client[0]["x"] == 7
+        until(lambda: said(caplog, "the hub answers again"), "the client says so")
+
+
+def test_a_killed_hub_that_comes_back(command: Command, work: Work) -> None:
+    """Its successor gets what it had: running, queued and submitted meanwhile; engines stay."""
+    command.start("-n", "2")
+    with Client() as client:
+        client[:].push({"x": 7}, block=True)
+        engines = client[:].apply_sync(os.getpid)
+        view = client.load_balanced_view()
+        held = [view.apply_async(work.held(f"held-{n}")) for n in range(2)]
+        for n in range(2):
+            work.begun(f"held-{n}")
+        queued = view.map_async(lambda n: x + n, range(50))  # type: ignore[name-defined]  # noqa: F821
+        commands = client[:].pull("x")
+
+        os.kill(command.status()["hub"]["pid"], signal.SIGKILL)
+        meanwhile = [view.apply_async(abs, -n) for n in range(50)]
+        for n in range(2):
+            work.release(f"held-{n}")
+
+        assert [result.get(WAIT) for result in held] == ["held-0", "held-1"]
+        assert commands.get(WAIT) == [7, 7]
+        assert queued.get(WAIT) == [7 + n for n in range(50)]
+        assert [result.get(WAIT) for result in meanwhile] == list(range(50))
+        assert client[:].apply_sync(os.getpid) == engines
+        assert client.ids == [0, 1]
+    assert command.run("stop").returncode == Exit.OK
+
+
+def test_a_hub_that_is_shut_down(cluster: Cluster, work: Work) -> None:
+    """What is out fails with the reason; the client is closed."""
+    with cluster.connect_client_sync() as client:
+        held = client[0].apply_async(work.held())
+        work.begun("held")
+        client.shutdown(hub=True)
+        work.release()
+
+        error = held.exception(WAIT)
+        assert error is None or "hub" in str(error)
+        until(lambda: client.closed, "the client hears of it")
+        with pytest.raises(Exception, match="hub"):
+            client.load_balanced_view().apply_async(int)
+
+
+def test_an_engine_that_dies_takes_no_other_task_along(cluster: Cluster) -> None:
+    """The error of its task names the cause; others run on the engine that takes its place."""
+    with cluster.connect_client_sync() as client:
+        deadly = client.load_balanced_view(engine_retries=0)
+        fatal = deadly.apply_async(os._exit, 3)
+        others = client.load_balanced_view().map_async(abs, range(20))
+
+        with pytest.raises(EngineError, match="exit code 3") as caught:
+            fatal.get(WAIT)
+        assert caught.value.engine_id == 0
+        assert others.get(WAIT) == list(range(20))
+        doomed = client[0].apply_async(os._exit, 4)
+        behind = client[0].apply_async(int)
+        for result in (doomed, behind):
+            with pytest.raises(EngineError, match="exit code 4"):
+                result.get(WAIT)

@@ -1,0 +1,249 @@
+"""Deliveries: results on their way, kept until they have arrived."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ctrlhub.controller.core import deliveries as module
+from ctrlhub.controller.core.deliveries import Deliveries, Outcome, select, size_of
+from ctrlhub.controller.core.effects import Outbox
+from ctrlhub.controller.core.sessions import Session
+from ctrlhub.wire.codec import decode, encode, resolve
+from ctrlhub.wire.limits import BATCH_ROWS, INLINE_BYTES, MAX_FRAMES
+from ctrlhub.wire.messages import Completed, Stream
+from tests.support.records import a_session, sent
+
+
+class Desk:
+    """Deliveries on the task stream, and what they send."""
+
+    def __init__(self) -> None:
+        self.outbox = Outbox()
+        self.deliveries = Deliveries(Stream.TASK, self.outbox)
+
+    def flush(self) -> list[Completed]:
+        """Return the messages that a turn sends; each can be read at the other end."""
+        self.deliveries.flush()
+        self.deliveries.check()
+        messages = [m for m in sent(self.outbox) if isinstance(m, Completed)]
+        for message in messages:
+            frames = encode(message)
+            decode(frames[0], frames[1:])
+        return messages
+
+    def ids(self) -> list[int]:
+        """Return the ids that a turn sends."""
+        return [row[0] for message in self.flush() for row in message.rows]
+
+
+@pytest.fixture
+def desk() -> Desk:
+    """A desk with nothing on it."""
+    return Desk()
+
+
+def an_outcome(number: int, payload: Any = b"value", extras: Any = None) -> Outcome:
+    """Return a result."""
+    return (number, 0, payload, 0, 0.0, 0.0, extras)
+
+
+def test_results_leave_together_with_the_turn(desk: Desk) -> None:
+    """Those of one client as one message, in order; the next turn sends nothing again."""
+    one, two = a_session(), a_session()
+    for n in (1, 2, 3):
+        desk.deliveries.add(one if n != 2 else two, an_outcome(n))
+    assert [[row[0] for row in message.rows] for message in desk.flush()] == [[1, 3], [2]]
+    assert desk.flush() == []
+    assert len(desk.deliveries) == 3
+
+
+def test_an_acknowledged_result_is_forgotten(desk: Desk) -> None:
+    """Once; a second acknowledgement, or one for another's result, finds nothing."""
+    session, other = a_session(), a_session()
+    desk.deliveries.add(session, an_outcome(1))
+    desk.flush()
+    assert desk.deliveries.received(other, ((1, 1),)) == []
+    assert desk.deliveries.received(session, ((1, 1), (1, 1), (0, 5))) == [1]
+    assert desk.deliveries.received(session, ((1, 1),)) == []
+    assert len(desk.deliveries) == 0
+    desk.deliveries.check()
+
+
+def test_what_was_not_sent_cannot_be_acknowledged(desk: Desk) -> None:
+    """An acknowledgement before the result changes nothing."""
+    session = a_session()
+    desk.deliveries.add(session, an_outcome(1))
+    assert desk.deliveries.received(session, ((1, 1),)) == []
+    assert desk.ids() == [1]
+
+
+def test_without_a_connection_results_wait(desk: Desk) -> None:
+    """Until the client is back, which begins anew with all that it has not acknowledged."""
+    session = a_session()
+    desk.deliveries.add(session, an_outcome(1))
+    assert desk.ids() == [1]
+    connection = session.connections.pop(Stream.TASK)
+    desk.deliveries.add(session, an_outcome(2))
+    assert desk.ids() == []
+    session.connections[Stream.TASK] = connection
+    desk.deliveries.send_again(session)
+    assert desk.ids() == [1, 2]
+    desk.deliveries.send_again(a_session())
+    assert desk.ids() == []
+
+
+def test_a_client_that_does_not_read_gets_a_window(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest waits, and follows as it acknowledges."""
+    monkeypatch.setattr(module, "WINDOW_ROWS", 10)
+    monkeypatch.setattr(module, "BATCH_ROWS", 5)
+    session = a_session()
+    for n in range(30):
+        desk.deliveries.add(session, an_outcome(n))
+    assert desk.ids() == list(range(10))
+    assert desk.ids() == []
+    desk.deliveries.received(session, ((0, 3),))
+    assert desk.ids() == list(range(10, 15))
+    desk.deliveries.received(session, ((0, 29),))
+    assert desk.ids() == list(range(15, 25))
+
+
+@pytest.mark.parametrize("payload", [(bytes(600),), (bytes(300), bytes(300))])
+def test_the_window_counts_bulk_bytes(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, payload: Any
+) -> None:
+    """Large results are bounded by their bytes; the one that reaches the bound still goes."""
+    monkeypatch.setattr(module, "WINDOW_BYTES", 1000)
+    session = a_session()
+    for n in range(4):
+        desk.deliveries.add(session, an_outcome(n, payload))
+    assert desk.ids() == [0, 1]
+    assert desk.ids() == []
+    desk.deliveries.received(session, ((0, 0),))
+    assert desk.ids() == [2]
+    desk.deliveries.received(session, ((0, 2),))
+    assert desk.ids() == [3]
+
+
+def test_large_results_do_not_close_the_window_for_ever(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is acknowledged makes room, in whatever form the result came from its engine."""
+    monkeypatch.setattr(module, "WINDOW_BYTES", 3 * INLINE_BYTES)
+    session = a_session()
+    for n in range(50):
+        payload = bytes(INLINE_BYTES + 1) if n % 2 else (bytes(INLINE_BYTES + 1),)
+        desk.deliveries.add(session, an_outcome(n, payload))
+    arrived: list[int] = []
+    while batch := desk.ids():
+        arrived += batch
+        desk.deliveries.received(session, ((0, 99),))
+    assert arrived == list(range(50))
+
+
+def test_messages_stay_within_the_limits(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By rows, by inline bytes, by what was printed, and by frames; each can be read."""
+    session = a_session()
+    for n in range(BATCH_ROWS + 1):
+        desk.deliveries.add(session, an_outcome(n))
+    assert [len(message.rows) for message in desk.flush()] == [BATCH_ROWS, 1]
+    desk.deliveries.received(session, ((0, BATCH_ROWS),))
+    for n in range(40):
+        desk.deliveries.add(session, an_outcome(n, bytes(INLINE_BYTES)))
+    assert max(len(message.rows) for message in desk.flush()) <= 17
+    desk.deliveries.received(session, ((0, 40),))
+    for n in range(40):
+        desk.deliveries.add(session, an_outcome(n, b"", {"stdout": "x" * 1024 * 1024}))
+    assert max(len(message.rows) for message in desk.flush()) <= 2
+    desk.deliveries.received(session, ((0, 40),))
+    monkeypatch.setattr(module, "MAX_FRAMES", 100)
+    for n in range(40):
+        desk.deliveries.add(session, an_outcome(n, (b"x",) * 30))
+    assert max(len(message.frames) for message in desk.flush()) <= 100
+    assert MAX_FRAMES > 100
+
+
+def test_payloads_arrive_whole(desk: Desk) -> None:
+    """Small ones in the row, large ones in frames of the message."""
+    session = a_session()
+    payloads = [b"small", (b"one", b"two"), bytes(INLINE_BYTES + 1), (b"three",)]
+    for n, payload in enumerate(payloads):
+        desk.deliveries.add(session, an_outcome(n, payload))
+    [message] = desk.flush()
+    arrived = [resolve(row[2], message.frames) for row in message.rows]
+    assert arrived == [b"small", (b"one", b"two"), (bytes(INLINE_BYTES + 1),), (b"three",)]
+
+
+def test_dropping_a_session_forgets_everything(desk: Desk) -> None:
+    """What was sent and what was not; the ids are told."""
+    session = a_session()
+    desk.deliveries.add(session, an_outcome(1))
+    desk.flush()
+    desk.deliveries.add(session, an_outcome(2))
+    assert sorted(desk.deliveries.drop(session)) == [1, 2]
+    assert desk.deliveries.drop(session) == []
+    assert desk.flush() == []
+    assert len(desk.deliveries) == 0
+
+
+def test_sizes() -> None:
+    """Bytes of any buffers."""
+    assert size_of(b"abc") == 3
+    assert size_of((b"abc", memoryview(bytes(8)).cast("Q"))) == 11
+
+
+# ---------------------------------------------------------------- ranges from peers
+
+RANGES = st.lists(
+    st.tuples(st.integers(0, 60), st.integers(0, 60)).map(lambda pair: (min(pair), max(pair)))
+    | st.just((0, 2**63 - 1)),
+    max_size=8,
+).map(tuple)
+
+
+@given(RANGES, st.sets(st.integers(0, 60)))
+def test_selecting_by_any_ranges(ranges: Any, present: set[int]) -> None:
+    """Overlapping, unordered, enormous: each present id of the ranges, once."""
+    found = select(ranges, dict.fromkeys(present))
+    assert len(found) == len(set(found))
+    assert set(found) == {n for n in present if any(a <= n <= b for a, b in ranges)}
+
+
+class Counted(int):
+    """A number that counts how often any of them is compared."""
+
+    compared = 0
+
+    def __le__(self, other: Any) -> bool:
+        """Count."""
+        Counted.compared += 1
+        return int(self) <= int(other)
+
+    def __lt__(self, other: Any) -> bool:
+        """Count."""
+        Counted.compared += 1
+        return int(self) < int(other)
+
+
+def test_selecting_is_not_a_product() -> None:
+    """A million claimed ids in thousands of ranges are not each compared with each result."""
+    count = 2000
+    ranges = tuple((Counted(1000 * n), Counted(1000 * n + 900)) for n in range(count))
+    present = {Counted(1000 * n + 5): None for n in range(count)}
+    Counted.compared = 0
+    assert len(select(ranges, present)) == count
+    assert 0 < Counted.compared < 40 * count
+
+
+def test_an_ended_session_is_noticed(desk: Desk) -> None:
+    """`check` fails when results are kept for nobody."""
+    session: Session = a_session()
+    desk.deliveries.add(session, an_outcome(1))
+    session.ended = True
+    with pytest.raises(AssertionError):
+        desk.deliveries.check()
