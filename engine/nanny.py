@@ -308,9 +308,8 @@ class Nanny:
 
     def _is_outside(self) -> bool:
         """Tell whether no hub has let us in yet."""
-        return (
-            self._ending is None and self._session is not None and self._session.registered is None
-        )
+        session = self._session
+        return self._ending is None and session is not None and session.registered is None
 
     def _wait_at_door(self, now: float) -> None:
         """Say why the hub does not let us in, and in the end give up: a key does not get better."""
@@ -321,8 +320,7 @@ class Nanny:
             _log.warning("%s; still trying for %.0f s", complaint, self._wait_until - now)
         if now >= self._wait_until:
             _log.error(
-                "the hub has not let this nanny in: %s (start it with the hub's current "
-                "connection file for engines)",
+                "the hub has not let this nanny in: %s (does the connection file belong to it?)",
                 complaint or "it does not answer",
             )
             self._stop("there is no way to the hub", Ending.REFUSED)

@@ -134,9 +134,12 @@ class Deliveries:
         client = self._clients.get(session.number)
         if client is None:
             return []
+        pop = client.sent.pop
         ids = select(ranges, client.sent)
         for number in ids:
-            client.bulk -= _bulk(client.sent.pop(number)[2])
+            payload = pop(number)[2]
+            if type(payload) is not bytes or len(payload) > INLINE_BYTES:
+                client.bulk -= size_of(payload)
         if client.unsent:
             self._ready[session.number] = client
         elif not client.sent:

@@ -26,24 +26,34 @@ LONGEST_RUN = 1e9
 """What an engine reports beyond this, in seconds, is taken for this."""
 
 
+UNKNOWN_DURATION = 0.010
+"""What is expected of a function that never ran here, in seconds."""
+
+OVERHEAD = 8e-6
+"""What a task costs an engine at least, in seconds."""
+
+
 class Function:
     """A serialized function, and how long it takes as far as the hub has seen.
 
-    `duration` is a moving average in seconds, meaningful once `runs` is positive.
+    `duration` is a moving average in seconds, meaningful once `runs` is positive; `expected` is what
+    the next run should take.
     """
 
-    __slots__ = ("__weakref__", "blob", "digest", "duration", "runs")
+    __slots__ = ("__weakref__", "blob", "digest", "duration", "expected", "runs")
 
     def __init__(self, digest: bytes, blob: Payload) -> None:
         self.digest = digest
         self.blob = blob
         self.duration = 0.0
+        self.expected = UNKNOWN_DURATION
         self.runs = 0
 
     def took(self, mean: float, count: int) -> None:
         """Learn that `count` runs took `mean` seconds each; an engine may report any number."""
         mean = min(LONGEST_RUN, max(0.0, mean))  # in this order NaN becomes 0
         self.duration = mean if self.runs == 0 else 0.5 * (self.duration + mean)
+        self.expected = self.duration + OVERHEAD
         self.runs += count
 
 

@@ -90,7 +90,7 @@ class Sessions:
         self._by_token: dict[bytes, Session] = {}
         self._by_key: dict[str, Session] = {}
         self._by_connection: dict[Connection, Session] = {}
-        self._topics: set[bytes] = set()
+        self._topics: dict[bytes, Session] = {}
 
     def __len__(self) -> int:
         return len(self._by_number)
@@ -114,9 +114,10 @@ class Sessions:
         """Return the session of a number."""
         return self._by_number.get(number)
 
-    def has_topic(self, topic: bytes) -> bool:
-        """Tell whether this is some session's topic on iopub."""
-        return topic in self._topics
+    def may_subscribe(self, topic: bytes, user: str | None) -> bool:
+        """Tell whether a topic on iopub is that of a session, and of this user's where one is known."""
+        session = self._topics.get(topic)
+        return session is not None and user in (None, session.key)
 
     def register(self, message: Register) -> tuple[Session, Arrival]:
         """Return the session for a registration, and whether it is new.
@@ -168,7 +169,7 @@ class Sessions:
         self._by_number[session.number] = session
         self._by_token[session.token] = session
         self._by_key[session.key] = session
-        self._topics.add(session.subscription)
+        self._topics[session.subscription] = session
         return session
 
     def _number(self, wish: int) -> int:
@@ -207,7 +208,7 @@ class Sessions:
         session.ended = True
         self._by_number.pop(session.number, None)
         self._by_token.pop(session.token, None)
-        self._topics.discard(session.subscription)
+        self._topics.pop(session.subscription, None)
         self._by_key.pop(session.key, None)
 
     def check(self) -> None:
@@ -215,7 +216,7 @@ class Sessions:
         assert all(self._by_number[s.number] is s for s in self)
         assert self._by_token == {s.token: s for s in self}
         assert self._by_key == {s.key: s for s in self}
-        assert self._topics == {s.subscription for s in self}
+        assert self._topics == {s.subscription: s for s in self}
         assert not any(s.ended for s in self)
         bound = {c: s for s in self for c in s.connections.values()}
         assert bound == self._by_connection

@@ -10,30 +10,20 @@ engine first, then with a few times what was seen.
 from __future__ import annotations
 
 from ctrlhub.controller.core.engines import Engine
+from ctrlhub.controller.core.functions import UNKNOWN_DURATION
 from ctrlhub.controller.core.tasks import Task
 
-LEAD = 0.010
-"""Expected seconds of work an engine may hold ahead of time."""
+LEAD = UNKNOWN_DURATION
+"""Expected seconds of work an engine may hold ahead of time: one task of which nothing is known."""
 
 POCKET = 0.1
 """A task expected to be shorter (seconds) may wait behind a running one: it hides the round trip."""
-
-OVERHEAD = 8e-6
-"""What a task costs an engine at least, in seconds."""
 
 MOST_AHEAD = 1024
 """The most tasks an engine may hold."""
 
 TRUST = 4
 """A function seen n times is trusted with TRUST * n tasks per engine."""
-
-
-def expected_duration(task: Task) -> float:
-    """Return how long a task should take, in seconds; LEAD for a function never seen."""
-    function = task.template.function
-    if function.runs == 0:
-        return LEAD
-    return function.duration + OVERHEAD
 
 
 class Slot:
@@ -58,7 +48,7 @@ class Slot:
         if not held:
             return True
         function = task.template.function
-        expected = expected_duration(task)
+        expected = function.expected
         if held >= MOST_AHEAD or held >= TRUST * function.runs:
             return False
         return self.backlog + expected <= LEAD or (
@@ -68,8 +58,8 @@ class Slot:
     def give(self, task: Task) -> None:
         """Hand over a task."""
         task.dispatch(self.engine)
-        task.expected = expected_duration(task)
-        self.backlog += task.expected
+        expected = task.expected = task.template.function.expected
+        self.backlog += expected
         self.tasks[task.id] = task
         self.engine.tasks += 1
 

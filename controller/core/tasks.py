@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NoReturn
 
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.functions import Function
@@ -25,9 +26,9 @@ from ctrlhub.wire.messages import Payload
 class TaskState(IntEnum):
     """Where a task is in its life; integers, since they hash quickly and every step looks up."""
 
-    QUEUED = 0
-    DISPATCHED = 1
-    ENDED = 2
+    QUEUED = 1
+    DISPATCHED = 2
+    ENDED = 3
 
 
 class Step(IntEnum):
@@ -39,12 +40,16 @@ class Step(IntEnum):
 
 
 TRANSITIONS = {
-    (TaskState.QUEUED, Step.DISPATCH): TaskState.DISPATCHED,
-    (TaskState.DISPATCHED, Step.REQUEUE): TaskState.QUEUED,
-    (TaskState.DISPATCHED, Step.FINISH): TaskState.ENDED,
-    (TaskState.QUEUED, Step.FINISH): TaskState.ENDED,
+    Step.DISPATCH: {TaskState.QUEUED: TaskState.DISPATCHED},
+    Step.REQUEUE: {TaskState.DISPATCHED: TaskState.QUEUED},
+    Step.FINISH: {
+        TaskState.QUEUED: TaskState.ENDED,
+        TaskState.DISPATCHED: TaskState.ENDED,
+    },
 }
 """All legal steps; any other is a bug in the hub."""
+
+_DISPATCH, _REQUEUE, _FINISH = (TRANSITIONS[step].get for step in Step)
 
 
 class IllegalStep(Exception):
@@ -87,26 +92,23 @@ class Task:
 
     def dispatch(self, engine: Engine) -> None:
         """Give the task to an engine."""
-        self._step(Step.DISPATCH)
+        self.state = _DISPATCH(self.state) or self._refuse(Step.DISPATCH)
         self.engine = engine
 
     def requeue(self) -> None:
         """Take the task back; results of the attempt so far count no more."""
-        self._step(Step.REQUEUE)
+        self.state = _REQUEUE(self.state) or self._refuse(Step.REQUEUE)
         self.engine = None
         self.attempt += 1
 
     def finish(self) -> None:
         """End the task; its arguments are needed no more."""
-        self._step(Step.FINISH)
+        self.state = _FINISH(self.state) or self._refuse(Step.FINISH)
         self.engine = None
         self.payload = b""
 
-    def _step(self, step: Step) -> None:
-        following = TRANSITIONS.get((self.state, step))
-        if following is None:
-            raise IllegalStep(f"{step.name.lower()} of {self!r}")
-        self.state = following
+    def _refuse(self, step: Step) -> NoReturn:
+        raise IllegalStep(f"{step.name.lower()} of {self!r}")
 
     def __repr__(self) -> str:
         """Tell the task's story so far."""

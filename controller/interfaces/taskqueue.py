@@ -19,7 +19,7 @@ from ctrlhub.controller.core.scheduler import Scheduler
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.tasks import Task, TaskState, Template
 from ctrlhub.controller.interfaces.arguments import checked_ranges
-from ctrlhub.controller.interfaces.base import Context, Interface, exposed, known_status
+from ctrlhub.controller.interfaces.base import Context, Interface, exposed
 from ctrlhub.controller.interfaces.batches import run_messages
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.codec import FrameList, resolve
@@ -45,6 +45,9 @@ from ctrlhub.wire.messages import (
     Stream,
     SubmitTasks,
 )
+
+# As plain numbers: rows have those, and comparing with an enumeration's member costs ten times as much.
+_OK, _ERROR = int(Status.OK), int(Status.ERROR)
 
 MOST_WAITING = 65_536
 """The most messages of a client that may wait for a command given before them."""
@@ -191,14 +194,18 @@ class TaskQueue(Interface):
         saved: list[tuple[int, Any]] = []
         taken: dict[Function, list[float]] = {}
         left: list[Task] = []
-        tasks, frames = self._tasks, message.frames
+        known, frames = self._tasks.get, message.frames
+        function, times = None, []
         for row in message.rows:
-            task = tasks.get(row[0])
+            task = known(row[0])
             if task is None or task.attempt != row[1] or task.engine is not engine or not engine:
                 self.duplicates += 1
                 continue
             left.append(task)
-            taken.setdefault(task.template.function, []).append(row[5])
+            if task.template.function is not function:  # most batches are of one
+                function = task.template.function
+                times = taken.setdefault(function, [])
+            times.append(row[5])
             outcome = self._take(task, engine, row, frames)
             if outcome is not None:
                 saved.append((task.id, outcome))
@@ -218,33 +225,33 @@ class TaskQueue(Interface):
         self, task: Task, engine: Engine, row: ResultRow, frames: Sequence[Any]
     ) -> Outcome | None:
         number, _, status, ref, started, elapsed, extras = row
-        status = known_status(status)
-        if status == Status.ERROR and task.failures < task.template.retries and not task.stopping:
+        if status == _ERROR and task.failures < task.template.retries and not task.stopping:
             task.failures += 1
             task.requeue()
             self._again.append(task)
             return None
         payload = ref if type(ref) is bytes else resolve(ref, frames)
         outcome = (number, status, payload, engine.id, started, elapsed, extras)
-        self._end(task, outcome)
-        return None if task.session.ended else outcome
+        return outcome if self._end(task, outcome) else None
 
-    def _end(self, task: Task, outcome: Outcome) -> None:
+    def _end(self, task: Task, outcome: Outcome) -> bool:
+        """End a task and deliver its outcome; False when there is nobody to deliver it to."""
         task.finish()
-        if outcome[1] == Status.OK:
+        if outcome[1] == _OK:
             self.done += 1
         else:
             self.failed += 1
-        if task.session.ended:
+        session = task.session
+        if session.ended:
             del self._tasks[task.id]
-        else:
-            self._deliveries.add(task.session, outcome)
+            return False
+        self._deliveries.add(session, outcome)
+        return True
 
     def _end_here(self, task: Task, status: Status, payload: bytes, engine: int = -1) -> None:
         """End a task with an outcome of the hub's own making."""
         outcome = (task.id, int(status), payload, engine, 0.0, 0.0, None)
-        self._end(task, outcome)
-        if not task.session.ended:
+        if self._end(task, outcome):
             self.outbox.add(Commit((SaveResults([(task.id, outcome)]),), ()))
 
     def need_functions(

@@ -44,8 +44,8 @@ class Transport(Protocol):
     def publish(self, topic: bytes, frames: Sequence[Buffer]) -> None:
         """Publish on iopub to whoever subscribed to the topic."""
 
-    def allow(self, topics: Callable[[bytes], bool]) -> None:
-        """Say which topics exist: a subscription to any other is ignored."""
+    def allow(self, may_subscribe: Callable[[bytes, str | None], bool]) -> None:
+        """Say who may have a topic, (topic, user): any other subscription is ignored."""
 
     def addresses(self) -> Mapping[Stream, str]:
         """Return where each stream listens."""

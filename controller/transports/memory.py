@@ -100,7 +100,7 @@ class MemoryTransport:
         self._number = -1
         self._loop: Loop | None = None
         self._ready: Callable[[], None] = lambda: None
-        self._exists: Callable[[bytes], bool] = lambda topic: False
+        self._may_subscribe: Callable[[bytes, str | None], bool] = lambda topic, user: False
 
     def connect(self) -> MemoryLink:
         """Return a new peer's link."""
@@ -150,14 +150,14 @@ class MemoryTransport:
 
     def publish(self, topic: bytes, frames: Sequence[Buffer]) -> None:
         """Publish to the links that subscribed to an existing topic."""
-        if self._exists(topic):
+        if self._may_subscribe(topic, None):
             for link in tuple(self._links.values()):
                 if topic in link.topics:
                     link.put(Stream.IOPUB, frames)
 
-    def allow(self, topics: Callable[[bytes], bool]) -> None:
-        """Say which topics exist."""
-        self._exists = topics
+    def allow(self, may_subscribe: Callable[[bytes, str | None], bool]) -> None:
+        """Say who may have a topic."""
+        self._may_subscribe = may_subscribe
 
     def addresses(self) -> Mapping[Stream, str]:
         """Return nothing: peers in the process need no address."""

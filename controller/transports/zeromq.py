@@ -60,7 +60,7 @@ class ZeroMQTransport:
         self._curve = server is not None
         self._number = -1
         self._loop: Loop | None = None
-        self._exists: Callable[[bytes], bool] = lambda topic: False
+        self._may_subscribe: Callable[[bytes, str | None], bool] = lambda topic, user: False
         self._sockets: dict[Stream, zmq.Socket[bytes]] = {}
         try:
             for stream in Stream:
@@ -94,9 +94,9 @@ class ZeroMQTransport:
         self._unsure[socket] = None
         ready()
 
-    def allow(self, topics: Callable[[bytes], bool]) -> None:
-        """Say which topics exist."""
-        self._exists = topics
+    def allow(self, may_subscribe: Callable[[bytes, str | None], bool]) -> None:
+        """Say who may have a topic."""
+        self._may_subscribe = may_subscribe
 
     def receive(self, receiver: Receiver, budget: int) -> int:
         """Pass on waiting messages, `budget` per stream at most; return how many.
@@ -113,7 +113,7 @@ class ZeroMQTransport:
             stream = self._streams[socket]
             self._unsure[socket] = None
             if stream is Stream.IOPUB:
-                self._subscription(socket.recv_multipart(NOBLOCK))
+                self._subscription(socket.recv_multipart(NOBLOCK, copy=False))
                 taken += 1
                 continue
             left = budget
@@ -130,10 +130,7 @@ class ZeroMQTransport:
         if self._curve:
             first = socket.recv(NOBLOCK, False)
             address = first.bytes
-            try:
-                user = str(first.get("User-Id"))
-            except zmq.ZMQError:  # no metadata: nobody vouches for it
-                user = ""
+            user = _user(first)
         else:
             address = socket.recv(NOBLOCK)
         header: Buffer = b""
@@ -144,10 +141,11 @@ class ZeroMQTransport:
                 frames.append(socket.recv(NOBLOCK, False))
         receiver(Connection(self._number, stream, address), user, header, frames)
 
-    def _subscription(self, frames: Sequence[bytes]) -> None:
-        """Honour a subscription to a topic that exists; whole topics only, so no prefix guesses."""
-        message = frames[0]
-        if message[:1] == b"\x01" and self._exists(message[1:]):
+    def _subscription(self, frames: Sequence[zmq.Frame]) -> None:
+        """Honour a subscription to the peer's own topic; whole ones only, so no prefix guesses."""
+        message = frames[0].bytes
+        user = _user(frames[0]) if self._curve else None
+        if message[:1] == b"\x01" and self._may_subscribe(message[1:], user):
             self._xpub.setsockopt(zmq.SUBSCRIBE, message[1:])
 
     def send(self, connection: Connection, frames: Sequence[Buffer]) -> bool:
@@ -198,6 +196,14 @@ def _configure(socket: zmq.Socket[Any], stream: Stream, server: KeyPair | None) 
         socket.setsockopt(zmq.CURVE_SECRETKEY, server.secret.encode())
         socket.setsockopt(zmq.CURVE_PUBLICKEY, server.public.encode())
         socket.setsockopt(zmq.ZAP_DOMAIN, stream.value.encode())
+
+
+def _user(frame: zmq.Frame) -> str:
+    """Return the public key that CURVE proved for a message; "" when nobody vouches for it."""
+    try:
+        return str(frame.get("User-Id"))
+    except zmq.ZMQError:
+        return ""
 
 
 def _send_rest(socket: zmq.Socket[Any], frames: Sequence[Buffer]) -> None:

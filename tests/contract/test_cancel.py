@@ -106,9 +106,7 @@ def test_a_running_command(client: Client, work: Work) -> None:
 def test_a_map_under_way(client: Client, work: Work) -> None:
     """What runs and what waits; what was done before stays done."""
     endless = work.endless()
-    result = client.load_balanced_view().map_async(
-        lambda n: n if n == 0 else endless(), range(100)
-    )
+    result = client.load_balanced_view().map_async(lambda n: n if n == 0 else endless(), range(100))
     until(lambda: result.progress, "the first item is done")
     work.begun("endless")
 
@@ -130,7 +128,8 @@ def test_a_task_that_does_not_heed_an_interrupt(client: Client, work: Work) -> N
         try:
             endless()
         except KeyboardInterrupt:
-            return "I go when I like"
+            pass
+        return "I go when I like"
 
     result = client.load_balanced_view().apply_async(stubborn)
     work.begun("endless")

@@ -125,9 +125,15 @@ def test_a_closed_client_says_so(cluster: AnyCluster) -> None:
 
 def test_leaving_a_with_block_closes(cluster: AnyCluster) -> None:
     """Also by an error, which is passed on."""
-    with pytest.raises(KeyError), cluster.connect_client_sync() as client:
-        assert not client.closed
-        raise KeyError
+
+    def fail(client: Client) -> None:
+        with client:
+            assert client.ids
+            raise KeyError(client.session)
+
+    client = cluster.connect_client_sync()
+    with pytest.raises(KeyError):
+        fail(client)
 
     assert client.closed
 

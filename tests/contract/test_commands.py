@@ -166,7 +166,9 @@ def test_gather_gives_back_what_was_scattered(
 ) -> None:
     """Of every type and length, dealt in blocks or in turn."""
     digits = "0123456789"[:length]
-    whole: Any = digits if kind is str else digits.encode() if kind is bytes else kind(range(length))
+    whole: Any = (
+        digits if kind is str else digits.encode() if kind is bytes else kind(range(length))
+    )
     view = client[:]
     view.scatter("part", whole, dist=dist)
     joined = view.gather("part", dist=dist, block=True)

@@ -40,7 +40,7 @@ def test_the_original_comes_back(call: Callable[..., Any]) -> None:
     def inner(text: str) -> int:
         return int(text)
 
-    with pytest.raises(ValueError, match="invalid literal.*'seven'") as caught:
+    with pytest.raises(ValueError, match=r"invalid literal.*'seven'") as caught:
         call(inner, "seven")
 
     error = caught.value
@@ -77,7 +77,7 @@ def test_an_exception_that_cannot_be_pickled(call: Callable[..., Any]) -> None:
     def fail() -> None:
         raise ValueError(threading.Lock())
 
-    with pytest.raises(RemoteError, match="ValueError.*lock") as caught:
+    with pytest.raises(RemoteError, match=r"ValueError.*lock") as caught:
         call(fail)
     assert type(caught.value) is RemoteError
     assert "in fail" in caught.value.traceback
@@ -93,7 +93,7 @@ def test_an_exception_that_cannot_be_rebuilt(call: Callable[..., Any]) -> None:
     def fail() -> None:
         raise Unfit(1, 2)
 
-    with pytest.raises(RemoteError, match="Unfit.*1 and 2") as caught:
+    with pytest.raises(RemoteError, match=r"Unfit.*1 and 2") as caught:
         call(fail)
     assert caught.value.ename == "Unfit"
 
@@ -134,7 +134,7 @@ def test_a_module_that_is_missing(call: Callable[..., Any]) -> None:
     """An import in user code fails as it does anywhere."""
 
     def needs() -> None:
-        import no_such_module_anywhere  # noqa: F401
+        import no_such_module_anywhere  # type: ignore[import-not-found]  # noqa: F401
 
     with pytest.raises(ModuleNotFoundError) as caught:
         call(needs)
@@ -152,7 +152,7 @@ def test_a_function_of_a_module_the_engine_lacks(
 
     try:
         for sent in ((only_here.f,), (id, only_here.Thing())):
-            with pytest.raises(ModuleNotFoundError, match="only_here.*on the engine") as caught:
+            with pytest.raises(ModuleNotFoundError, match=r"only_here.*on the engine") as caught:
                 call(*sent)
             assert "install it there" in str(caught.value)
             assert "register_pickle_by_value(only_here)" in str(caught.value)
@@ -167,7 +167,7 @@ def test_a_result_of_a_class_the_client_lacks(client: Client, tmp_path: Path) ->
     client[0].execute(f"import sys; sys.path.insert(0, {str(tmp_path)!r})", block=True)
     client[0].execute("import only_there; thing = only_there.Thing()", block=True)
     result = client[0].pull("thing")
-    with pytest.raises(ModuleNotFoundError, match="only_there.*here"):
+    with pytest.raises(ModuleNotFoundError, match=r"only_there.*here"):
         result.get(WAIT)
 
     sys.path.insert(0, str(tmp_path))
@@ -187,20 +187,20 @@ def test_a_function_that_cannot_be_pickled(client: Client) -> None:
     lock = threading.Lock()
     for view in (client[0], client[:], client.load_balanced_view()):
         for send in (view.apply_async, lambda f, view=view: view.map_async(f, [1])):
-            with pytest.raises(SerializationError, match="cannot be pickled.*lock.*on the engine"):
+            with pytest.raises(SerializationError, match=r"cannot be pickled.*lock.*on the engine"):
                 send(lambda *_: lock)
 
 
 def test_an_argument_that_cannot_be_pickled(client: Client) -> None:
     """The message says which."""
     for view in (client[0], client[:], client.load_balanced_view()):
-        with pytest.raises(SerializationError, match="argument 1 .*cannot be pickled"):
+        with pytest.raises(SerializationError, match=r"argument 1 .*cannot be pickled"):
             view.apply_async(max, 1, threading.Lock())
-        with pytest.raises(SerializationError, match="'key'.* cannot be pickled"):
+        with pytest.raises(SerializationError, match=r"'key'.* cannot be pickled"):
             view.apply_async(max, [1], key=threading.Lock())
         with pytest.raises(SerializationError, match="cannot be pickled"):
             view.map_async(id, [1, threading.Lock()])
-    with pytest.raises(SerializationError, match="cannot be pickled.*'x'"):
+    with pytest.raises(SerializationError, match=r"cannot be pickled.*'x'"):
         client[:].push({"y": 1, "x": threading.Lock()})
     with pytest.raises(SerializationError, match="cannot be pickled"):
         client[:].scatter("x", [1, Unpicklable()])
@@ -208,7 +208,7 @@ def test_an_argument_that_cannot_be_pickled(client: Client) -> None:
 
 def test_a_result_that_cannot_be_pickled(call: Callable[..., Any]) -> None:
     """It fails there, and says that it was the result."""
-    with pytest.raises(SerializationError, match="the result .*cannot be pickled.*lock"):
+    with pytest.raises(SerializationError, match=r"the result .*cannot be pickled.*lock"):
         call(lambda: [1, threading.Lock()])
 
 
@@ -216,7 +216,7 @@ def test_a_value_that_cannot_be_pulled(client: Client) -> None:
     """It fails there; the others can be had."""
     client[0].execute("import threading; lock = threading.Lock(); x = 1", block=True)
 
-    with pytest.raises(SerializationError, match="'lock'.*cannot be pickled"):
+    with pytest.raises(SerializationError, match=r"'lock'.*cannot be pickled"):
         client[0].pull("lock", block=True)
     assert client[0]["x"] == 1
 

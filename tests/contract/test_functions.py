@@ -14,6 +14,7 @@ WAIT = 30.0
 ROUNDS = {"memory": 300, "ipc": 1000, "tcp": 300}
 
 k = 0
+calls = 0
 table: dict[str, int] = {}
 
 
@@ -63,7 +64,7 @@ def test_a_changed_function_is_seen(client: Client) -> None:
             return text
 
         def f(n: int) -> str:
-            return helper() * n  # noqa: B023 - it is called in this round
+            return helper() * n
 
         seen.append(view.map_sync(f, [1, 2]))
 
@@ -73,7 +74,7 @@ def test_a_changed_function_is_seen(client: Client) -> None:
 def test_lambdas_of_a_loop_are_each_their_own(client: Client) -> None:
     """The same code with other cells."""
     view = client.load_balanced_view()
-    results = [view.apply_async((lambda n: lambda: n)(n)) for n in range(50)]
+    results = [view.apply_async((lambda k: lambda: k)(n)) for n in range(50)]
 
     assert [r.get(WAIT) for r in results] == list(range(50))
 
@@ -115,12 +116,13 @@ def test_what_a_function_declares_global_stays(client: Client) -> None:
     """It becomes a variable of the engine's namespace."""
 
     def count() -> int:
-        global counter
-        counter = globals().get("counter", 0) + 1
-        return counter
+        global calls
+        calls += 1
+        return calls
 
     assert [client[0].apply_sync(count) for _ in range(3)] == [1, 2, 3]
-    assert client[0]["counter"] == 3
+    assert client[0]["calls"] == 3
+    assert calls == 0
 
 
 def test_a_function_of_the_engine_comes_back(client: Client) -> None:

@@ -78,8 +78,9 @@ def test_the_status_counts(client: Client, work: Work) -> None:
 def test_the_queue_status(client: Client) -> None:
     """By engine, and what waits for any."""
     idle = {"queue": 0, "tasks": 0}
+    all_idle: dict[Any, Any] = dict.fromkeys(range(ENGINES), idle)
 
-    assert client.queue_status() == {**dict.fromkeys(range(ENGINES), idle), "unassigned": 0}
+    assert client.queue_status() == {**all_idle, "unassigned": 0}
     assert client.queue_status([2, 0]) == {2: idle, 0: idle, "unassigned": 0}
     with pytest.raises(InvalidEngineID):
         client.queue_status(99)
@@ -103,14 +104,14 @@ def test_an_interface_by_its_name(client: Client) -> None:
 
 def test_an_unknown_interface(client: Client) -> None:
     """The error lists those there are."""
-    with pytest.raises(UnknownInterface, match="'nothing'.*multiengine, query, tasks"):
+    with pytest.raises(UnknownInterface, match=r"'nothing'.*multiengine, query, tasks"):
         client.interface("nothing").method()
 
 
 @pytest.mark.parametrize("method", ["nothing", "engines", "call", "outbox", "flush"])
 def test_a_method_that_is_not_exposed(client: Client, method: str) -> None:
     """Whether there is none, or it is not for clients."""
-    with pytest.raises(UnknownInterface, match="has no method.*it has: .*status"):
+    with pytest.raises(UnknownInterface, match=r"has no method.*it has: .*status"):
         getattr(client.interface("query"), method)()
 
 

@@ -68,9 +68,11 @@ Client(sys.argv[1])
 @pytest.fixture(scope="module")
 def profile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Profile]:
     """A running cluster that is full with its one engine, and can be reached in every way."""
-    with own_state(tmp_path_factory.mktemp("state")):
-        with Cluster(n=1, profile=PROFILE, listen="127.0.0.1", max_engines=1):
-            yield Profile.named(PROFILE)
+    with (
+        own_state(tmp_path_factory.mktemp("state")),
+        Cluster(n=1, profile=PROFILE, listen="127.0.0.1", max_engines=1),
+    ):
+        yield Profile.named(PROFILE)
 
 
 @pytest.fixture(autouse=True)
@@ -198,7 +200,7 @@ def test_a_world_readable_connection_file(
 
 def test_the_file_of_another_role(profile: Profile, command: Command) -> None:
     """A client's is not for engines, nor the other way round."""
-    with pytest.raises(ConnectionFileError, match="use connection-client.json"):
+    with pytest.raises(ConnectionFileError, match=r"use connection-client.json"):
         Client(profile.connection_engine)
     result = command.run("engine", "--connection", str(profile.connection_client))
     assert result.returncode == Exit.BAD_STATE
@@ -225,9 +227,7 @@ def test_an_engine_with_a_wrong_key(profile: Profile, tmp_path: Path) -> None:
     file = changed(
         profile.connection_engine, tmp_path, ipc={}, enrolment={"public": public, "secret": secret}
     )
-    config = json.dumps(
-        {"connection": str(file), "engines": 1, "logs": str(tmp_path), "wait": 1.0}
-    )
+    config = json.dumps({"connection": str(file), "engines": 1, "logs": str(tmp_path), "wait": 1.0})
     with subprocess.Popen(
         [sys.executable, "-m", "ctrlhub.engine"],
         stdin=subprocess.PIPE,
@@ -386,7 +386,7 @@ def test_a_cluster_with_more_engines_than_it_may_have(command: Command) -> None:
 
 def test_no_hub(command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """One line says how to start one; for a profile too."""
-    with pytest.raises(HubNotFound, match="profile 'other'.*ctrl-hub start.*--profile other"):
+    with pytest.raises(HubNotFound, match=r"profile 'other'.*ctrl-hub start.*--profile other"):
         Client(profile="other")
     monkeypatch.setenv("CTRLHUB_STATE_DIR", str(tmp_path))
     with pytest.raises(HubNotFound, match=r"no hub is running.*`ctrl-hub start -n 4`"):

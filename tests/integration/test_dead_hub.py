@@ -16,14 +16,12 @@ from tests.support.processes import Command, until
 from tests.support.work import Work
 
 WAIT = 60.0
-QUICK = {"beat": 0.1, "suspect": 0.4, "lost": 5.0}
-"""Heartbeats (seconds) for tests that wait for a silence to be noticed."""
 
 
 @pytest.fixture
 def cluster(state: Path) -> Iterator[Cluster]:
-    """A cluster of this test's own, whose hub nobody starts again."""
-    cluster = Cluster(n=1, profile="mortal", **QUICK)
+    """A cluster of this test's own, quick to notice silence, whose hub nobody starts again."""
+    cluster = Cluster(n=1, profile="mortal", beat=0.1, suspect=0.4, lost=5.0)
     cluster.start()
     yield cluster
     cluster.stop()
@@ -53,12 +51,12 @@ def test_a_hub_that_is_killed(
         until(lambda: said(caplog, "the hub has not answered for"), "the client says so")
         assert said(caplog, "still trying")
         for ask in (client.status, held.cancel, client.abort):
-            with pytest.raises(HubUnavailable, match="ctrl-hub status.*ctrl-hub start"):
+            with pytest.raises(HubUnavailable, match=r"ctrl-hub status.*ctrl-hub start"):
                 ask()
         with pytest.raises(TimeoutError):
             held.get(0.1)
         assert not held.done()
-        with pytest.raises(HubNotFound, match="has ended|no hub of profile"):
+        with pytest.raises(HubNotFound, match=r"has ended|no hub of profile"):
             Client(profile="mortal")
     work.release()
 

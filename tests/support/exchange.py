@@ -121,7 +121,7 @@ class Line:
         self.registered: m.Registered | None = None
 
     def say(self, stream: m.Stream, message: m.Message) -> list[m.Message]:
-        """Say something; return what came to this peer since it was last asked."""
+        """Say something; return what came to this peer by it (`heard` gives it once more)."""
         frames = [bytes(frame) for frame in encode(message)]
         return self.say_bytes(stream, frames[0], frames[1:])
 
@@ -129,15 +129,16 @@ class Line:
         self, stream: m.Stream, header: bytes, frames: Sequence[bytes] = ()
     ) -> list[m.Message]:
         """Say any bytes."""
-        connection = Connection(0, stream, self.address)
-        self.exchange.raw(header, frames, connection, self.user)
-        return self.heard()
+        inbox = self.exchange.inboxes[self.address]
+        before = len(inbox)
+        self.exchange.raw(header, frames, Connection(0, stream, self.address), self.user)
+        return inbox[before:]
 
     def heard(self, *kinds: type[m.Message]) -> list[m.Message]:
-        """Take what came to this peer, of some kinds or all."""
+        """Take what came to this peer since it was last asked, of some kinds or all."""
         inbox = self.exchange.inboxes[self.address]
         chosen = [each for each in inbox if not kinds or isinstance(each, kinds)]
-        self.exchange.inboxes[self.address] = [each for each in inbox if each not in chosen]
+        inbox[:] = [each for each in inbox if kinds and not isinstance(each, kinds)]
         return chosen
 
     def one(self, kind: type[M]) -> M:
@@ -152,6 +153,7 @@ class Line:
         self.heard()
         said = registration(role, key or self.address.decode(), **fields)
         answers = self.say(m.Stream.HUB, said)
+        assert answers, "no answer"
         registered = answers[-1]
         assert isinstance(registered, m.Registered), answers
         self.registered = registered

@@ -51,7 +51,7 @@ class ThreadGate(Gate):
         raised = ctypes.pythonapi.PyThreadState_SetAsyncExc(
             ctypes.c_ulong(self._thread), ctypes.py_object(KeyboardInterrupt)
         )
-        return raised == 1
+        return bool(raised == 1)
 
 
 class ThreadEngine:

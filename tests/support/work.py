@@ -36,7 +36,9 @@ class Work:
 
     def held(self, name: str = "held") -> Callable[[], str]:
         """Return a function that runs until `release`, and returns its name."""
-        begun, released = (str(self._directory / f"{name}.{what}") for what in ("begun", "released"))
+        begun, released = (
+            str(self._directory / f"{name}.{what}") for what in ("begun", "released")
+        )
 
         def run() -> str:
             import pathlib

@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 
 from ctrlhub.controller.config import HubConfig
-from ctrlhub.controller.core.effects import Forget, SaveRequests, SaveResults
+from ctrlhub.controller.core.effects import Connection, Forget, SaveRequests, SaveResults
+from ctrlhub.controller.switchboard import Origin
 from ctrlhub.wire import messages as m
+from ctrlhub.wire.codec import encode
 from ctrlhub.wire.errors import unpack_failure
 from ctrlhub.wire.ids import request_id
 from ctrlhub.wire.limits import INLINE_BYTES
 from tests.support.exchange import Exchange, Line, ends_of, rows_of
-from tests.support.peers import ScriptedClient, ScriptedEngine
+from tests.support.peers import ScriptedClient, ScriptedEngine, registration
 from tests.support.world import World
 
 TASK, HUB, MULTIENGINE = m.Stream.TASK, m.Stream.HUB, m.Stream.MULTIENGINE
@@ -83,6 +85,7 @@ def test_the_way_of_a_task(exchange: Exchange, client: Line, engine: Line) -> No
     assert client.submit(1) == [m.Accepted(((number, number),))]
     [run] = engine.heard()
     assert isinstance(run, m.RunTasks)
+    client.heard()
     assert run.rows == ((number, 0, 0, b"arguments"),)
     assert run.templates == ((b"f", 0, 3, ""),)
     assert run.functions == ((b"f", b"code"),)
@@ -225,9 +228,6 @@ def test_a_refusal_comes_behind_what_was_accepted(client: Line) -> None:
     """So a client fails no task that will run."""
     exchange = client.exchange
     bad = m.SubmitTasks(((b"f", 0, 0, ""),), ((1, 0, b""),), ((b"f", b""),))
-    from ctrlhub.controller.core.effects import Connection
-    from ctrlhub.controller.switchboard import Origin
-    from ctrlhub.wire.codec import encode
 
     origin = Origin(Connection(0, TASK, client.address))
     good = m.SubmitTasks(((b"f", 0, 0, ""),), ((client.id(1), 0, b""),), ((b"f", b""),))
@@ -288,6 +288,7 @@ def test_a_batch_whose_function_is_missing_waits_for_it(client: Line, engine: Li
     asked = client.submit(1, functions=())
     assert asked == [m.NeedFunctions((b"f",))]
     assert client.submit(2, function=b"g") == []
+    client.heard()
     client.exchange.turn()
     client.exchange.turn()
     assert client.heard() == []
@@ -479,11 +480,14 @@ def test_a_retry_may_succeed(client: Line, engine: Line) -> None:
 
 
 @pytest.mark.parametrize("status", [3, 99, -1])
-def test_a_status_that_does_not_exist_is_an_error(client: Line, engine: Line, status: int) -> None:
-    """Clients are told of those they know."""
+def test_a_status_that_does_not_exist_is_refused(client: Line, engine: Line, status: int) -> None:
+    """Clients are told of those they know; the task goes on."""
     client.submit(1)
-    engine.say(TASK, m.Results(((client.id(1), 0, status, b"?", 0.0, 0.0, None),)))
-    assert ends_of(client.heard()) == {client.id(1): (1, b"?")}
+    row = (client.id(1), 0, status, b"?", 0.0, 0.0, None)
+    [refused] = engine.say(TASK, m.Results((row,)))
+    assert isinstance(refused, m.Refused)
+    assert ends_of(client.heard()) == {}
+    assert client.exchange.tasks.summary()["running"] == 1
 
 
 def held_by(client: Line, engine: Line, count: int, **fields: object) -> list[int]:
@@ -646,7 +650,6 @@ def test_an_engine_without_a_task_connection_gets_its_tasks_with_the_hello(
     """Registered and not yet heard on the task stream: nothing is lost by it."""
     client.submit(1)
     line = Line(exchange, "engine")
-    from tests.support.peers import registration
 
     [registered] = line.say(HUB, registration(m.Role.ENGINE, "engine"))
     assert isinstance(registered, m.Registered)
@@ -760,9 +763,6 @@ def test_what_was_submitted_in_the_turn_of_the_goodbye_is_not_stored(exchange: E
     """The store would keep it for ever."""
     client = Line(exchange, "client")
     client.register(m.Role.CLIENT)
-    from ctrlhub.controller.core.effects import Connection
-    from ctrlhub.controller.switchboard import Origin
-    from ctrlhub.wire.codec import encode
 
     exchange.operations.clear()
     submit = m.SubmitTasks(((b"f", 0, 0, ""),), ((client.id(1), 0, b""),), ((b"f", b""),))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ctrlhub.controller.core.functions import Function
-from ctrlhub.controller.core.slots import LEAD, MOST_AHEAD, OVERHEAD, TRUST, Slot, expected_duration
+from ctrlhub.controller.core.functions import OVERHEAD, Function
+from ctrlhub.controller.core.slots import LEAD, MOST_AHEAD, TRUST, Slot
 from ctrlhub.controller.core.tasks import Task
 from tests.support.records import a_template, an_engine, some_tasks
 
@@ -98,7 +98,7 @@ def test_no_reported_duration_ruins_the_account(reported: float) -> None:
     function = Function(b"f", b"")
     function.took(reported, 1)
     [task] = some_tasks(1, a_template(function))
-    assert 0 <= expected_duration(task) < float("inf")
+    assert 0 <= task.template.function.expected < float("inf")
     for _ in range(100):
         function.took(1e-6, 100)
     assert fill(Slot(an_engine()), some_tasks(5000, a_template(function))) > 50
