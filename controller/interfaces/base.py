@@ -19,9 +19,7 @@ from ctrlhub.controller.core.sessions import Session, Sessions
 from ctrlhub.controller.service import ControllerAdapterBase, IControllerBase
 from ctrlhub.wire.errors import InvalidRequest, LimitExceeded, UnknownInterface
 from ctrlhub.wire.ids import Ranges
-from ctrlhub.wire.messages import Message, Status, Stream
-
-_STATUSES = frozenset(map(int, Status))
+from ctrlhub.wire.messages import Message, Stream
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -69,11 +67,6 @@ class Context:
             f"more than {limit} requests of this client have not ended or were not fetched: wait "
             "for some, or raise the hub's max_outstanding"
         )
-
-
-def known_status(status: int) -> int:
-    """Return a status as it is; an engine that reports another has failed."""
-    return status if status in _STATUSES else int(Status.ERROR)
 
 
 class Interface(ControllerAdapterBase):

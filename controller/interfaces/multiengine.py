@@ -25,7 +25,7 @@ from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.functions import Function, FunctionTable, function_rows
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.interfaces.arguments import checked_ids, checked_ranges
-from ctrlhub.controller.interfaces.base import Context, Interface, exposed, known_status
+from ctrlhub.controller.interfaces.base import Context, Interface, exposed
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.codec import FrameList, resolve
 from ctrlhub.wire.errors import (
@@ -200,7 +200,7 @@ class MultiEngine(Interface):
     ) -> Any:
         number, _, status, ref, started, elapsed, extras = row
         payload = resolve(ref, message.frames)
-        outcome = (number, known_status(status), payload, engine.id, started, elapsed, extras)
+        outcome = (number, status, payload, engine.id, started, elapsed, extras)
         command.payload = b""
         command.function = None
         self._deliveries.add(command.session, outcome)

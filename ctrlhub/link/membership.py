@@ -25,7 +25,7 @@ from typing import Any, ClassVar
 
 from ctrlhub.link.patience import Backoff, Greeting
 from ctrlhub.link.patience import Patience as Patience
-from ctrlhub.link.states import HELLO_STREAMS, LEGAL, UNKNOWN_SESSION
+from ctrlhub.link.states import HELLO_STREAMS, KEY_NOT_LIVE, LEGAL, UNKNOWN_SESSION
 from ctrlhub.link.states import LinkAction as LinkAction
 from ctrlhub.link.states import State as State
 from ctrlhub.link.states import Subscribe as Subscribe
@@ -134,17 +134,22 @@ class Membership:
         silence = now - self.last_heard
         if silence >= self._suspect:
             self._heed_silence(silence, now)
-        self._do_what_is_due(now)
+        if self.state is State.JOINED:
+            if now >= self._beat_due:
+                self._beat(now)
+            for stream, hello in self._hellos.items():
+                if now >= hello.due:
+                    self._say_hello(stream, now)
+        elif self.state not in (State.NEW, State.GONE) and now >= self._asking.due:
+            self._ask(now)
 
     def next_deadline(self) -> float | None:
         """Tell when `tick` is next due. A subclass with deadlines of its own extends this."""
         if self.state in (State.NEW, State.GONE):
             return None
         if self.state is State.JOINED:
-            due = min(self._beat_due, self.last_heard + self._suspect)
-            if self._hellos:
-                due = min(due, *(hello.due for hello in self._hellos.values()))
-            return due
+            hellos = (hello.due for hello in self._hellos.values())
+            return min(self._beat_due, self.last_heard + self._suspect, *hellos)
         due = self._asking.due
         if self.state is State.REGISTERING and self.registered is not None:
             due = min(due, self.last_heard + self._suspect)
@@ -192,11 +197,8 @@ class Membership:
     @property
     def same_epoch(self) -> bool:
         """In `on_joined`: is the hub still the process that we joined the time before."""
-        return (
-            self.previous is not None
-            and self.registered is not None
-            and self.previous.epoch == self.registered.epoch
-        )
+        before, after = self.previous, self.registered
+        return before is not None and after is not None and before.epoch == after.epoch
 
     def send(self, stream: Stream, message: Message) -> None:
         """Have a message sent with the next `drain`."""
@@ -248,6 +250,7 @@ class Membership:
         if self.state in (State.NEW, State.ENROLLING) or self._is_repetition(message):
             return
         self._enter(State.JOINED)
+        self.refused = None
         self.previous, self.registered = self.registered, message
         self.session, self.token = message.session, message.token
         self.epoch, self.engine_id = message.epoch, message.engine_id
@@ -275,12 +278,22 @@ class Membership:
     def _on_refused(self, stream: Stream, message: Any, now: float) -> None:
         if message.code == UNKNOWN_SESSION:
             self._on_unknown_session(stream, now)
+        elif LinkAction.ENROL_AGAIN in self._actions:
+            return  # it came by the connection that is about to be closed
+        elif message.code == KEY_NOT_LIVE and self._may_enrol_anew(stream):
+            self.refused = message
+            self.enrol_again(now)
         elif stream is Stream.HUB and self.state is not State.JOINED:
             self.refused = message
             self._enter(State.GONE)
             self.on_refused(message)
         else:
             self.on_message(stream, message, now)
+
+    def _may_enrol_anew(self, stream: Stream) -> bool:
+        """Tell whether our key was good, and may have been forgotten; if it was revoked, we hear."""
+        was_good = self.registered is not None and self.refused is None
+        return self._enrols and was_good and stream is Stream.HUB
 
     def _on_unknown_session(self, stream: Stream, now: float) -> None:
         if stream is not Stream.HUB:
@@ -337,16 +350,6 @@ class Membership:
         """Change keys: what was to be sent was meant for the connection that now closes."""
         self._actions.append(action)
         self._outbox.clear()
-
-    def _do_what_is_due(self, now: float) -> None:
-        if self.state is State.JOINED:
-            if now >= self._beat_due:
-                self._beat(now)
-            for stream, hello in self._hellos.items():
-                if now >= hello.due:
-                    self._say_hello(stream, now)
-        elif self.state not in (State.NEW, State.GONE) and now >= self._asking.due:
-            self._ask(now)
 
     def _ask(self, now: float) -> None:
         (self._enrol if self.state is State.ENROLLING else self._register)(now)

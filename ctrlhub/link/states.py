@@ -11,6 +11,9 @@ from ctrlhub.wire.messages import Role, Stream
 UNKNOWN_SESSION = "unknown_session"
 """The code by which the hub refuses a token: it knows no such session (any more)."""
 
+KEY_NOT_LIVE = "authentication"
+"""The code by which the hub refuses what comes with a key that it has forgotten or revoked."""
+
 HELLO_STREAMS: Mapping[str, tuple[Stream, ...]] = {
     Role.ENGINE.value: (Stream.MULTIENGINE, Stream.TASK),
     Role.CLIENT.value: (Stream.MULTIENGINE, Stream.TASK),

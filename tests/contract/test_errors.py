@@ -267,7 +267,7 @@ def test_all_targets_answer_before_any_error_is_raised(client: Client, work: Any
 def test_one_failing_engine_of_several(client: Client) -> None:
     """The values of the others can be had all the same."""
     client[:].scatter("me", range(ENGINES), flatten=True, block=True)
-    result = client[:].apply_async(lambda: 1 // me)  # type: ignore[name-defined]  # noqa: F821
+    result: Any = client[:].apply_async(lambda: 1 // me)  # type: ignore[name-defined]  # noqa: F821
 
     with pytest.raises(CompositeError, match="ZeroDivisionError") as caught:
         result.get(WAIT)

@@ -48,7 +48,7 @@ def test_wait_of_concurrent_futures(client: Client, work: Work) -> None:
 
 def test_as_completed(client: Client) -> None:
     """Each comes once."""
-    results = results_of(client)
+    results: list[Future[Any]] = [*results_of(client)]
 
     assert set(as_completed(results, WAIT)) == set(results)
 
@@ -168,7 +168,7 @@ def stamps(times: list[datetime]) -> list[float]:
 
 def test_the_metadata_of_several(client: Client) -> None:
     """A list, in the order of the targets; results by engine."""
-    result = client[[2, 0]].apply_async(int, "7")
+    result: Any = client[[2, 0]].apply_async(int, "7")
 
     assert result.get_dict(WAIT) == result.result_dict == {2: 7, 0: 7}
     assert result.engine_id == result["engine_id"] == [2, 0]

@@ -271,7 +271,11 @@ def test_engines_may_be_there_before_the_hub(hub: FakeHub) -> None:
     hub.serve_for(1.0)
     assert hub.peers == {}
 
-    hub.connection.write_text(text)
+    # As a hub writes it: never seen half-written.
+    complete = hub.connection.with_name("complete")
+    complete.touch(mode=0o600)
+    complete.write_text(text)
+    complete.replace(hub.connection)
 
     hub.engines(1)
     assert nanny.end() == 0

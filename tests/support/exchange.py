@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from random import Random
 from typing import Any, TypeVar
 
@@ -208,6 +208,3 @@ def ends_of(messages: Sequence[m.Message]) -> dict[int, tuple[int, Any]]:
     """Return (status, payload) by id of the results in messages to a client."""
     found = [each for each in messages if isinstance(each, m.Completed)]
     return {row[0]: (row[1], row[2]) for each in found for row in each.rows}
-
-
-Factory = Callable[[], Exchange]

@@ -475,6 +475,44 @@ def test_a_refused_key_is_enrolled_at_once_but_not_in_a_loop() -> None:
     assert (at > 1.5, stream, type(message)) == (True, Stream.HUB, Enrol)
 
 
+FORGOTTEN = Refused("authentication", "this key is not registered, or was revoked: enrol again")
+
+
+def test_a_key_that_was_forgotten_is_enrolled_again() -> None:
+    """It was good, and the hub refuses what comes with it: registering goes on under it again."""
+    peer = joined(enrolling=True)
+    peer.receive(Stream.HUB, FORGOTTEN, 1.0)
+    peer.receive(Stream.HUB, FORGOTTEN, 1.0)  # the answer to something sent before
+    assert peer.state is State.ENROLLING
+    assert peer.take_link_actions() == [LinkAction.ENROL_AGAIN]
+    assert kinds(peer.drain()) == [(Stream.HUB, Enrol)]
+    peer.receive(Stream.HUB, Enrolled(REGISTER.key), 1.1)
+    peer.receive(Stream.HUB, replace(REGISTERED, token=b"other"), 1.2)
+    assert peer.state is State.JOINED
+    assert peer.refused is None
+
+
+def test_a_revoked_key_ends_a_peer() -> None:
+    """The hub refuses to enrol it again, and says why."""
+    peer = joined(enrolling=True)
+    peer.receive(Stream.HUB, FORGOTTEN, 1.0)
+    peer.take_link_actions()
+    peer.receive(Stream.HUB, Refused("authentication", "this key was revoked"), 1.1)
+    assert peer.state is State.GONE
+    assert peer.calls == [("refused", "authentication")]
+
+
+def test_a_key_is_not_enrolled_again_and_again() -> None:
+    """A hub that enrols a key and refuses it all the same has its reasons."""
+    peer = joined(enrolling=True)
+    peer.receive(Stream.HUB, FORGOTTEN, 1.0)
+    peer.take_link_actions()
+    peer.receive(Stream.HUB, Enrolled(REGISTER.key), 1.1)
+    peer.take_link_actions()
+    peer.receive(Stream.HUB, FORGOTTEN, 1.2)
+    assert peer.state is State.GONE
+
+
 # ---------------------------------------------------------------- the machine itself
 
 

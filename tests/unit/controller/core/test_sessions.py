@@ -40,10 +40,20 @@ def test_a_new_peer_gets_number_token_and_topic() -> None:
     assert len({one.number, two.number}) == len({one.token, two.token}) == 2
     assert one.subscription not in (one.token, two.subscription, two.token)
     assert sessions.of_number(one.number) is sessions.of_token(one.token) is sessions.of_key("one")
-    assert sessions.has_topic(one.subscription)
-    assert not sessions.has_topic(one.token)
+    assert sessions.may_subscribe(one.subscription, None)
+    assert not sessions.may_subscribe(one.token, None)
     assert len(sessions) == 2
     sessions.check()
+
+
+def test_a_topic_is_for_the_key_of_its_session() -> None:
+    """Where the transport knows the key of a subscriber, another's topic is not to be had."""
+    sessions = make()
+    one, _ = sessions.register(a_register("one"))
+    sessions.register(a_register("two"))
+    assert sessions.may_subscribe(one.subscription, "one")
+    assert not sessions.may_subscribe(one.subscription, "two")
+    assert not sessions.may_subscribe(one.subscription, "")
 
 
 def test_same_key_and_incarnation_is_the_same_peer() -> None:
@@ -163,7 +173,7 @@ def test_an_ended_session_leaves_nothing() -> None:
     assert session.ended
     assert sessions.of_number(9) is sessions.of_token(session.token) is sessions.of_key("k") is None
     assert sessions.of_connection(on(Stream.HUB)) is None
-    assert not sessions.has_topic(session.subscription)
+    assert not sessions.may_subscribe(session.subscription, None)
     assert len(sessions) == 0
     sessions.check()
 
