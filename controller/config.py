@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
+from math import inf
+from typing import Any
 
 from ctrlhub.wire.limits import MAX_SESSION
+
+LOG_LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
+
+_FITS: Mapping[str, Callable[[Any], bool]] = {
+    "str": lambda value: type(value) is str,
+    "str | None": lambda value: value is None or type(value) is str,
+    "int": lambda value: type(value) is int,
+    "float": lambda value: type(value) in (int, float),
+    "tuple[int, int] | None": lambda value: value is None
+    or (type(value) is tuple and [type(each) for each in value] == [int, int]),
+    "tuple[str, ...]": lambda value: type(value) is tuple
+    and all(type(each) is str for each in value),
+}
+"""Whether a value fits an option's annotation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,24 +72,32 @@ class HubConfig:
     log_level: str = "INFO"
 
     def __post_init__(self) -> None:
-        if type(self.max_engines) is not int or self.max_engines < 1:
-            raise ValueError(
-                f"max_engines must be an integer of at least 1, not {self.max_engines!r}"
-            )
+        self._check_types()
+        if self.max_engines < 1:
+            raise ValueError(f"max_engines must be at least 1, not {self.max_engines}")
         if not 0 < self.max_sessions <= MAX_SESSION:
             raise ValueError(f"max_sessions must lie in 1 ... {MAX_SESSION}")
         if self.max_outstanding < 1:
             raise ValueError("max_outstanding must be at least 1")
-        if not 0 < self.beat < self.suspect < self.lost:
+        if not 0 < self.beat < self.suspect < self.lost < inf:
             raise ValueError("heartbeat times (s) must obey 0 < beat < suspect < lost")
-        if self.hub_lease <= 0 or self.session_ttl < 0:
-            raise ValueError("hub_lease and session_ttl (s) must not be negative")
+        if not 0 < self.hub_lease < inf or not 0 <= self.session_ttl < inf:
+            raise ValueError("hub_lease must be positive, session_ttl not negative (s)")
         if self.ports is not None:
             first, last = self.ports
             if not (1 <= first <= last <= 65535 and last - first >= 3):
                 raise ValueError("ports must be a range of at least four ports within 1 ... 65535")
-        if not self.interfaces:
-            raise ValueError("at least one interface must be exposed")
+        if not self.interfaces or len(set(self.interfaces)) != len(self.interfaces):
+            raise ValueError("at least one interface must be exposed, and none twice")
+        if self.log_level.upper() not in LOG_LEVELS:
+            raise ValueError(f"log_level must be one of {', '.join(LOG_LEVELS)}")
+
+    def _check_types(self) -> None:
+        """See that every option is of its type: they may come from JSON."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not _FITS[str(field.type)](value):
+                raise ValueError(f"{field.name} must be of type {field.type}, not {value!r:.80}")
 
     def to_json(self) -> str:
         """Return the configuration as one line of JSON."""
@@ -87,7 +112,10 @@ class HubConfig:
         ValueError
             It is not JSON, names an unknown option, or an option has a wrong value.
         """
-        values = json.loads(text)
+        try:
+            values = json.loads(text)
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
         if not isinstance(values, dict):
             raise ValueError("hub configuration must be a JSON object")
         unknown = values.keys() - {field.name for field in fields(cls)}

@@ -243,7 +243,7 @@ class Peers:
             engine.cause = message.cause[:MAX_TEXT]
             if message.log:
                 engine.cause += "\nits last words:\n" + message.log[-MAX_TEXT:]
-            engine.blamed = message.running
+            engine.blamed = message.running if message.running >= 0 else NOTHING
         self._away(session, now)
         if not message.restarting:
             self._release(engine)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
 from ctrlhub.controller.config import HubConfig
+from ctrlhub.controller.core.awaiting import GRACE
 from ctrlhub.controller.core.effects import Connection, Effect, Outbox, Send, Stop
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.interfaces.base import Context, Interface
@@ -32,6 +33,8 @@ from ctrlhub.wire.limits import MAX_TEXT
 from ctrlhub.wire.security import KeyRegistry
 
 log = logging.getLogger(__name__)
+
+NEVER = float("inf")
 
 
 class Switchboard:
@@ -96,6 +99,7 @@ class Switchboard:
             keys=keys,
         )
         self._now = 0.0
+        self._settled = NEVER
         context = Context(
             config,
             self.sessions,
@@ -103,6 +107,7 @@ class Switchboard:
             self.interfaces,
             revoke=self.revoke,
             events=lambda: self._peers.events,
+            is_settling=lambda: self._now < self._settled,
         )
         for cls in interfaces:
             self.interfaces[cls.name] = cls(self.controller, context)
@@ -126,7 +131,7 @@ class Switchboard:
         self, origin: Origin, header: m.Buffer, frames: Sequence[m.Buffer], now: float
     ) -> None:
         """Take one message as it came from a transport. Nothing it contains raises."""
-        self._now = now
+        self._begin(now)
         kind = "a message that it cannot read"
         try:
             message = decode(header, frames)
@@ -136,6 +141,11 @@ class Switchboard:
             self._refuse(origin, error)
         except Exception as error:  # a bug here must not end the hub for everyone else
             self._refuse(origin, InternalError(f"the hub failed on {kind}: {error!r}"), error)
+
+    def _begin(self, now: float) -> None:
+        self._now = now
+        if self._settled == NEVER:
+            self._settled = now + GRACE
 
     def turn(self, now: float) -> list[Effect]:
         """End a turn of the loop: let every interface send what became ready."""
@@ -150,7 +160,7 @@ class Switchboard:
 
     def tick(self, now: float) -> None:
         """Do what is due."""
-        self._now = now
+        self._begin(now)
         self._peers.tick(now)
         for interface in self._ordered:
             due = interface.next_deadline()
@@ -257,7 +267,8 @@ class Switchboard:
             answer = m.Answer(
                 message.id, interface.call(session, message.method, message.arguments)
             )
-            encode(answer)  # a value that cannot travel is this call's failure, not the hub's
+            # A value that cannot travel is this call's failure, not the hub's, nor a silence.
+            decode(*encode(answer))
             return answer
         except CtrlHubError as error:
             return m.Answer(message.id, code=error.code, message=str(error)[:MAX_TEXT])

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 from ctrlhub.controller.config import HubConfig
-from ctrlhub.controller.core.effects import Outbox
+from ctrlhub.controller.core.effects import Outbox, Send
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.sessions import Session, Sessions
 from ctrlhub.controller.service import ControllerAdapterBase, IControllerBase
 from ctrlhub.wire.errors import InvalidRequest, LimitExceeded, UnknownInterface
-from ctrlhub.wire.ids import Ranges
-from ctrlhub.wire.messages import Message, Stream
+from ctrlhub.wire.ids import Ranges, session_of, to_ranges
+from ctrlhub.wire.messages import Message, Results, Stored, Stream
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -47,6 +47,16 @@ class Context:
     """Shut out the peer of a public key."""
     events: Callable[[], int]
     """The number of the last engine event."""
+    is_settling: Callable[[], bool]
+    """Whether the hub is so young that clients and engines of its predecessor may be on their way."""
+
+    def may_acknowledge(self, request: int) -> bool:
+        """Say whether an engine may forget the result of a request.
+
+        A hub that has just begun lets engines keep results of clients that it has not seen yet: when
+        the client is back and asks again, the engine still has them.
+        """
+        return not self.is_settling() or self.sessions.of_number(session_of(request)) is not None
 
     def refusal(self, kept: int) -> LimitExceeded | None:
         """Say why new requests are refused of a client for which `kept` would be kept, if they are.
@@ -143,6 +153,18 @@ class Interface(ControllerAdapterBase):
 
     def check(self) -> None:
         """Assert the invariants."""
+
+    def acknowledgement(
+        self, session: Session, stream: Stream, message: Results
+    ) -> tuple[Send, ...]:
+        """Return what tells an engine, after the commit, that it may forget results."""
+        connection = session.connections.get(stream)
+        numbers = [row[0] for row in message.rows]
+        if self.context.is_settling():
+            numbers = [number for number in numbers if self.context.may_acknowledge(number)]
+        if connection is None or not numbers:
+            return ()
+        return (Send(connection, Stored(to_ranges(numbers))),)
 
     def engine(self, number: int) -> Engine:
         """Return a registered engine."""

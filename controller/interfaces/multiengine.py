@@ -51,7 +51,6 @@ from ctrlhub.wire.messages import (
     Shutdown,
     Signal,
     Status,
-    Stored,
     Stream,
 )
 
@@ -190,9 +189,7 @@ class MultiEngine(Interface):
                 continue
             if not command.session.ended:
                 saved.append((row[0], self._complete(command, engine, row, message)))
-        stored = Stored(to_ranges(row[0] for row in message.rows))
-        connection = session.connections.get(stream)
-        then = (Send(connection, stored),) if connection else ()
+        then = self.acknowledgement(session, stream, message)
         self.outbox.add(Commit((SaveResults(saved),), then))
 
     def _complete(

@@ -41,7 +41,6 @@ from ctrlhub.wire.messages import (
     ResultRow,
     Results,
     Status,
-    Stored,
     Stream,
     SubmitTasks,
 )
@@ -216,9 +215,7 @@ class TaskQueue(Interface):
         if self._again:
             self._scheduler.add(self._again)
             self._again = []
-        stored = Stored(to_ranges(row[0] for row in message.rows))
-        connection = session.connections.get(stream)
-        then = (Send(connection, stored),) if connection else ()
+        then = self.acknowledgement(session, stream, message)
         self.outbox.add(Commit((SaveResults(saved),), then))
 
     def _take(

@@ -24,7 +24,8 @@ from ctrlhub.wire.limits import (
 from ctrlhub.wire.messages import KINDS, Buffer, Message, Payload, PayloadRef
 
 _MAX_ID = (1 << 63) - 1
-_pack = msgpack.Packer(use_bin_type=True).pack
+# Half a surrogate pair in a label must not end its sender's loop.
+_pack = msgpack.Packer(use_bin_type=True, unicode_errors="backslashreplace").pack
 
 
 def encode(message: Message) -> list[Buffer]:

@@ -204,7 +204,7 @@ class EngineDied(Message):
     """Nanny to hub: the process of this key and incarnation ended; `cause` says how.
 
     `restarting` tells that the nanny will start another in its place, so its id stays reserved;
-    `running` is the request that was running (-1: none or not known), which alone is to blame.
+    `running` is the request that was running (-1: none), which alone is to blame.
     """
 
     kind: ClassVar[str] = "engine_died"

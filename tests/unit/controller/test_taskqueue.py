@@ -519,13 +519,13 @@ def test_a_loss_charges_the_blamed_task_alone(
     assert rows_of(again.heard()) == [(number, 1) for number in given]
 
 
-def test_a_loss_with_nobody_to_say_charges_the_first(
+def test_a_death_while_nothing_ran_charges_nobody(
     exchange: Exchange, client: Line, engine: Line
 ) -> None:
-    """It is the one that is likeliest to have been running."""
+    """The nanny knows what ran, so where it names nothing, nothing is to blame."""
     held_by(client, engine, 3)
     dies(exchange, engine)
-    assert attempts(exchange, client, 3) == {1: (1, 1), 2: (1, 0), 3: (1, 0)}
+    assert attempts(exchange, client, 3) == {1: (1, 0), 2: (1, 0), 3: (1, 0)}
 
 
 def test_a_loss_while_a_command_ran_charges_no_task(
