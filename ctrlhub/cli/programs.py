@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import click
@@ -86,10 +88,17 @@ def engine(
     check_connection(file)
     from ctrlhub.engine.config import NannyConfig
     from ctrlhub.engine.nanny import run
+    from ctrlhub.wire.private import make_private_dir
 
     place.make()
-    config = NannyConfig(connection=str(file), engines=engines, logs=str(place.logs))
-    ctx.exit(_exit_of_nanny(run(config)))
+    # Of its own: the engines of another nanny of this profile write theirs.
+    logs = place.logs / f"nanny-{os.getpid()}"
+    make_private_dir(logs)
+    config = NannyConfig(connection=str(file), engines=engines, logs=str(logs))
+    code = _exit_of_nanny(run(config))
+    if code is Exit.OK:
+        shutil.rmtree(logs)
+    ctx.exit(code)
 
 
 def _exit_of_nanny(code: int) -> Exit:
