@@ -87,7 +87,7 @@ class ZeroMQTransport:
         """Begin to pass on messages."""
         self._number, self._loop = number, loop
         for socket in self._sockets.values():
-            loop.watch(socket.getsockopt(zmq.FD), partial(self._signalled, socket, ready))
+            loop.watch(_descriptor(socket), partial(self._signalled, socket, ready))
         loop.soon(ready)
 
     def _signalled(self, socket: zmq.Socket[bytes], ready: Callable[[], None]) -> None:
@@ -108,7 +108,7 @@ class ZeroMQTransport:
         taken = 0
         unsure, self._unsure = self._unsure, {}
         for socket in unsure:
-            if not socket.get(EVENTS) & POLLIN:
+            if not socket.get(EVENTS) & POLLIN:  # type: ignore[operator]
                 continue
             stream = self._streams[socket]
             self._unsure[socket] = None
@@ -120,7 +120,7 @@ class ZeroMQTransport:
             while True:
                 self._receive_one(stream, socket, receiver)
                 left -= 1
-                if not left or not socket.get(EVENTS) & POLLIN:
+                if not left or not socket.get(EVENTS) & POLLIN:  # type: ignore[operator]
                     break
             taken += budget - left
         return taken
@@ -171,9 +171,13 @@ class ZeroMQTransport:
         """Close all sockets, after a moment for what was sent last."""
         for socket in self._sockets.values():
             if self._loop is not None:
-                self._loop.unwatch(socket.getsockopt(zmq.FD))
+                self._loop.unwatch(_descriptor(socket))
             socket.close(LINGER_MS)
         self._sockets.clear()
+
+
+def _descriptor(socket: zmq.Socket[Any]) -> int:
+    return int(socket.getsockopt(zmq.FD))
 
 
 def _configure(socket: zmq.Socket[Any], stream: Stream, server: KeyPair | None) -> None:

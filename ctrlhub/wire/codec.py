@@ -76,7 +76,7 @@ def resolve(ref: PayloadRef, frames: Sequence[Buffer]) -> Payload:
     if type(ref) is bytes:
         return ref
     first, count = ref
-    return tuple(frames[first : first + count])  # type: ignore[arg-type, operator]
+    return tuple(frames[first : first + count])
 
 
 class FrameList:
