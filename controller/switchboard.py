@@ -149,6 +149,7 @@ class Switchboard:
 
     def turn(self, now: float) -> list[Effect]:
         """End a turn of the loop: let every interface send what became ready."""
+        self._begin(now)
         for interface in self._ordered:
             interface.flush(now)
         effects = self.outbox.take()

@@ -471,6 +471,24 @@ class TestLife:
         assert exchange.switchboard.next_deadline() is None or exchange.pass_time(99) is None
         assert a_peer(exchange, "newcomer", ENGINE).registered.engine_id == 0  # type: ignore[union-attr]
 
+    def test_a_lost_engine_must_register_before_anything_else(self, exchange: Exchange) -> None:
+        """A hello with its token binds nothing; registered, it is given nothing on a connection
+        of before, which may be gone.
+        """
+        client, engine = a_peer(exchange, "client", CLIENT), a_peer(exchange, "engine", ENGINE)
+        assert engine.registered is not None
+        hello = m.Hello(engine.registered.token)
+        exchange.pass_time(10.0)
+        for stream in BULK:
+            assert engine.say(stream, hello) == [m.SayHello()]
+        client.register(CLIENT)
+        client.submit(1)
+        engine.heard()
+        engine.say(HUB, engine.said)
+        assert rows_of(engine.heard()) == []
+        assert engine.say(TASK, m.Results(())) == [m.SayHello()]
+        assert rows_of(engine.say(TASK, hello)) == [(client.id(1), 0)]
+
     def test_a_lost_session_expires(self, exchange: Exchange) -> None:
         """After `session_ttl` nothing is left of it, and nothing is due."""
         a_peer(exchange, "client", CLIENT)

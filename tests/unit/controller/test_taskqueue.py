@@ -771,8 +771,11 @@ def test_what_was_submitted_in_the_turn_of_the_goodbye_is_not_stored(exchange: E
         origin = Origin(Connection(0, stream, client.address))
         exchange.switchboard.receive(origin, frames[0], frames[1:], exchange.now)
     exchange.turn()
-    saved = [o for o in exchange.operations if isinstance(o, SaveRequests) and o.records]
-    assert saved == []
+    other = Line(exchange, "other")
+    other.register(m.Role.CLIENT)
+    other.submit(1)
+    saved = [o.records for o in exchange.operations if isinstance(o, SaveRequests)]
+    assert [number for records in saved for number, _ in records] == [other.id(1)]
 
 
 def test_a_vanished_clients_task_is_not_run_again_when_its_engine_dies(

@@ -146,6 +146,20 @@ def test_large_results_do_not_close_the_window_for_ever(
     assert arrived == list(range(50))
 
 
+def test_a_reconnection_does_not_close_the_window(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is sent again counts once."""
+    monkeypatch.setattr(module, "WINDOW_BYTES", 1000)
+    session = a_session()
+    desk.deliveries.add(session, an_outcome(1, (bytes(900),)))
+    for _ in range(5):
+        assert desk.ids() == [1]
+        desk.deliveries.send_again(session)
+    desk.deliveries.add(session, an_outcome(2, (bytes(50),)))
+    assert desk.ids() == [1, 2]
+
+
 def test_messages_stay_within_the_limits(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """By rows, by inline bytes, by what was printed, and by frames; each can be read."""
     session = a_session()
