@@ -8,12 +8,12 @@ name (`Call`), over every protocol. One that has streams of messages of its own 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 from ctrlhub.controller.config import HubConfig
-from ctrlhub.controller.core.effects import Outbox, Send
+from ctrlhub.controller.core.effects import Commit, Outbox, Send
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.sessions import Session, Sessions
 from ctrlhub.controller.service import ControllerAdapterBase, IControllerBase
@@ -98,6 +98,7 @@ class Interface(ControllerAdapterBase):
         super().__init__(controller)
         self.context = context
         self.outbox = context.outbox
+        self._withheld: dict[tuple[Session, Stream], list[int]] = {}
 
     def call(self, caller: Session, method: str, arguments: Mapping[str, Any]) -> Any:
         """Call an exposed method for a client.
@@ -137,9 +138,6 @@ class Interface(ControllerAdapterBase):
     def session_ended(self, session: Session, now: float) -> None:
         """Note that a client is gone for good."""
 
-    def flush(self, now: float) -> None:
-        """Send what became ready in this turn."""
-
     def tick(self, now: float) -> None:
         """Do what is due."""
 
@@ -158,16 +156,30 @@ class Interface(ControllerAdapterBase):
         self, session: Session, stream: Stream, message: Results
     ) -> tuple[Send, ...]:
         """Return what tells an engine, after the commit, that it may forget results."""
-        connection = session.connections.get(stream)
         numbers = [row[0] for row in message.rows]
         if self.context.is_settling():
-            numbers = [number for number in numbers if self.context.may_acknowledge(number)]
-        if connection is None or not numbers:
-            return ()
-        return (Send(connection, Stored(to_ranges(numbers))),)
+            withheld = [n for n in numbers if not self.context.may_acknowledge(n)]
+            if withheld:
+                self._withheld.setdefault((session, stream), []).extend(withheld)
+                numbers = [n for n in numbers if n not in set(withheld)]
+        return _stored(session, stream, numbers)
+
+    def flush(self, now: float) -> None:
+        """Send what became ready in this turn; an interface that has more to send extends this."""
+        if self._withheld and not self.context.is_settling():
+            withheld, self._withheld = self._withheld, {}
+            for (session, stream), numbers in withheld.items():
+                self.outbox.add(Commit((), _stored(session, stream, numbers)))
 
     def engine(self, number: int) -> Engine:
         """Return a registered engine."""
         engine = self.engines[number]
         assert isinstance(engine, Engine)
         return engine
+
+
+def _stored(session: Session, stream: Stream, numbers: Sequence[int]) -> tuple[Send, ...]:
+    connection = session.connections.get(stream)
+    if connection is None or not numbers:
+        return ()
+    return (Send(connection, Stored(to_ranges(numbers))),)

@@ -272,6 +272,7 @@ class MultiEngine(Interface):
 
     def flush(self, now: float) -> None:
         """Acknowledge, begin what can begin, deliver."""
+        super().flush(now)
         self._awaiting.begin(now)
         for session, records in self._accepted.items():
             connection = session.connections.get(Stream.MULTIENGINE)

@@ -328,6 +328,7 @@ class TaskQueue(Interface):
 
     def flush(self, now: float) -> None:
         """Acknowledge, dispatch, deliver."""
+        super().flush(now)
         for session, messages in tuple(self._waiting.items()):
             if messages[0].after <= session.last_command and session not in self._lacking:
                 self._retry(session, now)

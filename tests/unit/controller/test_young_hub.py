@@ -71,11 +71,13 @@ def test_a_waiting_command_can_be_cancelled(exchange: Exchange) -> None:
 def test_results_of_absent_clients_stay_with_their_engine(
     exchange: Exchange, stream: m.Stream
 ) -> None:
-    """An engine that is back before the client keeps what it has, and is asked again."""
+    """An engine that is back before the client keeps what it has for a while."""
     engine = a_peer(exchange, "engine", m.Role.ENGINE)
     absent = request_id(4711, 1)
     said = engine.results((absent, 0), stream=stream)
     assert not any(isinstance(each, m.Stored) for each in said)
+    exchange.pass_time(GRACE + 0.1)
+    assert engine.one(m.Stored).requests == ((absent, absent),)
 
 
 def test_an_old_hub_acknowledges_what_it_does_not_know(exchange: Exchange) -> None:

@@ -1,0 +1,278 @@
+"""A good key opens what its peer's role allows, for that peer: enrolment, roles, names, revocation."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+import pytest
+
+from ctrlhub import AuthenticationError, Client
+from ctrlhub.wire import messages as m
+from ctrlhub.wire.ids import request_id
+from ctrlhub.wire.messages import Role, Stream
+from ctrlhub.wire.security import KeyPair
+from tests.support.intruder import Member
+from tests.support.processes import until
+from tests.support.target import (
+    BULK,
+    CLIENTS_OWN,
+    ENGINES_OWN,
+    HUBS_OWN,
+    Target,
+    each_is_refused,
+    every_message,
+    refused,
+)
+
+pytestmark = pytest.mark.usefixtures("undisturbed")
+
+
+@pytest.mark.parametrize("role", [Role.CLIENT, Role.ENGINE])
+def test_an_enrolment_key_opens_the_hub_stream_alone(target: Target, role: Role) -> None:
+    """Where commands, tasks and events travel it is as good as no key."""
+    for stream in (*BULK, Stream.IOPUB):
+        with Member(target.info(role)).at_door(stream) as caller:
+            assert not caller.is_let_in()
+            assert caller.heard() == []
+
+
+@pytest.mark.parametrize("role", [Role.CLIENT, Role.ENGINE])
+def test_an_enrolment_key_enrols_and_does_nothing_else(target: Target, role: Role) -> None:
+    """Whatever else is said under it is refused, to register as its role included."""
+    member = Member(target.info(role))
+    with member.at_door() as door:
+        enrolment = target.enrolment(role)
+        for message in (
+            *every_message(),
+            member.registration(role),
+            member.registration(role, key=enrolment.public),
+        ):
+            assert refused(door.ask(message)), message
+
+
+def test_only_a_key_of_ones_own_is_enrolled(
+    target: Target, members: Callable[[Role], Member]
+) -> None:
+    """Not what is no key, not one of the hub's, not that of a peer of another role."""
+    engine = target.cluster.client.interface("query").engines_now()["engines"][0]["key"]
+    with Member(target.for_clients).at_door() as door:
+        for key in (
+            "",
+            "~" * 40,
+            target.for_clients.server_key,
+            target.enrolment(Role.CLIENT).public,
+            target.enrolment(Role.ENGINE).public,
+            engine,
+        ):
+            assert refused(door.ask(m.Enrol(key))), key
+    client = members(Role.CLIENT)
+    with client.another(Stream.HUB) as inside:
+        assert refused(inside.ask(m.Enrol(KeyPair.generate().public)))
+
+
+# ---------------------------------------------------------------- the wrong role, somebody else's name
+
+
+def test_an_engine_cannot_speak_as_a_client(members: Callable[[Role], Member]) -> None:
+    """It runs what it is given; it gives nothing to run, and asks for nothing."""
+    each_is_refused(members(Role.ENGINE), CLIENTS_OWN)
+
+
+def test_a_client_cannot_speak_as_an_engine(members: Callable[[Role], Member]) -> None:
+    """Nor as a nanny, nor as the hub."""
+    client = members(Role.CLIENT)
+    engine = client.session
+    assert engine is not None
+    key = engine.engines[0]["key"]
+    each_is_refused(client, ENGINES_OWN)
+    each_is_refused(client, dict.fromkeys((Stream.HUB, *BULK), HUBS_OWN))
+    each_is_refused(client, {Stream.HUB: [m.EngineDied(key, b"", "killed", running=1)]})
+    client.on(Stream.HUB).send(m.Beat((key,)))
+    assert client.on(Stream.HUB).hear() == m.Beat()
+
+
+def test_a_nanny_says_what_nannies_say(members: Callable[[Role], Member]) -> None:
+    """Its key is one of engines; it is not told from which node a death is, but of which life."""
+    nanny = members(Role.NANNY)
+    each_is_refused(nanny, {Stream.HUB: CLIENTS_OWN[Stream.HUB]})
+    for stream in BULK:
+        assert nanny.session is not None
+        assert isinstance(nanny.on(stream).ask(m.Hello(nanny.session.token)), m.SayHello)
+
+
+@pytest.mark.parametrize(
+    ("key", "claimed"),
+    [(Role.CLIENT, Role.ENGINE), (Role.CLIENT, Role.NANNY), (Role.ENGINE, Role.CLIENT)],
+)
+def test_a_key_registers_for_its_own_role(target: Target, key: Role, claimed: Role) -> None:
+    """What a peer says of itself counts less than the key it says it with."""
+    member = Member.enrolled(target.info(key))
+    hub = member.on(Stream.HUB)
+    assert refused(hub.ask(member.registration(claimed)))
+    assert refused(hub.ask(member.registration(claimed))), "the key was dropped, with the wish"
+    member.leave()
+
+
+def test_nobody_speaks_for_another_key(target: Target, members: Callable[[Role], Member]) -> None:
+    """Whoever knows another peer's key and even its token gets nowhere with a key of his own."""
+    victim, thief = members(Role.CLIENT), members(Role.CLIENT)
+    stolen = victim.session
+    assert stolen is not None
+    hub = thief.on(Stream.HUB)
+    key = {"key": victim.keys.public}
+    assert refused(hub.ask(thief.registration(Role.CLIENT, **key)))
+    assert refused(hub.ask(thief.registration(Role.CLIENT, token=stolen.token, **key)))
+    answer = hub.ask(thief.registration(Role.CLIENT, token=stolen.token))
+    assert isinstance(answer, m.Refused)
+    assert answer.code == "unknown_session"
+    engine = {"key": stolen.engines[0]["key"]}
+    assert refused(hub.ask(thief.registration(Role.CLIENT, **engine)))
+    for stream in BULK:
+        with thief.another(stream) as caller:
+            assert isinstance(caller.ask(m.Hello(stolen.token)), m.SayHello)
+            assert isinstance(caller.ask(CLIENTS_OWN[stream][0]), m.SayHello)
+        # What the victim says is heard, and answered to the victim.
+        assert isinstance(victim.on(stream).ask(m.Hello(stolen.token)), m.Welcome)
+    assert victim.on(Stream.HUB).ask(m.Beat()) == m.Beat()
+
+
+def test_an_engine_cannot_take_anothers_place(
+    target: Target, members: Callable[[Role], Member]
+) -> None:
+    """Neither its name, nor the results of what it runs."""
+    real = target.cluster.client.interface("query").engines_now()["engines"][0]
+    false = members(Role.ENGINE)
+    taken = {"key": real["key"], "engine_id": real["id"]}
+    assert refused(false.on(Stream.HUB).ask(false.registration(Role.ENGINE, **taken)))
+
+    held = target.cluster.client[0].apply_async(time.sleep, 0.3)
+    number = held._numbers()[0]
+    row = (number, 0, int(m.Status.OK), b"forged", 0.0, 0.0, None)
+    for stream in BULK:
+        false.on(stream).send(m.Results((row,)))
+    assert held.get(20) is None
+
+
+def test_nothing_is_heard_before_hello(target: Target, members: Callable[[Role], Member]) -> None:
+    """A connection without it is asked for it, and has no effect; a guessed token is none."""
+    client = members(Role.CLIENT)
+    assert client.session is not None
+    number = request_id(client.session.session, 1)
+    kill = m.Command(number, (0, 1), "execute", (b"",))
+    for stream in BULK:
+        with client.another(stream) as caller:
+            assert isinstance(caller.ask(kill), m.SayHello)
+            for token in (b"", b"guess", os.urandom(32), client.session.subscription):
+                assert isinstance(caller.ask(m.Hello(token)), m.SayHello)
+    stranger = Member.enrolled(target.for_clients)
+    for message in (m.Beat(), m.Call(1, "query", "status", {}), m.Goodbye()):
+        assert isinstance(stranger.on(Stream.HUB).ask(message), m.SayHello)
+    # Its key is registered and has no session, so there is nothing that ends with it.
+    stranger.leave()
+
+
+# ---------------------------------------------------------------- revocation
+
+
+def test_a_revoked_client_is_out(target: Target) -> None:
+    """Each message of a connection that stands is refused, each new handshake, each enrolment."""
+    revoked = Member.registered(target.for_clients, Role.CLIENT)
+    query = target.cluster.client.interface("query")
+    assert query.revoke(key=revoked.keys.public) is True
+    assert query.revoke(key=revoked.keys.public) is False
+
+    for stream in (Stream.HUB, *BULK):
+        assert refused(revoked.on(stream).ask(CLIENTS_OWN[stream][0]))
+        assert refused(revoked.on(stream).ask(m.Hello(b"")))
+    for stream in Stream:
+        with revoked.another(stream) as caller:
+            assert not caller.is_let_in()
+            assert caller.heard() == []
+    with revoked.at_door() as door:
+        assert refused(door.ask(m.Enrol(revoked.keys.public)))
+    revoked.session = None
+    revoked.leave()
+
+
+def test_a_revoked_client_is_told_so(target: Target) -> None:
+    """What it waits for fails with the reason instead of never."""
+    with target.cluster.connect_client_sync() as client:
+        held = client[0].apply_async(time.sleep, 60)
+        until(lambda: client.queue_status(0)[0]["queue"] > 0, "the command is there")
+        key = client._connection._session.registration.key
+        assert target.cluster.client.interface("query").revoke(key=key)
+        with pytest.raises(AuthenticationError, match="revoked"):
+            held.get(20)
+        with pytest.raises(AuthenticationError, match="revoked"):
+            client.status()
+
+
+def test_a_revoked_engine_is_out(target: Target) -> None:
+    """It is no longer among the engines, and no longer told what to run."""
+    engine = Member.registered(target.for_engines, Role.ENGINE)
+    assert engine.session is not None
+    assert engine.session.engine_id == 2
+    until(lambda: target.cluster.client.ids == [0, 1, 2], "the engine is known")
+    assert target.cluster.client.interface("query").revoke(key=engine.keys.public)
+
+    until(lambda: target.cluster.client.ids == [0, 1], "the engine is gone")
+    for stream in BULK:
+        assert refused(engine.on(stream).ask(m.Results(())))
+    assert refused(engine.on(Stream.HUB).ask(m.Beat()))
+    engine.session = None
+    engine.leave()
+
+
+# ---------------------------------------------------------------- iopub
+
+
+def test_a_subscription_is_to_ones_own_topic(
+    target: Target, members: Callable[[Role], Member]
+) -> None:
+    """Not to everything, not to a prefix, and not to another's, even to one who knows it."""
+    curious, other, engine = members(Role.CLIENT), members(Role.CLIENT), Role.ENGINE
+    assert curious.session is not None
+    assert other.session is not None
+    own, secret = curious.session.subscription, other.session.subscription
+    events = curious.on(Stream.IOPUB).socket
+    for topic in (b"", *(secret[:n] for n in range(1, 33)), own[:1], own[:31], own + b"more"):
+        events.subscribe(topic)
+    # They are heard in their order: when this one works, the others have been refused.
+    events.subscribe(own)
+    heard = []
+
+    def something_came() -> bool:
+        come_and_go = Member.registered(target.info(engine), engine)
+        come_and_go.leave()
+        while events.poll(50):
+            heard.append(events.recv_multipart()[0])
+        return own in heard
+
+    until(something_came, "an event under the own topic")
+    assert set(heard) == {own}
+
+
+# ---------------------------------------------------------------- names of connections
+
+
+@pytest.mark.parametrize("name", [b"the same", b"x" * 255, b"\x01\x00\n\x1b[31m"])
+def test_a_connection_of_the_same_name_takes_nothing(
+    members: Callable[[Role], Member], name: bytes
+) -> None:
+    """Names that peers give their connections mean nothing; the first that came is served."""
+    client = members(Role.CLIENT)
+    with client.another(Stream.HUB, routing_id=name) as first:
+        assert isinstance(first.ask(m.Beat()), m.SayHello)
+        with client.another(Stream.HUB, routing_id=name) as second:
+            second.send(m.Beat())
+            assert isinstance(first.ask(m.Beat()), m.SayHello)
+            assert second.heard() == []
+    assert client.on(Stream.HUB).ask(m.Beat()) == m.Beat()
+
+
+def test_a_new_client_is_let_in_after_all_that(target: Target) -> None:
+    """The ordinary way still works."""
+    with Client(target.for_clients) as client:
+        assert client[:].apply_sync(int, "7") == [7, 7]
