@@ -105,10 +105,12 @@ class Intake:
                 self._session.reject(self.refusal, time.monotonic())
             self.check()
         self.busy = True
-        if self._session.is_quiet:
-            self._runner.at_once(self._taken)
-        else:
-            self._runner.post(self._taken)
+        runner = self._runner
+        try:
+            (runner.at_once if self._session.is_quiet else runner.post)(self._taken)
+        except BaseException:  # Ctrl-C: the next request signals again
+            self.busy = False
+            raise
 
     def _taken(self, now: float) -> None:
         self.busy = False

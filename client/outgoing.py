@@ -52,7 +52,9 @@ class Outgoing:
             if request is not None:
                 self._add(number, request._template(), request._payload(number), after)
         while submissions and len(messages) < MESSAGES_PER_TURN:
-            submissions.popleft()._enter(self)
+            # Taken out last: entering twice, after Ctrl-C in between, does no harm.
+            submissions[0]._enter(self)
+            submissions.popleft()
         self._flush()
         return messages
 

@@ -178,8 +178,11 @@ class Hub:
         by more than that.
         """
         now = time.monotonic()
-        self.switchboard.tick(now)
-        self._carry_out(self.switchboard.turn(now))
+        try:
+            self.switchboard.tick(now)
+            self._carry_out(self.switchboard.turn(now))
+        except Exception:  # a bug must not stop the hub's clock
+            log.exception("a tick failed")
         due = self.switchboard.next_deadline()
         beat = self.config.beat
         self._loop.call_later(beat if due is None else min(beat, max(0.01, due - now)), self._tick)

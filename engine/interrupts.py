@@ -57,6 +57,7 @@ class Gate:
         # Bound methods are equal, not identical, from one access to the next.
         if self._main and signal.getsignal(signal.SIGINT) != self._on_signal:
             signal.signal(signal.SIGINT, self._on_signal)
+            self._wanted = IDLE  # a signal on its way went to the other handler
 
     def interrupt(self, request: int) -> bool:
         """Interrupt a request, if it is the one that runs; from the I/O thread.
@@ -68,6 +69,8 @@ class Gate:
         """
         if self.armed != request or not self._main:
             return False
+        if self._wanted == request:  # its signal is on the way; another would strike what follows
+            return True
         self._wanted = request
         signal.pthread_kill(self._main, signal.SIGINT)
         return True

@@ -87,7 +87,8 @@ class Lane:
                     size += len(payload)
                     rows.append(row)
                     continue
-                if rows and len(frames.frames) + len(payload) > MAX_FRAMES:
+                parts = 1 if type(payload) is bytes else len(payload)
+                if rows and len(frames.frames) + parts > MAX_FRAMES:
                     unsent.appendleft(row)
                     break
                 rows.append((*row[:3], frames.add(payload), *row[4:]))

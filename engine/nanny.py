@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -253,6 +254,9 @@ class Nanny:
         self._slots.stop()
         for slot in self._slots.in_state(SlotState.STARTING, SlotState.RUNNING):
             running = self._warm.board.slot(slot.number)[RUNNING] or -1
+            if slot.pid:  # the system has killed it; what it had started is in its group
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(slot.pid, signal.SIGKILL)
             self._slots.died(slot.number, time.monotonic())
             self._report(slot.number, "the nanny's warm process has ended", False, running)
 

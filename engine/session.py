@@ -9,13 +9,13 @@ only what was lost; results are sent again after every hello. A request is known
 attempt at a task besides by its number: a result of an attempt that the hub has replaced by a later
 one is dropped here already.
 
-Commands are run once. The hub gives each client's commands in ascending order; one that is not held
-and not above the highest that was taken has been run before, and its result is gone.
+Commands are run once. The ids of the last `REMEMBERED` are known: one that comes again, and is not
+held any more, has been run before, and its result is gone.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -27,7 +27,7 @@ from ctrlhub.link.patience import Patience
 from ctrlhub.link.states import State
 from ctrlhub.wire.codec import resolve
 from ctrlhub.wire.errors import CtrlHubError, Failure, ResultLost, SerializationError, pack_failure
-from ctrlhub.wire.ids import Ranges, session_of
+from ctrlhub.wire.ids import Ranges
 from ctrlhub.wire.messages import (
     Beat,
     EngineDied,
@@ -53,6 +53,10 @@ LAST_WORDS = 1.0
 """How long (seconds) an engine that ends waits for the hub to acknowledge its last results."""
 
 _NEVER = float("inf")
+
+REMEMBERED = 65_536
+"""So many commands are recognised when they come again. A hub that forgot them sends those again that
+were outstanding, which are among the last."""
 
 
 class EngineSession(LeasedMembership):
@@ -89,7 +93,7 @@ class EngineSession(LeasedMembership):
         self._commands = Lane(Stream.MULTIENGINE)
         self._tasks = Lane(Stream.TASK)
         self._lanes = {lane.stream: lane for lane in (self._commands, self._tasks)}
-        self._taken: dict[int, int] = {}
+        self._taken: OrderedDict[int, None] = OrderedDict()
         self._stopping: list[int] = []
         self._stop_due = _NEVER
         self._finish_due = _NEVER
@@ -214,14 +218,15 @@ class EngineSession(LeasedMembership):
         lane, number = self._commands, message.id
         if self._finished or lane.known(number, 0):
             return
-        client = session_of(number)
         lane.held[number] = 0
-        if number <= self._taken.get(client, 0):
+        if number in self._taken:
             self._fail(lane, number, 0, ResultLost(
                 "this command was run before, and its result was lost with the hub that had it"
             ))  # fmt: skip
             return
-        self._taken[client] = number
+        self._taken[number] = None
+        if len(self._taken) > REMEMBERED:
+            self._taken.popitem(last=False)
         frames = message.frames
         self._functions.learn((d, resolve(ref, frames)) for d, ref in message.functions)
         function = self._functions.get(message.function) if message.function else None

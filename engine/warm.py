@@ -2,8 +2,8 @@
 
 Forking is safe only from a process with one thread and no ZeroMQ context, so this one never has
 either. It is forked by the nanny before that becomes what this must not be, and is from then on the
-parent of all engines: it learns of their deaths at once. If it dies, the system kills them; if the
-nanny dies, the system kills it.
+parent of all engines: it learns of their deaths at once. If it dies, the system kills them, and the
+nanny what they had started; if the nanny dies, it kills all of these itself.
 """
 
 from __future__ import annotations
@@ -87,7 +87,6 @@ class WarmProcess:
             raise RuntimeError("a nanny must be started in a process that has one thread")
         board = Board(engines)
         ours, theirs = Channel.pair()
-        parent = os.getpid()
         sys.stdout.flush()
         sys.stderr.flush()
         pid = os.fork()
@@ -95,7 +94,7 @@ class WarmProcess:
             theirs.close()
             return cls(pid, ours, board)
         ours.close()
-        _serve_and_exit(theirs, board, parent, max_threads)
+        _serve_and_exit(theirs, board, max_threads)
 
     def close(self) -> None:
         """End it, and whatever engines it still has."""
@@ -115,12 +114,11 @@ def _threads() -> int:
 # ---------------------------------------------------------------- in the warm process
 
 
-def _serve_and_exit(channel: Channel, board: Board, parent: int, max_threads: int) -> NoReturn:
+def _serve_and_exit(channel: Channel, board: Board, max_threads: int) -> NoReturn:
     """Be the warm process. Nothing of the frames above may run in it, hence no return."""
     code = 1
     try:
         atexit._clear()
-        die_with(parent)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # the nanny decides, not the terminal
         for name in THREAD_VARIABLES:
@@ -161,7 +159,11 @@ class _Nursery:
         signal.set_wakeup_fd(self._wakeup[1], warn_on_full_buffer=False)
 
     def serve(self) -> None:
-        """Serve until the nanny closes its end; then kill what is left."""
+        """Serve until the nanny closes its end, or is dead; then kill what is left.
+
+        No signal ends this process with its nanny, as one ends engines with this: what they have
+        started would be left.
+        """
         poller = select.poll()
         poller.register(self._channel, select.POLLIN)
         poller.register(self._wakeup[0], select.POLLIN)

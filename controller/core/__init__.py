@@ -14,7 +14,8 @@ back); `next_deadline` says when the machine wants `tick` to be called.
 - :mod:`engines` is what the registry holds for an engine; it says whether it may be given tasks.
 - :mod:`commands` keeps a first-in-first-out queue per engine, one command in flight.
 - :mod:`tasks` is the life of a task as a table of legal steps; :mod:`scheduler` places queued tasks by
-  a policy of :mod:`policies` and decides how many an engine may hold ahead of time.
+  a policy of :mod:`policies` and decides how many an engine may hold ahead of time; :mod:`losses` says
+  what becomes of the tasks of an engine that is gone.
 - :mod:`deliveries` keeps every result until its client has acknowledged it.
 - :mod:`functions` keeps the functions that requests name by hash.
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from ctrlhub.controller.core.commands import CommandRecord
 
-GRACE = 5.0
-"""How long (seconds) from its beginning a hub waits for engines that clients name.
+GRACE = 15.0
+"""How long (seconds) from its beginning a hub waits for those who lost its predecessor.
 
-An engine that lost its hub asks at least this often.
+A peer asks again every 5 s at most, over TCP opens its connections again every 5 s at most, and needs
+a moment to enrol.
 """
 
 

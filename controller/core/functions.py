@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.wire.codec import FrameList, resolve
-from ctrlhub.wire.messages import Buffer, FunctionRow, Payload
+from ctrlhub.wire.messages import Buffer, FunctionRow, Functions, Payload
 
 RECENT_FUNCTIONS = 512
 """How many functions stay without a request that needs them."""
@@ -77,6 +77,12 @@ class FunctionTable:
         if function is not None:
             self._keep(function)
         return function
+
+    def wanted(self, digests: Iterable[bytes]) -> Functions:
+        """Return the answer to who lacks functions: those that are here."""
+        frames = FrameList()
+        found = [f for digest in digests if (f := self.get(digest)) is not None]
+        return Functions(function_rows(found, frames), frames.frames)
 
     def _keep(self, function: Function) -> None:
         self._functions[function.digest] = function

@@ -98,7 +98,7 @@ class Interface(ControllerAdapterBase):
         super().__init__(controller)
         self.context = context
         self.outbox = context.outbox
-        self._withheld: dict[tuple[Session, Stream], list[int]] = {}
+        self._withheld: dict[tuple[Session, Stream], dict[int, None]] = {}
 
     def call(self, caller: Session, method: str, arguments: Mapping[str, Any]) -> Any:
         """Call an exposed method for a client.
@@ -160,8 +160,8 @@ class Interface(ControllerAdapterBase):
         if self.context.is_settling():
             withheld = [n for n in numbers if not self.context.may_acknowledge(n)]
             if withheld:
-                self._withheld.setdefault((session, stream), []).extend(withheld)
-                numbers = [n for n in numbers if n not in set(withheld)]
+                self._withheld.setdefault((session, stream), {}).update(dict.fromkeys(withheld))
+                numbers = [n for n in numbers if self.context.may_acknowledge(n)]
         return _stored(session, stream, numbers)
 
     def flush(self, now: float) -> None:
@@ -169,7 +169,7 @@ class Interface(ControllerAdapterBase):
         if self._withheld and not self.context.is_settling():
             withheld, self._withheld = self._withheld, {}
             for (session, stream), numbers in withheld.items():
-                self.outbox.add(Commit((), _stored(session, stream, numbers)))
+                self.outbox.add(Commit((), _stored(session, stream, sorted(numbers))))
 
     def engine(self, number: int) -> Engine:
         """Return a registered engine."""

@@ -207,10 +207,7 @@ class MultiEngine(Interface):
         self, session: Session, message: NeedFunctions, stream: Stream, now: float
     ) -> None:
         """Send an engine the functions it has forgotten."""
-        found = [f for digest in message.digests if (f := self._functions.get(digest)) is not None]
-        frames = FrameList()
-        rows = function_rows(found, frames)
-        session.send(self.outbox, stream, Functions(rows, frames.frames))
+        session.send(self.outbox, stream, self._functions.wanted(message.digests))
 
     def bound(self, session: Session, stream: Stream, held: Ranges, now: float) -> None:
         """Send again what a lost connection may have swallowed."""

@@ -13,8 +13,9 @@ from typing import Any
 
 from ctrlhub.controller.core.deliveries import Deliveries, Outcome, select
 from ctrlhub.controller.core.effects import Commit, Forget, SaveRequests, SaveResults, Send
-from ctrlhub.controller.core.engines import UNKNOWN, Engine
-from ctrlhub.controller.core.functions import Function, FunctionTable, function_rows
+from ctrlhub.controller.core.engines import Engine
+from ctrlhub.controller.core.functions import Function, FunctionTable
+from ctrlhub.controller.core.losses import Fate, fates, story
 from ctrlhub.controller.core.scheduler import Scheduler
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.tasks import Task, TaskState, Template
@@ -22,7 +23,7 @@ from ctrlhub.controller.interfaces.arguments import checked_ranges
 from ctrlhub.controller.interfaces.base import Context, Interface, exposed
 from ctrlhub.controller.interfaces.batches import run_messages
 from ctrlhub.controller.service import IControllerBase
-from ctrlhub.wire.codec import FrameList, resolve
+from ctrlhub.wire.codec import resolve
 from ctrlhub.wire.errors import (
     CtrlHubError,
     EngineError,
@@ -156,15 +157,14 @@ class TaskQueue(Interface):
     def received(self, session: Session, message: Received, stream: Stream, now: float) -> None:
         """Forget results that their client has."""
         ids = self._deliveries.received(session, message.requests)
-        if not ids:
-            return
         tasks = self._tasks
         for number in ids:
             task = tasks.get(number)
             if task is not None and task.session is session:
                 del tasks[number]
                 self._kept[session] -= 1
-        self.outbox.add(Commit((Forget(to_ranges(ids)),), ()))
+        if ids:
+            self.outbox.add(Commit((Forget(to_ranges(ids)),), ()))
 
     def session_ended(self, session: Session, now: float) -> None:
         """Cancel what a client left behind, and drop results nobody will fetch.
@@ -179,9 +179,8 @@ class TaskQueue(Interface):
         mine = [task for task in self._tasks.values() if task.session is session]
         self._stop(mine)
         self._deliveries.drop(session)
-        for task in mine:
-            if task.state is TaskState.ENDED:
-                self._tasks.pop(task.id, None)
+        for task in (task for task in mine if task.state is TaskState.ENDED):
+            self._tasks.pop(task.id, None)
         if mine:
             self.outbox.add(Commit((Forget(to_ranges(sorted(t.id for t in mine))),), ()))
 
@@ -255,10 +254,7 @@ class TaskQueue(Interface):
         self, session: Session, message: NeedFunctions, stream: Stream, now: float
     ) -> None:
         """Send an engine the functions it has forgotten."""
-        found = [f for digest in message.digests if (f := self._functions.get(digest)) is not None]
-        frames = FrameList()
-        rows = function_rows(found, frames)
-        session.send(self.outbox, stream, Functions(rows, frames.frames))
+        session.send(self.outbox, stream, self._functions.wanted(message.digests))
 
     def bound(self, session: Session, stream: Stream, held: Ranges, now: float) -> None:
         """Send again what a lost connection may have swallowed."""
@@ -302,27 +298,17 @@ class TaskQueue(Interface):
             return
         engine = tasks[0].engine
         assert engine is not None
-        blamed = tasks[0].id if engine.blamed == UNKNOWN else engine.blamed
         again = []
-        for task in tasks:
-            task.losses += task.id == blamed
-            if task.stopping:
-                self._end_here(task, Status.CANCELLED, b"")
-            elif task.losses > task.template.engine_retries:
-                self._give_up(task, engine)
-            else:
+        for task, fate in fates(engine, tasks):
+            if fate is Fate.RUN_AGAIN:
                 task.requeue()
                 again.append(task)
+            elif fate is Fate.CANCELLED:
+                self._end_here(task, Status.CANCELLED, b"")
+            else:
+                failure = Failure.from_error(EngineError(story(engine, task), engine.id))
+                self._end_here(task, Status.ERROR, pack_failure(failure), engine.id)
         self._scheduler.add_first(again)
-
-    def _give_up(self, task: Task, engine: Engine) -> None:
-        error = EngineError(
-            f"engine {engine.id} was lost while it ran this task, the "
-            f"{_ordinal(task.losses)} to be: {engine.cause or 'it was unregistered'}",
-            engine.id,
-        )
-        payload = pack_failure(Failure.from_error(error))
-        self._end_here(task, Status.ERROR, payload, engine.id)
 
     # ------------------------------------------------------------ each turn
 
@@ -412,7 +398,3 @@ class TaskQueue(Interface):
         assert Counter(self._kept) == kept
         assert self._lacking <= set(self._waiting)
         assert not any(session.ended for session in (*self._waiting, *self._accepted, *self._kept))
-
-
-def _ordinal(n: int) -> str:
-    return {1: "1st", 2: "2nd", 3: "3rd"}.get(n, f"{n}th")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ctrlhub.controller.core.effects import Connection
 from ctrlhub.controller.transports.base import Loop, Receiver
+from ctrlhub.link.sleep import asleep
 from ctrlhub.wire.messages import Buffer, Stream
 
 
@@ -21,15 +22,14 @@ class MemoryLink:
 
     enrolling = False
 
-    def __init__(self, transport: MemoryTransport, address: bytes) -> None:
+    def __init__(self, transport: MemoryTransport) -> None:
         self._transport = transport
-        self.address = address
         self._condition = threading.Condition()
         self._inbox: deque[tuple[Stream, bytes, list[Buffer]]] = deque()
         self._woken = False
-        self.lock = threading.Lock()
-        self.lock.acquire()
+        self.lock = threading.RLock()
         self.topics: set[bytes] = set()
+        self.address = transport.enter(self)
 
     def send(self, stream: Stream, frames: Sequence[Buffer]) -> None:
         """Send one message to the hub."""
@@ -37,15 +37,14 @@ class MemoryLink:
 
     def receive(self, timeout: float | None) -> list[tuple[Stream, bytes, list[Buffer]]]:
         """Wait for messages or `wake`, up to `timeout` seconds, and take them."""
-        self.lock.release()
-        try:
-            with self._condition:
-                self._condition.wait_for(lambda: self._inbox or self._woken, timeout)
-                self._woken = False
-                arrived = list(self._inbox)
-                self._inbox.clear()
-        finally:
-            self.lock.acquire()
+        return asleep(self.lock, self._wait, timeout)
+
+    def _wait(self, timeout: float | None) -> list[tuple[Stream, bytes, list[Buffer]]]:
+        with self._condition:
+            self._condition.wait_for(lambda: self._inbox or self._woken, timeout)
+            self._woken = False
+            arrived = list(self._inbox)
+            self._inbox.clear()
         return arrived
 
     def missed(self) -> bool:
@@ -53,7 +52,9 @@ class MemoryLink:
         return False
 
     def reopen(self) -> None:
-        """Do nothing: messages are whole here."""
+        """Come back as a stranger: the hub asks for a hello, and what was lost is said again."""
+        self._transport.leave(self.address)
+        self.address = self._transport.enter(self)
 
     def put(self, stream: Stream, frames: Sequence[Buffer]) -> None:
         """Take one message from the hub."""
@@ -104,9 +105,13 @@ class MemoryTransport:
 
     def connect(self) -> MemoryLink:
         """Return a new peer's link."""
-        link = MemoryLink(self, b"%d" % next(self._addresses))
-        self._links[link.address] = link
-        return link
+        return MemoryLink(self)
+
+    def enter(self, link: MemoryLink) -> bytes:
+        """Take in a link; return its address."""
+        address = b"%d" % next(self._addresses)
+        self._links[address] = link
+        return address
 
     def leave(self, address: bytes) -> None:
         """Forget a peer's link."""

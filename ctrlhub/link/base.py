@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from threading import Lock
+from threading import RLock
 from typing import Protocol, TypeAlias
 
 from ctrlhub.wire.messages import Buffer, Stream
@@ -26,8 +26,8 @@ class Link(Protocol):
     to refuse our key, which it has forgotten then.
     """
 
-    lock: Lock
-    """Held by whoever uses the link, from the beginning; `receive` lets go of it while it sleeps."""
+    lock: RLock
+    """Held by the thread that uses the link; `receive` lets go of it while it sleeps."""
 
     def send(self, stream: Stream, frames: Sequence[Buffer]) -> None:
         """Send one message, without ever blocking.

@@ -6,6 +6,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from threading import get_ident
 
 from ctrlhub.link.base import Arrival, Link
 from ctrlhub.link.membership import Membership
@@ -22,6 +23,7 @@ STALL = 0.25
 """A deadline missed by this much (seconds) means that this process was held up, not the hub."""
 
 NEVER = float("inf")
+NOBODY = 0
 
 SECOND_LOOK = 0.05
 """After a stall, how long (seconds) to look for what arrived meanwhile before judging a silence."""
@@ -71,11 +73,14 @@ class Runner:
         self._on_error = on_error
         self._posted: deque[Action] = deque()
         self._asleep = False
+        self._thread = NOBODY
         self._wakes = NEVER
         self._stopped = False
 
     def run(self) -> None:
         """Run until the machine is gone, or `stop`; then send what is left and close the link."""
+        self._thread = get_ident()
+        self.link.lock.acquire()
         try:
             self.machine.start(self._clock(), self.link.enrolling)
             self._speak()
@@ -83,6 +88,8 @@ class Runner:
                 self._turn()
         finally:
             self.link.close()
+            self._thread = NOBODY
+            self.link.lock.release()
 
     def post(self, action: Action) -> None:
         """Have an action run in the loop's thread, with the time as its argument; from any thread.
@@ -102,11 +109,17 @@ class Runner:
         It spares the message a change of threads. Otherwise the action is posted.
         """
         link = self.link
-        if self._posted or not link.lock.acquire(blocking=False):
+        lock = link.lock
+        if self._posted or self._thread == get_ident() or self._thread == NOBODY:
             self.post(action)
             return
-        woken = True
+        woken = False
+        # Ctrl-C may come after any call, so the lock is taken and given back within one `try`.
         try:
+            if not lock.acquire(blocking=False):
+                self.post(action)
+                return
+            woken = True
             action(self._clock())
             self._send()
             woken = link.missed() or self._due_earlier()
@@ -114,7 +127,10 @@ class Runner:
             self.post(lambda now: link.reopen())
             raise
         finally:
-            link.lock.release()
+            try:
+                lock.release()
+            except RuntimeError:  # it was not taken
+                woken = False
             if woken:
                 link.wake()
 

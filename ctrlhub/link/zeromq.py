@@ -18,13 +18,14 @@ from __future__ import annotations
 import select
 import time
 from collections.abc import Iterable, Sequence
-from threading import Lock
+from threading import RLock
 from typing import Any, Literal
 
 import zmq
 
 from ctrlhub.link.base import Arrival
 from ctrlhub.link.port import NEVER, POLLIN, Curve, Port
+from ctrlhub.link.sleep import asleep
 from ctrlhub.link.wakeup import Wakeup
 from ctrlhub.wire.connection import ConnectionInfo, Route
 from ctrlhub.wire.errors import HubNotFound
@@ -71,8 +72,7 @@ class ZeroMQLink:
         self.enrolling = route.uses_curve
         self._context = zmq.Context()
         self._wakeup = Wakeup()
-        self.lock = Lock()
-        self.lock.acquire()
+        self.lock = RLock()
         # The same three methods; zmq.Poller serves where the system has no poll.
         self._poll: Any = select.poll() if hasattr(select, "poll") else zmq.Poller()
         self._poll.register(self._wakeup.fileno(), POLLIN)
@@ -109,11 +109,7 @@ class ZeroMQLink:
                     port.ready = True
                     timeout = 0.0
         readers = self._readers
-        self.lock.release()
-        try:
-            events = self._poll.poll(None if timeout is None else timeout * 1000)
-        finally:
-            self.lock.acquire()
+        events = asleep(self.lock, self._poll.poll, None if timeout is None else timeout * 1000)
         for fd, _ in events:
             found = readers.get(fd)
             if found is not None:

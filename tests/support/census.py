@@ -45,7 +45,7 @@ def census_installed(site: Path) -> Iterator[None]:
     (metadata / "entry_points.txt").write_text(
         f"[ctrlhub.interfaces]\ncensus = {__name__}:Census\n"
     )
-    root = Path(__file__).parents[2]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join((str(site), str(root))))
+        for place in (Path(__file__).parents[2], site):
+            patch.setenv("PYTHONPATH", str(place), prepend=os.pathsep)
         yield

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-import socket
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,7 +13,7 @@ import zmq
 from ctrlhub.wire.messages import Role, Stream
 from ctrlhub.wire.security import KeyPair
 from tests.support.bystander import Bystander
-from tests.support.intruder import Caller, curve, dial, until_shut
+from tests.support.intruder import Caller, crowd, curve, dial, until_shut
 from tests.support.target import Target, every_message
 
 pytestmark = pytest.mark.usefixtures("undisturbed")
@@ -111,9 +110,6 @@ def test_a_handshake_that_drips_is_given_up(target: Target) -> None:
     assert shut, f"it is open after {time.monotonic() - began:.1f} s"
 
 
-CROWD = 260
-
-
 @pytest.fixture
 def few_descriptors(target: Target) -> Iterator[None]:
     """Let the hub have no more than a hundred descriptors besides those it has."""
@@ -124,20 +120,14 @@ def few_descriptors(target: Target) -> Iterator[None]:
     resource.prlimit(target.hub.pid, resource.RLIMIT_NOFILE, former)
 
 
-def crowd(address: str) -> list[socket.socket]:
-    """Connect very often, and stay silent."""
-    return [dial(address) for _ in range(CROWD)]
-
-
 def test_a_silent_crowd_does_not_keep_others_out(target: Target, bystander: Bystander) -> None:
     """Who is here is served, who comes is let in; the crowd is gone a few seconds later."""
-    lines = crowd(target.for_clients.tcp[Stream.HUB])
-    bystander.goes_on()
-    with target.cluster.connect_client_sync() as client:
-        assert client[0].apply_sync(int, "7") == 7
-    for line in lines:
-        until_shut(line)
-        line.close()
+    with crowd(target.for_clients.tcp[Stream.HUB]) as lines:
+        bystander.goes_on()
+        with target.cluster.connect_client_sync() as client:
+            assert client[0].apply_sync(int, "7") == 7
+        for line in lines:
+            until_shut(line)
 
 
 @pytest.mark.usefixtures("few_descriptors")
@@ -145,9 +135,7 @@ def test_a_crowd_that_takes_all_descriptors_is_got_rid_of(
     target: Target, bystander: Bystander
 ) -> None:
     """When there are none left, who is here is served, and who comes is let in soon."""
-    lines = crowd(target.for_clients.tcp[Stream.HUB])
-    bystander.goes_on()
-    with target.cluster.connect_client_sync(timeout=20.0) as client:
-        assert client[0].apply_sync(int, "7") == 7
-    for line in lines:
-        line.close()
+    with crowd(target.for_clients.tcp[Stream.HUB]):
+        bystander.goes_on()
+        with target.cluster.connect_client_sync(timeout=20.0) as client:
+            assert client[0].apply_sync(int, "7") == 7

@@ -56,7 +56,7 @@ def test_only_a_key_of_ones_own_is_enrolled(
     target: Target, members: Callable[[Role], Member]
 ) -> None:
     """Not what is no key, not one of the hub's, not that of a peer of another role."""
-    engine = target.cluster.client.interface("query").engines_now()["engines"][0]["key"]
+    engine = target.engine_key()
     with Member(target.for_clients).at_door() as door:
         for key in (
             "",
@@ -142,12 +142,12 @@ def test_an_engine_cannot_take_anothers_place(
     target: Target, members: Callable[[Role], Member]
 ) -> None:
     """Neither its name, nor the results of what it runs."""
-    real = target.cluster.client.interface("query").engines_now()["engines"][0]
+    real = target.owner.interface("query").engines_now()["engines"][0]
     false = members(Role.ENGINE)
     taken = {"key": real["key"], "engine_id": real["id"]}
     assert refused(false.on(Stream.HUB).ask(false.registration(Role.ENGINE, **taken)))
 
-    held = target.cluster.client[0].apply_async(time.sleep, 0.3)
+    held = target.owner[0].apply_async(time.sleep, 0.3)
     number = held._numbers()[0]
     row = (number, 0, int(m.Status.OK), b"forged", 0.0, 0.0, None)
     for stream in BULK:
@@ -176,12 +176,11 @@ def test_nothing_is_heard_before_hello(target: Target, members: Callable[[Role],
 # ---------------------------------------------------------------- revocation
 
 
-def test_a_revoked_client_is_out(target: Target) -> None:
+def test_a_revoked_client_is_out(target: Target, members: Callable[[Role], Member]) -> None:
     """Each message of a connection that stands is refused, each new handshake, each enrolment."""
-    revoked = Member.registered(target.for_clients, Role.CLIENT)
-    query = target.cluster.client.interface("query")
-    assert query.revoke(key=revoked.keys.public) is True
-    assert query.revoke(key=revoked.keys.public) is False
+    revoked = members(Role.CLIENT)
+    assert target.revoke(revoked.keys.public) is True
+    assert target.revoke(revoked.keys.public) is False
 
     for stream in (Stream.HUB, *BULK):
         assert refused(revoked.on(stream).ask(CLIENTS_OWN[stream][0]))
@@ -192,8 +191,6 @@ def test_a_revoked_client_is_out(target: Target) -> None:
             assert caller.heard() == []
     with revoked.at_door() as door:
         assert refused(door.ask(m.Enrol(revoked.keys.public)))
-    revoked.session = None
-    revoked.leave()
 
 
 def test_a_revoked_client_is_told_so(target: Target) -> None:
@@ -201,28 +198,25 @@ def test_a_revoked_client_is_told_so(target: Target) -> None:
     with target.cluster.connect_client_sync() as client:
         held = client[0].apply_async(time.sleep, 60)
         until(lambda: client.queue_status(0)[0]["queue"] > 0, "the command is there")
-        key = client._connection._session.registration.key
-        assert target.cluster.client.interface("query").revoke(key=key)
+        assert target.revoke(client._connection._session.registration.key)
         with pytest.raises(AuthenticationError, match="revoked"):
             held.get(20)
         with pytest.raises(AuthenticationError, match="revoked"):
             client.status()
 
 
-def test_a_revoked_engine_is_out(target: Target) -> None:
+def test_a_revoked_engine_is_out(target: Target, members: Callable[[Role], Member]) -> None:
     """It is no longer among the engines, and no longer told what to run."""
-    engine = Member.registered(target.for_engines, Role.ENGINE)
+    engine = members(Role.ENGINE)
     assert engine.session is not None
     assert engine.session.engine_id == 2
-    until(lambda: target.cluster.client.ids == [0, 1, 2], "the engine is known")
-    assert target.cluster.client.interface("query").revoke(key=engine.keys.public)
+    until(lambda: target.owner.ids == [0, 1, 2], "the engine is known")
+    assert target.revoke(engine.keys.public)
 
-    until(lambda: target.cluster.client.ids == [0, 1], "the engine is gone")
+    until(lambda: target.owner.ids == [0, 1], "the engine is gone")
     for stream in BULK:
         assert refused(engine.on(stream).ask(m.Results(())))
     assert refused(engine.on(Stream.HUB).ask(m.Beat()))
-    engine.session = None
-    engine.leave()
 
 
 # ---------------------------------------------------------------- iopub

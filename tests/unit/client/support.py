@@ -223,8 +223,7 @@ class HubLink:
     enrolling = False
 
     def __init__(self, engines: int = 2, answers: Mapping[str, Any] | None = None) -> None:
-        self.lock = threading.Lock()  # never let go of: everything is posted
-        self.lock.acquire()
+        self.lock = threading.RLock()  # never let go of: everything is posted
         self.namespaces: dict[int, dict[str, Any]] = {number: {} for number in range(engines)}
         self.answers = dict(answers or {})
         self.sent: list[Message] = []

@@ -13,53 +13,19 @@ from ctrlhub.wire.errors import unpack_failure
 from ctrlhub.wire.ids import request_id
 from ctrlhub.wire.limits import INLINE_BYTES
 from tests.support.exchange import Exchange, Line, ends_of
+from tests.support.multiengine import (
+    STREAM,
+    a_peer,
+    begun,
+    client,
+    dies,
+    ends,
+    engines,
+    exchange,
+    hello,
+)
 
-HUB, STREAM = m.Stream.HUB, m.Stream.MULTIENGINE
-
-
-@pytest.fixture
-def exchange() -> Exchange:
-    """A hub that is old enough not to wait for engines of a life before."""
-    made = Exchange()
-    made.turn()
-    made.pass_time(60.0)
-    return made
-
-
-@pytest.fixture
-def client(exchange: Exchange) -> Line:
-    """A client that has joined."""
-    return a_peer(exchange, "client", m.Role.CLIENT)
-
-
-@pytest.fixture
-def engines(exchange: Exchange) -> list[Line]:
-    """Two engines that have joined."""
-    return [a_peer(exchange, name, m.Role.ENGINE) for name in ("engine 0", "engine 1")]
-
-
-def a_peer(exchange: Exchange, name: str, role: m.Role) -> Line:
-    """Return a peer that has joined."""
-    line = Line(exchange, name)
-    line.register(role)
-    line.heard()
-    return line
-
-
-def begun(engine: Line) -> list[int]:
-    """Take the commands that an engine was given."""
-    return [run.id for run in engine.heard(m.RunCommand) if isinstance(run, m.RunCommand)]
-
-
-def ends(engine: Line, number: int, **fields: Any) -> list[m.Message]:
-    """Let an engine end a command."""
-    return engine.results((number, 0), stream=STREAM, **fields)
-
-
-def dies(exchange: Exchange, engine: Line) -> None:
-    """Let a nanny tell of an engine's death."""
-    nanny = a_peer(exchange, "nanny", m.Role.NANNY)
-    nanny.say(HUB, m.EngineDied(engine.said.key, engine.said.incarnation, "signal SIGSEGV"))
+__all__ = ["client", "engines", "exchange"]
 
 
 # ---------------------------------------------------------------- the way of a command
@@ -68,9 +34,7 @@ def dies(exchange: Exchange, engine: Line) -> None:
 def test_the_way_of_a_command(exchange: Exchange, client: Line, engines: list[Line]) -> None:
     """One id for each target; each step is acknowledged and stored, and nothing remains."""
     ids = ((client.id(1), client.id(2)),)
-    message = m.Command(
-        client.id(1), (0, 1), "apply", (b"data",), b"f", ((b"f", b"code"),)
-    )
+    message = m.Command(client.id(1), (0, 1), "apply", (b"data",), b"f", ((b"f", b"code"),))
     assert client.say(STREAM, message) == [m.Accepted(ids)]
     for n, engine in enumerate(engines):
         [run] = engine.heard()
@@ -269,13 +233,6 @@ def test_an_engine_that_forgot_a_function_asks(client: Line, engines: list[Line]
 # ---------------------------------------------------------------- reconnections
 
 
-def hello(line: Line, *held: int) -> list[m.Message]:
-    """Say hello, naming what is held."""
-    assert line.registered is not None
-    ranges = tuple((number, number) for number in held)
-    return line.say(STREAM, m.Hello(line.registered.token, ranges))
-
-
 def test_a_command_that_was_lost_on_its_way_is_given_again(
     client: Line, engines: list[Line]
 ) -> None:
@@ -293,9 +250,7 @@ def test_commands_begin_when_the_engine_has_a_connection(exchange: Exchange, cli
     line = Line(exchange, "engine")
     line.register(m.Role.ENGINE)
     line.heard()
-    exchange.switchboard.disconnected(
-        exchange.commands.engine(0).session.connections[STREAM]
-    )
+    exchange.switchboard.disconnected(exchange.commands.engine(0).session.connections[STREAM])
     client.command(1, 0)
     client.command(2, 0)
     assert begun(line) == []
@@ -312,150 +267,3 @@ def test_results_not_acknowledged_come_again_after_a_hello(
     assert list(ends_of(hello(client))) == [client.id(1)]
     client.say(STREAM, m.Received(((client.id(1), client.id(1)),)))
     assert ends_of(hello(client)) == {}
-
-
-# ---------------------------------------------------------------- stopping
-
-
-def test_aborting(client: Line, engines: list[Line]) -> None:
-    """Queued ones end at once, the running one is interrupted, ended ones are told."""
-    for counter in (1, 2, 3, 4):
-        client.command(counter, 0)
-    ends(engines[0], client.id(1))
-    client.heard()
-    engines[0].heard()
-    answer = client.call("multiengine", "abort", requests=[[client.id(1), client.id(3)]])
-    assert answer.value == {
-        "cancelled": ((client.id(3), client.id(3)),),
-        "interrupted": ((client.id(2), client.id(2)),),
-        "finished": ((client.id(1), client.id(1)),),
-    }
-    assert engines[0].heard() == [m.Interrupt(((client.id(2), client.id(2)),))]
-    assert ends_of(client.heard()) == {client.id(3): (m.Status.CANCELLED, b"")}
-    ends(engines[0], client.id(2), status=m.Status.CANCELLED, payload=b"")
-    assert begun(engines[0]) == [client.id(4)]
-
-
-def test_an_abort_survives_a_reconnection(client: Line, engines: list[Line]) -> None:
-    """What the engine has is interrupted again; what it never got ends, and the next begins."""
-    client.command(1, 0)
-    client.command(2, 0)
-    client.call("multiengine", "abort", requests=[[client.id(1), client.id(1)]])
-    engines[0].heard()
-    assert m.Interrupt(((client.id(1), client.id(1)),)) in hello(engines[0], client.id(1))
-    engines[0].heard()
-    hello(engines[0])
-    assert ends_of(client.heard()) == {client.id(1): (m.Status.CANCELLED, b"")}
-    assert begun(engines[0]) == [client.id(2)]
-
-
-def test_nobody_aborts_for_another(
-    exchange: Exchange, client: Line, engines: list[Line]
-) -> None:
-    """Other clients' commands are not found."""
-    other = a_peer(exchange, "other", m.Role.CLIENT)
-    client.command(1, 0)
-    answer = other.call("multiengine", "abort", requests=[[0, 2**62]])
-    assert answer.value == {"cancelled": (), "interrupted": (), "finished": ()}
-
-
-def test_a_storm_of_aborts_is_one_pass_over_the_queue(
-    client: Line, engines: list[Line], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Ten thousand commands go in one step, not each by a search of its own."""
-    client.command(1, *[0] * 10_000)
-    queue = client.exchange.commands._queues[0]
-    passes = []
-    withdraw = type(queue).withdraw
-    monkeypatch.setattr(
-        type(queue), "withdraw", lambda self, ids: passes.append(1) or withdraw(self, ids)
-    )
-    answer = client.call("multiengine", "abort", requests=[[client.id(1), client.id(10_000)]])
-    assert answer.value["cancelled"] == ((client.id(2), client.id(10_000)),)
-    assert len(passes) == 2  # one for each engine
-
-
-def test_a_client_that_leaves_leaves_nothing(
-    exchange: Exchange, client: Line, engines: list[Line]
-) -> None:
-    """Its queued commands go, its running one is interrupted, and the end is stored for nobody."""
-    other = a_peer(exchange, "other", m.Role.CLIENT)
-    client.command(1, 0)
-    client.command(2, 0)
-    client.command(3, 0, function=b"missing")
-    other.command(1, 0)
-    client.say(HUB, m.Goodbye())
-    assert m.Interrupt(((client.id(1), client.id(1)),)) in engines[0].heard(m.Interrupt)
-    exchange.operations.clear()
-    begun(engines[0])
-    ends(engines[0], client.id(1))
-    assert all(each == SaveResults([]) for each in exchange.operations)
-    assert begun(engines[0]) == [other.id(1)]
-    assert len(exchange.commands._deliveries) == 0
-
-
-def test_an_engine_that_dies_with_a_vanished_clients_command(
-    exchange: Exchange, client: Line, engines: list[Line]
-) -> None:
-    """Leaves no result behind for it."""
-    client.command(1, 0)
-    client.say(HUB, m.Goodbye())
-    exchange.operations.clear()
-    dies(exchange, engines[0])
-    assert len(exchange.commands._deliveries) == 0
-    assert exchange.operations == []
-
-
-# ---------------------------------------------------------------- calls
-
-
-def test_shutting_engines_down(client: Line, engines: list[Line]) -> None:
-    """Those that were named are asked."""
-    assert client.call("multiengine", "shutdown", targets=[1]).value == (1,)
-    assert [type(each) for each in engines[1].heard()] == [m.Shutdown]
-    assert engines[0].heard() == []
-
-
-def test_signals_go_to_the_nanny(exchange: Exchange, client: Line, engines: list[Line]) -> None:
-    """Of the engines for which one vouches; who has none cannot be signalled."""
-    nanny = a_peer(exchange, "nanny", m.Role.NANNY)
-    nanny.say(HUB, m.Beat(("engine 0",)))
-    answer = client.call("multiengine", "signal", targets=[0, 1], name="SIGINT")
-    assert answer.value == (0,)
-    assert nanny.heard(m.Signal) == [m.Signal("engine 0", "SIGINT")]
-
-
-@pytest.mark.parametrize("name", [5, None, ["SIGINT"]])
-def test_a_signal_has_a_name(client: Line, engines: list[Line], name: Any) -> None:
-    """Anything else is the caller's fault."""
-    answer = client.call("multiengine", "signal", targets=[0], name=name)
-    assert answer.code == "invalid_request"
-
-
-@pytest.mark.parametrize("method", ["shutdown", "queue_status"])
-@pytest.mark.parametrize(
-    ("targets", "code"),
-    [([9], "invalid_engine_id"), ([-1], "invalid_engine_id"), (0, "invalid_request"),
-     (["0"], "invalid_request"), ([True], "invalid_request"), (None, "invalid_request")],
-)  # fmt: skip
-def test_targets_are_checked(
-    client: Line, engines: list[Line], method: str, targets: Any, code: str
-) -> None:
-    """Before anything is done."""
-    assert client.call("multiengine", method, targets=targets).code == code
-    assert engines[0].heard() == []
-
-
-def test_queue_status(client: Line, engines: list[Line]) -> None:
-    """What runs and what waits, by engine."""
-    client.command(1, 0)
-    client.command(2, 0, action="pull")
-    assert client.registered is not None
-    session = client.registered.session
-    assert client.call("multiengine", "queue_status", targets=[0, 1]).value == {
-        "0": {
-            "running": {"id": client.id(1), "action": "push", "session": session},
-            "queue": ({"id": client.id(2), "action": "pull", "session": session},),
-        },
-        "1": {"running": None, "queue": ()},
-    }

@@ -40,8 +40,7 @@ class QueueLink:
     enrolling = False
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()  # never let go of: everything is posted
-        self.lock.acquire()
+        self.lock = threading.RLock()  # never let go of: everything is posted
         self.sent: queue.Queue[tuple[Stream, Message]] = queue.Queue()
         self.arriving: queue.Queue[tuple[Stream, list[Buffer]] | None] = queue.Queue()
         self.closed = threading.Event()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Sequence
 
@@ -13,13 +14,28 @@ from ctrlhub.wire.messages import Beat, Buffer, Register, Role, Stream
 from tests.support.peers import registration
 
 
+def is_free(lock: threading.RLock) -> bool:
+    """Say whether another thread could take the lock."""
+    found: list[bool] = []
+
+    def look() -> None:
+        found.append(lock.acquire(blocking=False))
+        if found[0]:
+            lock.release()
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    return found[0]
+
+
 class OpenLink:
     """A link whose loop sleeps: its lock is free."""
 
     enrolling = False
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.sent: list[tuple[Stream, threading.Thread]] = []
         self.wakes = 0
         self.miss = False
@@ -28,7 +44,7 @@ class OpenLink:
 
     def send(self, stream: Stream, frames: Sequence[Buffer]) -> None:
         """Note what was sent, and by whom."""
-        assert self.lock.locked()
+        assert not is_free(self.lock)
         if self.broken:
             raise KeyboardInterrupt
         self.sent.append((stream, threading.current_thread()))
@@ -56,7 +72,9 @@ def link() -> OpenLink:
 def runner(link: OpenLink) -> Runner:
     """A runner whose loop sleeps."""
     register: Register = registration(Role.CLIENT, "key")
-    return Runner(Membership(register, patience=Patience(), seed=1), link)  # type: ignore[arg-type]
+    made = Runner(Membership(register, patience=Patience(), seed=1), link)  # type: ignore[arg-type]
+    made._thread = -1  # some thread's loop, which sleeps
+    return made
 
 
 def say(runner: Runner) -> None:
@@ -69,15 +87,55 @@ def test_a_sleeping_loop_is_left_asleep(runner: Runner, link: OpenLink) -> None:
     say(runner)
     assert link.sent == [(Stream.HUB, threading.current_thread())]
     assert link.wakes == 0
-    assert not link.lock.locked()
+    assert is_free(link.lock)
 
 
 def test_a_loop_at_work_gets_it_posted(runner: Runner, link: OpenLink) -> None:
     """While the loop holds the lock, the action waits for it."""
+    thread = threading.Thread(target=say, args=(runner,))
     with link.lock:
-        say(runner)
+        thread.start()
+        thread.join()
     assert link.sent == []
     assert len(runner._posted) == 1
+
+
+def test_the_loops_own_thread_posts(runner: Runner, link: OpenLink) -> None:
+    """A callback that submits must not come between the loop and its machine."""
+    runner._thread = threading.get_ident()
+    say(runner)
+    assert link.sent == []
+    assert len(runner._posted) == 1
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs setitimer")
+def test_ctrl_c_at_any_moment_gives_the_lock_back(runner: Runner, link: OpenLink) -> None:
+    """Wherever the interrupt strikes, the loop can go on."""
+
+    def strike(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    former = signal.signal(signal.SIGALRM, strike)
+    struck = 0
+    try:
+        for round_ in range(2000):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 1e-6 * (1 + round_ % 60))
+                for _ in range(20):
+                    say(runner)
+                    runner._posted.clear()
+            except KeyboardInterrupt:
+                struck += 1
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            runner._posted.clear()
+    except KeyboardInterrupt:  # the last one, late
+        struck += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+    assert struck > 100
+    assert is_free(link.lock)
 
 
 def test_what_was_posted_before_goes_before(runner: Runner, link: OpenLink) -> None:
@@ -100,6 +158,6 @@ def test_an_interrupted_send_opens_the_link_anew(runner: Runner, link: OpenLink)
     link.broken = True
     with pytest.raises(KeyboardInterrupt):
         say(runner)
-    assert not link.lock.locked()
+    assert is_free(link.lock)
     runner._run_posted(0.0)
     assert link.reopened == 1

@@ -52,8 +52,7 @@ class FakeLink:
     def __init__(self, enrolling: bool = False) -> None:
         self.now = 100.0
         self.enrolling = enrolling
-        self.lock = threading.Lock()  # never let go of: everything is posted
-        self.lock.acquire()
+        self.lock = threading.RLock()  # never let go of: everything is posted
         self.turns: deque[Callable[[], list[Arrival]]] = deque()
         self.log: list[Any] = []
         self.wakes = 0

@@ -19,19 +19,19 @@ from ctrlhub.wire.serialize import detached, dumps, dumps_call, loads
 CHILD = """
 import pickle, struct, sys
 from ctrlhub.wire.failure import pack_failure
-from ctrlhub.wire.function_table import FunctionTable
 from ctrlhub.wire.rebuild import failure_from_exception
 from ctrlhub.wire.serialize import detached, dumps, loads
 
 def answer(digest, blob, call):
     try:
-        table.add(digest, blob)
+        if digest not in table:
+            table[digest] = loads(blob, "on the engine")
         args, kwargs = loads(call, "on the engine")
-        return True, detached(dumps(table.get(digest)(*args, **kwargs), "the result"))
+        return True, detached(dumps(table[digest](*args, **kwargs), "the result"))
     except BaseException as error:
         return False, pack_failure(failure_from_exception(error, 3, "apply"))
 
-table = FunctionTable()
+table = {}
 requests, replies = sys.stdin.buffer, sys.stdout.buffer
 while head := requests.read(8):
     request = pickle.loads(requests.read(*struct.unpack("Q", head)))

@@ -1,0 +1,49 @@
+"""Losses: what becomes of the tasks of an engine that is gone.
+
+The task that was running there is charged: a task that kills engines must not kill them all. Those
+that had not begun go back as if nothing had happened. Where nobody can say what ran, the first is
+charged: an engine runs its tasks in the order in which it was given them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from enum import Enum
+
+from ctrlhub.controller.core.engines import UNKNOWN, Engine
+from ctrlhub.controller.core.tasks import Task
+
+
+class Fate(Enum):
+    """What becomes of a task whose engine is gone."""
+
+    RUN_AGAIN = "run again"
+    CANCELLED = "cancelled"
+    GIVEN_UP = "given up"
+
+
+def fates(engine: Engine, tasks: Sequence[Task]) -> Iterator[tuple[Task, Fate]]:
+    """Charge the loss of an engine to whom it may concern; yield what becomes of each task."""
+    blamed = tasks[0].id if tasks and engine.blamed == UNKNOWN else engine.blamed
+    for task in tasks:
+        task.losses += task.id == blamed
+        if task.stopping:
+            yield task, Fate.CANCELLED
+        elif task.losses > task.template.engine_retries:
+            yield task, Fate.GIVEN_UP
+        else:
+            yield task, Fate.RUN_AGAIN
+
+
+def story(engine: Engine, task: Task) -> str:
+    """Say why a task was given up."""
+    return (
+        f"engine {engine.id} was lost while it ran this task, the {_ordinal(task.losses)} to be: "
+        f"{engine.cause or 'it was unregistered'}"
+    )
+
+
+def _ordinal(n: int) -> str:
+    if n % 100 in (11, 12, 13):
+        return f"{n}th"
+    return f"{n}{({1: 'st', 2: 'nd', 3: 'rd'}).get(n % 10, 'th')}"

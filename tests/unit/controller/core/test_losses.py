@@ -1,0 +1,52 @@
+"""Losses: who is charged when an engine is gone."""
+
+from __future__ import annotations
+
+import pytest
+
+from ctrlhub.controller.core.engines import NOTHING, UNKNOWN
+from ctrlhub.controller.core.losses import Fate, fates, story
+from tests.support.records import a_template, an_engine, some_tasks
+
+
+@pytest.mark.parametrize(
+    ("blamed", "losses"),
+    [(UNKNOWN, [1, 0, 0]), (2, [0, 1, 0]), (NOTHING, [0, 0, 0]), (99, [0, 0, 0])],
+)
+def test_one_is_charged_at_most(blamed: int, losses: list[int]) -> None:
+    """The blamed one, or the first where nobody can say, or none."""
+    engine, tasks = an_engine(), some_tasks(3)
+    engine.blamed = blamed
+    assert [fate for _, fate in fates(engine, tasks)] == [Fate.RUN_AGAIN] * 3
+    assert [task.losses for task in tasks] == losses
+
+
+def test_a_task_is_given_up_after_its_retries() -> None:
+    """`engine_retries` losses are borne, one more is not; none, where none are allowed."""
+    for allowed in (0, 1, 3):
+        engine, [task] = an_engine(), some_tasks(1, a_template(engine_retries=allowed))
+        seen = [fate for _ in range(allowed + 1) for _, fate in fates(engine, [task])]
+        assert seen == [Fate.RUN_AGAIN] * allowed + [Fate.GIVEN_UP]
+
+
+def test_what_nobody_wants_is_not_run_again() -> None:
+    """Also when it would be given up."""
+    engine, [task] = an_engine(), some_tasks(1, a_template(engine_retries=0))
+    task.stopping = True
+    assert [fate for _, fate in fates(engine, [task])] == [Fate.CANCELLED]
+
+
+def test_an_engine_without_tasks() -> None:
+    """Its end concerns nobody."""
+    assert list(fates(an_engine(), [])) == []
+
+
+@pytest.mark.parametrize(
+    ("losses", "word"), [(1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (22, "22nd")]
+)
+def test_the_story(losses: int, word: str) -> None:
+    """Names the engine, how often it happened, and the cause."""
+    engine, [task] = an_engine(7), some_tasks(1)
+    task.losses, engine.cause = losses, "signal SIGSEGV"
+    text = story(engine, task)
+    assert f"engine 7 was lost while it ran this task, the {word} to be: signal SIGSEGV" == text

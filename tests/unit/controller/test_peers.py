@@ -1,0 +1,229 @@
+"""The peers: beats, suspicion, loss, death and leaving."""
+
+from __future__ import annotations
+
+import pytest
+
+from ctrlhub.wire import messages as m
+from tests.support.exchange import BULK, Exchange, rows_of
+from tests.support.peerage import (
+    CLIENT,
+    ENGINE,
+    HUB,
+    NANNY,
+    TASK,
+    a_peer,
+    exchange,
+)
+
+__all__ = ["exchange"]
+
+
+class TestLife:
+    """Beats, suspicion, loss, death and leaving."""
+
+    @pytest.mark.parametrize("role", [ENGINE, CLIENT, NANNY])
+    def test_a_beat_is_answered(self, exchange: Exchange, role: m.Role) -> None:
+        """On the hub stream; the bulk streams are felt for."""
+        line = a_peer(exchange, "peer", role)
+        answers = line.say(HUB, m.Beat())
+        expected = [m.Beat()] + ([] if role is NANNY else [m.Welcome("epoch")] * 2)
+        assert answers == expected
+
+    def test_suspect_recovered_lost(self, exchange: Exchange) -> None:
+        """Clients hear of each; the id is kept for the engine."""
+        client, engine = a_peer(exchange, "client", CLIENT), a_peer(exchange, "engine", ENGINE)
+        exchange.events()
+
+        def wait(seconds: float) -> None:
+            exchange.pass_time(seconds)
+            client.say(HUB, m.Beat())
+
+        wait(3.0)
+        assert exchange.events() == [("suspect", 0)]
+        engine.say(HUB, m.Beat())
+        assert exchange.events() == [("recovered", 0)]
+        wait(2.9)
+        assert exchange.events() == []
+        wait(0.1)
+        assert exchange.events() == [("suspect", 0)]
+        wait(7.0)
+        [lost] = exchange.published
+        assert isinstance(lost.message, m.EngineEvent)
+        assert "not heard of for 10 s" in lost.message.engine["cause"]
+        assert exchange.events() == [("unregistered", 0)]
+        assert engine.say(HUB, m.Beat()) == [m.SayHello()]
+        a_peer(exchange, "newcomer", ENGINE)
+        assert exchange.events() == [("registered", 1)]
+        [answer] = engine.say(HUB, engine.said)
+        assert isinstance(answer, m.Registered)
+        assert (answer.engine_id, answer.resumed) == (0, True)
+
+    def test_events_are_numbered_without_gaps(self, exchange: Exchange) -> None:
+        """A client compares them with the number in its registration."""
+        client = a_peer(exchange, "client", CLIENT)
+        for n in range(3):
+            a_peer(exchange, f"engine {n}", ENGINE)
+        a_peer(exchange, "engine 1", ENGINE)
+        numbers = [p.message.number for p in exchange.published
+                   if isinstance(p.message, m.EngineEvent)]  # fmt: skip
+        assert client.registered is not None
+        assert numbers == list(range(client.registered.events + 1, client.registered.events + 6))
+        assert client.register(CLIENT, key="again").events == numbers[-1]
+
+    def test_events_go_to_clients_on_their_own_topics(self, exchange: Exchange) -> None:
+        """And to nobody else."""
+        lines = [a_peer(exchange, name, CLIENT) for name in "ab"]
+        a_peer(exchange, "engine", ENGINE)
+        topics = {publish.topic for publish in exchange.published}
+        assert topics == {line.registered.subscription for line in lines if line.registered}
+
+    @pytest.mark.parametrize("how", ["beat", "register", "hello", "vouched"])
+    def test_ways_to_recover(self, exchange: Exchange, how: str) -> None:
+        """Any message, registering again, a hello, and the nanny's word."""
+        client, engine = a_peer(exchange, "client", CLIENT), a_peer(exchange, "engine", ENGINE)
+        nanny = a_peer(exchange, "nanny", NANNY)
+        exchange.pass_time(3.0)
+        exchange.events()
+        client.submit(1)
+        assert rows_of(engine.heard()) == []
+        assert engine.registered is not None
+        if how == "vouched":
+            nanny.say(HUB, m.Beat(("engine", "nobody", "client", "nanny")))
+        elif how == "hello":
+            engine.say(TASK, m.Hello(engine.registered.token))
+        else:
+            engine.say(HUB, m.Beat() if how == "beat" else engine.said)
+        assert exchange.events() == [("recovered", 0)]
+        assert rows_of(engine.heard()) == [(client.id(1), 0)]
+
+    def test_an_engine_that_holds_the_gil_is_vouched_for(self, exchange: Exchange) -> None:
+        """Minutes without a word are no death while the nanny sees the process."""
+        client = a_peer(exchange, "client", CLIENT)
+        a_peer(exchange, "engine", ENGINE)
+        nanny = a_peer(exchange, "nanny", NANNY)
+        exchange.events()
+        for _ in range(120):
+            exchange.pass_time(1.0)
+            nanny.say(HUB, m.Beat(("engine",)))
+            client.say(HUB, m.Beat())
+        assert exchange.events() == []
+
+    def test_only_nannies_vouch(self, exchange: Exchange) -> None:
+        """Another engine's word is nothing."""
+        a_peer(exchange, "engine", ENGINE)
+        other = a_peer(exchange, "other", ENGINE)
+        client = a_peer(exchange, "client", CLIENT)
+        exchange.events()
+        for _ in range(3):
+            exchange.pass_time(1.0)
+            for line in (other, client):
+                line.say(HUB, m.Beat(("engine",)))
+        assert exchange.events() == [("suspect", 0)]
+
+    def test_a_death_without_a_successor(self, exchange: Exchange) -> None:
+        """The engine is gone at once, with its cause and last words; its id is free again."""
+        a_peer(exchange, "client", CLIENT)
+        engine, nanny = a_peer(exchange, "engine", ENGINE), a_peer(exchange, "nanny", NANNY)
+        exchange.published.clear()
+        nanny.say(HUB, m.EngineDied("engine", engine.said.incarnation, "signal SIGKILL", "last"))
+        [publish] = exchange.published
+        assert isinstance(publish.message, m.EngineEvent)
+        assert publish.message.event == "unregistered"
+        assert "SIGKILL" in publish.message.engine["cause"]
+        assert "last" in publish.message.engine["cause"]
+        assert exchange.switchboard.sessions.of_key("engine") is None
+        assert a_peer(exchange, "newcomer", ENGINE).registered.engine_id == 0  # type: ignore[union-attr]
+
+    def test_a_death_with_a_successor(self, exchange: Exchange) -> None:
+        """The id stays for the engine that the nanny starts in its place, and nobody else's."""
+        engine, nanny = a_peer(exchange, "engine", ENGINE), a_peer(exchange, "nanny", NANNY)
+        death = m.EngineDied("engine", engine.said.incarnation, "exit 1", restarting=True)
+        nanny.say(HUB, death)
+        assert engine.say(TASK, m.Results(())) == [m.SayHello()]
+        assert a_peer(exchange, "newcomer", ENGINE).registered.engine_id == 1  # type: ignore[union-attr]
+        again = a_peer(exchange, "new address", ENGINE, key="engine")
+        assert again.registered is not None
+        assert (again.registered.engine_id, again.registered.resumed) == (0, False)
+        nanny.say(HUB, death)
+        assert sorted(exchange.switchboard.controller.engines) == [0, 1], "old news was believed"
+
+    @pytest.mark.parametrize(
+        ("key", "incarnation"), [("nobody", b"1"), ("client", None), ("engine", b"other")]
+    )
+    def test_a_death_of_someone_else(
+        self, exchange: Exchange, key: str, incarnation: bytes | None
+    ) -> None:
+        """An unknown key, a client's, a former process: nothing happens."""
+        client = a_peer(exchange, "client", CLIENT)
+        a_peer(exchange, "engine", ENGINE)
+        nanny = a_peer(exchange, "nanny", NANNY)
+        nanny.say(HUB, m.EngineDied(key, incarnation or client.said.incarnation, "x"))
+        assert len(exchange.switchboard.sessions) == 3
+        assert list(exchange.switchboard.controller.engines) == [0]
+
+    def test_goodbye(self, exchange: Exchange) -> None:
+        """Nothing is kept for who leaves on purpose, not even the id."""
+        client, engine = a_peer(exchange, "client", CLIENT), a_peer(exchange, "engine", ENGINE)
+        nanny = a_peer(exchange, "nanny", NANNY)
+        exchange.events()
+        for line in (engine, client, nanny):
+            assert line.say(HUB, m.Goodbye("enough")) == []
+            assert line.say(HUB, m.Beat()) == [m.SayHello()]
+        assert exchange.events() == [("unregistered", 0)]
+        assert len(exchange.switchboard.sessions) == 0
+        assert exchange.switchboard.next_deadline() is None or exchange.pass_time(99) is None
+        assert a_peer(exchange, "newcomer", ENGINE).registered.engine_id == 0  # type: ignore[union-attr]
+
+    def test_a_lost_engine_must_register_before_anything_else(self, exchange: Exchange) -> None:
+        """A hello with its token binds nothing; registered, it is given nothing on a connection
+        of before, which may be gone.
+        """
+        client, engine = a_peer(exchange, "client", CLIENT), a_peer(exchange, "engine", ENGINE)
+        assert engine.registered is not None
+        hello = m.Hello(engine.registered.token)
+        exchange.pass_time(10.0)
+        for stream in BULK:
+            assert engine.say(stream, hello) == [m.SayHello()]
+        client.register(CLIENT)
+        client.submit(1)
+        engine.heard()
+        engine.say(HUB, engine.said)
+        assert rows_of(engine.heard()) == []
+        assert engine.say(TASK, m.Results(())) == [m.SayHello()]
+        assert rows_of(engine.say(TASK, hello)) == [(client.id(1), 0)]
+
+    def test_a_lost_session_expires(self, exchange: Exchange) -> None:
+        """After `session_ttl` nothing is left of it, and nothing is due."""
+        a_peer(exchange, "client", CLIENT)
+        a_peer(exchange, "engine", ENGINE)
+        exchange.pass_time(10.0)
+        assert len(exchange.switchboard.sessions) == 2
+        exchange.pass_time(600.0)
+        assert len(exchange.switchboard.sessions) == 0
+        exchange.pass_time(10.0)
+        assert exchange.switchboard.next_deadline() is None
+
+    def test_deadlines_are_kept_by_looking_when_told(self, exchange: Exchange) -> None:
+        """Whoever ticks at `next_deadline` misses nothing."""
+        exchange.turn()
+        exchange.pass_time(60.0)
+        a_peer(exchange, "engine", ENGINE)
+        story, start = [], exchange.now
+        while len(exchange.switchboard.sessions) and exchange.now < start + 700:
+            due = exchange.switchboard.next_deadline()
+            assert due is not None
+            exchange.pass_time(max(0.0, due - exchange.now) + 1e-9)
+            states = [e["state"] for e in exchange.switchboard._peers.described()]
+            story.append((round(exchange.now - start), states))
+        assert story == [(3, ["suspect"]), (10, []), (610, [])]
+        assert round(exchange.now - start) == 610
+
+    def test_shutting_down(self, exchange: Exchange) -> None:
+        """Everyone is told, each in its words."""
+        lines = [a_peer(exchange, r.value, r) for r in (ENGINE, CLIENT, NANNY)]
+        effects = exchange.switchboard.shut_down("enough")
+        said = {e.connection.address: e.message for e in effects}  # type: ignore[union-attr]
+        assert [said[line.address] for line in lines] == [
+            m.Shutdown("enough"), m.Goodbye("enough"), m.Shutdown("enough")
+        ]  # fmt: skip
