@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for_futures
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,7 +16,7 @@ from ctrlhub.client.connection import Connection
 from ctrlhub.client.direct_view import DirectView
 from ctrlhub.client.interface import InterfaceProxy
 from ctrlhub.client.metadata import number_of
-from ctrlhub.client.opening import Where, find, registration
+from ctrlhub.client.opening import Where, file_of, find, is_gone, registration
 from ctrlhub.client.targets import Targets, chosen, is_single
 from ctrlhub.link.base import Link
 from ctrlhub.wire.errors import InvalidEngineID, NoEnginesRegistered
@@ -68,7 +69,9 @@ class Client:
 
         info = find(connection_info, profile, timeout)
         keys = KeyPair.generate()
-        self._begin(ZeroMQLink(info, keys), keys.public, info.profile, timeout)
+        file = file_of(info, connection_info, profile)
+        gone = None if file is None else partial(is_gone, info, file)
+        self._begin(ZeroMQLink(info, keys), keys.public, info.profile, timeout, gone)
 
     @classmethod
     def _on_link(cls, link: Link, *, key: str = "", timeout: float = 10.0) -> Self:
@@ -77,9 +80,16 @@ class Client:
         client._begin(link, key or f"client-{id(client):x}-{time.monotonic_ns():x}", "", timeout)
         return client
 
-    def _begin(self, link: Link, key: str, profile: str, timeout: float) -> None:
+    def _begin(
+        self,
+        link: Link,
+        key: str,
+        profile: str,
+        timeout: float,
+        is_gone: Callable[[], bool] | None = None,
+    ) -> None:
         self.profile = profile
-        self._connection = Connection(link, registration(key), timeout)
+        self._connection = Connection(link, registration(key), timeout, is_gone)
 
     # ------------------------------------------------------------ life
 

@@ -142,6 +142,9 @@ class Connection:
         What the client says of itself.
     timeout
         The deadline (seconds) of joining and of questions to the hub.
+    is_gone
+        Says whether a hub that has been silent for longer has ended for good, where that can be
+        told.
 
     Raises
     ------
@@ -149,10 +152,16 @@ class Connection:
         The hub did not let us in.
     """
 
-    def __init__(self, link: Link, registration: Register, timeout: float) -> None:
+    def __init__(
+        self,
+        link: Link,
+        registration: Register,
+        timeout: float,
+        is_gone: Callable[[], bool] | None = None,
+    ) -> None:
         self.timeout = timeout
         self.functions = FunctionBook()
-        self._watch = Watch()
+        self._watch = Watch(timeout, is_gone)
         self._link = link
         self._session = ClientSession(registration, self._watch)
         self._runner = Runner(self._session, link)

@@ -63,6 +63,30 @@ def find(where: Where, profile: str | None, timeout: float) -> ConnectionInfo:
     return info
 
 
+def file_of(info: ConnectionInfo, where: Where, profile: str | None) -> Path | None:
+    """Return the file that the hub's end will remove; None if none is known to be the hub's."""
+    if where is None:
+        return Profile.named(profile or DEFAULT_PROFILE).connection_client
+    if isinstance(where, str | os.PathLike):
+        return Path(where).expanduser().absolute()
+    path = Profile.named(info.profile).connection_client
+    try:
+        return path if ConnectionInfo.load(path).epoch == info.epoch else None
+    except ConnectionFileError:
+        return None
+
+
+def is_gone(info: ConnectionInfo, file: Path) -> bool:
+    """Say whether a hub has ended and nobody will start it again: its file was cleaned away.
+
+    A supervisor that starts a killed hub again leaves the file where it is.
+    """
+    try:
+        return bool(info.ipc) and not file.exists() and _has_ended(info, file.parent / "lock")
+    except OSError:
+        return False  # that cannot be told
+
+
 def registration(key: str) -> Register:
     """Make what a client says of itself.
 

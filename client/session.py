@@ -61,6 +61,9 @@ class Watcher(Protocol):
     def silent(self, seconds: float) -> None:
         """Take note that the hub has not answered for so long."""
 
+    def despair(self, seconds: float) -> CtrlHubError | None:
+        """Say why a hub that has been silent for so long will not answer any more, if so."""
+
     def engines(self, engines: Mapping[int, Mapping[str, Any]]) -> None:
         """Take the engines of the moment, by id."""
 
@@ -155,6 +158,10 @@ class ClientSession(Membership):
         """Do what is due."""
         self._now = now
         super().tick(now)
+        if self.state is State.SILENT:
+            error = self._watcher.despair(now - self.last_heard)
+            if error is not None:
+                self.close(error, now)
         if self.state is State.JOINED and now >= self._engines.due:
             self._engines.due = float("inf")
             self.look_at_engines()

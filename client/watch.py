@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ctrlhub.wire.errors import CtrlHubError
+from ctrlhub.wire.errors import CtrlHubError, HubUnavailable
 
 _log = logging.getLogger("ctrlhub.client")
 
 
 class Watch:
     """The state of the session, for every thread to see and to wait for.
+
+    Parameters
+    ----------
+    patience
+        How long (seconds) a silent hub is waited for before `is_gone` is asked.
+    is_gone
+        Says whether the hub has ended for good; None where that cannot be told.
 
     Attributes
     ----------
@@ -29,12 +37,16 @@ class Watch:
         Gets the reason of the end, first.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, patience: float = math.inf, is_gone: Callable[[], bool] | None = None
+    ) -> None:
         self.condition = threading.Condition()
         self.session = -1
         self.by_id: Mapping[int, Mapping[str, Any]] = {}
         self.over = False
         self.on_end: Callable[[CtrlHubError], None] | None = None
+        self._patience = patience
+        self._is_gone = is_gone
         self._is_silent = False
 
     def wait_for(self, ready: Callable[[], bool], timeout: float | None) -> bool:
@@ -59,9 +71,19 @@ class Watch:
             self._is_silent = True
             _log.warning(
                 "the hub has not answered for %.0f s; still trying (what was submitted is kept; "
-                "`ctrl-hub status` tells whether it runs)",
+                "`ctrl-hub status` tells whether it runs; get(timeout=...) waits no longer than that)",
                 seconds,
             )
+
+    def despair(self, seconds: float) -> CtrlHubError | None:
+        """Say why a hub that has been silent for so long will not answer any more, if so."""
+        if self._is_gone is None or seconds <= self._patience or not self._is_gone():
+            return None
+        return HubUnavailable(
+            f"the hub has ended: it has not answered for {seconds:.0f} s, and its connection file "
+            "is gone; start one with `ctrl-hub start -n 4`, make a new Client, and submit again "
+            "what has not ended"
+        )
 
     def engines(self, engines: Mapping[int, Mapping[str, Any]]) -> None:
         """Take the engines of the moment."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import logging
 import os
@@ -35,6 +36,9 @@ EXIT_OK = 0
 EXIT_USAGE = 2
 EXIT_ALREADY_RUNNING = 4
 EXIT_START_FAILED = 5
+
+_NOT_OURS = (errno.EADDRNOTAVAIL, errno.ENODEV, errno.EINVAL)
+"""How the system refuses an address to listen on that no interface of this machine has."""
 
 MAX_SOCKETS = 65_536
 KEPT_DESCRIPTORS = 65_536
@@ -88,7 +92,12 @@ def _serve(config: HubConfig, profile: Profile, lifeline: int | None) -> int:
         registry = KeyRegistry(keys)
         IOLoop.current()
         authenticator = start_authenticator(context, registry)
-        transports.append(_listen(context, config, keys, former))
+        try:
+            transports.append(_listen(context, config, keys, former))
+        except zmq.ZMQError as error:
+            if error.errno in _NOT_OURS:
+                raise _not_ours(config.listen) from error
+            raise
     hub = Hub(config, transports, MemoryStore(), registry)
     ipc = transports[0].addresses()
     tcp = transports[1].addresses() if config.listen is not None else {}
@@ -101,6 +110,9 @@ def _serve(config: HubConfig, profile: Profile, lifeline: int | None) -> int:
     try:
         hub.run()
     finally:
+        # It is ending: to be told so again must not turn a good end into a death.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
         for role in (Role.CLIENT, Role.ENGINE):
             profile.connection(role).unlink(missing_ok=True)
         if authenticator is not None:
@@ -147,6 +159,13 @@ def _listen(
     raise OSError(
         f"no {len(Stream)} consecutive free ports in {first} ... {last} on {config.listen}: "
         "stop what uses them, or give another range"
+    )
+
+
+def _not_ours(address: str) -> OSError:
+    return OSError(
+        f"cannot listen on {address}: it is not an address of this machine; use one that is, such as "
+        "127.0.0.1 or what `hostname -I` shows"
     )
 
 

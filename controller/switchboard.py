@@ -17,7 +17,7 @@ from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.interfaces.base import Context, Interface
 from ctrlhub.controller.joining import Joining
 from ctrlhub.controller.peers import Peers
-from ctrlhub.controller.permissions import COMMANDS, NOWHERE, TASKS
+from ctrlhub.controller.permissions import NOWHERE
 from ctrlhub.controller.permissions import PERMITTED as PERMITTED
 from ctrlhub.controller.permissions import Origin as Origin
 from ctrlhub.controller.service import ControllerService
@@ -35,6 +35,9 @@ from ctrlhub.wire.security import KeyRegistry
 log = logging.getLogger(__name__)
 
 NEVER = float("inf")
+
+TICK_AGAIN = 1.0
+"""How long (seconds) an interface whose `tick` failed is left alone."""
 
 
 class Switchboard:
@@ -76,7 +79,8 @@ class Switchboard:
         self.outbox = Outbox()
         self.controller = ControllerService(config.max_engines, save_ids=True)
         self.interfaces: dict[str, Interface] = {}
-        self.refused = 0
+        self.refused = self.failures = 0
+        self._left_alone: dict[Interface, float] = {}
         self._refusals: list[Send] = []
         self._peers = Peers(
             config,
@@ -108,6 +112,7 @@ class Switchboard:
             revoke=self.revoke,
             events=lambda: self._peers.events,
             is_settling=lambda: self._now < self._settled,
+            refuse=self._refuse_later,
         )
         for cls in interfaces:
             self.interfaces[cls.name] = cls(self.controller, context)
@@ -117,11 +122,17 @@ class Switchboard:
 
     def _make_routes(self) -> dict[tuple[type[m.Message], m.Stream], Callable[..., None]]:
         """Say which interface hears which message on which stream."""
-        streams = {"multiengine": COMMANDS, "tasks": TASKS}
-        routes = {}
+        routes: dict[tuple[type[m.Message], m.Stream], Callable[..., None]] = {}
         for interface in self._ordered:
+            if interface.handlers and not interface.streams:
+                raise ValueError(f"interface {interface.name!r} has handlers and no streams")
             for kind, method in interface.handlers.items():
-                for stream in streams.get(interface.name, frozenset()):
+                for stream in interface.streams:
+                    if (kind, stream) in routes:
+                        raise ValueError(
+                            f"interface {interface.name!r} hears {kind.kind!r} on stream "
+                            f"{stream.value!r}, which another one hears already"
+                        )
                     routes[kind, stream] = getattr(interface, method)
         return routes
 
@@ -151,7 +162,10 @@ class Switchboard:
         """End a turn of the loop: let every interface send what became ready."""
         self._begin(now)
         for interface in self._ordered:
-            interface.flush(now)
+            try:
+                interface.flush(now)
+            except Exception:  # it may be somebody else's code: the others have their turn
+                self._failed(interface, "flush")
         effects = self.outbox.take()
         if self._refusals:
             # Behind what was accepted in this turn: a client fails what it takes for refused.
@@ -164,13 +178,26 @@ class Switchboard:
         self._begin(now)
         self._peers.tick(now)
         for interface in self._ordered:
-            due = interface.next_deadline()
-            if due is not None and due <= now:
-                interface.tick(now)
+            try:
+                due = self._due(interface)
+                if due is not None and due <= now:
+                    self._left_alone.pop(interface, None)
+                    interface.tick(now)
+            except Exception:
+                self._left_alone[interface] = now + TICK_AGAIN  # not at once, for ever
+                self._failed(interface, "tick")
+
+    def _due(self, interface: Interface) -> float | None:
+        due = interface.next_deadline()
+        return None if due is None else max(due, self._left_alone.get(interface, due))
+
+    def _failed(self, interface: Interface, what: str) -> None:
+        self.failures += 1
+        log.exception("%s of interface %r failed", what, interface.name)
 
     def next_deadline(self) -> float | None:
         """Say when `tick` should be called."""
-        times = [self._peers.next_deadline(), *(each.next_deadline() for each in self._ordered)]
+        times = [self._peers.next_deadline(), *(self._due(each) for each in self._ordered)]
         return min((due for due in times if due is not None), default=None)
 
     def disconnected(self, connection: Connection) -> None:
@@ -256,6 +283,12 @@ class Switchboard:
             exc_info=cause,
         )  # fmt: skip
         self._refusals.append(Send(origin.connection, m.Refused(error.code, text)))
+
+    def _refuse_later(self, session: Session, stream: m.Stream, error: CtrlHubError) -> None:
+        """Refuse what had to wait: its sender hears of it now, or says it again at its hello."""
+        connection = session.connections.get(stream)
+        if connection is not None:
+            self._refuse(Origin(connection, session.key), error)
 
     def _call(self, session: Session, message: m.Call) -> m.Answer:
         try:

@@ -22,7 +22,8 @@ class RestartPolicy:
         The wait (s) before the first restart, by how much each further wait is longer, and what no
         wait exceeds. An engine that lived for `early` begins anew with the first wait.
     early
-        An engine that ends within so many seconds of its start died early.
+        An engine that ends within so many seconds of its start, and not while it ran something,
+        died early.
     attempts
         After so many early deaths in a row its slot is given up; 0 restarts nothing.
     """
@@ -66,6 +67,9 @@ class NannyConfig:
         How to reach the hub: ``ipc``, ``tcp``, or None for the best that is open.
     log_level
         Name of a level of :mod:`logging`.
+    keys
+        The key pair of each slot, so that the engines of a nanny that follows another in its place
+        take the place of the other's engines; with none the nanny makes its own.
     """
 
     connection: str
@@ -78,6 +82,7 @@ class NannyConfig:
     restart: RestartPolicy = field(default_factory=RestartPolicy)
     prefer: Literal["ipc", "tcp"] | None = None
     log_level: str = "INFO"
+    keys: tuple[KeyPair, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         if not self.connection or not self.logs:
@@ -88,9 +93,11 @@ class NannyConfig:
             raise ValueError("wait, grace, hub_lease (s) and max_threads must not be negative")
         if self.prefer not in (None, "ipc", "tcp"):
             raise ValueError(f"prefer must be 'ipc' or 'tcp', not {self.prefer!r}")
+        if self.keys and len(self.keys) != self.engines:
+            raise ValueError(f"{len(self.keys)} key pairs are not one for each of {self.engines=}")
 
     def to_json(self) -> str:
-        """Return the configuration as one line of JSON."""
+        """Return the configuration, secret keys included, as one line of JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
@@ -105,6 +112,7 @@ class NannyConfig:
         values = _values(text, "nanny")
         if isinstance(values.get("restart"), Mapping):
             values["restart"] = _made(RestartPolicy, values["restart"], "restart")
+        values["keys"] = _key_pairs(values.get("keys", ()))
         return _made(cls, values, "nanny")
 
 
@@ -159,6 +167,13 @@ class EngineConfig:
             It is not JSON, names an unknown option, or an option has a wrong value.
         """
         return _made(cls, _values(text, "engine"), "engine")
+
+
+def _key_pairs(found: object) -> tuple[KeyPair, ...]:
+    # What was refused may be a secret: it is not repeated.
+    if not isinstance(found, list | tuple):
+        raise ValueError("keys must be a list of key pairs")
+    return tuple(KeyPair.from_mapping(each) for each in found)
 
 
 def _values(text: str | bytes, whose: str) -> dict[str, Any]:

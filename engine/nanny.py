@@ -13,11 +13,9 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from ctrlhub.engine.board import LEAVING, RUNNING
 from ctrlhub.engine.causes import OomWatch, describe_exit, is_running
@@ -90,7 +88,7 @@ class Nanny:
         self._config = config
         self._warm = warm
         self._lifeline = lifeline
-        self._keys = [KeyPair.generate() for _ in range(config.engines)]
+        self._keys = list(config.keys) or [KeyPair.generate() for _ in range(config.engines)]
         self._incarnations = [b""] * config.engines
         self._slots = Slots(config.engines, config.restart)
         self._oom = OomWatch()
@@ -109,7 +107,7 @@ class Nanny:
 
     def run(self) -> Ending:
         """Run until all engines have ended, or are told to."""
-        former = self._catch_signals()
+        self._catch_signals()
         poller = select.poll()
         for source in (self._warm.channel, self._wakeup, self._signals[0]):
             poller.register(source, select.POLLIN)
@@ -123,20 +121,21 @@ class Nanny:
                 ready = {fd for fd, _ in poller.poll(self._timeout(time.monotonic()))}
                 self._attend(ready, poller)
         finally:
-            self._close()
+            # It is ending: to be told so again must not turn a good end into a death.
+            for number in STOP_SIGNALS:
+                signal.signal(number, signal.SIG_IGN)
             signal.set_wakeup_fd(-1)
-            for number, handler in former.items():
-                signal.signal(number, handler)
+            self._close()
         return self._outcome if self._ending is None else self._ending
 
     # ------------------------------------------------------------ the loop
 
-    def _catch_signals(self) -> Mapping[signal.Signals, Any]:
+    def _catch_signals(self) -> None:
         for end in self._signals:
             os.set_blocking(end, False)
-        former = {number: signal.signal(number, _ignore) for number in STOP_SIGNALS}
+        for number in STOP_SIGNALS:
+            signal.signal(number, _ignore)
         signal.set_wakeup_fd(self._signals[1], warn_on_full_buffer=False)
-        return former
 
     def _timeout(self, now: float) -> float:
         due = [self._logs_due, self._slots.next_deadline(), self._kill_due]
@@ -164,8 +163,7 @@ class Nanny:
 
     def _attend(self, ready: set[int], poller: select.poll) -> None:
         if self._signals[0] in ready:
-            numbers = os.read(self._signals[0], 4096)
-            if any(number in STOP_SIGNALS for number in numbers):
+            if set(os.read(self._signals[0], 4096)) & set(STOP_SIGNALS):
                 self._stop("its nanny was told to stop", Ending.LEFT)
         if self._wakeup.fileno() in ready:
             self._wakeup.clear()
@@ -223,7 +221,7 @@ class Nanny:
             self._slots.left(note.slot)
             return
         cause = describe_exit(note.status, self._oom)
-        restarting = self._slots.died(note.slot, time.monotonic())
+        restarting = self._slots.died(note.slot, time.monotonic(), board[RUNNING])
         slot = self._slots[note.slot]
         self._report(slot.number, cause, restarting, board[RUNNING] or -1)
         if self._ending is not None:
@@ -254,9 +252,7 @@ class Nanny:
         self._slots.stop()
         for slot in self._slots.in_state(SlotState.STARTING, SlotState.RUNNING):
             running = self._warm.board.slot(slot.number)[RUNNING] or -1
-            if slot.pid:  # the system has killed it; what it had started is in its group
-                with suppress(ProcessLookupError, PermissionError):
-                    os.killpg(slot.pid, signal.SIGKILL)
+            self._warm.kill_orphans(slot.pid)
             self._slots.died(slot.number, time.monotonic())
             self._report(slot.number, "the nanny's warm process has ended", False, running)
 

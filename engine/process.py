@@ -71,6 +71,8 @@ def run_engine(config: EngineConfig, board: MutableSequence[int]) -> int:
         drain=config.drain,
         abandon=abandon,
     )
+    # From here on user code may import what lies in the working directory, as in any interpreter.
+    sys.path.insert(0, "")
     namespace.install()
     output.install()
     service.end_on(signal.SIGTERM)

@@ -4,7 +4,7 @@
 
     WAITING --due--> STARTING --started--> RUNNING --left--> ENDED
        ^                |                     |
-       +----- died -----+------- died --------+     later each time
+       +----- died -----+------- died --------+     later each time, unless a request is to blame
                         +------- died --------+---> GIVEN_UP, after too many early deaths
 """
 
@@ -88,14 +88,23 @@ class Slots:
         slot = self._slots[number]
         slot.state, slot.pid = SlotState.ENDED, 0
 
-    def died(self, number: int, now: float) -> bool:
-        """Take note that an engine ended and should not have; tell whether it is started again."""
+    def died(self, number: int, now: float, running: int = 0) -> bool:
+        """Take note that an engine ended and should not have; tell whether it is started again.
+
+        Parameters
+        ----------
+        number, now
+            The slot, and the time in seconds.
+        running
+            The request that ran (0: none). It is to blame then, not the engine, which lived as far
+            as that; the hub sees to it that no request does this for ever.
+        """
         slot, policy = self._slots[number], self._policy
         slot.pid = 0
         if self._stopping:
             slot.state = SlotState.ENDED
             return False
-        if now - slot.began >= policy.early:
+        if running or now - slot.began >= policy.early:
             slot.early_deaths, slot.wait = 0, policy.first
         else:
             slot.early_deaths += 1

@@ -96,6 +96,12 @@ class WarmProcess:
         ours.close()
         _serve_and_exit(theirs, board, max_threads)
 
+    def kill_orphans(self, engine: int) -> None:
+        """Kill what an engine had started, which the system has killed after this process."""
+        if engine:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(engine, signal.SIGKILL)
+
     def close(self) -> None:
         """End it, and whatever engines it still has."""
         self.channel.close()

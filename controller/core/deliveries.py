@@ -72,12 +72,13 @@ def _bulk(payload: Payload) -> int:
 
 
 class _Client:
-    __slots__ = ("bulk", "sent", "session", "unsent")
+    __slots__ = ("bulk", "sent", "session", "unsent", "waiting")
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.sent: dict[int, Outcome] = {}
         self.unsent: deque[Outcome] = deque()
+        self.waiting: set[int] = set()  # the ids in `unsent`
         self.bulk = 0
 
     def batch(self) -> Completed:
@@ -106,6 +107,7 @@ class _Client:
             self.bulk += bulk
             sent[outcome[0]] = outcome
             rows.append((*outcome[:2], frames.add(payload), *outcome[3:]))
+        self.waiting.difference_update([row[0] for row in rows])
         return Completed(rows=rows, frames=frames.frames)
 
 
@@ -122,10 +124,13 @@ class Deliveries:
         return sum(len(c.sent) + len(c.unsent) for c in self._clients.values())
 
     def add(self, session: Session, outcome: Outcome) -> None:
-        """Take a result for a client; it leaves with the next `flush`."""
+        """Take a result for a client; it leaves with the next `flush`. A second one is none."""
         client = self._clients.get(session.number)
         if client is None:
             client = self._clients[session.number] = _Client(session)
+        if outcome[0] in client.waiting or outcome[0] in client.sent:
+            return
+        client.waiting.add(outcome[0])
         client.unsent.append(outcome)
         self._ready[session.number] = client
 
@@ -153,6 +158,7 @@ class Deliveries:
         if client is None:
             return
         client.unsent.extendleft(reversed(client.sent.values()))
+        client.waiting.update(client.sent)
         client.sent.clear()
         client.bulk = 0
         self._ready[session.number] = client
@@ -181,6 +187,7 @@ class Deliveries:
         for client in self._clients.values():
             unsent = [outcome[0] for outcome in client.unsent]
             assert len(set(unsent)) == len(unsent)
+            assert client.waiting == set(unsent)
             assert not set(unsent) & set(client.sent)
             assert client.sent or client.unsent
             assert client.bulk == sum(_bulk(outcome[2]) for outcome in client.sent.values())

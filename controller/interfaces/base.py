@@ -2,13 +2,14 @@
 
 An interface is a class with a `name`. Its methods marked :func:`exposed` can be called by clients by
 name (`Call`), over every protocol. One that has streams of messages of its own names the handlers in
-`handlers`. It holds no copy of the engines: `self.engines` is the controller's own registry.
+`handlers`, and the streams on which it hears them in `streams`. It holds no copy of the engines: `self.engines` is the controller's own registry.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
@@ -17,7 +18,7 @@ from ctrlhub.controller.core.effects import Commit, Outbox, Send
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.sessions import Session, Sessions
 from ctrlhub.controller.service import ControllerAdapterBase, IControllerBase
-from ctrlhub.wire.errors import InvalidRequest, LimitExceeded, UnknownInterface
+from ctrlhub.wire.errors import CtrlHubError, InvalidRequest, LimitExceeded, UnknownInterface
 from ctrlhub.wire.ids import Ranges, session_of, to_ranges
 from ctrlhub.wire.messages import Message, Results, Stored, Stream
 
@@ -49,6 +50,16 @@ class Context:
     """The number of the last engine event."""
     is_settling: Callable[[], bool]
     """Whether the hub is so young that clients and engines of its predecessor may be on their way."""
+    refuse: Callable[[Session, Stream, CtrlHubError], None]
+    """Tell a peer that what it said on a stream is refused, behind what this turn accepts."""
+
+    @contextmanager
+    def refusing(self, session: Session, stream: Stream) -> Iterator[None]:
+        """Refuse what fails within, instead of raising: what waits behind it has its turn, too."""
+        try:
+            yield
+        except CtrlHubError as error:
+            self.refuse(session, stream, error)
 
     def may_acknowledge(self, request: int) -> bool:
         """Say whether an engine may forget the result of a request.
@@ -93,6 +104,8 @@ class Interface(ControllerAdapterBase):
     name: ClassVar[str] = ""
     handlers: ClassVar[Mapping[type[Message], str]] = {}
     """Message type -> name of the method ``(session, message, stream, now)`` that takes it."""
+    streams: ClassVar[frozenset[Stream]] = frozenset()
+    """The streams on which the handlers hear; two interfaces may not hear the same."""
 
     def __init__(self, controller: IControllerBase, context: Context) -> None:
         super().__init__(controller)

@@ -14,13 +14,7 @@ from typing import Any
 from ctrlhub.controller.core.awaiting import Awaiting
 from ctrlhub.controller.core.commands import CommandQueue, CommandRecord, CommandState
 from ctrlhub.controller.core.deliveries import Deliveries, select
-from ctrlhub.controller.core.effects import (
-    Commit,
-    Forget,
-    SaveRequests,
-    SaveResults,
-    Send,
-)
+from ctrlhub.controller.core.effects import Commit, Forget, SaveRequests, SaveResults, Send
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.functions import Function, FunctionTable, function_rows
 from ctrlhub.controller.core.sessions import Session
@@ -64,6 +58,7 @@ class MultiEngine(Interface):
     """The interface for explicit engines; the seed's `MultiEngine`, one queue per engine."""
 
     name = "multiengine"
+    streams = frozenset({Stream.MULTIENGINE})
     handlers = {  # noqa: RUF012 - a constant; the base class types it
         Command: "submit",
         Results: "results",
@@ -102,7 +97,9 @@ class MultiEngine(Interface):
         parked = self._parked.get(session)
         if parked is not None:
             if len(parked) >= MOST_PARKED:
-                raise LimitExceeded(f"{MOST_PARKED} commands wait for a function that does not come")
+                raise LimitExceeded(
+                    f"{MOST_PARKED} commands wait for a function that does not come"
+                )
             parked.append(message)
             return
         function = self._functions.get(message.function) if message.function else None
@@ -146,7 +143,11 @@ class MultiEngine(Interface):
     def _retry(self, session: Session, now: float) -> None:
         """Submit again what was parked, in order, until something has to wait again."""
         for command in self._parked.pop(session, ()):
-            self.submit(session, command, Stream.MULTIENGINE, now)
+            try:
+                self.submit(session, command, Stream.MULTIENGINE, now)
+            except CtrlHubError as error:
+                self.context.refuse(session, Stream.MULTIENGINE, error)
+                session.last_command = max(session.last_command, command.first)
 
     def received(self, session: Session, message: Received, stream: Stream, now: float) -> None:
         """Forget results that their client has."""

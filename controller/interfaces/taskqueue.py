@@ -57,6 +57,7 @@ class TaskQueue(Interface):
     """The interface for load-balanced tasks."""
 
     name = "tasks"
+    streams = frozenset({Stream.TASK})
     handlers = {  # noqa: RUF012 - a constant; the base class types it
         SubmitTasks: "submit",
         Results: "results",
@@ -87,9 +88,7 @@ class TaskQueue(Interface):
         self._functions.learn(message.functions, message.frames)
         if session in self._waiting:
             if len(self._waiting[session]) >= MOST_WAITING:
-                raise LimitExceeded(
-                    f"{MOST_WAITING} messages wait for a command or function that does not come"
-                )
+                raise LimitExceeded(f"{MOST_WAITING} messages wait for a command or function")
             self._waiting[session].append(message)
             return
         functions = [self._functions.get(row[0]) for row in message.templates]
@@ -152,7 +151,8 @@ class TaskQueue(Interface):
         """Submit again what waited, in order, until something has to wait again."""
         self._lacking.discard(session)
         for message in self._waiting.pop(session, ()):
-            self.submit(session, message, Stream.TASK, now)
+            with self.context.refusing(session, Stream.TASK):
+                self.submit(session, message, Stream.TASK, now)
 
     def received(self, session: Session, message: Received, stream: Stream, now: float) -> None:
         """Forget results that their client has."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import click
 
 from ctrlhub.wire.places import DEFAULT_PROFILE, STATE_VARIABLE, Profile, profile_dir
 
+_HOST_NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9])?")
 _PORTS = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
 
 
@@ -31,6 +33,21 @@ def _port_range(
     return int(found[1]), int(found[2])
 
 
+def _address(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    if value is None or _HOST_NAME.fullmatch(value):
+        return value
+    try:
+        ipaddress.ip_address(value)
+    except ValueError as error:
+        raise click.BadParameter(
+            f"{value!r} is not an address: use one of this machine, such as 127.0.0.1 or what "
+            "`hostname -I` shows, without a port",
+            ctx,
+            param,
+        ) from error
+    return value
+
+
 profile_option = click.option(
     "--profile",
     callback=_profile_name,
@@ -49,6 +66,7 @@ state_dir_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 listen_option = click.option(
     "--listen",
+    callback=_address,
     metavar="ADDRESS",
     help="Listen with TCP and CURVE on this address, too, for other hosts. "
     "Without it only this user on this host can connect.",

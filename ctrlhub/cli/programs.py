@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -86,6 +87,7 @@ def engine(
     file = place.connection_engine if connection is None else connection.expanduser().absolute()
     # What is wrong with the file is said at once; a nanny would wait for a better one.
     check_connection(file)
+    from ctrlhub.cluster.nannies import profile_of, recorded
     from ctrlhub.engine.config import NannyConfig
     from ctrlhub.engine.nanny import run
     from ctrlhub.wire.private import make_private_dir
@@ -95,7 +97,9 @@ def engine(
     logs = place.logs / f"nanny-{os.getpid()}"
     make_private_dir(logs)
     config = NannyConfig(connection=str(file), engines=engines, logs=str(logs))
-    code = _exit_of_nanny(run(config))
+    owner = profile_of(file, place)
+    with nullcontext() if owner is None else recorded(owner):
+        code = _exit_of_nanny(run(config))
     if code is Exit.OK:
         shutil.rmtree(logs)
     ctx.exit(code)

@@ -52,7 +52,8 @@ class Child:
             self._log_start = os.fstat(output).st_size
             # A session of its own: Ctrl-C and a closed terminal are its creator's to judge.
             self._popen = subprocess.Popen(
-                [sys.executable, "-m", module],
+                # -P: what lies in the working directory must not take the place of our modules.
+                [sys.executable, "-P", "-m", module],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
@@ -118,7 +119,9 @@ class Child:
     def _tell(self, config: str) -> None:
         assert self._popen.stdin is not None
         try:
-            self._popen.stdin.write(config.encode() + b"\n")
+            rest = memoryview(config.encode() + b"\n")
+            while rest:  # a signal may cut a long one short
+                rest = rest[self._popen.stdin.write(rest) :]
         except BrokenPipeError:
             # It is dead already; who waits for it will notice, and has its log to say why.
             return

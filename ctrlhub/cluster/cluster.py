@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ctrlhub.cluster.claim import Claim
 from ctrlhub.cluster.ephemeral import discard, private_profile, private_state, sweep
 from ctrlhub.cluster.errors import ClusterError
+from ctrlhub.cluster.keeper import NannyKeeper
 from ctrlhub.cluster.local import LocalProcesses, Prefer, available_cores, routed
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.wire.errors import TooManyEngines
@@ -33,7 +34,7 @@ hub must not go when the expression has been evaluated."""
 class Cluster:
     """A hub and engines on this host; a context manager that gives a connected `Client`.
 
-    They end with `stop`, at the latest with this process, however that ends. Without a profile the
+    A nanny that dies is replaced, and its engines with it; a hub is not. They end with `stop`, at the latest with this process, however that ends. Without a profile the
     cluster is private: nobody else finds it, and it leaves nothing behind.
 
     Parameters
@@ -100,6 +101,7 @@ class Cluster:
         self._owner = os.getpid()
         self._claim: Claim | None = None
         self._processes: LocalProcesses | None = None
+        self._keeper: NannyKeeper | None = None
         self._client: Client | None = None
 
     @property
@@ -153,6 +155,8 @@ class Cluster:
         try:
             self._processes = self._start_processes(claim.profile)
             self._client = self._processes.connect()
+            if self._processes.nanny is not None:
+                self._keeper = NannyKeeper(self._processes)
         except BaseException:
             self.stop()
             raise
@@ -165,7 +169,10 @@ class Cluster:
         client, self._client = self._client, None
         processes, self._processes = self._processes, None
         claim, self._claim = self._claim, None
+        keeper, self._keeper = self._keeper, None
         _running.discard(self)
+        if keeper is not None:
+            keeper.stop()
         try:
             if client is not None:
                 client.close()

@@ -41,7 +41,7 @@ def start_in_background(config: SupervisorConfig) -> Ready:
     begin = os.fstat(output).st_size
     try:
         process = subprocess.Popen(
-            [sys.executable, "-m", "ctrlhub.cluster"],
+            [sys.executable, "-P", "-m", "ctrlhub.cluster"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=output,

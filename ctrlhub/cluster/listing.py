@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import chain
 from pathlib import Path
 
 from ctrlhub.cluster.claim import connection_of, owner_lock, supervisor_lock
@@ -64,7 +63,10 @@ class Listed:
 
 def list_clusters(state: Path | None = None) -> list[Listed]:
     """List the clusters that run, or were killed and left something, by profile."""
-    return list(_listed(chain(known_profiles(state), private_profiles(state))))
+    named = _listed(known_profiles(state))
+    # A dead one without a name has nothing for `ctrl-hub stop`: the next `Cluster` sweeps it away.
+    private = (each for each in _listed(private_profiles(state)) if each.state is not State.DEAD)
+    return [*named, *private]
 
 
 def _listed(profiles: Iterator[Profile]) -> Iterator[Listed]:

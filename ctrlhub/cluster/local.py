@@ -21,6 +21,7 @@ from ctrlhub.wire.places import Profile
 if TYPE_CHECKING:
     from ctrlhub.client.client import Client
     from ctrlhub.wire.connection import ConnectionInfo
+    from ctrlhub.wire.security import KeyPair
 
 Prefer = Literal["ipc", "tcp"]
 
@@ -80,6 +81,7 @@ class LocalProcesses:
         self._hub_lease = hub.hub_lease
         self.hub: Child | None = None
         self.nanny: Child | None = None
+        self._keys: tuple[KeyPair, ...] = ()
 
     @property
     def children(self) -> list[Child]:
@@ -101,7 +103,11 @@ class LocalProcesses:
     def start_nanny(self) -> Child:
         """Start the nanny, which starts the engines."""
         from ctrlhub.engine.config import NannyConfig
+        from ctrlhub.wire.security import KeyPair
 
+        if not self._keys:
+            # Kept: by its keys the hub sees that another nanny's engines replace those of a dead one.
+            self._keys = tuple(KeyPair.generate() for _ in range(self.engines))
         config = NannyConfig(
             connection=str(self.profile.connection_engine),
             engines=self.engines,
@@ -109,6 +115,7 @@ class LocalProcesses:
             hub_lease=self._hub_lease,
             wait=self._timeout,
             prefer=self._prefer,
+            keys=self._keys,
         )
         log = self.profile.logs / "nanny.log"
         self.nanny = Child("nanny", "ctrlhub.engine", config.to_json(), log)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ctrlhub.cluster.claim import clean, connection_of, owner_lock, supervisor_lock, wait_until_free
 from ctrlhub.cluster.errors import StopFailed
+from ctrlhub.cluster.nannies import end_nannies
 from ctrlhub.cluster.processes import KnownProcess
 from ctrlhub.cluster.record import SupervisorRecord
 from ctrlhub.wire.connection import Here
@@ -59,8 +60,12 @@ def stop_cluster(profile: Profile) -> Stopped:
     if record is not None:
         _end_orphans(profile, record)
     hub_pid = _end(profile.hub_lock(), ORPHANS)
+    # Last: a hub that lives has told them, and their goodbyes need one.
+    nannies, stayed = end_nannies(profile, ORPHANS)
     clean(profile)
-    return Stopped(pid or hub_pid, leftovers)
+    if stayed:
+        raise StopFailed(f"engines' processes cannot be ended: {', '.join(map(str, stayed))}")
+    return Stopped(pid or hub_pid, leftovers or bool(nannies))
 
 
 def _end(lock: HubLock, patience: float) -> int | None:

@@ -12,17 +12,16 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ctrlhub.cluster.child import Child
 from ctrlhub.cluster.claim import Claim, supervisor_lock
 from ctrlhub.cluster.errors import StartFailed
 from ctrlhub.cluster.local import LocalProcesses
 from ctrlhub.cluster.processes import KnownProcess
 from ctrlhub.cluster.record import SupervisorRecord
-from ctrlhub.cluster.restarts import Restarts
 from ctrlhub.cluster.signals import Signals
+from ctrlhub.cluster.supervised import Supervised
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.wire.places import Profile
 
@@ -78,60 +77,6 @@ class Ready:
 
 class StopAsked(Exception):
     """A signal to stop came while the cluster was starting."""
-
-
-@dataclass(slots=True)
-class Supervised:
-    """One child that is started again when it dies, later each time.
-
-    Parameters
-    ----------
-    child
-        The running child.
-    again
-        Starts another in its place.
-    restarts
-        When to.
-    """
-
-    child: Child
-    again: Callable[[], Child]
-    restarts: Restarts = field(default_factory=Restarts)
-    due: float | None = field(default=None, init=False)
-    """When it will be started again; None while it runs, or has ended for good."""
-    is_over: bool = field(default=False, init=False)
-    """It ended on purpose, with exit code 0."""
-
-    def turn(self, now: float) -> bool:
-        """Look at the child, and do what is due; say whether a new one was started."""
-        if self.is_over:
-            return False
-        if self.due is None:
-            self._look(now)
-        if self.due is None or now < self.due:
-            return False
-        self.child, self.due = self.again(), None
-        _log.warning("started the %s again, pid %d", self.child.name, self.child.pid)
-        return True
-
-    def _look(self, now: float) -> None:
-        code = self.child.ended()
-        if code is None:
-            return
-        self.child.cut_lifeline()
-        if code == 0:
-            _log.info("the %s has ended", self.child.name)
-            self.is_over = True
-            return
-        self.due = self.restarts.died(self.child.started, now)
-        _log.error(
-            "the %s (pid %d) %s, see %s; starting another in %.1f s",
-            self.child.name,
-            self.child.pid,
-            self.child.how_it_ended(),
-            self.child.log,
-            self.due - now,
-        )
 
 
 class Supervisor:
@@ -222,4 +167,4 @@ class Supervisor:
         ).write(self._profile.supervisor)
 
 
-__all__ = ["Ready", "StartFailed", "Supervised", "Supervisor", "SupervisorConfig"]
+__all__ = ["Ready", "StartFailed", "Supervisor", "SupervisorConfig"]

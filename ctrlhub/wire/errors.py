@@ -210,12 +210,12 @@ class VersionMismatch(CtrlHubError, code="version_mismatch"):
 
 
 class AlreadyRunning(CtrlHubError):
-    """A hub of the profile runs already. Never sent: raised where the second one was started.
+    """A cluster of the profile runs already. Never sent: raised where the second one was started.
 
     Parameters
     ----------
     pid
-        The process id of the running hub.
+        The process id of what runs it: a supervisor, a program, or a hub that is alone.
     profile
         The name of the profile.
     """
@@ -227,7 +227,7 @@ class AlreadyRunning(CtrlHubError):
 
     def __str__(self) -> str:
         return (
-            f"a hub of profile {self.profile!r} is running with pid {self.pid}; "
+            f"a cluster of profile {self.profile!r} is running (pid {self.pid}): "
             f"stop it with `ctrl-hub stop --profile {self.profile}`, or choose another profile"
         )
 

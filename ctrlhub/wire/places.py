@@ -129,6 +129,11 @@ class Profile:
         return self.directory / "supervisor.json"
 
     @property
+    def nannies(self) -> Path:
+        """Where each `ctrl-hub engine` leaves its record for `ctrl-hub stop`."""
+        return self.directory / "nannies"
+
+    @property
     def logs(self) -> Path:
         """The directory of log files."""
         return self.directory / "logs"

@@ -211,7 +211,6 @@ def test_a_killed_nanny_comes_back_with_its_engines(command: Command) -> None:
     start(command)
     before = [each["pid"] for each in command.status()["engines"]]
     record = json.loads((profile_of(command) / "supervisor.json").read_text())
-
     os.kill(record["processes"]["nanny"]["pid"], signal.SIGKILL)
 
     until(lambda: not any(map(is_alive, before)), "the engines end with their nanny")
@@ -221,6 +220,7 @@ def test_a_killed_nanny_comes_back_with_its_engines(command: Command) -> None:
         return len(engines) == 2 and all(each["pid"] not in before for each in engines)
 
     until(others, "two other engines")
+    assert [each["id"] for each in command.status()["engines"]] == [0, 1]
     assert command.run("stop").returncode == Exit.OK
 
 
@@ -340,6 +340,31 @@ def test_hub_and_engine_alone(command: Command) -> None:
     engine.send_signal(signal.SIGTERM)
     assert engine.wait(timeout=30) == Exit.OK
     assert command.files() == set()
+
+
+def test_stop_ends_engines_whose_hub_was_killed(command: Command) -> None:
+    """Engines that were started by hand do not wait for a hub that will not come."""
+    hub = command.launch("hub")
+    until((profile_of(command) / "connection-engine.json").exists, "the hub listens")
+    engine = command.launch("engine")
+    until(lambda: len(command.status()["engines"]) == 1, "an engine")
+    hub.kill()
+    hub.wait()
+
+    assert command.run("stop").returncode == Exit.OK
+
+    assert engine.wait(timeout=30) == Exit.OK
+    assert command.left() == {}
+    assert command.files() == set()
+
+
+def test_an_address_of_another_machine(command: Command) -> None:
+    """The start fails and says which addresses can be used."""
+    result = command.run("start", "-n", "1", "--listen", "192.0.2.1")
+
+    assert result.returncode == Exit.START_FAILED
+    assert "192.0.2.1: it is not an address of this machine" in result.stderr
+    assert "hostname -I" in result.stderr
 
 
 def test_a_second_hub_is_refused(command: Command) -> None:

@@ -205,6 +205,25 @@ def test_a_child_that_dies_at_start_fails_it_with_its_log(
     assert left_in(state) == []
 
 
+def test_a_killed_nanny_comes_back(state: Path) -> None:
+    """As under a supervisor: other engines, with the same ids, for the same client."""
+    cluster = Cluster(n=2)
+    with cluster as client:
+        before = client[:].apply_sync(os.getpid)
+        (nanny,) = cluster.pids["nannies"]
+        os.kill(nanny, signal.SIGKILL)
+
+        def others() -> bool:
+            engines = client.status()["engines"]
+            return [each["id"] for each in engines] == [0, 1] and not any(
+                each["pid"] in before for each in engines
+            )
+
+        until(others, "two other engines")
+        assert cluster.pids["nannies"] != [nanny]
+        assert client[:].apply_sync(lambda: 6 * 7) == [42, 42]
+
+
 def test_the_hub_is_its_child_in_a_session_of_its_own(cluster: Cluster) -> None:
     """Ctrl-C at the program's terminal is the program's to handle."""
     hub = psutil.Process(cluster.pids["hub"])

@@ -83,6 +83,7 @@ class Exchange:
             elif isinstance(effect, Stop):
                 self.stopped.append(effect.reason)
         self.switchboard.check()
+        assert not self.switchboard.failures
 
     def _keep(self, send: Send) -> None:
         frames = [bytes(frame) for frame in encode(send.message)]

@@ -326,6 +326,9 @@ class ScriptedClient(Membership):
         """Send again what was not accepted."""
         again = {n: w for n, w in sorted(self.outstanding[stream].items()) if not w.accepted}
         if stream is m.Stream.TASK:
+            for number, each in again.items():
+                # A command that has ended meanwhile may be unknown to this hub: not to wait for.
+                each.after = max((n for n in self._commands() if n < number), default=0)
             self._send_tasks(again)
             return
         for number, each in again.items():

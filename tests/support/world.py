@@ -285,6 +285,7 @@ class World:
     def check(self) -> None:
         """Assert every invariant of the hub."""
         self.switchboard.check()
+        assert not self.switchboard.failures
 
     # ------------------------------------------------------------ until it is quiet
 

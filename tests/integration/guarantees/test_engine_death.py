@@ -141,6 +141,29 @@ def test_a_deadly_task_is_stopped(
     assert client.ids == [0, 1]
 
 
+def test_many_deadly_tasks_do_not_take_the_engines_away(start: Start, journal: Journal) -> None:
+    """Each fails with its cause, the others end well, and the engines are there for more."""
+    client = start()
+    deadly = range(0, 30, 5)
+
+    def sometimes_exits(number: int) -> int:
+        import os
+
+        if number in deadly:
+            os._exit(3)
+        return 2 * number
+
+    journal.submit(client.load_balanced_view(), journal.noting(sometimes_exits), range(30))
+    for number in deadly:
+        with pytest.raises(EngineError, match="exit code 3"):
+            journal.result(number).get(60)
+
+    journal.check(failed=deadly, again=range(30))
+    assert [len(journal.pids(number)) for number in deadly] == [4] * len(deadly)
+    client.wait_for_engines(2, timeout=20)
+    assert client[:].apply_sync(double, 2) == [4, 4]
+
+
 # ---------------------------------------------------------------- no death
 
 

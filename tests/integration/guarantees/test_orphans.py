@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from ctrlhub import Client, Cluster, EngineError
+from ctrlhub import Client, Cluster, CompositeError, EngineError
 from tests.support.census import INTERFACES, census_installed
 from tests.support.journal import Journal
 from tests.support.processes import Command, is_alive, processes_with, until
@@ -91,8 +91,10 @@ def test_with_its_creator(state: Path) -> None:
     until(lambda: not processes_with(state), "nothing is left")
 
 
-@pytest.mark.parametrize("part", ["nanny", "warm"])
-def test_engines_with_their_nanny(start: Start, part: str) -> None:
+@pytest.mark.parametrize(
+    ("part", "cause"), [("nanny", "not heard of for 1 s"), ("warm", "warm process has ended")]
+)
+def test_engines_with_their_nanny(start: Start, part: str, cause: str) -> None:
     """A nanny that is killed, or the process its engines come from: their clients hear why."""
     client = start(lost=1.0, suspect=0.5, beat=0.2)
     family = Family(client)
@@ -103,8 +105,11 @@ def test_engines_with_their_nanny(start: Start, part: str) -> None:
 
     until(lambda: set(family.alive()) == {"hub"}, "only the hub is left")
     until(lambda: client.ids == [], "the hub knows")
-    with pytest.raises(EngineError):
+    with pytest.raises(CompositeError) as caught:
         running.get(20)
+    for error in caught.value.errors:
+        assert isinstance(error, EngineError)
+        assert cause in str(error)
 
 
 def test_with_its_supervisor(command: Command) -> None:

@@ -118,6 +118,11 @@ class Watched:
     def __init__(self) -> None:
         self.told: list[Any] = []
         self.by_id: Mapping[int, Mapping[str, Any]] = {}
+        self.despairs_of: CtrlHubError | None = None
+
+    def despair(self, seconds: float) -> CtrlHubError | None:
+        """Do as the test says."""
+        return self.despairs_of
 
     def joined(self, session: int) -> None:
         """Note it."""

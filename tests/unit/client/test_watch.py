@@ -19,7 +19,7 @@ def test_a_silence_is_said_once_and_its_end_too(caplog: pytest.LogCaptureFixture
 
     assert [record.message for record in caplog.records] == [
         "the hub has not answered for 3 s; still trying (what was submitted is kept; "
-        "`ctrl-hub status` tells whether it runs)",
+        "`ctrl-hub status` tells whether it runs; get(timeout=...) waits no longer than that)",
         "the hub answers again",
     ]
 

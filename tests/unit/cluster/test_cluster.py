@@ -69,11 +69,13 @@ def test_there_is_no_client_before_the_start() -> None:
         cluster.connect_client_sync()
 
 
-def test_stopping_what_does_not_run_is_harmless() -> None:
-    """`stop` may come twice, or first."""
-    cluster = Cluster(1)
+def test_stopping_what_does_not_run_is_harmless(tmp_path: Path) -> None:
+    """`stop` may come twice, or first; it makes nothing."""
+    cluster = Cluster(1, state_dir=tmp_path)
     cluster.stop()
     cluster.stop_cluster_sync()
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_making_one_is_light() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ctrlhub.cluster.claim import owner_lock, supervisor_lock
+from ctrlhub.cluster.ephemeral import private_profile
 from ctrlhub.cluster.listing import Kind, State, list_clusters
 from ctrlhub.wire.places import Profile
 
@@ -45,6 +46,18 @@ def test_a_profile_that_was_used_is_no_cluster(tmp_path: Path) -> None:
     profile.keys.touch(mode=0o600)
 
     assert list_clusters(tmp_path) == []
+
+
+def test_what_a_killed_program_left_is_not_listed(tmp_path: Path) -> None:
+    """A cluster without a profile has no name to stop it by; the next one sweeps it away."""
+    profile = private_profile(tmp_path)
+    profile.make()
+    profile.supervisor.touch(mode=0o600)
+
+    assert list_clusters(tmp_path) == []
+
+    with owner_lock(profile):
+        assert [each.profile for each in list_clusters(tmp_path)] == [profile.name]
 
 
 def test_what_a_killed_hub_left_is_a_dead_cluster(tmp_path: Path) -> None:

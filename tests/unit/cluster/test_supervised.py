@@ -8,7 +8,7 @@ from typing import cast
 
 from ctrlhub.cluster.child import Child
 from ctrlhub.cluster.restarts import Restarts
-from ctrlhub.cluster.supervisor import Supervised
+from ctrlhub.cluster.supervised import Supervised
 
 
 @dataclass

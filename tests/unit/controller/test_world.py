@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections import Counter
 from typing import Any
 
@@ -269,4 +270,9 @@ class Faults(RuleBasedStateMachine):
 
 
 TestFaults = Faults.TestCase
-TestFaults.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+DEPTH = int(os.environ.get("CTRLHUB_WORLD_EXAMPLES", "25"))
+"""How many worlds are tried: a few each time, thousands when the hub's logic was changed."""
+
+TestFaults.settings = settings(
+    max_examples=DEPTH, stateful_step_count=30 if DEPTH < 100 else 50, deadline=None
+)

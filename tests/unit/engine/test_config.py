@@ -28,6 +28,15 @@ def test_an_engines_configuration_survives_the_way_through_json() -> None:
     assert keys.secret not in repr(config)
 
 
+def test_a_nannys_keys_survive_the_way_and_are_not_shown() -> None:
+    """One pair for each slot, made by whoever starts the nanny again."""
+    keys = (KeyPair.generate(), KeyPair.generate())
+    config = NannyConfig("/c.json", 2, "/logs", keys=keys)
+
+    assert NannyConfig.from_json(config.to_json()).keys == keys
+    assert not any(pair.secret in repr(config) for pair in keys)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -42,9 +51,17 @@ def test_an_engines_configuration_survives_the_way_through_json() -> None:
         ('{"connection": "c", "engines": 1, "logs": "l", "prefer": "smoke"}', "ipc"),
         ('{"connection": "c", "engines": 1, "logs": "l", "restart": {"first": 0}}', "waits"),
         ('{"connection": "c", "engines": 1, "logs": "l", "restart": {"last": 0}}', "last"),
+        ('{"connection": "c", "engines": 1, "logs": "l", "keys": 1}', "list of key pairs"),
+        ('{"connection": "c", "engines": 1, "logs": "l", "keys": [{}]}', "'public'"),
     ],
 )
 def test_what_is_wrong_is_named(text: str, message: str) -> None:
     """Always a ValueError."""
     with pytest.raises(ValueError, match=message):
         NannyConfig.from_json(text)
+
+
+def test_keys_are_one_pair_for_each_slot() -> None:
+    """Too few would leave a slot without one."""
+    with pytest.raises(ValueError, match="1 key pairs"):
+        NannyConfig("/c.json", 2, "/logs", keys=(KeyPair.generate(),))

@@ -58,6 +58,19 @@ def test_an_engine_that_lived_for_a_while_begins_anew() -> None:
     assert slots[0].due == 210.0 + POLICY.first
 
 
+def test_a_request_is_to_blame_and_not_the_engine_that_ran_it() -> None:
+    """However many engines are lost to deadly requests, others are started, and soon."""
+    slots, now = Slots(1, POLICY), 0.0
+    for _ in range(20):
+        slots.take_due(now)
+        slots.started(0, 100)
+        assert slots.died(0, now + 0.5, running=7)
+        now = slots[0].due
+        assert now == slots[0].began + 0.5 + POLICY.first
+
+    assert slots[0].early_deaths == 0
+
+
 def test_an_engine_that_left_is_not_replaced() -> None:
     """Nor are the others affected."""
     slots = Slots(2, POLICY)

@@ -114,7 +114,7 @@ def test_already_running_says_where_and_what_to_do() -> None:
     """The message has the pid of the first, and the command that stops it."""
     error = pickle.loads(pickle.dumps(AlreadyRunning(4711, "lab")))
     assert (error.pid, error.profile) == (4711, "lab")
-    assert "4711" in str(error)
+    assert "a cluster of profile 'lab' is running (pid 4711)" in str(error)
     assert "ctrl-hub stop --profile lab" in str(error)
 
 
