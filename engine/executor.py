@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import ast
 import linecache
-import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, MutableSequence
+from time import perf_counter, time  # by name: user code may put anything in their place
 from types import CodeType
 from typing import Any
 
+from ctrlhub.engine.forks import end_copy
 from ctrlhub.engine.interrupts import IDLE, Gate
 from ctrlhub.engine.namespace import Namespace
 from ctrlhub.engine.output import LIMIT, Output
@@ -54,6 +55,8 @@ class Executor:
     ----------
     engine_id : int or None
         The engine's id, for error reports, once it has joined.
+    is_copy : bool
+        Whether this process is a copy of the engine that user code made by a fork.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Executor:
         self.output = output
         self.namespace = Namespace() if namespace is None else namespace
         self.engine_id: int | None = None
+        self.is_copy = False
         self._board: MutableSequence[int] = [IDLE] if board is None else board
         self._sources: OrderedDict[str, None] = OrderedDict()
         self._executions = 0
@@ -82,10 +86,13 @@ class Executor:
     # ------------------------------------------------------------ commands
 
     def run_command(self, work: CommandWork) -> Row | None:
-        """Run a command and return its row; None if this process was told to end."""
+        """Run a command and return its row; None if this process was told to end.
+
+        It stays on the board until `rest`: what it has done may be deadly a moment later.
+        """
         self._begin()
         gate = self.gate
-        started, began = time.time(), time.perf_counter()
+        started, began = time(), perf_counter()
         self._shown = None
         self._board[0] = work.id
         try:
@@ -98,8 +105,11 @@ class Executor:
             if gate.ends(error):
                 return None
             status, payload = self._failed(error, work.id, work.action)
+        return (work.id, 0, status, payload, started, perf_counter() - began, self._extras())
+
+    def rest(self) -> None:
+        """Take note that the last row has been handed over: a death is nobody's fault any more."""
         self._board[0] = IDLE
-        return (work.id, 0, status, payload, started, time.perf_counter() - began, self._extras())
 
     def _extras(self) -> dict[str, str] | None:
         extras = self.output.take() if self.output.dirty else None
@@ -177,6 +187,8 @@ class Executor:
     ) -> None:
         """Run tasks until there are none, or something urgent has come.
 
+        The last one stays on the board until `rest`, as a command does.
+
         Parameters
         ----------
         tasks
@@ -191,9 +203,9 @@ class Executor:
         # The hot loop: every name local, one look at the clock per task, no call of our own.
         self._begin()
         gate, board, output = self.gate, self._board, self.output
-        clock, take, append = time.perf_counter, tasks.popleft, done.append
+        clock, take, append = perf_counter, tasks.popleft, done.append
         ended = flushed = clock()
-        origin = time.time() - ended
+        origin = time() - ended
         while tasks and not urgent:
             try:
                 number, attempt, function, payload = take()
@@ -221,7 +233,6 @@ class Executor:
             if ended - flushed > FLUSH_INTERVAL:
                 flush()
                 flushed = ended
-        board[0] = IDLE
         # What the last task held on to goes now, not with the next one.
         args = kwargs = result = payload = call = function = None  # type: ignore[assignment]
 
@@ -239,7 +250,9 @@ class Executor:
 
     def _failed(self, error: BaseException, request: int, method: str) -> tuple[int, Payload]:
         """Return status and payload of a request that raised."""
-        if self.gate.struck == request and isinstance(error, KeyboardInterrupt):
+        if self.is_copy:
+            end_copy(error)
+        if self.gate.struck == request and issubclass(type(error), KeyboardInterrupt):
             return _CANCELLED, b""
         failure = failure_from_exception(error, self.engine_id, method)
         return _ERROR, pack_failure(failure)

@@ -89,7 +89,8 @@ class Gate:
 
     def ends(self, error: BaseException) -> bool:
         """Tell whether an error of user code is the KeyboardInterrupt of `terminate`."""
-        return self._ending and isinstance(error, KeyboardInterrupt)
+        # Of the type, since the error itself may have a __class__ that raises.
+        return self._ending and issubclass(type(error), KeyboardInterrupt)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         wanted, self._wanted = self._wanted, IDLE

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 
 from ctrlhub.engine.executor import Executor
+from ctrlhub.engine.forks import die_of, end_copy
 from ctrlhub.engine.lease import Ending
 from ctrlhub.engine.session import EngineSession
 from ctrlhub.engine.work import CommandWork, Row, TaskWork
@@ -72,7 +73,6 @@ class EngineService:
         self._done_tasks: deque[Row] = deque()
         self._done_commands: deque[Row] = deque()
         self._idle = threading.Event()
-        self._forked = False
 
     # ------------------------------------------------------------ what its owner calls
 
@@ -100,10 +100,12 @@ class EngineService:
         os.register_at_fork(after_in_child=self._in_fork)
 
     def _in_fork(self) -> None:
-        self._forked = True
+        self._executor.is_copy = True
         self._queue.end()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._executor.is_copy:
+            die_of(number)
         # The I/O loop may not be told from here: the signal may have come in the midst of that.
         self._queue.end()
         self._executor.gate.terminate()
@@ -162,19 +164,21 @@ class EngineService:
                 if queue.tasks:
                     executor.run_tasks(queue.tasks, queue.urgent, self._done_tasks, self._flush)
                     self._flush()
+                    executor.rest()
                 queue.wait()
                 continue
             row = executor.run_command(command) if command is not None else None
             if row is None:  # the end
-                if self._forked:
-                    os._exit(0)
+                if executor.is_copy:
+                    end_copy()
                 return
             self._done_commands.append(row)
             self._flush()
+            executor.rest()
 
     def _flush(self) -> None:
-        if self._forked:  # the sockets are the original's; touching them would break it
-            os._exit(0)
+        if self._executor.is_copy:  # the sockets are the original's; touching would break it
+            end_copy()
         self._runner.at_once(self._collect)
 
 

@@ -29,6 +29,9 @@ _HEAP_TYPE = 1 << 9
 """Flag of the classes that were made by a class statement (CPython's Py_TPFLAGS_HEAPTYPE)."""
 
 
+_NAME: Any = type.__dict__["__name__"]
+
+
 class RemoteTraceback(Exception):
     """The traceback of an engine, as the cause of what is raised at the client."""
 
@@ -58,7 +61,7 @@ def failure_from_exception(
     """
     return Failure(
         code=REMOTE,
-        ename=type(error).__name__,
+        ename=_name(error),
         evalue=_text(error),
         traceback=_formatted(error, tuple(internal)),
         engine_id=engine_id,
@@ -67,11 +70,20 @@ def failure_from_exception(
     )
 
 
+# Nothing may leave these, not even SystemExit or KeyboardInterrupt: it would be user code's, since
+# no interrupt is let through while a failure is described (`ctrlhub.engine.interrupts`).
+
+
+def _name(error: BaseException) -> str:
+    name: str = _NAME.__get__(type(error))  # past any metaclass
+    return name
+
+
 def _text(error: BaseException) -> str:
     try:
-        return str(error)
-    except Exception as second:  # user code
-        return f"<its __str__ raised {type(second).__name__}>"
+        return str.__str__(str(error))
+    except BaseException as second:  # user code
+        return f"<its __str__ raised {_name(second)}>"
 
 
 def _formatted(error: BaseException, internal: tuple[str, ...]) -> str:
@@ -81,8 +93,8 @@ def _formatted(error: BaseException, internal: tuple[str, ...]) -> str:
         )
         _strip(summary, error, internal)
         return "".join(summary.format())
-    except Exception as second:  # user code: properties, source loaders
-        return f"{type(error).__name__} (no traceback: formatting it raised {_text(second)})\n"
+    except BaseException as second:  # user code: properties, source loaders
+        return f"{_name(error)} (no traceback: formatting it raised {_text(second)})\n"
 
 
 def _strip(
@@ -117,13 +129,14 @@ def _pickled(error: BaseException) -> bytes | None:
         if len(data) > MAX_PICKLED_BYTES:
             return None
         trial = loads(data)
-    except Exception:  # user code: then the text must do
+    except BaseException:  # user code: then the text must do
         return None
     return data if type(trial) is type(error) else None
 
 
 def _may_be_rebuilt(error: object) -> bool:
-    return isinstance(error, Exception) and not isinstance(error, _ACTING)
+    # Of the type, since the error itself may have a __class__ that raises.
+    return issubclass(type(error), Exception) and not issubclass(type(error), _ACTING)
 
 
 # ---------------------------------------------------------------- at the client
@@ -169,17 +182,22 @@ def _original(failure: Failure) -> RemoteError | None:
             error = original
         else:
             error = _copied_into(_both(type(original)), original)
-    except Exception:  # user code, or a class of the engine's that is unknown here: the text does
+        vars(error).update(_remote(failure), _failure=failure)
+    except KeyboardInterrupt:  # the user's, for all we know
+        raise
+    except BaseException:  # user code, or a class that is unknown here: the text does
         return None
-    remote = {
+    return error
+
+
+def _remote(failure: Failure) -> dict[str, Any]:
+    return {
         "ename": failure.ename,
         "evalue": failure.evalue,
         "traceback": failure.traceback,
         "engine_info": _engine_info(failure),
         "engine_id": failure.engine_id,
     }
-    vars(error).update(remote, _failure=failure)
-    return error
 
 
 _made: WeakValueDictionary[type, type[RemoteError]] = WeakValueDictionary()

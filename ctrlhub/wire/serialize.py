@@ -145,7 +145,9 @@ def loads(payload: Buffer, place: str = "here") -> Any:
         raise
     except ImportError as error:
         raise _with_hint(error, place) from error
-    except Exception as error:  # whatever a __setstate__ raises
+    except KeyboardInterrupt:  # the user's, for all we know
+        raise
+    except BaseException as error:  # whatever a __setstate__ raises, sys.exit() included
         raise SerializationError(
             f"what was sent cannot be rebuilt {place}: {_text(error)}{_advice(error)}"
         ) from error
@@ -271,8 +273,8 @@ def _with_hint(error: ImportError, place: str) -> ImportError:
     return kind(f"{error}; {hint}", name=error.name, path=error.path)
 
 
-def _advice(error: Exception) -> str:
-    if not isinstance(error, AttributeError):
+def _advice(error: BaseException) -> str:
+    if not issubclass(type(error), AttributeError):
         return ""
     return (
         "; a module there is probably another version of the one here: install the same one, and "
@@ -281,4 +283,7 @@ def _advice(error: Exception) -> str:
 
 
 def _text(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+    try:
+        return f"{type(error).__name__}: {error}"
+    except (Exception, SystemExit) as second:  # user code: a __str__
+        return f"an error whose text raises {type(second).__name__}"

@@ -145,3 +145,18 @@ def test_an_engine_that_dies_takes_no_other_task_along(cluster: Cluster) -> None
         for result in (doomed, behind):
             with pytest.raises(EngineError, match="exit code 4"):
                 result.get(WAIT)
+
+
+def test_a_hub_that_is_killed_and_cleaned_away(cluster: Cluster, work: Work) -> None:
+    """Nobody will start it again: who waits without a deadline is told, and how to go on."""
+    with Client(profile="mortal", timeout=1.0) as client:
+        held = client[0].apply_async(work.held())
+        work.begun("held")
+        os.kill(cluster.pids["hub"], signal.SIGKILL)
+        work.release()
+        cluster.stop()
+
+        with pytest.raises(HubUnavailable, match=r"has ended.*ctrl-hub start"):
+            held.get(WAIT)
+        with pytest.raises(HubUnavailable, match="has ended"):
+            client[0].apply_async(int)

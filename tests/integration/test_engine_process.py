@@ -228,6 +228,41 @@ def test_a_fork_that_returns_into_the_engine_ends_there(place: Place) -> None:
     assert len(values) == 4
 
 
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [
+        ("pass", 0),
+        ("raise SystemExit", 0),
+        ("import sys; sys.exit(3)", 3),
+        ("import sys; sys.exit('no')", 1),
+        ("raise ValueError('in the copy')", 1),
+        ("raise KeyboardInterrupt", -signal.SIGINT),
+        ("os.kill(os.getpid(), signal.SIGTERM)", -signal.SIGTERM),
+    ],
+)
+def test_a_fork_ends_as_any_process_of_python(place: Place, end: str, code: int) -> None:
+    """With the exit code that its code asks for, and the traceback of what nobody caught."""
+    place.run(
+        "import os, signal\n"
+        "reading, writing = os.pipe()\n"
+        "child = os.fork()\n"
+        f"if not child:\n    os.dup2(writing, 2)\n    {end}"
+    )
+    status = "os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])"
+
+    assert place.pull(status) == code
+    written = place.pull("(os.close(writing), os.read(reading, 65536))[1]")
+    assert (b"in the copy" in written) is ("ValueError" in end)
+    assert place.pull("1 + 1") == 2
+
+
+def test_who_closes_our_descriptors_is_to_blame(place: Place) -> None:
+    """Though the engine only dies of it when it sends the result."""
+    number = place.run("import os; os.closerange(3, 4096)")
+
+    assert place.hub.death().running == number
+
+
 def test_100_megabytes_of_output_do_not_travel(place: Place) -> None:
     """The result has the beginning, and a note about the rest."""
     number = place.run("for _ in range(100): print('x' * 1_000_000)")

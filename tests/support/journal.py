@@ -59,6 +59,7 @@ class Journal:
 
             while not os.path.exists(gate):
                 time.sleep(0.005)
+            open(f"{gate}-{number}", "w").close()
             return os.getpid()
 
         return self.noting(work)
@@ -66,6 +67,11 @@ class Journal:
     def release(self) -> None:
         """Let what is held end."""
         self._gate.touch()
+
+    def passed(self, number: int) -> None:
+        """Wait until a number that was held has gone on."""
+        mark = self._gate.with_name(f"{self._gate.name}-{number}")
+        until(mark.exists, f"{number} goes on")
 
     # ------------------------------------------------------------ what was run
 

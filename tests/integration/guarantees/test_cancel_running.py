@@ -81,7 +81,7 @@ def double(number: int) -> int:
 def test_what_runs_is_stopped(
     client: Client,
     journal: Journal,
-    record_property: Callable[[str, object], None],
+    record_testsuite_property: Callable[[str, object], None],
     busy: Callable[[int], None],
     way: str,
 ) -> None:
@@ -95,7 +95,7 @@ def test_what_runs_is_stopped(
     journal.result(0).cancel()
     with pytest.raises(CancelledError):
         journal.result(0).get(20)
-    record_property("seconds until it has stopped", time.monotonic() - began)
+    record_testsuite_property("seconds until it has stopped", time.monotonic() - began)
 
     journal.check(failed=[0])
     assert journal.result(0).cancelled()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ctrlhub.client.client import Client
-from ctrlhub.client.opening import find
+from ctrlhub.client.opening import file_of, find, is_gone
 from ctrlhub.wire.connection import ConnectionInfo, Here
 from ctrlhub.wire.errors import ConnectionFileError, HubNotFound
 from ctrlhub.wire.messages import Role, Stream
@@ -167,3 +167,33 @@ def test_a_path_that_nobody_listens_on_is_an_error_in_time(tmp_path: Path) -> No
 
     with pytest.raises(HubNotFound, match="sockets"):
         Client(path, timeout=0.1)
+
+
+def test_a_hub_is_gone_when_nothing_is_left_of_it(profile: Profile) -> None:
+    """Neither its file nor its lock: with either, it is there or will be started again."""
+    written = info()
+    path = profile.connection_client
+    written.write(path)
+    with profile.hub_lock():
+        assert not is_gone(written, path)
+        path.unlink()
+        assert not is_gone(written, path)  # one starts, and has not written its file yet
+    assert is_gone(written, path)
+    written.write(path)
+    assert not is_gone(written, path)  # killed: a supervisor starts the next one
+
+
+def test_a_hub_elsewhere_is_never_gone(profile: Profile) -> None:
+    """Its lock means nothing here."""
+    elsewhere = info(here=Here("another boot", os.getuid(), "another host"))
+    assert not is_gone(elsewhere, profile.connection_client)
+
+
+def test_the_file_of_a_hub(profile: Profile) -> None:
+    """That of the profile, the one that was named, or one that says the same as what was given."""
+    written, path = info(), profile.connection_client
+    assert file_of(written, None, None) == path
+    assert file_of(written, "here.json", None) == Path.cwd() / "here.json"
+    assert file_of(written, written, None) is None
+    written.write(path)
+    assert file_of(written, written, None) == path

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ctrlhub.client.requests import Function, Portion, Template
-from ctrlhub.wire.errors import ControllerStopped, InvalidRequest, SessionClosed
+from ctrlhub.wire.errors import ControllerStopped, HubUnavailable, InvalidRequest, SessionClosed
 from ctrlhub.wire.limits import BATCH_BYTES, BATCH_ROWS, INLINE_BYTES
 from ctrlhub.wire.messages import (
     Answer,
@@ -526,3 +526,20 @@ def test_a_silent_hub_is_reported_and_asked_again() -> None:
     assert bench.watched.told[-1][0] == "silent"
     assert bench.drain(Register)
     assert not bench.drain(Hello)
+
+
+def test_a_hub_that_is_gone_for_good_ends_the_wait() -> None:
+    """While it may come back we keep trying; then what is out fails with the reason."""
+    bench = Bench()
+    result = bench.task()
+    bench.drain()
+    bench.pass_time(30.0)
+    bench.pass_time(30.0)
+    assert not result.done()
+
+    bench.watched.despairs_of = HubUnavailable("it has ended")
+    bench.pass_time(30.0)
+
+    assert isinstance(result.exception(0), HubUnavailable)
+    assert bench.session.next_deadline() is None
+    assert bench.watched.told[-1][0] == "ended"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ctrlhub.client.watch import Watch
-from ctrlhub.wire.errors import SessionClosed
+from ctrlhub.wire.errors import HubUnavailable, SessionClosed
 
 
 def test_a_silence_is_said_once_and_its_end_too(caplog: pytest.LogCaptureFixture) -> None:
@@ -33,3 +33,21 @@ def test_the_end_lets_nobody_wait() -> None:
 
     assert watch.wait_for(lambda: False, timeout=None)
     assert [str(reason) for reason in reasons] == ["over"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "is_gone", "despairs"),
+    [(9.0, True, False), (11.0, False, False), (11.0, True, True)],
+)
+def test_despair_needs_a_long_silence_and_a_hub_that_is_gone(
+    seconds: float, is_gone: bool, despairs: bool
+) -> None:
+    """A hub that is only silent, or gone for a moment, is waited for."""
+    error = Watch(10.0, lambda: is_gone).despair(seconds)
+    assert isinstance(error, HubUnavailable) is despairs
+    assert error is None or "ctrl-hub start" in str(error)
+
+
+def test_where_nothing_can_be_told_nobody_despairs() -> None:
+    """A hub on another host leaves nothing to look at."""
+    assert Watch(10.0).despair(1e6) is None

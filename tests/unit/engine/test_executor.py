@@ -244,17 +244,26 @@ def test_a_function_sees_names_pushed_to_the_engine(bench: Bench) -> None:
     assert [value(row) for row in bench.tasks(scope["f"], 1, 2)] == [6, 7]
 
 
-def test_quick_tasks_wait_for_company_and_slow_ones_do_not(bench: Bench) -> None:
-    """A flush after each task that took longer than the interval, none between quick ones."""
+@pytest.mark.parametrize(
+    ("count", "intervals", "flushes"), [(3, 2.0, 3), (10, 0.09, 0), (10, 0.3, 2)]
+)
+def test_quick_tasks_wait_for_company_and_slow_ones_do_not(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, count: int, intervals: float, flushes: int
+) -> None:
+    """A flush after each task that took longer than the interval, or than it since the last."""
+    now = [100.0]
+    for clock in ("perf_counter", "time"):
+        monkeypatch.setattr(f"ctrlhub.engine.executor.{clock}", lambda: now[0])
 
-    def task(x: float) -> None:
-        deadline = time.perf_counter() + x
-        while time.perf_counter() < deadline:
-            pass
+    def task(seconds: float) -> None:
+        now[0] += seconds
 
-    bench.tasks(task, 2 * FLUSH_INTERVAL, 2 * FLUSH_INTERVAL, 2 * FLUSH_INTERVAL)
+    shared = function(abs)
+    shared.call = task  # as it is: a copy would have a clock of its own
+    payload = dumps(((intervals * FLUSH_INTERVAL,), {}))
+    bench.run([TaskWork(n, 0, shared, payload) for n in range(1, count + 1)])
 
-    assert bench.flushes == 3
+    assert bench.flushes == flushes
 
 
 def test_something_urgent_goes_before_the_next_task(bench: Bench) -> None:
@@ -286,7 +295,42 @@ def test_the_board_names_the_request_that_runs(bench: Bench) -> None:
     bench.executor.run_command(CommandWork(18, Action.APPLY.value, watch, dumps(((), {}))))
 
     assert seen == [17, 18]
+
+
+def test_a_request_is_on_the_board_until_its_row_is_handed_over(bench: Bench) -> None:
+    """What it has done to the process may be deadly only then, and it is to blame."""
+    bench.run([TaskWork(17, 0, function(str), dumps(((), {})))])
+    assert bench.board[0] == 17
+
+    bench.executor.run_command(CommandWork(18, Action.APPLY.value, function(str), dumps(((), {}))))
+    assert bench.board[0] == 18
+
+    bench.executor.rest()
     assert bench.board[0] == 0
+
+
+@pytest.mark.parametrize("name", ["time", "perf_counter"])
+def test_clocks_that_user_code_takes_away_are_not_missed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The engine has its own hold on them."""
+    monkeypatch.setattr(time, name, None)
+
+    assert value(bench.execute("x = 1")) is None
+    assert [value(row) for row in bench.tasks(str, 1)] == ["1"]
+
+
+def test_an_error_that_cannot_be_looked_at_is_one_row(bench: Bench) -> None:
+    """Whatever an exception does when it is asked for its class, text or parts."""
+    code = (
+        "class Bad(Exception):\n"
+        "    def __getattribute__(self, name): raise KeyboardInterrupt\n"
+        "    def __str__(self): raise SystemExit(4)\n"
+        "raise Bad"
+    )
+
+    assert failure(bench.execute(code)).ename == "Bad"
+    assert value(bench.execute("x = 1")) is None
 
 
 def test_a_task_may_fork(bench: Bench) -> None:

@@ -30,6 +30,7 @@ from ctrlhub.wire.messages import (
 )
 from ctrlhub.wire.serialize import dumps
 from tests.support.engine_bench import Bench, value
+from tests.support.processes import until
 
 PATIENCE = 20.0
 
@@ -176,6 +177,18 @@ def test_a_command_goes_before_tasks_that_have_not_begun(hub: Hub) -> None:
     hub.rows(3)
 
     assert order == ["task 1", "command", "task 2"]
+
+
+def test_nothing_is_on_the_board_once_all_is_handed_over(hub: Hub) -> None:
+    """Neither after tasks nor after a command: an idle engine that dies has nobody to blame."""
+    hub.map(1, str, 1, 2)
+    hub.rows(2)
+    until(lambda: hub.bench.board[0] == 0, "an empty board")
+
+    code = dumps({"code": "1", "silent": True})
+    hub.say(Stream.MULTIENGINE, RunCommand(9, Action.EXECUTE.value, code))  # type: ignore[arg-type]
+    hub.rows(1)
+    until(lambda: hub.bench.board[0] == 0, "an empty board")
 
 
 def test_the_engine_knows_its_id(hub: Hub) -> None:

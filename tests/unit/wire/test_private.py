@@ -170,8 +170,11 @@ class TestMakePrivateDir:
 
 class TestCheckPrivateDir:
     def test_accepts_a_private_one(self, place: Path) -> None:
-        """A directory of ours, closed, is what is wanted."""
-        check_private_dir(place)
+        """A directory of ours, closed, is what is wanted; it stays as it is."""
+        before = os.stat(place)
+
+        assert check_private_dir(place) is None  # type: ignore[func-returns-value]
+        assert os.stat(place) == before
 
     @pytest.mark.parametrize("name", ["missing", "file/below"])
     def test_says_that_there_is_none(self, place: Path, name: str) -> None:

@@ -9,6 +9,7 @@ import json
 import os
 import pickle
 import subprocess
+import sys
 import threading
 import traceback
 import weakref
@@ -466,3 +467,79 @@ def test_failure_of_a_failure_is_not_modified() -> None:
     first, second = exception_from(failure), exception_from(failure)
     assert failure == before
     assert first is not second
+
+
+# ---------------------------------------------------------------- hostile exceptions
+
+
+class Interrupts(Exception):
+    """Interrupts whoever pickles it."""
+
+    def __reduce__(self) -> Any:
+        raise KeyboardInterrupt
+
+
+class Leaves(Exception):
+    """Pickles, and ends whoever unpickles it."""
+
+    def __reduce__(self) -> Any:
+        return sys.exit, (9,)
+
+
+class Untouchable(Exception):
+    """Nothing of it can be looked at."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise KeyboardInterrupt
+
+
+class Unspeakable(Exception):
+    """Its text is an end, too."""
+
+    def __str__(self) -> str:
+        raise SystemExit(3)
+
+
+@pytest.mark.parametrize("kind", [Interrupts, Leaves, Untouchable, Unspeakable])
+def test_an_exception_cannot_end_who_describes_it(kind: type[Exception]) -> None:
+    """Not even with SystemExit or KeyboardInterrupt: its text goes, as far as there is one."""
+    failure = failure_from_exception(kind("words"))
+
+    assert failure.ename == kind.__name__
+    arrived = exception_from(unpack_failure(pack_failure(failure)))
+    assert isinstance(arrived, RemoteError)
+    assert arrived.ename == kind.__name__
+
+
+def test_an_exception_cannot_end_who_rebuilds_it() -> None:
+    """What arrives from an engine that did not look is a plain RemoteError with the text."""
+    failure = replace(failure_from_exception(ValueError("words")), pickled=pickle.dumps(Leaves()))
+
+    arrived = exception_from(failure)
+
+    assert type(arrived) is RemoteError
+    assert arrived.evalue == "words"
+
+
+class _Refusing(type):
+    """A metaclass that lets nobody ask."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        raise ZeroDivisionError
+
+    def __subclasscheck__(cls, subclass: type) -> bool:
+        raise ZeroDivisionError
+
+
+class Unaskable(Exception, metaclass=_Refusing):
+    """Whether anything is one of these cannot be asked."""
+
+
+def test_a_class_that_cannot_be_asked_arrives_with_its_text() -> None:
+    """Its metaclass raises at isinstance and issubclass."""
+    arrived = exception_from(failure_from_exception(Unaskable("words")))
+
+    with pytest.raises(RemoteError, match="words") as caught:
+        raise arrived
+    assert caught.value.ename == "Unaskable"
+    assert "words" in "".join(traceback.format_exception(caught.value))

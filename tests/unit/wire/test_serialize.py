@@ -427,3 +427,16 @@ def test_loads_any_buffer(container: type, view: type) -> None:
     frames = container(view(bytes(part)) for part in payload)
     np.testing.assert_array_equal(loads(frames)[0], np.arange(float(LARGE)))
     assert loads(view(dumps({"a": 1}))) == {"a": 1}
+
+
+class _Leaves:
+    """Rebuilt, it ends the process."""
+
+    def __reduce__(self) -> Any:
+        return sys.exit, (3,)
+
+
+def test_an_object_cannot_end_who_rebuilds_it() -> None:
+    """A SystemExit while unpickling is an error like any other."""
+    with pytest.raises(SerializationError, match="SystemExit: 3"):
+        loads(dumps(_Leaves()))

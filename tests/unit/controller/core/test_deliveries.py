@@ -261,3 +261,19 @@ def test_an_ended_session_is_noticed(desk: Desk) -> None:
     session.ended = True
     with pytest.raises(AssertionError):
         desk.deliveries.check()
+
+
+def test_a_second_result_of_an_id_is_none(desk: Desk) -> None:
+    """Neither while the first waits, nor once it is sent, nor when it is to be sent again."""
+    session = a_session()
+    for _ in range(2):
+        desk.deliveries.add(session, an_outcome(1, b"first"))
+    assert desk.ids() == [1]
+    desk.deliveries.add(session, an_outcome(1, b"second"))
+    assert desk.ids() == []
+    desk.deliveries.send_again(session)
+    desk.deliveries.add(session, an_outcome(1, b"second"))
+    [message] = desk.flush()
+    assert [row[2] for row in message.rows] == [b"first"]
+    assert desk.deliveries.received(session, ((1, 1),)) == [1]
+    assert len(desk.deliveries) == 0

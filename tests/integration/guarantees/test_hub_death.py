@@ -1,0 +1,188 @@
+"""Guarantees 1, 2 and 4: hubs that are killed, with a supervisor that starts another, or slowly does."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from ctrlhub import Client, HubUnavailable
+from tests.support.journal import Journal
+from tests.support.processes import Command, is_alive, until
+
+Start = Callable[..., Client]
+
+
+def double(number: int) -> int:
+    """Do something short."""
+    import time
+
+    time.sleep(0.002)
+    return 2 * number
+
+
+@pytest.fixture
+def supervised(command: Command) -> Iterator[Client]:
+    """A client of two engines and a hub that is started again."""
+    command.start("-n", "2")
+    with Client() as client:
+        yield client
+    assert command.run("stop").returncode == 0
+
+
+def kill_hub(client: Client) -> int:
+    """Kill the hub; return the process it was."""
+    pid: int = client.status()["hub"]["pid"]
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not is_alive(pid), "the hub is dead")
+    return pid
+
+
+@contextmanager
+def without_hub(command: Command, client: Client) -> Iterator[None]:
+    """Kill the hub, and let no other be started for a while."""
+    supervisor = command.started[0]
+    supervisor.send_signal(signal.SIGSTOP)
+    try:
+        pid = client.status()["hub"]["pid"]
+        os.kill(pid, signal.SIGKILL)
+        yield
+    finally:
+        supervisor.send_signal(signal.SIGCONT)
+
+
+def test_it_is_said_within_seconds(
+    start: Start,
+    caplog: pytest.LogCaptureFixture,
+    record_testsuite_property: Callable[[str, object], None],
+) -> None:
+    """With the times as they are by default: who waits is told, who asks gets an error."""
+    client = start()
+    held = client[0].apply_async(time.sleep, 600)
+    with caplog.at_level(logging.WARNING, "ctrlhub.client"):
+        began = time.monotonic()
+        kill_hub(client)
+        until(lambda: "has not answered" in caplog.text, "the client says so")
+        record_testsuite_property("seconds until the client says so", time.monotonic() - began)
+    with pytest.raises(HubUnavailable):
+        client._connection.call("query", "status", {}, timeout=0.5)
+    with pytest.raises(TimeoutError):
+        held.get(0.1)
+
+
+def test_results_of_the_meantime_are_not_lost(
+    supervised: Client,
+    command: Command,
+    journal: Journal,
+    record_testsuite_property: Callable[[str, object], None],
+) -> None:
+    """What runs when the hub dies ends without one, once, and is delivered by the next hub."""
+    client = supervised
+    engines = client[:].apply_sync(os.getpid)
+    client[:].push({"kept": engines}, block=True)
+    balanced = client.load_balanced_view()
+    journal.submit(balanced, journal.held(), [0, 1])
+    journal.submit(balanced, journal.noting(double), range(2, 300))
+    assert {journal.begun(0), journal.begun(1)} == set(engines)
+
+    with without_hub(command, client):
+        journal.release()
+        journal.submit(balanced, journal.noting(double), range(300, 400))
+        journal.passed(0)
+        journal.passed(1)
+        assert not journal.result(0).done()
+    began = time.monotonic()
+    assert {journal.result(0).get(60), journal.result(1).get(60)} == set(engines)
+    record_testsuite_property("seconds until a result is delivered again", time.monotonic() - began)
+
+    journal.check()
+    assert [journal.result(n).get() for n in range(2, 400)] == [2 * n for n in range(2, 400)]
+    assert client.ids == [0, 1]
+    assert client[:].apply_sync(os.getpid) == engines
+    assert client[:].pull("kept", block=True) == [engines, engines]
+
+
+def test_commands_are_run_once(supervised: Client, command: Command, journal: Journal) -> None:
+    """Those that ran when the hub died, those that waited, and those given meanwhile; in order."""
+    client = supervised
+    journal.submit(client[0], journal.held(), [0])
+    journal.submit(client[0], journal.noting(double), range(1, 20))
+    journal.begun(0)
+
+    with without_hub(command, client):
+        journal.submit(client[0], journal.noting(double), range(20, 40))
+        journal.release()
+
+    journal.check()
+    assert [number for number, _ in journal.runs()] == list(range(40))
+
+
+def test_hubs_killed_again_and_again(
+    supervised: Client, journal: Journal, record_testsuite_property: Callable[[str, object], None]
+) -> None:
+    """Under load: every task ends, once, with its own value; engines and namespaces stay."""
+    client = supervised
+    engines = client[:].apply_sync(os.getpid)
+    client[:].push({"kept": 7}, block=True)
+    balanced = client.load_balanced_view()
+    count, kills = 1500, 3
+    for k in range(kills):
+        journal.submit(
+            balanced, journal.noting(double), range(k * count // kills, (k + 1) * count // kills)
+        )
+        more = len(journal.runs()) + 50
+        until(lambda more=more: len(journal.runs()) >= more, "work goes on")  # type: ignore[misc]
+        kill_hub(client)
+
+    # Execution is at least once: a result may die with the hub between engine and client.
+    journal.check(again=range(count))
+    record_testsuite_property("tasks run again", len(journal.runs()) - count)
+    assert [journal.result(n).get() for n in range(count)] == [2 * n for n in range(count)]
+    assert client[:].apply_sync(os.getpid) == engines
+    assert client[:].pull("kept", block=True) == [7, 7]
+    tasks = client.status()["tasks"]
+    assert (tasks["queued"], tasks["running"], tasks["failed"]) == (0, 0, 0)
+
+
+def test_an_engine_killed_while_there_is_no_hub(
+    supervised: Client, command: Command, journal: Journal
+) -> None:
+    """The next hub is told of its death; its task is run by another engine."""
+    client = supervised
+    journal.submit(client.load_balanced_view(), journal.held(), [0, 1])
+    victim = journal.begun(0)
+    journal.begun(1)
+
+    with without_hub(command, client):
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: not is_alive(victim), "the engine is dead")
+    journal.begun(0, times=2)
+    journal.release()
+
+    journal.check(again=[0])
+    client.wait_for_engines(2, timeout=20)
+    assert client.ids == [0, 1]
+
+
+def test_a_client_that_comes_meanwhile_waits_or_is_told(
+    supervised: Client, command: Command
+) -> None:
+    """A new client finds no hub, or the next one; it does not hang."""
+    with without_hub(command, supervised), pytest.raises(Exception, match="hub") as caught:
+        Client(timeout=1.0)
+    assert isinstance(caught.value, ConnectionError)
+
+    def connected() -> Any:
+        try:
+            with Client() as client:
+                return client.ids == [0, 1]
+        except ConnectionError:
+            return False
+
+    until(connected, "the next hub lets it in")
