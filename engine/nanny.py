@@ -162,9 +162,9 @@ class Nanny:
             self._bound_logs()
 
     def _attend(self, ready: set[int], poller: select.poll) -> None:
-        if self._signals[0] in ready:
-            if set(os.read(self._signals[0], 4096)) & set(STOP_SIGNALS):
-                self._stop("its nanny was told to stop", Ending.LEFT)
+        struck = set(os.read(self._signals[0], 4096)) if self._signals[0] in ready else set()
+        if struck & set(STOP_SIGNALS):
+            self._stop("its nanny was told to stop", Ending.LEFT)
         if self._wakeup.fileno() in ready:
             self._wakeup.clear()
             while self._calls:

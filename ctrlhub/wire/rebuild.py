@@ -183,6 +183,8 @@ def _original(failure: Failure) -> RemoteError | None:
         else:
             error = _copied_into(_both(type(original)), original)
         vars(error).update(_remote(failure), _failure=failure)
+        if not issubclass(type(error), type(error)):  # Python asks the metaclass too, to raise it
+            return None
     except KeyboardInterrupt:  # the user's, for all we know
         raise
     except BaseException:  # user code, or a class that is unknown here: the text does
