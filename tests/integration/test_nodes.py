@@ -106,7 +106,7 @@ def client(wire: Wire, command: Command, tmp_path: Path) -> Iterator[Client]:
     )
     engines = None
     try:
-        until((profile / "connection-client.json").exists, "the hub's files")
+        until((profile / "connection-engine.json").exists, "the hub's files")
         there = carried(profile / "connection-engine.json", tmp_path / "engine.json")
         engines = subprocess.Popen(
             wire.inside(wire.node, *ctrlhub, "engine", "-n", "2", "--connection", str(there)),
