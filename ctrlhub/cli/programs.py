@@ -6,6 +6,7 @@ import os
 import shutil
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -72,6 +73,11 @@ def hub(
     metavar="FILE",
     help="The hub's connection file for engines, instead of a profile's.",
 )
+@click.option(
+    "--prefer",
+    type=click.Choice(["ipc", "tcp"]),
+    help="How to reach the hub, where both ways are open.  [default: ipc]",
+)
 @profile_option
 @state_dir_option
 @click.pass_context
@@ -79,6 +85,7 @@ def engine(
     ctx: click.Context,
     engines: int,
     connection: Path | None,
+    prefer: Literal["ipc", "tcp"] | None,
     profile: str,
     state_dir: Path | None,
 ) -> None:
@@ -96,7 +103,7 @@ def engine(
     # Of its own: the engines of another nanny of this profile write theirs.
     logs = place.logs / f"nanny-{os.getpid()}"
     make_private_dir(logs)
-    config = NannyConfig(connection=str(file), engines=engines, logs=str(logs))
+    config = NannyConfig(str(file), engines, str(logs), prefer=prefer)
     owner = profile_of(file, place)
     with nullcontext() if owner is None else recorded(owner):
         code = _exit_of_nanny(run(config))

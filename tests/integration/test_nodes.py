@@ -1,163 +1,260 @@
-"""Cluster nodes: hub and engines in network namespaces of their own, joined by a wire."""
+"""Hub, engines and client on nodes of their own, over TCP with CURVE; cables that are pulled.
+
+All processes see the same files and have the same boot id, as containers on one host would. Still
+they take TCP, because they are told to: there is no other way between real nodes.
+"""
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
-from ctrlhub.client.client import Client
-from tests.support.processes import Command, until
+from ctrlhub import Client, HubUnavailable
+from ctrlhub.cluster.local import routed
+from ctrlhub.controller.config import HubConfig
+from ctrlhub.wire.connection import ConnectionInfo
+from ctrlhub.wire.places import Profile
+from tests.support.journal import Journal
+from tests.support.nodes import Nodes, can_have_nodes
+from tests.support.processes import is_alive, until
+from tests.support.state import own_state
 
-ARRAY = 5_000_000
-"""The bytes of an array that crosses the wire."""
+HUB, TWO, ONE, DESK = "hub", "two", "one", "desk"
+"""The nodes: of the hub, of two engines, of one engine, of the client."""
 
-IN_ANOTHER_NODE = """
-import sys
-from ctrlhub import Client
-with Client(sys.argv[1]) as client:
-    print(client.load_balanced_view().map_sync(abs, [-1, -2, -3]))
-"""
+PROFILE = "nodes"
+TIMES = {"beat": 0.3, "suspect": 1.2, "lost": 4.0}
+"""Heartbeats (seconds), so that it does not take minutes to be given up."""
 
 
-def ip(*arguments: str) -> None:
-    """Configure the network."""
-    subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True)
+class Site:
+    """The running programs, each on its node."""
+
+    def __init__(self, nodes: Nodes, logs: Path) -> None:
+        self.nodes = nodes
+        self._logs = logs
+        self._programs: list[subprocess.Popen[bytes]] = []
+        self.profile = Profile.named(PROFILE)
+        self.hub = self.start_hub()
+        until(self.profile.connection_engine.exists, "the hub listens")
+        for node, engines in ((TWO, 2), (ONE, 1)):
+            self._launch(
+                node, "ctrlhub", "engine", "-n", str(engines), "--prefer", "tcp",
+                "--connection", str(self.profile.connection_engine),
+            )  # fmt: skip
+
+    def start_hub(self) -> subprocess.Popen[bytes]:
+        """Start a hub that listens on its node's address."""
+        hub = self._launch(HUB, "ctrlhub.controller")
+        config = HubConfig(profile=PROFILE, listen=self.nodes.address(HUB), **TIMES)
+        assert hub.stdin is not None
+        hub.stdin.write(config.to_json().encode() + b"\n")
+        hub.stdin.flush()
+        return hub
+
+    def _launch(self, node: str, module: str, *arguments: str) -> subprocess.Popen[bytes]:
+        with open(self._logs / f"{node}.log", "ab") as log:
+            command = self.nodes.command(node, sys.executable, "-m", module, *arguments)
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log)
+        self._programs.append(process)
+        return process
+
+    def connect(self, timeout: float = 10.0) -> Client:
+        """Connect a client on the desk."""
+        info = ConnectionInfo.load(self.profile.connection_client)
+        with self.nodes.inside(DESK):
+            return Client(routed(info, "tcp"), timeout=timeout)
+
+    def close(self) -> None:
+        """End all programs, the hub last."""
+        for process in reversed(self._programs):
+            assert process.stdin is not None
+            process.stdin.close()
+            process.terminate()
+        for process in self._programs:
+            process.wait(20)
 
 
-@dataclass(frozen=True)
-class Wire:
-    """Two nodes with an address each."""
+@pytest.fixture(scope="module")
+def nodes(require_system_part: Callable[[str, bool], None]) -> Iterator[Nodes]:
+    """Four nodes on a switch."""
+    require_system_part("iproute2, and root to make network namespaces", can_have_nodes())
+    with Nodes([HUB, TWO, ONE, DESK]) as nodes:
+        yield nodes
 
-    hub: str
-    node: str
-    hub_address: str = "10.213.0.1"
-    node_address: str = "10.213.0.2"
 
-    def inside(self, namespace: str, *command: str) -> list[str]:
-        """Return a command that runs in a node."""
-        return ["ip", "netns", "exec", namespace, *command]
-
-    def cut(self) -> None:
-        """Pull the plug: nothing arrives, and nobody is told."""
-        ip("-n", self.node, "link", "set", "wire", "down")
-
-    def mend(self) -> None:
-        """Put it back."""
-        ip("-n", self.node, "link", "set", "wire", "up")
+@pytest.fixture(scope="module")
+def site(nodes: Nodes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A hub and three engines."""
+    with own_state(tmp_path_factory.mktemp("state")):
+        site = Site(nodes, tmp_path_factory.mktemp("logs"))
+        try:
+            yield site
+        finally:
+            site.close()
 
 
 @pytest.fixture
-def wire(require_system_part: Callable[[str, bool], None]) -> Iterator[Wire]:
-    """Two namespaces joined by a pair of virtual interfaces."""
-    able = shutil.which("ip") is not None and hasattr(os, "geteuid") and os.geteuid() == 0
-    require_system_part("network namespaces (iproute2, root)", able)
-    made = Wire(f"hub{os.getpid()}", f"node{os.getpid()}")
-    try:
-        for name in (made.hub, made.node):
-            ip("netns", "add", name)
-            ip("-n", name, "link", "set", "lo", "up")
-        ip(
-            "-n",
-            made.hub,
-            "link",
-            "add",
-            "wire",
-            "type",
-            "veth",
-            "peer",
-            "wire",
-            "netns",
-            made.node,
-        )
-        for name, address in ((made.hub, made.hub_address), (made.node, made.node_address)):
-            ip("-n", name, "address", "add", f"{address}/24", "dev", "wire")
-            ip("-n", name, "link", "set", "wire", "up")
-        yield made
-    finally:
-        for name in (made.hub, made.node):
-            subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
-
-
-def carried(file: Path, to: Path) -> Path:
-    """Copy a connection file as to another machine, where the hub's ipc sockets are not."""
-    content = json.loads(file.read_text())
-    content["boot_id"] = "another machine"
-    with open(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as copy:
-        json.dump(content, copy)
-    return to
+def client(site: Site) -> Iterator[Client]:
+    """A client, when all engines are there; after the test they are the same, with what they had."""
+    with site.connect() as client:
+        client.wait_for_engines(3, timeout=20)
+        before = pids(client)
+        client[:].push({"kept": 7}, block=True)
+        yield client
+        until(lambda: client.ids == [0, 1, 2], "all engines are there")
+        assert pids(client) == before
+        assert client[:].pull("kept", block=True) == [7, 7, 7]
 
 
 @pytest.fixture
-def client(wire: Wire, command: Command, tmp_path: Path) -> Iterator[Client]:
-    """A client beside the hub, with two engines on the other node."""
-    ctrlhub = (sys.executable, "-P", "-m", "ctrlhub")
-    environment = {**command.environment, "PYTHONPATH": os.pathsep.join(sys.path)}
-    profile = command.state / "profiles" / "default"
-    hub = subprocess.Popen(
-        wire.inside(wire.hub, *ctrlhub, "hub", "--listen", wire.hub_address), env=environment
-    )
-    engines = None
+def journal(tmp_path: Path) -> Journal:
+    """Where tasks note that they run."""
+    return Journal(tmp_path)
+
+
+def pids(client: Client) -> dict[int, int]:
+    """Return the processes of the engines, by id."""
+    return dict(zip(client.ids, client[:].apply_sync(os.getpid), strict=True))
+
+
+def on_node(nodes: Nodes, node: str, engines: dict[int, int]) -> dict[int, int]:
+    """Return those of the engines that run on a node."""
+    command = nodes.command(node, "cat", "/proc/self/net/fib_trie")
+    own = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found = {}
+    for number, pid in engines.items():
+        if Path(f"/proc/{pid}/net/fib_trie").read_text() == own:
+            found[number] = pid
+    return found
+
+
+def states(client: Client, numbers: dict[int, int]) -> set[str]:
+    """Return what the hub thinks of engines."""
+    return {e["state"] for e in client.status()["engines"] if e["id"] in numbers}
+
+
+def step(number: int) -> int:
+    """Work for a moment."""
+    import time
+
+    time.sleep(0.02)
+    return 2 * number
+
+
+def test_they_are_on_nodes_of_their_own(client: Client, site: Site) -> None:
+    """Every engine reaches the hub by its address, the hub sees theirs, and nobody uses a file."""
+    nodes, engines = site.nodes, pids(client)
+    assert len(on_node(nodes, TWO, engines)) == 2
+    assert len(on_node(nodes, ONE, engines)) == 1
+    for pid in engines.values():
+        assert nodes.peers_of(pid) == {nodes.address(HUB)}
+    addresses = {nodes.address(node) for node in (TWO, ONE, DESK)}
+    assert nodes.peers_of(site.hub.pid) == addresses
+    unix = psutil.Process(site.hub.pid).net_connections("unix")
+    assert {each.raddr for each in unix if each.status == psutil.CONN_ESTABLISHED} <= {""}
+
+
+def test_tasks_and_arrays_travel(client: Client) -> None:
+    """Commands, tasks, and 5 MB there and back."""
+    import numpy as np
+
+    array = np.arange(5_000_000 // 8, dtype=float)
+    assert client.load_balanced_view().map_sync(step, range(30)) == [2 * n for n in range(30)]
+    client[:].push({"array": array}, block=True)
+    sums = client[:].apply_sync(lambda: array.sum())
+    assert sums == [array.sum()] * 3
+    there_and_back = client.load_balanced_view().apply_sync(lambda a: a + 1, array)
+    np.testing.assert_array_equal(there_and_back, array + 1)
+    np.testing.assert_array_equal(client[0].pull("array", block=True), array)
+
+
+def test_a_short_cut_is_a_delay(client: Client, site: Site, journal: Journal) -> None:
+    """Engines that cannot be heard are suspect; when they can, all goes on, and nothing is run twice."""
+    away = on_node(site.nodes, TWO, pids(client))
+    journal.submit(client.load_balanced_view(), journal.noting(step), range(300))
+    until(lambda: len({pid for _, pid in journal.runs()}) == 3, "all engines work")
+
+    site.nodes.cut(TWO)
     try:
-        until((profile / "connection-engine.json").exists, "the hub's files")
-        there = carried(profile / "connection-engine.json", tmp_path / "engine.json")
-        engines = subprocess.Popen(
-            wire.inside(wire.node, *ctrlhub, "engine", "-n", "2", "--connection", str(there)),
-            env=environment,
-        )
-        with Client(profile / "connection-client.json") as client:
-            client.wait_for_engines(2, timeout=30)
-            yield client
+        until(lambda: states(client, away) == {"suspect"}, "they are suspect")
     finally:
-        for process in (engines, hub):
-            if process is not None:
-                process.terminate()
-                process.wait(20)
+        site.nodes.heal(TWO)
+
+    journal.check()
+    assert [journal.result(n).get() for n in range(300)] == [2 * n for n in range(300)]
+    until(lambda: states(client, away) == {"idle"}, "they are back")
 
 
-def test_work_crosses_the_wire(
-    client: Client, wire: Wire, command: Command, tmp_path: Path
+def test_a_long_cut_costs_no_result(
+    client: Client,
+    site: Site,
+    journal: Journal,
+    record_testsuite_property: Callable[[str, object], None],
 ) -> None:
-    """Tasks, commands and arrays go from node to node, encrypted, also for a client over there."""
-    np = pytest.importorskip("numpy")
-    view = client.load_balanced_view()
-    assert view.map_sync(pow, range(100), [2] * 100) == [n**2 for n in range(100)]
-    array = np.arange(ARRAY // 8, dtype=float)
-    client[0].push({"array": array}, block=True)
-    assert np.array_equal(client[0].pull("array", block=True), array)
-    profile = command.state / "profiles" / "default"
-    there = carried(profile / "connection-client.json", tmp_path / "client.json")
-    other = subprocess.run(
-        wire.inside(wire.node, sys.executable, "-P", "-c", IN_ANOTHER_NODE, str(there)),
-        env={**command.environment, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert other.stdout == "[1, 2, 3]\n", other.stderr
+    """Their tasks are run elsewhere; when they come back what they have to say is too late."""
+    away = on_node(site.nodes, TWO, pids(client))
+    balanced = client.load_balanced_view()
+    journal.submit(balanced, journal.held(), range(3))
+    held = {journal.begun(number): number for number in range(3)}
+    journal.submit(balanced, journal.noting(step), range(3, 50))
+
+    site.nodes.cut(TWO)
+    try:
+        began = time.monotonic()
+        until(lambda: not set(away) & set(client.ids), "they are given up")
+        record_testsuite_property("seconds until a silent node is lost", time.monotonic() - began)
+        journal.release()
+        journal.check(again=[held[pid] for pid in away.values()])
+        assert {pid for number, pid in journal.runs()[3:]}.isdisjoint(away.values())
+    finally:
+        site.nodes.heal(TWO)
+
+    began = time.monotonic()
+    until(lambda: client.ids == [0, 1, 2], "they are back")
+    record_testsuite_property("seconds until it is back", time.monotonic() - began)
+    journal.check(again=[held[pid] for pid in away.values()])
+    assert all(map(is_alive, away.values()))
+    tasks = client.status()["tasks"]
+    assert (tasks["queued"], tasks["running"], tasks["failed"]) == (0, 0, 0)
 
 
-def test_a_cut_wire_heals(client: Client, wire: Wire) -> None:
-    """Silence makes the engines suspect; when the wire is whole they go on where they were."""
-    client[:].push({"kept": 7}, block=True)
-    before = client.ids
-    wire.cut()
-    waiting = client.load_balanced_view().map_async(abs, range(-10, 0))
+def test_a_client_that_is_cut_off_gets_its_results(
+    client: Client, site: Site, journal: Journal
+) -> None:
+    """It is told that the hub cannot be reached; its tasks run on, and what they gave is there."""
+    with site.connect(timeout=1.0) as lonely:
+        journal.submit(lonely.load_balanced_view(), journal.noting(step), range(100))
+        until(lambda: journal.runs(), "they run")
 
-    def states() -> list[str]:
-        return [engine["state"] for engine in client.interface("query").status()["engines"]]
+        site.nodes.cut(DESK)
+        try:
+            with pytest.raises(HubUnavailable):
+                lonely.status()
+            until(lambda: len(journal.runs()) == 100, "they run without it")
+        finally:
+            site.nodes.heal(DESK)
 
-    until(lambda: states() == ["suspect", "suspect"], "suspicion")
-    wire.mend()
-    assert waiting.get(timeout=60) == [abs(n) for n in range(-10, 0)]
-    until(lambda: "suspect" not in states(), "trust")
-    assert client.ids == before
-    assert client[:].pull("kept", block=True) == [7, 7]
+        journal.check()
+        assert [journal.result(n).get() for n in range(100)] == [2 * n for n in range(100)]
+
+
+def test_another_hub_on_the_same_node(client: Client, site: Site, journal: Journal) -> None:
+    """It listens where the killed one did; engines and clients enrol with it, and all goes on."""
+    journal.submit(client.load_balanced_view(), journal.noting(step), range(200))
+    until(lambda: len(journal.runs()) > 20, "they run")
+
+    site.hub.kill()
+    site.hub.wait()
+    site.hub = site.start_hub()
+
+    # Execution is at least once: a result may die with the hub.
+    journal.check(again=range(200))
+    assert [journal.result(n).get() for n in range(200)] == [2 * n for n in range(200)]
