@@ -108,10 +108,11 @@ class Nodes:
     def peers_of(self, pid: int) -> set[str]:
         """Return the addresses with which a process's node has TCP connections."""
         found = set()
-        for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
+        tables = [Path(f"/proc/{pid}/net/{name}").read_text() for name in ("tcp", "tcp6")]
+        for line in "".join(tables).splitlines():
             columns = line.split()
-            if columns[3] == "01":  # established
-                number = bytes.fromhex(columns[2].partition(":")[0])
+            if columns[3] == "01":  # established; an IPv6 address may end with one of IPv4
+                number = bytes.fromhex(columns[2].partition(":")[0][-8:])
                 found.add(".".join(str(part) for part in reversed(number)))
         return found
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from ctrlhub import Client, EngineError
+from tests.support.census import INTERFACES, census_installed
 from tests.support.journal import Journal
 from tests.support.processes import is_alive, until
 
@@ -233,3 +234,23 @@ def test_an_engine_stopped_for_too_long_comes_back_too(start: Start, journal: Jo
     assert client[:].pull("x", block=True) == [7, 7]
     done = client.status()["tasks"]
     assert (done["done"], done["failed"], done["running"], done["queued"]) == (1, 0, 0, 0)
+
+
+@pytest.mark.parametrize("prefer", ["ipc", "tcp"])
+def test_an_engine_the_hub_has_forgotten_comes_back(
+    start: Start, tmp_path_factory: pytest.TempPathFactory, prefer: str
+) -> None:
+    """Its session has ended, and its key with it; it joins anew, with its id and its namespace."""
+    with census_installed(tmp_path_factory.mktemp("site")):
+        client = start(prefer=prefer, session_ttl=0.2, interfaces=INTERFACES, **QUICK)
+    client[:].push({"x": 7}, block=True)
+    before = engines(client)
+
+    os.kill(before[0], signal.SIGSTOP)
+    census = client.interface("census")
+    until(lambda: census.sessions()["engine"] == 1, "its session has ended")
+    os.kill(before[0], signal.SIGCONT)
+
+    until(lambda: client.ids == [0, 1], "it is back")
+    assert engines(client) == before
+    assert client[:].pull("x", block=True) == [7, 7]
