@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from ctrlhub.controller.core.commands import CommandRecord
 
-GRACE = 15.0
+GRACE = 6.0
 """How long (seconds) from its beginning a hub waits for those who lost its predecessor.
 
-A peer asks again every 5 s at most, over TCP opens its connections again every 5 s at most, and needs
-a moment to enrol.
+A peer asks again every 5 s at most. One that also has to open its connections again may come later: a
+longer wait would keep commands for engines that are gone from failing for as long.
 """
 
 

@@ -67,7 +67,7 @@ def decode(header: Buffer, frames: Sequence[Buffer] = ()) -> Message:
         )
     spec = _SPECS.get(kind) if type(kind) is str else None
     if spec is None or type(body) is not dict:
-        raise InvalidRequest(f"unknown kind of message: {str(kind)[:80]!r}")
+        raise InvalidRequest(f"unknown kind of message: {str(kind)[:80]!r:.200}")
     return spec.build(body, frames)
 
 

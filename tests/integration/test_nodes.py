@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -30,7 +31,7 @@ HUB, TWO, ONE, DESK = "hub", "two", "one", "desk"
 """The nodes: of the hub, of two engines, of one engine, of the client."""
 
 PROFILE = "nodes"
-TIMES = {"beat": 0.3, "suspect": 1.2, "lost": 4.0}
+TIMES: dict[str, Any] = {"beat": 0.3, "suspect": 1.2, "lost": 4.0}
 """Heartbeats (seconds), so that it does not take minutes to be given up."""
 
 

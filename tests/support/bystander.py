@@ -10,6 +10,9 @@ from tests.support.processes import until
 
 ENGINES = (0, 1)
 
+PAUSE = 0.01
+"""Between two rounds, in seconds: the machine is there for the tests."""
+
 
 class Bystander:
     """Commands, tasks and questions, one round after another, each result checked.
@@ -32,13 +35,13 @@ class Bystander:
         self.rounds = 0
         self.longest = 0.0
         self._error: BaseException | None = None
-        self._over = False
+        self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bystander", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         try:
-            while not self._over:
+            while not self._over.wait(PAUSE):
                 began = time.monotonic()
                 self._round(self.rounds)
                 self.longest = max(self.longest, time.monotonic() - began)
@@ -62,6 +65,6 @@ class Bystander:
 
     def close(self) -> None:
         """End it."""
-        self._over = True
+        self._over.set()
         self._thread.join(20)
         self.client.close()

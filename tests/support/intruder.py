@@ -76,7 +76,7 @@ class Caller:
         """Wait until the hub has decided, and tell how."""
         deadline = time.monotonic() + PATIENCE
         while (left := deadline - time.monotonic()) > 0:
-            if self.monitor.poll(left * 1000):
+            if self.monitor.poll(int(left * 1000)):
                 event, _ = self.monitor.recv_multipart()
                 (number,) = struct.unpack_from("=H", event)
                 if number == IN:
@@ -98,7 +98,7 @@ class Caller:
 
     def hear(self) -> Message:
         """Wait for a message."""
-        if not self.socket.poll(PATIENCE * 1000):
+        if not self.socket.poll(int(PATIENCE * 1000)):
             raise AssertionError(f"the hub says nothing in {PATIENCE:g} s")
         return self._take()
 

@@ -183,9 +183,10 @@ def test_holding_the_gil_is_not_death(start: Start, journal: Journal) -> None:
     journal.submit(client.load_balanced_view(), journal.noting(holds_the_gil), [0, 1])
     journal.begun(0)
     journal.begun(1)
-    seen = set()
+    seen: set[str | None] = set()
     while not (journal.result(0).done() and journal.result(1).done()):
         seen.update((state_of(client, 0), state_of(client, 1)))
+        journal.result(0).wait(0.05)
 
     journal.check()
     assert seen <= {"busy", "idle"}

@@ -132,7 +132,7 @@ def test_hubs_killed_again_and_again(
     engines = client[:].apply_sync(os.getpid)
     client[:].push({"kept": 7}, block=True)
     balanced = client.load_balanced_view()
-    count, kills = 1500, 3
+    count, kills = 900, 3
     for k in range(kills):
         journal.submit(
             balanced, journal.noting(double), range(k * count // kills, (k + 1) * count // kills)

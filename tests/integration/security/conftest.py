@@ -7,6 +7,7 @@ not have before.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from tests.support.processes import until
 from tests.support.state import own_state
 from tests.support.target import Target
 
-TIMES = {"beat": 0.5, "suspect": 2.0, "lost": 5.0, "session_ttl": 1.0}
+TIMES: dict[str, Any] = {"beat": 0.5, "suspect": 2.0, "lost": 5.0, "session_ttl": 1.0}
 """Seconds; the sessions of those who just disappear shall end within a test."""
 
 
