@@ -243,7 +243,8 @@ def test_an_engine_the_hub_has_forgotten_comes_back(
 ) -> None:
     """Its session has ended, and its key with it; it joins anew, with its id and its namespace."""
     with census_installed(tmp_path_factory.mktemp("site")):
-        client = start(prefer=prefer, session_ttl=0.2, interfaces=INTERFACES, **QUICK)
+        times = {"beat": 0.1, "suspect": 0.4, "lost": 1.0, "session_ttl": 0.2}
+        client = start(prefer=prefer, interfaces=INTERFACES, **times)
     client[:].push({"x": 7}, block=True)
     before = engines(client)
 

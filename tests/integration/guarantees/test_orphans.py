@@ -165,7 +165,7 @@ def vanished(
 ) -> Callable[..., Client]:
     """Let a client submit tasks and commands and be killed; return one that looks on."""
 
-    def vanish(how: Callable[[subprocess.Popen[bytes]], None], **options: Any) -> Client:
+    def vanish(**options: Any) -> Client:
         with census_installed(tmp_path_factory.mktemp("site")):
             clusters.append(Cluster(n=2, profile="p", interfaces=INTERFACES, **options))
             witness = clusters[-1].start()
@@ -180,20 +180,17 @@ def vanished(
         with submitter.stdin, submitter.stdout:
             assert submitter.stdout.readline() == b"submitted\n"
             until(lambda: witness.queue_status(1)[1]["queue"] == 2, "its commands are there")
-            how(submitter)
+            submitter.kill()
             submitter.wait()
         return witness
 
     return vanish
 
 
-@pytest.mark.parametrize("how", [subprocess.Popen.kill, subprocess.Popen.terminate])
-def test_what_a_client_left_is_cancelled(
-    vanished: Callable[..., Client], journal: Journal, how: Callable[[Any], None]
-) -> None:
+def test_what_a_client_left_is_cancelled(vanished: Callable[..., Client], journal: Journal) -> None:
     """After `session_ttl`: what waited is never run, what ran is interrupted, nothing is kept."""
     quick = {"beat": 0.2, "suspect": 0.5, "lost": 1.0, "session_ttl": 1.0}
-    witness = vanished(how, **quick)
+    witness = vanished(**quick)
     census = witness.interface("census")
 
     until(lambda: witness.status()["tasks"]["queued"] == 0, "what waited is cancelled")
@@ -209,7 +206,7 @@ def test_what_a_client_left_is_kept_for_a_while(
     vanished: Callable[..., Client], journal: Journal
 ) -> None:
     """Before `session_ttl` has passed it runs on."""
-    witness = vanished(subprocess.Popen.kill, beat=0.2, suspect=0.5, lost=1.0)
+    witness = vanished(beat=0.2, suspect=0.5, lost=1.0)
     census = witness.interface("census")
     until(lambda: census.sessions()["client"] == 2, "its session is still there")
     journal.release()

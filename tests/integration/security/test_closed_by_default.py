@@ -93,20 +93,15 @@ def test_nothing_listens_on_tcp(command: Command) -> None:
         assert theirs & listening_sockets() == set()
 
 
-@pytest.mark.usefixtures("open_handed", "started")
-def test_all_is_private_whatever_the_umask(command: Command) -> None:
-    """Files 0600 in directories 0700, from their creation; also with a umask of 0."""
+@pytest.mark.usefixtures("open_handed")
+def test_all_is_private_whatever_the_umask(command: Command, started: ConnectionInfo) -> None:
+    """Files 0600 in directories 0700, from their creation; the sockets' directory, too, is ours."""
     with Client() as client:
         client[:].execute("print('something for the log', flush=True)", block=True)
         client[:].apply_sync(os.write, 2, b"and more\n")
         found = modes(command.state)
 
         assert found == {"directories": {0o700}, "files": {0o600}}
-
-
-@pytest.mark.usefixtures("open_handed")
-def test_the_sockets_are_private(started: ConnectionInfo) -> None:
-    """They lie in a directory of ours with mode 0700, whatever their own."""
     for address in started.ipc.values():
         directory = Path(address.removeprefix("ipc://")).parent
         status = directory.stat()
