@@ -5,7 +5,10 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import chain
+from math import inf
+from time import monotonic
 from typing import Any
 
 from ctrlhub.client.metadata import Metadata
@@ -133,7 +136,7 @@ class AsyncGroup(AsyncResult):
 
     def _outcome(self) -> tuple[Any, BaseException | None]:
         if not all(row is not None and is_open(row) for row in self._cells):
-            self._open_once(self._open_all)
+            self._open_once(lambda: self._open_some(range(len(self._cells))))
         rows = [self._row(index) for index in range(len(self._cells))]
         errors = [row[2] for row in rows if row[1] == RAISED]
         if errors and not self._may_hold(errors):
@@ -141,12 +144,36 @@ class AsyncGroup(AsyncResult):
         values = [row[2] for row in rows]
         return (values if self._join is None else self._join(values)), None
 
-    def _open_all(self) -> None:
+    def _open_some(self, places: range) -> None:
         cells = self._cells
-        for index, row in enumerate(cells):
+        for index in places:
+            row = cells[index]
             if row is not None and not is_open(row):
                 with suppress(ImportError, CtrlHubError):  # told when this one is asked for
                     cells[index] = opened(row)
+
+    def _result_within(self, timeout: float | None) -> tuple[Any, BaseException | None]:
+        """Wait for all, and open what has come while the rest is on its way."""
+        until = inf if timeout is None or timeout < 0 else monotonic() + timeout
+        place, missing = 0, self._first_missing
+        while place < len(self._cells):
+            left = None if until == inf else max(0.0, until - monotonic())
+            if not self._await(partial(self._has, place), left):
+                raise self._late(timeout)
+            here = missing(place)
+            self._open_once(partial(self._open_some, range(place, here)))
+            place = here
+        return self._outcome()
+
+    def _has(self, index: int) -> bool:
+        return self._cells[index] is not None
+
+    def _first_missing(self, place: int) -> int:
+        """Return the first index from `place` on whose row has not come."""
+        try:
+            return self._cells.index(None, place)
+        except ValueError:
+            return len(self._cells)
 
     def _may_hold(self, errors: list[BaseException]) -> bool:
         return False

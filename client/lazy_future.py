@@ -216,10 +216,11 @@ class LazyFuture(Future[Any]):
 
     def _result_within(self, timeout: float | None) -> tuple[Any, BaseException | None]:
         if not self._await(self.done, timeout):
-            raise TimeoutError(
-                f"no result after {timeout:g} s; it goes on: ask again, or cancel() it"
-            )
+            raise self._late(timeout)
         return self._outcome()
+
+    def _late(self, timeout: float | None) -> TimeoutError:
+        return TimeoutError(f"no result after {timeout:g} s; it goes on: ask again, or cancel() it")
 
     def add_done_callback(self, fn: Callable[[Any], object]) -> None:
         """Have ``fn(self)`` called once the result is there; at once if it is there already.

@@ -32,8 +32,8 @@ from ctrlhub.wire.versions import versions
 
 log = logging.getLogger(__name__)
 
-BUDGET = 256
-"""Messages taken from a stream before the others have their turn."""
+BUDGET = 8
+"""Messages taken from a stream before what they brought is handed on."""
 
 ROUNDS = 16
 """Rounds over all streams before the loop may do something else (timers, signals)."""

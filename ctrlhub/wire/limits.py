@@ -21,8 +21,9 @@ MAX_CONTROL_BYTES = 1024 * 1024
 MAX_FRAMES = 65_536
 """The most payload frames in one message."""
 
-BATCH_ROWS = 4096
-"""The most rows (tasks, results) a sender puts into one message."""
+BATCH_ROWS = 512
+"""The most rows (tasks, results) a sender puts into one message: small enough that a hub has begun to
+hand out the first while it takes in the next."""
 
 BATCH_BYTES = 1024 * 1024
 """A sender closes a batch once its inline payloads exceed this (bytes)."""
