@@ -328,6 +328,19 @@ def test_items_of_a_map_are_seen_as_they_come() -> None:
         assert found == list(range(50))
 
 
+def test_what_has_come_is_opened_while_the_rest_is_on_its_way() -> None:
+    """Whoever waits for all items unpickles the first ones meanwhile."""
+    group = AsyncMapResult(Home(), ABOUT, 1, 2)
+    OPENED.clear()
+    settle_one(group, 0, ok(1, Counted()))
+    with pytest.raises(TimeoutError, match=r"after 0\.01 s"):
+        group.get(timeout=0.01)
+    assert len(OPENED) == 1
+    settle_one(group, 1, ok(2, Counted()))
+    assert len(group.get(timeout=PATIENCE)) == 2
+    assert len(OPENED) == 2
+
+
 def test_an_interrupted_opening_can_be_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C while a value is unpickled loses nothing: the next call gets it."""
     future = result()
