@@ -86,8 +86,11 @@ class Caller:
         raise AssertionError(f"the hub neither takes nor refuses a connection in {PATIENCE:g} s")
 
     def send(self, message: Message) -> None:
-        """Say something."""
-        self.socket.send_multipart(encode(message))
+        """Say something; to a hub that has shut the door it goes nowhere, as `hear` will tell."""
+        try:
+            self.socket.send_multipart(encode(message), zmq.NOBLOCK)
+        except zmq.Again:  # a refused socket has no connection any more, and would wait for one
+            return
 
     def heard(self) -> list[Message]:
         """Return what has arrived until now."""
