@@ -9,19 +9,17 @@ from __future__ import annotations
 import logging
 import os
 import time
-from asyncio import AbstractEventLoop
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from random import SystemRandom
 from secrets import token_hex
-
-from tornado.ioloop import IOLoop
 
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.acknowledgements import Acknowledgements
 from ctrlhub.controller.core.effects import Commit, Connection, Effect, Publish, Send, Stop
 from ctrlhub.controller.interfaces.finding import find_interfaces
 from ctrlhub.controller.interfaces.query import Query
+from ctrlhub.controller.loop import HubLoop
 from ctrlhub.controller.stores.base import Store
 from ctrlhub.controller.switchboard import Origin, Switchboard
 from ctrlhub.controller.transports.base import Transport
@@ -39,27 +37,6 @@ ROUNDS = 16
 """Rounds over all streams before the loop may do something else (timers, signals)."""
 
 
-class TornadoLoop:
-    """The loop that transports see, on Tornado's."""
-
-    def __init__(self, loop: IOLoop) -> None:
-        self._loop = loop
-        self._asyncio: AbstractEventLoop = loop.asyncio_loop  # type: ignore[attr-defined]
-
-    def watch(self, descriptor: int, ready: Callable[[], None]) -> None:
-        """Call `ready` whenever a descriptor is readable."""
-        # Directly, past IOLoop.add_handler, which wraps each call twice: this is the hot path.
-        self._asyncio.add_reader(descriptor, ready)
-
-    def unwatch(self, descriptor: int) -> None:
-        """Stop that."""
-        self._asyncio.remove_reader(descriptor)
-
-    def soon(self, call: Callable[[], None]) -> None:
-        """Call once, soon; from any thread."""
-        self._loop.add_callback(call)
-
-
 class Hub:
     """A hub on given transports and store. Make it, and run it, in one thread.
 
@@ -73,6 +50,8 @@ class Hub:
         Where accepted requests and results live.
     keys
         The public keys that CURVE accepts; None without TCP.
+    loop
+        Its loop; None makes one.
     """
 
     def __init__(
@@ -81,6 +60,7 @@ class Hub:
         transports: Sequence[Transport],
         store: Store,
         keys: KeyRegistry | None = None,
+        loop: HubLoop | None = None,
     ) -> None:
         self.config = config
         self.epoch = token_hex(8)
@@ -96,7 +76,7 @@ class Hub:
         )
         self._transports = tuple(transports)
         self._store = store
-        self._loop = IOLoop.current()
+        self._loop = loop or HubLoop()
         self._stopping = False
         self._acknowledgements = Acknowledgements()
         self._acknowledging = False
@@ -105,17 +85,17 @@ class Hub:
 
     def run(self) -> None:
         """Serve until `stop`."""
-        loop = TornadoLoop(self._loop)
         for number, transport in enumerate(self._transports):
-            transport.start(number, loop, self._turn)
+            transport.start(number, self._loop, self._turn)
         self._tick()
         log.info("hub %s serves profile %s", self.epoch, self.config.profile)
         try:
-            self._loop.start()
+            self._loop.run()
         finally:
             for transport in self._transports:
                 transport.close()
             self._store.close()
+            self._loop.close()
         log.info("hub %s has ended", self.epoch)
 
     def describe(self, tcp: Mapping[Stream, str]) -> None:
@@ -129,20 +109,16 @@ class Hub:
         """End when a descriptor reaches its end of file: whoever made this hub has died."""
         os.set_blocking(descriptor, False)
 
-        def ready(*_: object) -> None:
+        def ready() -> None:
             if not os.read(descriptor, 4096):
-                self._loop.remove_handler(descriptor)
+                self._loop.unwatch(descriptor)
                 self._stop("its creator has ended")
 
-        self._loop.add_handler(descriptor, ready, IOLoop.READ)
+        self._loop.watch(descriptor, ready)
 
     def stop(self, reason: str) -> None:
-        """End cleanly, soon; from any thread."""
-        self._loop.add_callback(self._stop, reason)
-
-    def stop_from_signal(self, reason: str) -> None:
-        """End cleanly, soon; from a signal handler."""
-        self._loop.add_callback_from_signal(self._stop, reason)
+        """End cleanly, soon; from any thread, or a signal's handler."""
+        self._loop.soon(partial(self._stop, reason))
 
     def _stop(self, reason: str) -> None:
         if self._stopping:
@@ -163,8 +139,9 @@ class Hub:
                 taken += transport.receive(self._receive, BUDGET)
             if not taken:
                 return
-            self._carry_out(switchboard.turn(time.monotonic()))
-        self._loop.add_callback(self._turn)
+            for effects in switchboard.turn(time.monotonic()):
+                self._carry_out(effects)
+        self._loop.soon(self._turn)
 
     def _receive(
         self, connection: Connection, user: str | None, header: Buffer, frames: Sequence[Buffer]
@@ -180,20 +157,31 @@ class Hub:
         now = time.monotonic()
         try:
             self.switchboard.tick(now)
-            self._carry_out(self.switchboard.turn(now))
+            for effects in self.switchboard.turn(now):
+                self._carry_out(effects)
         except Exception:  # a bug must not stop the hub's clock
             log.exception("a tick failed")
         due = self.switchboard.next_deadline()
         beat = self.config.beat
-        self._loop.call_later(beat if due is None else min(beat, max(0.01, due - now)), self._tick)
+        self._loop.later(beat if due is None else min(beat, max(0.01, due - now)), self._tick)
         self._turn()
 
     def _carry_out(self, effects: Sequence[Effect]) -> None:
+        """Send first: others wait for messages, and nobody for the books.
+
+        A refusal keeps its place behind the acceptances of its turn.
+        """
+        later: list[Effect] = []
         for effect in effects:
-            if type(effect) is Send:
+            if type(effect) is Send and type(effect.message) is not Refused:
                 self._send(effect)
-            elif type(effect) is Commit:
+            else:
+                later.append(effect)
+        for effect in later:
+            if type(effect) is Commit:
                 self._store.write(effect.operations, partial(self._acknowledge, effect.then))
+            elif type(effect) is Send:
+                self._refuse(effect)
             elif type(effect) is Publish:
                 transport = self._transports[effect.transport]
                 transport.publish(effect.topic, encode(effect.message))
@@ -202,12 +190,14 @@ class Hub:
 
     def _send(self, effect: Send) -> None:
         connection = effect.connection
-        if type(effect.message) is Refused:
-            # What was accepted before is told first: the client fails what it takes for refused.
-            for send in self._acknowledgements.of(connection):
-                self._transports[connection.transport].send(connection, encode(send.message))
         if not self._transports[connection.transport].send(connection, encode(effect.message)):
             self.switchboard.disconnected(connection)
+
+    def _refuse(self, refusal: Send) -> None:
+        # What was accepted before is told first: the client fails what it takes for refused.
+        for send in self._acknowledgements.of(refusal.connection):
+            self._send(send)
+        self._send(refusal)
 
     def _acknowledge(self, sends: Sequence[Send]) -> None:
         """Let acknowledgements of what is stored now gather a moment."""
@@ -218,7 +208,7 @@ class Hub:
         due = self._acknowledgements.next_deadline()
         if due is not None and not self._acknowledging:
             self._acknowledging = True
-            self._loop.call_later(max(0.0, due - time.monotonic()), self._send_acknowledgements)
+            self._loop.later(max(0.0, due - time.monotonic()), self._send_acknowledgements)
 
     def _send_acknowledgements(self) -> None:
         self._acknowledging = False

@@ -15,12 +15,12 @@ from pathlib import Path
 from types import FrameType
 
 import zmq
-from tornado.ioloop import IOLoop
 
 from ctrlhub import __version__
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.hub import Hub
 from ctrlhub.controller.logs import start_logging
+from ctrlhub.controller.loop import HubLoop
 from ctrlhub.controller.stores.memory import MemoryStore
 from ctrlhub.controller.transports.base import Transport
 from ctrlhub.controller.transports.zeromq import ZeroMQTransport
@@ -84,21 +84,21 @@ def _serve(config: HubConfig, profile: Profile, lifeline: int | None) -> int:
     remove_sockets(socket_dir(profile.directory))
     sockets = socket_dir(profile.directory)
     transports: list[Transport] = [ZeroMQTransport(context, ipc_addresses(sockets))]
+    loop = HubLoop()
     registry = None
-    authenticator = None
+    doorkeeper = None
     if config.listen is not None:
-        from ctrlhub.controller.transports.curve import start_authenticator
+        from ctrlhub.controller.transports.curve import Doorkeeper
 
         registry = KeyRegistry(keys)
-        IOLoop.current()
-        authenticator = start_authenticator(context, registry)
+        doorkeeper = Doorkeeper(context, registry, loop)
         try:
             transports.append(_listen(context, config, keys, former))
         except zmq.ZMQError as error:
             if error.errno in _NOT_OURS:
                 raise _not_ours(config.listen) from error
             raise
-    hub = Hub(config, transports, MemoryStore(), registry)
+    hub = Hub(config, transports, MemoryStore(), registry, loop)
     ipc = transports[0].addresses()
     tcp = transports[1].addresses() if config.listen is not None else {}
     hub.describe(tcp)
@@ -115,8 +115,8 @@ def _serve(config: HubConfig, profile: Profile, lifeline: int | None) -> int:
             signal.signal(number, signal.SIG_IGN)
         for role in (Role.CLIENT, Role.ENGINE):
             profile.connection(role).unlink(missing_ok=True)
-        if authenticator is not None:
-            authenticator.stop()
+        if doorkeeper is not None:
+            doorkeeper.stop()
         context.term()
         remove_sockets(sockets)
     return EXIT_OK
@@ -198,7 +198,7 @@ def _write_connection_files(
 
 def _heed_signals(hub: Hub, lifeline: int | None) -> None:
     def on_signal(number: int, frame: FrameType | None) -> None:
-        hub.stop_from_signal(f"signal {signal.Signals(number).name}")
+        hub.stop(f"signal {signal.Signals(number).name}")
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)

@@ -7,7 +7,7 @@ process (:mod:`ctrlhub.controller.hub`) feeds it from sockets; tests feed it by 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 
 from ctrlhub.controller.config import HubConfig
@@ -158,20 +158,23 @@ class Switchboard:
         if self._settled == NEVER:
             self._settled = now + GRACE
 
-    def turn(self, now: float) -> list[Effect]:
-        """End a turn of the loop: let every interface send what became ready."""
+    def turn(self, now: float) -> Iterator[list[Effect]]:
+        """End a turn of the loop: let every interface send what became ready.
+
+        What one has to say is carried out before the next is asked: somebody waits for it.
+        """
         self._begin(now)
         for interface in self._ordered:
             try:
                 interface.flush(now)
             except Exception:  # it may be somebody else's code: the others have their turn
                 self._failed(interface, "flush")
-        effects = self.outbox.take()
-        if self._refusals:
-            # Behind what was accepted in this turn: a client fails what it takes for refused.
-            effects += self._refusals
-            self._refusals = []
-        return effects
+            if self.outbox:
+                yield self.outbox.take()
+        # Behind what was accepted in this turn: a client fails what it takes for refused.
+        refusals, self._refusals = self._refusals, []
+        if rest := [*self.outbox.take(), *refusals]:
+            yield rest
 
     def tick(self, now: float) -> None:
         """Do what is due."""

@@ -173,6 +173,8 @@ class Deliveries:
 
     def flush(self) -> None:
         """Send what is ready, as few messages as the limits allow, within each client's window."""
+        if not self._ready:
+            return
         ready, self._ready = self._ready, {}
         for client in ready.values():
             if self._stream in client.session.connections:

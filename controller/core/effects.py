@@ -95,6 +95,5 @@ class Outbox:
         self._effects = []
         return effects
 
-    def __bool__(self) -> bool:
-        """Tell whether there is anything to do."""
-        return bool(self._effects)
+    def __len__(self) -> int:
+        return len(self._effects)

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakValueDictionary
 
-from ctrlhub.controller.core.engines import Engine
 from ctrlhub.wire.codec import FrameList, resolve
 from ctrlhub.wire.messages import Buffer, FunctionRow, Functions, Payload
 
@@ -63,7 +62,7 @@ class FunctionTable:
     def __init__(self) -> None:
         self._functions: WeakValueDictionary[bytes, Function] = WeakValueDictionary()
         self._recent: OrderedDict[bytes, Function] = OrderedDict()
-        self._known: WeakKeyDictionary[Engine, set[bytes]] = WeakKeyDictionary()
+        self._known: dict[int, set[bytes]] = {}  # by engine id
 
     def learn(self, rows: Sequence[FunctionRow], frames: Sequence[Buffer]) -> None:
         """Take in functions that a client sent."""
@@ -73,6 +72,10 @@ class FunctionTable:
 
     def get(self, digest: bytes) -> Function | None:
         """Return a function, or None when it must be asked for."""
+        function = self._recent.get(digest)
+        if function is not None:
+            self._recent.move_to_end(digest)
+            return function
         function = self._functions.get(digest)
         if function is not None:
             self._keep(function)
@@ -91,20 +94,21 @@ class FunctionTable:
         while len(self._recent) > RECENT_FUNCTIONS:
             self._recent.popitem(last=False)
 
-    def unknown_to(self, engine: Engine, functions: Iterable[Function]) -> list[Function]:
+    def unknown_to(self, engine: int, functions: Iterable[Function]) -> list[Function]:
         """Return those functions the engine was not sent yet, and count them as sent."""
         known = self._known.get(engine)
         if known is None or len(known) > KNOWN_PER_ENGINE:
             known = self._known[engine] = set()
         fresh = [function for function in functions if function.digest not in known]
-        known.update(function.digest for function in fresh)
+        if fresh:
+            known.update([function.digest for function in fresh])
         return fresh
 
-    def forget_engine(self, engine: Engine) -> None:
-        """Assume that an engine has no functions."""
+    def forget_engine(self, engine: int) -> None:
+        """Assume that an engine has no functions: it has come, or come back, or is gone."""
         self._known.pop(engine, None)
 
 
 def function_rows(functions: Iterable[Function], frames: FrameList) -> tuple[FunctionRow, ...]:
     """Return the rows that carry functions in a message."""
-    return tuple((function.digest, frames.add(function.blob)) for function in functions)
+    return tuple([(function.digest, frames.add(function.blob)) for function in functions])

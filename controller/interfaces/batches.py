@@ -48,7 +48,7 @@ def _message(
     frames: FrameList,
     functions: FunctionTable,
 ) -> RunTasks:
-    fresh = functions.unknown_to(engine, {t.function: None for t in templates})
+    fresh = functions.unknown_to(engine.id, {t.function: None for t in templates})
     return RunTasks(
         templates=[(t.function.digest, t.retries, t.engine_retries, t.label) for t in templates],
         rows=rows,

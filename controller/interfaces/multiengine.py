@@ -232,7 +232,7 @@ class MultiEngine(Interface):
             queue.finish(command.id)
             self._end(command, Status.CANCELLED, b"")
         else:
-            self._functions.forget_engine(engine)
+            self._functions.forget_engine(engine.id)
             self._run(queue, command)
 
     # ------------------------------------------------------------ the engines
@@ -240,7 +240,7 @@ class MultiEngine(Interface):
     def _engine_came(self, number: int) -> None:
         engine = self.engine(number)
         queue = self._queues[number] = CommandQueue(engine)
-        self._functions.forget_engine(engine)
+        self._functions.forget_engine(number)
         for command in self._awaiting.arrived(number):
             queue.put(command)
             self._ready[number] = queue
@@ -248,6 +248,7 @@ class MultiEngine(Interface):
     def _engine_went(self, number: int) -> None:
         queue = self._queues.pop(number)
         self._ready.pop(number, None)
+        self._functions.forget_engine(number)
         cause = queue.engine.cause or "it was unregistered"
         for command in queue.clear():
             self._fail(command, EngineError(f"engine {number} is gone: {cause}", number))
@@ -269,22 +270,27 @@ class MultiEngine(Interface):
     # ------------------------------------------------------------ each turn
 
     def flush(self, now: float) -> None:
-        """Acknowledge, begin what can begin, deliver."""
-        super().flush(now)
+        """Begin what can begin, deliver, acknowledge."""
+        if self._ready:
+            ready, self._ready = self._ready, {}
+            for queue in ready.values():
+                if Stream.MULTIENGINE in queue.engine.session.connections:
+                    command = queue.next()
+                    if command is not None:
+                        self._run(queue, command)
+        self._deliveries.flush()
+        if self._accepted:
+            self._acknowledge()
         self._awaiting.begin(now)
-        for session, records in self._accepted.items():
+        super().flush(now)
+
+    def _acknowledge(self) -> None:
+        accepted, self._accepted = self._accepted, {}
+        for session, records in accepted.items():
             connection = session.connections.get(Stream.MULTIENGINE)
-            ranges = to_ranges(number for number, _ in records)
+            ranges = to_ranges([number for number, _ in records])
             then = (Send(connection, Accepted(ranges)),) if connection else ()
             self.outbox.add(Commit((SaveRequests(records),), then))
-        self._accepted.clear()
-        ready, self._ready = self._ready, {}
-        for queue in ready.values():
-            if Stream.MULTIENGINE in queue.engine.session.connections:
-                command = queue.next()
-                if command is not None:
-                    self._run(queue, command)
-        self._deliveries.flush()
 
     def tick(self, now: float) -> None:
         """Fail the commands whose engines did not come back to this hub."""
@@ -298,7 +304,7 @@ class MultiEngine(Interface):
     def _run(self, queue: CommandQueue, command: CommandRecord) -> None:
         frames = FrameList()
         functions = [command.function] if command.function is not None else []
-        fresh = self._functions.unknown_to(queue.engine, functions)
+        fresh = self._functions.unknown_to(queue.engine.id, functions)
         message = RunCommand(
             id=command.id,
             action=command.action,

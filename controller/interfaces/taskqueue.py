@@ -280,7 +280,7 @@ class TaskQueue(Interface):
             self._end_here(task, Status.CANCELLED, b"")
         lacking = [t for t in given if not t.stopping and (t.attempt or t.id not in present)]
         if lacking:
-            self._functions.forget_engine(engine)
+            self._functions.forget_engine(engine.id)
             self._run(engine, lacking)
         self._interrupt(engine, [t.id for t in given if t.stopping and t.id in present])
         self._scheduler.offer(engine)
@@ -289,10 +289,11 @@ class TaskQueue(Interface):
 
     def _engine_came(self, number: int) -> None:
         engine = self.engine(number)
-        self._functions.forget_engine(engine)
+        self._functions.forget_engine(number)
         self._scheduler.add_engine(engine)
 
     def _engine_went(self, number: int) -> None:
+        self._functions.forget_engine(number)
         tasks = self._scheduler.remove_engine(number)
         if not tasks:
             return

@@ -2,11 +2,52 @@
 
 from __future__ import annotations
 
-import zmq
-from zmq.auth.asyncio import AsyncioAuthenticator
+from collections.abc import Coroutine
 
+import zmq
+from zmq.auth.base import Authenticator
+
+from ctrlhub.controller.transports.base import Loop
 from ctrlhub.wire.messages import Stream
 from ctrlhub.wire.security import KeyRegistry
+
+
+class Doorkeeper:
+    """Answers libzmq, which asks at each handshake whether a key opens a stream.
+
+    Parameters
+    ----------
+    context
+        The process's ZeroMQ context; its sockets are to be bound after this was made.
+    keys
+        Which keys open what.
+    loop
+        The hub's loop.
+    """
+
+    def __init__(
+        self, context: zmq.Context[zmq.Socket[bytes]], keys: KeyRegistry, loop: Loop
+    ) -> None:
+        self._authenticator = Authenticator(context)
+        self._authenticator.start()
+        for stream in Stream:
+            self._authenticator.configure_curve_callback(stream.value, _Provider(stream, keys))
+        socket = self._authenticator.zap_socket
+        assert socket is not None
+        self._socket = socket
+        self._loop = loop
+        self._descriptor = int(socket.getsockopt(zmq.FD))
+        loop.watch(self._descriptor, self._answer)
+
+    def _answer(self) -> None:
+        """Answer until there are no questions: the descriptor is edge triggered."""
+        while self._socket.poll(0):
+            _finish(self._authenticator.handle_zap_message(self._socket.recv_multipart()))
+
+    def stop(self) -> None:
+        """Answer no more."""
+        self._loop.unwatch(self._descriptor)
+        self._authenticator.stop()
 
 
 class _Provider:
@@ -21,12 +62,10 @@ class _Provider:
         return self._keys.allows(self._stream, key.decode("ascii"))
 
 
-def start_authenticator(
-    context: zmq.Context[zmq.Socket[bytes]], keys: KeyRegistry
-) -> AsyncioAuthenticator:
-    """Begin to answer ZAP requests in the running loop; call its `stop` at the end."""
-    authenticator = AsyncioAuthenticator(context)
-    authenticator.start()
-    for stream in Stream:
-        authenticator.configure_curve_callback(stream.value, _Provider(stream, keys))
-    return authenticator
+def _finish(answer: Coroutine[None, None, None]) -> None:
+    """Run a coroutine to its end; ours has nothing to wait for, since our callbacks do not."""
+    try:
+        answer.send(None)
+    except StopIteration:
+        return
+    raise RuntimeError("pyzmq's authenticator waits for something")

@@ -30,13 +30,9 @@ _pack = msgpack.Packer(use_bin_type=True, unicode_errors="backslashreplace").pac
 
 def encode(message: Message) -> list[Buffer]:
     """Return the frames of a message: the header, then the message's own buffers."""
-    body = {}
-    frames: Sequence[Buffer] = ()
-    for name in _SPECS[message.kind].names:
-        body[name] = getattr(message, name)
-    if _SPECS[message.kind].has_frames:
-        frames = message.frames  # type: ignore[attr-defined]
-    return [_pack((PROTOCOL_MAJOR, message.kind, body)), *frames]
+    spec = _SPECS[message.kind]
+    header = _pack((PROTOCOL_MAJOR, message.kind, spec.fields_of(message)))
+    return [header, *message.frames] if spec.has_frames else [header]  # type: ignore[attr-defined]
 
 
 def decode(header: Buffer, frames: Sequence[Buffer] = ()) -> Message:
@@ -138,7 +134,12 @@ def _is_text_map(value: Any, _: int) -> bool:
 
 def _sequence_of(check: Check) -> Check:
     def is_sequence(value: Any, n: int) -> bool:
-        return type(value) is tuple and all(check(item, n) for item in value)
+        if type(value) is not tuple:
+            return False
+        for item in value:  # noqa: SIM110 - a generator costs more than most sequences here
+            if not check(item, n):
+                return False
+        return True
 
     return is_sequence
 
@@ -164,10 +165,9 @@ def _is_ranges(value: Any, _: int) -> bool:
     return True
 
 
-def _is_function_rows(value: Any, n: int) -> bool:
-    return type(value) is tuple and all(
+def _is_function_row(row: Any, n: int) -> bool:
+    return (
         type(row) is tuple and len(row) == 2 and type(row[0]) is bytes and _is_payload(row[1], n)
-        for row in value
     )
 
 
@@ -271,7 +271,7 @@ _CHECKS: Mapping[str, Check] = {
     "Sequence[bytes]": _sequence_of(_is_bytes),
     "Sequence[PayloadRef]": _sequence_of(_is_payload),
     "Sequence[Mapping[str, Any]]": _sequence_of(_is_map),
-    "Sequence[FunctionRow]": _is_function_rows,
+    "Sequence[FunctionRow]": _sequence_of(_is_function_row),
     "Sequence[TemplateRow]": _is_template_rows,
     "Sequence[SubmitRow]": _is_submit_rows,
     "Sequence[RunRow]": _is_run_rows,
@@ -284,32 +284,38 @@ _CHECKS: Mapping[str, Check] = {
 class _Spec:
     """How one class of message is read and written."""
 
-    __slots__ = ("checks", "cls", "has_frames", "names", "required")
+    __slots__ = ("_checks", "_defaults", "cls", "has_frames", "names", "required")
 
     def __init__(self, cls: type[Message]) -> None:
         all_fields = fields(cls)
         self.cls = cls
-        self.has_frames = any(field.name == "frames" for field in all_fields)
+        self.has_frames = all_fields[-1].name == "frames" if all_fields else False
         own = [field for field in all_fields if field.name != "frames"]
         self.names = tuple(field.name for field in own)
         self.required = frozenset(field.name for field in own if field.default is MISSING)
-        self.checks = {field.name: _CHECKS[str(field.type)] for field in own}
+        self._checks = tuple((field.name, _CHECKS[str(field.type)]) for field in own)
+        self._defaults = {field.name: field.default for field in own}
 
-    def build(self, body: Mapping[Any, Any], frames: Sequence[Buffer]) -> Message:
+    def fields_of(self, message: Message) -> dict[str, Any]:
+        return {name: getattr(message, name) for name in self.names}
+
+    def build(self, body: dict[Any, Any], frames: Sequence[Buffer]) -> Message:
+        if tuple(body) != self.names:
+            body = self._arranged(body)
+        count = len(frames)
+        for (name, check), value in zip(self._checks, body.values(), strict=True):
+            if not check(value, count):
+                raise InvalidRequest(f"{self.cls.kind}: malformed {name}")
+        if self.has_frames:
+            return self.cls(*body.values(), tuple(frames))
+        return self.cls(*body.values())
+
+    def _arranged(self, body: Mapping[Any, Any]) -> dict[str, Any]:
+        """Bring the fields of a peer of another version into our order, with our defaults."""
         missing = self.required - body.keys()
         if missing:
             raise InvalidRequest(f"{self.cls.kind}: no {', '.join(sorted(missing))}")
-        known: dict[str, Any] = {}
-        for name, value in body.items():
-            check = self.checks.get(name)
-            if check is None:
-                continue
-            if not check(value, len(frames)):
-                raise InvalidRequest(f"{self.cls.kind}: malformed {name}")
-            known[name] = value
-        if self.has_frames:
-            known["frames"] = tuple(frames)
-        return self.cls(**known)
+        return {name: body.get(name, default) for name, default in self._defaults.items()}
 
 
 def _specs(kinds: Iterable[type[Message]]) -> Mapping[str, _Spec]:

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tornado.ioloop import IOLoop
 
 from ctrlhub import Client, Cluster
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.hub import Hub
+from ctrlhub.controller.loop import HubLoop
 from ctrlhub.controller.interfaces.finding import GROUP, find_interfaces
 from ctrlhub.controller.stores.memory import MemoryStore
 from ctrlhub.controller.transports.memory import MemoryTransport
@@ -62,11 +62,10 @@ def memory_client(installed: Path) -> Iterator[Client]:
     hubs: list[Hub] = []
 
     def serve() -> None:
-        loop = IOLoop(make_current=True)
-        hubs.append(Hub(HubConfig(interfaces=INTERFACES), [transport], MemoryStore()))
-        loop.add_callback(started.set)
+        loop = HubLoop()
+        hubs.append(Hub(HubConfig(interfaces=INTERFACES), [transport], MemoryStore(), loop=loop))
+        loop.soon(started.set)
         hubs[0].run()
-        loop.close()
 
     thread = threading.Thread(target=serve, name="hub")
     thread.start()

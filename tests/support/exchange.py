@@ -71,7 +71,7 @@ class Exchange:
 
     def turn(self) -> None:
         """End a turn: keep what is sent, as its receiver reads it."""
-        for effect in self.switchboard.turn(self.now):
+        for effect in itertools.chain.from_iterable(self.switchboard.turn(self.now)):
             if isinstance(effect, Send):
                 self._keep(effect)
             elif isinstance(effect, Commit):

@@ -6,11 +6,10 @@ import threading
 from contextlib import AbstractContextManager
 from typing import Any
 
-from tornado.ioloop import IOLoop
-
 from ctrlhub import Client
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.hub import Hub
+from ctrlhub.controller.loop import HubLoop
 from ctrlhub.controller.stores.memory import MemoryStore
 from ctrlhub.controller.transports.memory import MemoryTransport
 from tests.support.thread_engine import PATIENCE, ThreadEngine, routed_output
@@ -29,11 +28,10 @@ class MemoryCluster:
         self._thread = threading.Thread(target=self._serve, name="test-hub", daemon=True)
 
     def _serve(self) -> None:
-        loop = IOLoop(make_current=True)
-        self._hub = Hub(self._config, [self._transport], MemoryStore())
-        loop.add_callback(self._serves.set)
+        loop = HubLoop()
+        self._hub = Hub(self._config, [self._transport], MemoryStore(), loop=loop)
+        loop.soon(self._serves.set)
         self._hub.run()
-        loop.close(all_fds=True)
 
     def start(self) -> Client:
         """Start hub and engines; return a client once all are registered."""

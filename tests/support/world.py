@@ -233,7 +233,8 @@ class World:
 
     def turn(self) -> None:
         """End a turn of the hub's loop."""
-        self._carry_out(self.switchboard.turn(self.now))
+        for effects in self.switchboard.turn(self.now):
+            self._carry_out(effects)
         self.check()
 
     def commit(self) -> None:

@@ -101,7 +101,7 @@ def test_a_broken_interface_does_not_keep_others_from_their_turn(
         connection = Connection(0, stream, b"client")
         switchboard.receive(Origin(connection), bytes(header), frames, 100.0)
 
-    effects = switchboard.turn(100.0)
+    effects = [effect for some in switchboard.turn(100.0) for effect in some]
 
     commits = [each for each in effects if isinstance(each, Commit)]
     assert [type(send.message) for each in commits for send in each.then] == [m.Accepted]
