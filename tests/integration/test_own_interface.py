@@ -15,8 +15,8 @@ import pytest
 from ctrlhub import Client, Cluster
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.hub import Hub
-from ctrlhub.controller.loop import HubLoop
 from ctrlhub.controller.interfaces.finding import GROUP, find_interfaces
+from ctrlhub.controller.loop import HubLoop
 from ctrlhub.controller.stores.memory import MemoryStore
 from ctrlhub.controller.transports.memory import MemoryTransport
 from ctrlhub.link.base import Link
