@@ -108,8 +108,12 @@ class Executor:
         return (work.id, 0, status, payload, started, perf_counter() - began, self._extras())
 
     def rest(self) -> None:
-        """Take note that the last row has been handed over: a death is nobody's fault any more."""
+        """Take note that the last row has been handed over: a death is nobody's fault any more.
+
+        Whatever user code did to the handler of interrupts is undone, now that nobody waits.
+        """
         self._board[0] = IDLE
+        self.gate.reinstall()
 
     def _extras(self) -> dict[str, str] | None:
         extras = self.output.take() if self.output.dirty else None
@@ -239,7 +243,6 @@ class Executor:
     # ------------------------------------------------------------ both
 
     def _begin(self) -> None:
-        self.gate.reinstall()
         if self.output.dirty:  # printed by a thread of user code while nothing ran
             self.output.take()
 

@@ -39,7 +39,7 @@ MAX_FRAME_BYTES = 1 << 36
 NOBLOCK = int(zmq.NOBLOCK)
 MORE = int(zmq.SNDMORE | zmq.NOBLOCK)
 POLLIN = int(zmq.POLLIN)
-EVENTS = int(zmq.EVENTS)
+EVENTS = zmq.EVENTS  # this one stays what it is: pyzmq looks plain numbers up
 
 NEVER = float("inf")
 

@@ -136,6 +136,7 @@ def test_user_code_may_clean_up(bench: Bench) -> None:
 def test_a_handler_of_user_code_does_not_stay(bench: Bench) -> None:
     """The next batch can be interrupted again."""
     bench.run([work(1, lambda: signal.signal(signal.SIGINT, signal.SIG_IGN) and None)])
+    bench.executor.rest()
 
     (row,) = bench.run([work(2, lambda: signal.raise_signal(signal.SIGINT))])
 
