@@ -19,7 +19,7 @@ def call_back(
     """Call ``f``; what goes wrong in there is logged: it is not the caller's failure."""
     try:
         f(*args, **(kwargs or {}))
-    except Exception:
+    except (Exception, SystemExit):
         log.exception("callback %r failed", f)
 
 

@@ -87,7 +87,7 @@ class Hub:
         """Serve until `stop`."""
         for number, transport in enumerate(self._transports):
             transport.start(number, self._loop, self._turn)
-        self._tick()
+        self._loop.soon(self._tick)
         log.info("hub %s serves profile %s", self.epoch, self.config.profile)
         try:
             self._loop.run()
@@ -125,8 +125,10 @@ class Hub:
             return
         self._stopping = True
         log.info("stopping: %s", reason)
-        self._carry_out(self.switchboard.shut_down(reason))
-        self._loop.stop()
+        try:
+            self._carry_out(self.switchboard.shut_down(reason))
+        finally:
+            self._loop.stop()
 
     def _turn(self) -> None:
         """Take what is there and carry out what follows, until there is nothing."""
@@ -155,15 +157,16 @@ class Hub:
         by more than that.
         """
         now = time.monotonic()
+        due = None
         try:
             self.switchboard.tick(now)
             for effects in self.switchboard.turn(now):
                 self._carry_out(effects)
-        except Exception:  # a bug must not stop the hub's clock
-            log.exception("a tick failed")
-        due = self.switchboard.next_deadline()
-        beat = self.config.beat
-        self._loop.later(beat if due is None else min(beat, max(0.01, due - now)), self._tick)
+            due = self.switchboard.next_deadline()
+        finally:  # a bug must not stop the hub's clock
+            beat = self.config.beat
+            ahead = beat if due is None else min(beat, max(0.01, due - now))
+            self._loop.later(ahead, self._tick)
         self._turn()
 
     def _carry_out(self, effects: Sequence[Effect]) -> None:

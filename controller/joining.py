@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.effects import Outbox, Send
 from ctrlhub.controller.core.sessions import Arrival, Session
-from ctrlhub.controller.interfaces.base import Interface
+from ctrlhub.controller.exposed import Exposed
 from ctrlhub.controller.peers import Peers
 from ctrlhub.controller.permissions import BOTH_ENDS, BULK, ENGINES, NANNIES, Origin
 from ctrlhub.wire import messages as m
@@ -39,8 +39,8 @@ class Joining:
         Who is here already.
     outbox
         Where effects go.
-    interfaces
-        The hub's interfaces, by name; may be filled later.
+    exposed
+        The hub's interfaces; may be filled later.
     epoch, versions, keys
         As for :class:`~ctrlhub.controller.switchboard.Switchboard`.
     """
@@ -50,7 +50,7 @@ class Joining:
         config: HubConfig,
         peers: Peers,
         outbox: Outbox,
-        interfaces: Mapping[str, Interface],
+        exposed: Exposed,
         *,
         epoch: str,
         versions: Mapping[str, str],
@@ -59,7 +59,7 @@ class Joining:
         self._config = config
         self._peers = peers
         self._outbox = outbox
-        self._interfaces = interfaces
+        self._exposed = exposed
         self._epoch = epoch
         self._versions = versions
         self._keys = keys
@@ -86,6 +86,8 @@ class Joining:
         """Give a peer a session: its own again, or a new one."""
         try:
             self._register(origin, message, now)
+            if self._keys is not None and origin.user is not None:
+                self._keys.use(origin.user)
         except CtrlHubError:
             # Keys in use are counted, and this one's peer is not to come back with it.
             user, sessions = origin.user, self._peers.sessions
@@ -98,6 +100,8 @@ class Joining:
             raise AuthenticationError("peers register on the hub stream")
         role = self._role(origin, message)
         _check_sizes(message)
+        if self._peers.is_revoked(message.key):
+            raise AuthenticationError("this key was revoked: start the peer anew")
         sessions = self._peers.sessions
         if message.token:
             known = sessions.of_token(message.token)
@@ -202,8 +206,7 @@ class Joining:
             return
         self._peers.bind(session, connection, now)
         self._outbox.add(Send(connection, m.Welcome(self._epoch)))
-        for interface in self._interfaces.values():
-            interface.bound(session, connection.stream, message.held, now)
+        self._exposed.bound(session, connection.stream, message.held, now)
 
 
 def _check_sizes(message: m.Register) -> None:

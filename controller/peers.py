@@ -16,13 +16,13 @@ from ctrlhub.controller.core.effects import Connection, Outbox, Send
 from ctrlhub.controller.core.engines import NOTHING, Engine
 from ctrlhub.controller.core.heartbeat import Health, Heartbeats
 from ctrlhub.controller.core.sessions import Session, Sessions
-from ctrlhub.controller.interfaces.base import Interface
+from ctrlhub.controller.exposed import Exposed
 from ctrlhub.controller.permissions import BULK
 from ctrlhub.controller.service import ControllerService
 from ctrlhub.wire import messages as m
 from ctrlhub.wire.errors import CtrlHubError
 from ctrlhub.wire.limits import MAX_TEXT
-from ctrlhub.wire.security import KeyRegistry
+from ctrlhub.wire.security import MAX_REVOKED_KEYS, KeyRegistry
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +38,8 @@ class Peers:
         The engine registry.
     outbox
         Where effects go.
-    interfaces
-        The hub's interfaces, by name; may be filled later.
+    exposed
+        The hub's interfaces; may be filled later.
     keys
         The public keys that CURVE accepts; None without TCP.
     new_token, random
@@ -62,7 +62,7 @@ class Peers:
         config: HubConfig,
         controller: ControllerService,
         outbox: Outbox,
-        interfaces: Mapping[str, Interface],
+        exposed: Exposed,
         *,
         keys: KeyRegistry | None,
         new_token: Callable[[], bytes],
@@ -75,11 +75,12 @@ class Peers:
         self._config = config
         self._controller = controller
         self._outbox = outbox
-        self._interfaces = interfaces
+        self._exposed = exposed
         self._keys = keys
         self._epoch = epoch
         self._heartbeats = Heartbeats(config.suspect, config.lost)
         self._expiry: dict[int, float] = {}
+        self._revoked: dict[str, None] = {}
         controller.on_register_engine_do(self._number, True)
 
     # ------------------------------------------------------------ coming
@@ -133,6 +134,10 @@ class Peers:
         return engine
 
     # ------------------------------------------------------------ being here
+
+    def is_revoked(self, key: str) -> bool:
+        """Tell whether a peer was shut out; over ipc nobody else asks."""
+        return key in self._revoked
 
     def is_away(self, session: Session) -> bool:
         """Tell whether a peer was given up and must register again before it is heard."""
@@ -261,12 +266,17 @@ class Peers:
         self.end(session, now)
 
     def revoke(self, key: str, now: float) -> bool:
-        """Shut a peer out for good; False when there is none with this key."""
+        """Shut a peer out for good; False when nobody has this key."""
         session = self.sessions.of_key(key)
+        known = session is not None
+        self._revoked[key] = None
+        if len(self._revoked) > MAX_REVOKED_KEYS:
+            del self._revoked[next(iter(self._revoked))]
         if self._keys is not None:
+            known = known or self._keys.is_live(key)
             self._keys.revoke(key)
         if session is None:
-            return False
+            return known
         if session.engine is not None:
             session.engine.cause = "its key was revoked"
             session.engine.blamed = NOTHING
@@ -286,8 +296,7 @@ class Peers:
         self._expiry.pop(session.number, None)
         self.sessions.end(session)
         if self.clients.pop(session.number, None) is not None:
-            for interface in self._interfaces.values():
-                interface.session_ended(session, now)
+            self._exposed.session_ended(session, now)
 
     def _release(self, engine: Engine | None) -> None:
         if engine is not None:

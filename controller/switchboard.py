@@ -12,8 +12,9 @@ from random import Random
 
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.awaiting import GRACE
-from ctrlhub.controller.core.effects import Connection, Effect, Outbox, Send, Stop
+from ctrlhub.controller.core.effects import Connection, Effect, Outbox, Send
 from ctrlhub.controller.core.sessions import Session
+from ctrlhub.controller.exposed import Exposed
 from ctrlhub.controller.interfaces.base import Context, Interface
 from ctrlhub.controller.joining import Joining
 from ctrlhub.controller.peers import Peers
@@ -35,10 +36,6 @@ from ctrlhub.wire.security import KeyRegistry
 log = logging.getLogger(__name__)
 
 NEVER = float("inf")
-
-TICK_AGAIN = 1.0
-"""How long (seconds) an interface whose `tick` failed is left alone."""
-
 
 class Switchboard:
     """The composition of a hub: registry, sessions, heartbeats and interfaces.
@@ -78,15 +75,15 @@ class Switchboard:
         self.versions = versions
         self.outbox = Outbox()
         self.controller = ControllerService(config.max_engines, save_ids=True)
-        self.interfaces: dict[str, Interface] = {}
-        self.refused = self.failures = 0
-        self._left_alone: dict[Interface, float] = {}
+        self.refused = self.failed_calls = 0
+        self._exposed = Exposed()
+        self.interfaces = self._exposed.by_name
         self._refusals: list[Send] = []
         self._peers = Peers(
             config,
             self.controller,
             self.outbox,
-            self.interfaces,
+            self._exposed,
             keys=keys,
             new_token=new_token,
             random=random,
@@ -97,7 +94,7 @@ class Switchboard:
             config,
             self._peers,
             self.outbox,
-            self.interfaces,
+            self._exposed,
             epoch=epoch,
             versions=versions,
             keys=keys,
@@ -115,15 +112,14 @@ class Switchboard:
             refuse=self._refuse_later,
         )
         for cls in interfaces:
-            self.interfaces[cls.name] = cls(self.controller, context)
-        self._ordered = tuple(self.interfaces.values())
+            self._exposed.add(cls(self.controller, context))
         self._routes = self._make_routes()
         self._peers.announce_engines()
 
     def _make_routes(self) -> dict[tuple[type[m.Message], m.Stream], Callable[..., None]]:
         """Say which interface hears which message on which stream."""
         routes: dict[tuple[type[m.Message], m.Stream], Callable[..., None]] = {}
-        for interface in self._ordered:
+        for interface in self._exposed:
             if interface.handlers and not interface.streams:
                 raise ValueError(f"interface {interface.name!r} has handlers and no streams")
             for kind, method in interface.handlers.items():
@@ -164,11 +160,8 @@ class Switchboard:
         What one has to say is carried out before the next is asked: somebody waits for it.
         """
         self._begin(now)
-        for interface in self._ordered:
-            try:
-                interface.flush(now)
-            except Exception:  # it may be somebody else's code: the others have their turn
-                self._failed(interface, "flush")
+        for interface in self._exposed:
+            self._exposed.flush(interface, now)
             if self.outbox:
                 yield self.outbox.take()
         # Behind what was accepted in this turn: a client fails what it takes for refused.
@@ -180,27 +173,11 @@ class Switchboard:
         """Do what is due."""
         self._begin(now)
         self._peers.tick(now)
-        for interface in self._ordered:
-            try:
-                due = self._due(interface)
-                if due is not None and due <= now:
-                    self._left_alone.pop(interface, None)
-                    interface.tick(now)
-            except Exception:
-                self._left_alone[interface] = now + TICK_AGAIN  # not at once, for ever
-                self._failed(interface, "tick")
-
-    def _due(self, interface: Interface) -> float | None:
-        due = interface.next_deadline()
-        return None if due is None else max(due, self._left_alone.get(interface, due))
-
-    def _failed(self, interface: Interface, what: str) -> None:
-        self.failures += 1
-        log.exception("%s of interface %r failed", what, interface.name)
+        self._exposed.tick(now)
 
     def next_deadline(self) -> float | None:
         """Say when `tick` should be called."""
-        times = [self._peers.next_deadline(), *(self._due(each) for each in self._ordered)]
+        times = (self._peers.next_deadline(), self._exposed.next_deadline())
         return min((due for due in times if due is not None), default=None)
 
     def disconnected(self, connection: Connection) -> None:
@@ -310,7 +287,12 @@ class Switchboard:
         except CtrlHubError as error:
             return m.Answer(message.id, code=error.code, message=str(error)[:MAX_TEXT])
         except Exception as error:
-            log.exception("%s.%s", message.interface, message.method)
+            self.failed_calls += 1
+            if self.failed_calls <= 20 or self.failed_calls % 1000 == 0:
+                log.exception(
+                    "%.80s.%.80s failed (%d calls so far)",
+                    message.interface, message.method, self.failed_calls,
+                )  # fmt: skip
             text = f"{message.interface}.{message.method} failed in the hub: {error!r}"
             return m.Answer(message.id, code=InternalError.code, message=text[:MAX_TEXT])
 
@@ -320,12 +302,12 @@ class Switchboard:
         """Shut a peer out for good; False when there is none with this key."""
         return self._peers.revoke(key, self._now)
 
-    def request_stop(self, reason: str) -> None:
-        """Ask for the end of the hub."""
-        self.outbox.add(Stop(reason))
+    @property
+    def failures(self) -> int:
+        """How often an interface has failed."""
+        return self._exposed.failures
 
     def check(self) -> None:
         """Assert every invariant of every machine."""
         self._peers.check()
-        for interface in self._ordered:
-            interface.check()
+        self._exposed.check()

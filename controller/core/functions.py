@@ -11,11 +11,13 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from weakref import WeakValueDictionary
 
+from ctrlhub.controller.core.deliveries import size_of
 from ctrlhub.wire.codec import FrameList, resolve
 from ctrlhub.wire.messages import Buffer, FunctionRow, Functions, Payload
 
 RECENT_FUNCTIONS = 512
-"""How many functions stay without a request that needs them."""
+RECENT_BYTES = 256 * 1024 * 1024
+"""How many functions, and bytes of them, stay without a request that needs them."""
 
 KNOWN_PER_ENGINE = 8192
 """Above this many digests the hub assumes that an engine has forgotten all of them."""
@@ -62,13 +64,22 @@ class FunctionTable:
     def __init__(self) -> None:
         self._functions: WeakValueDictionary[bytes, Function] = WeakValueDictionary()
         self._recent: OrderedDict[bytes, Function] = OrderedDict()
+        self._bytes = 0
         self._known: dict[int, set[bytes]] = {}  # by engine id
 
     def learn(self, rows: Sequence[FunctionRow], frames: Sequence[Buffer]) -> None:
-        """Take in functions that a client sent."""
-        for digest, ref in rows:
-            if digest not in self._functions:
-                self._keep(Function(digest, resolve(ref, frames)))
+        """Take in functions that a client sent; those stay at least until the next ones come."""
+        fresh = [
+            Function(digest, resolve(ref, frames))
+            for digest, ref in rows
+            if digest not in self._functions
+        ]
+        for function in fresh:
+            self._keep(function)
+        while len(self._recent) > len(fresh) and (
+            len(self._recent) > RECENT_FUNCTIONS or self._bytes > RECENT_BYTES
+        ):
+            self._bytes -= size_of(self._recent.popitem(last=False)[1].blob)
 
     def get(self, digest: bytes) -> Function | None:
         """Return a function, or None when it must be asked for."""
@@ -90,9 +101,7 @@ class FunctionTable:
     def _keep(self, function: Function) -> None:
         self._functions[function.digest] = function
         self._recent[function.digest] = function
-        self._recent.move_to_end(function.digest)
-        while len(self._recent) > RECENT_FUNCTIONS:
-            self._recent.popitem(last=False)
+        self._bytes += size_of(function.blob)
 
     def unknown_to(self, engine: int, functions: Iterable[Function]) -> list[Function]:
         """Return those functions the engine was not sent yet, and count them as sent."""

@@ -38,6 +38,11 @@ class Scheduler:
         """How many tasks are with engines."""
         return sum(len(slot.tasks) for slot in self._slots.values())
 
+    @property
+    def running(self) -> int:
+        """How many tasks run: each engine that has any runs one, and the others wait there."""
+        return sum(1 for slot in self._slots.values() if slot.tasks)
+
     def add_engine(self, engine: Engine) -> None:
         """Begin to use an engine."""
         self._slots[engine.id] = Slot(engine)

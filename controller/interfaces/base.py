@@ -19,7 +19,7 @@ from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.sessions import Session, Sessions
 from ctrlhub.controller.service import ControllerAdapterBase, IControllerBase
 from ctrlhub.wire.errors import CtrlHubError, InvalidRequest, LimitExceeded, UnknownInterface
-from ctrlhub.wire.ids import Ranges, session_of, to_ranges
+from ctrlhub.wire.ids import Ranges, to_ranges
 from ctrlhub.wire.messages import Message, Results, Stored, Stream
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -42,7 +42,7 @@ class Context:
     config: HubConfig
     sessions: Sessions
     outbox: Outbox
-    peers: Mapping[str, Interface]
+    interfaces: Mapping[str, Interface]
     """All interfaces of this hub, by name."""
     revoke: Callable[[str], bool]
     """Shut out the peer of a public key."""
@@ -60,14 +60,6 @@ class Context:
             yield
         except CtrlHubError as error:
             self.refuse(session, stream, error)
-
-    def may_acknowledge(self, request: int) -> bool:
-        """Say whether an engine may forget the result of a request.
-
-        A hub that has just begun lets engines keep results of clients that it has not seen yet: when
-        the client is back and asks again, the engine still has them.
-        """
-        return not self.is_settling() or self.sessions.of_number(session_of(request)) is not None
 
     def refusal(self, kept: int) -> LimitExceeded | None:
         """Say why new requests are refused of a client for which `kept` would be kept, if they are.
@@ -166,15 +158,18 @@ class Interface(ControllerAdapterBase):
         """Assert the invariants."""
 
     def acknowledgement(
-        self, session: Session, stream: Stream, message: Results
+        self, session: Session, stream: Stream, message: Results, strange: Sequence[int]
     ) -> tuple[Send, ...]:
-        """Return what tells an engine, after the commit, that it may forget results."""
+        """Return what tells an engine, after the commit, that it may forget results.
+
+        Those in `strange` belong to no request that is known here. A hub that has just begun lets
+        engines keep them for a while: when their client asks again, the engine still has them.
+        """
         numbers = [row[0] for row in message.rows]
-        if self.context.is_settling():
-            withheld = [n for n in numbers if not self.context.may_acknowledge(n)]
-            if withheld:
-                self._withheld.setdefault((session, stream), {}).update(dict.fromkeys(withheld))
-                numbers = [n for n in numbers if self.context.may_acknowledge(n)]
+        if strange and self.context.is_settling():
+            self._withheld.setdefault((session, stream), {}).update(dict.fromkeys(strange))
+            withheld = frozenset(strange)
+            numbers = [n for n in numbers if n not in withheld]
         return _stored(session, stream, numbers)
 
     def flush(self, now: float) -> None:

@@ -165,7 +165,8 @@ class MultiEngine(Interface):
         """
         self._parked.pop(session, None)
         self._accepted.pop(session, None)
-        self._kept.pop(session, None)
+        if not self._kept.pop(session, 0):
+            return  # nothing of its own, which need not be looked for among everybody's
         mine = {n: c for n, c in self._commands.items() if c.session is session}
         self._stop(mine)
         self._deliveries.drop(session)
@@ -181,16 +182,19 @@ class MultiEngine(Interface):
         engine = session.engine
         queue = self._queues.get(engine.id) if engine else None
         saved: list[tuple[int, Any]] = []
+        strange: list[int] = []
         if queue is not None:
             self._ready[queue.engine.id] = queue
         for row in message.rows:
             command = queue.finish(row[0]) if queue is not None and queue.engine is engine else None
             if command is None or engine is None:
                 self.duplicates += 1
+                if row[0] not in self._commands:
+                    strange.append(row[0])
                 continue
             if not command.session.ended:
                 saved.append((row[0], self._complete(command, engine, row, message)))
-        then = self.acknowledgement(session, stream, message)
+        then = self.acknowledgement(session, stream, message, strange)
         self.outbox.add(Commit((SaveResults(saved),), then))
 
     def _complete(

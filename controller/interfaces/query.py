@@ -23,7 +23,7 @@ class Query(Interface):
     @exposed
     def status(self, caller: Session) -> dict[str, Any]:
         """Return the state of hub, engines and tasks, as ``ctrl-hub status --json`` prints it."""
-        tasks = self.context.peers.get("tasks")
+        tasks = self.context.interfaces.get("tasks")
         none = {"queued": 0, "running": 0, "done": 0, "failed": 0}
         return {
             "profile": self.context.config.profile,
@@ -55,7 +55,7 @@ class Query(Interface):
     @exposed
     def queue_status(self, caller: Session) -> dict[str, Any]:
         """Return for each engine how many commands and tasks it has, and what waits for any."""
-        tasks = self.context.peers.get("tasks")
+        tasks = self.context.interfaces.get("tasks")
         status: dict[str, Any] = {
             str(number): {
                 "queue": self.engine(number).commands,
@@ -69,7 +69,7 @@ class Query(Interface):
     @exposed
     def interfaces(self, caller: Session) -> dict[str, list[str]]:
         """Return the exposed interfaces, and the methods of each."""
-        return {name: peer.exposed_methods() for name, peer in self.context.peers.items()}
+        return {name: peer.exposed_methods() for name, peer in self.context.interfaces.items()}
 
     @exposed
     def revoke(self, caller: Session, key: str) -> bool:

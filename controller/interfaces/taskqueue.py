@@ -78,7 +78,7 @@ class TaskQueue(Interface):
         self._accepted: dict[Session, list[Sequence[int]]] = {}
         self._saved: list[tuple[int, Any]] = []
         self._again: list[Task] = []
-        self.done = self.failed = self.duplicates = 0
+        self.done = self.failed = self.cancelled = self.duplicates = 0
         self.follow_engines(self._engine_came, self._engine_went)
 
     # ------------------------------------------------------------ from clients
@@ -174,7 +174,8 @@ class TaskQueue(Interface):
         self._waiting.pop(session, None)
         self._lacking.discard(session)
         self._accepted.pop(session, None)
-        self._kept.pop(session, None)
+        if not self._kept.pop(session, 0):
+            return  # nothing of its own, which need not be looked for among everybody's
         self._saved = [saved for saved in self._saved if saved[1].session is not session]
         mine = [task for task in self._tasks.values() if task.session is session]
         self._stop(mine)
@@ -194,10 +195,13 @@ class TaskQueue(Interface):
         left: list[Task] = []
         known, frames = self._tasks.get, message.frames
         function, times = None, []
+        strange: list[int] = []
         for row in message.rows:
             task = known(row[0])
             if task is None or task.attempt != row[1] or task.engine is not engine or not engine:
                 self.duplicates += 1
+                if task is None:
+                    strange.append(row[0])
                 continue
             left.append(task)
             if task.template.function is not function:  # most batches are of one
@@ -214,7 +218,7 @@ class TaskQueue(Interface):
         if self._again:
             self._scheduler.add(self._again)
             self._again = []
-        then = self.acknowledgement(session, stream, message)
+        then = self.acknowledgement(session, stream, message, strange)
         self.outbox.add(Commit((SaveResults(saved),), then))
 
     def _take(
@@ -235,8 +239,10 @@ class TaskQueue(Interface):
         task.finish()
         if outcome[1] == _OK:
             self.done += 1
-        else:
+        elif outcome[1] == _ERROR:
             self.failed += 1
+        else:
+            self.cancelled += 1
         session = task.session
         if session.ended:
             del self._tasks[task.id]
@@ -380,10 +386,14 @@ class TaskQueue(Interface):
         return self.summary()
 
     def summary(self) -> dict[str, int]:
-        """Return how many tasks are queued, running, done and failed."""
+        """Return how many tasks are queued, running, done and failed.
+
+        What engines were given ahead of time is queued still, as their own lines of the status say.
+        """
+        running, ahead = self._scheduler.running, self._scheduler.dispatched
         return {
-            "queued": self._scheduler.queued,
-            "running": self._scheduler.dispatched,
+            "queued": self._scheduler.queued + ahead - running,
+            "running": running,
             "done": self.done,
             "failed": self.failed,
         }

@@ -3,8 +3,8 @@
 Over ipc the kernel keeps other users out: the sockets lie in a directory of mode 0700. Over TCP every
 connection is CURVE, and ZAP asks :class:`~ctrlhub.wire.security.KeyRegistry` for each handshake.
 
-Its options answer faults that were measured: a ROUTER at its high-water mark drops silently, so there
-is none and the hub counts credit itself; silent connections starve a listener for the default 30 s of
+Its options answer faults that were measured: a ROUTER at its high-water mark drops silently, so it is
+mandatory to deliver, and the hub counts credit itself; silent connections starve a listener for the default 30 s of
 the handshake; the default backlog and socket limit end at a thousand peers.
 """
 
@@ -27,7 +27,16 @@ if TYPE_CHECKING:
 HANDSHAKE_MS = 2000
 BACKLOG = 4096
 LINGER_MS = 200
+
+MOST_UNREAD = 100_000
+"""The most messages kept for a connection that does not read them.
+
+Credit keeps what we have to say far below. Who provokes more answers than this, and reads none, is
+taken for gone: what matters is said again after its next hello.
+"""
 TCP_HEARTBEAT_MS = 5000
+
+_GONE = (zmq.EHOSTUNREACH, zmq.EAGAIN)
 
 # As plain numbers: pyzmq's flags are enumerations, whose arithmetic costs more than a system call.
 NOBLOCK = int(zmq.NOBLOCK)
@@ -155,7 +164,7 @@ class ZeroMQTransport:
         try:
             socket.send(connection.address, MORE)
         except zmq.ZMQError as error:
-            if error.errno == zmq.EHOSTUNREACH:
+            if error.errno in _GONE:
                 return False
             raise
         _send_rest(socket, frames)
@@ -189,7 +198,7 @@ def _configure(socket: zmq.Socket[Any], stream: Stream, server: KeyPair | None) 
         socket.setsockopt(zmq.MAXMSGSIZE, MAX_CONTROL_BYTES)
     else:
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
-        socket.setsockopt(zmq.SNDHWM, 0)
+        socket.setsockopt(zmq.SNDHWM, MOST_UNREAD)
         limit = MAX_CONTROL_BYTES if stream is Stream.HUB else MAX_FRAME_BYTES
         socket.setsockopt(zmq.MAXMSGSIZE, limit)
     if server is not None:

@@ -284,11 +284,12 @@ _CHECKS: Mapping[str, Check] = {
 class _Spec:
     """How one class of message is read and written."""
 
-    __slots__ = ("_checks", "_defaults", "cls", "has_frames", "names", "required")
+    __slots__ = ("_checks", "_defaults", "_make", "cls", "has_frames", "names", "required")
 
     def __init__(self, cls: type[Message]) -> None:
         all_fields = fields(cls)
         self.cls = cls
+        self._make: Callable[..., Message] = cls
         self.has_frames = all_fields[-1].name == "frames" if all_fields else False
         own = [field for field in all_fields if field.name != "frames"]
         self.names = tuple(field.name for field in own)
@@ -307,8 +308,8 @@ class _Spec:
             if not check(value, count):
                 raise InvalidRequest(f"{self.cls.kind}: malformed {name}")
         if self.has_frames:
-            return self.cls(*body.values(), tuple(frames))
-        return self.cls(*body.values())
+            return self._make(*body.values(), tuple(frames))
+        return self._make(*body.values())
 
     def _arranged(self, body: Mapping[Any, Any]) -> dict[str, Any]:
         """Bring the fields of a peer of another version into our order, with our defaults."""

@@ -33,10 +33,10 @@ KEY_ROLES: tuple[Role, ...] = tuple(dict.fromkeys(ENROLMENT_ROLE.values()))
 
 TOKEN_BYTES = 32
 MAX_KEYS_FILE_BYTES = 64 * 1024
-MAX_UNUSED_KEYS = 1024
-"""Keys registered and never used: beyond these the oldest are forgotten."""
-MAX_USED_KEYS = 16_384
-"""Keys registered and used: beyond these no further peer enrols."""
+MAX_UNUSED_KEYS = 8192
+"""Keys enrolled whose peers have not registered: beyond these the oldest are forgotten."""
+MAX_USED_KEYS = 131_072
+"""Keys whose peers have registered: beyond these no further peer enrols. More than sessions."""
 MAX_REVOKED_KEYS = 4096
 """Revoked keys that are remembered, so that they cannot enrol again."""
 
@@ -236,9 +236,9 @@ def load_or_make_keys(path: Path) -> HubKeys:
 class KeyRegistry:
     """The public keys that a hub accepts: a machine without I/O.
 
-    Registered keys are kept by use. One that was never used is worth little to its owner, who
-    can enrol again, so a flood of them drops the oldest and keeps nobody out. A used one has a
-    session, which the hub bounds by its own limits and reports with `forget`.
+    Enrolled keys are kept by use. One whose peer has not registered is worth little to its owner,
+    who can enrol again, so a flood of them drops the oldest and keeps nobody out. A used one has a
+    session (`use`), which the hub bounds by its own limits and whose end it reports with `forget`.
 
     Parameters
     ----------
@@ -300,16 +300,16 @@ class KeyRegistry:
         return role
 
     def allows(self, stream: Stream, public: str) -> bool:
-        """Say whether a key opens a stream; asked at each handshake.
-
-        Being let in counts as the first use of a registered key.
-        """
+        """Say whether a key opens a stream; asked at each handshake."""
         if public in self._enrolment:
             return stream == Stream.HUB
+        return public in self._used or public in self._unused
+
+    def use(self, public: str) -> None:
+        """Note that the key's peer has a session: it is kept until `forget`."""
         role = self._unused.pop(public, None)
         if role is not None:
             self._used[public] = role
-        return public in self._used
 
     def is_live(self, public: str) -> bool:
         """Say whether messages that come with this key count; asked at each message."""

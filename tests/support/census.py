@@ -31,7 +31,7 @@ class Census(Interface):
     @exposed
     def tasks(self, caller: Session) -> int:
         """Return of how many tasks the hub has a record."""
-        queue = self.context.peers["tasks"]
+        queue = self.context.interfaces["tasks"]
         assert isinstance(queue, TaskQueue)
         return len(queue._tasks)
 

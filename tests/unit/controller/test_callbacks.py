@@ -92,19 +92,21 @@ class TestFailingCallbacks:
 
     @pytest.mark.parametrize("what", ["register", "unregister"])
     @pytest.mark.parametrize("position", [0, 1, 2])
+    @pytest.mark.parametrize("error", [RuntimeError, SystemExit])
     def test_is_logged_kept_and_stops_nothing(
         self,
         controller: IControllerBase,
         caplog: pytest.LogCaptureFixture,
         what: str,
         position: int,
+        error: type[BaseException],
     ) -> None:
         """All others are called, also the next time, and so is the one that raises."""
         calls: list[str] = []
 
         def fail() -> None:
             calls.append("fail")
-            raise RuntimeError("no luck")
+            raise error("no luck")
 
         callbacks: list[Callable[[], object]] = [
             lambda: calls.append("one"),

@@ -9,12 +9,14 @@ import pytest
 
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.effects import Commit, Connection
+from ctrlhub.controller.exposed import TICK_AGAIN
 from ctrlhub.controller.interfaces.base import Interface
 from ctrlhub.controller.interfaces.multiengine import MultiEngine
 from ctrlhub.controller.interfaces.taskqueue import TaskQueue
-from ctrlhub.controller.switchboard import TICK_AGAIN, Origin, Switchboard
+from ctrlhub.controller.switchboard import Origin, Switchboard
 from ctrlhub.wire import messages as m
 from ctrlhub.wire.codec import encode
+from ctrlhub.wire.ids import request_id
 from tests.support.exchange import VERSIONS, Exchange
 from tests.support.peerage import CLIENT, MULTIENGINE, TASK, a_peer
 
@@ -37,6 +39,24 @@ class Broken(Interface):
     def next_deadline(self) -> float | None:
         """Want to be called."""
         return 0.0
+
+
+class Hopeless(Broken):
+    """Fails at everything that the hub asks of it."""
+
+    name = "hopeless"
+
+    def next_deadline(self) -> float | None:
+        """Fail."""
+        raise ZeroDivisionError
+
+    def bound(self, *of_what: Any) -> None:
+        """Fail."""
+        raise ZeroDivisionError
+
+    def session_ended(self, *of_what: Any) -> None:
+        """Fail."""
+        raise ZeroDivisionError
 
 
 class Punctual(Interface):
@@ -120,6 +140,38 @@ def test_a_tick_that_fails_is_not_repeated_at_once(caplog: pytest.LogCaptureFixt
         assert broken.ticks == ticks
     assert punctual.ticks == 3
     assert "tick of interface 'broken' failed" in caplog.text
+
+
+def test_one_that_does_not_know_its_time_stops_no_clock(caplog: pytest.LogCaptureFixture) -> None:
+    """Those of the others count, and are kept."""
+    switchboard = exposing(Hopeless, Punctual).switchboard
+    punctual = switchboard.interfaces["punctual"]
+    assert isinstance(punctual, Punctual)
+    assert switchboard.next_deadline() == 100.0
+    switchboard.tick(100.0)
+    assert punctual.ticks == 1
+    assert "next_deadline of interface 'hopeless' failed" in caplog.text
+
+
+def test_comings_and_goings_are_told_to_those_behind_one_that_fails() -> None:
+    """The task of a client that is gone does not stay in the queue."""
+    switchboard = exposing(Hopeless, TaskQueue).switchboard
+
+    def say(stream: m.Stream, message: m.Message) -> None:
+        connection = Connection(0, stream, b"client")
+        switchboard.receive(Origin(connection), encode(message)[0], (), 100.0)
+        list(switchboard.turn(100.0))
+
+    say(m.Stream.HUB, m.Register("client", "k", b"i", 1, "host", VERSIONS))
+    say(TASK, m.Hello(b"token"))
+    [session] = switchboard.sessions
+    row = (request_id(session.number, 1), 0, b"")
+    say(TASK, m.SubmitTasks(((b"f", 0, 0, ""),), (row,), ((b"f", b"code"),)))
+    assert switchboard.interfaces["tasks"].summary()["queued"] == 1
+    say(m.Stream.HUB, m.Goodbye())
+
+    assert switchboard.interfaces["tasks"].summary()["queued"] == 0
+    assert switchboard.failures >= 2
 
 
 def test_handlers_hear_on_the_streams_of_their_interface() -> None:

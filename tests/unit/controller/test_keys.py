@@ -155,6 +155,17 @@ class TestKeys:
         assert len(listening.keys._used) + len(listening.keys._unused) == 1
         assert first.say(HUB, m.Beat())[0] == m.Beat()
 
+    def test_keys_of_peers_that_do_not_register_keep_nobody_out(self) -> None:
+        """However many handshakes they make: the oldest of them are forgotten."""
+        listening = Listening()
+        listening.keys._max_unused, listening.keys._max_used = 3, 3
+        for n in range(20):
+            listening.peer(CLIENT, f"idle {n}")
+        last = listening.peer(CLIENT, "last")
+        assert last.user is not None
+        last.register(CLIENT, last.user)
+        assert len(listening.keys._used) == 1
+
     def test_a_reborn_client_keeps_its_key(self, listening: Listening) -> None:
         """The former process's session ends; the key speaks for the new one."""
         line = listening.peer(CLIENT)

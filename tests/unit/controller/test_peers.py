@@ -15,6 +15,7 @@ from tests.support.peerage import (
     a_peer,
     exchange,
 )
+from tests.support.peers import registration
 
 __all__ = ["exchange"]
 
@@ -29,6 +30,16 @@ class TestLife:
         answers = line.say(HUB, m.Beat())
         expected = [m.Beat()] + ([] if role is NANNY else [m.Welcome("epoch")] * 2)
         assert answers == expected
+
+    def test_a_revoked_peer_does_not_come_back(self, exchange: Exchange) -> None:
+        """Where the kernel tells users apart and nobody asks for keys, too."""
+        client, engine = a_peer(exchange, "client", CLIENT), a_peer(exchange, "engine", ENGINE)
+        assert client.call("query", "revoke", key="engine").value is True
+        [answer] = engine.say(HUB, registration(ENGINE, "engine"))
+        assert isinstance(answer, m.Refused)
+        assert answer.code == "authentication"
+        assert exchange.switchboard.controller.engines == {}
+        assert client.call("query", "revoke", key="nobody's").value is False
 
     def test_suspect_recovered_lost(self, exchange: Exchange) -> None:
         """Clients hear of each; the id is kept for the engine."""

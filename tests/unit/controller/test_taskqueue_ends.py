@@ -75,7 +75,7 @@ def test_overlapping_ranges_cancel_once(client: Line) -> None:
     both = [client.id(1), client.id(2)]
     answer = client.call("tasks", "cancel", requests=[both, both, [client.id(2), client.id(2)]])
     assert answer.value["cancelled"] == (tuple(both),)
-    assert client.exchange.tasks.failed == 2
+    assert client.exchange.tasks.cancelled == 2
 
 
 @pytest.mark.parametrize("requests", [5, "x", [5], [[1]], [[2, 1]], [[-1, 1]], [["a", "b"]], None])

@@ -88,6 +88,24 @@ def test_results_of_absent_clients_stay_with_their_engine(
     assert engine.one(m.Stored).requests == ((absent, absent),)
 
 
+@pytest.mark.parametrize("stream", [MULTIENGINE, TASK])
+def test_also_of_clients_that_have_not_asked_again(exchange: Exchange, stream: m.Stream) -> None:
+    """A client registers before it says its requests again: the result must outlast the moment."""
+    client = a_peer(exchange, "client", m.Role.CLIENT)
+    engine = a_peer(exchange, "engine", m.Role.ENGINE)
+    number = client.id(1)
+    engine.results((number, 0), stream=stream)
+    assert not engine.heard(m.Stored)
+    if stream is TASK:
+        client.submit(1)
+    else:
+        client.command(1, 0)
+    engine.heard()
+    engine.results((number, 0), stream=stream)
+    assert ends_of(client.heard()) == {number: (0, b"value")}
+    assert engine.one(m.Stored).requests == ((number, number),)
+
+
 def test_an_old_hub_acknowledges_what_it_does_not_know(exchange: Exchange) -> None:
     """Nobody will ask for it any more."""
     exchange.pass_time(GRACE + 0.1)

@@ -275,7 +275,7 @@ class TestKeyRegistry:
     def test_asking_again_changes_nothing(self, registry: KeyRegistry) -> None:
         """A peer whose answer was lost asks again, before or after using its key."""
         assert registry.enrol(ENGINE, peer(1)) is registry.enrol(ENGINE, peer(1))
-        registry.allows(Stream.TASK, peer(1))
+        registry.use(peer(1))
         assert registry.enrol(ENGINE, peer(1)) is Role.ENGINE
         registry.check()
 
@@ -290,7 +290,7 @@ class TestKeyRegistry:
         """At once, at every stream and message, and it cannot enrol again; others stay."""
         for number in (1, 2):
             registry.enrol(CLIENT, peer(number))
-            registry.allows(Stream.TASK, peer(number))
+            registry.use(peer(number))
         registry.revoke(peer(1))
 
         assert not registry.is_live(peer(1))
@@ -326,9 +326,10 @@ class TestKeyRegistry:
         """The oldest of them goes; a key in use stays, however many come after it."""
         registry = KeyRegistry(HUB, max_unused=3)
         registry.enrol(CLIENT, peer(0))
-        assert registry.allows(Stream.MULTIENGINE, peer(0))
+        registry.use(peer(0))
         for number in range(1, 100):
             registry.enrol(CLIENT, peer(number))
+            assert registry.allows(Stream.MULTIENGINE, peer(number))
             registry.check()
 
         live = [number for number in range(100) if registry.is_live(peer(number))]
@@ -339,7 +340,7 @@ class TestKeyRegistry:
         registry = KeyRegistry(HUB, max_used=2)
         for number in (1, 2):
             registry.enrol(CLIENT, peer(number))
-            assert registry.allows(Stream.HUB, peer(number))
+            registry.use(peer(number))
         with pytest.raises(LimitExceeded, match="2 peers"):
             registry.enrol(CLIENT, peer(3))
         assert registry.enrol(CLIENT, peer(1)) is Role.CLIENT
@@ -361,7 +362,7 @@ class TestKeyRegistry:
     @given(
         st.lists(
             st.tuples(
-                st.sampled_from(["enrol", "allow", "revoke", "forget"]),
+                st.sampled_from(["enrol", "allow", "use", "revoke", "forget"]),
                 st.sampled_from([CLIENT, ENGINE]),
                 st.sampled_from([CLIENT, ENGINE, HUB.server.public, *map(peer, range(6))]),
                 st.sampled_from(list(Stream)),
@@ -381,6 +382,8 @@ class TestKeyRegistry:
                     registry.enrol(enrolment, key)
             elif verb == "allow":
                 assert registry.allows(stream, key) <= registry.is_live(key)
+            elif verb == "use":
+                registry.use(key)
             elif verb == "revoke":
                 registry.revoke(key)
                 revoked.add(key)

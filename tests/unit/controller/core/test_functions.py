@@ -37,6 +37,20 @@ def test_recent_functions_stay_and_old_ones_go(monkeypatch: pytest.MonkeyPatch) 
     assert table.get(b"needed") is needed
 
 
+def test_recent_functions_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Old ones go; those that came last stay, however large they are."""
+    monkeypatch.setattr(functions, "RECENT_BYTES", 100)
+    table = FunctionTable()
+    table.learn([(b"old", bytes(60))], [])
+    table.learn([(b"new", bytes(60))], [])
+    gc.collect()
+    assert table.get(b"old") is None
+    table.learn([(b"a", bytes(90)), (b"b", bytes(90))], [])
+    gc.collect()
+    assert table.get(b"new") is None
+    assert None not in (table.get(b"a"), table.get(b"b"))
+
+
 def test_an_engine_is_sent_a_function_once() -> None:
     """Unless it is assumed to have forgotten it."""
     table = FunctionTable()

@@ -1,0 +1,102 @@
+"""The interfaces that a hub exposes, each behind a guard. No I/O.
+
+An interface may be somebody else's code: one that fails is logged, and the others have their turn.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from ctrlhub.controller.core.sessions import Session
+from ctrlhub.controller.interfaces.base import Interface
+from ctrlhub.wire.ids import Ranges
+from ctrlhub.wire.messages import Stream
+
+log = logging.getLogger(__name__)
+
+TICK_AGAIN = 1.0
+"""How long (seconds) an interface whose `tick` or `next_deadline` failed is left alone."""
+
+
+class Exposed:
+    """The interfaces, in the order in which configuration names them.
+
+    Attributes
+    ----------
+    by_name : mapping
+        A live view of them.
+    failures : int
+        How often one has failed.
+    """
+
+    def __init__(self) -> None:
+        self._interfaces: dict[str, Interface] = {}
+        self._left_alone: dict[Interface, float] = {}
+        self.by_name: Mapping[str, Interface] = MappingProxyType(self._interfaces)
+        self.failures = 0
+
+    def __iter__(self) -> Iterator[Interface]:
+        return iter(self._interfaces.values())
+
+    def add(self, interface: Interface) -> None:
+        """Expose one more."""
+        self._interfaces[interface.name] = interface
+
+    def flush(self, interface: Interface, now: float) -> None:
+        """Let one send what became ready."""
+        try:
+            interface.flush(now)
+        except Exception:
+            self._failed(interface, "flush")
+
+    def bound(self, session: Session, stream: Stream, held: Ranges, now: float) -> None:
+        """Tell all that a peer said hello on a stream."""
+        for interface in self:
+            try:
+                interface.bound(session, stream, held, now)
+            except Exception:
+                self._failed(interface, "bound")
+
+    def session_ended(self, session: Session, now: float) -> None:
+        """Tell all that a client is gone for good."""
+        for interface in self:
+            try:
+                interface.session_ended(session, now)
+            except Exception:
+                self._failed(interface, "session_ended")
+
+    def tick(self, now: float) -> None:
+        """Let each do what is due."""
+        for interface in self:
+            try:
+                due = interface.next_deadline()
+                if due is not None and max(due, self._left_alone.get(interface, due)) <= now:
+                    self._left_alone.pop(interface, None)
+                    interface.tick(now)
+            except Exception:
+                self._left_alone[interface] = now + TICK_AGAIN  # not at once, for ever
+                self._failed(interface, "tick")
+
+    def next_deadline(self) -> float | None:
+        """Say when `tick` should be called; one that cannot say so is asked again by the way."""
+        found = []
+        for interface in self:
+            try:
+                due = interface.next_deadline()
+            except Exception:
+                self._failed(interface, "next_deadline")
+                continue
+            if due is not None:
+                found.append(max(due, self._left_alone.get(interface, due)))
+        return min(found, default=None)
+
+    def check(self) -> None:
+        """Assert every interface's invariants."""
+        for interface in self:
+            interface.check()
+
+    def _failed(self, interface: Interface, what: str) -> None:
+        self.failures += 1
+        log.exception("%s of interface %r failed", what, interface.name)
