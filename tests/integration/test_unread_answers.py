@@ -1,0 +1,62 @@
+"""A peer that asks and never reads costs a bounded number of messages, and nobody else anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import zmq
+
+from ctrlhub.controller.core.effects import Connection
+from ctrlhub.controller.loop import HubLoop
+from ctrlhub.controller.transports import zeromq
+from ctrlhub.controller.transports.zeromq import ZeroMQTransport
+from ctrlhub.wire.messages import Stream
+
+PATIENCE_MS = 10_000
+ANSWER = [bytes(10_000)]
+
+
+@pytest.fixture
+def context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
+    """A ZeroMQ context."""
+    made: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    yield made
+    made.destroy(linger=0)
+
+
+def test_it_is_taken_for_gone(
+    context: zmq.Context[zmq.Socket[bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`send` says so in the end, and goes on serving another one."""
+    monkeypatch.setattr(zeromq, "MOST_UNREAD", 100)
+    transport = ZeroMQTransport(context, {s: f"ipc://{tmp_path}/{s.value[0]}" for s in Stream})
+    loop = HubLoop()
+    heard: list[Connection] = []
+
+    def listen() -> None:
+        while transport.receive(lambda connection, *_: heard.append(connection), 8):
+            continue
+        if len(heard) == 2:
+            loop.stop()
+
+    transport.start(0, loop, listen)
+    peers = []
+    for _ in range(2):
+        peer = context.socket(zmq.DEALER)
+        peer.setsockopt(zmq.RCVHWM, 10)
+        peer.connect(f"ipc://{tmp_path}/t")
+        peer.send(b"hello")
+        peers.append(peer)
+    loop.run()
+
+    silent, other = heard
+    assert any(not transport.send(silent, ANSWER) for _ in range(100_000))
+    assert transport.send(other, ANSWER)
+    arrived = [peer for peer in peers if peer.poll(PATIENCE_MS)]
+    assert arrived == peers
+    for peer in peers:
+        peer.close(0)
+    transport.close()
+    loop.close()
