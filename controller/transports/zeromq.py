@@ -42,9 +42,8 @@ _GONE = (zmq.EHOSTUNREACH, zmq.EAGAIN)
 NOBLOCK = int(zmq.NOBLOCK)
 MORE = int(zmq.SNDMORE | zmq.NOBLOCK)
 POLLIN = int(zmq.POLLIN)
-# These stay what they are: pyzmq looks up plain numbers first.
+# This one stays what it is: pyzmq looks plain numbers up first.
 EVENTS = zmq.EVENTS
-RCVMORE = zmq.RCVMORE
 
 
 class ZeroMQTransport:
@@ -135,20 +134,20 @@ class ZeroMQTransport:
         return taken
 
     def _receive_one(self, stream: Stream, socket: zmq.Socket[bytes], receiver: Receiver) -> None:
-        user = None
-        if self._curve:
-            first = socket.recv(NOBLOCK, False)
-            address = first.bytes
-            user = _user(first)
-        else:
-            address = socket.recv(NOBLOCK)
+        # Taking a frame and asking it whether more follow is cheaper than asking the socket.
+        recv = socket.recv
+        frame = recv(NOBLOCK, False)
+        connection = Connection(self._number, stream, frame.bytes)
+        user = _user(frame) if self._curve else None
         header: Buffer = b""
         frames: list[Buffer] = []
-        if socket.get(RCVMORE):
-            header = socket.recv(NOBLOCK)
-            while socket.get(RCVMORE):
-                frames.append(socket.recv(NOBLOCK, False))
-        receiver(Connection(self._number, stream, address), user, header, frames)
+        if frame.more:
+            frame = recv(NOBLOCK, False)
+            header = frame.bytes
+            while frame.more:
+                frame = recv(NOBLOCK, False)
+                frames.append(frame)
+        receiver(connection, user, header, frames)
 
     def _subscription(self, frames: Sequence[zmq.Frame]) -> None:
         """Honour a subscription to the peer's own topic; whole ones only, so no prefix guesses."""
