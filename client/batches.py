@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ctrlhub.client.requests import CommandRequest, Function, Template
-from ctrlhub.wire.codec import FrameList
+from ctrlhub.wire.codec import FrameList, size_of
 from ctrlhub.wire.limits import BATCH_BYTES, BATCH_ROWS, INLINE_BYTES
 from ctrlhub.wire.messages import (
     Command,
@@ -16,13 +16,6 @@ from ctrlhub.wire.messages import (
     SubmitTasks,
     TemplateRow,
 )
-
-
-def size_of(payload: Payload) -> int:
-    """Return the bytes of a payload."""
-    if isinstance(payload, bytes):
-        return len(payload)
-    return sum(memoryview(buffer).nbytes for buffer in payload)
 
 
 def rows_for(

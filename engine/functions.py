@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 from ctrlhub.engine.work import Function
+from ctrlhub.wire.codec import size_of
 from ctrlhub.wire.messages import Payload
 
 MOST_FUNCTIONS = 4096
@@ -36,7 +37,7 @@ class FunctionStore:
             function = self.get(digest)
             if function.blob is None:
                 function.blob = blob
-                size = len(blob) if type(blob) is bytes else sum(map(_size, blob))
+                size = size_of(blob)
                 self._sizes[digest] = size
                 self._bytes += size
         while self._bytes > self._most_bytes and len(self._functions) > 1:
@@ -56,7 +57,3 @@ class FunctionStore:
     def _forget(self) -> None:
         digest, _ = self._functions.popitem(last=False)
         self._bytes -= self._sizes.pop(digest, 0)
-
-
-def _size(part: object) -> int:
-    return memoryview(part).nbytes  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from ctrlhub.controller.core.effects import Outbox
 from ctrlhub.controller.core.sessions import Session
-from ctrlhub.wire.codec import FrameList
+from ctrlhub.wire.codec import FrameList, size_of
 from ctrlhub.wire.ids import Ranges, count
 from ctrlhub.wire.limits import BATCH_BYTES, BATCH_ROWS, INLINE_BYTES, MAX_FRAMES
 from ctrlhub.wire.messages import Completed, CompletedRow, Payload, Stream
@@ -26,13 +26,6 @@ WINDOW_ROWS = 32_768
 
 WINDOW_BYTES = 256 * 1024 * 1024
 """The most bytes of bulk results sent to a client that it has not acknowledged."""
-
-
-def size_of(payload: Payload) -> int:
-    """Return the bytes of a payload."""
-    if isinstance(payload, bytes):
-        return len(payload)
-    return sum(memoryview(buffer).nbytes for buffer in payload)
 
 
 def select(ranges: Ranges, present: Mapping[int, Any]) -> list[int]:

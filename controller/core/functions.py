@@ -11,8 +11,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from weakref import WeakValueDictionary
 
-from ctrlhub.controller.core.deliveries import size_of
-from ctrlhub.wire.codec import FrameList, resolve
+from ctrlhub.wire.codec import FrameList, resolve, size_of
 from ctrlhub.wire.messages import Buffer, FunctionRow, Functions, Payload
 
 RECENT_FUNCTIONS = 512

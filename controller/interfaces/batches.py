@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ctrlhub.controller.core.deliveries import size_of
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.functions import FunctionTable, function_rows
 from ctrlhub.controller.core.tasks import Task, Template
-from ctrlhub.wire.codec import FrameList
+from ctrlhub.wire.codec import FrameList, size_of
 from ctrlhub.wire.limits import BATCH_BYTES, BATCH_ROWS, MAX_FRAMES
 from ctrlhub.wire.messages import RunRow, RunTasks
 

@@ -75,6 +75,13 @@ def resolve(ref: PayloadRef, frames: Sequence[Buffer]) -> Payload:
     return tuple(frames[first : first + count])
 
 
+def size_of(payload: Payload) -> int:
+    """Return the bytes of a payload."""
+    if isinstance(payload, bytes):
+        return len(payload)
+    return sum(memoryview(buffer).nbytes for buffer in payload)
+
+
 class FrameList:
     """The frames of a message under construction."""
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ctrlhub.wire.codec import FrameList, decode, encode, resolve
+from ctrlhub.wire.codec import FrameList, decode, encode, resolve, size_of
 from ctrlhub.wire.errors import CtrlHubError, InvalidRequest, ProtocolMismatch
 from ctrlhub.wire.limits import (
     INLINE_BYTES,
@@ -202,6 +202,12 @@ def test_large_payloads_travel_in_frames_as_they_are() -> None:
 
 
 # ---------------------------------------------------------------- payloads
+
+
+def test_sizes() -> None:
+    """Bytes of any buffers."""
+    assert size_of(b"abc") == 3
+    assert size_of((b"abc", memoryview(bytes(8)).cast("Q"))) == 11
 
 
 def test_a_payload_of_the_limit_stays_inline() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ctrlhub.controller.core import deliveries as module
-from ctrlhub.controller.core.deliveries import Deliveries, Outcome, select, size_of
+from ctrlhub.controller.core.deliveries import Deliveries, Outcome, select
 from ctrlhub.controller.core.effects import Outbox
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.wire.codec import decode, encode, resolve
@@ -203,12 +203,6 @@ def test_dropping_a_session_forgets_everything(desk: Desk) -> None:
     assert desk.deliveries.drop(session) == []
     assert desk.flush() == []
     assert len(desk.deliveries) == 0
-
-
-def test_sizes() -> None:
-    """Bytes of any buffers."""
-    assert size_of(b"abc") == 3
-    assert size_of((b"abc", memoryview(bytes(8)).cast("Q"))) == 11
 
 
 # ---------------------------------------------------------------- ranges from peers
