@@ -96,12 +96,7 @@ def command_message(command: CommandRequest, first: int, last: int, generation: 
     """Return the message for the rows `first` to `last` of a command."""
     targets, payloads = command.part(first, last)
     frames = FrameList()
-    # A scatter to many engines must not make a header that is too large to be parsed.
-    inline = sum(size_of(payload) for payload in payloads) <= BATCH_BYTES
-    refs = [
-        frames.add((payload,) if type(payload) is bytes and not inline else payload)
-        for payload in payloads
-    ]
+    refs = [frames.add(payload) for payload in payloads]
     functions = [command.function] if command.function is not None else []
     return Command(
         first=first,

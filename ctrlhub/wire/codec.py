@@ -15,6 +15,7 @@ import msgpack
 
 from ctrlhub.wire.errors import InvalidRequest, ProtocolMismatch
 from ctrlhub.wire.limits import (
+    BATCH_BYTES,
     INLINE_BYTES,
     MAX_FRAMES,
     MAX_HEADER_BYTES,
@@ -83,17 +84,27 @@ def size_of(payload: Payload) -> int:
 
 
 class FrameList:
-    """The frames of a message under construction."""
+    """The frames of a message under construction, and what room its header has left.
 
-    __slots__ = ("frames",)
+    Payloads of any kind share that room, arguments and functions alike: so no number of small ones
+    makes a header that is too large to be parsed.
+    """
+
+    __slots__ = ("_room", "frames")
 
     def __init__(self) -> None:
         self.frames: list[Buffer] = []
+        self._room = BATCH_BYTES
 
     def add(self, payload: Payload) -> PayloadRef:
-        """Return what stands in the row for a payload; large ones get frames of their own."""
+        """Return what stands in the row for a payload.
+
+        Large ones get frames of their own, and so do small ones once the header has enough.
+        """
         if type(payload) is bytes:
-            if len(payload) <= INLINE_BYTES:
+            size = len(payload)
+            if size <= INLINE_BYTES and size <= self._room:
+                self._room -= size
                 return payload
             payload = (payload,)
         first = len(self.frames)

@@ -10,7 +10,8 @@ PROTOCOL_MAJOR = 1
 """Peers of another major version are refused with a message that names both."""
 
 INLINE_BYTES = 64 * 1024
-"""A payload up to this size (bytes) travels inside its batch; a larger one in frames of its own."""
+"""A payload up to this size (bytes) travels inside its batch, while there is room (`BATCH_BYTES`); a
+larger one in frames of its own."""
 
 MAX_HEADER_BYTES = 16 * 1024 * 1024
 """The largest msgpack header (bytes) that is parsed."""
@@ -26,7 +27,8 @@ BATCH_ROWS = 512
 hand out the first while it takes in the next."""
 
 BATCH_BYTES = 1024 * 1024
-"""A sender closes a batch once its inline payloads exceed this (bytes)."""
+"""A sender closes a batch once its payloads exceed this (bytes), and puts no more of them into its
+header: what comes behind travels in frames of its own, however small."""
 
 MAX_TEXT = 4096
 """The longest name, label or host (characters) in a message."""

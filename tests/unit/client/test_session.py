@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ctrlhub.client.requests import Function, Portion, Template
+from ctrlhub.wire.codec import decode, encode
 from ctrlhub.wire.errors import ControllerStopped, HubUnavailable, InvalidRequest, SessionClosed
-from ctrlhub.wire.limits import BATCH_BYTES, BATCH_ROWS, INLINE_BYTES
+from ctrlhub.wire.limits import BATCH_BYTES, BATCH_ROWS, INLINE_BYTES, MAX_TEXT
 from ctrlhub.wire.messages import (
     Answer,
     Call,
@@ -26,6 +29,11 @@ from ctrlhub.wire.messages import (
     SubmitTasks,
 )
 from tests.unit.client.support import Bench, registered
+
+
+def split(frames: list[Any]) -> tuple[Any, list[Any]]:
+    """Return the header of a message, and the frames behind it."""
+    return frames[0], frames[1:]
 
 
 def ids(message: SubmitTasks) -> list[int]:
@@ -117,6 +125,24 @@ def test_a_large_payload_leaves_the_header() -> None:
 
     assert message.rows[0][2] == (0, 1)
     assert message.frames == [b"x" * (INLINE_BYTES + 1)]
+
+
+def functions_of_a_batch(size: int) -> list[Function]:
+    """Return as many functions as a batch has tasks, each of its own."""
+    return [Function(b"%016d" % n, bytes(size)) for n in range(BATCH_ROWS)]
+
+
+def test_a_batch_of_many_functions_can_be_read() -> None:
+    """Each task with a closure and the longest label of its own: together too much for a header."""
+    bench = Bench()
+    label = "\N{SNAKE}" * MAX_TEXT
+    for function in functions_of_a_batch(50_000):
+        bench.task(template=Template("f", label, function))
+
+    messages = bench.drain(SubmitTasks)
+    read = [decode(*split(encode(message))) for message in messages]
+
+    assert sum(len(m.functions) for m in read if isinstance(m, SubmitTasks)) == BATCH_ROWS
 
 
 # ---------------------------------------------------------------- order
@@ -387,6 +413,22 @@ def test_a_function_nobody_needs_any_more_is_not_answered() -> None:
     bench.receive(Stream.TASK, NeedFunctions((b"e" * 16,)))
 
     assert bench.drain() == []
+
+
+def test_many_functions_that_are_asked_for_can_be_read() -> None:
+    """A restarted hub may lack all of them at once."""
+    bench = Bench()
+    functions = functions_of_a_batch(50_000)
+    for function in functions:
+        bench.task(template=Template("f", None, function))
+    bench.drain()
+
+    bench.receive(Stream.TASK, NeedFunctions([f.digest for f in functions]))
+
+    (message,) = bench.drain(Functions)
+    answer = decode(*split(encode(message)))
+    assert isinstance(answer, Functions)
+    assert len(answer.functions) == BATCH_ROWS
 
 
 # ---------------------------------------------------------------- engines

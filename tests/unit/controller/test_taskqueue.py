@@ -8,10 +8,10 @@ from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.effects import Connection, Forget, SaveRequests, SaveResults
 from ctrlhub.controller.switchboard import Origin
 from ctrlhub.wire import messages as m
-from ctrlhub.wire.codec import encode
+from ctrlhub.wire.codec import FrameList, encode
 from ctrlhub.wire.errors import unpack_failure
 from ctrlhub.wire.ids import request_id
-from ctrlhub.wire.limits import INLINE_BYTES
+from ctrlhub.wire.limits import BATCH_ROWS, INLINE_BYTES
 from tests.support.exchange import Exchange, Line, ends_of, rows_of
 from tests.support.taskqueue import (
     an_engine,
@@ -24,6 +24,32 @@ from tests.support.taskqueue import (
 __all__ = ["client", "engine", "exchange"]
 
 TASK, HUB, MULTIENGINE = m.Stream.TASK, m.Stream.HUB, m.Stream.MULTIENGINE
+
+
+# ---------------------------------------------------------------- many functions
+
+
+def test_many_functions_at_once_reach_an_engine(client: Line, engine: Line) -> None:
+    """Each task with a closure of its own: the engine can read what gives it tasks, and lacks none.
+
+    (`Line` reads each message as its receiver does.)
+    """
+    digests = [b"%016d" % n for n in range(BATCH_ROWS)]
+    client.submit(1)  # occupies the engine, so that the others gather
+    engine.heard()
+    for part in (digests[:256], digests[256:]):
+        functions = FrameList()
+        rows = tuple((digest, functions.add(bytes(50_000))) for digest in part)
+        templates = tuple((digest, 0, 3, "") for digest in part)
+        first = 2 + digests.index(part[0])
+        tasks = tuple((client.id(first + n), n, b"") for n in range(len(part)))
+        client.say(TASK, m.SubmitTasks(templates, tasks, rows, 0, functions.frames))
+
+    engine.say(TASK, m.NeedFunctions(tuple(digests)))
+
+    [found] = engine.heard(m.Functions)
+    assert isinstance(found, m.Functions)
+    assert [row[0] for row in found.functions] == digests
 
 
 # ---------------------------------------------------------------- acknowledgements

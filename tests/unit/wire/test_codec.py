@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ctrlhub.wire.codec import FrameList, decode, encode, resolve, size_of
 from ctrlhub.wire.errors import CtrlHubError, InvalidRequest, ProtocolMismatch
 from ctrlhub.wire.limits import (
+    BATCH_BYTES,
     INLINE_BYTES,
     MAX_FRAMES,
     MAX_HEADER_BYTES,
@@ -222,6 +223,20 @@ def test_a_payload_above_the_limit_gets_a_frame() -> None:
     frames = FrameList()
     frames.add((b"first", b"second"))
     assert frames.add(bytes(INLINE_BYTES + 1)) == (2, 1)
+
+
+def test_a_header_holds_only_so_much() -> None:
+    """However many small payloads there are: what has no room any more travels in frames."""
+    frames = FrameList()
+    payloads = [bytes(50_000)] * 512
+
+    references = [frames.add(payload) for payload in payloads]
+
+    inline = [each for each in references if type(each) is bytes]
+    assert BATCH_BYTES - 50_000 < sum(map(len, inline)) <= BATCH_BYTES
+    assert b"".join(b"".join(resolve(r, frames.frames)) for r in references[len(inline) :]) == bytes(
+        50_000 * (512 - len(inline))
+    )
 
 
 @given(st.lists(st.lists(blobs, min_size=1, max_size=4).map(tuple), max_size=5))
