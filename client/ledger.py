@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
@@ -59,6 +60,19 @@ class Ledger(Generic[R]):
             if not first <= number <= last:
                 found.append(number)
         return found
+
+    def refused(self, ranges: Ranges) -> list[int]:
+        """Return the ids that a refusal ends.
+
+        It may name them. If it does not, the hub could not read the message, and it may have been
+        any that is not accepted. What the hub has accepted it will run, whatever it refuses later.
+        """
+        unaccepted = self.unaccepted()
+        if not ranges:
+            return unaccepted
+        named = _merged(ranges)
+        firsts = [first for first, _ in named]
+        return [n for n in unaccepted if (k := bisect_right(firsts, n)) and n <= named[k - 1][1]]
 
     def take(self, numbers: Iterable[int]) -> list[tuple[int, R]]:
         """Take requests out, by id."""

@@ -292,10 +292,10 @@ class ClientSession(Membership):
             self._watcher.engines(self._engines.by_id)
 
     def _on_refused_request(self, stream: Stream, message: Any, now: float) -> None:
-        # The hub does not say which request it would not take: those it has accepted are safe.
         if stream in (Stream.MULTIENGINE, Stream.TASK):
             ledger = self._ledger(stream)
-            _fail(ledger.take(ledger.unaccepted()), error_for(message.code)(message.message), now)
+            refused = ledger.take(ledger.refused(message.requests))
+            _fail(refused, error_for(message.code)(message.message), now)
 
     def _on_goodbye(self, stream: Stream, message: Any, now: float) -> None:
         reason = f": {message.reason}" if message.reason else ""

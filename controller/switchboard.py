@@ -21,6 +21,7 @@ from ctrlhub.controller.peers import Peers
 from ctrlhub.controller.permissions import NOWHERE
 from ctrlhub.controller.permissions import PERMITTED as PERMITTED
 from ctrlhub.controller.permissions import Origin as Origin
+from ctrlhub.controller.refusals import requests_of
 from ctrlhub.controller.service import ControllerService
 from ctrlhub.wire import messages as m
 from ctrlhub.wire.codec import decode, encode
@@ -139,15 +140,16 @@ class Switchboard:
     ) -> None:
         """Take one message as it came from a transport. Nothing it contains raises."""
         self._begin(now)
-        kind = "a message that it cannot read"
+        message: m.Message | None = None
         try:
             message = decode(header, frames)
-            kind = message.kind
             self._hear(origin, message, now)
         except CtrlHubError as error:
-            self._refuse(origin, error)
+            self._refuse(origin, message, error)
         except Exception as error:  # a bug here must not end the hub for everyone else
-            self._refuse(origin, InternalError(f"the hub failed on {kind}: {error!r}"), error)
+            kind = message.kind if message else "a message that it cannot read"
+            failure = InternalError(f"the hub failed on {kind}: {error!r}")
+            self._refuse(origin, message, failure, error)
 
     def _begin(self, now: float) -> None:
         self._now = now
@@ -253,7 +255,11 @@ class Switchboard:
             raise UnknownInterface(f"no exposed interface takes {message.kind!r}")
 
     def _refuse(
-        self, origin: Origin, error: CtrlHubError, cause: Exception | None = None
+        self,
+        origin: Origin,
+        message: m.Message | None,
+        error: CtrlHubError,
+        cause: Exception | None = None,
     ) -> None:
         self.refused += 1
         text = str(error)[:MAX_TEXT]
@@ -262,13 +268,16 @@ class Switchboard:
             "refused (%d so far) on %s: %s", self.refused, origin.connection.stream.value, text,
             exc_info=cause,
         )  # fmt: skip
-        self._refusals.append(Send(origin.connection, m.Refused(error.code, text)))
+        refused = m.Refused(error.code, text, requests_of(message))
+        self._refusals.append(Send(origin.connection, refused))
 
-    def _refuse_later(self, session: Session, stream: m.Stream, error: CtrlHubError) -> None:
+    def _refuse_later(
+        self, session: Session, stream: m.Stream, message: m.Message, error: CtrlHubError
+    ) -> None:
         """Refuse what had to wait: its sender hears of it now, or says it again at its hello."""
         connection = session.connections.get(stream)
         if connection is not None:
-            self._refuse(Origin(connection, session.key), error)
+            self._refuse(Origin(connection, session.key), message, error)
 
     def _call(self, session: Session, message: m.Call) -> m.Answer:
         try:

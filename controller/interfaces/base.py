@@ -50,16 +50,16 @@ class Context:
     """The number of the last engine event."""
     is_settling: Callable[[], bool]
     """Whether the hub is so young that clients and engines of its predecessor may be on their way."""
-    refuse: Callable[[Session, Stream, CtrlHubError], None]
+    refuse: Callable[[Session, Stream, Message, CtrlHubError], None]
     """Tell a peer that what it said on a stream is refused, behind what this turn accepts."""
 
     @contextmanager
-    def refusing(self, session: Session, stream: Stream) -> Iterator[None]:
+    def refusing(self, session: Session, stream: Stream, message: Message) -> Iterator[None]:
         """Refuse what fails within, instead of raising: what waits behind it has its turn, too."""
         try:
             yield
         except CtrlHubError as error:
-            self.refuse(session, stream, error)
+            self.refuse(session, stream, message, error)
 
     def refusal(self, kept: int) -> LimitExceeded | None:
         """Say why new requests are refused of a client for which `kept` would be kept, if they are.

@@ -146,7 +146,7 @@ class MultiEngine(Interface):
             try:
                 self.submit(session, command, Stream.MULTIENGINE, now)
             except CtrlHubError as error:
-                self.context.refuse(session, Stream.MULTIENGINE, error)
+                self.context.refuse(session, Stream.MULTIENGINE, command, error)
                 session.last_command = max(session.last_command, command.first)
 
     def received(self, session: Session, message: Received, stream: Stream, now: float) -> None:

@@ -151,7 +151,7 @@ class TaskQueue(Interface):
         """Submit again what waited, in order, until something has to wait again."""
         self._lacking.discard(session)
         for message in self._waiting.pop(session, ()):
-            with self.context.refusing(session, Stream.TASK):
+            with self.context.refusing(session, Stream.TASK, message):
                 self.submit(session, message, Stream.TASK, now)
 
     def received(self, session: Session, message: Received, stream: Stream, now: float) -> None:

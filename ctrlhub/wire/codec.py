@@ -19,12 +19,12 @@ from ctrlhub.wire.limits import (
     INLINE_BYTES,
     MAX_FRAMES,
     MAX_HEADER_BYTES,
+    MAX_ID,
     MAX_TEXT,
     PROTOCOL_MAJOR,
 )
 from ctrlhub.wire.messages import KINDS, Buffer, Message, Payload, PayloadRef
 
-_MAX_ID = (1 << 63) - 1
 # Half a surrogate pair in a label must not end its sender's loop.
 _pack = msgpack.Packer(use_bin_type=True, unicode_errors="backslashreplace").pack
 
@@ -119,7 +119,7 @@ Check = Callable[[Any, int], bool]
 
 
 def _is_int(value: Any, _: int) -> bool:
-    return type(value) is int and -1 <= value <= _MAX_ID
+    return type(value) is int and -1 <= value <= MAX_ID
 
 
 def _is_str(value: Any, _: int) -> bool:
@@ -178,7 +178,7 @@ def _is_ranges(value: Any, _: int) -> bool:
         if type(pair) is not tuple or len(pair) != 2:
             return False
         first, last = pair
-        if type(first) is not int or type(last) is not int or not 0 <= first <= last <= _MAX_ID:
+        if type(first) is not int or type(last) is not int or not 0 <= first <= last <= MAX_ID:
             return False
     return True
 

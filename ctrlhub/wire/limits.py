@@ -39,5 +39,8 @@ COUNTER_BITS = 40
 MAX_SESSION = (1 << 23) - 1
 """The highest session number, so that every request id fits in 63 bits."""
 
+MAX_ID = (1 << 63) - 1
+"""The highest request id, and the highest integer in a message."""
+
 MAX_FRAME_BYTES = 8 * 1024**3
 """The largest payload frame (bytes) that a listener takes."""

@@ -157,11 +157,15 @@ class Registered(Message):
 
 @dataclass(frozen=True, slots=True)
 class Refused(Message):
-    """Hub to peer, any stream: this will not be; `code` names the error class."""
+    """Hub to peer, any stream: this will not be; `code` names the error class.
+
+    `requests` are those of the refused message, as far as the hub could read it.
+    """
 
     kind: ClassVar[str] = "refused"
     code: str
     message: str
+    requests: Ranges = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,20 @@ def test_unaccepted_is_what_no_range_covers(
     assert ledger.unaccepted() == sorted(outstanding.difference(*accepted))
 
 
+@given(numbers, numbers, numbers)
+def test_a_refusal_ends_what_it_names_and_was_not_accepted(
+    outstanding: set[int], accepted: set[int], named: set[int]
+) -> None:
+    """In whatever order it names it; where it names nothing, all that was not accepted."""
+    ledger: Ledger[str] = Ledger()
+    ledger.requests = dict.fromkeys(outstanding, "")
+    ledger.accept(to_ranges(sorted(accepted)))
+    ranges = to_ranges(sorted(named))
+
+    expected = outstanding - accepted
+    assert ledger.refused(ranges[::-1]) == sorted(expected & named if named else expected)
+
+
 def test_ranges_of_what_has_ended_are_forgotten() -> None:
     """A session that lives for long does not grow with every batch it ever sent."""
     ledger: Ledger[str] = Ledger()

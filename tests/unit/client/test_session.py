@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ctrlhub.client.requests import Function, Portion, Template
 from ctrlhub.wire.codec import decode, encode
 from ctrlhub.wire.errors import ControllerStopped, HubUnavailable, InvalidRequest, SessionClosed
+from ctrlhub.wire.ids import to_ranges
 from ctrlhub.wire.limits import BATCH_BYTES, BATCH_ROWS, INLINE_BYTES, MAX_TEXT
 from ctrlhub.wire.messages import (
     Answer,
@@ -548,6 +549,24 @@ def test_a_refused_batch_fails_what_was_not_accepted() -> None:
 
     assert isinstance(bad.exception(0), InvalidRequest)
     assert not safe.done()
+
+
+def test_a_refusal_that_names_its_requests_fails_no_others() -> None:
+    """What was sent before and after the refused message the hub has taken in, and will run."""
+    bench = Bench()
+    before = bench.task()
+    bench.drain()
+    bad = [bench.task() for _ in range(2)]
+    bench.drain()
+    after = bench.task()
+    bench.drain()
+
+    refusal = Refused("invalid_request", "too odd", to_ranges(r._number for r in bad))
+    bench.receive(Stream.TASK, refusal)
+
+    assert [isinstance(r.exception(0), InvalidRequest) for r in bad] == [True, True]
+    assert not before.done()
+    assert not after.done()
 
 
 def test_a_refusal_to_join_ends_the_session_with_its_reason() -> None:
