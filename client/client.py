@@ -19,7 +19,7 @@ from ctrlhub.client.metadata import number_of
 from ctrlhub.client.opening import Where, file_of, find, is_gone, registration
 from ctrlhub.client.targets import Targets, chosen, is_single
 from ctrlhub.link.base import Link
-from ctrlhub.wire.errors import InvalidEngineID, NoEnginesRegistered
+from ctrlhub.wire.errors import InvalidEngineID, NoEnginesRegistered, UnknownInterface
 
 Job = AsyncResult | Future[Any] | str
 Jobs = Job | Iterable[Job] | None
@@ -159,9 +159,13 @@ class Client:
         """Return the ids that are meant."""
         try:
             return chosen(targets, self.ids)
-        except (NoEnginesRegistered, InvalidEngineID):
+        except (NoEnginesRegistered, InvalidEngineID) as error:
             # Perhaps it came this instant: the hub knows, and an error is worth the question.
-            return chosen(targets, self._connection.engines_now())
+            try:
+                ids = self._connection.engines_now()
+            except UnknownInterface:  # this hub does not tell: what we know must do
+                raise error from None
+            return chosen(targets, ids)
 
     def wait_for_engines(self, n: int = 1, *, timeout: float | None = None) -> None:
         """Wait until there are `n` engines.

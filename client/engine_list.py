@@ -50,6 +50,7 @@ class EngineList:
         self.by_id = _by_id(registered.engines)
         self._last = registered.events
         self.due = now + registered.beat
+        self.asked = False  # an answer may have been lost with the connection
 
     def take(self, event: EngineEvent) -> bool:
         """Take an event; False if there is a gap before it."""
@@ -64,6 +65,10 @@ class EngineList:
             del engines[number]
         self.by_id = engines
         return True
+
+    def not_told(self, now: float) -> None:
+        """Take note that a question was answered with an error: it may be asked again later."""
+        self.due = now + LOOK_AGAIN
 
     def replace(self, value: Any, now: float) -> bool:
         """Take the answer to a question; False if it is older than what is known."""

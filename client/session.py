@@ -288,7 +288,9 @@ class ClientSession(Membership):
 
     def _on_engines(self, answer: Answer) -> None:
         self._engines.asked = False
-        if answer.code == "" and self._engines.replace(answer.value, self.last_heard):
+        if answer.code:
+            self._engines.not_told(self.last_heard)
+        elif self._engines.replace(answer.value, self.last_heard):
             self._watcher.engines(self._engines.by_id)
 
     def _on_refused_request(self, stream: Stream, message: Any, now: float) -> None:

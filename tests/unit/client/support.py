@@ -223,6 +223,8 @@ class HubLink:
         Keep tasks and commands instead of running them; `release` runs them.
     deaf : bool
         Answer nothing at all.
+    has_queries : bool
+        Tell the engines when asked.
     """
 
     enrolling = False
@@ -234,6 +236,7 @@ class HubLink:
         self.sent: list[Message] = []
         self.hold = False
         self.deaf = False
+        self.has_queries = True
         self.refusal: Message | None = None
         self._held: deque[SubmitTasks | Command] = deque()
         self._functions: dict[bytes, Any] = {}
@@ -366,7 +369,7 @@ class HubLink:
     def _answer(self, call: Call) -> Answer:
         if call.method in ("cancel", "abort"):
             return self._cancel(call)
-        if call.method == "engines_now":
+        if call.method == "engines_now" and self.has_queries:
             engines = [{"id": number} for number in sorted(self.namespaces)]
             return Answer(call.id, {"engines": engines, "events": self._events})
         value = self.answers.get(f"{call.interface}.{call.method}")

@@ -93,6 +93,14 @@ def test_a_bad_key_is_a_named_error(client: Client, key: object, error: type[Exc
         client[key]  # type: ignore[index]
 
 
+def test_a_hub_without_queries_names_the_same_errors(hub: HubLink, client: Client) -> None:
+    """What the client knows of the engines must do then."""
+    hub.has_queries = False
+
+    with pytest.raises(InvalidEngineID, match="no engine 99"):
+        client[99]
+
+
 def test_without_engines_it_says_so() -> None:
     """And how to start some."""
     with HubLink(engines=0).client() as client:

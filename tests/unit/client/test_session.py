@@ -15,6 +15,7 @@ from ctrlhub.wire.ids import to_ranges
 from ctrlhub.wire.limits import BATCH_BYTES, BATCH_ROWS, INLINE_BYTES, MAX_TEXT
 from ctrlhub.wire.messages import (
     Answer,
+    Beat,
     Call,
     Command,
     Completed,
@@ -473,6 +474,33 @@ def test_an_answer_older_than_an_event_is_ignored() -> None:
 def test_the_engines_are_asked_for_again_soon_after_joining() -> None:
     """An event that came before the subscription was in force has no successor to betray it."""
     bench = Bench()
+
+    bench.pass_time(1.1)
+
+    assert [c.method for c in bench.drain(Call)] == ["engines_now"]
+
+
+def test_a_failed_answer_does_not_end_the_questions() -> None:
+    """A hub that cannot tell now may be able to later."""
+    bench = Bench()
+    bench.pass_time(1.1)
+    (call,) = bench.drain(Call)
+    bench.receive(Stream.HUB, Answer(call.id, None, "internal", "not now"))
+    assert bench.drain(Call) == []
+
+    for _ in range(11):
+        bench.pass_time(1.0)
+        bench.receive(Stream.HUB, Beat())
+
+    assert [c.method for c in bench.drain(Call)] == ["engines_now"]
+
+
+def test_a_lost_answer_does_not_end_the_questions() -> None:
+    """It was lost with the connection; the hub that is found again is asked anew."""
+    bench = Bench()
+    bench.pass_time(1.1)
+    assert len(bench.drain(Call)) == 1
+    bench.rejoin(resumed=True)
 
     bench.pass_time(1.1)
 
