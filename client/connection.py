@@ -24,11 +24,13 @@ from ctrlhub.wire.errors import (
     CtrlHubError,
     HubUnavailable,
     InternalError,
+    LimitExceeded,
     SerializationError,
     SessionClosed,
     error_for,
 )
 from ctrlhub.wire.ids import Ranges, request_id
+from ctrlhub.wire.limits import MAX_CONTROL_BYTES
 from ctrlhub.wire.messages import Answer, Call, Register, Stream
 
 _log = logging.getLogger("ctrlhub.client")
@@ -260,17 +262,25 @@ class Connection:
             There was no answer.
         SerializationError
             The arguments are not plain data.
+        LimitExceeded
+            They are too large for a call.
         CtrlHubError
             Whatever the hub answered.
         """
         self.check_wait()
         message = Call(next(self._session.calls.numbers), interface, method, arguments)
         try:
-            encode(message)
+            (header,) = encode(message)
         except (TypeError, ValueError, OverflowError) as error:
             raise SerializationError(
                 f"{interface}.{method}: arguments must be plain data that msgpack can write: {error}"
             ) from error
+        if len(header) > MAX_CONTROL_BYTES:
+            raise LimitExceeded(
+                f"{interface}.{method}: the call takes {len(header)} bytes, and a call may take "
+                f"{MAX_CONTROL_BYTES}: ask in several calls, and send data with push() or as "
+                "arguments of tasks"
+            )
         self.intake.check()
         watch, answers = self._watch, []
 

@@ -22,12 +22,14 @@ from ctrlhub.wire.errors import (
     CompositeError,
     HubUnavailable,
     InvalidEngineID,
+    LimitExceeded,
     NoEnginesRegistered,
     SerializationError,
     SessionClosed,
     UnknownInterface,
     VersionMismatch,
 )
+from ctrlhub.wire.limits import MAX_CONTROL_BYTES
 from ctrlhub.wire.messages import Call, Command, Goodbye, Refused, Stream, SubmitTasks
 from tests.unit.client.support import PATIENCE, HubLink
 
@@ -35,6 +37,11 @@ from tests.unit.client.support import PATIENCE, HubLink
 def double(x: int) -> int:
     """Work."""
     return 2 * x
+
+
+def len_of(data: bytes) -> int:
+    """Answer of a hub."""
+    return len(data)
 
 
 def fail(x: int) -> int:
@@ -490,6 +497,17 @@ def test_interfaces_by_name() -> None:
             client.interface("other").add()
         with pytest.raises(SerializationError, match="plain data"):
             client.interface("mine").add(a=object(), b=1)
+
+
+def test_a_call_that_is_too_large_is_refused_here() -> None:
+    """The hub's socket would drop the connection, and no answer would come."""
+    hub = HubLink(answers={"mine.length": len_of})
+    with hub.client() as client:
+        mine = client.interface("mine")
+        with pytest.raises(LimitExceeded, match=r"mine\.length.*push"):
+            mine.length(data=bytes(MAX_CONTROL_BYTES))
+        assert not any(isinstance(m, Call) and m.interface == "mine" for m in hub.sent)
+        assert mine.length(data=bytes(MAX_CONTROL_BYTES - 1000)) == MAX_CONTROL_BYTES - 1000
 
 
 def test_queue_status_has_engines_by_number() -> None:
