@@ -9,10 +9,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from itertools import count, islice
 from typing import Any
-from weakref import WeakSet, finalize
+from weakref import finalize
 
+from ctrlhub.client.cancellations import Cancellation
 from ctrlhub.client.engine_list import LIST_ENGINES
 from ctrlhub.client.function_book import FunctionBook
+from ctrlhub.client.intake import Intake
 from ctrlhub.client.requests import Request
 from ctrlhub.client.session import ClientSession
 from ctrlhub.client.watch import Watch
@@ -29,7 +31,7 @@ from ctrlhub.wire.errors import (
     SessionClosed,
     error_for,
 )
-from ctrlhub.wire.ids import Ranges, request_id
+from ctrlhub.wire.ids import Ranges, from_ranges, request_id
 from ctrlhub.wire.limits import MAX_CONTROL_BYTES
 from ctrlhub.wire.messages import Answer, Call, Register, Stream
 
@@ -40,94 +42,6 @@ JOIN_TIMEOUT = 2.0
 
 FIRST_LOOK, LAST_LOOK = 0.02, 1.0
 """While engines are waited for: the first and the longest pause (seconds) between questions."""
-
-_STOP: Mapping[Stream, tuple[str, str]] = {
-    Stream.TASK: ("tasks", "cancel"),
-    Stream.MULTIENGINE: ("multiengine", "abort"),
-}
-"""The call that stops requests of a stream: interface and method."""
-
-
-class Intake:
-    """Where callers leave requests for the I/O thread.
-
-    A request costs an append, and a signal if none is on its way; alone on the line it is sent from
-    the caller's own thread. The thread first takes back the
-    signal and then empties the queue, so what is appended while it does so is either taken along
-    or signals again.
-
-    Attributes
-    ----------
-    busy : bool
-        Whether the thread has been signalled and has not come yet: requests gather meanwhile.
-    refusal : CtrlHubError or None
-        Why nothing is taken any more.
-    """
-
-    __slots__ = ("__weakref__", "_append", "_runner", "_session", "busy", "forked", "refusal")
-
-    def __init__(self, session: ClientSession, runner: Runner):
-        self.busy = False
-        self.forked = False
-        self.refusal: CtrlHubError | None = None
-        self._session = session
-        self._append = session.submissions.append
-        self._runner = runner
-
-    def submit(self, request: Request) -> None:
-        """Leave a request."""
-        self._append(request)
-        if not self.busy:
-            self._signal()
-
-    def check(self) -> None:
-        """Raise the refusal, if there is one."""
-        if self.refusal is not None:
-            raise self.refusal.with_traceback(None)
-
-    def shut(self, error: CtrlHubError) -> None:
-        """Take nothing any more, and fail what was left here."""
-        self.refusal = self.refusal or error
-        # In this order: who finds the door open afterwards has left something that is seen below,
-        # and everyone else signals, which fails it there.
-        self.busy = False
-        self._session.reject(self.refusal, time.monotonic())
-
-    def in_fork(self) -> None:
-        """Serve nobody in a forked process: the thread stayed in the other one."""
-        self.forked = True
-        self.busy = False
-        self.refusal = SessionClosed(
-            "this Client belongs to the process that forked this one: make a new Client here"
-        )
-
-    def _signal(self) -> None:
-        if self.refusal is not None:
-            if not self.forked:
-                self._session.reject(self.refusal, time.monotonic())
-            self.check()
-        self.busy = True
-        runner = self._runner
-        try:
-            (runner.at_once if self._session.is_quiet else runner.post)(self._taken)
-        except BaseException:  # Ctrl-C: the next request signals again
-            self.busy = False
-            raise
-
-    def _taken(self, now: float) -> None:
-        self.busy = False
-
-
-_intakes: WeakSet[Intake] = WeakSet()
-
-
-def _after_fork() -> None:
-    for intake in _intakes:
-        intake.in_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 class Connection:
@@ -170,7 +84,6 @@ class Connection:
         self.intake = Intake(self._session, self._runner)
         self._watch.on_end = self.intake.shut
         self.submit = self.intake.submit
-        _intakes.add(self.intake)
         self._unix_offset = time.time() - time.monotonic()
         self._thread = threading.Thread(
             target=_serve,
@@ -216,19 +129,44 @@ class Connection:
             if ids[-1] - ids[0] == n - 1:
                 return ids[0]
 
-    def cancel(self, stream: Stream, requests: Ranges) -> dict[str, Ranges]:
-        """Ask the hub to stop requests; tell what they were."""
-        interface, method = _STOP[stream]
-        answer: dict[str, Ranges] = self.call(interface, method, {"requests": requests})
-        return answer
+    def cancel(self, stream: Stream, requests: Ranges) -> bool:
+        """Stop requests; return whether some of them are being interrupted.
+
+        Afterwards none of them is on its way any more: the hub knows it, or it was taken back.
+
+        Raises
+        ------
+        HubUnavailable
+            There was no answer.
+        CtrlHubError
+            Whatever the hub answered.
+        """
+        self.check_wait()
+        self.intake.check()
+        watch, ended = self._watch, threading.Event()
+
+        def on_end() -> None:
+            with watch.condition:
+                ended.set()
+                watch.condition.notify_all()
+
+        wish = Cancellation(stream, from_ranges(requests), on_end)
+        self._runner.post(lambda now: self._session.cancel(wish, now))
+        if not watch.wait_for(ended.is_set, self.timeout):
+            wish.abandoned = True
+            if not wish.answered:
+                raise self._unanswered("did not answer the wish to cancel")
+        elif not ended.is_set():
+            raise (self.intake.refusal or SessionClosed("this client was closed"))
+        if wish.error is not None:
+            raise wish.error
+        return wish.interrupted
 
     def cancel_later(self, stream: Stream, requests: Ranges) -> None:
-        """Ask the hub to stop requests, and do not wait for its answer."""
+        """Stop requests, and do not wait for it."""
         self.intake.check()
-        interface, method = _STOP[stream]
-        number = next(self._session.calls.numbers)
-        message = Call(number, interface, method, {"requests": requests})
-        self._runner.post(lambda now: self._session.call(message, lambda answer: None))
+        wish = Cancellation(stream, from_ranges(requests))
+        self._runner.post(lambda now: self._session.cancel(wish, now))
 
     def outstanding(self) -> list[Request]:
         """Return the requests that have not ended."""

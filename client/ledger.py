@@ -78,6 +78,10 @@ class Ledger(Generic[R]):
         """Take requests out, by id."""
         return [(number, self.requests.pop(number)) for number in numbers]
 
+    def drop(self, number: int) -> bool:
+        """Take a request out if it is here; return whether it was."""
+        return self.requests.pop(number, None) is not None
+
     def take_all(self) -> list[tuple[int, R]]:
         """Take all requests out."""
         return self.take(list(self.requests))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from itertools import groupby
 
 from ctrlhub.client.batches import TaskBatch, command_message, rows_for
@@ -63,6 +63,29 @@ class Outgoing:
         self._generation += 1
         self.tasks.forget_acceptance()
         self.commands.forget_acceptance()
+
+    def withdraw(self, wanted: Container[int]) -> tuple[list[tuple[int, Request]], list[int]]:
+        """Take back what waits here to be sent.
+
+        Returns
+        -------
+        list, list
+            The requests, by id; and those of the ids that the hub may have all the same, from an
+            earlier time that they were sent.
+        """
+        taken: list[tuple[int, Request]] = []
+        for request in tuple(self.submissions):  # a copy: other threads go on submitting
+            numbers = request._numbers()
+            if all(number in wanted for number in numbers):
+                self.submissions.remove(request)
+                taken += [(number, request) for number in numbers]
+        # Ctrl-C may have struck when it was half on its way: see `messages`.
+        sent = [n for n, _ in taken if self.tasks.drop(n) or self.commands.drop(n)]
+        again = [n for n, _ in self._again if n in wanted and n in self.tasks.requests]
+        if again:
+            taken += self.tasks.take(again)
+            self._again = deque(entry for entry in self._again if entry[0] not in wanted)
+        return taken, sent + again
 
     def again(self, stream: Stream) -> list[Command]:
         """Say again what was not accepted: return commands at once, tasks with `messages`."""

@@ -11,11 +11,8 @@ from ctrlhub.client.metadata import Metadata, metadata, text_of
 from ctrlhub.client.requests import About
 from ctrlhub.client.rows import Row
 from ctrlhub.wire.errors import ResultNotCompleted
-from ctrlhub.wire.ids import Ranges, from_ranges, to_ranges
+from ctrlhub.wire.ids import Ranges, to_ranges
 from ctrlhub.wire.messages import Stream
-
-CANCEL_AGAIN = 0.01
-"""How long (seconds) to wait for a request to reach the hub that is to be cancelled there."""
 
 
 class Home(Protocol):
@@ -30,11 +27,11 @@ class Home(Protocol):
     def is_io_thread(self) -> bool:
         """Say whether the calling thread is the one that brings the results."""
 
-    def cancel(self, stream: Stream, requests: Ranges) -> dict[str, Ranges]:
-        """Ask the hub to stop requests; tell what they were."""
+    def cancel(self, stream: Stream, requests: Ranges) -> bool:
+        """Stop requests; return whether some of them are being interrupted."""
 
     def cancel_later(self, stream: Stream, requests: Ranges) -> None:
-        """Ask the hub to stop requests, and do not wait for its answer."""
+        """Stop requests, and do not wait for it."""
 
     def unix_time(self, monotonic: float) -> float:
         """Return the Unix time of a reading of the monotonic clock."""
@@ -173,18 +170,9 @@ class ResultBase(LazyFuture):
             self._home.cancel_later(self._about.stream, waiting)
             return False
         end = time.monotonic() + self._home.timeout
-        while waiting and time.monotonic() < end:
-            answer = self._home.cancel(self._about.stream, waiting)
-            if answer["interrupted"]:
-                return False
-            known = {n for ranges in answer.values() for n in from_ranges(ranges)}
-            if known.issuperset(from_ranges(waiting)):
-                # It will be told on the stream of results, too.
-                self._await(self.done, max(0.0, end - time.monotonic()))
-                break
-            # A request may be slower than the wish to cancel it, which takes another stream.
-            self._await(self.done, CANCEL_AGAIN)
-            waiting = self._waiting()
+        if waiting and not self._home.cancel(self._about.stream, waiting):
+            # It will be told on the stream of results, too.
+            self._await(self.done, max(0.0, end - time.monotonic()))
         return self.cancelled()
 
     def abort(self) -> None:

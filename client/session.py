@@ -21,9 +21,11 @@ numbers, a new connection, and now and then the mere passing of time make the se
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, ClassVar, Protocol
 
 from ctrlhub.client.call_list import Answered, CallList
+from ctrlhub.client.cancellations import STOP, Cancellation, CancellationList
 from ctrlhub.client.engine_list import LIST_ENGINES, EngineList
 from ctrlhub.client.ledger import Ledger
 from ctrlhub.client.outgoing import Outgoing
@@ -32,7 +34,7 @@ from ctrlhub.client.requests import (
     Request,
     Stirred,
 )
-from ctrlhub.client.rows import failed
+from ctrlhub.client.rows import TaskCancelled, failed
 from ctrlhub.link.membership import Membership, Patience, State
 from ctrlhub.wire.codec import resolve
 from ctrlhub.wire.errors import ControllerStopped, CtrlHubError, SessionClosed, error_for
@@ -106,6 +108,7 @@ class ClientSession(Membership):
         self._watcher = watcher
         self._receipts = Receipts()
         self._engines = EngineList()
+        self._cancellations = CancellationList()
         self._now = 0.0
 
     # ------------------------------------------------------------ what the shell calls
@@ -140,6 +143,21 @@ class ClientSession(Membership):
             number = next(self.calls.numbers)
             self.call(Call(number, "query", LIST_ENGINES, {}), self._on_engines)
 
+    def cancel(self, wish: Cancellation, now: float) -> None:
+        """Stop requests: take back what has not left, and have the hub stop the rest."""
+        taken, sent = self._outgoing.withdraw(wish.left)
+        _fail(taken, TaskCancelled("it was cancelled before it was sent"), now)
+        outstanding = self._ledger(wish.stream).requests
+        wish.left = {number for number in wish.left if number in outstanding}
+        interface, method = STOP[wish.stream]
+        for ranges in wish.parts(wish.left.union(sent)):
+            call = Call(next(self.calls.numbers), interface, method, {"requests": ranges})
+            self.call(call, partial(self._on_stopped, wish))
+
+    def _on_stopped(self, wish: Cancellation, answer: Answer) -> None:
+        if wish.take(answer, self._ledger(wish.stream).requests, self.last_heard):
+            self._cancellations.add(wish)
+
     def close(self, error: CtrlHubError, now: float) -> None:
         """Leave; what has not ended fails with `error`."""
         self.goodbye(now)
@@ -165,6 +183,9 @@ class ClientSession(Membership):
         if self.state is State.JOINED and now >= self._engines.due:
             self._engines.due = float("inf")
             self.look_at_engines()
+        if self.state is State.JOINED:
+            for wish in self._cancellations.take_due(now):
+                self.cancel(wish, now)
 
     def next_deadline(self) -> float | None:
         """Tell when `tick` is next due."""
@@ -173,7 +194,7 @@ class ClientSession(Membership):
             return due
         if self._outgoing.waits:
             return self._now  # the turn was over before they were all sent
-        return min(due, self._engines.due, self._receipts.due)
+        return min(due, self._engines.due, self._receipts.due, self._cancellations.due)
 
     def drain(self) -> list[tuple[Stream, Message]]:
         """Take what is to be sent, in order."""

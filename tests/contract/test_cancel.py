@@ -47,7 +47,7 @@ def test_a_queued_task(client: Client) -> None:
     assert tasks[2].cancel() is True
     assert_cancelled(tasks[2])
     assert tasks[2].status == "aborted"
-    assert client.queue_status()["unassigned"] == 4
+    until(lambda: client.queue_status()["unassigned"] == 4, "the others wait at the hub")
     assert not tasks[1].done()
 
 
@@ -119,6 +119,23 @@ def test_a_map_under_way(client: Client, work: Work) -> None:
     with pytest.raises(TaskAborted):
         result.get(0)
     assert set(result.status[1:]) == {"aborted"}
+
+
+def test_a_map_of_which_most_has_not_left(client: Client, work: Work) -> None:
+    """What is still on its way to the hub, or has not left, does not run either."""
+    endless = work.endless()
+
+    def items() -> Iterator[int]:
+        yield 0
+        work.begun("endless")
+        yield from range(30_000)
+
+    result = client.load_balanced_view().map_async(lambda n: endless(), items())
+
+    result.cancel()
+
+    assert result.wait(WAIT)
+    assert set(result.status) == {"aborted"}
 
 
 def test_a_task_that_does_not_heed_an_interrupt(client: Client, work: Work) -> None:

@@ -29,6 +29,7 @@ from ctrlhub.wire.errors import (
     UnknownInterface,
     VersionMismatch,
 )
+from ctrlhub.wire.ids import to_ranges
 from ctrlhub.wire.limits import MAX_CONTROL_BYTES
 from ctrlhub.wire.messages import Call, Command, Goodbye, Refused, Stream, SubmitTasks
 from tests.unit.client.support import PATIENCE, HubLink
@@ -427,6 +428,45 @@ def test_cancel_of_what_is_queued(hub: HubLink, client: Client) -> None:
         result.get(PATIENCE)
 
 
+def test_cancel_of_what_has_not_left(hub: HubLink, client: Client) -> None:
+    """From a done callback, while the I/O thread sends nothing: it never reaches the hub."""
+    view = client.load_balanced_view()
+    later: list[AsyncMapResult] = []
+    after: list[AsyncResult] = []
+    submitted = threading.Event()
+
+    def submit_and_cancel(_: object) -> None:
+        later.append(view.map_async(double, range(5000)))
+        after.append(view.apply_async(double, 1))
+        later[0].cancel()
+        submitted.set()
+
+    first = view.apply_async(double, 1)
+    first.add_done_callback(submit_and_cancel)
+    assert submitted.wait(PATIENCE)
+
+    assert after[0].get(PATIENCE) == 2
+    assert later[0].wait(PATIENCE)
+    assert later[0].cancelled()
+    sent = {row[0] for m in hub.sent if isinstance(m, SubmitTasks) for row in m.rows}
+    assert sent == {first._number, after[0]._number}
+    assert not any(isinstance(m, Call) and m.method == "cancel" for m in hub.sent)
+
+
+def test_cancel_is_repeated_until_the_hub_knows_all(hub: HubLink, client: Client) -> None:
+    """A wish that was quicker than its request is not lost, also if nobody waits for it."""
+    hub.hold = True
+    result = client.load_balanced_view().apply_async(double, 1)
+    hub.wait_for(lambda: any(isinstance(m, SubmitTasks) for m in hub.sent))
+    hub.ignored_cancels = 3
+
+    client._connection.cancel_later(Stream.TASK, to_ranges(result._numbers()))
+
+    assert result.wait(PATIENCE)
+    assert result.cancelled()
+    assert sum(isinstance(m, Call) and m.method == "cancel" for m in hub.sent) == 4
+
+
 def test_wait_for_all_that_is_out(hub: HubLink, client: Client) -> None:
     """Without arguments; or for results, futures and ids."""
     hub.hold = True
@@ -662,6 +702,7 @@ def test_streams_are_named_by_the_kind_of_call(hub: HubLink, client: Client) -> 
     hub.hold = True
     command = client[0].apply_async(double, 1)
     assert command._about.stream is Stream.MULTIENGINE
+    hub.wait_for(lambda: any(isinstance(m, Command) for m in hub.sent))
     command.cancel()
 
     calls = [(m.interface, m.method) for m in hub.sent if isinstance(m, Call)]
