@@ -48,6 +48,8 @@ class Cancellation:
     ----------
     left : set
         Those that may still reach the hub without being stopped there.
+    calls : set
+        The numbers of the calls that were not answered.
     interrupted : bool
         Whether some were running.
     answered : bool
@@ -61,15 +63,15 @@ class Cancellation:
     """
 
     __slots__ = (
-        "_on_end",
         "_pause",
-        "_unanswered",
         "abandoned",
         "answered",
+        "calls",
         "due",
         "error",
         "interrupted",
         "left",
+        "on_end",
         "stream",
     )
 
@@ -78,25 +80,16 @@ class Cancellation:
     ) -> None:
         self.stream = stream
         self.left = set(numbers)
+        self.calls: set[int] = set()
         self.interrupted = self.answered = self.abandoned = False
         self.error: CtrlHubError | None = None
         self.due = NEVER
-        self._on_end = on_end
+        self.on_end = on_end
         self._pause = FIRST_PAUSE
-        self._unanswered = 0
 
-    def parts(self, numbers: Iterable[int]) -> list[Ranges]:
-        """Return what to ask the hub for, each with a call of its own; nothing ends the wish."""
-        ordered = sorted(numbers)
-        places = range(0, len(ordered), AT_ONCE)
-        self._unanswered = len(places)
-        if not places:
-            self._on_end()
-        return [to_ranges(ordered[place : place + AT_ONCE]) for place in places]
-
-    def take(self, answer: Answer, outstanding: Container[int], now: float) -> bool:
-        """Take the answer to one of the parts; return whether to ask again, when it is `due`."""
-        self._unanswered -= 1
+    def take(self, answer: Answer) -> bool:
+        """Take the answer to a call; return whether it was the last one."""
+        self.calls.discard(answer.id)
         self.answered = True
         if answer.code:
             self.error = error_for(answer.code)(answer.message)
@@ -104,37 +97,60 @@ class Cancellation:
             for ranges in answer.value.values():
                 self.left.difference_update(from_ranges(ranges))
             self.interrupted |= bool(answer.value["interrupted"])
-        if self._unanswered:
-            return False
+        return not self.calls
+
+    def keep(self, outstanding: Container[int]) -> None:
+        """Leave out what has ended otherwise."""
         self.left = {number for number in self.left if number in outstanding}
-        if self.error is not None or self.abandoned or not self.left:
-            self._on_end()
-            return False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing to ask for, or no use in asking."""
+        return not self.left or self.abandoned or self.error is not None
+
+    def wait(self, now: float) -> None:
+        """Be due again after a pause, each time a longer one."""
         self.due = now + self._pause
         self._pause = min(2 * self._pause, LAST_PAUSE)
-        return True
 
 
 class CancellationList:
-    """The wishes that have to be repeated."""
+    """The wishes that have not ended."""
 
-    __slots__ = ("_waiting",)
+    __slots__ = ("_wishes",)
 
     def __init__(self) -> None:
-        self._waiting: list[Cancellation] = []
+        self._wishes: dict[Cancellation, None] = {}
 
     @property
     def due(self) -> float:
         """When to repeat the first of them."""
-        return min((wish.due for wish in self._waiting), default=NEVER)
+        return min((wish.due for wish in self._wishes), default=NEVER)
 
-    def add(self, wish: Cancellation) -> None:
-        """Have a wish repeated when it is due."""
-        self._waiting.append(wish)
+    def begin(self, wish: Cancellation) -> None:
+        """Keep a wish until its end."""
+        self._wishes[wish] = None
+
+    def end(self, wish: Cancellation) -> None:
+        """Forget a wish, and tell whoever waits for it."""
+        self._wishes.pop(wish, None)
+        wish.on_end()
+
+    def repeat(self, now: float) -> None:
+        """Let all be due: answers may have been lost."""
+        for wish in self._wishes:
+            wish.due = now
 
     def take_due(self, now: float) -> list[Cancellation]:
-        """Take those that are due."""
-        due = [wish for wish in self._waiting if wish.due <= now]
-        if due:
-            self._waiting = [wish for wish in self._waiting if wish.due > now]
+        """Return those that are due; they are not any longer."""
+        due = [wish for wish in self._wishes if wish.due <= now]
+        for wish in due:
+            wish.due = NEVER
         return due
+
+
+def parts(numbers: Iterable[int]) -> list[Ranges]:
+    """Return ids as ranges, in portions for one call each."""
+    ordered = sorted(numbers)
+    places = range(0, len(ordered), AT_ONCE)
+    return [to_ranges(ordered[place : place + AT_ONCE]) for place in places]

@@ -25,7 +25,7 @@ from functools import partial
 from typing import Any, ClassVar, Protocol
 
 from ctrlhub.client.call_list import Answered, CallList
-from ctrlhub.client.cancellations import STOP, Cancellation, CancellationList
+from ctrlhub.client.cancellations import STOP, Cancellation, CancellationList, parts
 from ctrlhub.client.engine_list import LIST_ENGINES, EngineList
 from ctrlhub.client.ledger import Ledger
 from ctrlhub.client.outgoing import Outgoing
@@ -147,16 +147,29 @@ class ClientSession(Membership):
         """Stop requests: take back what has not left, and have the hub stop the rest."""
         taken, sent = self._outgoing.withdraw(wish.left)
         _fail(taken, TaskCancelled("it was cancelled before it was sent"), now)
-        outstanding = self._ledger(wish.stream).requests
-        wish.left = {number for number in wish.left if number in outstanding}
+        wish.keep(self._ledger(wish.stream).requests)
+        for number in wish.calls:  # their answers were lost
+            self.calls.forget(number)
         interface, method = STOP[wish.stream]
-        for ranges in wish.parts(wish.left.union(sent)):
-            call = Call(next(self.calls.numbers), interface, method, {"requests": ranges})
+        calls = [
+            Call(next(self.calls.numbers), interface, method, {"requests": ranges})
+            for ranges in parts(wish.left.union(sent))
+        ]
+        wish.calls = {call.id for call in calls}
+        self._cancellations.begin(wish)
+        if not calls:
+            self._cancellations.end(wish)
+        for call in calls:
             self.call(call, partial(self._on_stopped, wish))
 
     def _on_stopped(self, wish: Cancellation, answer: Answer) -> None:
-        if wish.take(answer, self._ledger(wish.stream).requests, self.last_heard):
-            self._cancellations.add(wish)
+        if not wish.take(answer):
+            return
+        wish.keep(self._ledger(wish.stream).requests)
+        if wish.is_over:
+            self._cancellations.end(wish)
+        else:
+            wish.wait(self.last_heard)
 
     def close(self, error: CtrlHubError, now: float) -> None:
         """Leave; what has not ended fails with `error`."""
@@ -226,6 +239,7 @@ class ClientSession(Membership):
             self.calls.send_again()
         for stream in (Stream.MULTIENGINE, Stream.TASK):
             self._say_again(stream)
+        self._cancellations.repeat(now)
         self._engines.joined(registered, now)
         self._watcher.engines(self._engines.by_id)
         self._watcher.joined(registered.session)

@@ -8,7 +8,7 @@ import pytest
 
 from ctrlhub.client.cancellations import LAST_PAUSE, Cancellation
 from ctrlhub.wire.codec import encode
-from ctrlhub.wire.errors import InternalError
+from ctrlhub.wire.errors import InternalError, SessionClosed
 from ctrlhub.wire.ids import Ranges, from_ranges, to_ranges
 from ctrlhub.wire.limits import MAX_CONTROL_BYTES
 from ctrlhub.wire.messages import Answer, Beat, Call, Command, Stream, SubmitTasks
@@ -151,6 +151,46 @@ def test_what_is_to_be_sent_again_is_taken_back_and_asked_for() -> None:
     (call,) = (m for m in said if isinstance(m, Call))
     answer(bench, call)
     assert wish.ends == 1
+
+
+@pytest.mark.parametrize("epoch", ["first", "second"])
+def test_a_wish_is_repeated_after_a_new_connection(epoch: str) -> None:
+    """Its answer may have been lost; the calls of before are not sent again."""
+    bench = Bench()
+    number = bench.task()._number
+    bench.drain()
+    wish = Wish(bench, [number])
+    (lost,) = bench.drain(Call)
+    bench.pass_time(3.5)
+    bench.drain()
+    bench.receive(Stream.HUB, registered(token=b"token2", epoch=epoch, resumed=epoch == "first"))
+    bench.accept([number])
+    while bench.session._outgoing.waits:
+        bench.session._outgoing.messages()
+
+    bench.pass_time(0.0)
+
+    (call,) = bench.drain(Call)
+    assert (wanted(call), call.id != lost.id) == ([number], True)
+    answer(bench, lost)
+    assert wish.ends == 0
+    answer(bench, call, cancelled=((number, number),))
+    assert wish.ends == 1
+
+
+def test_a_wish_ends_with_the_session() -> None:
+    """Once, however many calls it takes."""
+    bench = Bench()
+    numbers = [bench.task()._number for _ in range(140_000)][::2]
+    while bench.session._outgoing.waits:
+        bench.drain()
+    wish = Wish(bench, numbers)
+    assert len(bench.drain(Call)) > 1
+
+    bench.session.close(SessionClosed("closed"), bench.now)
+
+    assert wish.ends == 1
+    assert isinstance(wish.cancellation.error, SessionClosed)
 
 
 def test_a_wish_with_scattered_ids_is_split() -> None:
