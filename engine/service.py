@@ -1,4 +1,8 @@
-"""One engine: I/O in a thread of its own, user code in the thread that calls `run`."""
+"""One engine: I/O in a thread of its own, user code in the thread that calls `run`.
+
+While there is nothing to run, the thread of user code leads the I/O loop itself (`Runner.lead`), and
+finds its next request without a change of threads.
+"""
 
 from __future__ import annotations
 
@@ -106,8 +110,9 @@ class EngineService:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._executor.is_copy:
             die_of(number)
-        # The I/O loop may not be told from here: the signal may have come in the midst of that.
+        # The session may not be told from here: the signal may have come in the midst of that.
         self._queue.end()
+        self._runner.rouse()
         self._executor.gate.terminate()
 
     # ------------------------------------------------------------ the I/O thread
@@ -165,7 +170,8 @@ class EngineService:
                     executor.run_tasks(queue.tasks, queue.urgent, self._done_tasks, self._flush)
                     self._flush()
                     executor.rest()
-                queue.wait()
+                if not self._runner.lead(queue.has_work):
+                    queue.wait()
                 continue
             row = executor.run_command(command) if command is not None else None
             if row is None:  # the end

@@ -47,6 +47,10 @@ class WorkQueue:
         self.urgent.appendleft(None)
         self._rouse()
 
+    def has_work(self) -> bool:
+        """Say whether there is something to do."""
+        return bool(self.urgent or self.tasks)
+
     def wait(self) -> None:
         """Wait until there may be something to do."""
         # The sleep is announced before the last look, so that no work is overlooked.

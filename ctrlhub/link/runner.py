@@ -1,4 +1,19 @@
-"""The I/O loop of a peer: runs a membership on a link, in one thread."""
+"""The I/O loop of a peer: runs a membership on a link, in one thread at a time.
+
+Theory of operation
+-------------------
+The loop has a thread of its own, so that a peer is heard whatever user code does. But a thread that
+has nothing to do but wait for a message is better off if it reads that itself: to hand it over costs
+a change of threads, and with the interpreter's lock that is as much as all the rest. So such a thread
+may lead the loop as a guest (`lead`), while the loop's own thread is parked.
+
+A guest goes as soon as it has what it waits for, and mostly comes back soon. So nobody is woken when
+it goes: the parked thread looks on, and takes over when the guest has stayed away for a while, or at
+once when somebody has posted something. While one visit lasts there is nothing to look after, and the
+parked thread sleeps; a guest that goes from such a long visit rouses it to look on again.
+
+Whoever leads holds the link's lock, except while asleep in `Link.receive`.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +21,11 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from threading import get_ident
+from threading import Lock, get_ident
 
 from ctrlhub.link.base import Arrival, Link
 from ctrlhub.link.membership import Membership
+from ctrlhub.link.parking import PATROL, Parking
 from ctrlhub.link.states import LinkAction, State, Subscribe
 from ctrlhub.wire.codec import decode, encode
 from ctrlhub.wire.errors import CtrlHubError, ProtocolMismatch
@@ -24,6 +40,11 @@ STALL = 0.25
 
 NEVER = float("inf")
 NOBODY = 0
+UNATTENDED = -1
+"""In place of a leader's thread: the loop runs, and its guest has just gone."""
+
+ARRIVAL = 1.0
+"""How long (seconds) a guest waits for the loop's own thread to step aside."""
 
 SECOND_LOOK = 0.05
 """After a stall, how long (seconds) to look for what arrived meanwhile before judging a silence."""
@@ -76,16 +97,27 @@ class Runner:
         self._thread = NOBODY
         self._wakes = NEVER
         self._stopped = False
+        self._parking = Parking()
+        self._guests = Lock()
+        self._guest = NOBODY
+        self._visits = 0
+        self._failed: Exception | None = None
 
     def run(self) -> None:
         """Run until the machine is gone, or `stop`; then send what is left and close the link."""
-        self._thread = get_ident()
+        me = self._thread = get_ident()
         self.link.lock.acquire()
         try:
             self.machine.start(self._clock(), self.link.enrolling)
             self._speak()
-            while not self._stopped and self.machine.state is not State.GONE:
-                self._turn()
+            while self._goes_on():
+                if self._guest != NOBODY:
+                    self._step_aside()
+                else:
+                    self._thread = me
+                    self._turn()
+            if self._failed is not None:
+                raise self._failed
         finally:
             self.link.close()
             self._thread = NOBODY
@@ -102,6 +134,80 @@ class Runner:
         if self._asleep:
             self._asleep = False
             self.link.wake()
+        elif self._parking.occupied and self._guest == NOBODY:
+            self._parking.recall()
+
+    def rouse(self) -> None:
+        """Have whoever leads look whether it has what it waits for; also from a signal's handler."""
+        self.link.wake()
+
+    def lead(self, until: Callable[[], bool]) -> bool:
+        """Run the loop in this thread until something is so.
+
+        Returns
+        -------
+        bool
+            Whether it is so. If not, the loop has ended, or somebody else leads it: wait as ever.
+        """
+        if self._thread == NOBODY or not self._guests.acquire(blocking=False):
+            return until()
+        began = self._clock()
+        try:
+            self._visits += 1
+            self._guest = get_ident()
+            return until() if not self._parked() else self._lead(until)
+        except Exception as error:
+            self._failed = error  # for the loop's own thread to report
+            return False
+        except BaseException:  # raised by a signal's handler, perhaps between two frames
+            self.post(lambda now: self.link.reopen())
+            raise
+        finally:
+            self._guest = NOBODY
+            self._guests.release()
+            if self._posted or not self._goes_on() or self._clock() - began > PATROL / 2:
+                self._parking.recall()
+
+    def _parked(self) -> bool:
+        """Have the loop's own thread step aside."""
+        if self._parking.occupied:
+            return True
+        self.link.wake()
+        return self._parking.await_arrival(ARRIVAL)
+
+    def _lead(self, until: Callable[[], bool]) -> bool:
+        with self.link.lock:
+            self._thread = self._guest
+            try:
+                while not until():
+                    if not self._goes_on():
+                        return False
+                    self._turn()
+                return True
+            finally:
+                self._thread = UNATTENDED
+
+    def _step_aside(self) -> None:
+        """Wait in the loop's own thread until it has to lead again."""
+        parking, lock, seen = self._parking, self.link.lock, -1
+        parking.enter()
+        lock.release()
+        try:
+            while self._goes_on():
+                visit = self._visits
+                is_long = visit == seen and self._guest != NOBODY
+                parking.wait(None if is_long else PATROL)
+                stays_away = visit == self._visits and not is_long
+                if self._guest == NOBODY and (stays_away or self._posted):
+                    return
+                seen = visit
+        finally:
+            lock.acquire()
+            parking.leave()
+
+    def _goes_on(self) -> bool:
+        gone = self.machine.state is State.GONE
+        return not (self._stopped or gone or self._failed is not None)
 
     def at_once(self, action: Action) -> None:
         """Run an action and send what follows from it in this thread, if the loop sleeps.

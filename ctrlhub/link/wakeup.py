@@ -90,7 +90,8 @@ class Wakeup:
     def __init__(self, signal: Signal | None = None) -> None:
         self._signal = BestSignal() if signal is None else signal
         # A closed descriptor's number may already be somebody else's: never write to that.
-        self._lock = threading.Lock()
+        # A signal's handler may come here in the midst of a call of the same thread's.
+        self._lock = threading.RLock()
         self._is_set = False
         self._closed = False
 
