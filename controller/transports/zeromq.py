@@ -81,7 +81,8 @@ class ZeroMQTransport:
             self.close()
             raise
         self._streams = {socket: stream for stream, socket in self._sockets.items()}
-        self._unsure: dict[zmq.Socket[bytes], None] = dict.fromkeys(self._streams)
+        # Those that may have messages, and whether they had one when they were last asked.
+        self._unsure: dict[zmq.Socket[bytes], bool] = dict.fromkeys(self._streams, False)
         self._xpub = self._sockets[Stream.IOPUB]
 
     def addresses(self) -> Mapping[Stream, str]:
@@ -99,7 +100,7 @@ class ZeroMQTransport:
         loop.soon(ready)
 
     def _signalled(self, socket: zmq.Socket[bytes], ready: Callable[[], None]) -> None:
-        self._unsure[socket] = None
+        self._unsure.setdefault(socket, False)
         ready()
 
     def allow(self, may_subscribe: Callable[[bytes, str | None], bool]) -> None:
@@ -111,26 +112,25 @@ class ZeroMQTransport:
 
         The descriptors of ZeroMQ sockets are edge triggered, and sending may take the signal of a
         message that arrived. So a socket that was signalled or sent on is unsure until it was asked
-        and had nothing; the hub calls until this returns 0.
+        and had nothing; the hub calls until this returns 0. The first message of several is passed
+        on alone, since mostly there are none behind it, and somebody waits for what it brings.
         """
         taken = 0
         unsure, self._unsure = self._unsure, {}
-        for socket in unsure:
+        for socket, had_one in unsure.items():
             if not socket.get(EVENTS) & POLLIN:  # type: ignore[operator]
                 continue
             stream = self._streams[socket]
-            self._unsure[socket] = None
+            self._unsure[socket] = True
             if stream is Stream.IOPUB:
                 self._subscription(socket.recv_multipart(NOBLOCK, copy=False))
                 taken += 1
                 continue
-            left = budget
-            while True:
+            for _ in range(budget if had_one else 1):
                 self._receive_one(stream, socket, receiver)
-                left -= 1
-                if not left or not socket.get(EVENTS) & POLLIN:  # type: ignore[operator]
+                taken += 1
+                if had_one and not socket.get(EVENTS) & POLLIN:  # type: ignore[operator]
                     break
-            taken += budget - left
         return taken
 
     def _receive_one(self, stream: Stream, socket: zmq.Socket[bytes], receiver: Receiver) -> None:
@@ -159,7 +159,7 @@ class ZeroMQTransport:
     def send(self, connection: Connection, frames: Sequence[Buffer]) -> bool:
         """Send a message; False when the peer's connection is gone."""
         socket = self._sockets[connection.stream]
-        self._unsure[socket] = None
+        self._unsure.setdefault(socket, False)
         try:
             socket.send(connection.address, MORE)
         except zmq.ZMQError as error:
@@ -171,7 +171,7 @@ class ZeroMQTransport:
 
     def publish(self, topic: bytes, frames: Sequence[Buffer]) -> None:
         """Publish on iopub; a subscriber that is too slow loses messages, and sees the gap."""
-        self._unsure[self._xpub] = None
+        self._unsure.setdefault(self._xpub, False)
         self._xpub.send(topic, MORE)
         _send_rest(self._xpub, frames)
 

@@ -148,8 +148,11 @@ class Membership:
         if self.state in (State.NEW, State.GONE):
             return None
         if self.state is State.JOINED:
-            hellos = (hello.due for hello in self._hellos.values())
-            return min(self._beat_due, self.last_heard + self._suspect, *hellos)
+            due = min(self._beat_due, self.last_heard + self._suspect)
+            for hello in self._hellos.values():
+                if hello.due < due:
+                    due = hello.due
+            return due
         due = self._asking.due
         if self.state is State.REGISTERING and self.registered is not None:
             due = min(due, self.last_heard + self._suspect)

@@ -77,6 +77,8 @@ class Port:
         Its descriptor may not tell of messages that are there: ask before waiting for it.
     ready
         It seems to have messages.
+    backlog
+        It had more than one when it was last asked.
     connected
         The connection stands.
     failure
@@ -87,6 +89,7 @@ class Port:
 
     __slots__ = (
         "address",
+        "backlog",
         "connected",
         "curve",
         "failure",
@@ -108,7 +111,7 @@ class Port:
         self.socket: zmq.Socket[bytes] | None = None
         self.monitor: zmq.Socket[bytes] | None = None
         self.fd = self.monitor_fd = -1
-        self.ready = self.unsure = False
+        self.ready = self.unsure = self.backlog = False
         self.connected = False
         self.failure: str | None = None
         self.pause = REOPEN_FIRST
@@ -190,7 +193,11 @@ class Port:
         return socket is not None and bool(socket.getsockopt(EVENTS) & POLLIN)  # type: ignore[operator]
 
     def take(self, arrivals: list[Arrival]) -> None:
-        """Take messages until there are none, or the budget is spent."""
+        """Take messages until there are none, or the budget is spent.
+
+        After the first of them it does not ask whether there are more, unless there were before:
+        mostly it is alone, and somebody waits for what it brings.
+        """
         socket = self.socket
         if socket is None:
             return
@@ -210,7 +217,10 @@ class Port:
                 frame = recv(NOBLOCK, False, False)
                 frames.append(frame.buffer)
             arrivals.append((stream, header, frames))
+            if not self.backlog:
+                break
             if not self.has_messages():
+                self.backlog = False
                 return
         self.unsure = True
 

@@ -106,7 +106,7 @@ class ZeroMQLink:
             if port.unsure:
                 port.unsure = False
                 if port.has_messages():
-                    port.ready = True
+                    port.ready = port.backlog = True
                     timeout = 0.0
         readers = self._readers
         events = asleep(self.lock, self._poll.poll, None if timeout is None else timeout * 1000)
