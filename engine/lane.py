@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from ctrlhub.engine.work import CommandWork, Row, TaskWork
 from ctrlhub.wire.codec import FrameList
-from ctrlhub.wire.ids import Ranges, count, from_ranges, to_ranges
+from ctrlhub.wire.ids import Ranges, select, to_ranges
 from ctrlhub.wire.limits import BATCH_BYTES, BATCH_ROWS, INLINE_BYTES, MAX_FRAMES
 from ctrlhub.wire.messages import ResultRow, Results, Stream
 
@@ -64,11 +64,7 @@ class Lane:
     def acknowledge(self, requests: Ranges) -> None:
         """Forget results that are safe with the hub."""
         results = self.results
-        if count(requests) <= 2 * len(results) + 16:
-            for number in from_ranges(requests):
-                results.pop(number, None)
-            return
-        for number in [n for n in results if any(a <= n <= b for a, b in requests)]:
+        for number in select(requests, results):
             del results[number]
 
     def messages(self) -> Iterable[Results]:
