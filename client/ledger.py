@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
-from ctrlhub.wire.ids import Ranges
+from ctrlhub.wire.ids import Ranges, merged
 
 FEW_RANGES = 64
 """Below this many ranges nothing is tidied up."""
@@ -51,7 +51,7 @@ class Ledger(Generic[R]):
 
     def unaccepted(self) -> list[int]:
         """Return the ids to be sent again, in order."""
-        ranges = iter(_merged(self._accepted))
+        ranges = iter(merged(self._accepted))
         first, last = next(ranges, (-1, -1))
         found = []
         for number in sorted(self.requests):
@@ -70,7 +70,7 @@ class Ledger(Generic[R]):
         unaccepted = self.unaccepted()
         if not ranges:
             return unaccepted
-        named = _merged(ranges)
+        named = merged(ranges)
         firsts = [first for first, _ in named]
         return [n for n in unaccepted if (k := bisect_right(firsts, n)) and n <= named[k - 1][1]]
 
@@ -90,20 +90,10 @@ class Ledger(Generic[R]):
         # What has ended needs no range: the ranges left are at most as many as the requests.
         outstanding = sorted(self.requests)
         kept, place = [], 0
-        for first, last in _merged(self._accepted):
+        for first, last in merged(self._accepted):
             while place < len(outstanding) and outstanding[place] < first:
                 place += 1
             if place < len(outstanding) and outstanding[place] <= last:
                 kept.append((first, last))
         self._accepted = kept
         self._many = max(FEW_RANGES, 2 * len(kept))
-
-
-def _merged(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    merged: list[tuple[int, int]] = []
-    for first, last in sorted(ranges):
-        if merged and first <= merged[-1][1] + 1:
-            merged[-1] = merged[-1][0], max(last, merged[-1][1])
-        else:
-            merged.append((first, last))
-    return merged

@@ -155,7 +155,9 @@ class Executor:
     def _apply(self, work: CommandWork) -> Payload:
         if work.function is None:
             raise TypeError("an apply without a function")
-        call = work.function.call or self._load(work.function)
+        call = work.function.call
+        if call is None:
+            call = self._load(work.function)
         args, kwargs = loads(work.payload, ON_THE_ENGINE)
         return detached(dumps(call(*args, **kwargs), "the result"))
 
@@ -219,7 +221,9 @@ class Executor:
             board[0] = number
             try:
                 gate.armed = number
-                call = function.call or self._load(function)
+                call = function.call
+                if call is None:
+                    call = self._load(function)
                 args, kwargs = loads(payload, ON_THE_ENGINE)
                 result = dumps(call(*args, **kwargs), "the result")
                 if type(result) is tuple:

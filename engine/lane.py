@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator
 
+from ctrlhub.engine.questions import Questions
+from ctrlhub.engine.refusals import Refusals
 from ctrlhub.engine.work import CommandWork, Row, TaskWork
 from ctrlhub.wire.codec import FrameList
-from ctrlhub.wire.ids import Ranges, count, from_ranges, to_ranges
+from ctrlhub.wire.ids import Ranges, select, to_ranges
 from ctrlhub.wire.limits import BATCH_BYTES, BATCH_ROWS, INLINE_BYTES, MAX_FRAMES
 from ctrlhub.wire.messages import ResultRow, Results, Stream
+
+KEPT_RANGES = 256
+"""So many ranges of acknowledged requests are remembered."""
 
 
 class Lane:
@@ -25,11 +30,22 @@ class Lane:
         Those of them that were not sent since the last hello.
     parked : deque
         Work whose function has not come.
-    asked : deque
-        The digests of each unanswered `NeedFunctions`.
+    questions : Questions
+        The functions that were asked for.
+    stored : deque
+        What was acknowledged of late, as ranges.
+    refusals : Refusals
+        What the hub has refused, and what it may have.
+    again : deque
+        The requests whose results are sent again because of that, by message.
+    replaced : set
+        The requests whose results were refused even alone, and have a failure in their place.
     """
 
-    __slots__ = ("asked", "held", "parked", "results", "stream", "unsent")
+    __slots__ = (
+        "again", "held", "parked", "questions", "refusals", "replaced", "results", "stored", "stream",
+        "unsent",
+    )  # fmt: skip
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
@@ -37,7 +53,11 @@ class Lane:
         self.results: dict[int, Row] = {}
         self.unsent: deque[Row] = deque()
         self.parked: deque[TaskWork | CommandWork] = deque()
-        self.asked: deque[Sequence[bytes]] = deque()
+        self.questions = Questions()
+        self.stored: deque[tuple[int, int]] = deque(maxlen=KEPT_RANGES)
+        self.refusals = Refusals()
+        self.again: deque[list[int]] = deque()
+        self.replaced: set[int] = set()
 
     def ids(self) -> Ranges:
         """Return what is named in a hello."""
@@ -60,20 +80,45 @@ class Lane:
             del self.held[row[0]]
             self.results[row[0]] = row
             self.unsent.append(row)
+            self.replaced.discard(row[0])
+
+    def resume(self) -> None:
+        """Send everything again: the connection is another."""
+        self.unsent = deque(self.results.values())
+        self.again.clear()
+        self.refusals.clear()
+        self.questions.doubt()
+
+    def last_attempt(self, number: int) -> int:
+        """Return the last attempt at a request that came here, as far as we know; -1 for none."""
+        if number in self.held:
+            return self.held[number]
+        if number in self.results:
+            return self.results[number][1]
+        return 0 if any(first <= number <= last for first, last in self.stored) else -1
 
     def acknowledge(self, requests: Ranges) -> None:
         """Forget results that are safe with the hub."""
         results = self.results
-        if count(requests) <= 2 * len(results) + 16:
-            for number in from_ranges(requests):
-                results.pop(number, None)
-            return
-        for number in [n for n in results if any(a <= n <= b for a, b in requests)]:
+        for number in select(requests, results):
             del results[number]
+        self.stored.extend(requests)
+        self.refusals.acknowledged(results)
+        self.replaced.intersection_update(results)
 
-    def messages(self) -> Iterable[Results]:
-        """Yield what was not sent yet, in as few messages as the limits allow."""
-        unsent = self.unsent
+    def messages(self) -> Iterator[Results]:
+        """Yield what is to be sent, in as few messages as the limits allow.
+
+        Nothing is, as long as it is open which message was refused: it would have to be waited for.
+        """
+        if self.refusals.count:
+            return
+        while self.again:
+            numbers = self.again.popleft()
+            yield from self._batches(deque(self.results[n] for n in numbers if n in self.results))
+        yield from self._batches(self.unsent)
+
+    def _batches(self, unsent: deque[Row]) -> Iterator[Results]:
         while unsent:
             rows: list[ResultRow] = []
             frames = FrameList()
@@ -92,4 +137,5 @@ class Lane:
                     unsent.appendleft(row)
                     break
                 rows.append((*row[:3], frames.add(payload), *row[4:]))
+            self.refusals.sent([row[0] for row in rows])
             yield Results(rows, frames.frames)

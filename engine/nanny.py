@@ -23,9 +23,9 @@ from ctrlhub.engine.channel import EngineEnded, EngineStarted, SignalEngine, Sta
 from ctrlhub.engine.config import EngineConfig, NannyConfig
 from ctrlhub.engine.lease import Ending
 from ctrlhub.engine.logs import bound, last_lines
+from ctrlhub.engine.nanny_session import NannySession
 from ctrlhub.engine.process import log_to_stderr, registration
 from ctrlhub.engine.rendezvous import POLL, find_connection, load
-from ctrlhub.engine.session import NannySession
 from ctrlhub.engine.slots import Slot, Slots, SlotState
 from ctrlhub.engine.warm import WarmProcess
 from ctrlhub.link.runner import Runner

@@ -1,7 +1,7 @@
-"""The sessions of engine and nanny: what they owe the hub, without I/O.
+"""The session of an engine: what it owes the hub, without I/O.
 
-Theory of operation (engine)
-----------------------------
+Theory of operation
+-------------------
 A request arrives on the multiengine or the task stream, each a *lane* here. From then on the lane
 *holds* it: first as work (queued or running, which is the worker's affair), then as a result that
 the hub has not acknowledged. What is held is named in every hello, so that the hub sends again
@@ -11,36 +11,47 @@ one is dropped here already.
 
 Commands are run once. The ids of the last `REMEMBERED` are known: one that comes again, and is not
 held any more, has been run before, and its result is gone.
+
+An interrupt may overtake its request, which comes on another stream: it is kept, and strikes the
+request when that comes (`early`). A refusal does not say of what: what it may be about is sent again in
+halves, until the result is found that the hub does not take; a failure goes in its place (`refusals`).
 """
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from ctrlhub.engine.early import EarlyInterrupts, bounded
 from ctrlhub.engine.functions import FunctionStore
 from ctrlhub.engine.lane import Lane
 from ctrlhub.engine.lease import LeasedMembership
 from ctrlhub.engine.work import CommandWork, Function, Row, TaskWork, Worker
 from ctrlhub.link.patience import Patience
-from ctrlhub.link.states import State
+from ctrlhub.link.states import KEY_NOT_LIVE, UNKNOWN_SESSION, State
 from ctrlhub.wire.codec import resolve
-from ctrlhub.wire.errors import CtrlHubError, Failure, ResultLost, SerializationError, pack_failure
-from ctrlhub.wire.ids import Ranges
+from ctrlhub.wire.errors import (
+    CtrlHubError,
+    Failure,
+    ProtocolMismatch,
+    ResultLost,
+    SerializationError,
+    pack_failure,
+)
+from ctrlhub.wire.ids import Ranges, select
 from ctrlhub.wire.messages import (
-    Beat,
-    EngineDied,
     Functions,
     Interrupt,
     Message,
     NeedFunctions,
+    Refused,
     Register,
     Registered,
     RunCommand,
     RunTasks,
     Shutdown,
-    Signal,
     Status,
     Stored,
     Stream,
@@ -53,6 +64,11 @@ LAST_WORDS = 1.0
 """How long (seconds) an engine that ends waits for the hub to acknowledge its last results."""
 
 _NEVER = float("inf")
+
+_ABOUT_US = frozenset({KEY_NOT_LIVE, UNKNOWN_SESSION, ProtocolMismatch.code})
+"""Codes by which the hub refuses a speaker, whatever it says: that is for membership to mend."""
+
+_log = logging.getLogger(__name__)
 
 REMEMBERED = 65_536
 """So many commands are recognised when they come again. A hub that forgot them sends those again that
@@ -94,16 +110,19 @@ class EngineSession(LeasedMembership):
         self._tasks = Lane(Stream.TASK)
         self._lanes = {lane.stream: lane for lane in (self._commands, self._tasks)}
         self._taken: OrderedDict[int, None] = OrderedDict()
+        self._early = EarlyInterrupts()
         self._stopping: list[int] = []
         self._stop_due = _NEVER
         self._finish_due = _NEVER
         self._finished = ""
+        self._refusal = ""
         self._handlers: dict[type[Message], Callable[[Stream, Any, float], None]] = {
             RunTasks: self._on_run_tasks,
             RunCommand: self._on_run_command,
             Stored: self._on_stored,
             Functions: self._on_functions,
             Interrupt: self._on_interrupt,
+            Refused: self._on_refusal,
             Shutdown: self._on_shutdown,
         }
 
@@ -163,6 +182,10 @@ class EngineSession(LeasedMembership):
         """Say everything again that was not answered."""
         super().on_joined(registered, now)
         self._worker.joined(self.engine_id)
+        if not self.same_epoch:
+            self._early.clear()
+            for lane in self._lanes.values():
+                lane.stored.clear()
         for lane in self._lanes.values():
             self._resume(lane)
 
@@ -171,8 +194,10 @@ class EngineSession(LeasedMembership):
         self._resume(self._lanes[stream])
 
     def _resume(self, lane: Lane) -> None:
-        lane.unsent = deque(lane.results.values())
-        lane.asked.clear()
+        lane.resume()
+        self._ask_again(lane)
+
+    def _ask_again(self, lane: Lane) -> None:
         self._request(lane, dict.fromkeys(w.function.digest for w in lane.parked if _waits(w)))  # type: ignore[union-attr]
 
     def drain(self) -> list[tuple[Stream, Message]]:
@@ -180,7 +205,7 @@ class EngineSession(LeasedMembership):
         messages = super().drain()
         if self.state is State.JOINED:
             for lane in self._lanes.values():
-                if lane.unsent:
+                if lane.unsent or lane.again:
                     messages.extend((lane.stream, message) for message in lane.messages())
         return messages
 
@@ -200,12 +225,16 @@ class EngineSession(LeasedMembership):
         functions = [self._functions.get(row[0]) for row in message.templates]
         missing = {f.digest: None for f in functions if f.blob is None}
         lane, held, work = self._tasks, self._tasks.held, []
+        early = self._early
         for number, attempt, index, ref in message.rows:
             if (number in held or number in lane.results) and lane.known(number, attempt):
                 continue
             payload = ref if type(ref) is bytes else resolve(ref, frames)
             held[number] = attempt
             lane.results.pop(number, None)
+            if early and early.strikes(number, attempt):
+                self._cancelled((number,))
+                continue
             work.append(TaskWork(number, attempt, functions[index], payload))
         if missing:
             lane.parked.extend(each for each in work if _waits(each))
@@ -230,6 +259,9 @@ class EngineSession(LeasedMembership):
         frames = message.frames
         self._functions.learn((d, resolve(ref, frames)) for d, ref in message.functions)
         function = self._functions.get(message.function) if message.function else None
+        if self._early.strikes(number, 0):
+            self._cancelled((number,))
+            return
         work = CommandWork(number, message.action, function, resolve(message.payload, frames))
         if function is not None and function.blob is None:
             self._request(lane, (function.digest,))
@@ -239,7 +271,10 @@ class EngineSession(LeasedMembership):
             self._worker.run_command(work)
 
     def _on_stored(self, stream: Stream, message: Stored, now: float) -> None:
-        self._lanes[stream].acknowledge(message.requests)
+        lane = self._lanes[stream]
+        lane.acknowledge(message.requests)
+        if lane.refusals.count:
+            self._settle(lane)
 
     def _fail(self, lane: Lane, number: int, attempt: int, error: CtrlHubError) -> None:
         failure = pack_failure(Failure.from_error(error, engine_id=self.engine_id))
@@ -250,17 +285,17 @@ class EngineSession(LeasedMembership):
     def _request(self, lane: Lane, digests: Iterable[bytes]) -> None:
         wanted = tuple(digests)
         if wanted:
-            lane.asked.append(wanted)
+            lane.questions.ask(wanted)
             self.send(lane.stream, NeedFunctions(wanted))
 
     def _on_functions(self, stream: Stream, message: Functions, now: float) -> None:
         lane = self._lanes[stream]
         self._functions.learn((d, resolve(ref, message.frames)) for d, ref in message.functions)
-        asked = frozenset(lane.asked.popleft()) if lane.asked else frozenset()
+        lost, unsure = lane.questions.answered(frozenset(d for d, _ in message.functions))
         parked, lane.parked = lane.parked, deque()
         for work in parked:
             attempt = work.attempt if isinstance(work, TaskWork) else 0
-            if _waits(work) and _digest(work) in asked:
+            if _waits(work) and _digest(work) in lost:
                 self._fail(lane, work.id, attempt, SerializationError(
                     "the hub no longer has the function of this request; call it again"
                 ))  # fmt: skip
@@ -270,14 +305,50 @@ class EngineSession(LeasedMembership):
                 self._worker.run_tasks([work])
             else:
                 self._worker.run_command(work)
+        if unsure:
+            lane.questions.doubt()
+            self._ask_again(lane)
+
+    # ------------------------------------------------------------ refused results
+
+    def _on_refusal(self, stream: Stream, message: Refused, now: float) -> None:
+        lane = self._lanes.get(stream)
+        if lane is None or message.code in _ABOUT_US:
+            return
+        _log.warning("the hub refused a message (%s): %s", message.code, message.message)
+        self._refusal = f"{message.message} ({message.code})"
+        lane.refusals.count += 1
+        self._settle(lane)
+
+    def _settle(self, lane: Lane) -> None:
+        """Go on with what was refused, once it is known: halve it, or fail what is left alone."""
+        for numbers in lane.refusals.settle(lane.results):
+            middle = len(numbers) // 2
+            if middle:
+                lane.again.extend((numbers[:middle], numbers[middle:]))
+            elif numbers[0] not in lane.replaced:
+                self._replace(lane, numbers[0])
+            else:  # it stays named in hellos, so that it is not run again, and is sent after the next
+                _log.error("the hub refused also the failure of request %d: given up", numbers[0])
+
+    def _replace(self, lane: Lane, number: int) -> None:
+        _log.error("the hub refused the result of request %d, which fails", number)
+        error = ResultLost(f"the hub refused the result of this request: {self._refusal}")
+        failure = pack_failure(Failure.from_error(error, engine_id=self.engine_id))
+        _, attempt, _, _, started, elapsed, _ = lane.results[number]
+        lane.results[number] = number, attempt, int(Status.ERROR), failure, started, elapsed, None
+        lane.replaced.add(number)
+        lane.again.append([number])
 
     # ------------------------------------------------------------ control
 
     def _on_interrupt(self, stream: Stream, message: Interrupt, now: float) -> None:
+        commands, tasks = self._commands, self._tasks
         for lane in self._lanes.values():
-            for number in lane.held:
-                if any(first <= number <= last for first, last in message.requests):
-                    self._stopping.append(number)
+            self._stopping += select(message.requests, lane.held)
+        for number in bounded(message.requests):
+            if number not in commands.held and number not in self._taken:  # those come once
+                self._early.keep(number, tasks.last_attempt(number) + 1)
         self._stop(now)
 
     def _stop(self, now: float) -> None:
@@ -313,66 +384,3 @@ def _digest(work: TaskWork | CommandWork) -> bytes:
 def _waits(work: TaskWork | CommandWork) -> bool:
     function: Function | None = work.function
     return function is not None and function.blob is None
-
-
-class NannySession(LeasedMembership):
-    """What a nanny tells the hub, and is told.
-
-    Parameters
-    ----------
-    registration
-        What the nanny says of itself.
-    vouches
-        Gives the keys of the engines whose processes run.
-    on_signal
-        Called with the key of an engine and the name of a signal to send it.
-    on_shutdown
-        Called with the reason, when all is to end.
-    hub_lease, patience, seed
-        As in `EngineSession`.
-    """
-
-    def __init__(
-        self,
-        registration: Register,
-        *,
-        vouches: Callable[[], Sequence[str]],
-        on_signal: Callable[[str, str], None],
-        on_shutdown: Callable[[str], None],
-        hub_lease: float,
-        patience: Patience | None = None,
-        seed: int | None = None,
-    ) -> None:
-        super().__init__(registration, hub_lease, patience or Patience(), seed)
-        self._vouches = vouches
-        self._on_signal = on_signal
-        self._on_shutdown = on_shutdown
-        self._deaths: dict[str, EngineDied] = {}
-
-    def report(self, death: EngineDied, now: float) -> None:
-        """Tell the hub that an engine has died, now or as soon as there is a hub."""
-        self._deaths[death.key] = death
-        if self.state is State.JOINED:
-            self.send(Stream.HUB, death)
-
-    def replaced(self, key: str) -> None:
-        """Take note that another engine runs with this key: the death is no longer news."""
-        self._deaths.pop(key, None)
-
-    def beat(self) -> Beat:
-        """Vouch for the engines whose processes run."""
-        return Beat(tuple(self._vouches()))
-
-    def on_joined(self, registered: Registered, now: float) -> None:
-        """Tell the deaths of the meantime, and who lives."""
-        super().on_joined(registered, now)
-        for death in self._deaths.values():
-            self.send(Stream.HUB, death)
-        self.send(Stream.HUB, self.beat())
-
-    def on_message(self, stream: Stream, message: Message, now: float) -> None:
-        """Take control."""
-        if isinstance(message, Signal):
-            self._on_signal(message.key, message.name)
-        elif isinstance(message, Shutdown):
-            self._on_shutdown(message.reason)

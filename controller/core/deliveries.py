@@ -5,16 +5,13 @@ A client that does not read gets at most a window of results; the rest waits in 
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import deque
-from collections.abc import Mapping
-from itertools import pairwise
 from typing import Any, TypeAlias
 
 from ctrlhub.controller.core.effects import Outbox
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.wire.codec import FrameList, size_of
-from ctrlhub.wire.ids import Ranges, count
+from ctrlhub.wire.ids import Ranges, select
 from ctrlhub.wire.limits import BATCH_BYTES, BATCH_ROWS, INLINE_BYTES, MAX_FRAMES
 from ctrlhub.wire.messages import Completed, CompletedRow, Payload, Stream
 
@@ -26,35 +23,6 @@ WINDOW_ROWS = 32_768
 
 WINDOW_BYTES = 256 * 1024 * 1024
 """The most bytes of bulk results sent to a client that it has not acknowledged."""
-
-
-def select(ranges: Ranges, present: Mapping[int, Any]) -> list[int]:
-    """Return the ids of the ranges that are present, each once, however large the ranges claim to be.
-
-    Peers make ranges: they may overlap, come in any order, and hold more numbers than there are ids.
-    """
-    if len(ranges) > 1 and any(a[1] >= b[0] for a, b in pairwise(ranges)):
-        ranges = _merged(ranges)
-    if count(ranges) <= 2 * len(present) + 16:
-        return [n for first, last in ranges for n in range(first, last + 1) if n in present]
-    firsts = [first for first, _ in ranges]
-    found = []
-    for n in present:
-        place = bisect_right(firsts, n) - 1
-        if place >= 0 and n <= ranges[place][1]:
-            found.append(n)
-    return found
-
-
-def _merged(ranges: Ranges) -> Ranges:
-    """Return the same ids as ascending ranges that do not overlap."""
-    merged: list[tuple[int, int]] = []
-    for first, last in sorted(ranges):
-        if merged and first <= merged[-1][1]:
-            merged[-1] = merged[-1][0], max(last, merged[-1][1])
-        else:
-            merged.append((first, last))
-    return tuple(merged)
 
 
 def _bulk(payload: Payload) -> int:

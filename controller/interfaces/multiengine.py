@@ -13,7 +13,7 @@ from typing import Any
 
 from ctrlhub.controller.core.awaiting import Awaiting
 from ctrlhub.controller.core.commands import CommandQueue, CommandRecord, CommandState
-from ctrlhub.controller.core.deliveries import Deliveries, select
+from ctrlhub.controller.core.deliveries import Deliveries
 from ctrlhub.controller.core.effects import Commit, Forget, SaveRequests, SaveResults, Send
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.functions import Function, FunctionTable, function_rows
@@ -30,7 +30,7 @@ from ctrlhub.wire.errors import (
     LimitExceeded,
 )
 from ctrlhub.wire.failure import Failure, pack_failure
-from ctrlhub.wire.ids import Ranges, session_of, to_ranges
+from ctrlhub.wire.ids import Ranges, select, session_of, to_ranges
 from ctrlhub.wire.messages import (
     Accepted,
     Action,

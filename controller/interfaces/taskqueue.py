@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ctrlhub.controller.core.deliveries import Deliveries, Outcome, select
+from ctrlhub.controller.core.deliveries import Deliveries, Outcome
 from ctrlhub.controller.core.effects import Commit, Forget, SaveRequests, SaveResults, Send
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.functions import Function, FunctionTable
@@ -32,7 +32,7 @@ from ctrlhub.wire.errors import (
     TaskAborted,
 )
 from ctrlhub.wire.failure import Failure, pack_failure
-from ctrlhub.wire.ids import Ranges, session_of, to_ranges
+from ctrlhub.wire.ids import Ranges, select, session_of, to_ranges
 from ctrlhub.wire.messages import (
     Accepted,
     Functions,

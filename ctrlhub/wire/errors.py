@@ -194,20 +194,6 @@ class ProtocolMismatch(CtrlHubError, code="protocol_mismatch"):
 class VersionMismatch(CtrlHubError, code="version_mismatch"):
     """The peer runs another version of Python, or of what serialization needs."""
 
-    @classmethod
-    def from_differences(cls, differences: Iterable[tuple[str, str, str]]) -> VersionMismatch:
-        """Make the error with its table.
-
-        Parameters
-        ----------
-        differences
-            (what differs, the hub's version, the peer's version).
-        """
-        table = [("", "hub", "here"), *differences]
-        first, second = (max(len(row[column]) for row in table) for column in (0, 1))
-        rows = (f"  {row[0]:<{first}}  {row[1]:<{second}}  {row[2]}".rstrip() for row in table)
-        return cls("\n".join(("versions differ; use the same environment on both sides:", *rows)))
-
 
 class AlreadyRunning(CtrlHubError):
     """A cluster of the profile runs already. Never sent: raised where the second one was started.
@@ -376,8 +362,3 @@ def error_for(code: str) -> type[CtrlHubError]:
     `RemoteError` and `CompositeError` can be made from a message alone.
     """
     return _CLASSES.get(code, CtrlHubError)
-
-
-def code_of(cls: type[CtrlHubError]) -> str:
-    """Give the code of a class: its own, or that of the nearest class above which has one."""
-    return cls.code

@@ -65,11 +65,6 @@ class Failure:
             engine_id = error.engine_id
         return cls(error.code, type(error).__name__, str(error), engine_id=engine_id, method=method)
 
-    @property
-    def is_remote(self) -> bool:
-        """Whether user code raised it."""
-        return self.code == REMOTE
-
 
 def pack_failure(failure: Failure) -> bytes:
     """Encode a failure, within the limits of this module.

@@ -6,7 +6,9 @@ the hub and the client's own counter in it. Text forms exist only at the surface
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Iterator
+from itertools import pairwise
 
 from ctrlhub.wire.limits import COUNTER_BITS
 
@@ -52,3 +54,32 @@ def from_ranges(ranges: Ranges) -> Iterator[int]:
 def count(ranges: Ranges) -> int:
     """Return how many ids the ranges hold."""
     return sum(last - first + 1 for first, last in ranges)
+
+
+def merged(ranges: Iterable[tuple[int, int]]) -> Ranges:
+    """Return the same ids as ascending ranges with gaps between them."""
+    found: list[tuple[int, int]] = []
+    for first, last in sorted(ranges):
+        if found and first <= found[-1][1] + 1:
+            found[-1] = found[-1][0], max(last, found[-1][1])
+        else:
+            found.append((first, last))
+    return tuple(found)
+
+
+def select(ranges: Ranges, present: Collection[int]) -> list[int]:
+    """Return the ids of the ranges that are present, each once, however large the ranges claim to be.
+
+    Peers make ranges: they may overlap, come in any order, and hold more numbers than there are ids.
+    """
+    if len(ranges) > 1 and any(a[1] >= b[0] for a, b in pairwise(ranges)):
+        ranges = merged(ranges)
+    if count(ranges) <= 2 * len(present) + 16:
+        return [n for first, last in ranges for n in range(first, last + 1) if n in present]
+    firsts = [first for first, _ in ranges]
+    found = []
+    for n in present:
+        place = bisect_right(firsts, n) - 1
+        if place >= 0 and n <= ranges[place][1]:
+            found.append(n)
+    return found

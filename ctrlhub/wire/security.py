@@ -41,7 +41,6 @@ MAX_REVOKED_KEYS = 4096
 """Revoked keys that are remembered, so that they cannot enrol again."""
 
 _KEYS_FORMAT = 1
-_KEY_BYTES = 32
 _KEY_CHARACTERS = 40
 _Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
 _Z85_VALUES = {character: value for value, character in enumerate(_Z85)}
@@ -63,29 +62,11 @@ def is_key(text: object) -> bool:
     return True
 
 
-def key_text(raw: bytes) -> str:
-    """Write a key, as it arrives from ZeroMQ's handshake (32 bytes), in Z85."""
-    if len(raw) != _KEY_BYTES:
-        raise ValueError(f"a CURVE key has {_KEY_BYTES} bytes, not {len(raw)}")
-    characters = []
-    for start in range(0, _KEY_BYTES, 4):
-        value = int.from_bytes(raw[start : start + 4], "big")
-        characters += [_Z85[value // 85**power % 85] for power in (4, 3, 2, 1, 0)]
-    return "".join(characters)
-
-
 def new_token() -> bytes:
     """Make a token that nobody can guess."""
     import secrets
 
     return secrets.token_bytes(TOKEN_BYTES)
-
-
-def same_token(one: bytes, other: bytes) -> bool:
-    """Compare tokens in a time that does not tell where they differ."""
-    import hmac
-
-    return hmac.compare_digest(one, other)
 
 
 @dataclass(frozen=True, slots=True)

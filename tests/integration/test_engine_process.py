@@ -159,7 +159,9 @@ def test_an_engine_that_holds_the_gil_is_vouched_for(place: Place) -> None:
     """It cannot beat, and its nanny says that it lives; afterwards all is as before."""
     number = place.running(HOLD_THE_GIL.format(2))
     nanny = place.hub.nanny()
-    place.hub.serve_for(0.3)
+    first = place.beats(nanny)
+    # What the engine said before is here when its nanny has begun to speak after it.
+    place.hub.until(lambda: place.beats(nanny) > first + 1, "beats of the nanny")
     heard = place.beats()
     before = len(place.hub.said(Beat, nanny))
 

@@ -130,12 +130,6 @@ class FakeHub:
             self._serve(0.05)
         return value
 
-    def serve_for(self, seconds: float) -> None:
-        """Serve for a time: to see that something does not happen."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            self._serve(0.05)
-
     def _serve(self, timeout: float) -> None:
         ready = dict(self._poller.poll(timeout * 1000))
         for stream, socket in self._sockets.items():

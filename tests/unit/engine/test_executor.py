@@ -354,3 +354,39 @@ def test_a_cancelled_status_needs_an_interrupt_of_ours(bench: Bench) -> None:
     (row,) = bench.tasks(task, 1)
 
     assert row[2] == Status.ERROR
+
+
+class Falsy:
+    """Can be called, and is false."""
+
+    def __bool__(self) -> bool:
+        """No."""
+        return False
+
+    def __call__(self, value: int) -> int:
+        """Double a number."""
+        return 2 * value
+
+
+class Bag:
+    """Can be called, and holds nothing."""
+
+    def __len__(self) -> int:
+        """Nothing."""
+        return 0
+
+    def __call__(self, value: int) -> int:
+        """Double a number."""
+        return 2 * value
+
+
+@pytest.mark.parametrize("call", [Falsy(), Bag()], ids=["bool", "len"])
+def test_what_is_false_can_be_called_again_and_again(bench: Bench, call: Any) -> None:
+    """It is loaded once, like any other; in tasks and in commands."""
+    assert [value(row) for row in bench.tasks(call, 1, 2, 3)] == [2, 4, 6]
+    shared = function(call)
+    rows = [
+        bench.executor.run_command(CommandWork(n, "apply", shared, dumps(((n,), {}))))
+        for n in (1, 2)
+    ]
+    assert [value(row) for row in rows if row is not None] == [2, 4]

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from ctrlhub.engine.lease import Ending
-from ctrlhub.engine.session import LAST_WORDS, RETRY_STOP, EngineSession, NannySession
+from ctrlhub.engine.nanny_session import NannySession
+from ctrlhub.engine.session import LAST_WORDS, RETRY_STOP, EngineSession
 from ctrlhub.engine.work import CommandWork, Row, TaskWork
 from ctrlhub.link.states import State
 from ctrlhub.wire.errors import unpack_failure
@@ -38,7 +39,7 @@ from ctrlhub.wire.messages import (
     Welcome,
 )
 
-DIGEST, OTHER = b"digest", b"other"
+DIGEST, OTHER, THIRD = b"digest", b"other", b"third"
 DRAIN = 5.0
 
 
@@ -301,6 +302,123 @@ def test_functions_are_asked_for_again_after_a_reconnection(engine: Engine) -> N
     assert [m.digests for m in engine.said(NeedFunctions)] == [(OTHER,)]
 
 
+def test_an_old_answer_fails_nothing(engine: Engine) -> None:
+    """It was under way, on a connection that did not break, when all was asked for again."""
+    engine.tasks(1, digest=OTHER)
+    engine.wait(1.5)
+    engine.hear(Stream.TASK, SayHello())
+    engine.tasks(2, digest=THIRD)
+    engine.hear(Stream.TASK, Welcome("epoch"))
+    assert [m.digests for m in engine.said(NeedFunctions)][-1] == (OTHER, THIRD)
+
+    engine.hear(Stream.TASK, Functions([(OTHER, b"blob")]))
+
+    assert [w.id for w in engine.worker.tasks] == [1]
+    assert engine.said(Results) == []
+    engine.hear(Stream.TASK, Functions([(THIRD, b"blob")]))
+    assert [w.id for w in engine.worker.tasks] == [1, 2]
+
+
+def test_a_lost_function_comes_to_light_after_a_reconnection(engine: Engine) -> None:
+    """Where the old answer was lost, too: what is not decided is asked for again."""
+    engine.tasks(1, digest=OTHER)
+    engine.hear(Stream.TASK, SayHello())
+    engine.tasks(2, digest=THIRD)
+    engine.hear(Stream.TASK, Welcome("epoch"))
+    engine.said(NeedFunctions)
+
+    failed = []
+    for _ in range(4):
+        engine.hear(Stream.TASK, Functions([]))
+        failed += ids(engine.said(Results))
+
+    assert sorted(failed) == [1, 2]
+
+
+# ---------------------------------------------------------------- refused results
+
+
+REFUSED = Refused("internal", "the hub failed on results")
+
+
+def answer(engine: Engine, refused: Callable[[Row], bool]) -> list[Results]:
+    """Be a hub that does not take some results; return what was sent until all is quiet."""
+    sent: list[Results] = []
+    while messages := engine.said(Results):
+        sent += messages
+        for message in messages:
+            if any(map(refused, message.rows)):
+                engine.hear(Stream.TASK, REFUSED)
+            else:
+                engine.hear(Stream.TASK, Stored(tuple((r[0], r[0]) for r in message.rows)))
+        assert len(sent) < 100, "without end"
+    return sent
+
+
+def test_a_result_that_the_hub_refuses_fails_its_request(engine: Engine) -> None:
+    """With the hub's words; those that travelled with it arrive as they are."""
+    engine.tasks(*range(1, 21))
+    engine.done(*range(1, 21))
+
+    sent = answer(engine, lambda each: each[0] in {4, 15} and each[2] == Status.OK)
+
+    taken = {each[0]: each for message in sent for each in message.rows}
+    assert all(taken[n] == row(n) for n in range(1, 21) if n not in {4, 15})
+    for number in (4, 15):
+        assert taken[number][:3] == (number, 0, Status.ERROR)
+        failure = unpack_failure(taken[number][3])
+        assert failure.code == "result_lost"
+        assert "the hub failed on results (internal)" in failure.evalue
+    assert engine.session.held(Stream.TASK) == ()
+
+
+def test_a_failure_that_is_refused_too_is_given_up(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Others still arrive; it stays named, so that its task is not run again."""
+    engine.tasks(1, 2, 3)
+    engine.done(1, 2, 3)
+
+    answer(engine, lambda each: each[0] == 2)
+
+    assert engine.session.held(Stream.TASK) == ((2, 2),)
+    assert "the failure of request 2" in caplog.text
+    engine.tasks(4)
+    engine.done(4)
+    assert [ids([m]) for m in answer(engine, lambda each: False)] == [[4]]
+
+
+def test_results_on_their_way_are_not_taken_for_refused(engine: Engine) -> None:
+    """A refusal names nothing: it is clear what it was about when all else is acknowledged."""
+    for number in (1, 2, 3):
+        engine.tasks(number)
+        engine.done(number)
+        engine.said(Results)
+
+    engine.hear(Stream.TASK, REFUSED)
+    engine.hear(Stream.TASK, Stored(((1, 1),)))
+    assert engine.said(Results) == []
+    engine.hear(Stream.TASK, Stored(((3, 3),)))
+
+    assert [(each[0], each[2]) for m in engine.said(Results) for each in m.rows] == [
+        (2, Status.ERROR)
+    ]
+
+
+@pytest.mark.parametrize("code", ["authentication", "unknown_session", "protocol_mismatch"])
+def test_who_is_refused_keeps_the_results(engine: Engine, code: str) -> None:
+    """It is not the result that was wrong; they are sent again when the engine has joined again."""
+    engine.tasks(1)
+    engine.done(1)
+    engine.said(Results)
+
+    engine.hear(Stream.TASK, Refused(code, "not you"))
+
+    assert engine.said(Results) == []
+    engine.join("another")
+    assert engine.session.held(Stream.TASK) == ((1, 1),)
+
+
 # ---------------------------------------------------------------- reconnection
 
 
@@ -411,6 +529,67 @@ def test_work_that_waits_for_its_function_can_be_cancelled(engine: Engine) -> No
     engine.hear(Stream.HUB, Interrupt(((1, 1),)))
 
     assert ids(engine.said(Results)) == [1]
+
+
+def test_an_interrupt_may_overtake_its_request(engine: Engine) -> None:
+    """What comes after its interrupt does not run, and is answered as cancelled; the rest runs."""
+    engine.hear(Stream.HUB, Interrupt(((2, 2), (50, 51))))
+    engine.tasks(1, 2, 3)
+    engine.command(50)
+    engine.command(52)
+
+    assert [w.id for w in engine.worker.tasks] == [1, 3]
+    assert [w.id for w in engine.worker.commands] == [52]
+    rows = [each for message in engine.said(Results) for each in message.rows]
+    assert [each[:4] for each in rows] == [
+        (50, 0, Status.CANCELLED, b""),
+        (2, 0, Status.CANCELLED, b""),
+    ]
+
+
+def test_an_early_interrupt_is_for_the_attempt_that_is_to_come(engine: Engine) -> None:
+    """Not for the one that ended here, of which the hub had not heard or had not said so."""
+    for number, stored in ((1, False), (2, True)):
+        engine.tasks(number)
+        engine.done(number)
+        if stored:
+            engine.hear(Stream.TASK, Stored(((number, number),)))
+        engine.said(Results)
+        engine.hear(Stream.HUB, Interrupt(((number, number),)))
+
+        engine.tasks(number, attempt=1)
+
+        assert [each[:3] for m in engine.said(Results) for each in m.rows] == [
+            (number, 1, Status.CANCELLED)
+        ]
+    assert [w.attempt for w in engine.worker.tasks] == [0, 0]
+
+
+def test_an_interrupt_that_came_too_late_strikes_nothing_else(engine: Engine) -> None:
+    """A client that comes back may make a request anew by the same id: that is another."""
+    engine.tasks(1)
+    engine.done(1)
+    engine.hear(Stream.TASK, Stored(((1, 1),)))
+    engine.hear(Stream.HUB, Interrupt(((1, 1),)))
+
+    engine.tasks(1)
+    engine.tasks(1, attempt=1)
+
+    assert [w.attempt for w in engine.worker.tasks] == [0, 0, 1]
+
+
+def test_an_early_interrupt_strikes_once_and_not_for_another_hub(engine: Engine) -> None:
+    """Which may mean other requests by these ids."""
+    engine.hear(Stream.HUB, Interrupt(((1, 2),)))
+    engine.tasks(1)
+    engine.tasks(1, attempt=1)
+    assert [(w.id, w.attempt) for w in engine.worker.tasks] == [(1, 1)]
+
+    engine.hear(Stream.HUB, SayHello())
+    engine.join("another")
+    engine.tasks(2)
+
+    assert [w.id for w in engine.worker.tasks] == [1, 2]
 
 
 def test_shutdown_lets_what_runs_end(engine: Engine) -> None:

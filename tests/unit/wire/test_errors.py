@@ -21,8 +21,6 @@ from ctrlhub.wire.errors import (
     RemoteError,
     TaskTimeout,
     UnmetDependency,
-    VersionMismatch,
-    code_of,
     error_for,
 )
 
@@ -42,7 +40,7 @@ def remote(number: int) -> RemoteError:
 @pytest.mark.parametrize("cls", SENT, ids=lambda cls: cls.__name__)
 def test_code_names_one_class(cls: type[CtrlHubError]) -> None:
     """Each class has a code of its own, and the code leads back to it."""
-    assert error_for(code_of(cls)) is cls
+    assert error_for(cls.code) is cls
 
 
 @pytest.mark.parametrize("cls", SENT, ids=lambda cls: cls.__name__)
@@ -77,7 +75,7 @@ def test_class_of_ones_own() -> None:
     own = type("Busy", (CtrlHubError,), {"__module__": "m"}, code="busy")
     try:
         assert error_for("busy") is own
-        assert code_of(type("VeryBusy", (own,), {})) == "busy"
+        assert type("VeryBusy", (own,), {}).code == "busy"
         again = type("Busy", (CtrlHubError,), {"__module__": "m"}, code="busy")
         assert error_for("busy") is again, "a reloaded module defines its classes again"
     finally:
@@ -116,13 +114,6 @@ def test_already_running_says_where_and_what_to_do() -> None:
     assert (error.pid, error.profile) == (4711, "lab")
     assert "a cluster of profile 'lab' is running (pid 4711)" in str(error)
     assert "ctrl-hub stop --profile lab" in str(error)
-
-
-def test_version_mismatch_has_a_table() -> None:
-    """One line a difference, with the hub's version before the peer's."""
-    error = VersionMismatch.from_differences([("Python", "3.11", "3.12"), ("pickle", "5", "5")])
-    rows = [line.split() for line in str(error).splitlines()[1:]]
-    assert rows == [["hub", "here"], ["Python", "3.11", "3.12"], ["pickle", "5", "5"]]
 
 
 class TestRemoteError:

@@ -48,9 +48,7 @@ def test_from_error() -> None:
     """An error of the hub's own says its code, text and engine."""
     failure = Failure.from_error(EngineError("killed", 3), method="apply")
     assert failure == Failure("engine_error", "EngineError", "killed", "", 3, "apply")
-    assert not failure.is_remote
     assert Failure.from_error(NoEnginesRegistered("none"), engine_id=4).engine_id == 4
-    assert FULL.is_remote
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctrlhub.wire.ids import count, from_ranges, request_id, session_of, to_ranges
+from ctrlhub.wire.ids import (
+    count,
+    from_ranges,
+    merged,
+    request_id,
+    select,
+    session_of,
+    to_ranges,
+)
 from ctrlhub.wire.limits import COUNTER_BITS, MAX_SESSION
 
 sessions = st.integers(0, MAX_SESSION)
@@ -83,3 +94,53 @@ def test_no_ids_are_no_ranges() -> None:
 def test_ranges_of_any_size_are_counted_without_being_expanded() -> None:
     """A range from the wire may claim every id there is; the count is immediate."""
     assert count(((0, (1 << 63) - 1), (5, 5))) == (1 << 63) + 1
+
+
+RANGES = st.lists(
+    st.tuples(st.integers(0, 60), st.integers(0, 60)).map(lambda pair: (min(pair), max(pair)))
+    | st.just((0, 2**63 - 1)),
+    max_size=8,
+).map(tuple)
+
+
+@given(RANGES)
+def test_merging_keeps_the_ids(ranges: Any) -> None:
+    """In rising order, and no two of the ranges could be one."""
+    found = merged(ranges)
+    assert all(a[1] + 1 < b[0] for a, b in pairwise(found))
+    for n in range(62):
+        assert any(a <= n <= b for a, b in found) == any(a <= n <= b for a, b in ranges)
+
+
+@given(RANGES, st.sets(st.integers(0, 60)))
+def test_selecting_by_any_ranges(ranges: Any, present: set[int]) -> None:
+    """Overlapping, unordered, enormous: each present id of the ranges, once."""
+    found = select(ranges, dict.fromkeys(present))
+    assert len(found) == len(set(found))
+    assert set(found) == {n for n in present if any(a <= n <= b for a, b in ranges)}
+
+
+class Counted(int):
+    """A number that counts how often any of them is compared."""
+
+    compared = 0
+
+    def __le__(self, other: Any) -> bool:
+        """Count."""
+        Counted.compared += 1
+        return int(self) <= int(other)
+
+    def __lt__(self, other: Any) -> bool:
+        """Count."""
+        Counted.compared += 1
+        return int(self) < int(other)
+
+
+def test_selecting_is_not_a_product() -> None:
+    """A million claimed ids in thousands of ranges are not each compared with each result."""
+    count = 2000
+    ranges = tuple((Counted(1000 * n), Counted(1000 * n + 900)) for n in range(count))
+    present = {Counted(1000 * n + 5): None for n in range(count)}
+    Counted.compared = 0
+    assert len(select(ranges, present)) == count
+    assert 0 < Counted.compared < 40 * count

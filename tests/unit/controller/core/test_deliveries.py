@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ctrlhub.controller.core import deliveries as module
-from ctrlhub.controller.core.deliveries import Deliveries, Outcome, select
+from ctrlhub.controller.core.deliveries import Deliveries, Outcome
 from ctrlhub.controller.core.effects import Outbox
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.wire.codec import decode, encode, resolve
@@ -205,47 +203,6 @@ def test_dropping_a_session_forgets_everything(desk: Desk) -> None:
     assert len(desk.deliveries) == 0
 
 
-# ---------------------------------------------------------------- ranges from peers
-
-RANGES = st.lists(
-    st.tuples(st.integers(0, 60), st.integers(0, 60)).map(lambda pair: (min(pair), max(pair)))
-    | st.just((0, 2**63 - 1)),
-    max_size=8,
-).map(tuple)
-
-
-@given(RANGES, st.sets(st.integers(0, 60)))
-def test_selecting_by_any_ranges(ranges: Any, present: set[int]) -> None:
-    """Overlapping, unordered, enormous: each present id of the ranges, once."""
-    found = select(ranges, dict.fromkeys(present))
-    assert len(found) == len(set(found))
-    assert set(found) == {n for n in present if any(a <= n <= b for a, b in ranges)}
-
-
-class Counted(int):
-    """A number that counts how often any of them is compared."""
-
-    compared = 0
-
-    def __le__(self, other: Any) -> bool:
-        """Count."""
-        Counted.compared += 1
-        return int(self) <= int(other)
-
-    def __lt__(self, other: Any) -> bool:
-        """Count."""
-        Counted.compared += 1
-        return int(self) < int(other)
-
-
-def test_selecting_is_not_a_product() -> None:
-    """A million claimed ids in thousands of ranges are not each compared with each result."""
-    count = 2000
-    ranges = tuple((Counted(1000 * n), Counted(1000 * n + 900)) for n in range(count))
-    present = {Counted(1000 * n + 5): None for n in range(count)}
-    Counted.compared = 0
-    assert len(select(ranges, present)) == count
-    assert 0 < Counted.compared < 40 * count
 
 
 def test_an_ended_session_is_noticed(desk: Desk) -> None:

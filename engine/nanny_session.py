@@ -1,0 +1,82 @@
+"""The session of a nanny: what it tells the hub, and is told, without I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ctrlhub.engine.lease import LeasedMembership
+from ctrlhub.link.patience import Patience
+from ctrlhub.link.states import State
+from ctrlhub.wire.messages import (
+    Beat,
+    EngineDied,
+    Message,
+    Register,
+    Registered,
+    Shutdown,
+    Signal,
+    Stream,
+)
+
+
+class NannySession(LeasedMembership):
+    """What a nanny tells the hub, and is told.
+
+    Parameters
+    ----------
+    registration
+        What the nanny says of itself.
+    vouches
+        Gives the keys of the engines whose processes run.
+    on_signal
+        Called with the key of an engine and the name of a signal to send it.
+    on_shutdown
+        Called with the reason, when all is to end.
+    hub_lease, patience, seed
+        As in `EngineSession`.
+    """
+
+    def __init__(
+        self,
+        registration: Register,
+        *,
+        vouches: Callable[[], Sequence[str]],
+        on_signal: Callable[[str, str], None],
+        on_shutdown: Callable[[str], None],
+        hub_lease: float,
+        patience: Patience | None = None,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(registration, hub_lease, patience or Patience(), seed)
+        self._vouches = vouches
+        self._on_signal = on_signal
+        self._on_shutdown = on_shutdown
+        self._deaths: dict[str, EngineDied] = {}
+
+    def report(self, death: EngineDied, now: float) -> None:
+        """Tell the hub that an engine has died, now or as soon as there is a hub."""
+        self._deaths[death.key] = death
+        if self.state is State.JOINED:
+            self.send(Stream.HUB, death)
+
+    def replaced(self, key: str) -> None:
+        """Take note that another engine runs with this key: the death is no longer news."""
+        self._deaths.pop(key, None)
+
+    def beat(self) -> Beat:
+        """Vouch for the engines whose processes run."""
+        return Beat(tuple(self._vouches()))
+
+    def on_joined(self, registered: Registered, now: float) -> None:
+        """Tell the deaths of the meantime, and who lives."""
+        super().on_joined(registered, now)
+        for death in self._deaths.values():
+            self.send(Stream.HUB, death)
+        self.send(Stream.HUB, self.beat())
+
+    def on_message(self, stream: Stream, message: Message, now: float) -> None:
+        """Take control."""
+        if isinstance(message, Signal):
+            self._on_signal(message.key, message.name)
+        elif isinstance(message, Shutdown):
+            self._on_shutdown(message.reason)
