@@ -120,7 +120,9 @@ class Runner:
                 raise self._failed
         finally:
             self.link.close()
+            self._stopped = True
             self._thread = NOBODY
+            self._parking.enter()  # whoever waits for this thread to step aside may go
             self.link.lock.release()
 
     def post(self, action: Action) -> None:
