@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 from ctrlhub.controller.config import HubConfig
@@ -20,6 +21,9 @@ from ctrlhub.wire.errors import (
 )
 from ctrlhub.wire.limits import MAX_TEXT
 from ctrlhub.wire.security import KeyRegistry
+from ctrlhub.wire.versions import SERIALIZATION
+
+log = logging.getLogger(__name__)
 
 MAX_NAME = 256
 """The longest key, host or incarnation (characters, bytes) that is kept of a peer."""
@@ -123,6 +127,8 @@ class Joining:
             except CtrlHubError:
                 self._peers.forget(session, now)
                 raise
+        if arrival is Arrival.NEW and role in BOTH_ENDS:
+            self._warn(session)
         self._answer(session, resumed=arrival is Arrival.RESUMED)
 
     def _make_room(self, message: m.Register, now: float) -> None:
@@ -160,14 +166,26 @@ class Joining:
             return
         mine, his = ours["python"].rsplit(".", 1)[0], theirs.get("python", "?").rsplit(".", 1)[0]
         if mine != his:
-            table = "\n".join(
-                f"  {name:10} hub {ours.get(name, '-'):12} {role.value} {theirs.get(name, '-')}"
-                for name in sorted(ours.keys() | theirs.keys())
-            )
             raise VersionMismatch(
-                f"this {role.value} runs Python {his}, the hub {mine}: functions cannot travel "
-                f"between them. Use the same minor version of Python on all sides.\n{table}"
+                f"this {role.value} runs Python {his}, the hub {mine}: functions cannot travel between "
+                "them. Use the same minor version of Python on all sides.\n"
+                + _table(("hub", ours), (role.value, theirs))
             )
+
+    def _warn(self, session: Session) -> None:
+        """Say in the log where a peer pickles with something else than those it works with."""
+        ours = session.versions
+        for other in self._peers.sessions:
+            theirs = other.versions
+            if other.role in BOTH_ENDS and other.role is not session.role:
+                if any(ours.get(name) != theirs.get(name) for name in SERIALIZATION):
+                    log.warning(
+                        "%s %d and %s %d may not be able to read each other's objects: install the "
+                        "same versions on both\n%s",
+                        session.role.value, session.number, other.role.value, other.number,
+                        _table((session.role.value, ours), (other.role.value, theirs)),
+                    )  # fmt: skip
+                return
 
     def _answer(self, session: Session, resumed: bool) -> None:
         config, is_client = self._config, session.role is m.Role.CLIENT
@@ -207,6 +225,15 @@ class Joining:
         self._peers.bind(session, connection, now)
         self._outbox.add(Send(connection, m.Welcome(self._epoch)))
         self._exposed.bound(session, connection.stream, message.held, now)
+
+
+def _table(one: tuple[str, Mapping[str, str]], other: tuple[str, Mapping[str, str]]) -> str:
+    """Show the versions of two sides beside each other."""
+    (here, ours), (there, theirs) = one, other
+    return "\n".join(
+        f"  {name:12} {here} {ours.get(name, '-'):12} {there} {theirs.get(name, '-')}"
+        for name in sorted(ours.keys() | theirs.keys())
+    )
 
 
 def _check_sizes(message: m.Register) -> None:

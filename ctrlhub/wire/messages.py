@@ -116,7 +116,7 @@ class Register(Message):
 
     `incarnation` is fresh in every process: an engine's key with another incarnation means that its
     namespace is gone. `session` and `engine_id` are wishes (-1: none), granted when free.
-    `versions` holds ``ctrlhub``, ``python``, ``protocol``, ``pickle``.
+    `versions` holds ``ctrlhub``, ``python``, ``protocol``, and ``cloudpickle`` where it is loaded.
     """
 
     kind: ClassVar[str] = "register"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgpack
@@ -11,7 +12,7 @@ from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.effects import Connection
 from ctrlhub.wire import messages as m
 from ctrlhub.wire.limits import PROTOCOL_MAJOR
-from tests.support.exchange import BULK, Exchange, Line
+from tests.support.exchange import BULK, VERSIONS, Exchange, Line
 from tests.support.peerage import (
     CLIENT,
     ENGINE,
@@ -158,6 +159,20 @@ class TestRegister:
         assert answer.code == "version_mismatch"
         assert "3.11" in answer.message
         assert "extra" in answer.message
+
+    @pytest.mark.parametrize("theirs", ["3.1.3", "2.2.0", None])
+    def test_peers_that_pickle_otherwise_are_warned_of(
+        self, exchange: Exchange, caplog: pytest.LogCaptureFixture, theirs: str | None
+    ) -> None:
+        """With a table of the versions of both; the same on both sides is not worth a word."""
+        ours = {**VERSIONS, "cloudpickle": "3.1.3"}
+        engine = VERSIONS if theirs is None else {**VERSIONS, "cloudpickle": theirs}
+        said = replace(registration(ENGINE, "engine"), versions=engine)
+        Line(exchange, "engine").say(HUB, said)
+        Line(exchange, "client").say(HUB, replace(registration(CLIENT, "client"), versions=ours))
+        warned = "same versions on both" in caplog.text
+        assert warned == (theirs != "3.1.3")
+        assert not warned or f"cloudpickle  client 3.1.3        engine {theirs or '-'}" in caplog.text
 
     def test_another_patch_level_is_welcome_and_a_nanny_needs_no_version(
         self, exchange: Exchange
