@@ -8,7 +8,6 @@ import sys
 from ctrlhub import __version__
 from ctrlhub.wire.limits import PROTOCOL_MAJOR
 
-
 SERIALIZATION = ("cloudpickle",)
 """What peers that exchange objects should have in the same version, besides Python."""
 
