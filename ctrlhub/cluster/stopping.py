@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ctrlhub.cluster.claim import clean, connection_of, owner_lock, supervisor_lock, wait_until_free
+from ctrlhub.cluster.claim import clean, connection_of, wait_until_free
 from ctrlhub.cluster.errors import StopFailed
 from ctrlhub.cluster.nannies import end_nannies
 from ctrlhub.cluster.processes import KnownProcess
@@ -54,7 +54,7 @@ def stop_cluster(profile: Profile) -> Stopped:
     # Read first: it goes when the supervisor ends, and it names what a killed one leaves behind.
     record = SupervisorRecord.load(profile.supervisor)
     leftovers = profile.supervisor.exists() or profile.connection_client.exists()
-    pid = _end(supervisor_lock(profile), PATIENCE)
+    pid = _end(profile.supervisor_lock(), PATIENCE)
     if pid is None:
         _refuse_foreign_owner(profile)
     if record is not None:
@@ -93,7 +93,7 @@ def _end_orphans(profile: Profile, record: SupervisorRecord) -> None:
 
 
 def _refuse_foreign_owner(profile: Profile) -> None:
-    owner = owner_lock(profile).holder()
+    owner = profile.owner_lock().holder()
     if owner:
         raise StopFailed(
             f"the cluster of profile {profile.name!r} belongs to process {owner} and ends with it: "

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ctrlhub.cluster.claim import Claim, supervisor_lock
+from ctrlhub.cluster.claim import Claim
 from ctrlhub.cluster.errors import StartFailed
 from ctrlhub.cluster.local import LocalProcesses
 from ctrlhub.cluster.processes import KnownProcess
@@ -114,7 +114,7 @@ class Supervisor:
         claim = Claim(self._profile)
         claim.take()
         try:
-            with supervisor_lock(self._profile), Signals() as signals:
+            with self._profile.supervisor_lock(), Signals() as signals:
                 self._run(signals, on_ready)
         finally:
             claim.give_back()
