@@ -61,7 +61,8 @@ def test_a_killed_engine_is_gone_at_once(
     start: Start, record_testsuite_property: Callable[[str, object], None]
 ) -> None:
     """Every client hears of it, well within half a second; another takes its place and its id."""
-    client = start()
+    # By its silence alone nobody would hear of it before the test has given up.
+    client = start(lost=60.0)
     victim = engines(client)[0]
     client[0].push({"x": 1}, block=True)
 
