@@ -24,6 +24,7 @@ from ctrlhub.cluster.signals import Signals
 from ctrlhub.cluster.supervised import Supervised
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.wire.places import Profile
+from ctrlhub.wire.private import StateError
 
 _log = logging.getLogger(__name__)
 
@@ -149,13 +150,20 @@ class Supervisor:
             now = time.monotonic()
             changes = [each.turn(now) for each in supervised]
             if any(changes):
-                self._record()
+                self._try_to_record()
             if supervised_hub.is_over:
                 _log.info("the hub has ended on purpose, and with it the cluster")
                 return
             due = [each.due for each in supervised if each.due is not None]
             signals.wait(max(0.0, min(due) - time.monotonic()) if due else None)
         _log.info("told to stop")
+
+    def _try_to_record(self) -> None:
+        try:
+            self._record()
+        except (OSError, StateError) as error:
+            # It only helps to clean up after us: no reason to end what runs.
+            _log.error("%s does not name the new processes: %s", self._profile.supervisor, error)
 
     def _record(self) -> None:
         SupervisorRecord(

@@ -65,7 +65,7 @@ def test_not_to_be_let_in_is_a_failed_start(
 ) -> None:
     """Whatever the reason; which is told, and is the cause."""
     monkeypatch.setattr("ctrlhub.client.client.Client", Clients(error))
-    with pytest.raises(StartFailed, match="not ready within 0.01 s: x") as caught:
+    with pytest.raises(StartFailed, match=r"not ready within 0\.01 s: x") as caught:
         processes(tmp_path, 0.01).connect()
     assert caught.value.__cause__ is error
 
