@@ -115,7 +115,8 @@ class Supervisor:
         claim = Claim(self._profile)
         claim.take()
         try:
-            with self._profile.supervisor_lock(), Signals() as signals:
+            # In this order: who holds the lock is told to stop by a signal.
+            with Signals() as signals, self._profile.supervisor_lock():
                 self._run(signals, on_ready)
         finally:
             claim.give_back()

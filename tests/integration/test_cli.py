@@ -117,14 +117,17 @@ def test_stop_ends_a_foreground_start(command: Command) -> None:
     assert process.wait(timeout=30) == Exit.OK
 
 
-def test_stop_while_starting(command: Command) -> None:
-    """A signal that comes before everything is ready ends what was begun."""
-    process = command.launch("start", "-n", "2")
+@pytest.mark.parametrize("how", [(), ("--daemonize",)])
+def test_stop_while_starting(command: Command, how: tuple[str, ...]) -> None:
+    """A signal that comes before everything is ready ends what was begun, which is a good end."""
+    process = command.launch("start", "-n", "2", *how)
     until(lambda: (profile_of(command) / "supervisor.json").exists(), "the supervisor runs")
 
-    process.send_signal(signal.SIGTERM)
+    os.kill(supervisor_of(command), signal.SIGTERM)
 
     assert process.wait(timeout=30) == Exit.OK
+    assert process.stdout is not None
+    assert "ready" not in process.stdout.read()
     assert command.left() == {}
     assert command.files() == set()
 
