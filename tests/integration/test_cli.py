@@ -358,6 +358,28 @@ def test_hub_and_engine_alone(command: Command) -> None:
     assert command.files() == set()
 
 
+def test_logs_of_engines_that_failed_are_there_until_the_next_ones(command: Command) -> None:
+    """They say why; but they do not pile up, and those of a good end are not kept."""
+    hub = command.launch("hub")
+    until((profile_of(command) / "connection-engine.json").exists, "the hub listens")
+    logs = profile_of(command) / "logs"
+    engine = command.launch("engine")
+    until(lambda: len(command.status()["engines"]) == 1, "an engine")
+    engine.kill()
+    engine.wait()
+    (failed,) = logs.glob("nanny-*")
+    assert (failed / "engine-0.log").exists()
+
+    engine = command.launch("engine")
+    until(lambda: not failed.exists(), "the logs of the first have gone")
+    until(lambda: list(logs.glob("nanny-*")), "it has logs of its own")
+    assert command.run("stop").returncode == Exit.OK
+
+    assert engine.wait(timeout=30) == Exit.OK
+    assert hub.wait(timeout=30) == Exit.OK
+    assert list(logs.glob("nanny-*")) == []
+
+
 def test_stop_ends_engines_whose_hub_was_killed(command: Command) -> None:
     """Engines that were started by hand do not wait for a hub that will not come."""
     hub = command.launch("hub")
