@@ -154,7 +154,7 @@ class Connection:
         if not watch.wait_for(ended.is_set, self.timeout):
             wish.abandoned = True
             if not wish.answered:
-                raise self._unanswered("did not answer the wish to cancel")
+                raise self._unanswered("did not answer the wish to cancel", self.timeout)
         elif not ended.is_set():
             raise (self.intake.refusal or SessionClosed("this client was closed"))
         if wish.error is not None:
