@@ -16,10 +16,16 @@ from ctrlhub.client.connection import Connection
 from ctrlhub.client.direct_view import DirectView
 from ctrlhub.client.interface import InterfaceProxy
 from ctrlhub.client.metadata import number_of
-from ctrlhub.client.opening import Where, file_of, find, is_gone, registration
+from ctrlhub.client.opening import Where, find, registration
 from ctrlhub.client.targets import Targets, chosen, is_single
 from ctrlhub.link.base import Link
-from ctrlhub.wire.errors import InvalidEngineID, NoEnginesRegistered, UnknownInterface
+from ctrlhub.wire.errors import (
+    CtrlHubError,
+    InvalidEngineID,
+    NoEnginesRegistered,
+    UnknownInterface,
+)
+from ctrlhub.wire.liveness import is_gone
 
 Job = AsyncResult | Future[Any] | str
 Jobs = Job | Iterable[Job] | None
@@ -37,6 +43,8 @@ class Client:
         The name of the hub's profile; None is the default one.
     timeout
         How long (seconds) to wait for the hub: here, and at each question to it.
+    join_timeout
+        How long (seconds) to wait here, if not as long as at each question.
 
     Raises
     ------
@@ -62,16 +70,16 @@ class Client:
         *,
         profile: str | None = None,
         timeout: float = 10.0,
+        join_timeout: float | None = None,
     ) -> None:
         # Here, so that a client of another transport in the same process needs no ZeroMQ.
         from ctrlhub.link.zeromq import ZeroMQLink
         from ctrlhub.wire.security import KeyPair
 
-        info = find(connection_info, profile, timeout)
+        info = find(connection_info, profile, timeout if join_timeout is None else join_timeout)
         keys = KeyPair.generate()
-        file = file_of(info, connection_info, profile)
-        gone = None if file is None else partial(is_gone, info, file)
-        self._begin(ZeroMQLink(info, keys), keys.public, info.profile, timeout, gone)
+        gone = partial(is_gone, info)
+        self._begin(ZeroMQLink(info, keys), keys.public, info.profile, timeout, gone, join_timeout)
 
     @classmethod
     def _on_link(cls, link: Link, *, key: str = "", timeout: float = 10.0) -> Self:
@@ -87,9 +95,10 @@ class Client:
         profile: str,
         timeout: float,
         is_gone: Callable[[], bool] | None = None,
+        join_timeout: float | None = None,
     ) -> None:
         self.profile = profile
-        self._connection = Connection(link, registration(key), timeout, is_gone)
+        self._connection = Connection(link, registration(key), timeout, is_gone, join_timeout)
 
     # ------------------------------------------------------------ life
 
@@ -106,6 +115,10 @@ class Client:
     def close(self) -> None:
         """Leave the hub. Results that are out fail with `SessionClosed`; twice is harmless."""
         self._connection.close()
+
+    def _give_up(self, error: CtrlHubError) -> None:
+        """Leave a hub that is known to be dead; what has not ended fails with `error`."""
+        self._connection.give_up(error)
 
     def __enter__(self) -> Self:
         return self

@@ -61,6 +61,8 @@ class Connection:
     is_gone
         Says whether a hub that has been silent for longer has ended for good, where that can be
         told.
+    join_timeout
+        The deadline (seconds) of joining, if it is another.
 
     Raises
     ------
@@ -74,6 +76,7 @@ class Connection:
         registration: Register,
         timeout: float,
         is_gone: Callable[[], bool] | None = None,
+        join_timeout: float | None = None,
     ) -> None:
         self.timeout = timeout
         self.functions = FunctionBook()
@@ -86,34 +89,30 @@ class Connection:
         self.submit = self.intake.submit
         self._unix_offset = time.time() - time.monotonic()
         self._thread = threading.Thread(
-            target=_serve,
-            args=(self._runner, self._session),
-            name="ctrlhub-client",
-            daemon=True,
+            target=_serve, args=(self._runner, self._session), name="ctrlhub-client", daemon=True
         )
         self._thread.start()
         # Also at the interpreter's exit.
         self._leave = finalize(self, _leave, self._runner, self._session, self._thread, os.getpid())
-        self._join()
+        self._join(timeout if join_timeout is None else join_timeout)
         self._numbers = count(request_id(self._watch.session, 1))
         self.next_id = self._numbers.__next__
 
-    def _join(self) -> None:
-        watch = self._watch
+    def _join(self, timeout: float) -> None:
         try:
-            if not watch.wait_for(lambda: watch.session >= 0, self.timeout):
-                raise self._unanswered("did not let us in")
+            if not self._watch.wait_for(lambda: self._watch.session >= 0, timeout):
+                raise self._unanswered("did not let us in", timeout)
             self.intake.check()
         except BaseException:
             self.close()
             raise
 
-    def _unanswered(self, what: str) -> CtrlHubError:
+    def _unanswered(self, what: str, timeout: float) -> CtrlHubError:
         failure = self._link.failure()
         if failure is not None and "key" in failure:
             return AuthenticationError(failure)
         return HubUnavailable(
-            f"the hub {what} within {self.timeout:g} s ({failure or 'it does not answer'}): look "
+            f"the hub {what} within {timeout:g} s ({failure or 'it does not answer'}): look "
             "at it with `ctrl-hub status`, start it with `ctrl-hub start`, or give it more time "
             "with Client(timeout=...)"
         )
@@ -155,7 +154,7 @@ class Connection:
         if not watch.wait_for(ended.is_set, self.timeout):
             wish.abandoned = True
             if not wish.answered:
-                raise self._unanswered("did not answer the wish to cancel")
+                raise self._unanswered("did not answer the wish to cancel", self.timeout)
         elif not ended.is_set():
             raise (self.intake.refusal or SessionClosed("this client was closed"))
         if wish.error is not None:
@@ -232,7 +231,7 @@ class Connection:
         limit = self.timeout if timeout is None else timeout
         if not watch.wait_for(lambda: bool(answers), limit):
             self._runner.post(lambda now: session.calls.forget(message.id))
-            raise self._unanswered(f"did not answer {interface}.{method}()")
+            raise self._unanswered(f"did not answer {interface}.{method}()", limit)
         if not answers:
             raise (self.intake.refusal or SessionClosed("this client was closed"))
         answer: Answer = answers[0]
@@ -315,6 +314,10 @@ class Connection:
     def closed(self) -> bool:
         """Whether nothing can be asked any more."""
         return self.intake.refusal is not None
+
+    def give_up(self, error: CtrlHubError) -> None:
+        """Leave a hub that is known to be dead; what has not ended fails with `error`."""
+        self._runner.post(lambda now: self._session.close(error, now))
 
     def close(self) -> None:
         """Leave the hub; what has not ended fails with `SessionClosed`. Twice is harmless."""

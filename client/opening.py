@@ -7,15 +7,16 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ctrlhub.wire.connection import ConnectionInfo, Here
+from ctrlhub.wire.connection import ConnectionInfo
 from ctrlhub.wire.errors import ConnectionFileError, HubNotFound
+from ctrlhub.wire.liveness import has_died
 from ctrlhub.wire.lock import HubLock
 from ctrlhub.wire.messages import Register, Role
 from ctrlhub.wire.places import DEFAULT_PROFILE, Profile
-from ctrlhub.wire.private import StateError
 from ctrlhub.wire.versions import versions
 
 POLL = 0.005
@@ -44,47 +45,28 @@ def find(where: Where, profile: str | None, timeout: float) -> ConnectionInfo:
         What was named is no usable connection file for clients.
     """
     if where is None:
-        return _of_profile(Profile.named(profile or DEFAULT_PROFILE), timeout)
+        place = Profile.named(profile or DEFAULT_PROFILE)
+        info = _live(place.connection_client, timeout)
+        if info is None:
+            raise _none_running(place)
+        return info
     if profile is not None:
         raise TypeError("name a connection file or a profile, not both")
     if isinstance(where, ConnectionInfo):
-        return _for_clients(where, "this connection")
+        return _located(_for_clients(where, "this connection"))
     if isinstance(where, Mapping):
         # The same checks as for a file.
         token = base64.urlsafe_b64encode(json.dumps(dict(where)).encode()).decode("ascii")
-        return _for_clients(ConnectionInfo.from_token(token), "this connection")
-    path = Path(where).expanduser()
-    info = _for_clients(ConnectionInfo.load(path), f"{path}")
-    if _has_ended(info, path.parent / "lock"):
+        return _located(_for_clients(ConnectionInfo.from_token(token), "this connection"))
+    path = Path(where).expanduser().absolute()
+    found = ConnectionInfo.load(path)
+    info = _live(path, timeout)
+    if info is None:
         raise HubNotFound(
-            f"the hub that wrote {path} (pid {info.hub_pid}) has ended: start one with "
+            f"the hub that wrote {path} (pid {found.hub_pid}) has ended: start one with "
             "`ctrl-hub start -n 4`"
         )
     return info
-
-
-def file_of(info: ConnectionInfo, where: Where, profile: str | None) -> Path | None:
-    """Return the file that the hub's end will remove; None if none is known to be the hub's."""
-    if where is None:
-        return Profile.named(profile or DEFAULT_PROFILE).connection_client
-    if isinstance(where, str | os.PathLike):
-        return Path(where).expanduser().absolute()
-    path = Profile.named(info.profile).connection_client
-    try:
-        return path if ConnectionInfo.load(path).epoch == info.epoch else None
-    except ConnectionFileError:
-        return None
-
-
-def is_gone(info: ConnectionInfo, file: Path) -> bool:
-    """Say whether a hub has ended and nobody will start it again: its file was cleaned away.
-
-    A supervisor that starts a killed hub again leaves the file where it is.
-    """
-    try:
-        return bool(info.ipc) and not file.exists() and _has_ended(info, file.parent / "lock")
-    except OSError:
-        return False  # that cannot be told
 
 
 def registration(key: str) -> Register:
@@ -107,23 +89,39 @@ def registration(key: str) -> Register:
     )
 
 
-def _of_profile(profile: Profile, timeout: float) -> ConnectionInfo:
+def _live(path: Path, timeout: float) -> ConnectionInfo | None:
+    """Read the file of a hub that lives, or is just starting and lives in time; None if none does."""
     end = time.monotonic() + timeout
-    path = profile.connection_client
+    lock = HubLock(path.parent / "lock")
     while True:
-        try:
-            info = _for_clients(ConnectionInfo.load(path), f"{path}")
-        except ConnectionFileError:
-            if path.exists():
-                raise
-            if profile.hub_lock().holder() is None or time.monotonic() > end:
-                raise _none_running(profile) from None
-            # It holds its lock and has not bound its sockets yet.
-            time.sleep(POLL)
-            continue
-        if _has_ended(info, profile.lock):
-            raise _none_running(profile)
+        info = _load(path)
+        if info is not None and not has_died(info):
+            return info
+        if lock.holder() is None or time.monotonic() > end:
+            return None
+        # Somebody holds it and has not bound its sockets yet.
+        time.sleep(POLL)
+
+
+def _load(path: Path) -> ConnectionInfo | None:
+    try:
+        return _for_clients(ConnectionInfo.load(path), f"{path}")
+    except ConnectionFileError:
+        if path.exists():
+            raise
+        return None
+
+
+def _located(info: ConnectionInfo) -> ConnectionInfo:
+    """Add where its file is, as far as that is known: the end of its hub shows there."""
+    if info.file is not None:
         return info
+    path = Profile.named(info.profile).connection_client
+    try:
+        known = ConnectionInfo.load(path).epoch == info.epoch
+    except ConnectionFileError:
+        return info
+    return replace(info, file=path) if known else info
 
 
 def _none_running(profile: Profile) -> HubNotFound:
@@ -142,21 +140,3 @@ def _for_clients(info: ConnectionInfo, what: str) -> ConnectionInfo:
             "which stands beside it"
         )
     return info
-
-
-def _has_ended(info: ConnectionInfo, lock: Path) -> bool:
-    """Say whether the hub is known to be dead: only on its own host can that be told."""
-    if not Here.find().reaches(Here(info.boot_id, info.uid, info.host)):
-        return False
-    try:
-        if lock.exists():
-            return HubLock(lock).holder() is None
-    except StateError:
-        return False  # a file system without locks
-    try:
-        os.kill(info.hub_pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False

@@ -189,7 +189,8 @@ class ClientSession(Membership):
         """Do what is due."""
         self._now = now
         super().tick(now)
-        if self.state is State.SILENT:
+        # Also while we try to enrol anew, which is what follows a silence over TCP.
+        if self.registered is not None and self.state not in (State.JOINED, State.GONE):
             error = self._watcher.despair(now - self.last_heard)
             if error is not None:
                 self.close(error, now)

@@ -80,8 +80,8 @@ class Watch:
         if self._is_gone is None or seconds <= self._patience or not self._is_gone():
             return None
         return HubUnavailable(
-            f"the hub has ended: it has not answered for {seconds:.0f} s, and its connection file "
-            "is gone; start one with `ctrl-hub start -n 4`, make a new Client, and submit again "
+            f"the hub has ended: it has not answered for {seconds:.0f} s, and nothing is there "
+            "that would start it again; start one with `ctrl-hub start -n 4`, make a new Client, and submit again "
             "what has not ended"
         )
 

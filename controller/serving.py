@@ -10,7 +10,8 @@ import platform
 import resource
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
@@ -19,6 +20,7 @@ import zmq
 from ctrlhub import __version__
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.hub import Hub
+from ctrlhub.controller.interfaces.finding import find_interfaces
 from ctrlhub.controller.logs import start_logging
 from ctrlhub.controller.loop import HubLoop
 from ctrlhub.controller.stores.memory import MemoryStore
@@ -77,49 +79,71 @@ def run(config: HubConfig, lifeline: int | None = None) -> int:
 
 def _serve(config: HubConfig, profile: Profile, lifeline: int | None) -> int:
     _raise_descriptor_limit()
+    _check_interfaces(config.interfaces)
     keys = load_or_make_keys(profile.keys)
     former = _former(profile)
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    context.set(zmq.MAX_SOCKETS, MAX_SOCKETS)
-    remove_sockets(socket_dir(profile.directory))
-    sockets = socket_dir(profile.directory)
-    transports: list[Transport] = [ZeroMQTransport(context, ipc_addresses(sockets))]
-    loop = HubLoop()
-    registry = None
-    doorkeeper = None
-    if config.listen is not None:
-        from ctrlhub.controller.transports.curve import Doorkeeper
+    with ExitStack() as undone:
+        remove_sockets(socket_dir(profile.directory))
+        sockets = socket_dir(profile.directory)
+        undone.callback(remove_sockets, sockets)
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        context.set(zmq.MAX_SOCKETS, MAX_SOCKETS)
+        # Not term(), which waits for ever for a socket that a failed start has left open.
+        undone.callback(context.destroy)
+        transports: list[Transport] = [ZeroMQTransport(context, ipc_addresses(sockets))]
+        undone.callback(transports[0].close)
+        loop = HubLoop()
+        registry = None
+        if config.listen is not None:
+            from ctrlhub.controller.transports.curve import Doorkeeper
 
-        registry = KeyRegistry(keys)
-        doorkeeper = Doorkeeper(context, registry, loop)
-        try:
+            registry = KeyRegistry(keys)
+            undone.callback(Doorkeeper(context, registry, loop).stop)
             transports.append(_listen(context, config, keys, former))
-        except zmq.ZMQError as error:
-            if error.errno in _NOT_OURS:
-                raise _not_ours(config.listen) from error
-            raise
-    hub = Hub(config, transports, MemoryStore(), registry, loop)
-    ipc = transports[0].addresses()
-    tcp = transports[1].addresses() if config.listen is not None else {}
-    hub.describe(tcp)
-    _write_connection_files(hub, profile, keys, ipc, tcp)
-    _heed_signals(hub, lifeline)
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
-    try:
+            undone.callback(transports[1].close)
+        hub = _make_hub(config, transports, registry, loop)
+        ipc = transports[0].addresses()
+        tcp = transports[1].addresses() if config.listen is not None else {}
+        hub.describe(tcp)
+        undone.callback(_remove_connection_files, profile)
+        _write_connection_files(hub, profile, keys, ipc, tcp)
+        undone.callback(_heed_no_signals)
+        _heed_signals(hub, lifeline)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
         hub.run()
-    finally:
-        # It is ending: to be told so again must not turn a good end into a death.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_IGN)
-        for role in (Role.CLIENT, Role.ENGINE):
-            profile.connection(role).unlink(missing_ok=True)
-        if doorkeeper is not None:
-            doorkeeper.stop()
-        context.term()
-        remove_sockets(sockets)
     return EXIT_OK
+
+
+def _check_interfaces(names: Sequence[str]) -> None:
+    """Import them while nothing is bound: they may be somebody else's, and fail as they like."""
+    for name in names:
+        try:
+            find_interfaces([name])
+        except ValueError:
+            raise
+        except Exception as error:
+            log.exception("interface %r cannot be imported", name)
+            raise _broken(f"interface {name!r} cannot be imported", error) from error
+
+
+def _make_hub(
+    config: HubConfig, transports: Sequence[Transport], keys: KeyRegistry | None, loop: HubLoop
+) -> Hub:
+    try:
+        return Hub(config, transports, MemoryStore(), keys, loop)
+    except Exception as error:
+        names = ", ".join(config.interfaces)
+        log.exception("the hub cannot be made with interfaces %s", names)
+        raise _broken(f"one of the interfaces {names} cannot be made", error) from error
+
+
+def _broken(what: str, error: Exception) -> CtrlHubError:
+    return CtrlHubError(
+        f"{what} ({type(error).__name__}: {error}): mend it, or leave it out of the hub's option "
+        "`interfaces`"
+    )
 
 
 def _former(profile: Profile) -> ConnectionInfo | None:
@@ -136,9 +160,25 @@ def _listen(
     keys: HubKeys,
     former: ConnectionInfo | None,
 ) -> ZeroMQTransport:
-    """Listen on TCP: on the ports of the hub before this one, in the range, or anywhere."""
+    """Listen on TCP, at an address that must be one of this machine."""
     assert config.listen is not None
-    host = f"[{config.listen}]" if ":" in config.listen else config.listen
+    try:
+        return _listen_somewhere(context, config, config.listen, keys, former)
+    except zmq.ZMQError as error:
+        if error.errno in _NOT_OURS:
+            raise _not_ours(config.listen) from error
+        raise
+
+
+def _listen_somewhere(
+    context: zmq.Context[zmq.Socket[bytes]],
+    config: HubConfig,
+    address: str,
+    keys: HubKeys,
+    former: ConnectionInfo | None,
+) -> ZeroMQTransport:
+    """Listen on the ports of the hub before this one, in the range, or on any."""
+    host = f"[{address}]" if ":" in address else address
     if former is not None and former.tcp:
         same = {s: a for s, a in former.tcp.items() if a.startswith(f"tcp://{host}:")}
         if len(same) == len(Stream):
@@ -157,7 +197,7 @@ def _listen(
             if error.errno != zmq.EADDRINUSE:
                 raise
     raise OSError(
-        f"no {len(Stream)} consecutive free ports in {first} ... {last} on {config.listen}: "
+        f"no {len(Stream)} consecutive free ports in {first} ... {last} on {address}: "
         "stop what uses them, or give another range"
     )
 
@@ -194,6 +234,17 @@ def _write_connection_files(
             server_key=keys.server.public if tcp else "",
             enrolment=keys.enrolment[role] if tcp else None,
         ).write(profile.connection(role))
+
+
+def _remove_connection_files(profile: Profile) -> None:
+    for role in (Role.CLIENT, Role.ENGINE):
+        profile.connection(role).unlink(missing_ok=True)
+
+
+def _heed_no_signals() -> None:
+    # It is ending: to be told so again must not turn a good end into a death.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _heed_signals(hub: Hub, lifeline: int | None) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
-from ctrlhub.wire.connection import ConnectionInfo, Here
+from ctrlhub.wire.connection import ConnectionInfo
 from ctrlhub.wire.errors import ConnectionFileError
+from ctrlhub.wire.liveness import has_died
 from ctrlhub.wire.messages import Role
 
 POLL = 0.005
@@ -25,7 +25,7 @@ def find_connection(path: Path) -> ConnectionInfo | None:
     if not path.exists():
         return None
     info = load(path)
-    return None if _has_died(info) else info
+    return None if has_died(info) else info
 
 
 def load(path: Path) -> ConnectionInfo:
@@ -60,16 +60,3 @@ def await_connection(path: Path, wait: float) -> ConnectionInfo:
             return load(path)
         time.sleep(POLL)
     return info
-
-
-def _has_died(info: ConnectionInfo) -> bool:
-    here = Here.find()
-    if not here.reaches(Here(info.boot_id, info.uid, info.host)):
-        return False
-    try:
-        os.kill(info.hub_pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False

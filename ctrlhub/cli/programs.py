@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from contextlib import nullcontext
 from pathlib import Path
@@ -95,14 +94,12 @@ def engine(
     # What is wrong with the file is said at once; a nanny would wait for a better one.
     check_connection(file)
     from ctrlhub.cluster.nannies import profile_of, recorded
+    from ctrlhub.cluster.nanny_logs import make_logs
     from ctrlhub.engine.config import NannyConfig
     from ctrlhub.engine.nanny import run
-    from ctrlhub.wire.private import make_private_dir
 
     place.make()
-    # Of its own: the engines of another nanny of this profile write theirs.
-    logs = place.logs / f"nanny-{os.getpid()}"
-    make_private_dir(logs)
+    logs = make_logs(place)
     config = NannyConfig(str(file), engines, str(logs), prefer=prefer)
     owner = profile_of(file, place)
     with nullcontext() if owner is None else recorded(owner):

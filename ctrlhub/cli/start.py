@@ -100,7 +100,11 @@ def _config(
 def _start_in_background(config: SupervisorConfig) -> None:
     from ctrlhub.cluster.daemon import start_in_background
 
-    _say_ready(start_in_background(config))
+    ready = start_in_background(config)
+    if ready is None:
+        click.echo("stopped while starting")
+    else:
+        _say_ready(ready)
 
 
 def _run_here(config: SupervisorConfig) -> None:

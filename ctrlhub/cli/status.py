@@ -41,7 +41,7 @@ def _ask(profile: str, state_dir: Path | None, timeout: float) -> dict[str, Any]
     place = find_profile(profile, state_dir)
     check_connection(place.connection_client)
     from ctrlhub.client.client import Client
-    from ctrlhub.cluster.claim import POLL, supervisor_lock
+    from ctrlhub.cluster.claim import POLL
     from ctrlhub.wire.errors import HubNotFound
 
     deadline = time.monotonic() + timeout
@@ -51,7 +51,7 @@ def _ask(profile: str, state_dir: Path | None, timeout: float) -> dict[str, Any]
                 return client.status()
         except HubNotFound:
             # The hub has died; while it has a supervisor, another is about to come.
-            if supervisor_lock(place).holder() is None or time.monotonic() >= deadline:
+            if place.supervisor_lock().holder() is None or time.monotonic() >= deadline:
                 raise
         time.sleep(POLL)
 

@@ -15,6 +15,8 @@ import sys
 import time
 import weakref
 from collections import deque
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from ctrlhub.wire.private import open_private
@@ -26,6 +28,8 @@ TAIL_BYTES = 16 * 1024
 TAIL_LINES = 20
 TERMINATE_AFTER = 8.0
 """Seconds a child has to end by itself before it is told to, then half of them before it is killed."""
+LOOK = 0.05
+"""Seconds between two looks at children whose end the system does not announce."""
 
 
 class Child:
@@ -94,7 +98,7 @@ class Child:
     def wait(self, timeout: float) -> bool:
         """Wait for its end, for at most `timeout` seconds; say whether it came."""
         timeout = max(0.0, timeout)
-        if self._popen.poll() is None and not _wait_for_end(self.pid, timeout):
+        if self._popen.poll() is None and not _wait_for_end([self.pid], timeout):
             try:
                 self._popen.wait(timeout)
             except subprocess.TimeoutExpired:
@@ -127,17 +131,30 @@ class Child:
             return
 
 
-def _wait_for_end(pid: int, timeout: float) -> bool:
+def wait_for_any(children: Sequence[Child], timeout: float) -> None:
+    """Wait until one of several has ended, for at most `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while all(child.ended() is None for child in children):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return
+        if not _wait_for_end([child.pid for child in children], left):
+            time.sleep(min(left, LOOK))
+
+
+def _wait_for_end(pids: Sequence[int], timeout: float) -> bool:
     """Wait for the end of a child; False where the system offers nothing better than looking."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except (AttributeError, OSError):
-        return False
-    try:
+    with ExitStack() as opened:
+        ends = select.poll()
+        try:
+            for pid in pids:
+                descriptor = os.pidfd_open(pid)
+                opened.callback(os.close, descriptor)
+                ends.register(descriptor, select.POLLIN)
+        except (AttributeError, OSError):
+            return False
         # `Popen.wait` looks ever more seldom; this wakes in the moment of its end.
-        select.select([descriptor], [], [], timeout)
-    finally:
-        os.close(descriptor)
+        ends.poll(timeout * 1000)
     return True
 
 

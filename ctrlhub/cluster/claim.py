@@ -27,16 +27,6 @@ POLL = 0.01
 """Seconds between two looks at another process's lock."""
 
 
-def owner_lock(profile: Profile) -> HubLock:
-    """Return the lock of who started hub and engines together."""
-    return HubLock(profile.directory / "owner.lock", profile.name)
-
-
-def supervisor_lock(profile: Profile) -> HubLock:
-    """Return the lock of the profile's supervisor."""
-    return HubLock(profile.directory / "supervisor.lock", profile.name)
-
-
 class Claim:
     """The owner's right to a profile: while it is held nobody else starts a hub there.
 
@@ -48,7 +38,7 @@ class Claim:
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
-        self._lock = owner_lock(profile)
+        self._lock = profile.owner_lock()
 
     def take(self) -> None:
         """Take it, and remove what a killed predecessor left behind.

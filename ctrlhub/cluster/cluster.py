@@ -11,9 +11,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ctrlhub.cluster.claim import Claim
+from ctrlhub.cluster.clients import Clients
 from ctrlhub.cluster.ephemeral import discard, private_profile, private_state, sweep
 from ctrlhub.cluster.errors import ClusterError
-from ctrlhub.cluster.keeper import NannyKeeper
+from ctrlhub.cluster.keeper import Keeper
 from ctrlhub.cluster.local import LocalProcesses, Prefer, available_cores, routed
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.wire.errors import TooManyEngines
@@ -34,8 +35,12 @@ hub must not go when the expression has been evaluated."""
 class Cluster:
     """A hub and engines on this host; a context manager that gives a connected `Client`.
 
-    A nanny that dies is replaced, and its engines with it; a hub is not. They end with `stop`, at the latest with this process, however that ends. Without a profile the
+    They end with `stop`, at the latest with this process, however that ends. Without a profile the
     cluster is private: nobody else finds it, and it leaves nothing behind.
+
+    A nanny that dies is replaced, and its engines with it. A hub is not: everything outstanding
+    fails with `HubUnavailable`, and the cluster is over (``ctrl-hub start`` runs a hub that is
+    started again).
 
     Parameters
     ----------
@@ -81,9 +86,6 @@ class Cluster:
         timeout: float = 60.0,
         **options: Any,
     ) -> None:
-        self.n = min(available_cores(), max_engines) if n is None else n
-        if type(self.n) is not int or self.n < 0:
-            raise ValueError(f"n must be an integer of at least 0, not {n!r}")
         if prefer not in (None, "ipc", "tcp"):
             raise ValueError(f"prefer must be 'ipc' or 'tcp', not {prefer!r}")
         if prefer == "tcp" and listen is None:
@@ -92,8 +94,7 @@ class Cluster:
         self._state = None if state_dir is None else Path(state_dir).expanduser().absolute()
         # Made here so that a wrong option is an error of this line.
         self._hub = HubConfig(listen=listen, max_engines=max_engines, **options)
-        if self.n > max_engines:
-            raise TooManyEngines(f"{self.n} engines are more than max_engines={max_engines}")
+        self.n = _checked(min(available_cores(), max_engines) if n is None else n, max_engines)
         if profile is not None:
             Profile.named(profile, self._state)
         self._prefer = prefer
@@ -101,8 +102,9 @@ class Cluster:
         self._owner = os.getpid()
         self._claim: Claim | None = None
         self._processes: LocalProcesses | None = None
-        self._keeper: NannyKeeper | None = None
+        self._keeper: Keeper | None = None
         self._client: Client | None = None
+        self._clients = Clients()
 
     @property
     def profile(self) -> str | None:
@@ -154,9 +156,10 @@ class Cluster:
         _running.add(self)
         try:
             self._processes = self._start_processes(claim.profile)
+            self._clients = Clients()
             self._client = self._processes.connect()
-            if self._processes.nanny is not None:
-                self._keeper = NannyKeeper(self._processes)
+            self._clients.add(self._client)
+            self._keeper = Keeper(self._processes, self._clients.hub_ended)
         except BaseException:
             self.stop()
             raise
@@ -196,8 +199,9 @@ class Cluster:
         from ctrlhub.client.client import Client
         from ctrlhub.wire.connection import ConnectionInfo
 
+        self._clients.check()
         info = ConnectionInfo.load(self._claim.profile.connection_client)
-        return Client(routed(info, self._prefer), **options)
+        return self._clients.add(Client(routed(info, self._prefer), **options))
 
     def start_cluster_sync(self) -> Cluster:
         """Start hub and engines: `start`, as ipyparallel calls it."""
@@ -217,9 +221,7 @@ class Cluster:
             How many engines, instead of those given at first.
         """
         if n is not None and self._claim is None:
-            if n > self._hub.max_engines:
-                raise TooManyEngines(f"{n} engines are more than {self._hub.max_engines=}")
-            self.n = n
+            self.n = _checked(n, self._hub.max_engines)
         return self.start()
 
     def __enter__(self) -> Client:
@@ -235,8 +237,13 @@ class Cluster:
 
     def __repr__(self) -> str:
         name = f", profile={self._name!r}" if self._name else ""
-        hub = self.pids["hub"]
-        state = "not running" if hub is None else f"running, hub pid {hub}"
+        hub = self._processes.hub if self._processes else None
+        if hub is None:
+            state = "not running"
+        elif hub.ended() is None:
+            state = f"running, hub pid {hub.pid}"
+        else:
+            state = f"over, its hub {hub.how_it_ended()}"
         return f"<Cluster(n={self.n}{name}): {state}>"
 
     def _choose_profile(self) -> Profile:
@@ -252,6 +259,14 @@ class Cluster:
         self._processes = processes
         processes.start()
         return processes
+
+
+def _checked(n: int, max_engines: int) -> int:
+    if type(n) is not int or n < 0:
+        raise ValueError(f"n must be an integer of at least 0, not {n!r}")
+    if n > max_engines:
+        raise TooManyEngines(f"{n} engines are more than max_engines={max_engines}")
+    return n
 
 
 def _stop_all() -> None:

@@ -24,8 +24,13 @@ from ctrlhub.wire.errors import AlreadyRunning, CtrlHubError
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
-def start_in_background(config: SupervisorConfig) -> Ready:
+def start_in_background(config: SupervisorConfig) -> Ready | None:
     """Start a supervisor that outlives this process; return when all engines are registered.
+
+    Returns
+    -------
+    Ready or None
+        What runs; None when the supervisor was told to stop before that, and has.
 
     Raises
     ------
@@ -62,7 +67,8 @@ def start_in_background(config: SupervisorConfig) -> Ready:
         process.wait()
         raise
     if not answer:
-        process.wait()
+        if process.wait() == 0:
+            return None
         raise StartFailed(
             f"the supervisor ended with code {process.returncode} before the cluster was ready",
             tail(log, begin),

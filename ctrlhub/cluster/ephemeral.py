@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from ctrlhub.cluster.claim import connection_of, owner_lock
-from ctrlhub.cluster.processes import pid_exists
+from ctrlhub.cluster.claim import connection_of
 from ctrlhub.wire.errors import AlreadyRunning
+from ctrlhub.wire.liveness import pid_exists
 from ctrlhub.wire.places import Profile, known_profiles, remove_sockets, socket_dir, state_dir
 from ctrlhub.wire.private import StateError
 
@@ -71,12 +71,12 @@ def _discard_if_free(profile: Profile) -> None:
 
 
 def _creator_may_live(profile: Profile) -> bool:
-    if owner_lock(profile).holder() is not None:
+    if profile.owner_lock().holder() is not None:
         return True
     # Between the making of its directory and the taking of its lock, a creator has only its name.
     found = _NAME.fullmatch(profile.name)
     assert found is not None
-    return pid_exists(int(found[1])) and not owner_lock(profile).path.exists()
+    return pid_exists(int(found[1])) and not profile.owner_lock().path.exists()
 
 
 def _was_here(profile: Profile) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from ctrlhub.cluster.claim import connection_of, owner_lock, supervisor_lock
+from ctrlhub.cluster.claim import connection_of
 from ctrlhub.cluster.ephemeral import private_profiles
 from ctrlhub.wire.places import Profile, known_profiles
 
@@ -71,8 +71,8 @@ def list_clusters(state: Path | None = None) -> list[Listed]:
 
 def _listed(profiles: Iterator[Profile]) -> Iterator[Listed]:
     for profile in profiles:
-        supervisor = supervisor_lock(profile).holder()
-        owner = owner_lock(profile).holder()
+        supervisor = profile.supervisor_lock().holder()
+        owner = profile.owner_lock().holder()
         hub = profile.hub_lock().holder()
         info = connection_of(profile)
         pid = next((each for each in (supervisor, owner, hub) if each is not None), None)

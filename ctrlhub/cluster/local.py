@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from ctrlhub.cluster.child import TERMINATE_AFTER, Child
 from ctrlhub.cluster.errors import StartFailed
 from ctrlhub.controller.config import HubConfig
-from ctrlhub.wire.errors import HubUnavailable
+from ctrlhub.wire.errors import CtrlHubError, HubUnavailable
 from ctrlhub.wire.places import Profile
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ Prefer = Literal["ipc", "tcp"]
 
 LOOK = 0.003
 """Seconds between two looks for the connection file of a hub that is starting."""
+JOIN = 10.0
+"""Seconds that one attempt to join the hub lasts: after each, hub and nanny are looked after."""
 SLICE = 0.05
 """Seconds after which a wait for engines looks whether hub and nanny still live."""
 
@@ -144,21 +146,22 @@ class LocalProcesses:
         Raises
         ------
         StartFailed
-            If that takes longer than the timeout.
+            If that takes longer than the timeout, or the hub does not let us in.
         """
         check = check or self.check
         deadline = time.monotonic() + self._timeout
-        client = self._connect_to_hub(check, deadline)
         try:
-            while len(client.ids) < self.engines:
-                check()
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise self._too_few(len(client.ids))
-                _wait_for_engines(client, self.engines, min(SLICE, left))
-        except BaseException:
-            client.close()
+            client = self._connect_to_hub(check, deadline)
+            try:
+                self._await_engines(client, check, deadline)
+            except BaseException:
+                client.close()
+                raise
+        except StartFailed:
             raise
+        except CtrlHubError as error:
+            check()  # what died is the reason, and not what came of it
+            raise self._no_hub(str(error)) from error
         return client
 
     def stop(self, patience: float = TERMINATE_AFTER) -> None:
@@ -174,11 +177,20 @@ class LocalProcesses:
         info = routed(self._await_connection_file(check, deadline), self._prefer)
         while True:
             check()
+            left = deadline - time.monotonic()
             try:
-                return Client(info)
-            except HubUnavailable as error:
+                return Client(info, join_timeout=min(JOIN, max(left, LOOK)))
+            except HubUnavailable:
                 if time.monotonic() >= deadline:
-                    raise self._no_hub(str(error)) from error
+                    raise
+
+    def _await_engines(self, client: Client, check: Callable[[], None], deadline: float) -> None:
+        while len(client.ids) < self.engines:
+            check()
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise self._too_few(len(client.ids))
+            _wait_for_engines(client, self.engines, min(SLICE, left))
 
     def _await_connection_file(self, check: Callable[[], None], deadline: float) -> ConnectionInfo:
         from ctrlhub.wire.connection import ConnectionInfo

@@ -11,6 +11,8 @@ import signal
 import time
 from dataclasses import dataclass
 
+from ctrlhub.wire.liveness import pid_exists
+
 _POLL = 0.01
 _START_TIME = 19
 """Which of the fields behind the name in ``/proc/<pid>/stat`` is the start time."""
@@ -65,17 +67,6 @@ class KnownProcess:
             return True
         self.send(signal.SIGKILL)
         return self.wait(patience)
-
-
-def pid_exists(pid: int) -> bool:
-    """Say whether a process has this pid."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _stat(pid: int) -> tuple[str, str]:

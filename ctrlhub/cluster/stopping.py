@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ctrlhub.cluster.claim import clean, connection_of, owner_lock, supervisor_lock, wait_until_free
+from ctrlhub.cluster.child import TERMINATE_AFTER
+from ctrlhub.cluster.claim import clean, connection_of, wait_until_free
 from ctrlhub.cluster.errors import StopFailed
 from ctrlhub.cluster.nannies import end_nannies
 from ctrlhub.cluster.processes import KnownProcess
@@ -13,8 +14,9 @@ from ctrlhub.wire.connection import Here
 from ctrlhub.wire.lock import HubLock
 from ctrlhub.wire.places import Profile
 
-PATIENCE = 20.0
-"""Seconds a supervisor has to end hub and engines before it is killed."""
+PATIENCE = 2 * 1.5 * TERMINATE_AFTER + 6.0
+"""Seconds a supervisor has to end hub and engines before it is killed: as long as both may take, and
+a little for itself."""
 ORPHANS = 5.0
 """Seconds that hub and nanny of a killed supervisor have to end by themselves, and then to be told."""
 
@@ -54,11 +56,13 @@ def stop_cluster(profile: Profile) -> Stopped:
     # Read first: it goes when the supervisor ends, and it names what a killed one leaves behind.
     record = SupervisorRecord.load(profile.supervisor)
     leftovers = profile.supervisor.exists() or profile.connection_client.exists()
-    pid = _end(supervisor_lock(profile), PATIENCE)
+    pid = _end(profile.supervisor_lock(), PATIENCE)
     if pid is None:
         _refuse_foreign_owner(profile)
-    if record is not None:
-        _end_orphans(profile, record)
+    # And again: what it started before it heard of its end is named there if it could not end it.
+    for each in (record, SupervisorRecord.load(profile.supervisor)):
+        if each is not None:
+            _end_orphans(profile, each)
     hub_pid = _end(profile.hub_lock(), ORPHANS)
     # Last: a hub that lives has told them, and their goodbyes need one.
     nannies, stayed = end_nannies(profile, ORPHANS)
@@ -93,7 +97,7 @@ def _end_orphans(profile: Profile, record: SupervisorRecord) -> None:
 
 
 def _refuse_foreign_owner(profile: Profile) -> None:
-    owner = owner_lock(profile).holder()
+    owner = profile.owner_lock().holder()
     if owner:
         raise StopFailed(
             f"the cluster of profile {profile.name!r} belongs to process {owner} and ends with it: "

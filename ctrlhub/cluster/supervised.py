@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from ctrlhub.cluster.child import Child
 from ctrlhub.cluster.restarts import Restarts
+from ctrlhub.wire.errors import CtrlHubError
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +43,19 @@ class Supervised:
             self._look(now)
         if self.due is None or now < self.due:
             return False
-        self.child, self.due = self.again(), None
+        try:
+            self.child = self.again()
+        except (OSError, CtrlHubError) as error:
+            # No process to be had, or a full disk: that passes, and the rest goes on meanwhile.
+            self.due = self.restarts.died(now, now)
+            _log.error(
+                "the %s cannot be started again: %s; trying again in %.1f s",
+                self.child.name,
+                error,
+                self.due - now,
+            )
+            return False
+        self.due = None
         _log.warning("started the %s again, pid %d", self.child.name, self.child.pid)
         return True
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ctrlhub.cluster.claim import Claim, supervisor_lock
+from ctrlhub.cluster.claim import Claim
 from ctrlhub.cluster.errors import StartFailed
 from ctrlhub.cluster.local import LocalProcesses
 from ctrlhub.cluster.processes import KnownProcess
@@ -24,6 +24,7 @@ from ctrlhub.cluster.signals import Signals
 from ctrlhub.cluster.supervised import Supervised
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.wire.places import Profile
+from ctrlhub.wire.private import StateError
 
 _log = logging.getLogger(__name__)
 
@@ -114,7 +115,8 @@ class Supervisor:
         claim = Claim(self._profile)
         claim.take()
         try:
-            with supervisor_lock(self._profile), Signals() as signals:
+            # In this order: who holds the lock is told to stop by a signal.
+            with Signals() as signals, self._profile.supervisor_lock():
                 self._run(signals, on_ready)
         finally:
             claim.give_back()
@@ -149,13 +151,20 @@ class Supervisor:
             now = time.monotonic()
             changes = [each.turn(now) for each in supervised]
             if any(changes):
-                self._record()
+                self._try_to_record()
             if supervised_hub.is_over:
                 _log.info("the hub has ended on purpose, and with it the cluster")
                 return
             due = [each.due for each in supervised if each.due is not None]
             signals.wait(max(0.0, min(due) - time.monotonic()) if due else None)
         _log.info("told to stop")
+
+    def _try_to_record(self) -> None:
+        try:
+            self._record()
+        except (OSError, StateError) as error:
+            # It only helps to clean up after us: no reason to end what runs.
+            _log.error("%s does not name the new processes: %s", self._profile.supervisor, error)
 
     def _record(self) -> None:
         SupervisorRecord(

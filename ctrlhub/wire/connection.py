@@ -19,7 +19,7 @@ import os
 import platform
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
@@ -109,6 +109,8 @@ class ConnectionInfo:
         The hub's public key; empty without TCP.
     enrolment
         The key pair that lets a peer of this role enrol; None without TCP.
+    file
+        Where this was read; None if it was no file. Not part of what the file says.
     """
 
     profile: str
@@ -125,6 +127,7 @@ class ConnectionInfo:
     tcp: Mapping[Stream, str] = field(default_factory=dict)
     server_key: str = ""
     enrolment: KeyPair | None = None
+    file: Path | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("profile", "epoch", "boot_id", "host", "python", "package"):
@@ -199,7 +202,7 @@ class ConnectionInfo:
         except StateError as error:
             raise ConnectionFileError(str(error)) from error
         try:
-            return _parse(data)
+            return replace(_parse(data), file=path.absolute())
         except ValueError as error:
             raise ConnectionFileError(
                 f"{path} is not a usable connection file: {error}; `ctrl-hub stop` and "
@@ -250,6 +253,7 @@ class ConnectionInfo:
         data: dict[str, Any] = {"format": FORMAT}
         for each in fields(self):
             data[each.name] = getattr(self, each.name)
+        del data["file"]
         data["ipc"] = {stream.value: address for stream, address in self.ipc.items()}
         data["tcp"] = {stream.value: address for stream, address in self.tcp.items()}
         data["enrolment"] = self.enrolment.to_mapping() if self.enrolment else None

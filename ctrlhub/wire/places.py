@@ -157,6 +157,14 @@ class Profile:
         """Return the profile's lock, not yet taken."""
         return HubLock(self.lock, self.name)
 
+    def owner_lock(self) -> HubLock:
+        """Return the lock of who started hub and engines together, not yet taken."""
+        return HubLock(self.directory / "owner.lock", self.name)
+
+    def supervisor_lock(self) -> HubLock:
+        """Return the lock of the profile's supervisor, not yet taken."""
+        return HubLock(self.directory / "supervisor.lock", self.name)
+
     def clear(self) -> None:
         """Remove what speaks of a running hub: for its end, or after one that was killed.
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -14,6 +17,7 @@ import pytest
 
 from ctrlhub import Client
 from ctrlhub.cli.exits import Exit
+from ctrlhub.controller.config import HubConfig
 from ctrlhub.wire.connection import ConnectionInfo
 from tests.support.processes import Command, is_alive, until
 
@@ -34,6 +38,15 @@ def sockets_of(command: Command) -> Path:
     info = ConnectionInfo.load(profile_of(command) / "connection-client.json")
     address = next(iter(info.ipc.values()))
     return Path(address.removeprefix("ipc://")).parent
+
+
+@pytest.fixture
+def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where this test's hubs have the directories of their sockets, and nobody else."""
+    directory = tmp_path / "run"
+    directory.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(directory))
+    return directory
 
 
 def assert_nothing_left(command: Command, sockets: Path) -> None:
@@ -104,14 +117,17 @@ def test_stop_ends_a_foreground_start(command: Command) -> None:
     assert process.wait(timeout=30) == Exit.OK
 
 
-def test_stop_while_starting(command: Command) -> None:
-    """A signal that comes before everything is ready ends what was begun."""
-    process = command.launch("start", "-n", "2")
+@pytest.mark.parametrize("how", [(), ("--daemonize",)])
+def test_stop_while_starting(command: Command, how: tuple[str, ...]) -> None:
+    """A signal that comes before everything is ready ends what was begun, which is a good end."""
+    process = command.launch("start", "-n", "2", *how)
     until(lambda: (profile_of(command) / "supervisor.json").exists(), "the supervisor runs")
 
-    process.send_signal(signal.SIGTERM)
+    os.kill(supervisor_of(command), signal.SIGTERM)
 
     assert process.wait(timeout=30) == Exit.OK
+    assert process.stdout is not None
+    assert "ready" not in process.stdout.read()
     assert command.left() == {}
     assert command.files() == set()
 
@@ -342,6 +358,28 @@ def test_hub_and_engine_alone(command: Command) -> None:
     assert command.files() == set()
 
 
+def test_logs_of_engines_that_failed_are_there_until_the_next_ones(command: Command) -> None:
+    """They say why; but they do not pile up, and those of a good end are not kept."""
+    hub = command.launch("hub")
+    until((profile_of(command) / "connection-engine.json").exists, "the hub listens")
+    logs = profile_of(command) / "logs"
+    engine = command.launch("engine")
+    until(lambda: len(command.status()["engines"]) == 1, "an engine")
+    engine.kill()
+    engine.wait()
+    (failed,) = logs.glob("nanny-*")
+    assert (failed / "engine-0.log").exists()
+
+    engine = command.launch("engine")
+    until(lambda: not failed.exists(), "the logs of the first have gone")
+    until(lambda: list(logs.glob("nanny-*")), "it has logs of its own")
+    assert command.run("stop").returncode == Exit.OK
+
+    assert engine.wait(timeout=30) == Exit.OK
+    assert hub.wait(timeout=30) == Exit.OK
+    assert list(logs.glob("nanny-*")) == []
+
+
 def test_stop_ends_engines_whose_hub_was_killed(command: Command) -> None:
     """Engines that were started by hand do not wait for a hub that will not come."""
     hub = command.launch("hub")
@@ -365,6 +403,65 @@ def test_an_address_of_another_machine(command: Command) -> None:
     assert result.returncode == Exit.START_FAILED
     assert "192.0.2.1: it is not an address of this machine" in result.stderr
     assert "hostname -I" in result.stderr
+
+
+@pytest.mark.parametrize("address", ["203.0.113.1", "2001:db8::1"])
+def test_a_hub_that_cannot_listen_leaves_nothing(
+    command: Command, runtime: Path, address: str
+) -> None:
+    """No socket, no directory of them and no connection file; the next one starts."""
+    result = command.run("hub", "--listen", address)
+
+    assert result.returncode == Exit.START_FAILED
+    assert f"cannot listen on {address}" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert list(runtime.iterdir()) == []
+    assert command.files() == set()
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (
+            "import nothing_of_this_name",
+            r"interface 'odd' cannot be imported .*nothing_of_this_name",
+        ),
+        ("int(None)", r"interface 'odd' cannot be imported \(TypeError"),
+        (
+            "from ctrlhub.controller.interfaces.base import Interface\n"
+            "class Odd(Interface):\n"
+            "    name = 'odd'\n"
+            "    def __init__(self): pass",
+            r"one of the interfaces multiengine, odd cannot be made \(TypeError",
+        ),
+    ],
+    ids=["ImportError", "TypeError", "constructor"],
+)
+def test_an_interface_that_cannot_be_had(
+    command: Command, runtime: Path, tmp_path: Path, source: str, said: str
+) -> None:
+    """Somebody else's code fails as it likes; the hub says which, and leaves nothing."""
+    site = tmp_path / "site"
+    metadata = site / "odd-1.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text("[ctrlhub.interfaces]\nodd = odd:Odd\n")
+    (site / "odd.py").write_text(source)
+
+    hub = subprocess.run(
+        [sys.executable, "-m", "ctrlhub.controller"],
+        input=HubConfig(interfaces=("multiengine", "odd")).to_json() + "\n",
+        env={**command.environment, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert hub.returncode == Exit.START_FAILED, hub.stderr
+    assert re.search(f"ctrl-hub: the hub cannot start: {said}", hub.stderr)
+    assert list(runtime.iterdir()) == []
+    assert command.files() == set()
 
 
 def test_a_second_hub_is_refused(command: Command) -> None:

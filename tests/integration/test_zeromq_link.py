@@ -54,7 +54,7 @@ class FakeHub:
         if server is not None:
             door = self.context.socket(zmq.REP)
             door.bind("inproc://zeromq.zap.01")
-            threading.Thread(target=self._guard, args=(door,)).start()
+            threading.Thread(target=self._guard, args=(door,), daemon=True).start()
         for stream, address in addresses.items():
             socket = self.context.socket(zmq.PUB if stream is Stream.IOPUB else zmq.ROUTER)
             if server is not None:

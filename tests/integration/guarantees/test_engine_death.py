@@ -61,14 +61,19 @@ def test_a_killed_engine_is_gone_at_once(
     start: Start, record_testsuite_property: Callable[[str, object], None]
 ) -> None:
     """Every client hears of it, well within half a second; another takes its place and its id."""
-    client = start()
+    # By its silence alone nobody would hear of it before the test has given up.
+    client = start(lost=60.0)
     victim = engines(client)[0]
     client[0].push({"x": 1}, block=True)
+    held = client[0].apply_async(time.sleep, 600)
 
     began = time.monotonic()
     os.kill(victim, signal.SIGKILL)
     until(lambda: engines(client).get(0) != victim, "it is not among the engines")
     record_testsuite_property("seconds until a killed engine is gone", time.monotonic() - began)
+    # The signal is what only the nanny knows: it was not another in its place that told the hub.
+    with pytest.raises(EngineError, match="SIGKILL"):
+        held.get(20)
 
     client.wait_for_engines(2, timeout=20)
     assert client.ids == [0, 1]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ctrlhub.client.client import Client
-from ctrlhub.client.opening import file_of, find, is_gone
+from ctrlhub.client.opening import find
 from ctrlhub.wire.connection import ConnectionInfo, Here
 from ctrlhub.wire.errors import ConnectionFileError, HubNotFound
 from ctrlhub.wire.messages import Role, Stream
@@ -169,31 +169,25 @@ def test_a_path_that_nobody_listens_on_is_an_error_in_time(tmp_path: Path) -> No
         Client(path, timeout=0.1)
 
 
-def test_a_hub_is_gone_when_nothing_is_left_of_it(profile: Profile) -> None:
-    """Neither its file nor its lock: with either, it is there or will be started again."""
-    written = info()
-    path = profile.connection_client
-    written.write(path)
+def test_a_file_of_the_hub_before_is_not_believed(profile: Profile) -> None:
+    """Another hub holds the lock and will write its own file, with other ports perhaps."""
+    info(ended_pid()).write(profile.connection_client)
     with profile.hub_lock():
-        assert not is_gone(written, path)
-        path.unlink()
-        assert not is_gone(written, path)  # one starts, and has not written its file yet
-    assert is_gone(written, path)
-    written.write(path)
-    assert not is_gone(written, path)  # killed: a supervisor starts the next one
+        for where in (None, profile.connection_client):
+            with pytest.raises(HubNotFound):
+                find(where, None, 0.02)
 
 
-def test_a_hub_elsewhere_is_never_gone(profile: Profile) -> None:
-    """Its lock means nothing here."""
-    elsewhere = info(here=Here("another boot", os.getuid(), "another host"))
-    assert not is_gone(elsewhere, profile.connection_client)
-
-
-def test_the_file_of_a_hub(profile: Profile) -> None:
-    """That of the profile, the one that was named, or one that says the same as what was given."""
-    written, path = info(), profile.connection_client
-    assert file_of(written, None, None) == path
-    assert file_of(written, "here.json", None) == Path.cwd() / "here.json"
-    assert file_of(written, written, None) is None
-    written.write(path)
-    assert file_of(written, written, None) == path
+def test_what_was_found_says_where(profile: Profile, tmp_path: Path) -> None:
+    """Its own file, or that of the profile if that is of the same hub."""
+    path, copy = profile.connection_client, tmp_path / "copy.json"
+    for each in (path, copy):
+        info().write(each)
+    read = ConnectionInfo.load(copy)
+    with profile.hub_lock():
+        assert find(None, None, 1.0).file == path
+        assert find(copy, None, 1.0).file == copy
+        assert find(read, None, 1.0).file == copy
+        assert find(info(), None, 1.0).file == path
+    path.unlink()
+    assert find(info(), None, 1.0).file is None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ctrlhub.cluster.claim import Claim, clean, owner_lock
+from ctrlhub.cluster.claim import Claim, clean
 from ctrlhub.wire.errors import AlreadyRunning
 from ctrlhub.wire.places import Profile
 
@@ -48,7 +48,7 @@ def test_a_hub_started_alone_keeps_its_profile(profile: Profile) -> None:
         with pytest.raises(AlreadyRunning) as caught:
             Claim(profile).take()
         assert caught.value.pid == os.getpid()
-        assert owner_lock(profile).holder() is None
+        assert profile.owner_lock().holder() is None
 
 
 def test_a_claim_removes_what_a_killed_hub_left(profile: Profile) -> None:
@@ -85,7 +85,7 @@ def test_a_strangers_hub_survives_giving_back(profile: Profile) -> None:
         theirs = leave(profile.connection_client)
         claim.give_back()
         assert theirs.exists()
-    assert owner_lock(profile).holder() is None
+    assert profile.owner_lock().holder() is None
 
 
 def test_cleaning_what_never_was_makes_nothing(profile: Profile) -> None:

@@ -34,6 +34,17 @@ def test_a_number_is_a_number(n: Any) -> None:
         Cluster(n)
 
 
+@pytest.mark.parametrize("n", [-1, 1.5, "2", True])
+def test_a_number_is_a_number_at_the_start_too(n: Any) -> None:
+    """`start_and_connect_sync` is as strict, and the cluster stays as it was."""
+    cluster = Cluster(1, max_engines=2)
+    with pytest.raises(ValueError, match="n must be"):
+        cluster.start_and_connect_sync(n)
+    with pytest.raises(TooManyEngines, match="max_engines=2"):
+        cluster.start_and_connect_sync(3)
+    assert cluster.n == 1
+
+
 @pytest.mark.parametrize(
     ("options", "error"),
     [

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from ctrlhub.cluster.claim import owner_lock, supervisor_lock
 from ctrlhub.cluster.ephemeral import private_profile
 from ctrlhub.cluster.listing import Kind, State, list_clusters
 from ctrlhub.wire.places import Profile
 
-HELD = {"hub": Profile.hub_lock, "owner": owner_lock, "supervisor": supervisor_lock}
+HELD = {"hub": Profile.hub_lock, "owner": Profile.owner_lock, "supervisor": Profile.supervisor_lock}
 
 
 @pytest.mark.parametrize(
@@ -56,7 +55,7 @@ def test_what_a_killed_program_left_is_not_listed(tmp_path: Path) -> None:
 
     assert list_clusters(tmp_path) == []
 
-    with owner_lock(profile):
+    with profile.owner_lock():
         assert [each.profile for each in list_clusters(tmp_path)] == [profile.name]
 
 

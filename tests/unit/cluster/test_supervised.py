@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import pytest
+
 from ctrlhub.cluster.child import Child
 from ctrlhub.cluster.restarts import Restarts
 from ctrlhub.cluster.supervised import Supervised
+from ctrlhub.wire.private import StateError
 
 
 @dataclass
@@ -44,9 +48,12 @@ class Starts:
             cast(Child, self.children[0]), self.again, Restarts(first=1.0, longest=8.0)
         )
         self.now = 0.0
+        self.failure: Exception | None = None
 
     def again(self) -> Child:
-        """Start another."""
+        """Start another, if that can be."""
+        if self.failure is not None:
+            raise self.failure
         self.children.append(FakeChild(pid=len(self.children) + 1, started=self.now))
         return cast(Child, self.children[-1])
 
@@ -111,6 +118,28 @@ def test_deaths_in_a_row_are_answered_later_and_later() -> None:
         now = starts.supervised.due
         assert starts.turn(now)
     assert pauses == [1.0, 2.0, 4.0, 8.0]
+
+
+@pytest.mark.parametrize("failure", [OSError(errno.EAGAIN, "no process"), StateError("disk full")])
+def test_a_start_that_fails_is_tried_again_later_and_later(failure: Exception) -> None:
+    """What else is supervised goes on meanwhile; when it can be, the child is started."""
+    starts = Starts()
+    starts.children[0].code = -9
+    starts.failure = failure
+    starts.turn(0.0)
+    now, pauses = 1.0, []
+    for _ in range(3):
+        assert not starts.turn(now)
+        assert starts.supervised.due is not None
+        pauses.append(starts.supervised.due - now)
+        now = starts.supervised.due
+    assert pauses == [2.0, 4.0, 8.0]
+
+    starts.failure = None
+
+    assert not starts.turn(now - 0.1)
+    assert starts.turn(now)
+    assert starts.supervised.child is cast(Child, starts.children[1])
 
 
 def test_an_end_on_purpose_is_final() -> None:
