@@ -17,6 +17,7 @@ from ctrlhub.client.function_book import FunctionBook
 from ctrlhub.client.intake import Intake
 from ctrlhub.client.requests import Request
 from ctrlhub.client.session import ClientSession
+from ctrlhub.client.waiting import Waiting
 from ctrlhub.client.watch import Watch
 from ctrlhub.link.base import Link
 from ctrlhub.link.runner import Runner
@@ -86,6 +87,7 @@ class Connection:
         self._runner = Runner(self._session, link)
         self.intake = Intake(self._session, self._runner)
         self._watch.on_end = self.intake.shut
+        self.wait = Waiting(self._runner, link).until
         self.submit = self.intake.submit
         self._unix_offset = time.time() - time.monotonic()
         self._thread = threading.Thread(
@@ -299,7 +301,7 @@ class Connection:
 
     def is_io_thread(self) -> bool:
         """Say whether the calling thread is the one that brings the results."""
-        return threading.get_ident() == self._thread.ident
+        return self._runner.leads
 
     def unix_time(self, monotonic: float) -> float:
         """Return the Unix time of a reading of the monotonic clock."""
@@ -340,7 +342,7 @@ def _leave(runner: Runner, session: ClientSession, thread: threading.Thread, pid
         return  # a fork's copy: the session is the other process's
     error = SessionClosed("this client was closed")
     runner.post(lambda now: session.close(error, now))
-    if threading.current_thread() is thread:
+    if runner.leads:
         return  # the last reference was dropped by a callback
     thread.join(JOIN_TIMEOUT)
     if thread.is_alive():

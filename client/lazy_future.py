@@ -27,6 +27,7 @@ from concurrent.futures import CancelledError, Future, InvalidStateError
 from logging import getLogger
 from os import register_at_fork
 from threading import Condition, Lock, get_ident
+from time import monotonic
 from typing import Any, NoReturn
 
 _log = getLogger("concurrent.futures")
@@ -78,6 +79,10 @@ class LazyFuture(Future[Any]):
     def _check_wait(self) -> None:
         """Raise an error where waiting would be in vain."""
 
+    def _wait_leading(self, ready: Callable[[], bool], timeout: float | None) -> bool:
+        """Wait by bringing the result oneself; False where that is not possible, or took too long."""
+        return False
+
     def _stir(self) -> None:
         """Tell those who wait that (some of) the result is there."""
         if self.done():
@@ -91,11 +96,15 @@ class LazyFuture(Future[Any]):
         if ready():
             return True
         self._check_wait()
-        sync = self._synced()
         if timeout is not None and timeout < 0:
             timeout = None
+        end = None if timeout is None else monotonic() + timeout
+        if self._wait_leading(ready, timeout):
+            return True
+        sync = self._synced()
         with sync.condition:
-            return sync.condition.wait_for(ready, timeout)
+            left = None if end is None else max(0.0, end - monotonic())
+            return sync.condition.wait_for(ready, left)
 
     def _open_once(self, opening: Callable[[], None]) -> None:
         """Run `opening`, in one thread at a time."""

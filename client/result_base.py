@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, Protocol
 
 from ctrlhub.client.lazy_future import LazyFuture
@@ -23,6 +23,9 @@ class Home(Protocol):
 
     def check_wait(self) -> None:
         """Raise an error where waiting would be in vain."""
+
+    def wait(self, ready: Callable[[], bool], timeout: float | None) -> bool:
+        """Wait until something is so, if this can be had without a change of threads."""
 
     def is_io_thread(self) -> bool:
         """Say whether the calling thread is the one that brings the results."""
@@ -61,6 +64,9 @@ class ResultBase(LazyFuture):
 
     def _check_wait(self) -> None:
         self._home.check_wait()
+
+    def _wait_leading(self, ready: Callable[[], bool], timeout: float | None) -> bool:
+        return self._home.wait(ready, timeout)
 
     def __len__(self) -> int:
         return len(self._numbers())

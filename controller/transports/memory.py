@@ -21,6 +21,7 @@ class MemoryLink:
     """A peer's end. Everything sent is delivered, in order within each stream."""
 
     enrolling = False
+    sleeps_in_system = False
 
     def __init__(self, transport: MemoryTransport) -> None:
         self._transport = transport
@@ -28,6 +29,7 @@ class MemoryLink:
         self._inbox: deque[tuple[Stream, bytes, list[Buffer]]] = deque()
         self._woken = False
         self.lock = threading.RLock()
+        self.sleeping = False
         self.topics: set[bytes] = set()
         self.address = transport.enter(self)
 
@@ -37,7 +39,7 @@ class MemoryLink:
 
     def receive(self, timeout: float | None) -> list[tuple[Stream, bytes, list[Buffer]]]:
         """Wait for messages or `wake`, up to `timeout` seconds, and take them."""
-        return asleep(self.lock, self._wait, timeout)
+        return asleep(self, self._wait, timeout)
 
     def _wait(self, timeout: float | None) -> list[tuple[Stream, bytes, list[Buffer]]]:
         with self._condition:

@@ -29,6 +29,12 @@ class Link(Protocol):
     lock: RLock
     """Held by the thread that uses the link; `receive` lets go of it while it sleeps."""
 
+    sleeping: bool
+    """Whether `receive` sleeps, and nothing is torn if a signal's handler raises."""
+
+    sleeps_in_system: bool
+    """Whether its sleep is a single call of the system; else `sleeping` says nothing."""
+
     def send(self, stream: Stream, frames: Sequence[Buffer]) -> None:
         """Send one message, without ever blocking.
 

@@ -143,13 +143,21 @@ class Runner:
         """Have whoever leads look whether it has what it waits for; also from a signal's handler."""
         self.link.wake()
 
-    def lead(self, until: Callable[[], bool]) -> bool:
+    def lead(self, until: Callable[[], bool], deadline: float | None = None) -> bool:
         """Run the loop in this thread until something is so.
+
+        Parameters
+        ----------
+        until
+            Says whether it is so; called between the turns.
+        deadline
+            Until when to wait at most, on the loop's clock; None for ever.
 
         Returns
         -------
         bool
-            Whether it is so. If not, the loop has ended, or somebody else leads it: wait as ever.
+            Whether it is so. If not, the deadline is over, the loop has ended, or somebody else
+            leads it: wait as ever.
         """
         if self._thread == NOBODY or not self._guests.acquire(blocking=False):
             return until()
@@ -157,7 +165,7 @@ class Runner:
         try:
             self._visits += 1
             self._guest = get_ident()
-            return until() if not self._parked() else self._lead(until)
+            return self._lead(until, deadline) if self._parked() else until()
         except Exception as error:
             self._failed = error  # for the loop's own thread to report
             return False
@@ -166,6 +174,7 @@ class Runner:
             raise
         finally:
             self._guest = NOBODY
+            self._asleep = False
             self._guests.release()
             if self._posted or not self._goes_on() or self._clock() - began > PATROL / 2:
                 self._parking.recall()
@@ -177,14 +186,20 @@ class Runner:
         self.link.wake()
         return self._parking.await_arrival(ARRIVAL)
 
-    def _lead(self, until: Callable[[], bool]) -> bool:
+    @property
+    def leads(self) -> bool:
+        """Whether the calling thread is the one that leads."""
+        return self._thread == get_ident()
+
+    def _lead(self, until: Callable[[], bool], deadline: float | None) -> bool:
         with self.link.lock:
             self._thread = self._guest
             try:
                 while not until():
-                    if not self._goes_on():
+                    over = deadline is not None and self._clock() >= deadline
+                    if over or not self._goes_on():
                         return False
-                    self._turn()
+                    self._turn(deadline)
                 return True
             finally:
                 self._thread = UNATTENDED
@@ -253,9 +268,9 @@ class Runner:
     def _stop(self, now: float) -> None:
         self._stopped = True
 
-    def _turn(self) -> None:
+    def _turn(self, deadline: float | None = None) -> None:
         machine = self.machine
-        arrivals, now = self._wait(machine.next_deadline())
+        arrivals, now = self._wait(machine.next_deadline(), deadline)
         if self.link.enrolling and machine.state is not State.ENROLLING:
             machine.enrol_again(now)
         for stream, header, frames in arrivals:
@@ -268,8 +283,13 @@ class Runner:
         machine.tick(now)
         self._speak()
 
-    def _wait(self, deadline: float | None) -> tuple[list[Arrival], float]:
-        timeout = None if deadline is None else max(0.0, deadline - self._clock())
+    def _wait(
+        self, deadline: float | None, guests: float | None
+    ) -> tuple[list[Arrival], float]:
+        first = NEVER if deadline is None else deadline
+        if guests is not None and guests < first:
+            first = guests
+        timeout = None if first == NEVER else max(0.0, first - self._clock())
         self._asleep = True
         self._wakes = NEVER if deadline is None else deadline
         if self._posted:

@@ -58,6 +58,8 @@ class ZeroMQLink:
         If the hub does not listen for this place, or not in the preferred way.
     """
 
+    sleeps_in_system = True
+
     def __init__(
         self, info: ConnectionInfo, keys: KeyPair, prefer: Literal["ipc", "tcp"] | None = None
     ) -> None:
@@ -73,6 +75,7 @@ class ZeroMQLink:
         self._context = zmq.Context()
         self._wakeup = Wakeup()
         self.lock = RLock()
+        self.sleeping = False
         # The same three methods; zmq.Poller serves where the system has no poll.
         self._poll: Any = select.poll() if hasattr(select, "poll") else zmq.Poller()
         self._poll.register(self._wakeup.fileno(), POLLIN)
@@ -109,7 +112,7 @@ class ZeroMQLink:
                     port.ready = port.backlog = True
                     timeout = 0.0
         readers = self._readers
-        events = asleep(self.lock, self._poll.poll, None if timeout is None else timeout * 1000)
+        events = asleep(self, self._poll.poll, None if timeout is None else timeout * 1000)
         for fd, _ in events:
             found = readers.get(fd)
             if found is not None:

@@ -96,6 +96,10 @@ class Home:
     def check_wait(self) -> None:
         """Let everyone wait."""
 
+    def wait(self, ready: Callable[[], bool], timeout: float | None) -> bool:
+        """Have them wait in the usual way."""
+        return False
+
     def is_io_thread(self) -> bool:
         """Say no."""
         return False
@@ -230,6 +234,7 @@ class HubLink:
     """
 
     enrolling = False
+    sleeping = sleeps_in_system = False
 
     def __init__(self, engines: int = 2, answers: Mapping[str, Any] | None = None) -> None:
         self.lock = threading.RLock()  # never let go of: everything is posted

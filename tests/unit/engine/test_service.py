@@ -39,6 +39,7 @@ class QueueLink:
     """A link whose other end is two queues."""
 
     enrolling = False
+    sleeping = sleeps_in_system = False
 
     def __init__(self) -> None:
         self.lock = threading.RLock()  # never let go of: everything is posted

@@ -34,6 +34,7 @@ class OpenLink:
     """A link whose loop sleeps: its lock is free."""
 
     enrolling = False
+    sleeping = sleeps_in_system = False
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -125,7 +126,7 @@ def test_ctrl_c_at_any_moment_gives_the_lock_back(runner: Runner, link: OpenLink
         for round_ in range(2000):
             try:
                 signal.setitimer(signal.ITIMER_REAL, 1e-6 * (1 + round_ % 60))
-                for _ in range(20):
+                for _ in range(200):
                     say(runner)
                     runner._posted.clear()
             except KeyboardInterrupt:

@@ -22,6 +22,7 @@ class QueueLink:
     """A link that brings what a test puts into it."""
 
     enrolling = False
+    sleeping = sleeps_in_system = False
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -39,7 +40,7 @@ class QueueLink:
 
     def receive(self, timeout: float | None) -> list[Arrival]:
         """Wait, and take what is there."""
-        return asleep(self.lock, self._wait, timeout)
+        return asleep(self, self._wait, timeout)
 
     def _wait(self, timeout: float | None) -> list[Arrival]:
         with self._condition:

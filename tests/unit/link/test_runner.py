@@ -86,6 +86,7 @@ class FakeLink:
 
     def enrolled(self) -> None:
         self.enrolling = False
+        self.sleeping = self.sleeps_in_system = False
         self.log.append("enrolled")
 
     def enrol_again(self) -> None:

@@ -1,0 +1,99 @@
+"""Waiting for results: the thread that waits leads the client's loop meanwhile.
+
+It then finds its result without a change of threads (see `ctrlhub.link.runner`). What the loop does
+between two sleeps must not be torn: rows taken from a message and not handed over would be lost. So
+in the main thread, where Ctrl-C strikes between any two instructions, its handler is replaced for the
+time of the wait, and called at the next moment at which nothing can be torn: at once during the
+sleep, which is most of the time, else when the loop has done its turn. Where the program has handlers
+for other signals, which may raise as well, the main thread waits for the loop's own thread instead.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from ctrlhub.link.base import Link
+from ctrlhub.link.runner import Runner
+
+_OTHERS = tuple(
+    getattr(signal, name)
+    for name in ("SIGALRM", "SIGHUP", "SIGPROF", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGVTALRM")
+    if hasattr(signal, name)
+)
+"""The signals for which programs have handlers, besides that of Ctrl-C."""
+
+
+class Waiting:
+    """Waits of any threads on a client's loop.
+
+    Parameters
+    ----------
+    runner, link
+        The loop, and the link that it runs on.
+    """
+
+    def __init__(self, runner: Runner, link: Link) -> None:
+        self._runner = runner
+        self._link = link
+
+    def until(self, ready: Callable[[], bool], timeout: float | None) -> bool:
+        """Wait until something is so, or the timeout (seconds; None for none) is over.
+
+        Returns
+        -------
+        bool
+            Whether it is so. If not, it may be worth to wait in another way.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        if threading.get_ident() != threading.main_thread().ident:
+            return self._runner.lead(ready, deadline)
+        if not self._link.sleeps_in_system or any(map(_is_handled, _OTHERS)):
+            return False
+        if not _is_handled(signal.SIGINT):
+            return self._runner.lead(ready, deadline)
+        return _Deferral(self._link).lead(self._runner, ready, deadline)
+
+
+class _Deferral:
+    """Has Ctrl-C strike where nothing is torn."""
+
+    __slots__ = ("_former", "_link", "_struck")
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._former: Any = signal.getsignal(signal.SIGINT)
+        self._struck: FrameType | None = None
+
+    def lead(self, runner: Runner, ready: Callable[[], bool], deadline: float | None) -> bool:
+        def is_over() -> bool:
+            self._strike()
+            return ready()
+
+        signal.signal(signal.SIGINT, self._on_signal)
+        try:
+            return runner.lead(is_over, deadline)
+        finally:
+            signal.signal(signal.SIGINT, self._former)
+            self._strike()
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._link.sleeping:
+            self._former(number, frame)
+        else:
+            self._struck = frame
+
+    def _strike(self) -> None:
+        if self._struck is not None:
+            frame, self._struck = self._struck, None
+            self._former(signal.SIGINT, frame)
+
+
+def _is_handled(number: signal.Signals) -> bool:
+    """Say whether the program has a handler of its own, in Python or in C."""
+    handler = signal.getsignal(number)
+    return handler not in (signal.SIG_DFL, signal.SIG_IGN)

@@ -1,0 +1,145 @@
+"""Ctrl-C while a program waits for results: it strikes at once, and costs nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import Command
+
+pytestmark = pytest.mark.slow
+
+STORM = """
+import json, os, random, signal, sys, threading, time
+from ctrlhub import Cluster
+
+ROUNDS = 1500
+random.seed(int(sys.argv[1]))
+
+
+def add_one(x):
+    return x + 1
+
+
+def storm(armed, over):
+    while not over.wait(random.random() * 0.002):
+        if armed.is_set():
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def call(views, n, open_results, armed):
+    armed.set()
+    result = random.choice(views).apply_async(add_one, n)
+    open_results[n] = result
+    value = result.get()
+    armed.clear()
+    del open_results[n]
+    assert value == n + 1
+
+
+with Cluster(n=2) as client:
+    views = [client[0], client[1], client.load_balanced_view()]
+    armed, over = threading.Event(), threading.Event()
+    thread = threading.Thread(target=storm, args=(armed, over))
+    thread.start()
+    struck, open_results = 0, {}
+    for n in range(ROUNDS):
+        try:
+            try:
+                call(views, n, open_results, armed)
+            except KeyboardInterrupt:
+                armed.clear()
+                struck += 1
+        except KeyboardInterrupt:  # one more, on the way out
+            armed.clear()
+    try:
+        over.set()
+        thread.join()
+        time.sleep(0.01)
+    except KeyboardInterrupt:
+        thread.join()
+    for n, result in open_results.items():
+        assert result.get(timeout=60) == n + 1
+    handler = signal.getsignal(signal.SIGINT)
+    assert handler is signal.default_int_handler, handler
+    print(json.dumps({"struck": struck, "sum": sum(views[2].map_sync(add_one, range(100)))}))
+"""
+
+ENDLESS = """
+import os, signal, threading, time
+from ctrlhub import Cluster
+
+with Cluster(n=1) as client:
+    result = client[0].apply_async(time.sleep, 600)
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    try:
+        result.get()
+    except KeyboardInterrupt:
+        print("struck")
+    client.load_balanced_view()
+    result.cancel()
+"""
+
+HANDLERS = """
+import signal
+from ctrlhub import Cluster
+
+
+class Late(Exception):
+    pass
+
+
+def late(number, frame):
+    raise Late
+
+
+with Cluster(n=1) as client:
+    signal.signal(signal.SIGALRM, late)
+    struck = 0
+    for n in range(300):
+        signal.setitimer(signal.ITIMER_REAL, 0.0001 + 0.00001 * (n % 100))
+        try:
+            assert client[0].apply_sync(abs, -n) == n
+        except Late:
+            struck += 1
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    assert client[0].apply_sync(abs, -1) == 1
+    print(struck > 0)
+"""
+
+
+def run(state: Path, script: str, *arguments: str) -> str:
+    """Run a program to its end, and return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        env=Command(state).environment,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("seed", ["1", "2"])
+def test_a_storm_of_interrupts_loses_no_result(state: Path, seed: str) -> None:
+    """Whenever it strikes, every request has its own result, and the program's handler is back."""
+    found = json.loads(run(state, STORM, seed))
+    assert found["struck"] > 50
+    assert found["sum"] == sum(range(1, 101))
+
+
+def test_a_wait_for_ever_is_interrupted(state: Path) -> None:
+    """Nothing comes from the hub meanwhile but beats."""
+    assert run(state, ENDLESS) == "struck\n"
+
+
+def test_handlers_of_other_signals_may_raise(state: Path) -> None:
+    """A program that times out its calls by SIGALRM goes on with the same client."""
+    assert run(state, HANDLERS) == "True\n"
