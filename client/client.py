@@ -170,6 +170,8 @@ class Client:
 
     def _resolve(self, targets: Targets) -> list[int]:
         """Return the ids that are meant."""
+        if type(targets) is int and targets in self._connection.engines():
+            return [targets]
         try:
             return chosen(targets, self.ids)
         except (NoEnginesRegistered, InvalidEngineID) as error:

@@ -11,16 +11,12 @@ Targets: TypeAlias = SupportsIndex | slice | Iterable[SupportsIndex] | str | Non
 """An engine id, several, a slice of the ids there are, or ``'all'``."""
 
 
-def is_single(targets: Targets) -> bool:
+def is_single(targets: object) -> TypeGuard[SupportsIndex]:
     """Say whether targets mean one engine, and so its bare value."""
-    return _is_number(targets)
-
-
-def _is_number(value: object) -> TypeGuard[SupportsIndex]:
     # By hand: to ask whether something is a `SupportsIndex` takes longer than the rest of a call.
-    if type(value) is int:
+    if type(targets) is int:
         return True
-    return hasattr(value, "__index__") and not isinstance(value, Iterable | bool)
+    return hasattr(targets, "__index__") and not isinstance(targets, Iterable | bool)
 
 
 def chosen(targets: Targets, ids: Sequence[int]) -> list[int]:
@@ -44,8 +40,6 @@ def chosen(targets: Targets, ids: Sequence[int]) -> list[int]:
     ValueError
         No engine is named.
     """
-    if type(targets) is int and targets in ids:
-        return [targets]
     if isinstance(targets, str) and targets != "all":
         raise TypeError(f"engines are named by numbers or 'all', not {targets!r}")
     if not ids:
@@ -59,7 +53,7 @@ def chosen(targets: Targets, ids: Sequence[int]) -> list[int]:
         wanted = list(ids[targets])
     elif isinstance(targets, Iterable):
         wanted = [_one(target, ids) for target in targets]
-    elif _is_number(targets):
+    elif is_single(targets):
         wanted = [_one(targets, ids)]
     else:
         raise TypeError(f"engines are named by numbers or 'all', not by {type(targets).__name__}")
@@ -69,7 +63,7 @@ def chosen(targets: Targets, ids: Sequence[int]) -> list[int]:
 
 
 def _one(target: object, ids: Sequence[int]) -> int:
-    if not _is_number(target):
+    if not is_single(target):
         raise TypeError(f"an engine is named by a number, not by {target!r}")
     number = target.__index__()
     if number < 0 and -number <= len(ids):
