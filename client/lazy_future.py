@@ -137,10 +137,12 @@ class LazyFuture(Future[Any]):
         sync = self._sync
         if sync is not None:
             return sync
+        # Made outside: what is collected, or handled, meanwhile may come here, too.
+        made = _Sync()
         with _turn:
             sync = self._sync
             if sync is None:
-                sync = self._sync = _Sync()
+                sync = self._sync = made
         if self.done():
             self._finish()  # the completing thread may have looked before
         return sync
@@ -168,7 +170,7 @@ class LazyFuture(Future[Any]):
     def _call_back(self, callback: Callable[[Any], object]) -> None:
         try:
             callback(self)
-        except Exception:
+        except BaseException:  # also its sys.exit(): others wait for what this thread brings
             _log.exception("exception calling callback for %r", self)
 
     # What concurrent.futures.wait and as_completed read of a future.

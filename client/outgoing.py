@@ -53,8 +53,10 @@ class Outgoing:
                 self._add(number, request._template(), request._payload(number), after)
         while submissions and len(messages) < MESSAGES_PER_TURN:
             # Taken out last: entering twice, after Ctrl-C in between, does no harm.
-            submissions[0]._enter(self)
-            submissions.popleft()
+            first = submissions[0]
+            first._enter(self)
+            if submissions and submissions[0] is first:
+                submissions.popleft()
         self._flush()
         return messages
 

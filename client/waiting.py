@@ -18,14 +18,10 @@ from types import FrameType
 from typing import Any
 
 from ctrlhub.link.base import Link
+from ctrlhub.link.handlers import ALARMS, are_handled
 from ctrlhub.link.runner import Runner
 
-_OTHERS = tuple(
-    getattr(signal, name)
-    for name in ("SIGALRM", "SIGHUP", "SIGPROF", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGVTALRM")
-    if hasattr(signal, name)
-)
-"""The signals for which programs have handlers, besides that of Ctrl-C."""
+_OTHERS = (*ALARMS, signal.SIGTERM)
 
 
 class Waiting:
@@ -52,9 +48,9 @@ class Waiting:
         deadline = None if timeout is None else time.monotonic() + timeout
         if threading.get_ident() != threading.main_thread().ident:
             return self._runner.lead(ready, deadline)
-        if not self._link.sleeps_in_system or any(map(_is_handled, _OTHERS)):
+        if not self._link.sleeps_in_system or are_handled(_OTHERS):
             return False
-        if not _is_handled(signal.SIGINT):
+        if not are_handled((signal.SIGINT,)):
             return self._runner.lead(ready, deadline)
         return _Deferral(self._link).lead(self._runner, ready, deadline)
 
@@ -92,8 +88,3 @@ class _Deferral:
             frame, self._struck = self._struck, None
             self._former(signal.SIGINT, frame)
 
-
-def _is_handled(number: signal.Signals) -> bool:
-    """Say whether the program has a handler of its own, in Python or in C."""
-    handler = signal.getsignal(number)
-    return handler not in (signal.SIG_DFL, signal.SIG_IGN)

@@ -37,6 +37,12 @@ ROUNDS = 16
 """Rounds over all streams before the loop may do something else (timers, signals)."""
 
 
+STANDSTILL = 1.0
+"""A tick that is late by this much (seconds) means that this process was held up, not its peers."""
+
+NEVER = float("inf")
+
+
 class Hub:
     """A hub on given transports and store. Make it, and run it, in one thread.
 
@@ -78,6 +84,7 @@ class Hub:
         self._store = store
         self._loop = loop or HubLoop()
         self._stopping = False
+        self._tick_due = NEVER
         self._acknowledgements = Acknowledgements()
         self._acknowledging = False
         for transport in self._transports:
@@ -157,8 +164,11 @@ class Hub:
         by more than that.
         """
         now = time.monotonic()
+        late = now - self._tick_due
         due = None
         try:
+            if late > STANDSTILL:
+                self.switchboard.stood_still(late)
             self.switchboard.tick(now)
             for effects in self.switchboard.turn(now):
                 self._carry_out(effects)
@@ -166,6 +176,7 @@ class Hub:
         finally:  # a bug must not stop the hub's clock
             beat = self.config.beat
             ahead = beat if due is None else min(beat, max(0.01, due - now))
+            self._tick_due = now + ahead
             self._loop.later(ahead, self._tick)
         self._turn()
 

@@ -175,6 +175,11 @@ class Peers:
         if session is not None:
             session.send(self._outbox, m.Stream.HUB, m.SayHello())
 
+    def stood_still(self, seconds: float) -> None:
+        """Take note that this process did not run for a while."""
+        log.warning("the hub stood still for %.1f s: nobody's silence in it counts", seconds)
+        self._heartbeats.forgive(seconds)
+
     def tick(self, now: float) -> None:
         """Do what is due."""
         for number, health in self._heartbeats.tick(now):

@@ -177,6 +177,10 @@ class Switchboard:
         self._peers.tick(now)
         self._exposed.tick(now)
 
+    def stood_still(self, seconds: float) -> None:
+        """Take note that this process did not run for a while."""
+        self._peers.stood_still(seconds)
+
     def next_deadline(self) -> float | None:
         """Say when `tick` should be called."""
         times = (self._peers.next_deadline(), self._exposed.next_deadline())

@@ -21,6 +21,7 @@ from ctrlhub.engine.session import EngineSession
 from ctrlhub.engine.work import CommandWork, Row, TaskWork
 from ctrlhub.engine.workqueue import WorkQueue
 from ctrlhub.link.base import Link
+from ctrlhub.link.handlers import ALARMS, are_handled
 from ctrlhub.link.patience import Patience
 from ctrlhub.link.runner import Runner
 from ctrlhub.wire.messages import Register
@@ -170,8 +171,7 @@ class EngineService:
                     executor.run_tasks(queue.tasks, queue.urgent, self._done_tasks, self._flush)
                     self._flush()
                     executor.rest()
-                if not self._runner.lead(queue.has_work):
-                    queue.wait()
+                self._rest()
                 continue
             row = executor.run_command(command) if command is not None else None
             if row is None:  # the end
@@ -181,6 +181,17 @@ class EngineService:
             self._done_commands.append(row)
             self._flush()
             executor.rest()
+
+    def _rest(self) -> None:
+        """Wait until there may be something to do."""
+        if not are_handled(ALARMS):
+            if not self._runner.lead(self._queue.has_work):
+                self._queue.wait()
+            return
+        try:
+            self._queue.wait()
+        except Exception:  # its namespace should not die of an alarm that is late
+            _log.exception("a signal's handler of user code raised while nothing ran")
 
     def _flush(self) -> None:
         if self._executor.is_copy:  # the sockets are the original's; touching would break it

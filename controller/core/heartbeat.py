@@ -62,6 +62,11 @@ class Heartbeats:
             return True
         return False
 
+    def forgive(self, seconds: float) -> None:
+        """Hold a silence of so long against nobody: it was us who did not listen."""
+        for pulse in self._pulses.values():
+            pulse.heard += seconds
+
     def tick(self, now: float) -> list[tuple[int, Health]]:
         """Return the peers whose health became worse; lost ones are watched no more."""
         worse = []

@@ -146,8 +146,9 @@ class Cluster:
         StartFailed
             If not everything was ready in time, or something died; nothing is left running.
         """
-        if self._client is not None:
+        if self._client is not None and not self._client.closed:
             return self._client
+        self.stop()  # what is left of the time before
         self._owner = os.getpid()
         sweep(self._state)
         claim = Claim(self._choose_profile())
@@ -169,22 +170,20 @@ class Cluster:
         """Close the client and end everything; harmless when nothing runs."""
         if self._claim is None or os.getpid() != self._owner:
             return
-        client, self._client = self._client, None
-        processes, self._processes = self._processes, None
-        claim, self._claim = self._claim, None
-        keeper, self._keeper = self._keeper, None
-        _running.discard(self)
-        if keeper is not None:
-            keeper.stop()
+        if self._keeper is not None:
+            self._keeper.stop()
         try:
-            if client is not None:
-                client.close()
+            if self._client is not None:
+                self._client.close()
         finally:
-            if processes is not None:
-                processes.stop()
-            claim.give_back()
+            if self._processes is not None:
+                self._processes.stop()
+            self._claim.give_back()
             if self._name is None:
-                discard(claim.profile)
+                discard(self._claim.profile)
+        # Forgotten when it is done: after Ctrl-C another `stop` goes on where this one was.
+        self._keeper = self._client = self._processes = self._claim = None
+        _running.discard(self)
 
     def connect_client_sync(self, **options: Any) -> Client:
         """Connect another client to the running cluster.

@@ -95,6 +95,7 @@ class Runner:
         self._posted: deque[Action] = deque()
         self._asleep = False
         self._thread = NOBODY
+        self._speaker = NOBODY
         self._wakes = NEVER
         self._stopped = False
         self._parking = Parking()
@@ -233,7 +234,8 @@ class Runner:
         """
         link = self.link
         lock = link.lock
-        if self._posted or self._thread == get_ident() or self._thread == NOBODY:
+        me = get_ident()
+        if self._posted or self._thread in (me, NOBODY) or self._speaker == me:
             self.post(action)
             return
         woken = False
@@ -243,6 +245,7 @@ class Runner:
                 self.post(action)
                 return
             woken = True
+            self._speaker = me
             action(self._clock())
             self._send()
             woken = link.missed() or self._due_earlier()
@@ -250,6 +253,7 @@ class Runner:
             self.post(lambda now: link.reopen())
             raise
         finally:
+            self._speaker = NOBODY
             try:
                 lock.release()
             except RuntimeError:  # it was not taken

@@ -15,6 +15,7 @@ import pytest
 from ctrlhub import AlreadyRunning, Client, Cluster
 from ctrlhub.cli.exits import Exit
 from ctrlhub.cluster.errors import StartFailed
+from ctrlhub.cluster.local import LocalProcesses
 from tests.support.processes import Command, is_alive, processes_with, until
 
 PROGRAM = """
@@ -50,6 +51,27 @@ def test_with_gives_a_client_with_all_engines(state: Path) -> None:
     with Cluster(n=2) as client:
         assert client.ids == [0, 1]
         assert client[:].apply_sync(lambda: 6 * 7) == [42, 42]
+
+
+def test_a_stop_that_was_interrupted_is_said_again(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one ends what the first has left running."""
+    cluster = Cluster(n=1)
+    cluster.start()
+    hub = cluster.pids["hub"]
+
+    def interrupted(self: LocalProcesses, patience: float = 0.0) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalProcesses, "stop", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            cluster.stop()
+    assert is_alive(hub)
+    cluster.stop()
+    assert not is_alive(hub)
+    assert left_in(state) == []
 
 
 def test_nothing_is_left(state: Path) -> None:

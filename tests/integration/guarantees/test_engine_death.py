@@ -242,6 +242,21 @@ def test_an_engine_stopped_for_too_long_comes_back_too(start: Start, journal: Jo
     assert (done["done"], done["failed"], done["running"], done["queued"]) == (1, 0, 0, 0)
 
 
+def test_a_hub_that_stood_still_loses_nobody(start: Start) -> None:
+    """It was not the engines that were silent: what runs there goes on, and counts."""
+    client = start(2, **QUICK)
+    before = engines(client)
+    hub = client.status()["hub"]["pid"]
+    commands = [client[n].apply_async(time.sleep, 1.0) for n in before]
+    tasks = [client.load_balanced_view().apply_async(double, n) for n in range(20)]
+    os.kill(hub, signal.SIGSTOP)
+    time.sleep(2 * QUICK["lost"])
+    os.kill(hub, signal.SIGCONT)
+    assert [each.get(timeout=30) for each in commands] == [None, None]
+    assert [each.get(timeout=30) for each in tasks] == [2 * n for n in range(20)]
+    assert engines(client) == before
+
+
 @pytest.mark.parametrize("prefer", ["ipc", "tcp"])
 def test_an_engine_the_hub_has_forgotten_comes_back(
     start: Start, tmp_path_factory: pytest.TempPathFactory, prefer: str

@@ -178,6 +178,7 @@ def test_callbacks_run_once_before_and_after() -> None:
     future = result()
     called: list[object] = []
     future.add_done_callback(lambda f: 1 / 0)
+    future.add_done_callback(lambda f: sys.exit(3))
     future.add_done_callback(called.append)
     settle(future, ok(1))
     future._stir()

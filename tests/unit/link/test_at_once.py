@@ -167,3 +167,18 @@ def test_an_interrupted_send_opens_the_link_anew(runner: Runner, link: OpenLink)
     assert is_free(link.lock)
     runner._run_posted(0.0)
     assert link.reopened == 1
+
+
+def test_what_is_said_meanwhile_by_the_same_thread_is_posted(
+    runner: Runner, link: OpenLink
+) -> None:
+    """A signal's handler, or what the collector calls, must not come between the steps."""
+
+    def act(now: float) -> None:
+        runner.machine.send(Stream.HUB, Beat())
+        say(runner)
+
+    runner.at_once(act)
+    assert len(link.sent) == 1
+    assert len(runner._posted) == 1
+    assert is_free(link.lock)

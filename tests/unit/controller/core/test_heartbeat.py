@@ -26,6 +26,17 @@ def test_silence_makes_suspect_then_lost(hearts: Heartbeats) -> None:
     assert hearts.next_deadline() is None
 
 
+def test_what_the_hub_itself_missed_counts_against_nobody(hearts: Heartbeats) -> None:
+    """It did not run for a minute; who beats then is well, who does not is lost in time."""
+    hearts.watch(1, 0.0)
+    hearts.watch(2, 0.0)
+    hearts.forgive(60.0)
+    assert hearts.tick(60.5) == []
+    hearts.heard(1, 60.6)
+    assert hearts.tick(63.5) == [(2, Health.SUSPECT)]
+    assert (2, Health.LOST) in hearts.tick(70.0)
+
+
 def test_being_heard_moves_the_deadline(hearts: Heartbeats) -> None:
     """A peer that beats is never suspect, and being heard is no recovery."""
     hearts.watch(1, 0.0)
