@@ -59,12 +59,25 @@ _KINDS: dict[str, type[Any]] = {
 }
 
 
+def _line(note: Note) -> bytes:
+    return json.dumps([type(note).__name__, asdict(note)]).encode() + b"\n"
+
+
 class Channel:
-    """One end of the pair."""
+    """One end of the pair.
+
+    Of two ends that wait for each other to read, neither reads: so one of them only ever uses `post`.
+
+    Attributes
+    ----------
+    unsent : bytes
+        What was posted and found no room.
+    """
 
     def __init__(self, end: socket.socket) -> None:
         self._socket = end
         self._rest = b""
+        self.unsent = b""
 
     @classmethod
     def pair(cls) -> tuple[Channel, Channel]:
@@ -78,11 +91,26 @@ class Channel:
 
     def send(self, note: Note) -> None:
         """Send a note; to an end that is closed it goes nowhere, as `receive` will tell."""
-        line = json.dumps([type(note).__name__, asdict(note)]).encode() + b"\n"
         try:
-            self._socket.sendall(line)
+            self._socket.sendall(_line(note))
         except (BrokenPipeError, ConnectionResetError):
             return
+
+    def post(self, note: Note) -> None:
+        """Send a note without waiting; what finds no room leaves with `flush`."""
+        self.unsent += _line(note)
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what was posted, as far as there is room."""
+        try:
+            while self.unsent:
+                sent = self._socket.send(self.unsent, socket.MSG_DONTWAIT)
+                self.unsent = self.unsent[sent:]
+        except BlockingIOError:
+            return
+        except (BrokenPipeError, ConnectionResetError):
+            self.unsent = b""
 
     def receive(self) -> list[Note] | None:
         """Wait for notes and return them; None once the other end is closed."""

@@ -175,12 +175,17 @@ class _Nursery:
         poller.register(self._wakeup[0], select.POLLIN)
         notes: list[Note] | None = []
         while notes is not None:
-            ready = {fd for fd, _ in poller.poll()}
+            room = select.POLLOUT if self._channel.unsent else 0
+            poller.modify(self._channel, select.POLLIN | room)
+            ready = dict(poller.poll())
             if self._wakeup[0] in ready:
                 with suppress(BlockingIOError):
                     os.read(self._wakeup[0], 4096)
                 self._reap()
-            if self._channel.fileno() in ready:
+            events = ready.get(self._channel.fileno(), 0)
+            if events & select.POLLOUT:
+                self._channel.flush()
+            if events & ~select.POLLOUT:
                 notes = self._channel.receive()
                 for note in notes or ():
                     self._heed(note)
@@ -200,7 +205,7 @@ class _Nursery:
         if pid == 0:
             self._become_engine(note, warm)
         self._pids[note.slot] = pid
-        self._channel.send(EngineStarted(note.slot, pid))
+        self._channel.post(EngineStarted(note.slot, pid))
 
     def _signal(self, slot: int, number: int, target: Target) -> None:
         # A child keeps its number until it is reaped, here, so this hits nobody else.
@@ -222,7 +227,7 @@ class _Nursery:
                 os.killpg(pid, signal.SIGKILL)
             _, status = os.waitpid(pid, 0)
             del self._pids[slot]
-            self._channel.send(EngineEnded(slot, pid, status))
+            self._channel.post(EngineEnded(slot, pid, status))
 
     def _become_engine(self, note: StartEngine, warm: int) -> NoReturn:
         code = 1

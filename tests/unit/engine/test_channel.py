@@ -44,3 +44,22 @@ def test_a_closed_end_is_noticed() -> None:
     other.send(StartEngine(0, ""))
     assert other.receive() is None
     other.close()
+
+
+def test_an_end_that_only_posts_never_waits() -> None:
+    """However much it has to say to one that does not read; it leaves in order once there is room."""
+    one, other = Channel.pair()
+    count = 5000
+    for slot in range(count):
+        one.post(EngineEnded(slot, 4711, 0))
+    assert one.unsent
+    heard: list[Note] = []
+    while len(heard) < count:
+        heard += other.receive() or []
+        one.flush()
+    assert [each.slot for each in heard] == list(range(count))
+    assert not one.unsent
+    other.close()
+    one.post(EngineEnded(0, 4711, 0))
+    assert not one.unsent
+    one.close()
