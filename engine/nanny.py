@@ -221,7 +221,12 @@ class Nanny:
             self._slots.left(note.slot)
             return
         cause = describe_exit(note.status, self._oom)
-        restarting = self._slots.died(note.slot, time.monotonic(), board[RUNNING])
+        refused = os.waitstatus_to_exitcode(note.status) == Ending.REFUSED
+        if refused:
+            self._slots.refused(note.slot)
+        restarting = not refused and self._slots.died(
+            note.slot, time.monotonic(), board[RUNNING]
+        )
         slot = self._slots[note.slot]
         self._report(slot.number, cause, restarting, board[RUNNING] or -1)
         if self._ending is not None:
@@ -232,12 +237,18 @@ class Nanny:
                 "engine in slot %d (pid %d) died: %s; another starts in %.1f s",
                 slot.number, note.pid, cause, max(0.0, wait),
             )  # fmt: skip
+        elif refused:
+            self._outcome = Ending.REFUSED
+            log = self._log_of(slot.number)
+            _log.error(
+                "slot %d is given up: the hub does not let its engine in; the end of its log, %s:\n%s",
+                slot.number, log, last_lines(log),
+            )  # fmt: skip
         else:
-            refused = os.waitstatus_to_exitcode(note.status) == Ending.REFUSED
-            self._give_up(slot, cause, Ending.REFUSED if refused else Ending.FAILED)
+            self._give_up(slot, cause)
 
-    def _give_up(self, slot: Slot, cause: str, outcome: Ending) -> None:
-        self._outcome = outcome
+    def _give_up(self, slot: Slot, cause: str) -> None:
+        self._outcome = Ending.FAILED
         log = self._log_of(slot.number)
         _log.error(
             "slot %d is given up: its engine died %d times in a row, each within %g s of its start; "

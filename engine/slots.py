@@ -88,6 +88,11 @@ class Slots:
         slot = self._slots[number]
         slot.state, slot.pid = SlotState.ENDED, 0
 
+    def refused(self, number: int) -> None:
+        """Take note that the hub does not want the engine: another one it would not want either."""
+        slot = self._slots[number]
+        slot.state, slot.pid = SlotState.GIVEN_UP, 0
+
     def died(self, number: int, now: float, running: int = 0) -> bool:
         """Take note that an engine ended and should not have; tell whether it is started again.
 

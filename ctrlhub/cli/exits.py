@@ -35,7 +35,7 @@ _MEANINGS = {
     Exit.START_FAILED: "hub or engines did not start (a port was taken, say)",
     Exit.NOT_ANSWERING: "the hub does not answer",
     Exit.BAD_STATE: "a file or directory is unreadable, malformed or open to others",
-    Exit.REFUSED: "the hub refused: its key, protocol or version is another",
+    Exit.REFUSED: "the hub refused: its key, protocol or version is another, or it is full",
     Exit.STOP_FAILED: "something of the cluster could not be stopped from here",
     Exit.INTERRUPTED: "interrupted by Ctrl-C",
 }

@@ -464,6 +464,16 @@ def test_an_interface_that_cannot_be_had(
     assert command.files() == set()
 
 
+def test_engines_that_are_too_many_are_told_at_once(command: Command) -> None:
+    """A hub that is full says so; nothing is tried again, and the message stands once."""
+    command.run("start", "-n", "1", "--max-engines", "1", "--daemonize")
+    refused = command.run("engine", "-n", "1")
+    assert refused.returncode == Exit.REFUSED
+    assert refused.stderr.count("larger --max-engines") == 1, refused.stderr
+    assert "another starts" not in refused.stderr
+    assert command.run("stop").returncode == Exit.OK
+
+
 def test_a_second_hub_is_refused(command: Command) -> None:
     """Two hubs cannot serve one profile."""
     start(command)
