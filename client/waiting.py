@@ -18,10 +18,11 @@ from types import FrameType
 from typing import Any
 
 from ctrlhub.link.base import Link
-from ctrlhub.link.handlers import ALARMS, are_handled
+from ctrlhub.link.handlers import ALARMS, are_handled, get_handler, set_handler
 from ctrlhub.link.runner import Runner
 
-_OTHERS = (*ALARMS, signal.SIGTERM)
+_SIGINT = int(signal.SIGINT)
+_OTHERS = (*ALARMS, int(signal.SIGTERM))
 
 
 class Waiting:
@@ -50,7 +51,7 @@ class Waiting:
             return self._runner.lead(ready, deadline)
         if not self._link.sleeps_in_system or are_handled(_OTHERS):
             return False
-        if not are_handled((signal.SIGINT,)):
+        if not are_handled((_SIGINT,)):
             return self._runner.lead(ready, deadline)
         return _Deferral(self._link).lead(self._runner, ready, deadline)
 
@@ -62,7 +63,7 @@ class _Deferral:
 
     def __init__(self, link: Link) -> None:
         self._link = link
-        self._former: Any = signal.getsignal(signal.SIGINT)
+        self._former: Any = get_handler(_SIGINT)
         self._struck: FrameType | None = None
 
     def lead(self, runner: Runner, ready: Callable[[], bool], deadline: float | None) -> bool:
@@ -70,11 +71,11 @@ class _Deferral:
             self._strike()
             return ready()
 
-        signal.signal(signal.SIGINT, self._on_signal)
+        set_handler(_SIGINT, self._on_signal)
         try:
             return runner.lead(is_over, deadline)
         finally:
-            signal.signal(signal.SIGINT, self._former)
+            set_handler(_SIGINT, self._former)
             self._strike()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -86,5 +87,5 @@ class _Deferral:
     def _strike(self) -> None:
         if self._struck is not None:
             frame, self._struck = self._struck, None
-            self._former(signal.SIGINT, frame)
+            self._former(_SIGINT, frame)
 
