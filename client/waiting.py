@@ -67,25 +67,17 @@ class _Deferral:
         self._struck: FrameType | None = None
 
     def lead(self, runner: Runner, ready: Callable[[], bool], deadline: float | None) -> bool:
-        def is_over() -> bool:
-            self._strike()
-            return ready()
-
         set_handler(_SIGINT, self._on_signal)
         try:
-            return runner.lead(is_over, deadline)
+            runner.lead(lambda: self._struck is not None or ready(), deadline)
         finally:
             set_handler(_SIGINT, self._former)
-            self._strike()
+            if self._struck is not None:
+                self._former(_SIGINT, self._struck)
+        return ready()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._link.sleeping:
             self._former(number, frame)
         else:
             self._struck = frame
-
-    def _strike(self) -> None:
-        if self._struck is not None:
-            frame, self._struck = self._struck, None
-            self._former(_SIGINT, frame)
-
