@@ -12,6 +12,13 @@ statement after, and in the first statement of every ``except``. (Python looks f
 enters functions, jumps back and returns from calls; not between an exception and the first
 assignment of its handler.) The handler raises only if the armed request is the one to be stopped.
 
+Two things make an interrupt miss what it is for. The signal may come between Python's last look for
+signals and the wait in a C function, which then knows nothing of it. And the KeyboardInterrupt may
+be raised where Python drops it: in a ``__del__``, in the callback of a weak reference (``import`` has
+one). So whoever interrupts insists (`Gate.insist`) until the request has ended: a handler that has
+not run yet is roused by a signal that does nothing but end the wait, and an interrupt that was
+dropped is sent anew. What user code does with a KeyboardInterrupt that it sees is its own affair.
+
 A SIGINT that was not announced by `interrupt` comes from outside, through the nanny or a terminal,
 and is for whatever runs.
 """
@@ -19,11 +26,20 @@ and is for whatever runs.
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 IDLE = 0
 """In place of a request's id: no user code is on the stack (no request has the id 0)."""
+
+
+NUDGE = signal.SIGURG
+"""Ends a wait in the system, and means nothing; ignored by every program that does not handle it."""
 
 
 class Gate:
@@ -37,19 +53,23 @@ class Gate:
         The request in which the last KeyboardInterrupt of ours was raised.
     """
 
-    __slots__ = ("_ending", "_main", "_wanted", "armed", "struck")
+    __slots__ = ("_dropped", "_ending", "_former_hook", "_main", "_wanted", "armed", "struck")
 
     def __init__(self) -> None:
         self.armed = IDLE
         self.struck = IDLE
         self._ending = False
         self._wanted = IDLE
+        self._dropped = IDLE
         self._main = 0
+        self._former_hook = sys.unraisablehook
 
     def install(self) -> None:
         """Take over SIGINT. Where this is not the main thread, nothing can be interrupted."""
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, self._on_signal)
+            signal.signal(NUDGE, _do_nothing)
+            self._former_hook, sys.unraisablehook = sys.unraisablehook, self._on_unraisable
             self._main = threading.get_ident()
 
     def reinstall(self) -> None:
@@ -75,6 +95,16 @@ class Gate:
         signal.pthread_kill(self._main, signal.SIGINT)
         return True
 
+    def insist(self, request: int) -> None:
+        """See to it that an interrupt is not lost; from the I/O thread, until the request has ended."""
+        if self.armed != request or not self._main:
+            return
+        if self._wanted == request:
+            signal.pthread_kill(self._main, NUDGE)
+        elif self._dropped == request:
+            self._dropped = IDLE
+            self.interrupt(request)
+
     def terminate(self) -> None:
         """Interrupt whatever runs, for good; called in the main thread, by a signal's handler.
 
@@ -98,3 +128,14 @@ class Gate:
             return
         self.struck = self.armed
         raise KeyboardInterrupt
+
+    def _on_unraisable(self, dropped: UnraisableHookArgs, /) -> None:
+        is_ours = threading.get_ident() == self._main and self.armed == self.struck != IDLE
+        if is_ours and issubclass(dropped.exc_type, KeyboardInterrupt):
+            self._dropped = self.armed
+        else:
+            self._former_hook(dropped)
+
+
+def _do_nothing(number: int, frame: FrameType | None) -> None:
+    """Handle `NUDGE`."""

@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
 
 from ctrlhub.engine.executor import Executor
@@ -146,6 +146,10 @@ class EngineService:
     def stop_requests(self, requests: Sequence[int]) -> tuple[list[int], list[int]]:
         """Withdraw what has not begun, interrupt what runs."""
         return self._queue.stop(requests)
+
+    def insist(self, requests: Iterable[int]) -> None:
+        """See to it that interrupts are not lost."""
+        self._queue.insist(requests)
 
     def finish(self) -> None:
         """Withdraw everything that has not begun."""

@@ -60,6 +60,9 @@ from ctrlhub.wire.messages import (
 RETRY_STOP = 0.02
 """How soon (seconds) to look again for a request to be stopped that was just about to begin."""
 
+INSIST = 0.05
+"""How soon (seconds) to look again at a request that was interrupted and has not ended."""
+
 LAST_WORDS = 1.0
 """How long (seconds) an engine that ends waits for the hub to acknowledge its last results."""
 
@@ -112,6 +115,7 @@ class EngineSession(LeasedMembership):
         self._taken: OrderedDict[int, None] = OrderedDict()
         self._early = EarlyInterrupts()
         self._stopping: list[int] = []
+        self._struck: list[int] = []
         self._stop_due = _NEVER
         self._finish_due = _NEVER
         self._finished = ""
@@ -352,19 +356,27 @@ class EngineSession(LeasedMembership):
         self._stop(now)
 
     def _stop(self, now: float) -> None:
-        """Stop what is to be stopped. What is just between queued and running is tried again."""
-        wanted = [n for n in self._stopping if n in self._tasks.held or n in self._commands.held]
-        self._stopping, self._stop_due = [], _NEVER
-        if not wanted:
-            return
-        for lane in self._lanes.values():
-            parked = [work.id for work in lane.parked if work.id in wanted]
-            lane.parked = deque(work for work in lane.parked if work.id not in parked)
-            self._cancelled(parked)
-        withdrawn, elsewhere = self._worker.stop_requests(wanted)
-        self._cancelled(withdrawn)
-        if elsewhere:
-            self._stopping, self._stop_due = elsewhere, now + RETRY_STOP
+        """Stop what is to be stopped; as often as it takes.
+
+        What is just between queued and running is tried again; what was interrupted, insisted on.
+        """
+        self._struck = [n for n in self._struck if self._holds(n)]
+        self._worker.insist(self._struck)
+        wanted, self._stopping = [n for n in self._stopping if self._holds(n)], []
+        if wanted:
+            for lane in self._lanes.values():
+                parked = [work.id for work in lane.parked if work.id in wanted]
+                lane.parked = deque(work for work in lane.parked if work.id not in parked)
+                self._cancelled(parked)
+            withdrawn, self._stopping = self._worker.stop_requests(wanted)
+            self._cancelled(withdrawn)
+            struck = [n for n in wanted if self._holds(n) and n not in self._stopping]
+            self._struck = list(dict.fromkeys(self._struck + struck))
+        again = RETRY_STOP if self._stopping else INSIST if self._struck else _NEVER
+        self._stop_due = now + again
+
+    def _holds(self, number: int) -> bool:
+        return number in self._tasks.held or number in self._commands.held
 
     def _cancelled(self, numbers: Iterable[int]) -> None:
         for number in numbers:

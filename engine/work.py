@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -73,6 +73,9 @@ class Worker(Protocol):
         tuple of lists
             What was withdrawn; and what was in neither state: between the two, or ended.
         """
+
+    def insist(self, requests: Iterable[int]) -> None:
+        """See to it that what was interrupted is, as long as it runs."""
 
     def finish(self) -> None:
         """Withdraw everything that has not begun: the engine is to end."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from queue import SimpleQueue
 
 from ctrlhub.engine.interrupts import Gate
@@ -79,6 +79,11 @@ class WorkQueue:
                 withdrawn.append(work.id)
         wanted.difference_update(withdrawn)
         return withdrawn, [number for number in wanted if not self._gate.interrupt(number)]
+
+    def insist(self, requests: Iterable[int]) -> None:
+        """See to it that interrupts are not lost."""
+        for number in requests:
+            self._gate.insist(number)
 
 
 def _took(queue: deque[TaskWork] | deque[CommandWork | None], work: TaskWork | CommandWork) -> bool:

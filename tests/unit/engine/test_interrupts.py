@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import signal
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from ctrlhub.engine.interrupts import NUDGE
 from ctrlhub.engine.work import CommandWork, Row, TaskWork
 from ctrlhub.engine.workqueue import WorkQueue
 from ctrlhub.wire.messages import Action, Status
@@ -23,11 +25,14 @@ from tests.support.engine_bench import Bench, function, value
 @pytest.fixture
 def bench() -> Iterator[Bench]:
     """An executor whose gate minds SIGINT."""
-    former = signal.getsignal(signal.SIGINT)
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, NUDGE)}
+    hook = sys.unraisablehook
     made = Bench()
     made.gate.install()
     yield made
-    signal.signal(signal.SIGINT, former)
+    sys.unraisablehook = hook
+    for number, handler in former.items():
+        signal.signal(number, handler)
 
 
 def work(number: int, call: Any) -> TaskWork:
@@ -57,6 +62,86 @@ def test_what_waits_in_the_system_is_interrupted(bench: Bench) -> None:
 
     assert (first[2], first[3]) == (Status.CANCELLED, b"")
     assert value(second) == 5
+
+
+def insistently(bench: Bench, number: int) -> threading.Thread:
+    """Interrupt a request as soon as it runs, and insist until it has ended."""
+
+    def interrupt() -> None:
+        while not bench.gate.interrupt(number):
+            time.sleep(0)
+        while bench.gate.armed == number:
+            bench.gate.insist(number)
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    return thread
+
+
+def test_a_signal_that_came_just_before_a_wait_in_c_is_not_lost(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python knows of it, and what waits in C does not: the wait has to be ended once more."""
+    send, sleep = signal.pthread_kill, ctypes.CDLL(None).sleep
+
+    def send_elsewhere(thread: int, number: int) -> None:
+        """Deliver it to Python, and do not wake the thread that it is for."""
+        send(threading.get_ident() if number == signal.SIGINT else thread, number)
+
+    monkeypatch.setattr(signal, "pthread_kill", send_elsewhere)
+    thread = insistently(bench, 1)
+    first, second = bench.run([work(1, lambda: sleep(60)), work(2, lambda: 5)])
+    thread.join()
+
+    assert first[2] == Status.CANCELLED
+    assert value(second) == 5
+
+
+def test_an_interrupt_that_python_drops_is_sent_again(bench: Bench) -> None:
+    """Nothing that is raised in a finalizer gets out of it."""
+    dropped: list[bool] = []
+
+    class Finalized:
+        def __del__(self) -> None:
+            try:
+                while True:
+                    pass
+            finally:
+                dropped.append(True)
+
+    def finalize() -> None:
+        made = Finalized()
+        del made
+        while True:
+            pass
+
+    thread = insistently(bench, 1)
+    (row,) = bench.run([work(1, finalize)])
+    thread.join()
+
+    assert row[2] == Status.CANCELLED
+    assert dropped == [True]
+
+
+def test_who_sees_an_interrupt_may_take_his_time(bench: Bench) -> None:
+    """Insisting does not strike again what is cleaning up."""
+    seen: list[int] = []
+
+    def stubborn() -> str:
+        try:
+            while True:
+                pass
+        except KeyboardInterrupt:
+            time.sleep(0.2)
+            seen.append(1)
+        return "done"
+
+    thread = insistently(bench, 1)
+    (row,) = bench.run([work(1, stubborn)])
+    thread.join()
+
+    assert (value(row), seen) == ("done", [1])
 
 
 def test_a_loop_in_python_is_interrupted(bench: Bench) -> None:

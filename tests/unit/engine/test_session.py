@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pytest
 
 from ctrlhub.engine.lease import Ending
 from ctrlhub.engine.nanny_session import NannySession
-from ctrlhub.engine.session import LAST_WORDS, RETRY_STOP, EngineSession
+from ctrlhub.engine.session import INSIST, LAST_WORDS, RETRY_STOP, EngineSession
 from ctrlhub.engine.work import CommandWork, Row, TaskWork
 from ctrlhub.link.states import State
 from ctrlhub.wire.errors import unpack_failure
@@ -52,6 +52,7 @@ class FakeWorker:
         self.running: set[int] = set()
         self.elsewhere: set[int] = set()
         self.interrupted: list[int] = []
+        self.insisted: list[list[int]] = []
         self.engine_id = -1
         self.finishing = False
 
@@ -72,6 +73,10 @@ class FakeWorker:
         self.interrupted += [n for n in requests if n in self.running]
         elsewhere = [n for n in requests if n in self.elsewhere]
         return [n for n in requests if n not in self.running | self.elsewhere], elsewhere
+
+    def insist(self, requests: Iterable[int]) -> None:
+        """Remember."""
+        self.insisted.append(list(requests))
 
     def finish(self) -> None:
         """Remember."""
@@ -519,6 +524,24 @@ def test_what_is_just_about_to_begin_is_stopped_a_moment_later(engine: Engine) -
 
     engine.wait(1.0)
     assert engine.worker.interrupted == [1]
+
+
+def test_an_interrupt_is_insisted_on_until_its_request_has_ended(engine: Engine) -> None:
+    """It may have been lost on its way; and no longer, since another may run then."""
+    engine.tasks(1)
+    engine.worker.running = {1}
+    engine.hear(Stream.HUB, Interrupt(((1, 1),)))
+    engine.worker.insisted.clear()
+
+    engine.wait(INSIST)
+    engine.wait(INSIST)
+    assert engine.worker.insisted == [[1], [1]]
+    assert engine.worker.interrupted == [1]
+
+    engine.session.task_results([(1, 0, Status.CANCELLED, b"", 0.0, 0.0, None)], engine.now)
+    engine.wait(INSIST)
+    engine.wait(INSIST)
+    assert engine.worker.insisted == [[1], [1], []]
 
 
 def test_work_that_waits_for_its_function_can_be_cancelled(engine: Engine) -> None:
