@@ -262,22 +262,26 @@ def test_a_storm_of_interrupts_leaves_one_row_for_each_task(bench: Bench) -> Non
     count = 3000
     usual = sys.getswitchinterval()
     thread = threading.Thread(target=storm)
-    tasks = [work(n, task) for n in range(1, count + 1)]
+    rows: list[Row] = []
+    cancelled: set[int] = set()
     # An interrupt that strikes in a callback of the collector (test tools have some) ends there.
     gc.disable()
     sys.setswitchinterval(1e-6)  # so that the threads meet in as many places as possible
     try:
         thread.start()
-        rows = bench.run(tasks)
+        until = time.monotonic() + 60
+        while len(cancelled) < 10 and time.monotonic() < until:  # a busy machine may miss them all
+            numbers = range(len(rows) + 1, len(rows) + count + 1)
+            rows += bench.run([work(n, task) for n in numbers])
+            cancelled = {row[0] for row in rows if row[2] == Status.CANCELLED}
     finally:
         over.set()
         thread.join()
         sys.setswitchinterval(usual)
         gc.enable()
 
-    assert [row[0] for row in rows] == list(range(1, count + 1))
-    cancelled = {row[0] for row in rows if row[2] == Status.CANCELLED}
-    assert cancelled
+    assert [row[0] for row in rows] == list(range(1, len(rows) + 1))
+    assert len(cancelled) >= 10
     assert cancelled <= struck
     assert {row[2] for row in rows} <= {Status.OK, Status.CANCELLED}
 
