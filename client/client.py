@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future
-from concurrent.futures import wait as wait_for_futures
+from collections.abc import Callable, Iterator
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from ctrlhub.client.async_result import AsyncResult
 from ctrlhub.client.balanced_view import LoadBalancedView
 from ctrlhub.client.connection import Connection
+from ctrlhub.client.control import Control
 from ctrlhub.client.direct_view import DirectView
-from ctrlhub.client.interface import InterfaceProxy
-from ctrlhub.client.metadata import number_of
+from ctrlhub.client.jobs import Jobs
 from ctrlhub.client.opening import Where, find, registration
+from ctrlhub.client.questions import Questions
 from ctrlhub.client.targets import Targets, chosen, is_single
 from ctrlhub.link.base import Link
 from ctrlhub.wire.errors import (
@@ -27,11 +25,8 @@ from ctrlhub.wire.errors import (
 )
 from ctrlhub.wire.liveness import is_gone
 
-Job = AsyncResult | Future[Any] | str
-Jobs = Job | Iterable[Job] | None
 
-
-class Client:
+class Client(Jobs, Control, Questions):
     """A connection to a running hub, with views on its engines.
 
     Parameters
@@ -237,108 +232,3 @@ class Client:
                 "a load-balanced view is of all engines: use client[...] for some of them"
             )
         return LoadBalancedView(self, **flags)
-
-    # ------------------------------------------------------------ waiting and stopping
-
-    def wait(self, jobs: Jobs = None, timeout: float | None = None) -> bool:
-        """Wait for results.
-
-        Parameters
-        ----------
-        jobs
-            A result, any future, the id of a request, or several of these; None is everything
-            that this client has out.
-        timeout
-            The longest wait in seconds; None or a negative number waits as long as it takes.
-
-        Returns
-        -------
-        bool
-            Whether all are done.
-        """
-        futures = self._futures(jobs)
-        limit = None if timeout is None or timeout < 0 else timeout
-        self._connection.check_wait()
-        return not wait_for_futures(futures, limit).not_done
-
-    def abort(self, jobs: Jobs = None) -> None:
-        """Stop results: what waits in a queue at once, what runs by an interrupt.
-
-        Parameters
-        ----------
-        jobs
-            As for `wait`.
-
-        Raises
-        ------
-        HubUnavailable
-            The hub does not answer.
-        """
-        for future in self._futures(jobs):
-            future.cancel()
-
-    def _futures(self, jobs: Jobs) -> list[Future[Any]]:
-        wanted = None if jobs is None else [jobs] if isinstance(jobs, Future | str) else list(jobs)
-        if wanted is not None and not any(isinstance(job, str) for job in wanted):
-            return [job for job in wanted if isinstance(job, Future)]
-        outstanding: dict[int, Future[Any]] = {}
-        for request in self._connection.outstanding():
-            future = request._future()
-            outstanding.update(dict.fromkeys(request._numbers(), future))
-        if wanted is None:
-            return list(dict.fromkeys(outstanding.values()))
-        named = (outstanding.get(number_of(job)) if isinstance(job, str) else job for job in wanted)
-        return [future for future in named if future is not None]
-
-    # ------------------------------------------------------------ questions
-
-    def interface(self, name: str, timeout: float | None = None) -> InterfaceProxy:
-        """Return an interface of the hub: ``client.interface('mine').method(argument=1)``.
-
-        Parameters
-        ----------
-        name
-            Its name.
-        timeout
-            How long (seconds) to wait for answers; None takes the client's deadline.
-        """
-        return InterfaceProxy(self._connection, name, timeout)
-
-    def status(self) -> dict[str, Any]:
-        """Return the state of hub, engines and tasks, as `ctrl-hub status --json` prints it."""
-        value: dict[str, Any] = self._connection.call("query", "status", {})
-        return value
-
-    def queue_status(self, targets: Targets = "all", verbose: bool = False) -> dict[Any, Any]:
-        """Return what each engine has to do, and how much waits for any.
-
-        Parameters
-        ----------
-        targets
-            The engines.
-        verbose
-            Kept for programs that pass it.
-        """
-        value: Mapping[str, Any] = self._connection.call("query", "queue_status", {})
-        status: dict[Any, Any] = {
-            int(name): of_one for name, of_one in value.items() if name.isdecimal()
-        }
-        if targets != "all":
-            status = {number: status[number] for number in self._resolve(targets)}
-        return {**status, "unassigned": value.get("unassigned", 0)}
-
-    def shutdown(self, targets: Targets = "all", *, hub: bool = False) -> None:
-        """End engines, or with `hub` everything.
-
-        Parameters
-        ----------
-        targets
-            The engines.
-        hub
-            End the hub, and with it all its engines.
-        """
-        if hub:
-            self._connection.call("query", "shutdown_hub", {})
-        else:
-            ids = self._resolve(targets)
-            self._connection.call("multiengine", "shutdown", {"targets": ids})
