@@ -9,7 +9,7 @@ only what was lost; results are sent again after every hello. A request is known
 attempt at a task besides by its number: a result of an attempt that the hub has replaced by a later
 one is dropped here already.
 
-Commands are run once. The ids of the last `REMEMBERED` are known: one that comes again, and is not
+Commands are run once. The ids of the last are known (`taken`): one that comes again, and is not
 held any more, has been run before, and its result is gone.
 
 An interrupt may overtake its request, which comes on another stream: it is kept, and strikes the
@@ -20,7 +20,7 @@ halves, until the result is found that the hub does not take; a failure goes in 
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -28,6 +28,7 @@ from ctrlhub.engine.early import EarlyInterrupts, bounded
 from ctrlhub.engine.functions import FunctionStore
 from ctrlhub.engine.lane import Lane
 from ctrlhub.engine.lease import LeasedMembership
+from ctrlhub.engine.taken import TakenIds
 from ctrlhub.engine.work import CommandWork, Function, Row, TaskWork, Worker
 from ctrlhub.link.patience import Patience
 from ctrlhub.link.states import KEY_NOT_LIVE, UNKNOWN_SESSION, State
@@ -73,10 +74,6 @@ _ABOUT_US = frozenset({KEY_NOT_LIVE, UNKNOWN_SESSION, ProtocolMismatch.code})
 
 _log = logging.getLogger(__name__)
 
-REMEMBERED = 65_536
-"""So many commands are recognised when they come again. A hub that forgot them sends those again that
-were outstanding, which are among the last."""
-
 
 class EngineSession(LeasedMembership):
     """What an engine owes the hub.
@@ -112,7 +109,7 @@ class EngineSession(LeasedMembership):
         self._commands = Lane(Stream.MULTIENGINE)
         self._tasks = Lane(Stream.TASK)
         self._lanes = {lane.stream: lane for lane in (self._commands, self._tasks)}
-        self._taken: OrderedDict[int, None] = OrderedDict()
+        self._taken = TakenIds()
         self._early = EarlyInterrupts()
         self._stopping: list[int] = []
         self._struck: list[int] = []
@@ -257,9 +254,7 @@ class EngineSession(LeasedMembership):
                 "this command was run before, and its result was lost with the hub that had it"
             ))  # fmt: skip
             return
-        self._taken[number] = None
-        if len(self._taken) > REMEMBERED:
-            self._taken.popitem(last=False)
+        self._taken.add(number)
         frames = message.frames
         self._functions.learn((d, resolve(ref, frames)) for d, ref in message.functions)
         function = self._functions.get(message.function) if message.function else None

@@ -1,0 +1,49 @@
+"""The ids of commands that were taken: what comes again is not run again."""
+
+from __future__ import annotations
+
+from array import array
+from collections import OrderedDict
+
+from ctrlhub.wire.ids import session_of
+
+REMEMBERED = 65_536
+"""So many commands are recognised when they come again. A hub that forgot them sends those again that
+were outstanding, which are among the last."""
+
+SESSIONS = 4096
+"""So many clients are known by their latest command."""
+
+
+class TakenIds:
+    """The last ids, 8 bytes each.
+
+    The ids of a client mostly grow, and one above all before it is new: that takes no search. The
+    others, such as those of two threads of a client that met, are looked for one by one.
+    """
+
+    __slots__ = ("_highest", "_ids", "_limit", "_place")
+
+    def __init__(self, limit: int = REMEMBERED) -> None:
+        self._limit = limit
+        self._ids = array("Q")
+        self._place = 0
+        self._highest: OrderedDict[int, int] = OrderedDict()
+
+    def __contains__(self, number: int) -> bool:
+        highest = self._highest.get(session_of(number))
+        return (highest is None or number <= highest) and number in self._ids
+
+    def add(self, number: int) -> None:
+        """Remember an id; the oldest is forgotten, if there are too many."""
+        if len(self._ids) < self._limit:
+            self._ids.append(number)
+        else:
+            self._ids[self._place] = number
+            self._place = (self._place + 1) % self._limit
+        session = session_of(number)
+        if number > self._highest.get(session, -1):
+            self._highest[session] = number
+            self._highest.move_to_end(session)
+            if len(self._highest) > SESSIONS:
+                self._highest.popitem(last=False)
