@@ -147,7 +147,7 @@ class Connection:
         watch, ended = self._watch, threading.Event()
 
         def on_end() -> None:
-            with watch.condition:
+            with watch.lock:
                 ended.set()
                 watch.condition.notify_all()
 
@@ -224,7 +224,7 @@ class Connection:
         watch, answers = self._watch, []
 
         def answered(answer: Answer) -> None:
-            with watch.condition:
+            with watch.lock:
                 answers.append(answer)
                 watch.condition.notify_all()
 
@@ -250,7 +250,7 @@ class Connection:
 
         def act(now: float) -> None:
             action()
-            with watch.condition:
+            with watch.lock:
                 done.append(True)
                 watch.condition.notify_all()
 

@@ -26,7 +26,7 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from logging import getLogger
 from os import register_at_fork
-from threading import Condition, Lock, get_ident
+from threading import Condition, Lock, RLock, get_ident
 from time import monotonic
 from typing import Any, NoReturn
 
@@ -41,12 +41,17 @@ register_at_fork(after_in_child=_turn._at_fork_reinit)  # type: ignore[attr-defi
 
 
 class _Sync:
-    """What waiting takes."""
+    """What waiting takes.
 
-    __slots__ = ("callbacks", "condition", "finished", "waiters")
+    The lock is entered, not the condition: whose ``__enter__`` and ``__exit__`` are Python code, in
+    which Ctrl-C may strike and leave the lock taken for ever.
+    """
+
+    __slots__ = ("callbacks", "condition", "finished", "lock", "waiters")
 
     def __init__(self) -> None:
-        self.condition = Condition()
+        self.lock = RLock()
+        self.condition = Condition(self.lock)
         self.finished = False
         self.waiters: list[Any] = []
         self.callbacks: list[Callable[[Any], object]] = []
@@ -88,7 +93,7 @@ class LazyFuture(Future[Any]):
         if self.done():
             self._finish()
         elif (sync := self._sync) is not None:
-            with sync.condition:
+            with sync.lock:
                 sync.condition.notify_all()
 
     def _await(self, ready: Callable[[], bool], timeout: float | None) -> bool:
@@ -102,7 +107,7 @@ class LazyFuture(Future[Any]):
         if self._wait_leading(ready, timeout):
             return True
         sync = self._synced()
-        with sync.condition:
+        with sync.lock:
             left = None if end is None else max(0.0, end - monotonic())
             return sync.condition.wait_for(ready, left)
 
@@ -118,7 +123,7 @@ class LazyFuture(Future[Any]):
             if self._opener == me:
                 self._opener = None
                 if self._sync is not None:
-                    with self._sync.condition:
+                    with self._sync.lock:
                         self._sync.condition.notify_all()
 
     def _become_opener(self, me: int) -> None:
@@ -128,7 +133,7 @@ class LazyFuture(Future[Any]):
                     self._opener = me
                     return
             sync = self._synced()
-            with sync.condition:
+            with sync.lock:
                 sync.condition.wait_for(lambda: self._opener is None)
 
     # ------------------------------------------------------------ the machinery
@@ -151,7 +156,7 @@ class LazyFuture(Future[Any]):
         sync = self._sync
         if sync is None:
             return
-        with sync.condition:
+        with sync.lock:
             if sync.finished:
                 return
             sync.finished = True
@@ -240,7 +245,7 @@ class LazyFuture(Future[Any]):
         not wait for other results there.
         """
         sync = self._synced()
-        with sync.condition:
+        with sync.lock:
             if not sync.finished:
                 sync.callbacks.append(fn)
                 return

@@ -25,8 +25,8 @@ class Watch:
 
     Attributes
     ----------
-    condition : Condition
-        Notified at every change.
+    lock, condition : RLock, Condition
+        Guards what is here; the latter is notified at every change.
     session : int
         The number of the session; -1 before the hub let us in.
     by_id : mapping
@@ -40,7 +40,9 @@ class Watch:
     def __init__(
         self, patience: float = math.inf, is_gone: Callable[[], bool] | None = None
     ) -> None:
-        self.condition = threading.Condition()
+        # The lock is entered, not the condition, in whose own methods Ctrl-C may strike.
+        self.lock = threading.RLock()
+        self.condition = threading.Condition(self.lock)
         self.session = -1
         self.by_id: Mapping[int, Mapping[str, Any]] = {}
         self.over = False
@@ -51,7 +53,7 @@ class Watch:
 
     def wait_for(self, ready: Callable[[], bool], timeout: float | None) -> bool:
         """Wait until `ready`, or the session is over; False after the timeout (seconds)."""
-        with self.condition:
+        with self.lock:
             return self.condition.wait_for(lambda: self.over or ready(), timeout)
 
     # ------------------------------------------------------------ told by the I/O thread
@@ -61,7 +63,7 @@ class Watch:
         if self._is_silent:
             self._is_silent = False
             _log.warning("the hub answers again")
-        with self.condition:
+        with self.lock:
             self.session = session
             self.condition.notify_all()
 
@@ -87,7 +89,7 @@ class Watch:
 
     def engines(self, engines: Mapping[int, Mapping[str, Any]]) -> None:
         """Take the engines of the moment."""
-        with self.condition:
+        with self.lock:
             self.by_id = engines
             self.condition.notify_all()
 
@@ -95,6 +97,6 @@ class Watch:
         """Take no more requests, and let nobody wait: the session is over."""
         if self.on_end is not None:
             self.on_end(error)
-        with self.condition:
+        with self.lock:
             self.over = True
             self.condition.notify_all()

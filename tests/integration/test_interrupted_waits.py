@@ -25,39 +25,44 @@ def add_one(x):
     return x + 1
 
 
-def storm(armed, over):
-    while not over.wait(random.random() * 0.002):
-        if armed.is_set():
+class Storm:
+    # Plain names, not events: Ctrl-C within an Event's own methods leaves its lock taken for ever.
+    armed, over = False, False
+
+
+def storm():
+    while not Storm.over:
+        time.sleep(random.random() * 0.002)
+        if Storm.armed:
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def call(views, n, open_results, armed):
-    armed.set()
+def call(views, n, open_results):
+    Storm.armed = True
     result = random.choice(views).apply_async(add_one, n)
     open_results[n] = result
     value = result.get()
-    armed.clear()
+    Storm.armed = False
     del open_results[n]
     assert value == n + 1
 
 
 with Cluster(n=2) as client:
     views = [client[0], client[1], client.load_balanced_view()]
-    armed, over = threading.Event(), threading.Event()
-    thread = threading.Thread(target=storm, args=(armed, over))
+    thread = threading.Thread(target=storm)
     thread.start()
     struck, open_results = 0, {}
     for n in range(ROUNDS):
         try:
             try:
-                call(views, n, open_results, armed)
+                call(views, n, open_results)
             except KeyboardInterrupt:
-                armed.clear()
+                Storm.armed = False
                 struck += 1
         except KeyboardInterrupt:  # one more, on the way out
-            armed.clear()
+            Storm.armed = False
     try:
-        over.set()
+        Storm.over = True
         thread.join()
         time.sleep(0.01)
     except KeyboardInterrupt:
