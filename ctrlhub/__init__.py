@@ -12,30 +12,42 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from builtins import TimeoutError as TimeoutError
+    from concurrent.futures import ALL_COMPLETED as ALL_COMPLETED
+    from concurrent.futures import FIRST_COMPLETED as FIRST_COMPLETED
+    from concurrent.futures import FIRST_EXCEPTION as FIRST_EXCEPTION
+
+    from ctrlhub.client.async_result import AsyncGroup as AsyncGroup
     from ctrlhub.client.async_result import AsyncMapResult as AsyncMapResult
     from ctrlhub.client.async_result import AsyncResult as AsyncResult
     from ctrlhub.client.balanced_view import LoadBalancedView as LoadBalancedView
     from ctrlhub.client.client import Client as Client
     from ctrlhub.client.direct_view import DirectView as DirectView
+    from ctrlhub.client.rows import TaskCancelled as TaskCancelled
     from ctrlhub.cluster.cluster import Cluster as Cluster
     from ctrlhub.controller.service import ControllerAdapterBase as ControllerAdapterBase
     from ctrlhub.controller.service import ControllerService as ControllerService
     from ctrlhub.controller.service import IControllerBase as IControllerBase
     from ctrlhub.controller.service import IControllerCore as IControllerCore
+    from ctrlhub.wire.errors import AlreadyDisplayedError as AlreadyDisplayedError
     from ctrlhub.wire.errors import AlreadyRunning as AlreadyRunning
     from ctrlhub.wire.errors import AuthenticationError as AuthenticationError
     from ctrlhub.wire.errors import CompositeError as CompositeError
     from ctrlhub.wire.errors import ConnectionFileError as ConnectionFileError
     from ctrlhub.wire.errors import ControllerStopped as ControllerStopped
     from ctrlhub.wire.errors import CtrlHubError as CtrlHubError
+    from ctrlhub.wire.errors import DependencyTimeout as DependencyTimeout
     from ctrlhub.wire.errors import EngineError as EngineError
     from ctrlhub.wire.errors import HubNotFound as HubNotFound
     from ctrlhub.wire.errors import HubUnavailable as HubUnavailable
     from ctrlhub.wire.errors import ImpossibleDependency as ImpossibleDependency
     from ctrlhub.wire.errors import InternalError as InternalError
+    from ctrlhub.wire.errors import InvalidDependency as InvalidDependency
     from ctrlhub.wire.errors import InvalidEngineID as InvalidEngineID
     from ctrlhub.wire.errors import InvalidReply as InvalidReply
     from ctrlhub.wire.errors import InvalidRequest as InvalidRequest
+    from ctrlhub.wire.errors import IPythonError as IPythonError
+    from ctrlhub.wire.errors import KernelError as KernelError
     from ctrlhub.wire.errors import LimitExceeded as LimitExceeded
     from ctrlhub.wire.errors import NoEnginesRegistered as NoEnginesRegistered
     from ctrlhub.wire.errors import ProtocolMismatch as ProtocolMismatch
@@ -47,6 +59,7 @@ if TYPE_CHECKING:
     from ctrlhub.wire.errors import SerializationError as SerializationError
     from ctrlhub.wire.errors import SessionClosed as SessionClosed
     from ctrlhub.wire.errors import TaskAborted as TaskAborted
+    from ctrlhub.wire.errors import TaskRejectError as TaskRejectError
     from ctrlhub.wire.errors import TaskTimeout as TaskTimeout
     from ctrlhub.wire.errors import TooManyEngines as TooManyEngines
     from ctrlhub.wire.errors import UnknownInterface as UnknownInterface
@@ -56,10 +69,13 @@ if TYPE_CHECKING:
 # Where each public name lives; tests/unit/test_packaging.py holds this table to the imports above
 # and to the errors that ctrlhub.wire.errors defines.
 _HOMES = {
-    "ctrlhub.client.async_result": ("AsyncMapResult", "AsyncResult"),
+    "builtins": ("TimeoutError",),
+    "concurrent.futures": ("ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION"),
+    "ctrlhub.client.async_result": ("AsyncGroup", "AsyncMapResult", "AsyncResult"),
     "ctrlhub.client.balanced_view": ("LoadBalancedView",),
     "ctrlhub.client.client": ("Client",),
     "ctrlhub.client.direct_view": ("DirectView",),
+    "ctrlhub.client.rows": ("TaskCancelled",),
     "ctrlhub.cluster.cluster": ("Cluster",),
     "ctrlhub.controller.service": (
         "ControllerAdapterBase",
@@ -68,20 +84,25 @@ _HOMES = {
         "IControllerCore",
     ),
     "ctrlhub.wire.errors": (
+        "AlreadyDisplayedError",
         "AlreadyRunning",
         "AuthenticationError",
         "CompositeError",
         "ConnectionFileError",
         "ControllerStopped",
         "CtrlHubError",
+        "DependencyTimeout",
         "EngineError",
         "HubNotFound",
         "HubUnavailable",
+        "IPythonError",
         "ImpossibleDependency",
         "InternalError",
+        "InvalidDependency",
         "InvalidEngineID",
         "InvalidReply",
         "InvalidRequest",
+        "KernelError",
         "LimitExceeded",
         "NoEnginesRegistered",
         "ProtocolMismatch",
@@ -93,6 +114,7 @@ _HOMES = {
         "SerializationError",
         "SessionClosed",
         "TaskAborted",
+        "TaskRejectError",
         "TaskTimeout",
         "TooManyEngines",
         "UnknownInterface",
@@ -105,7 +127,13 @@ _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names
 __all__ = ["__version__", *_MODULE_OF]
 
 
+_MODULES = ("error",)
+"""Modules that are found as attributes without having been imported, as programs expect."""
+
+
 def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
     try:
         module = _MODULE_OF[name]
     except KeyError:

@@ -12,11 +12,15 @@
     ├── TaskTimeout                    waited in the queue for too long
     ├── QueueCleared                   removed from an engine's queue
     ├── UnmetDependency                this engine will not do
+    │   ├── TaskRejectError            … because the task itself says so
     │   └── ImpossibleDependency       no engine ever will
+    │       ├── DependencyTimeout      … not before the task's ``timeout``
+    │       └── InvalidDependency      … and none could: it depends on itself, or on nothing
     ├── ResultNotCompleted             asked before it was there
     ├── ResultLost                     it was there, and is gone
     ├── RemoteError                    user code raised on an engine
-    │   └── CompositeError             … on several of them
+    │   ├── CompositeError             … on several of them
+    │   └── AlreadyDisplayedError      … and has been shown already
     ├── SerializationError             something cannot be pickled, or not be rebuilt
     ├── LimitExceeded                  a configured limit was reached
     ├── InvalidRequest                 the hub does not accept this request
@@ -129,6 +133,18 @@ class UnmetDependency(CtrlHubError, code="unmet_dependency"):
 
 class ImpossibleDependency(UnmetDependency, code="impossible_dependency"):
     """No engine can ever meet the task's dependencies."""
+
+
+class TaskRejectError(UnmetDependency, code="task_reject"):
+    """Raised by a task that does not want to run where it is: another engine gets it."""
+
+
+class DependencyTimeout(ImpossibleDependency, code="dependency_timeout"):
+    """The task's dependencies were not met within its ``timeout``."""
+
+
+class InvalidDependency(ImpossibleDependency, code="invalid_dependency"):
+    """The task's dependencies cannot be met by anything that may yet happen."""
 
 
 class ResultNotCompleted(CtrlHubError, code="result_not_completed"):
@@ -340,6 +356,37 @@ class CompositeError(RemoteError, code="composite"):
         return excid
 
 
+class AlreadyDisplayedError(RemoteError):
+    """Stands for an error that the user has seen, where it came live. Never sent.
+
+    Parameters
+    ----------
+    original_error
+        The error.
+    """
+
+    def __init__(self, original_error: RemoteError) -> None:
+        error = original_error
+        super().__init__(error.ename, error.evalue, error.traceback, error.engine_info)
+        self.original_error = error
+        self.args = (error,)
+
+    def __str__(self) -> str:
+        return f"{self._count()} shown above"
+
+    def render_traceback(self, excid: int | None = None) -> list[str]:
+        """Give one line: the tracebacks have been shown."""
+        return [str(self)]
+
+    def _count(self) -> str:
+        errors = getattr(self.original_error, "elist", (None,))
+        return "1 error" if len(errors) == 1 else f"{len(errors)} errors"
+
+
+IPythonError = KernelError = CtrlHubError
+"""The names of the base class in ipyparallel."""
+
+
 def _error_tuple(error: BaseException) -> ErrorTuple:
     if isinstance(error, RemoteError):
         return error.ename, error.evalue, error.traceback, error.engine_info
@@ -352,7 +399,7 @@ def _where(info: dict[str, Any]) -> str:
     if "engine_id" not in info:
         return ""
     method = info.get("method")
-    return f"[engine {info['engine_id']}{f':{method}' if method else ''}]: "
+    return f"[{info['engine_id']}{f':{method}' if method else ''}]: "
 
 
 def error_for(code: str) -> type[CtrlHubError]:

@@ -257,7 +257,7 @@ def test_all_targets_answer_before_any_error_is_raised(client: Client, work: Any
         ("ValueError", str(n)) for n in range(ENGINES)
     ]
     assert [info["engine_id"] for *_, info in error.elist] == list(range(ENGINES))
-    assert "[engine 1:apply]: ValueError: 1" in str(error)
+    assert "[1:apply]: ValueError: 1" in str(error)
     with pytest.raises(ValueError, match="2"):
         error.raise_exception(2)
     with pytest.raises(IndexError):

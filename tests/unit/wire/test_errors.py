@@ -9,6 +9,7 @@ import pytest
 
 from ctrlhub.wire import errors
 from ctrlhub.wire.errors import (
+    AlreadyDisplayedError,
     AlreadyRunning,
     CompositeError,
     CtrlHubError,
@@ -29,7 +30,7 @@ CLASSES = [
     for cls in vars(errors).values()
     if isinstance(cls, type) and issubclass(cls, CtrlHubError) and cls is not CtrlHubError
 ]
-SENT = [cls for cls in CLASSES if cls is not AlreadyRunning]
+SENT = [cls for cls in CLASSES if cls not in (AlreadyDisplayedError, AlreadyRunning)]
 
 
 def remote(number: int) -> RemoteError:
@@ -163,14 +164,14 @@ class TestCompositeError:
         )
         assert str(error).splitlines() == [
             "one or more exceptions",
-            "[engine 3:apply]: ValueError: text",
+            "[3:apply]: ValueError: text",
             "KeyError: 'x'",
         ]
 
     @pytest.mark.parametrize(
         ("count", "last"),
         [
-            (4, "[engine 3]: ValueError: text 3"),
+            (4, "[3]: ValueError: text 3"),
             (5, "… and one more"),
             (300, "… and 296 more"),
         ],
@@ -219,7 +220,7 @@ class TestCompositeError:
         """``print_traceback(i)`` prints that one, without all of them."""
         error = CompositeError("two", [remote(0), remote(1)])
         error.print_traceback(1)
-        assert capsys.readouterr().out == "[engine 1]:\ntrace 1\n"
+        assert capsys.readouterr().out == "[1]:\ntrace 1\n"
         error.print_traceback()
         assert "trace 0" in capsys.readouterr().out
 
@@ -230,3 +231,12 @@ class TestCompositeError:
         assert str(again) == str(error)
         assert again.elist == error.elist
         assert [type(e) for e in again.errors] == [RemoteError, NoEnginesRegistered]
+
+
+def test_an_error_that_was_displayed_is_one_line() -> None:
+    """It stands for one error, or for several, and says that they are above."""
+    assert str(AlreadyDisplayedError(remote(1))) == "1 error shown above"
+    several = AlreadyDisplayedError(CompositeError("f", [remote(1), remote(2)]))
+    assert several.render_traceback() == ["2 errors shown above"]
+    assert several.original_error.elist[1][1] == "text 2"  # type: ignore[attr-defined]
+    assert pickle.loads(pickle.dumps(several)).args[0].evalue == "f"
