@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from ctrlhub.controller.service import ControllerService as ControllerService
     from ctrlhub.controller.service import IControllerBase as IControllerBase
     from ctrlhub.controller.service import IControllerCore as IControllerCore
+    from ctrlhub.wire.dependencies import depend as depend
+    from ctrlhub.wire.dependencies import dependent as dependent
+    from ctrlhub.wire.dependencies import interactive as interactive
+    from ctrlhub.wire.dependencies import require as require
     from ctrlhub.wire.errors import AlreadyDisplayedError as AlreadyDisplayedError
     from ctrlhub.wire.errors import AlreadyRunning as AlreadyRunning
     from ctrlhub.wire.errors import AuthenticationError as AuthenticationError
@@ -65,6 +69,7 @@ if TYPE_CHECKING:
     from ctrlhub.wire.errors import UnknownInterface as UnknownInterface
     from ctrlhub.wire.errors import UnmetDependency as UnmetDependency
     from ctrlhub.wire.errors import VersionMismatch as VersionMismatch
+    from ctrlhub.wire.references import Reference as Reference
 
 # Where each public name lives; tests/unit/test_packaging.py holds this table to the imports above
 # and to the errors that ctrlhub.wire.errors defines.
@@ -83,6 +88,7 @@ _HOMES = {
         "IControllerBase",
         "IControllerCore",
     ),
+    "ctrlhub.wire.dependencies": ("depend", "dependent", "interactive", "require"),
     "ctrlhub.wire.errors": (
         "AlreadyDisplayedError",
         "AlreadyRunning",
@@ -121,6 +127,7 @@ _HOMES = {
         "UnmetDependency",
         "VersionMismatch",
     ),
+    "ctrlhub.wire.references": ("Reference",),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -20,10 +20,12 @@ from ctrlhub.engine.interrupts import IDLE, Gate
 from ctrlhub.engine.namespace import Namespace
 from ctrlhub.engine.output import LIMIT, Output
 from ctrlhub.engine.work import CommandWork, Function, Row, TaskWork
+from ctrlhub.wire.dependencies import is_unmet
 from ctrlhub.wire.errors import pack_failure
 from ctrlhub.wire.messages import Action, Payload, Status
 from ctrlhub.wire.rebuild import failure_from_exception
-from ctrlhub.wire.serialize import detached, dumps, loads
+from ctrlhub.wire.references import arrive_in, resolved
+from ctrlhub.wire.serialize import STAYED_THERE, detached, dumps, loads
 
 FLUSH_INTERVAL = 0.002
 """Results wait for company no longer than this (seconds), while more tasks run."""
@@ -33,6 +35,7 @@ KEPT_SOURCES = 100
 """The sources of so many executions are kept, for tracebacks."""
 
 _OK, _ERROR, _CANCELLED = int(Status.OK), int(Status.ERROR), int(Status.CANCELLED)
+_UNMET = int(Status.UNMET)
 _NOTHING = dumps(None)
 
 
@@ -159,7 +162,7 @@ class Executor:
         if call is None:
             call = self._load(work.function)
         args, kwargs = loads(work.payload, ON_THE_ENGINE)
-        return detached(dumps(call(*args, **kwargs), "the result"))
+        return detached(dumps(call(*args, **kwargs), "the result", STAYED_THERE))
 
     def _push(self, work: CommandWork) -> Payload:
         values = loads(work.payload, ON_THE_ENGINE)
@@ -170,8 +173,8 @@ class Executor:
     def _pull(self, work: CommandWork) -> Payload:
         wanted = loads(work.payload, ON_THE_ENGINE)
         if isinstance(wanted, str):
-            return detached(dumps(self._value(wanted), f"the value of {wanted!r}"))
-        return detached(dumps([self._value(name) for name in wanted], "the list of values"))
+            return detached(dumps(self._value(wanted), f"the value of {wanted!r}", STAYED_THERE))
+        return detached(dumps([self._value(name) for name in wanted], "the list of values", STAYED_THERE))
 
     def _value(self, name: str) -> Any:
         """Return the value of a name, or of an expression such as ``model.coef_``."""
@@ -225,7 +228,7 @@ class Executor:
                 if call is None:
                     call = self._load(function)
                 args, kwargs = loads(payload, ON_THE_ENGINE)
-                result = dumps(call(*args, **kwargs), "the result")
+                result = dumps(call(*args, **kwargs), "the result", STAYED_THERE)
                 if type(result) is tuple:
                     result = detached(result)
                 gate.armed = IDLE
@@ -235,6 +238,8 @@ class Executor:
                 if gate.ends(error):
                     return
                 status, result = self._failed(error, number, Action.APPLY.value)
+                if status == _ERROR and is_unmet(error):
+                    status = _UNMET
             ended = clock()
             extras = output.take() if output.dirty else None
             append((number, attempt, status, result, origin + began, ended - began, extras))
@@ -247,12 +252,15 @@ class Executor:
     # ------------------------------------------------------------ both
 
     def _begin(self) -> None:
+        arrive_in(self.namespace)
         if self.output.dirty:  # printed by a thread of user code while nothing ran
             self.output.take()
 
     def _load(self, function: Function) -> Any:
+        before = resolved()
         call = self.namespace.adopt(loads(function.blob, ON_THE_ENGINE))
-        function.call, function.blob = call, b""
+        if resolved() == before:  # what references gave may be something else the next time
+            function.call, function.blob = call, b""
         return call
 
     def _failed(self, error: BaseException, request: int, method: str) -> tuple[int, Payload]:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+from ctrlhub.wire.dependencies import dependent
 from ctrlhub.wire.naming import is_importable
 
 MAIN = "__main__"
@@ -73,7 +74,7 @@ class Namespace:
         if isinstance(call, functools.partial):
             return functools.partial(self.adopt(call.func), *call.args, **call.keywords)
         if not _is_by_value(call):
-            return call
+            return call.adopted(self.adopt) if type(call) is dependent else call
         adoption = _Adoption(self.names, self._fallback)
         function = adoption.adopted(call)
         return adoption.writing_back(function) if adoption.assigned else function
@@ -150,6 +151,8 @@ class _Adoption:
         """Return a captured value, if it is a function as one that sees the namespace."""
         if type(value) is functools.partial:
             return functools.partial(self._within(value.func), *value.args, **value.keywords)
+        if type(value) is dependent:
+            return value.adopted(self._within)
         return self.adopted(value) if _is_by_value(value) else value
 
     def _note_names(self, function: FunctionType, scope: dict[str, Any]) -> None:

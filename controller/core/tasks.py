@@ -4,7 +4,7 @@
 
     QUEUED --dispatch--> DISPATCHED --finish--> ENDED --(client has the result)--> forgotten
        ^                     |
-       +------ requeue ------+     engine lost, or an exception with retries left
+       +------ requeue ------+     engine lost, an exception with retries left, or declined there
     QUEUED or DISPATCHED --finish--> ENDED     cancelled, or given up
 
 `attempt` grows with every requeue, and a result counts only with the attempt of the moment: a late one
@@ -21,6 +21,8 @@ from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.functions import Function
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.wire.messages import Payload
+
+NOBODY: frozenset[Engine] = frozenset()
 
 
 class TaskState(IntEnum):
@@ -69,11 +71,11 @@ class Template:
 class Task:
     """One task. There may be a million: slots, and nothing that is not needed.
 
-    `stopping` is set once nobody wants it any more: it is not run again, whatever happens to it.
+    `declined` are the engines on which its dependencies are not met. `stopping` is set once nobody wants it any more: it is not run again, whatever happens to it.
     """
 
     __slots__ = (
-        "attempt", "engine", "expected", "failures", "id", "losses", "payload", "session", "state",
+        "attempt", "declined", "engine", "expected", "failures", "id", "losses", "payload", "session", "state",
         "stopping", "template",
     )  # fmt: skip
 
@@ -85,6 +87,7 @@ class Task:
         self.state = TaskState.QUEUED
         self.attempt = 0
         self.engine: Engine | None = None
+        self.declined: frozenset[Engine] = NOBODY
         self.losses = 0
         self.failures = 0
         self.expected = 0.0

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ctrlhub.controller.core.declined import impossible
 from ctrlhub.controller.core.deliveries import Deliveries, Outcome
 from ctrlhub.controller.core.effects import Commit, Forget, SaveRequests, SaveResults, Send
 from ctrlhub.controller.core.engines import Engine
@@ -38,6 +39,7 @@ from ctrlhub.wire.messages import (
     Functions,
     Interrupt,
     NeedFunctions,
+    Payload,
     Received,
     ResultRow,
     Results,
@@ -48,6 +50,7 @@ from ctrlhub.wire.messages import (
 
 # As plain numbers: rows have those, and comparing with an enumeration's member costs ten times as much.
 _OK, _ERROR = int(Status.OK), int(Status.ERROR)
+_CANCELLED, _UNMET = int(Status.CANCELLED), int(Status.UNMET)
 
 MOST_WAITING = 65_536
 """The most messages of a client that may wait for a command given before them."""
@@ -78,6 +81,7 @@ class TaskQueue(Interface):
         self._accepted: dict[Session, list[Sequence[int]]] = {}
         self._saved: list[tuple[int, Any]] = []
         self._again: list[Task] = []
+        self._reasons: dict[Task, Payload] = {}
         self.done = self.failed = self.cancelled = self.duplicates = 0
         self.follow_engines(self._engine_came, self._engine_went)
 
@@ -204,6 +208,9 @@ class TaskQueue(Interface):
                     strange.append(row[0])
                 continue
             left.append(task)
+            if row[2] == _UNMET and not task.stopping:
+                self._declined(task, engine, resolve(row[3], frames))
+                continue
             if task.template.function is not function:  # most batches are of one
                 function = task.template.function
                 times = taken.setdefault(function, [])
@@ -216,8 +223,9 @@ class TaskQueue(Interface):
         if engine is not None and left:
             self._scheduler.left(engine, left)
         if self._again:
-            self._scheduler.add(self._again)
+            self._scheduler.add_again(self._again)
             self._again = []
+            self._end_hopeless()
         then = self.acknowledgement(session, stream, message, strange)
         self.outbox.add(Commit((SaveResults(saved),), then))
 
@@ -231,8 +239,24 @@ class TaskQueue(Interface):
             self._again.append(task)
             return None
         payload = ref if type(ref) is bytes else resolve(ref, frames)
+        if status == _UNMET:  # and nobody wants it any more
+            status, payload = _CANCELLED, b""
         outcome = (number, status, payload, engine.id, started, elapsed, extras)
         return outcome if self._end(task, outcome) else None
+
+    def _declined(self, task: Task, engine: Engine, failure: Payload) -> None:
+        """Have another engine try, and remember why this one would not."""
+        task.requeue()
+        task.declined |= {engine}
+        self._reasons[task] = failure
+        self._again.append(task)
+
+    def _end_hopeless(self) -> None:
+        """End the tasks that every engine has declined."""
+        for task in self._scheduler.hopeless():
+            error = impossible(self._reasons.get(task, b""))
+            self._end_here(task, Status.ERROR, pack_failure(Failure.from_error(error)))
+        self._reasons.clear()
 
     def _end(self, task: Task, outcome: Outcome) -> bool:
         """End a task and deliver its outcome; False when there is nobody to deliver it to."""
@@ -315,7 +339,8 @@ class TaskQueue(Interface):
             else:
                 failure = Failure.from_error(EngineError(story(engine, task), engine.id))
                 self._end_here(task, Status.ERROR, pack_failure(failure), engine.id)
-        self._scheduler.add_first(again)
+        self._scheduler.add_again(again, first=True)
+        self._end_hopeless()
 
     # ------------------------------------------------------------ each turn
 

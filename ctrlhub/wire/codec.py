@@ -242,7 +242,7 @@ def _is_result_rows(value: Any, n: int) -> bool:
         request, attempt, status, payload, started, elapsed, extras = row
         if type(request) is not int or type(attempt) is not int or type(status) is not int:
             return False
-        if request < 0 or not 0 <= status <= 2:
+        if request < 0 or not 0 <= status <= 3:
             return False
         if type(started) is not float or type(elapsed) is not float:
             return False
@@ -262,7 +262,7 @@ def _is_completed_rows(value: Any, n: int) -> bool:
         request, status, payload, engine, started, elapsed, extras = row
         if type(request) is not int or type(status) is not int or type(engine) is not int:
             return False
-        if request < 0 or not 0 <= status <= 2:
+        if request < 0 or not 0 <= status <= 3:
             return False
         if type(started) is not float or type(elapsed) is not float:
             return False

@@ -67,11 +67,12 @@ class Role(StrEnum):
 
 
 class Status(IntEnum):
-    """How a request ended."""
+    """How a request ended; `UNMET`, an error too, is for tasks that may run elsewhere."""
 
     OK = 0
     ERROR = 1
     CANCELLED = 2
+    UNMET = 3
 
 
 class Action(StrEnum):

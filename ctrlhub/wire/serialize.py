@@ -33,6 +33,7 @@ from ctrlhub.wire.errors import SerializationError
 from ctrlhub.wire.limits import INLINE_BYTES
 from ctrlhub.wire.messages import Buffer, Payload
 from ctrlhub.wire.naming import LRU_CACHED, MAIN, is_importable, registered_by_value
+from ctrlhub.wire.references import Unresolved
 
 PROTOCOL = 5
 """The pickle protocol, whatever Python's highest is: both sides must know it."""
@@ -41,10 +42,22 @@ _MAIN = MAIN.encode()
 _ATOMS = frozenset((int, float, str, bytes, bool, type(None)))
 """Exact types whose pickles hold neither names nor buffers."""
 
+NOTHING_SENT = (
+    "Nothing was sent. Send plain data, and make locks, files, connections, generators and the "
+    "like on the engine, inside the function that uses them"
+)
+"""What to do about arguments and functions that cannot be pickled."""
+
+STAYED_THERE = (
+    "It was made, and stayed on the engine: return plain data, or put it into the engine's "
+    "namespace and ask for what is needed of it"
+)
+"""What to do about results that cannot be pickled."""
+
 _pickled: Callable[..., bytes] = pickle.dumps
 
 
-def dumps(obj: object, what: str = "the object") -> Payload:
+def dumps(obj: object, what: str = "the object", advice: str = NOTHING_SENT) -> Payload:
     """Serialize an object.
 
     Parameters
@@ -53,6 +66,8 @@ def dumps(obj: object, what: str = "the object") -> Payload:
         Anything that can be pickled, by reference or by value.
     what
         What to call it, should it fail.
+    advice
+        What to do then.
 
     Returns
     -------
@@ -72,7 +87,7 @@ def dumps(obj: object, what: str = "the object") -> Payload:
     except MemoryError:
         raise
     except Exception as error:  # whatever a __reduce__ raises
-        raise _refusal(obj, what, error) from error
+        raise _refusal(obj, what, error, advice) from error
 
 
 def dumps_call(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Payload:
@@ -136,6 +151,8 @@ def loads(payload: Buffer, place: str = "here") -> Any:
         original's (``ModuleNotFoundError``), the message says what to do.
     SerializationError
         It cannot be rebuilt for any other reason.
+    BaseException
+        Whatever the evaluation of a `Reference` raised.
     """
     try:
         if isinstance(payload, (tuple, list)):
@@ -145,6 +162,8 @@ def loads(payload: Buffer, place: str = "here") -> Any:
         raise
     except ImportError as error:
         raise _with_hint(error, place) from error
+    except Unresolved as failure:  # what a `Reference` stands for raised
+        raise failure.error from None
     except KeyboardInterrupt:  # the user's, for all we know
         raise
     except BaseException as error:  # whatever a __setstate__ raises, sys.exit() included
@@ -226,7 +245,9 @@ def _refuse_argument(call: tuple[tuple[Any, ...], dict[str, Any]], error: Except
     raise _refusal(call, "the arguments together", error) from error
 
 
-def _refusal(obj: object, what: str, error: Exception) -> SerializationError:
+def _refusal(
+    obj: object, what: str, error: Exception, advice: str = NOTHING_SENT
+) -> SerializationError:
     kind = type(obj).__qualname__
     if _is_recursion(error):
         return SerializationError(
@@ -236,9 +257,7 @@ def _refusal(obj: object, what: str, error: Exception) -> SerializationError:
     path = culprit(obj, _can_dump)
     part = f", because of its {path}" if path else ""
     return SerializationError(
-        f"{what} (of type {kind}) cannot be pickled{part}: {_text(error)}. Nothing was sent. "
-        "Send plain data, and make locks, files, connections, generators and the like on the "
-        "engine, inside the function that uses them"
+        f"{what} (of type {kind}) cannot be pickled{part}: {_text(error)}. {advice}"
     )
 
 
@@ -266,8 +285,8 @@ def _with_hint(error: ImportError, place: str) -> ImportError:
     module = error.name or "a module"
     hint = (
         f"what was sent needs {module}, which cannot be imported {place} ({sys.executable}): "
-        "install it there; or, if it is your own, send it along with "
-        f"cloudpickle.register_pickle_by_value({(error.name or 'module').partition('.')[0]})"
+        "install it there; or, if it is your own, send it there with client.upload(), or along with "
+        f"what needs it: cloudpickle.register_pickle_by_value({(error.name or 'module').partition('.')[0]})"
     )
     kind = ModuleNotFoundError if isinstance(error, ModuleNotFoundError) else ImportError
     return kind(f"{error}; {hint}", name=error.name, path=error.path)

@@ -8,9 +8,10 @@ from ctrlhub.controller.core.effects import Connection, SaveRequests, SaveResult
 from ctrlhub.controller.switchboard import Origin
 from ctrlhub.wire import messages as m
 from ctrlhub.wire.codec import encode
-from ctrlhub.wire.errors import unpack_failure
+from ctrlhub.wire.errors import Failure, UnmetDependency, pack_failure, unpack_failure
 from tests.support.exchange import Exchange, Line, ends_of, rows_of
 from tests.support.taskqueue import (
+    an_engine,
     client,
     dies,
     engine,
@@ -192,3 +193,39 @@ def test_a_client_that_comes_back_too_late_is_told_what_still_runs(
     if exchange.tasks.summary()["running"]:
         assert unpack_failure(ends_of(answers)[number][1]).code == "task_aborted"
         client.say(TASK, m.Received(((number, number),)))
+
+
+# ---------------------------------------------------------------- declined
+
+
+def unmet(text: str) -> bytes:
+    """Return the failure of an engine that does not meet a dependency."""
+    return pack_failure(Failure.from_error(UnmetDependency(text)))
+
+
+def test_a_declined_task_goes_to_another_engine(exchange: Exchange, client: Line) -> None:
+    """Without a retry charged; when all have declined it, it fails, and says why."""
+    first = an_engine(exchange, "first")
+    client.submit(1)
+    [(task, attempt)] = rows_of(first.heard())
+    second = an_engine(exchange, "second")
+    first.results((task, attempt), status=m.Status.UNMET, payload=unmet("not on the first"))
+    assert rows_of(first.heard()) == []
+    assert rows_of(second.heard()) == [(task, attempt + 1)]
+    assert ends_of(client.heard()) == {}
+    second.results((task, attempt + 1), status=m.Status.UNMET, payload=unmet("nor here"))
+    [(status, payload)] = ends_of(client.heard()).values()
+    failure = unpack_failure(payload)
+    assert (status, failure.code) == (m.Status.ERROR, "impossible_dependency")
+    assert "nor here" in failure.evalue
+    exchange.tasks.check()
+
+
+def test_a_declined_task_that_nobody_wants_is_cancelled(client: Line, engine: Line) -> None:
+    """It does not go on to another engine."""
+    client.submit(1)
+    [(task, attempt)] = rows_of(engine.heard())
+    client.call("tasks", "cancel", requests=[[task, task]])
+    engine.results((task, attempt), status=m.Status.UNMET, payload=unmet("no"))
+    assert ends_of(client.heard()) == {task: (m.Status.CANCELLED, b"")}
+    client.exchange.tasks.check()

@@ -113,7 +113,7 @@ def test_a_lost_engine_gives_its_tasks_back() -> None:
     assert [task.id for task in tasks] == list(range(1, 11))
     for task in tasks:
         task.requeue()
-    scheduler.add_first(tasks)
+    scheduler.add_again(tasks, first=True)
     engine.became_available()
     assert assigned(scheduler) == {}
     assert scheduler.remove_engine(0) == []
@@ -125,7 +125,7 @@ def test_tasks_taken_back_go_first() -> None:
     scheduler = Scheduler()
     waiting, back = some_tasks(2, first=10), some_tasks(2, first=1)
     scheduler.add(waiting)
-    scheduler.add_first(back)
+    scheduler.add_again(back, first=True)
     assert [task.id for task in scheduler._queue] == [1, 2, 10, 11]
     scheduler.check()
 
