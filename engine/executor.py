@@ -267,7 +267,7 @@ class Executor:
         """Return status and payload of a request that raised."""
         if self.is_copy:
             end_copy(error)
-        if self.gate.struck == request and issubclass(type(error), KeyboardInterrupt):
+        if self.gate.cancelled == request and issubclass(type(error), KeyboardInterrupt):
             return _CANCELLED, b""
         failure = failure_from_exception(error, self.engine_id, method)
         return _ERROR, pack_failure(failure)

@@ -21,6 +21,10 @@ dropped is sent anew. What user code does with a KeyboardInterrupt that it sees 
 
 A SIGINT that was not announced by `interrupt` comes from outside, through the nanny or a terminal,
 and is for whatever runs.
+
+What becomes of the request is another matter. `cancel` is for who made it and wants it no more: it
+ends as cancelled. An interrupt of any other origin is an exception like those that user code raises
+itself, and whoever waits for the request sees it.
 """
 
 from __future__ import annotations
@@ -51,13 +55,18 @@ class Gate:
         The request whose code is on the stack, or `IDLE`. Only the main thread writes it.
     struck : int
         The request in which the last KeyboardInterrupt of ours was raised.
+    cancelled : int
+        The request that was last to be cancelled. Only the I/O thread writes it.
     """
 
-    __slots__ = ("_dropped", "_ending", "_former_hook", "_main", "_wanted", "armed", "struck")
+    __slots__ = (
+        "_dropped", "_ending", "_former_hook", "_main", "_wanted", "armed", "cancelled", "struck",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.armed = IDLE
         self.struck = IDLE
+        self.cancelled = IDLE
         self._ending = False
         self._wanted = IDLE
         self._dropped = IDLE
@@ -87,13 +96,19 @@ class Gate:
         bool
             False if it does not run (any more), or nothing can be interrupted here.
         """
-        if self.armed != request or not self._main:
+        if request == IDLE or self.armed != request or not self._main:
             return False
         if self._wanted == request:  # its signal is on the way; another would strike what follows
             return True
         self._wanted = request
         signal.pthread_kill(self._main, signal.SIGINT)
         return True
+
+    def cancel(self, request: int) -> bool:
+        """Interrupt a request as `interrupt` does, so that it ends as cancelled."""
+        if self.armed == request:
+            self.cancelled = request
+        return self.interrupt(request)
 
     def insist(self, request: int) -> None:
         """See to it that an interrupt is not lost; from the I/O thread, until the request has ended."""

@@ -147,6 +147,14 @@ class EngineService:
         """Withdraw what has not begun, interrupt what runs."""
         return self._queue.stop(requests)
 
+    def interrupt(self, requests: Sequence[int]) -> list[int]:
+        """Interrupt that of the requests which runs; return it."""
+        return self._queue.interrupt(requests)
+
+    def interrupt_running(self) -> list[int]:
+        """Interrupt whatever runs; return it."""
+        return self._queue.interrupt_running()
+
     def insist(self, requests: Iterable[int]) -> None:
         """See to it that interrupts are not lost."""
         self._queue.insist(requests)

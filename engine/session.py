@@ -12,9 +12,9 @@ one is dropped here already.
 Commands are run once. The ids of the last are known (`taken`): one that comes again, and is not
 held any more, has been run before, and its result is gone.
 
-An interrupt may overtake its request, which comes on another stream: it is kept, and strikes the
-request when that comes (`early`). A refusal does not say of what: what it may be about is sent again in
-halves, until the result is found that the hub does not take; a failure goes in its place (`refusals`).
+What is to be stopped, also of what has not come yet, is kept in `stops`. A refusal does not say of
+what: what it may be about is sent again in halves, until the result is found that the hub does not
+take; a failure goes in its place (`refusals`).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ctrlhub.engine.early import EarlyInterrupts, bounded
 from ctrlhub.engine.functions import FunctionStore
 from ctrlhub.engine.lane import Lane
 from ctrlhub.engine.lease import LeasedMembership
+from ctrlhub.engine.stops import Stops
 from ctrlhub.engine.taken import TakenIds
 from ctrlhub.engine.work import CommandWork, Function, Row, TaskWork, Worker
 from ctrlhub.link.patience import Patience
@@ -41,7 +41,7 @@ from ctrlhub.wire.errors import (
     SerializationError,
     pack_failure,
 )
-from ctrlhub.wire.ids import Ranges, select
+from ctrlhub.wire.ids import Ranges
 from ctrlhub.wire.messages import (
     Functions,
     Interrupt,
@@ -57,12 +57,6 @@ from ctrlhub.wire.messages import (
     Stored,
     Stream,
 )
-
-RETRY_STOP = 0.02
-"""How soon (seconds) to look again for a request to be stopped that was just about to begin."""
-
-INSIST = 0.05
-"""How soon (seconds) to look again at a request that was interrupted and has not ended."""
 
 LAST_WORDS = 1.0
 """How long (seconds) an engine that ends waits for the hub to acknowledge its last results."""
@@ -110,10 +104,7 @@ class EngineSession(LeasedMembership):
         self._tasks = Lane(Stream.TASK)
         self._lanes = {lane.stream: lane for lane in (self._commands, self._tasks)}
         self._taken = TakenIds()
-        self._early = EarlyInterrupts()
-        self._stopping: list[int] = []
-        self._struck: list[int] = []
-        self._stop_due = _NEVER
+        self._stops = Stops(self._lanes, worker)
         self._finish_due = _NEVER
         self._finished = ""
         self._refusal = ""
@@ -159,8 +150,8 @@ class EngineSession(LeasedMembership):
     def tick(self, now: float) -> None:
         """Do what is due."""
         super().tick(now)
-        if now >= self._stop_due:
-            self._stop(now)
+        if now >= self._stops.due:
+            self._stops.look(now)
         if self._finished and self.state is not State.GONE:
             owes = any(lane.held or lane.results for lane in self._lanes.values())
             if now >= self._finish_due or not owes or self._is_alone():
@@ -173,7 +164,7 @@ class EngineSession(LeasedMembership):
     def next_deadline(self) -> float | None:
         """Tell when `tick` is next due."""
         due = super().next_deadline()
-        return None if due is None else min(due, self._stop_due, self._finish_due)
+        return None if due is None else min(due, self._stops.due, self._finish_due)
 
     def held(self, stream: Stream) -> Ranges:
         """Tell which requests of a stream we have."""
@@ -184,7 +175,7 @@ class EngineSession(LeasedMembership):
         super().on_joined(registered, now)
         self._worker.joined(self.engine_id)
         if not self.same_epoch:
-            self._early.clear()
+            self._stops.forget_early()
             for lane in self._lanes.values():
                 lane.stored.clear()
         for lane in self._lanes.values():
@@ -226,15 +217,13 @@ class EngineSession(LeasedMembership):
         functions = [self._functions.get(row[0]) for row in message.templates]
         missing = {f.digest: None for f in functions if f.blob is None}
         lane, held, work = self._tasks, self._tasks.held, []
-        early = self._early
         for number, attempt, index, ref in message.rows:
             if (number in held or number in lane.results) and lane.known(number, attempt):
                 continue
             payload = ref if type(ref) is bytes else resolve(ref, frames)
             held[number] = attempt
             lane.results.pop(number, None)
-            if early and early.strikes(number, attempt):
-                self._cancelled((number,))
+            if self._stops.drops(number, attempt):
                 continue
             work.append(TaskWork(number, attempt, functions[index], payload))
         if missing:
@@ -258,9 +247,9 @@ class EngineSession(LeasedMembership):
         frames = message.frames
         self._functions.learn((d, resolve(ref, frames)) for d, ref in message.functions)
         function = self._functions.get(message.function) if message.function else None
-        if self._early.strikes(number, 0):
-            self._cancelled((number,))
+        if self._stops.drops(number, 0):
             return
+        self._stops.awaits(number, now)
         work = CommandWork(number, message.action, function, resolve(message.payload, frames))
         if function is not None and function.blob is None:
             self._request(lane, (function.digest,))
@@ -342,43 +331,8 @@ class EngineSession(LeasedMembership):
     # ------------------------------------------------------------ control
 
     def _on_interrupt(self, stream: Stream, message: Interrupt, now: float) -> None:
-        commands, tasks = self._commands, self._tasks
-        for lane in self._lanes.values():
-            self._stopping += select(message.requests, lane.held)
-        for number in bounded(message.requests):
-            if number not in commands.held and number not in self._taken:  # those come once
-                self._early.keep(number, tasks.last_attempt(number) + 1)
-        self._stop(now)
-
-    def _stop(self, now: float) -> None:
-        """Stop what is to be stopped; as often as it takes.
-
-        What is just between queued and running is tried again; what was interrupted, insisted on.
-        """
-        self._struck = [n for n in self._struck if self._holds(n)]
-        self._worker.insist(self._struck)
-        wanted, self._stopping = [n for n in self._stopping if self._holds(n)], []
-        if wanted:
-            for lane in self._lanes.values():
-                parked = [work.id for work in lane.parked if work.id in wanted]
-                lane.parked = deque(work for work in lane.parked if work.id not in parked)
-                self._cancelled(parked)
-            withdrawn, self._stopping = self._worker.stop_requests(wanted)
-            self._cancelled(withdrawn)
-            struck = [n for n in wanted if self._holds(n) and n not in self._stopping]
-            self._struck = list(dict.fromkeys(self._struck + struck))
-        again = RETRY_STOP if self._stopping else INSIST if self._struck else _NEVER
-        self._stop_due = now + again
-
-    def _holds(self, number: int) -> bool:
-        return number in self._tasks.held or number in self._commands.held
-
-    def _cancelled(self, numbers: Iterable[int]) -> None:
-        for number in numbers:
-            for lane in self._lanes.values():
-                attempt = lane.held.get(number)
-                if attempt is not None:
-                    lane.finish((number, attempt, int(Status.CANCELLED), b"", 0.0, 0.0, None))
+        stop = self._stops.cancel if message.cancels else self._stops.interrupt
+        stop(message.requests, self._taken, now)
 
     def _on_shutdown(self, stream: Stream, message: Shutdown, now: float) -> None:
         self.finish(message.reason, now)

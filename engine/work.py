@@ -74,6 +74,12 @@ class Worker(Protocol):
             What was withdrawn; and what was in neither state: between the two, or ended.
         """
 
+    def interrupt(self, requests: Sequence[int]) -> list[int]:
+        """Interrupt that of the requests which runs; return it."""
+
+    def interrupt_running(self) -> list[int]:
+        """Interrupt whatever runs; return it."""
+
     def insist(self, requests: Iterable[int]) -> None:
         """See to it that what was interrupted is, as long as it runs."""
 

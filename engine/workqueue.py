@@ -78,7 +78,15 @@ class WorkQueue:
             if work is not None and work.id in wanted and _took(self.urgent, work):
                 withdrawn.append(work.id)
         wanted.difference_update(withdrawn)
-        return withdrawn, [number for number in wanted if not self._gate.interrupt(number)]
+        return withdrawn, [number for number in wanted if not self._gate.cancel(number)]
+
+    def interrupt(self, requests: Iterable[int]) -> list[int]:
+        """Interrupt that of the requests which runs; return it."""
+        return [number for number in requests if self._gate.interrupt(number)]
+
+    def interrupt_running(self) -> list[int]:
+        """Interrupt whatever runs; return it."""
+        return self.interrupt((self._gate.armed,))
 
     def insist(self, requests: Iterable[int]) -> None:
         """See to it that interrupts are not lost."""

@@ -256,10 +256,16 @@ class Answer(Message):
 
 @dataclass(frozen=True, slots=True)
 class Interrupt(Message):
-    """Hub to engine: stop these requests: drop what has not begun, interrupt what runs."""
+    """Hub to engine: stop requests.
+
+    With `cancels` they are those of a client that wants them no more: drop what has not begun,
+    interrupt what runs. Without it they are commands to be interrupted as soon as they run, or if
+    none is named whatever runs now; they end with the KeyboardInterrupt that they get.
+    """
 
     kind: ClassVar[str] = "interrupt"
     requests: Ranges
+    cancels: bool = True
 
 
 @dataclass(frozen=True, slots=True)

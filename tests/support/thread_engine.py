@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ctrlhub.engine.executor import Executor
-from ctrlhub.engine.interrupts import Gate
+from ctrlhub.engine.interrupts import IDLE, Gate
 from ctrlhub.engine.output import Output
 from ctrlhub.engine.process import registration
 from ctrlhub.engine.service import EngineService
@@ -45,7 +45,7 @@ class ThreadGate(Gate):
 
     def interrupt(self, request: int) -> bool:
         """Interrupt a request, if it is the one that runs."""
-        if self.armed != request:
+        if request == IDLE or self.armed != request:
             return False
         self.struck = request
         raised = ctypes.pythonapi.PyThreadState_SetAsyncExc(

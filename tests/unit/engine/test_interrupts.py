@@ -19,7 +19,7 @@ from ctrlhub.engine.work import CommandWork, Row, TaskWork
 from ctrlhub.engine.workqueue import WorkQueue
 from ctrlhub.wire.messages import Action, Status
 from ctrlhub.wire.serialize import dumps
-from tests.support.engine_bench import Bench, function, value
+from tests.support.engine_bench import Bench, failure, function, value
 
 
 @pytest.fixture
@@ -43,13 +43,13 @@ def work(number: int, call: Any) -> TaskWork:
 
 
 def from_outside(bench: Bench, number: int) -> threading.Thread:
-    """Interrupt a request as soon as it runs, from another thread."""
+    """Cancel a request as soon as it runs, from another thread."""
 
-    def interrupt() -> None:
-        while not bench.gate.interrupt(number):
+    def cancel() -> None:
+        while not bench.gate.cancel(number):
             time.sleep(0)
 
-    thread = threading.Thread(target=interrupt)
+    thread = threading.Thread(target=cancel)
     thread.start()
     return thread
 
@@ -65,16 +65,16 @@ def test_what_waits_in_the_system_is_interrupted(bench: Bench) -> None:
 
 
 def insistently(bench: Bench, number: int) -> threading.Thread:
-    """Interrupt a request as soon as it runs, and insist until it has ended."""
+    """Cancel a request as soon as it runs, and insist until it has ended."""
 
-    def interrupt() -> None:
-        while not bench.gate.interrupt(number):
+    def cancel() -> None:
+        while not bench.gate.cancel(number):
             time.sleep(0)
         while bench.gate.armed == number:
             bench.gate.insist(number)
             time.sleep(0.01)
 
-    thread = threading.Thread(target=interrupt)
+    thread = threading.Thread(target=cancel)
     thread.start()
     return thread
 
@@ -197,10 +197,32 @@ def test_nothing_is_interrupted_while_nothing_runs(bench: Bench) -> None:
 
 
 def test_sigint_from_outside_is_for_whatever_runs(bench: Bench) -> None:
-    """So the nanny can interrupt without knowing what."""
+    """So the nanny can interrupt without knowing what; nobody has cancelled it: it raised."""
     first, second = bench.run([work(1, lambda: signal.raise_signal(signal.SIGINT)), work(2, int)])
 
-    assert [first[2], second[2]] == [Status.CANCELLED, Status.OK]
+    assert failure(first).ename == "KeyboardInterrupt"
+    assert second[2] == Status.OK
+
+
+def test_what_is_interrupted_by_somebody_raises(bench: Bench) -> None:
+    """It did not end as who made it wished; the next task runs as if nothing had been."""
+
+    def interrupt() -> None:
+        while not bench.gate.interrupt(1):
+            time.sleep(0)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    first, second = bench.run([work(1, lambda: time.sleep(60)), work(2, lambda: 5)])
+    thread.join()
+
+    assert failure(first).ename == "KeyboardInterrupt"
+    assert value(second) == 5
+
+
+def test_nothing_that_runs_is_nothing_to_interrupt(bench: Bench) -> None:
+    """Between two requests."""
+    assert bench.gate.interrupt(bench.gate.armed) is False
 
 
 def test_user_code_may_clean_up(bench: Bench) -> None:
@@ -225,7 +247,7 @@ def test_a_handler_of_user_code_does_not_stay(bench: Bench) -> None:
 
     (row,) = bench.run([work(2, lambda: signal.raise_signal(signal.SIGINT))])
 
-    assert row[2] == Status.CANCELLED
+    assert failure(row).ename == "KeyboardInterrupt"
 
 
 def test_termination_stops_what_runs_without_a_row(bench: Bench) -> None:
@@ -253,7 +275,7 @@ def test_a_storm_of_interrupts_leaves_one_row_for_each_task(bench: Bench) -> Non
     def storm() -> None:
         while not over.is_set():
             number = bench.gate.armed
-            if number and bench.gate.interrupt(number):
+            if number and bench.gate.cancel(number):
                 struck.add(number)
 
     def task() -> int:

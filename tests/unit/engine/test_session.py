@@ -9,7 +9,8 @@ import pytest
 
 from ctrlhub.engine.lease import Ending
 from ctrlhub.engine.nanny_session import NannySession
-from ctrlhub.engine.session import INSIST, LAST_WORDS, RETRY_STOP, EngineSession
+from ctrlhub.engine.session import LAST_WORDS, EngineSession
+from ctrlhub.engine.stops import INSIST, RETRY_STOP
 from ctrlhub.engine.work import CommandWork, Row, TaskWork
 from ctrlhub.link.states import State
 from ctrlhub.wire.errors import unpack_failure
@@ -73,6 +74,16 @@ class FakeWorker:
         self.interrupted += [n for n in requests if n in self.running]
         elsewhere = [n for n in requests if n in self.elsewhere]
         return [n for n in requests if n not in self.running | self.elsewhere], elsewhere
+
+    def interrupt(self, requests: Sequence[int]) -> list[int]:
+        """Interrupt that which runs."""
+        struck = [n for n in requests if n in self.running]
+        self.interrupted += struck
+        return struck
+
+    def interrupt_running(self) -> list[int]:
+        """Interrupt what runs."""
+        return self.interrupt(sorted(self.running))
 
     def insist(self, requests: Iterable[int]) -> None:
         """Remember."""
@@ -728,3 +739,33 @@ def test_a_nanny_passes_on_signals_and_the_end() -> None:
 
     assert nanny.signals == [("one", "SIGKILL")]
     assert nanny.reasons == ["enough"]
+
+
+def test_what_runs_is_interrupted_whoever_made_it(engine: Engine) -> None:
+    """Once, with insistence; nothing is withdrawn, and nothing ends by that alone."""
+    engine.tasks(1, 2)
+    engine.worker.running = {1}
+
+    engine.hear(Stream.HUB, Interrupt((), cancels=False))
+    engine.wait(INSIST)
+
+    assert engine.worker.interrupted == [1]
+    assert engine.worker.insisted[-1] == [1]
+    assert engine.said(Results) == []
+
+
+def test_a_command_is_interrupted_as_soon_as_it_runs(engine: Engine) -> None:
+    """Also one that its interrupt has overtaken; one that has ended is left alone, and so are others."""
+    engine.command(1)
+    engine.session.command_results([(1, 0, Status.OK, b"", 0.0, 0.0, None)], engine.now)
+    engine.hear(Stream.HUB, Interrupt(((1, 2),), cancels=False))
+    engine.command(2)
+    engine.command(3)
+    assert [work.id for work in engine.worker.commands] == [1, 2, 3]
+    assert engine.worker.interrupted == []
+
+    engine.worker.running = {2}
+    engine.wait(RETRY_STOP)
+    engine.wait(RETRY_STOP)
+
+    assert engine.worker.interrupted == [2]

@@ -47,7 +47,7 @@ TYPE_NAMES: Mapping[str, str] = {
 }
 """What the document calls an annotation."""
 
-DEFAULTS = {"''": '""', "b''": 'b""', "False": "false", "None": "null", "()": "[]"}
+DEFAULTS = {"True": "true", "''": '""', "b''": 'b""', "False": "false", "None": "null", "()": "[]"}
 """What the document calls a default, by Python's text for it, where that is another."""
 
 
