@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
 from ctrlhub.client.connection import Connection
 from ctrlhub.client.targets import Targets
+
+RESTART_TIMEOUT = 60.0
+"""How long (seconds) to wait for restarted engines."""
 
 
 class Control:
@@ -14,18 +21,163 @@ class Control:
     def _resolve(self, targets: Targets) -> list[int]:
         raise NotImplementedError
 
-    def shutdown(self, targets: Targets = "all", *, hub: bool = False) -> None:
+    def interrupt(self, targets: Targets = "all") -> None:
+        """Interrupt what runs on engines, whoever asked for it, as Ctrl-C does in a terminal.
+
+        Whoever waits for it gets a `RemoteError` that says ``KeyboardInterrupt``. The engines stay
+        as they are, and what waits behind it has its turn. Where nothing runs, nothing happens.
+        To take back something of one's own, `AsyncResult.cancel` it.
+
+        Parameters
+        ----------
+        targets
+            The engines.
+        """
+        self._control("interrupt", self._resolve(targets))
+
+    def send_signal(
+        self, sig: int | str, targets: Targets = "all", block: bool | None = None
+    ) -> None:
+        """Send a signal to the processes of engines, through the nannies that started them.
+
+        Parameters
+        ----------
+        sig
+            The signal, by number or name: ``signal.SIGUSR1``, ``"SIGUSR1"``.
+        targets
+            The engines.
+        block
+            Kept for programs that pass it. The nannies have been told when this returns.
+
+        Raises
+        ------
+        ValueError
+            There is no such signal.
+        EngineError
+            An engine has no nanny. No engine gets the signal then.
+        """
+        name = signal_name(sig)
+        self._control("signal", self._resolve(targets), name=name)
+
+    def restart(
+        self,
+        targets: Targets = "all",
+        *,
+        block: bool = True,
+        timeout: float = RESTART_TIMEOUT,
+    ) -> None:
+        """Put fresh processes in the places of engines, whatever these are doing.
+
+        An engine that does not end when it is asked to, since its code does not let go (a call into
+        C, say), is killed. The new one has its id and an empty namespace, but for what
+        `on_engine_start` and persistent pushes give it. Commands that the former one had not ended
+        fail with `EngineError`; its tasks run elsewhere, or there again, and are not blamed.
+
+        Parameters
+        ----------
+        targets
+            The engines.
+        block
+            Wait until the new ones are registered.
+        timeout
+            The longest wait in seconds.
+
+        Raises
+        ------
+        EngineError
+            An engine has no nanny. None is restarted then.
+        TimeoutError
+            Not all are back; those that are not may still come.
+        """
+        ids = self._resolve(targets)
+        before = {number: _process(self._connection.engines().get(number)) for number in ids}
+        self._control("restart", ids)
+        if not block:
+            return
+
+        def missing(engines: Mapping[int, Any]) -> list[int]:
+            return [n for n in ids if _process(engines.get(n)) in (None, before[n])]
+
+        if not self._wait_for(lambda engines: not missing(engines), timeout):
+            lacking = missing(self._connection.engines())
+            raise TimeoutError(
+                f"engines {', '.join(map(str, lacking))} are not back after {timeout:g} s: look into "
+                "their logs, wait with wait_for_engines(), or give them more time with timeout="
+            )
+
+    def shutdown(
+        self,
+        targets: Targets = "all",
+        restart: bool = False,
+        hub: bool = False,
+        block: bool | None = None,
+    ) -> None:
         """End engines, or with `hub` everything.
 
         Parameters
         ----------
         targets
             The engines.
+        restart
+            Start others in their places: see `restart`.
         hub
             End the hub, and with it all its engines.
+        block
+            Wait until the engines have gone; with `restart`, until the others have come. The latter
+            is the default.
         """
+        if hub and restart:
+            raise ValueError("a hub that ends restarts no engines: give either hub or restart")
         if hub:
             self._connection.call("query", "shutdown_hub", {})
+        elif restart:
+            self.restart(targets, block=block is not False)
         else:
             ids = self._resolve(targets)
-            self._connection.call("multiengine", "shutdown", {"targets": ids})
+            before = {number: _process(self._connection.engines().get(number)) for number in ids}
+            self._control("shutdown", ids)
+            limit = self._connection.timeout
+            if block and not self._wait_for(
+                lambda engines: all(_process(engines.get(n)) != before[n] for n in ids), limit
+            ):
+                raise TimeoutError(
+                    f"not all engines have ended within {limit:g} s: what runs there ends first; "
+                    "interrupt() it, or send_signal('SIGKILL')"
+                )
+
+    def _control(self, method: str, ids: Iterable[int], **arguments: Any) -> None:
+        self._connection.call("control", method, {"targets": list(ids), **arguments})
+
+    def _wait_for(self, enough: Callable[[Mapping[int, Any]], bool], timeout: float) -> bool:
+        """Wait for a state of the engines."""
+        connection, end = self._connection, time.monotonic() + timeout
+        return connection.wait_for_engines(
+            lambda _: enough(connection.engines()), max(0.0, end - time.monotonic())
+        )
+
+
+def signal_name(sig: int | str) -> str:
+    """Return the name of a signal.
+
+    Raises
+    ------
+    ValueError
+        There is no such signal.
+    TypeError
+        That is no way to name one.
+    """
+    import signal
+
+    if isinstance(sig, bool) or not isinstance(sig, int | str):
+        raise TypeError(f"a signal is a number or a name, not {type(sig).__name__}")
+    try:
+        found = signal.Signals[sig] if isinstance(sig, str) else signal.Signals(sig)
+    except (KeyError, ValueError):
+        known = ", ".join(sorted(each.name for each in signal.Signals))
+        raise ValueError(f"there is no signal {sig!r}; there are {known}") from None
+    return found.name
+
+
+def _process(engine: Mapping[str, Any] | None) -> Any:
+    """Return what tells the process of an engine from another in its place."""
+    return None if engine is None else (engine["pid"], engine["key"])

@@ -215,6 +215,10 @@ class DirectView(View):
         result = self._command(Action.CLEAR, [b""], targets=targets)
         return result.get() if self._blocks(block) else result
 
+    def interrupt(self) -> None:
+        """Interrupt what runs on the engines, whoever asked for it: see `Client.interrupt`."""
+        self.client.interrupt(self._flags["targets"])
+
     # ------------------------------------------------------------ parts
 
     def scatter(

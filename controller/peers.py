@@ -80,6 +80,7 @@ class Peers:
         self._epoch = epoch
         self._heartbeats = Heartbeats(config.suspect, config.lost)
         self._expiry: dict[int, float] = {}
+        self._nannies: dict[int, Session] = {}
         self._revoked: dict[str, None] = {}
         controller.on_register_engine_do(self._number, True)
 
@@ -89,6 +90,8 @@ class Peers:
         """Begin to watch a peer that has registered, or take it back."""
         self._expiry.pop(session.number, None)
         self.sessions.bind(session, connection)
+        if session.role is m.Role.NANNY:
+            self._nannies[session.number] = session
         self._heartbeats.watch(session.number, now)
         if session.suspect:
             self._recovered(session)
@@ -107,6 +110,7 @@ class Peers:
             There is none for it.
         """
         session.engine = Engine(session.key, session)
+        session.nanny = self._nanny_of(session.key)
         try:
             self._controller.register_engine(
                 session.engine, wish if wish >= 0 else None, pid=session.pid
@@ -114,6 +118,11 @@ class Peers:
         except CtrlHubError:
             session.engine = None
             raise
+
+    def _nanny_of(self, key: str) -> Session | None:
+        """Return the nanny that vouches for a key; of several, one of which has died, the last."""
+        here = (n for n in reversed(self._nannies.values()) if m.Stream.HUB in n.connections)
+        return next((nanny for nanny in here if key in nanny.vouches), None)
 
     def announce_engines(self) -> None:
         """Tell clients of engines that register, from now on: after the interfaces have heard."""
@@ -155,10 +164,13 @@ class Peers:
         nobody has anything to say on it, this is how it comes to light (`disconnected`).
         """
         if session.role is m.Role.NANNY:
+            session.vouches = frozenset(message.vouches)
             for key in message.vouches:
                 charge = self.sessions.of_key(key)
                 if charge is not None and charge.role is m.Role.ENGINE:
-                    charge.nanny = session
+                    if charge.nanny is None or charge.nanny.ended:
+                        # Else it speaks for the process that is about to take this one's place.
+                        charge.nanny = session
                     self.heard(charge, now)
         self._outbox.add(Send(connection, m.Beat()))
         for stream in sorted(BULK):
@@ -223,6 +235,9 @@ class Peers:
         )
         if session.engine is not None:
             session.engine.cause = f"not heard of for {self._config.lost:g} s"
+            nanny = session.nanny
+            if nanny is not None and (nanny.suspect or self.is_away(nanny) or nanny.ended):
+                session.engine.cause += f", nor was its nanny: is {session.host} down, or cut off?"
         self._away(session, now)
 
     def _away(self, session: Session, now: float) -> None:
@@ -238,7 +253,16 @@ class Peers:
         """Deal with what the former process of a session had: another is in its place."""
         session.suspect = False
         if session.engine is not None:
-            session.engine.cause = "its process was replaced by a new one"
+            nanny = session.nanny
+            restart = session.engine.restart
+            session.engine.cause = (
+                f"it was restarted: {restart}"
+                if restart
+                else "its process was replaced by a new one"
+                if nanny is None
+                else f"its process ended, and its nanny (process {nanny.pid} on {nanny.host}) did "
+                "not say how: it has probably ended too"
+            )
             self._unregister(session.engine)
 
     def engine_died(self, message: m.EngineDied, now: float) -> None:
@@ -254,6 +278,9 @@ class Peers:
             if message.log:
                 engine.cause += "\nits last words:\n" + message.log[-MAX_TEXT:]
             engine.blamed = message.running if message.running >= 0 else NOTHING
+            if engine.restart:
+                engine.cause = f"it was restarted: {engine.restart} ({message.cause[:MAX_TEXT]})"
+                engine.blamed = NOTHING
         self._away(session, now)
         if not message.restarting:
             self._release(engine)
@@ -263,6 +290,11 @@ class Peers:
         """Let a peer go that leaves on purpose: nothing is kept for it."""
         log.info("%s %d leaves: %.200r", session.role.value, session.number, message.reason)
         engine = session.engine
+        if engine is not None and engine.restart:
+            engine.cause = f"it was restarted: {engine.restart}"
+            engine.blamed = NOTHING
+            self._away(session, now)  # another comes in its place, with its key
+            return
         if engine is not None:
             engine.cause = f"it left: {message.reason[:1000]}"
             engine.blamed = NOTHING
@@ -299,6 +331,7 @@ class Peers:
         """End a session whose key stays in use: its peer is refused, or begins anew."""
         self._heartbeats.forget(session.number)
         self._expiry.pop(session.number, None)
+        self._nannies.pop(session.number, None)
         self.sessions.end(session)
         if self.clients.pop(session.number, None) is not None:
             self._exposed.session_ended(session, now)
@@ -332,6 +365,7 @@ class Peers:
         watched = self._heartbeats.watched()
         assert watched | self._expiry.keys() == numbers
         assert not watched & self._expiry.keys()
+        assert self._nannies == {s.number: s for s in self.sessions if s.role is m.Role.NANNY}
         assert self.clients == {s.number: s for s in self.sessions if s.role is m.Role.CLIENT}
         for number, engine in self._controller.engines.items():
             assert isinstance(engine, Engine)

@@ -8,9 +8,22 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+MOMENT = 1.0
+"""How long (seconds) a kill for want of memory may lie back to explain the end of an engine."""
 
-def describe_exit(status: int, oom: OomWatch) -> str:
-    """Describe a wait status: ``killed by signal 9 (SIGKILL)``, ``exit code 3``."""
+
+def describe_exit(status: int, oom: OomWatch, asked: int = 0) -> str:
+    """Describe a wait status: ``killed by signal 9 (SIGKILL)``, ``exit code 3``.
+
+    Parameters
+    ----------
+    status
+        The wait status.
+    oom
+        Tells whether memory has run out.
+    asked
+        The signal that somebody asked to be sent; it needs no other explanation.
+    """
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
         return f"exit code {code}"
@@ -19,8 +32,10 @@ def describe_exit(status: int, oom: OomWatch) -> str:
     except ValueError:  # a real-time signal
         name = "no name"
     text = f"killed by signal {-code} ({name})"
-    if -code == signal.SIGKILL and oom.has_struck():
-        return f"{text}: out of memory"
+    if -code == asked:
+        return f"{text}, as a client asked"
+    if -code == signal.SIGKILL:
+        return text + oom.explanation()
     return text
 
 
@@ -41,20 +56,36 @@ def is_running(pid: int, parent: int, proc: Path = Path("/proc")) -> bool:
 
 
 class OomWatch:
-    """Tells whether the kernel has killed a process for want of memory since it was last asked.
+    """Tells whether the kernel has just killed a process for want of memory.
 
-    It looks at the counter of the own control group if there is one, else at the system's; both
-    count other processes too, so this only says why a SIGKILL came that nobody else explains.
+    It looks at the counter of the own control group if there is one, else at the system's. Both
+    count other processes too, so that only a kill of the last moment counts, and only where a
+    SIGKILL has no other explanation; the system's counter is no more than a hint.
+
+    Attributes
+    ----------
+    due : float
+        When to `look` again: what the counter had before that is not of the moment.
     """
 
     def __init__(self, root: Path = Path("/")) -> None:
-        self._counter = _counter(root)
+        self._counter, self._is_own = _counter(root)
         self._seen = self._read()
+        self.due = 0.0 if self._counter is not None else float("inf")
 
-    def has_struck(self) -> bool:
-        """Tell whether there was a kill since the last call."""
+    def look(self, now: float) -> None:
+        """Take note of the kills that were nobody's here."""
+        self._seen = self._read()
+        self.due = now + MOMENT
+
+    def explanation(self) -> str:
+        """Return what a SIGKILL may be due to, as the end of a sentence; empty if memory was left."""
         before, self._seen = self._seen, self._read()
-        return self._seen > before
+        if self._seen <= before:
+            return ""
+        if self._is_own:
+            return ": out of memory"
+        return ", perhaps out of memory: the kernel killed a process for want of it at that moment"
 
     def _read(self) -> int:
         if self._counter is None:
@@ -67,12 +98,14 @@ class OomWatch:
         return 0
 
 
-def _counter(root: Path) -> Path | None:
-    for path in (*_group_files(root), root / "proc/vmstat"):
+def _counter(root: Path) -> tuple[Path | None, bool]:
+    """Return the counter to look at, and whether it is that of the own control group."""
+    system = root / "proc/vmstat"
+    for path in (*_group_files(root), system):
         with suppress(OSError):
             if "oom_kill " in path.read_text():
-                return path
-    return None
+                return path, path is not system
+    return None, False
 
 
 def _group_files(root: Path) -> Iterator[Path]:

@@ -14,10 +14,18 @@ LAST_BYTES = 4096
 LAST_LINES = 40
 
 
-def last_lines(log: Path) -> str:
-    """Return the end of a log; empty if it cannot be read."""
+def size_of(log: Path) -> int:
+    """Return how long a log is (bytes); 0 if it cannot be read."""
     try:
-        text = _end(log, LAST_BYTES).decode("utf-8", "replace")
+        return log.stat().st_size
+    except OSError:
+        return 0
+
+
+def last_lines(log: Path, start: int = 0) -> str:
+    """Return the end of a log, of what stands behind byte `start`; empty if it cannot be read."""
+    try:
+        text = _end(log, LAST_BYTES, start).decode("utf-8", "replace")
     except OSError:
         return ""
     return "\n".join(text.splitlines()[-LAST_LINES:])
@@ -33,7 +41,9 @@ def bound(log: Path, most: int = MOST_BYTES) -> None:
     os.truncate(log, 0)
 
 
-def _end(log: Path, size: int) -> bytes:
+def _end(log: Path, size: int, start: int = 0) -> bytes:
     with open(log, "rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - size))
+        whole = file.seek(0, os.SEEK_END)
+        # A log that was cut meanwhile is shorter than it was: then all of it may be new.
+        file.seek(max(start if start <= whole else 0, whole - size))
         return file.read()

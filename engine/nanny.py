@@ -10,7 +10,6 @@ import logging
 import os
 import select
 import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -22,27 +21,18 @@ from ctrlhub.engine.causes import OomWatch, describe_exit, is_running
 from ctrlhub.engine.channel import EngineEnded, EngineStarted, SignalEngine, StartEngine, Target
 from ctrlhub.engine.config import EngineConfig, NannyConfig
 from ctrlhub.engine.lease import Ending
-from ctrlhub.engine.logs import bound, last_lines
-from ctrlhub.engine.nanny_session import NannySession
-from ctrlhub.engine.process import log_to_stderr, registration
-from ctrlhub.engine.rendezvous import POLL, find_connection, load
+from ctrlhub.engine.logs import bound, last_lines, size_of
+from ctrlhub.engine.nanny_hub import NannyHub
+from ctrlhub.engine.process import log_to_stderr
 from ctrlhub.engine.slots import Slot, Slots, SlotState
 from ctrlhub.engine.warm import WarmProcess
-from ctrlhub.link.runner import Runner
 from ctrlhub.link.wakeup import Wakeup
-from ctrlhub.link.zeromq import ZeroMQLink
-from ctrlhub.wire.connection import ConnectionInfo
-from ctrlhub.wire.errors import CtrlHubError
-from ctrlhub.wire.messages import EngineDied, Role
+from ctrlhub.wire.messages import EngineDied
 from ctrlhub.wire.security import KeyPair
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 LOOK_AFTER_LOGS = 10.0
 """How often (seconds) the sizes of logs are looked at."""
-LOOK_AT_DOOR = 0.5
-"""How often (seconds) to look whether the hub has let us in."""
-LAST_MOMENT = 1.0
-"""How long (seconds) the I/O thread may take to say goodbye."""
 
 _log = logging.getLogger(__name__)
 
@@ -91,15 +81,19 @@ class Nanny:
         self._keys = list(config.keys) or [KeyPair.generate() for _ in range(config.engines)]
         self._incarnations = [b""] * config.engines
         self._slots = Slots(config.engines, config.restart)
+        self._began = [0] * config.engines  # where in its log the engine of each slot begins
         self._oom = OomWatch()
         self._calls: deque[Callable[[], None]] = deque()
         self._wakeup = Wakeup()
         self._signals = os.pipe()
-        self._session: NannySession | None = None
-        self._runner: Runner | None = None
-        self._complaint: str | None = None
-        self._thread: threading.Thread | None = None
-        self._wait_until = time.monotonic() + config.wait
+        self._hub = NannyHub(
+            config,
+            vouches=self._vouches,
+            on_signal=self._signal_wanted,
+            on_restart=self._restart_wanted,
+            on_shutdown=self._shutdown_wanted,
+            on_end=lambda why, ending: self._later(lambda: self._stop(why, ending)),
+        )
         self._logs_due = time.monotonic() + LOOK_AFTER_LOGS
         self._ending: Ending | None = None
         self._kill_due: float | None = None
@@ -138,22 +132,23 @@ class Nanny:
         signal.set_wakeup_fd(self._signals[1], warn_on_full_buffer=False)
 
     def _timeout(self, now: float) -> float:
-        due = [self._logs_due, self._slots.next_deadline(), self._kill_due]
-        if self._runner is None and self._ending is None:
-            due.append(now + POLL)
-        elif self._is_outside():
-            due.append(min(now + LOOK_AT_DOOR, self._wait_until))
+        due = [self._logs_due, self._slots.next_deadline(), self._kill_due, self._oom.due]
+        if self._ending is None:
+            due.append(self._hub.next_deadline(now))
         first = min(each for each in due if each is not None)
         return max(0.0, first - now) * 1000
 
     def _act(self, now: float) -> None:
         """Do what is due."""
-        if self._runner is None and self._ending is None:
-            self._look_for_hub(now)
-        elif self._is_outside():
-            self._wait_at_door(now)
+        if self._ending is None:
+            self._hub.attend(now)
         for slot in self._slots.take_due(now):
             self._start(slot)
+        for slot in self._slots.take_stubborn(now):
+            slot.killed_by = signal.SIGKILL
+            self._signal(slot.number, signal.SIGKILL, Target.GROUP)
+        if now >= self._oom.due:
+            self._oom.look(now)
         if self._kill_due is not None and now >= self._kill_due:
             self._kill_due = None
             self._signal_all(signal.SIGKILL, Target.GROUP)
@@ -185,6 +180,7 @@ class Nanny:
     def _start(self, slot: Slot) -> None:
         keys, config = self._keys[slot.number], self._config
         self._incarnations[slot.number] = os.urandom(16)
+        self._began[slot.number] = size_of(self._log_of(slot.number))
         engine = EngineConfig(
             slot=slot.number,
             connection=config.connection,
@@ -209,25 +205,30 @@ class Nanny:
         for note in notes or ():
             if isinstance(note, EngineStarted):
                 self._slots.started(note.slot, note.pid)
-                self._replaced(note.slot)
-                if self._ending is not None:  # it was forked while the others were told
+                self._hub.started(self._keys[note.slot].public)
+                if self._ending is not None or self._slots[note.slot].restarting:
+                    # It was forked while the others were told.
                     self._signal(note.slot, signal.SIGTERM, Target.PROCESS)
             elif isinstance(note, EngineEnded):
                 self._ended(note)
 
     def _ended(self, note: EngineEnded) -> None:
-        board = self._warm.board.slot(note.slot)
+        board, slot = self._warm.board.slot(note.slot), self._slots[note.slot]
+        cause = describe_exit(note.status, self._oom, slot.killed_by)
+        now = time.monotonic()
+        if slot.restarting:
+            _log.info("engine in slot %d (pid %d) is restarted: %s", slot.number, note.pid, cause)
+            self._slots.restarted(note.slot, now)
+            if not board[LEAVING]:
+                self._report(slot.number, cause, True, board[RUNNING] or -1)
+            return
         if board[LEAVING]:
             self._slots.left(note.slot)
             return
-        cause = describe_exit(note.status, self._oom)
         refused = os.waitstatus_to_exitcode(note.status) == Ending.REFUSED
         if refused:
             self._slots.refused(note.slot)
-        restarting = not refused and self._slots.died(
-            note.slot, time.monotonic(), board[RUNNING]
-        )
-        slot = self._slots[note.slot]
+        restarting = not refused and self._slots.died(note.slot, now, board[RUNNING])
         self._report(slot.number, cause, restarting, board[RUNNING] or -1)
         if self._ending is not None:
             return
@@ -239,10 +240,9 @@ class Nanny:
             )  # fmt: skip
         elif refused:
             self._outcome = Ending.REFUSED
-            log = self._log_of(slot.number)
             _log.error(
                 "slot %d is given up: the hub does not let its engine in; the end of its log, %s:\n%s",
-                slot.number, log, last_lines(log),
+                slot.number, self._log_of(slot.number), self._last_words(slot.number),
             )  # fmt: skip
         else:
             self._give_up(slot, cause)
@@ -253,8 +253,13 @@ class Nanny:
         _log.error(
             "slot %d is given up: its engine died %d times in a row, each within %g s of its start; "
             "the last time: %s; the end of its log, %s:\n%s",
-            slot.number, slot.early_deaths, self._config.restart.early, cause, log, last_lines(log),
+            slot.number, slot.early_deaths, self._config.restart.early, cause, log,
+            self._last_words(slot.number),
         )  # fmt: skip
+
+    def _last_words(self, slot: int) -> str:
+        """Return the end of what an engine has written; its predecessors are not quoted."""
+        return last_lines(self._log_of(slot), self._began[slot])
 
     def _lose_warm(self) -> None:
         """End: without the warm process its engines are dead, and no others can be made."""
@@ -273,6 +278,32 @@ class Nanny:
                 bound(self._log_of(slot))
             except Exception as error:  # a full disk, an odd file: engines go on
                 _log.warning("the log of slot %d was not cut: %s", slot, error)
+
+    def _report(self, slot: int, cause: str, restarting: bool, running: int) -> None:
+        self._hub.report(
+            EngineDied(
+                key=self._keys[slot].public,
+                incarnation=self._incarnations[slot],
+                cause=cause,
+                log=self._last_words(slot),
+                restarting=restarting,
+                running=running,
+            )
+        )
+
+    def _restart(self, slot: int, reason: str) -> None:
+        """Put another engine in a slot: ask the present one to go, and after a time of grace kill it."""
+        if self._ending is not None:
+            return
+        _log.info("restarting the engine of slot %d: %s", slot, reason)
+        if self._slots.restart(slot, time.monotonic(), self._config.grace):
+            self._signal(slot, signal.SIGTERM, Target.PROCESS)
+
+    def _signal_as_asked(self, slot: int, number: signal.Signals) -> None:
+        self._slots[slot].killed_by = number
+        # Nothing survives SIGKILL, so what the engine has started goes with it.
+        target = Target.GROUP if number is signal.SIGKILL else Target.PROCESS
+        self._signal(slot, number, target)
 
     def _signal(self, slot: int, number: int, target: Target) -> None:
         self._warm.channel.send(SignalEngine(slot, number, target.value))
@@ -294,75 +325,13 @@ class Nanny:
         self._kill_due = time.monotonic() + self._config.grace
 
     def _close(self) -> None:
-        runner = self._runner
-        if runner is not None and self._thread is not None:
-            runner.post(lambda now: runner.machine.goodbye(now, "its engines have ended"))
-            self._thread.join(LAST_MOMENT)
+        self._hub.leave()
         self._warm.close()
         self._wakeup.close()
         for end in self._signals:
             os.close(end)
 
-    # ------------------------------------------------------------ the hub
-
-    def _look_for_hub(self, now: float) -> None:
-        path = Path(self._config.connection)
-        try:
-            info = find_connection(path)
-            if info is None and now >= self._wait_until:
-                info = load(path)
-            if info is not None:
-                self._connect(info)
-        except CtrlHubError as error:
-            _log.error("%s", error)
-            self._stop("there is no way to the hub", Ending.MISCONFIGURED)
-
-    def _is_outside(self) -> bool:
-        """Tell whether no hub has let us in yet."""
-        session = self._session
-        return self._ending is None and session is not None and session.registered is None
-
-    def _wait_at_door(self, now: float) -> None:
-        """Say why the hub does not let us in, and in the end give up: a key does not get better."""
-        assert self._runner is not None
-        complaint = self._runner.link.failure()
-        if complaint is not None and complaint != self._complaint:
-            self._complaint = complaint
-            _log.warning("%s; still trying for %.0f s", complaint, self._wait_until - now)
-        if now >= self._wait_until:
-            _log.error(
-                "the hub has not let this nanny in: %s (does the connection file belong to it?)",
-                complaint or "it does not answer",
-            )
-            self._stop("there is no way to the hub", Ending.REFUSED)
-
-    def _connect(self, info: ConnectionInfo) -> None:
-        keys = KeyPair.generate()
-        link = ZeroMQLink(info, keys, self._config.prefer)
-        session = NannySession(
-            registration(Role.NANNY, keys.public, os.urandom(16)),
-            vouches=self._vouches,
-            on_signal=self._signal_wanted,
-            on_shutdown=self._shutdown_wanted,
-            hub_lease=self._config.hub_lease,
-        )
-        self._session, self._runner = session, Runner(session, link)
-        self._thread = threading.Thread(
-            target=self._communicate, args=(self._runner, session), name="ctrlhub-io", daemon=True
-        )
-        self._thread.start()
-
     # ------------------------------------------------------------ in the I/O thread
-
-    def _communicate(self, runner: Runner, session: NannySession) -> None:
-        try:
-            runner.run()
-        except Exception:  # nothing is left to report it to but the log
-            _log.exception("the connection to the hub ended")
-            session.ending = Ending.FAILED
-        if session.refused is not None:
-            _log.error("the hub refused this nanny: %s", session.refused.message)
-        self._later(lambda: self._stop("its connection to the hub ended", session.ending))
 
     def _vouches(self) -> list[str]:
         pids = [self._slots[number].pid for number in range(self._config.engines)]
@@ -372,39 +341,26 @@ class Nanny:
             if pid and is_running(pid, self._warm.pid)
         ]
 
+    def _slot_of(self, key: str) -> int | None:
+        return next((n for n, keys in enumerate(self._keys) if keys.public == key), None)
+
     def _signal_wanted(self, key: str, name: str) -> None:
         number = getattr(signal, name, None) if name.startswith("SIG") else None
-        slots = [slot for slot, keys in enumerate(self._keys) if keys.public == key]
-        if not isinstance(number, signal.Signals) or not slots:
+        slot = self._slot_of(key)
+        if not isinstance(number, signal.Signals) or slot is None:
             _log.warning("the hub asked for %.40r to be sent to an engine: not possible", name)
             return
-        # Nothing survives SIGKILL, so what the engine has started goes with it.
-        target = Target.GROUP if number is signal.SIGKILL else Target.PROCESS
-        self._later(lambda: self._signal(slots[0], number, target))
+        self._later(lambda: self._signal_as_asked(slot, number))
+
+    def _restart_wanted(self, key: str, reason: str) -> None:
+        slot = self._slot_of(key)
+        if slot is None:
+            _log.warning("the hub asked for an engine to be restarted that is not of this nanny")
+            return
+        self._later(lambda: self._restart(slot, reason))
 
     def _shutdown_wanted(self, reason: str) -> None:
         self._later(lambda: self._stop(f"the hub said so: {reason}", Ending.LEFT))
-
-    # ------------------------------------------------------------ to the I/O thread
-
-    def _report(self, slot: int, cause: str, restarting: bool, running: int) -> None:
-        session = self._session
-        if session is None or self._runner is None:
-            return
-        death = EngineDied(
-            key=self._keys[slot].public,
-            incarnation=self._incarnations[slot],
-            cause=cause,
-            log=last_lines(self._log_of(slot)),
-            restarting=restarting,
-            running=running,
-        )
-        self._runner.post(lambda now: session.report(death, now))
-
-    def _replaced(self, slot: int) -> None:
-        session, key = self._session, self._keys[slot].public
-        if session is not None and self._runner is not None:
-            self._runner.post(lambda now: session.replaced(key))
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:

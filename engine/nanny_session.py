@@ -13,6 +13,7 @@ from ctrlhub.wire.messages import (
     Message,
     Register,
     Registered,
+    Restart,
     Shutdown,
     Signal,
     Stream,
@@ -30,6 +31,8 @@ class NannySession(LeasedMembership):
         Gives the keys of the engines whose processes run.
     on_signal
         Called with the key of an engine and the name of a signal to send it.
+    on_restart
+        Called with the key of an engine, and the reason, when another is to take its place.
     on_shutdown
         Called with the reason, when all is to end.
     hub_lease, patience, seed
@@ -42,6 +45,7 @@ class NannySession(LeasedMembership):
         *,
         vouches: Callable[[], Sequence[str]],
         on_signal: Callable[[str, str], None],
+        on_restart: Callable[[str, str], None],
         on_shutdown: Callable[[str], None],
         hub_lease: float,
         patience: Patience | None = None,
@@ -50,6 +54,7 @@ class NannySession(LeasedMembership):
         super().__init__(registration, hub_lease, patience or Patience(), seed)
         self._vouches = vouches
         self._on_signal = on_signal
+        self._on_restart = on_restart
         self._on_shutdown = on_shutdown
         self._deaths: dict[str, EngineDied] = {}
 
@@ -59,9 +64,14 @@ class NannySession(LeasedMembership):
         if self.state is State.JOINED:
             self.send(Stream.HUB, death)
 
-    def replaced(self, key: str) -> None:
-        """Take note that another engine runs with this key: the death is no longer news."""
+    def started(self, key: str) -> None:
+        """Take note that an engine runs with this key: another one's death is no longer news.
+
+        The hub is told at once whose charge it is: the engine may be wanted before the next beat.
+        """
         self._deaths.pop(key, None)
+        if self.state is State.JOINED:
+            self.send(Stream.HUB, self.beat())
 
     def beat(self) -> Beat:
         """Vouch for the engines whose processes run."""
@@ -78,5 +88,7 @@ class NannySession(LeasedMembership):
         """Take control."""
         if isinstance(message, Signal):
             self._on_signal(message.key, message.name)
+        elif isinstance(message, Restart):
+            self._on_restart(message.key, message.reason)
         elif isinstance(message, Shutdown):
             self._on_shutdown(message.reason)

@@ -121,8 +121,8 @@ class EngineService:
     def _communicate(self) -> None:
         try:
             self._runner.run()
-        except Exception:  # nothing is left to report it to but the log
-            _log.exception("the connection to the hub ended")
+        except BaseException:  # user code can raise anything in any thread; there is only the log
+            _log.exception("the connection to the hub ended, and the engine with it")
             self.session.ending = Ending.FAILED
         if self.session.refused is not None:
             _log.error("the hub refused this engine: %s", self.session.refused.message)

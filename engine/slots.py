@@ -6,6 +6,9 @@
        ^                |                     |
        +----- died -----+------- died --------+     later each time, unless a request is to blame
                         +------- died --------+---> GIVEN_UP, after too many early deaths
+
+A slot that is to be restarted goes from any state to WAITING, without a wait: at once, or when the
+process that is in it has ended. One that does not end when it is asked to is *stubborn* after a while.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ctrlhub.engine.config import RestartPolicy
+
+NEVER = float("inf")
 
 
 class SlotState(Enum):
@@ -28,7 +33,10 @@ class SlotState(Enum):
 
 @dataclass(slots=True)
 class Slot:
-    """One slot: the process in it, and its history as far as restarts need it."""
+    """One slot: the process in it, and its history as far as restarts need it.
+
+    `killed_by` is the last signal that somebody asked to be sent to the process (0: none).
+    """
 
     number: int
     state: SlotState = SlotState.WAITING
@@ -37,6 +45,9 @@ class Slot:
     began: float = 0.0
     wait: float = 0.0
     early_deaths: int = 0
+    restarting: bool = False
+    stubborn_at: float = NEVER
+    killed_by: int = 0
 
 
 class Slots:
@@ -71,12 +82,21 @@ class Slots:
         """Return the slots whose engines are to be started now."""
         due = [slot for slot in self.in_state(SlotState.WAITING) if slot.due <= now]
         for slot in due:
-            slot.state, slot.began = SlotState.STARTING, now
+            slot.state, slot.began, slot.killed_by = SlotState.STARTING, now, 0
         return due
 
+    def take_stubborn(self, now: float) -> list[Slot]:
+        """Return the slots whose engines have not ended although they were to, to be killed."""
+        stubborn = [slot for slot in self._slots if slot.stubborn_at <= now]
+        for slot in stubborn:
+            slot.stubborn_at = NEVER
+        return stubborn
+
     def next_deadline(self) -> float | None:
-        """Tell when `take_due` has something next."""
-        return min((slot.due for slot in self.in_state(SlotState.WAITING)), default=None)
+        """Tell when `take_due` or `take_stubborn` has something next."""
+        due = [slot.due for slot in self.in_state(SlotState.WAITING)]
+        due += [slot.stubborn_at for slot in self._slots if slot.stubborn_at != NEVER]
+        return min(due, default=None)
 
     def started(self, number: int, pid: int) -> None:
         """Take note of a process in a slot."""
@@ -119,6 +139,27 @@ class Slots:
         slot.state, slot.due = SlotState.WAITING, now + slot.wait
         slot.wait = min(slot.wait * policy.factor, policy.longest)
         return True
+
+    def restart(self, number: int, now: float, grace: float) -> bool:
+        """Have another engine in a slot, whatever its history; tell whether one has to end first."""
+        slot = self._slots[number]
+        if self._stopping or slot.restarting:
+            return False
+        if slot.state in (SlotState.STARTING, SlotState.RUNNING):
+            slot.restarting, slot.stubborn_at = True, now + grace
+            return slot.state is SlotState.RUNNING
+        self._renew(slot, now)
+        return False
+
+    def restarted(self, number: int, now: float) -> None:
+        """Take note that an engine has ended that was to be restarted."""
+        self._renew(self._slots[number], now)
+
+    def _renew(self, slot: Slot, now: float) -> None:
+        slot.pid, slot.restarting, slot.stubborn_at = 0, False, NEVER
+        slot.early_deaths, slot.wait = 0, self._policy.first
+        slot.state = SlotState.ENDED if self._stopping else SlotState.WAITING
+        slot.due = now
 
     def stop(self) -> None:
         """Start nothing any more."""

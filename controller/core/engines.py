@@ -30,6 +30,8 @@ class Engine:
         Tasks dispatched to it that have not ended.
     cause
         How it ended, in words; "" while it lives.
+    restart
+        Why another process is to take its place, in words; "" if none is.
     blamed
         The request that was running when it ended; `UNKNOWN`, or `NOTHING`.
     """
@@ -40,13 +42,14 @@ class Engine:
     commands: int = 0
     tasks: int = 0
     cause: str = ""
+    restart: str = ""
     blamed: int = UNKNOWN
     _watchers: list[Callable[[Engine], None]] = field(default_factory=list)
 
     @property
     def available(self) -> bool:
         """Whether it may be given tasks now."""
-        return self.commands == 0 and not self.session.suspect and not self.cause
+        return self.commands == 0 and not self.session.suspect and not (self.cause or self.restart)
 
     @property
     def state(self) -> str:

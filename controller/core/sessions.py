@@ -31,7 +31,10 @@ class Arrival(Enum):
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """A peer, from its registration to its goodbye or its expiry."""
+    """A peer, from its registration to its goodbye or its expiry.
+
+    `nanny` is that of an engine, as far as it has said so; `vouches` are the keys that a nanny named last.
+    """
 
     number: int
     role: Role
@@ -49,6 +52,7 @@ class Session:
     last_command: int = 0
     engine: Engine | None = None
     nanny: Session | None = None
+    vouches: frozenset[str] = frozenset()
 
     def send(self, outbox: Outbox, stream: Stream, message: Message) -> bool:
         """Put a message for this peer into the outbox.
@@ -145,7 +149,6 @@ class Sessions:
         known.incarnation = message.incarnation
         known.token = self._new_token()
         known.pid, known.host, known.versions = message.pid, message.host, message.versions
-        known.nanny = None
         self._by_token[known.token] = known
         return known, Arrival.REBORN
 

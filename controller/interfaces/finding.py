@@ -12,6 +12,7 @@ GROUP = "ctrlhub.interfaces"
 
 BUILT_IN = {
     "multiengine": "ctrlhub.controller.interfaces.multiengine:MultiEngine",
+    "control": "ctrlhub.controller.interfaces.control:Control",
     "tasks": "ctrlhub.controller.interfaces.taskqueue:TaskQueue",
     "query": "ctrlhub.controller.interfaces.query:Query",
 }

@@ -42,8 +42,6 @@ from ctrlhub.wire.messages import (
     ResultRow,
     Results,
     RunCommand,
-    Shutdown,
-    Signal,
     Status,
     Stream,
 )
@@ -353,26 +351,10 @@ class MultiEngine(Interface):
     def _interrupt(self, engine: Engine, command: CommandRecord) -> None:
         engine.session.send(self.outbox, Stream.HUB, Interrupt(((command.id, command.id),)))
 
-    @exposed
-    def shutdown(self, caller: Session, targets: Sequence[int]) -> list[int]:
-        """Ask engines to finish and exit; return those that were asked."""
-        asked = []
-        for engine in self._chosen(targets):
-            engine.session.send(self.outbox, Stream.HUB, Shutdown(f"client {caller.number}"))
-            asked.append(engine.id)
-        return asked
-
-    @exposed
-    def signal(self, caller: Session, targets: Sequence[int], name: str) -> list[int]:
-        """Have the nannies send a signal, by name, to engine processes; return those signalled."""
-        if type(name) is not str:
-            raise InvalidRequest("a signal is given by its name")
-        signalled = []
-        for engine in self._chosen(targets):
-            nanny = engine.session.nanny
-            if nanny is not None and nanny.send(self.outbox, Stream.HUB, Signal(engine.key, name)):
-                signalled.append(engine.id)
-        return signalled
+    def in_flight(self, number: int) -> int:
+        """Return the command that an engine was given and has not answered; 0 for none."""
+        queue = self._queues.get(number)
+        return queue.running.id if queue is not None and queue.running is not None else 0
 
     def _chosen(self, targets: Sequence[int]) -> list[Engine]:
         for target in checked_ids(targets):

@@ -17,6 +17,7 @@ from ctrlhub.controller.core.effects import Commit, Forget, SaveRequests, SaveRe
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.functions import Function, FunctionTable
 from ctrlhub.controller.core.losses import Fate, fates, story
+from ctrlhub.controller.core.retries import is_run_again
 from ctrlhub.controller.core.scheduler import Scheduler
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.tasks import Task, TaskState, Template
@@ -233,12 +234,12 @@ class TaskQueue(Interface):
         self, task: Task, engine: Engine, row: ResultRow, frames: Sequence[Any]
     ) -> Outcome | None:
         number, _, status, ref, started, elapsed, extras = row
-        if status == _ERROR and task.failures < task.template.retries and not task.stopping:
+        payload = ref if type(ref) is bytes else resolve(ref, frames)
+        if status == _ERROR and is_run_again(task, payload):
             task.failures += 1
             task.requeue()
             self._again.append(task)
             return None
-        payload = ref if type(ref) is bytes else resolve(ref, frames)
         if status == _UNMET:  # and nobody wants it any more
             status, payload = _CANCELLED, b""
         outcome = (number, status, payload, engine.id, started, elapsed, extras)

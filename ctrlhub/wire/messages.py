@@ -278,6 +278,15 @@ class Signal(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class Restart(Message):
+    """Hub to nanny: end the engine process of this key, and start another in its place."""
+
+    kind: ClassVar[str] = "restart"
+    key: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Shutdown(Message):
     """Hub to engine or nanny: finish and exit."""
 
@@ -420,7 +429,7 @@ KINDS: Mapping[str, type[Message]] = {
     cls.kind: cls
     for cls in (
         Enrol, Enrolled, Register, Registered, Refused, Hello, Welcome, SayHello, Beat, EngineDied,
-        Goodbye, Call, Answer, Interrupt, Signal, Shutdown, EngineEvent, Command, RunCommand,
+        Goodbye, Call, Answer, Interrupt, Signal, Restart, Shutdown, EngineEvent, Command, RunCommand,
         SubmitTasks, RunTasks, Accepted, Results, Stored, Completed, Received, NeedFunctions,
         Functions,
     )

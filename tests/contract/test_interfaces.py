@@ -93,7 +93,8 @@ def test_interfaces_can_be_listed(client: Client) -> None:
     assert {"multiengine", "tasks", "query"} <= set(known)
     assert {"status", "engines_now", "queue_status", "interfaces"} <= set(known["query"])
     assert {"cancel", "counts"} <= set(known["tasks"])
-    assert {"abort", "shutdown", "signal"} <= set(known["multiengine"])
+    assert {"abort", "queue_status"} <= set(known["multiengine"])
+    assert {"interrupt", "restart", "shutdown", "signal"} <= set(known["control"])
 
 
 def test_an_interface_by_its_name(client: Client) -> None:

@@ -171,7 +171,7 @@ def test_the_nanny_delivers_signals(family: Family) -> None:
     family.hub.until(mark.exists, "code that runs")
 
     family.hub.send(nanny, Stream.HUB, Signal(first.registration.key, "SIGINT"))
-    assert family.hub.result(1)[0] == 2
+    assert family.hub.result(1)[0] == 1
 
     family.hub.send(nanny, Stream.HUB, Signal(first.registration.key, "NONSENSE"))
     family.hub.send(nanny, Stream.HUB, Signal("nobody", "SIGKILL"))

@@ -222,7 +222,7 @@ def test_the_document_is_enough(stranger: Stranger) -> None:
     status, failure = stranger.result("multiengine", nobody)
     assert (status, failure["code"]) == (1, "invalid_engine_id")
 
-    stranger.say("hub", "call", id=3, interface="multiengine", method="shutdown", arguments={"targets": [0]})  # fmt: skip
+    stranger.say("hub", "call", id=3, interface="control", method="shutdown", arguments={"targets": [0]})  # fmt: skip
     event, _ = stranger.hear("iopub", "engine_event")
     assert (event["event"], event["engine"]["id"]) == ("unregistered", 0)
 

@@ -97,7 +97,7 @@ class TestCalls:
     def test_interfaces_tell_their_methods(self, exchange: Exchange) -> None:
         """So a client can be made for one that it does not know."""
         value = a_peer(exchange, "client", CLIENT).call("query", "interfaces").value
-        assert set(value) == {"multiengine", "tasks", "query"}
+        assert set(value) == {"multiengine", "control", "tasks", "query"}
         assert value["tasks"] == ("cancel", "counts")
 
     def test_the_hub_can_be_stopped(self, exchange: Exchange) -> None:

@@ -117,40 +117,16 @@ def test_an_engine_that_dies_with_a_vanished_clients_command(
 # ---------------------------------------------------------------- calls
 
 
-def test_shutting_engines_down(client: Line, engines: list[Line]) -> None:
-    """Those that were named are asked."""
-    assert client.call("multiengine", "shutdown", targets=[1]).value == (1,)
-    assert [type(each) for each in engines[1].heard()] == [m.Shutdown]
-    assert engines[0].heard() == []
-
-
-def test_signals_go_to_the_nanny(exchange: Exchange, client: Line, engines: list[Line]) -> None:
-    """Of the engines for which one vouches; who has none cannot be signalled."""
-    nanny = a_peer(exchange, "nanny", m.Role.NANNY)
-    nanny.say(HUB, m.Beat(("engine 0",)))
-    answer = client.call("multiengine", "signal", targets=[0, 1], name="SIGINT")
-    assert answer.value == (0,)
-    assert nanny.heard(m.Signal) == [m.Signal("engine 0", "SIGINT")]
-
-
-@pytest.mark.parametrize("name", [5, None, ["SIGINT"]])
-def test_a_signal_has_a_name(client: Line, engines: list[Line], name: Any) -> None:
-    """Anything else is the caller's fault."""
-    answer = client.call("multiengine", "signal", targets=[0], name=name)
-    assert answer.code == "invalid_request"
-
-
-@pytest.mark.parametrize("method", ["shutdown", "queue_status"])
 @pytest.mark.parametrize(
     ("targets", "code"),
     [([9], "invalid_engine_id"), ([-1], "invalid_engine_id"), (0, "invalid_request"),
      (["0"], "invalid_request"), ([True], "invalid_request"), (None, "invalid_request")],
 )  # fmt: skip
 def test_targets_are_checked(
-    client: Line, engines: list[Line], method: str, targets: Any, code: str
+    client: Line, engines: list[Line], targets: Any, code: str
 ) -> None:
     """Before anything is done."""
-    assert client.call("multiengine", method, targets=targets).code == code
+    assert client.call("multiengine", "queue_status", targets=targets).code == code
     assert engines[0].heard() == []
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ctrlhub.engine.causes import OomWatch, describe_exit, is_running
+from ctrlhub.engine.causes import MOMENT, OomWatch, describe_exit, is_running
 
 
 @pytest.fixture
@@ -49,7 +49,9 @@ def group(root: Path, cgroup: str, file: str) -> Path:
     ],
 )
 def test_a_kill_for_want_of_memory_is_told_apart(tmp_path: Path, cgroup: str, file: str) -> None:
-    """When the kernel has counted one since the last look; each counts once."""
+    """When the kernel has counted one since the last look; each counts once. That of the whole system
+    is a hint.
+    """
     if file == "proc/vmstat":
         (tmp_path / "proc").mkdir()
         counter = tmp_path / file
@@ -61,8 +63,24 @@ def test_a_kill_for_want_of_memory_is_told_apart(tmp_path: Path, cgroup: str, fi
 
     counter.write_text("oom 5\noom_kill 3\n")
 
-    assert describe_exit(9, watch) == "killed by signal 9 (SIGKILL): out of memory"
+    words = ", perhaps out of memory" if file == "proc/vmstat" else ": out of memory"
+    assert describe_exit(9, watch).startswith(f"killed by signal 9 (SIGKILL){words}")
     assert describe_exit(9, watch) == "killed by signal 9 (SIGKILL)"
+
+
+def test_a_kill_of_the_past_explains_nothing(tmp_path: Path) -> None:
+    """Another process was killed then, and this one by somebody else; nor what a client asked for."""
+    counter = group(tmp_path, "0::/user\n", "sys/fs/cgroup/user/memory.events")
+    counter.write_text("oom_kill 2\n")
+    watch = OomWatch(tmp_path)
+    counter.write_text("oom_kill 3\n")
+    watch.look(5.0)
+    assert watch.due == 5.0 + MOMENT
+    assert describe_exit(9, watch) == "killed by signal 9 (SIGKILL)"
+
+    counter.write_text("oom_kill 4\n")
+
+    assert describe_exit(9, watch, 9) == "killed by signal 9 (SIGKILL), as a client asked"
 
 
 @pytest.mark.parametrize(

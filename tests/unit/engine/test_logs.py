@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ctrlhub.engine.logs import KEPT_BYTES, LAST_BYTES, LAST_LINES, bound, last_lines
+from ctrlhub.engine.logs import KEPT_BYTES, LAST_BYTES, LAST_LINES, bound, last_lines, size_of
 
 
 def test_the_last_lines_are_few_and_short(tmp_path: Path) -> None:
@@ -16,6 +16,21 @@ def test_the_last_lines_are_few_and_short(tmp_path: Path) -> None:
 
     log.write_bytes(b"\xff" * 100_000)
     assert len(last_lines(log)) == LAST_BYTES
+
+
+def test_the_lines_of_an_earlier_writer_are_not_quoted(tmp_path: Path) -> None:
+    """A log serves one process after another; one that was cut meanwhile is all the last one's."""
+    log = tmp_path / "engine-0.log"
+    assert size_of(log) == 0
+    log.write_text("the first one\n")
+    start = size_of(log)
+    with log.open("a") as file:
+        file.write("the second one\n")
+    assert last_lines(log, start) == "the second one"
+
+    log.write_text("cut\n")
+
+    assert last_lines(log, start) == "cut"
 
 
 def test_a_log_that_is_not_there_has_no_lines(tmp_path: Path) -> None:

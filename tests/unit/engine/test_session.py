@@ -28,6 +28,7 @@ from ctrlhub.wire.messages import (
     Refused,
     Register,
     Registered,
+    Restart,
     Results,
     RunCommand,
     RunTasks,
@@ -675,12 +676,14 @@ class Nanny:
 
     def __init__(self) -> None:
         self.signals: list[tuple[str, str]] = []
+        self.restarts: list[tuple[str, str]] = []
         self.reasons: list[str] = []
         self.alive = ["one", "two"]
         self.session = NannySession(
             Register("nanny", "key", b"life", 1, "host", {}),
             vouches=lambda: self.alive,
             on_signal=lambda key, name: self.signals.append((key, name)),
+            on_restart=lambda key, reason: self.restarts.append((key, reason)),
             on_shutdown=self.reasons.append,
             hub_lease=100.0,
             seed=1,
@@ -724,20 +727,33 @@ def test_a_death_without_a_hub_is_reported_to_the_next_one() -> None:
     nanny = Nanny()
     nanny.session.report(DEATH, 0.0)
     nanny.session.report(EngineDied("two", b"life", "exit code 3"), 0.0)
-    nanny.session.replaced("two")
+    nanny.session.started("two")
 
     assert nanny.join()[0] == DEATH
 
 
-def test_a_nanny_passes_on_signals_and_the_end() -> None:
-    """Both are for its main thread."""
+def test_a_nanny_vouches_for_an_engine_as_soon_as_it_is_started() -> None:
+    """The hub so knows whose charge it is, before the engine itself has come."""
+    nanny = Nanny()
+    nanny.session.started("one")
+    nanny.join()
+
+    nanny.session.started("two")
+
+    assert nanny.session.drain() == [(Stream.HUB, Beat(("one", "two")))]
+
+
+def test_a_nanny_passes_on_signals_restarts_and_the_end() -> None:
+    """All are for its main thread."""
     nanny = Nanny()
     nanny.join()
 
     nanny.session.receive(Stream.HUB, Signal("one", "SIGKILL"), 0.0)
+    nanny.session.receive(Stream.HUB, Restart("two", "client 3"), 0.0)
     nanny.session.receive(Stream.HUB, Shutdown("enough"), 0.0)
 
     assert nanny.signals == [("one", "SIGKILL")]
+    assert nanny.restarts == [("two", "client 3")]
     assert nanny.reasons == ["enough"]
 
 

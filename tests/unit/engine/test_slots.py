@@ -107,3 +107,64 @@ def test_no_attempts_means_no_restarts() -> None:
     slots.started(0, 100)
 
     assert slots.died(0, 1000.0) is False
+
+
+def test_a_restart_puts_another_engine_in_the_slot_at_once() -> None:
+    """As soon as the present one has ended, however that ends; its history is forgotten."""
+    slots = Slots(1, POLICY)
+    slots.take_due(0.0)
+    slots.started(0, 100)
+    slots.died(0, 1.0)
+    slots.take_due(slots[0].due)
+    slots.started(0, 101)
+
+    assert slots.restart(0, 2.0, grace=3.0) is True
+    assert slots.restart(0, 2.5, grace=3.0) is False
+    assert slots.next_deadline() == 5.0
+    slots.restarted(0, 4.0)
+
+    assert slots.take_stubborn(10.0) == []
+    assert [slot.number for slot in slots.take_due(4.0)] == [0]
+    assert (slots[0].early_deaths, slots[0].wait) == (0, POLICY.first)
+
+
+def test_an_engine_that_does_not_end_for_a_restart_is_stubborn() -> None:
+    """Once, after the time of grace."""
+    slots = Slots(1, POLICY)
+    slots.take_due(0.0)
+    slots.started(0, 100)
+    slots.restart(0, 2.0, grace=3.0)
+
+    assert slots.take_stubborn(4.9) == []
+    assert [slot.number for slot in slots.take_stubborn(5.0)] == [0]
+    assert slots.take_stubborn(6.0) == []
+
+
+def test_a_slot_without_a_process_is_restarted_without_waiting() -> None:
+    """Also one that was given up, or whose engine had left."""
+    slots = Slots(3, POLICY)
+    slots.take_due(0.0)
+    for number in range(3):
+        slots.started(number, 100 + number)
+    slots.died(0, 1.0)
+    slots.left(1)
+    slots.refused(2)
+
+    assert [slots.restart(number, 1.0, grace=3.0) for number in range(3)] == [False] * 3
+
+    assert [slot.number for slot in slots.take_due(1.0)] == [0, 1, 2]
+
+
+def test_nothing_is_restarted_once_all_are_to_end() -> None:
+    """Whether it was asked for before or after."""
+    slots = Slots(2, POLICY)
+    slots.take_due(0.0)
+    slots.started(0, 100)
+    slots.started(1, 101)
+    slots.restart(0, 1.0, grace=3.0)
+    slots.stop()
+
+    assert slots.restart(1, 1.0, grace=3.0) is False
+    slots.restarted(0, 2.0)
+    slots.left(1)
+    assert not slots.active

@@ -1,0 +1,234 @@
+"""The control of engines, message by message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ctrlhub.wire import messages as m
+from ctrlhub.wire.errors import unpack_failure
+from tests.support.exchange import Exchange, Line, ends_of, rows_of
+from tests.support.multiengine import HUB, a_peer, begun, client, engines, exchange
+
+__all__ = ["client", "engines", "exchange"]
+
+
+@pytest.fixture
+def nanny(exchange: Exchange, engines: list[Line]) -> Line:
+    """A nanny of both engines."""
+    made = a_peer(exchange, "nanny", m.Role.NANNY)
+    made.say(HUB, m.Beat(("engine 0", "engine 1")))
+    made.heard()
+    return made
+
+
+def reborn(exchange: Exchange, engine: Line) -> Line:
+    """Let another process take an engine's place."""
+    made = Line(exchange, engine.address.decode() + " again")
+    made.register(m.Role.ENGINE, key=engine.said.key)
+    made.heard()
+    return made
+
+
+def evalue(client: Line, number: int) -> str:
+    """Return the text of the failure that a request ended with."""
+    status, payload = ends_of(client.heard(m.Completed))[number]
+    assert status == m.Status.ERROR
+    return unpack_failure(payload).evalue
+
+
+# ---------------------------------------------------------------- interrupts
+
+
+def test_a_command_is_interrupted_by_its_number(client: Line, engines: list[Line]) -> None:
+    """Whoever gave it: it may come after its interrupt, on another stream."""
+    other = a_peer(client.exchange, "other", m.Role.CLIENT)
+    other.command(1, 0)
+    other.command(2, 0)
+
+    assert client.call("control", "interrupt", targets=[0]).value == (0,)
+
+    number = other.id(1)
+    assert engines[0].heard(m.Interrupt) == [m.Interrupt(((number, number),), cancels=False)]
+    assert engines[1].heard(m.Interrupt) == []
+
+
+def test_without_a_command_whatever_runs_is_interrupted(client: Line, engines: list[Line]) -> None:
+    """A task, which only the engine knows; or nothing."""
+    client.submit(1, 2)
+
+    client.call("control", "interrupt", targets=[0, 1])
+
+    for engine in engines:
+        assert engine.heard(m.Interrupt) == [m.Interrupt((), cancels=False)]
+
+
+def test_what_was_interrupted_ends_as_the_engine_says(client: Line, engines: list[Line]) -> None:
+    """The hub makes nothing of it, and the next command begins."""
+    client.command(1, 0)
+    client.command(2, 0)
+    client.call("control", "interrupt", targets=[0])
+    engines[0].results(
+        (client.id(1), 0), stream=m.Stream.MULTIENGINE, status=m.Status.ERROR, payload=b"why"
+    )
+
+    assert ends_of(client.heard(m.Completed)) == {client.id(1): (m.Status.ERROR, b"why")}
+    assert begun(engines[0]) == [client.id(1), client.id(2)]
+
+
+# ---------------------------------------------------------------- signals
+
+
+def test_signals_go_to_the_nanny(client: Line, nanny: Line) -> None:
+    """Of each engine that was named."""
+    assert client.call("control", "signal", targets=[0], name="SIGINT").value == (0,)
+    assert nanny.heard(m.Signal) == [m.Signal("engine 0", "SIGINT")]
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"), [("signal", {"name": "SIGINT"}), ("restart", {})]
+)
+def test_an_engine_without_a_nanny(
+    exchange: Exchange, client: Line, engines: list[Line], method: str, arguments: Any
+) -> None:
+    """It is said which one, and no other engine is touched either."""
+    nanny = a_peer(exchange, "nanny", m.Role.NANNY)
+    nanny.say(HUB, m.Beat(("engine 0",)))
+    nanny.heard()
+
+    answer = client.call("control", method, targets=[0, 1], **arguments)
+
+    assert answer.code == "engine_error"
+    assert "engine 1 has no nanny" in answer.message
+    assert nanny.heard(m.Signal, m.Restart) == []
+
+
+def test_a_nanny_that_has_gone_is_none(client: Line, nanny: Line) -> None:
+    """What it was told would reach nobody."""
+    nanny.say(HUB, m.Goodbye())
+
+    assert client.call("control", "signal", targets=[0], name="SIGINT").code == "engine_error"
+
+
+def test_a_nanny_may_vouch_for_an_engine_before_it_comes(exchange: Exchange, client: Line) -> None:
+    """So that it can be signalled from its first moment on."""
+    nanny = a_peer(exchange, "nanny", m.Role.NANNY)
+    nanny.say(HUB, m.Beat(("late",)))
+    a_peer(exchange, "late", m.Role.ENGINE)
+
+    assert client.call("control", "signal", targets=[0], name="SIGINT").value == (0,)
+
+
+@pytest.mark.parametrize("name", [5, None, ["SIGINT"]])
+def test_a_signal_has_a_name(client: Line, nanny: Line, name: Any) -> None:
+    """Anything else is the caller's fault."""
+    assert client.call("control", "signal", targets=[0], name=name).code == "invalid_request"
+
+
+# ---------------------------------------------------------------- restarts
+
+
+def test_a_restart_is_the_nannys_affair(client: Line, engines: list[Line], nanny: Line) -> None:
+    """The engine itself may not listen."""
+    assert client.call("control", "restart", targets=[1]).value == (1,)
+
+    (asked,) = nanny.heard(m.Restart)
+    assert isinstance(asked, m.Restart)
+    assert asked.key == "engine 1"
+    assert engines[1].heard() == []
+
+
+@pytest.mark.parametrize("how", ["leaves", "is killed", "is replaced"])
+def test_a_restarted_engine_keeps_its_id(
+    exchange: Exchange, client: Line, engines: list[Line], nanny: Line, how: str
+) -> None:
+    """However the former process ends; its commands fail with the reason, and new ones run."""
+    client.command(1, 0)
+    client.command(2, 0)
+    client.call("control", "restart", targets=[0])
+    if how == "leaves":
+        engines[0].say(HUB, m.Goodbye("it was told to"))
+    elif how == "is killed":
+        said = engines[0].said
+        nanny.say(HUB, m.EngineDied(said.key, said.incarnation, "killed by signal 9 (SIGKILL)"))
+    again = reborn(exchange, engines[0])
+
+    ends = ends_of(client.heard(m.Completed))
+    assert list(ends) == [client.id(1), client.id(2)]
+    assert all("restarted" in unpack_failure(payload).evalue for _, payload in ends.values())
+    assert again.registered is not None
+    assert again.registered.engine_id == 0
+    client.command(3, 0)
+    assert begun(again) == [client.id(3)]
+
+
+def test_an_engine_that_is_to_be_restarted_gets_no_tasks(
+    client: Line, engines: list[Line], nanny: Line
+) -> None:
+    """What it has goes elsewhere when it ends, and is not to blame."""
+    client.submit(1, engine_retries=0)
+    (first,) = [engine for engine in engines if rows_of(engine.heard(m.RunTasks))]
+    (other,) = [engine for engine in engines if engine is not first]
+    assert first.registered is not None
+    client.call("control", "restart", targets=[first.registered.engine_id])
+    client.submit(2)
+    assert rows_of(first.heard(m.RunTasks)) == []
+
+    said = first.said
+    nanny.say(
+        HUB, m.EngineDied(said.key, said.incarnation, "killed", "", True, running=client.id(1))
+    )
+
+    other.results((client.id(2), 0))
+    assert (client.id(1), 1) in rows_of(other.heard(m.RunTasks))
+
+
+# ---------------------------------------------------------------- shutdown, and all
+
+
+def test_shutting_engines_down(client: Line, engines: list[Line]) -> None:
+    """Those that were named are asked."""
+    assert client.call("control", "shutdown", targets=[1]).value == (1,)
+    assert [type(each) for each in engines[1].heard()] == [m.Shutdown]
+    assert engines[0].heard() == []
+
+
+@pytest.mark.parametrize("method", ["interrupt", "restart", "shutdown"])
+@pytest.mark.parametrize(
+    ("targets", "code"),
+    [([9], "invalid_engine_id"), ([-1], "invalid_engine_id"), (0, "invalid_request"),
+     (["0"], "invalid_request"), ([True], "invalid_request"), (None, "invalid_request")],
+)  # fmt: skip
+def test_targets_are_checked(
+    client: Line, engines: list[Line], method: str, targets: Any, code: str
+) -> None:
+    """Before anything is done."""
+    assert client.call("control", method, targets=targets).code == code
+    assert engines[0].heard() == []
+
+
+# ---------------------------------------------------------------- what became of an engine
+
+
+def test_an_engine_that_went_with_its_nanny(
+    exchange: Exchange, client: Line, engines: list[Line], nanny: Line
+) -> None:
+    """Another nanny's engine takes its place, and nobody has said how the former ended."""
+    client.command(1, 0)
+    again = reborn(exchange, engines[0])
+
+    assert "its nanny (process 4711 on here) did not say how" in evalue(client, client.id(1))
+    assert again.registered is not None
+
+
+def test_an_engine_whose_host_is_silent(
+    exchange: Exchange, client: Line, engines: list[Line], nanny: Line
+) -> None:
+    """Neither it nor its nanny was heard of: it is said what that may mean."""
+    client.command(1, 0)
+    for _ in range(12):
+        exchange.pass_time(1.0)
+        client.say(HUB, m.Beat())
+
+    assert "nor was its nanny: is here down, or cut off?" in evalue(client, client.id(1))
