@@ -84,6 +84,9 @@ class AsyncGroup(AsyncResult):
     def _rows(self) -> Sequence[Row | None]:
         return self._cells
 
+    def _is_single(self) -> bool:
+        return False
+
     def _stamp(self, index: int) -> float:
         return self._stamps[index]
 

@@ -68,19 +68,32 @@ class DirectView(View):
         code
             Python source.
         silent
-            Do not keep the text of the value of a last expression (``execute_result``).
+            Run it as plain statements. False runs it as a cell: in IPython where the engine has it,
+            with history, magics, and the value of a last expression (``execute_result``).
         targets, block, label
             As the view's flags.
 
         Returns
         -------
         AsyncResult
-            Also when it blocks: then errors are raised here, and it is done.
+            Of `ExecuteReply`, also when it blocks: then errors are raised here, and it is done.
         """
         if not isinstance(code, str):
             raise TypeError(f"code must be text, not {type(code).__name__}")
+        from ctrlhub.client.execute_reply import AsyncExecution, AsyncExecutionGroup
+
+        home = self._home
+        wanted = self._flags["targets"] if targets is None else targets
+        ids = self.client._resolve(wanted)
+        about = About("execute", Stream.MULTIENGINE, self._label(label), code)
+        first = home.next_ids(len(ids))
+        result = (
+            AsyncExecution(home, first, b"", about)
+            if is_single(wanted)
+            else AsyncExecutionGroup(home, about, first, len(ids))
+        )
         payload = dumps({"code": code, "silent": bool(silent)})
-        result = self._command(Action.EXECUTE, [payload], targets=targets, label=label)
+        home.submit(CommandRequest(first, ids, Action.EXECUTE.value, [payload], None, result))
         if self._blocks(block):
             result.get()
         return result

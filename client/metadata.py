@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from ctrlhub.client.extras import output_metadata
+from ctrlhub.client.requests import About
 from ctrlhub.client.rows import Row, is_cancelled, is_ok, opened
 from ctrlhub.wire.ids import session_of
 from ctrlhub.wire.limits import COUNTER_BITS
@@ -49,7 +51,7 @@ def metadata(
     number: int,
     row: Row | None,
     *,
-    label: str | None,
+    about: About,
     submitted: float,
     received: float,
 ) -> Metadata:
@@ -61,8 +63,8 @@ def metadata(
         Its id.
     row
         Its completed row, once that is there.
-    label
-        Its label.
+    about
+        What was asked.
     submitted, received
         Unix times in seconds; `received` counts once there is a row.
     """
@@ -77,14 +79,14 @@ def metadata(
         follow=None,
         after=None,
         status=None,
-        execute_input=None,
+        execute_input=about.code,
         execute_result=None,
         error=None,
         stdout="",
         stderr="",
         outputs=[],
         data={},
-        label=label,
+        label=about.label,
     )
     if row is None:
         return known
@@ -98,7 +100,7 @@ def metadata(
     if known["status"] == "error":
         known["error"] = opened(row)[2]
     if extras:
-        known.update((name, value) for name, value in extras.items() if name in known)
+        known.update(output_metadata(extras))
     return known
 
 

@@ -47,14 +47,19 @@ class About:
         The stream of the request.
     label
         Its label, or None.
+    code
+        What is executed, if it is code.
     """
 
-    __slots__ = ("label", "stream", "what")
+    __slots__ = ("code", "label", "stream", "what")
 
-    def __init__(self, what: str, stream: Stream, label: str | None) -> None:
+    def __init__(
+        self, what: str, stream: Stream, label: str | None, code: str | None = None
+    ) -> None:
         self.what = what
         self.stream = stream
         self.label = label
+        self.code = code
 
 
 class Template(About):

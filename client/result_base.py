@@ -8,6 +8,7 @@ from typing import Any, NoReturn, Protocol
 
 from ctrlhub.client.lazy_future import LazyFuture
 from ctrlhub.client.metadata import Metadata, metadata, text_of
+from ctrlhub.client.output import OutputMembers
 from ctrlhub.client.requests import About
 from ctrlhub.client.rows import Row
 from ctrlhub.wire.errors import ResultNotCompleted
@@ -40,7 +41,7 @@ class Home(Protocol):
         """Return the Unix time of a reading of the monotonic clock."""
 
 
-class ResultBase(LazyFuture):
+class ResultBase(OutputMembers, LazyFuture):
     """The part of a result that does not depend on how many requests there are.
 
     A subclass tells its ids (`_numbers`), their rows (`_rows`, None for those to come) and when
@@ -210,18 +211,18 @@ class ResultBase(LazyFuture):
         return [text_of(number) for number in self._numbers()]
 
     def _all_metadata(self) -> list[Metadata]:
+        return [self._metadata_of(index) for index in range(len(self._rows()))]
+
+    def _metadata_of(self, index: int) -> Metadata:
         unix = self._home.unix_time
-        submitted = unix(self._submitted)
-        return [
-            metadata(
-                number,
-                row,
-                label=self._about.label,
-                submitted=submitted,
-                received=unix(self._stamp(index)) if row is not None else 0.0,
-            )
-            for index, (number, row) in enumerate(zip(self._numbers(), self._rows(), strict=True))
-        ]
+        row = self._rows()[index]
+        return metadata(
+            self._numbers()[index],
+            row,
+            about=self._about,
+            submitted=unix(self._submitted),
+            received=unix(self._stamp(index)) if row is not None else 0.0,
+        )
 
     @property
     def metadata(self) -> Any:
@@ -232,16 +233,6 @@ class ResultBase(LazyFuture):
         """Return one item of the metadata, of each request or of the single one."""
         known = self.metadata
         return known[name] if isinstance(known, Metadata) else [each[name] for each in known]
-
-    @property
-    def stdout(self) -> Any:
-        """What was printed."""
-        return self._of_each("stdout")
-
-    @property
-    def stderr(self) -> Any:
-        """What was written to the standard error stream."""
-        return self._of_each("stderr")
 
     @property
     def engine_id(self) -> Any:

@@ -77,6 +77,9 @@ class AsyncResult(ResultBase):
     def _rows(self) -> Sequence[Row | None]:
         return (self._cell if self.done() else None,)
 
+    def _is_single(self) -> bool:
+        return True
+
     def _stamp(self, index: int) -> float:
         return self._received
 

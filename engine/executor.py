@@ -77,7 +77,7 @@ class Executor:
         self._board: MutableSequence[int] = [IDLE] if board is None else board
         self._sources: OrderedDict[str, None] = OrderedDict()
         self._executions = 0
-        self._shown: str | None = None
+        self._shown: dict[str, Any] | None = None
         self._actions: dict[str, Callable[[CommandWork], Payload]] = {
             Action.EXECUTE.value: self._execute,
             Action.APPLY.value: self._apply,
@@ -118,8 +118,8 @@ class Executor:
         self._board[0] = IDLE
         self.gate.reinstall()
 
-    def _extras(self) -> dict[str, str] | None:
-        extras = self.output.take() if self.output.dirty else None
+    def _extras(self) -> dict[str, Any] | None:
+        extras: dict[str, Any] | None = self.output.take() if self.output.dirty else None
         if self._shown is None:
             return extras
         return {**(extras or {}), "execute_result": self._shown}
@@ -133,7 +133,10 @@ class Executor:
             value = eval(shown, names)
             if value is not None and not request.get("silent", False):
                 text = repr(value)
-                self._shown = text if len(text) <= LIMIT else f"{text[:LIMIT]}[…]"
+                text = text if len(text) <= LIMIT else f"{text[:LIMIT]}[…]"
+                self._shown = {
+                    "data": {"text/plain": text}, "metadata": {}, "execution_count": self._executions
+                }  # fmt: skip
         return _NOTHING
 
     def _compile(self, code: str) -> tuple[CodeType, CodeType | None]:

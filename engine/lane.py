@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ctrlhub.engine.questions import Questions
 from ctrlhub.engine.refusals import Refusals
 from ctrlhub.engine.work import CommandWork, Row, TaskWork
-from ctrlhub.wire.codec import FrameList
+from ctrlhub.wire.codec import FrameList, size_of_extras
 from ctrlhub.wire.ids import Ranges, select, to_ranges
 from ctrlhub.wire.limits import BATCH_BYTES, BATCH_ROWS, INLINE_BYTES, MAX_FRAMES
 from ctrlhub.wire.messages import ResultRow, Results, Stream
@@ -127,7 +127,7 @@ class Lane:
                 row = unsent.popleft()
                 payload = row[3]
                 if row[6] is not None:
-                    size += sum(map(len, row[6].values()))
+                    size += size_of_extras(row[6])
                 if type(payload) is bytes and len(payload) <= INLINE_BYTES:
                     size += len(payload)
                     rows.append(row)

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from ctrlhub.controller.core.effects import Outbox
 from ctrlhub.controller.core.sessions import Session
-from ctrlhub.wire.codec import FrameList, size_of
+from ctrlhub.wire.codec import FrameList, size_of, size_of_extras
 from ctrlhub.wire.ids import Ranges, select
 from ctrlhub.wire.limits import BATCH_BYTES, BATCH_ROWS, INLINE_BYTES, MAX_FRAMES
 from ctrlhub.wire.messages import Completed, CompletedRow, Payload, Stream
@@ -52,7 +52,7 @@ class _Client:
             outcome = unsent.popleft()
             payload = outcome[2]
             if outcome[6] is not None:
-                inline += sum(len(v) for v in outcome[6].values() if isinstance(v, str | bytes))
+                inline += size_of_extras(outcome[6])
             if type(payload) is bytes and len(payload) <= INLINE_BYTES:
                 inline += len(payload)
                 sent[outcome[0]] = outcome

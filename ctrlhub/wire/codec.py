@@ -83,6 +83,17 @@ def size_of(payload: Payload) -> int:
     return sum(memoryview(buffer).nbytes for buffer in payload)
 
 
+def size_of_extras(value: Any) -> int:
+    """Return about how many bytes the extras of a row, or a part of them, take in a header."""
+    if isinstance(value, str | bytes):
+        return len(value)
+    if isinstance(value, Mapping):
+        return sum(len(key) + size_of_extras(each) for key, each in value.items())
+    if isinstance(value, list | tuple):
+        return sum(map(size_of_extras, value))
+    return 8
+
+
 class FrameList:
     """The frames of a message under construction, and what room its header has left.
 

@@ -30,6 +30,9 @@ BATCH_BYTES = 1024 * 1024
 """A sender closes a batch once its payloads exceed this (bytes), and puts no more of them into its
 header: what comes behind travels in frames of its own, however small."""
 
+OUTPUT_BYTES = 4 * 1024 * 1024
+"""The most output (bytes, text and displayed data together) of a request that travels with its result."""
+
 MAX_TEXT = 4096
 """The longest name, label or host (characters) in a message."""
 

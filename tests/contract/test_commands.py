@@ -68,11 +68,11 @@ def test_execute_runs_statements_in_the_namespace(client: Client) -> None:
 
 
 def test_execute_reports_the_value_of_a_last_expression(client: Client) -> None:
-    """As text, unless it is to be silent; None is nothing to report."""
+    """By type, unless it is to be silent; None is nothing to report."""
     results = [client[0].execute(code, silent=False) for code in ("1 + 1", "x = 1", "None")]
     results.append(client[0].execute("1 + 1"))
 
-    assert [(r.get(WAIT), r.metadata.execute_result)[1] for r in results] == ["2", None, None, None]
+    assert [r.get(WAIT).data.get("text/plain") for r in results] == ["2", None, None, None]
 
 
 def test_push_and_pull(client: Client) -> None:

@@ -456,11 +456,11 @@ def test_metadata_names_times_with_a_zone() -> None:
     future = AsyncResult(Home(), (7 << 40) + 3, b"", About("f", Stream.TASK, "mine"))
     assert (future.metadata.status, future.metadata["started"]) == (None, None)
     row = ok((7 << 40) + 3, engine=2)
-    settle(future, (*row[:6], {"stdout": "hello\n", "execute_result": "5"}))
+    settle(future, (*row[:6], {"stdout": "hello\n", "execute_result": {"data": {"text/plain": "5"}}}))
 
     known = future.metadata
     assert (known.msg_id, known.engine_id, known.status, known.label) == ("7-3", 2, "ok", "mine")
-    assert (known.stdout, known.execute_result, future.stdout) == ("hello\n", "5", "hello\n")
+    assert (known.stdout, future.stdout) == ("hello\n", "hello\n")
     assert (known.completed - known.started).total_seconds() == 0.5
     for name in ("submitted", "started", "completed", "received"):
         assert known[name].utcoffset() is not None

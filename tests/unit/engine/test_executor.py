@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ctrlhub.engine.executor import FLUSH_INTERVAL, KEPT_SOURCES
-from ctrlhub.engine.work import CommandWork, TaskWork
+from ctrlhub.engine.work import CommandWork, Row, TaskWork
 from ctrlhub.wire.messages import Action, Status
 from ctrlhub.wire.rebuild import exception_from
 from ctrlhub.wire.serialize import dumps
@@ -22,6 +22,12 @@ from tests.support.engine_bench import Bench, failure, function, value
 def bench() -> Bench:
     """A fresh executor."""
     return Bench()
+
+
+def text_of(row: Row) -> str | None:
+    """The text of the value that an execution ended with."""
+    result = (row[6] or {}).get("execute_result")
+    return None if result is None else result["data"]["text/plain"]
 
 
 # ---------------------------------------------------------------- commands
@@ -39,7 +45,7 @@ def test_an_expression_at_the_end_is_shown(bench: Bench) -> None:
     """As at a prompt: its repr, unless it is None or the execution is silent."""
     shown = [bench.execute("x = 5\nx + 1"), bench.execute("None"), bench.execute("6", silent=True)]
 
-    assert [row[6] for row in shown] == [{"execute_result": "6"}, None, None]
+    assert [text_of(row) for row in shown] == ["6", None, None]
 
 
 def test_what_is_printed_travels_with_the_result(bench: Bench) -> None:
@@ -48,7 +54,7 @@ def test_what_is_printed_travels_with_the_result(bench: Bench) -> None:
     first = bench.execute("print('hi', file=out)\n5")
     second = bench.execute("pass")
 
-    assert first[6] == {"stdout": "hi\n", "execute_result": "5"}
+    assert (first[6]["stdout"], text_of(first)) == ("hi\n", "5")
     assert second[6] is None
 
 
