@@ -12,6 +12,7 @@ from ctrlhub.client.balanced_view import LoadBalancedView
 from ctrlhub.client.connection import Connection
 from ctrlhub.client.control import Control
 from ctrlhub.client.direct_view import DirectView
+from ctrlhub.client.html import panel, table
 from ctrlhub.client.jobs import Jobs
 from ctrlhub.client.opening import Where, find, registration
 from ctrlhub.client.questions import Questions
@@ -129,6 +130,15 @@ class Client(Jobs, Control, Questions):
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"{len(self)} engines"
         return f"<Client {self.session} of {self.profile or 'a hub'}: {state}>"
+
+    def _repr_html_(self) -> str:
+        """Show the engines (Jupyter asks for it). What is known here; the hub is not asked."""
+        if self.closed:
+            return panel(f"Client {self.session}", "closed")
+        engines = sorted(self._connection.engines().items())
+        rows = [(n, known.get("host", ""), known.get("pid", "")) for n, known in engines]
+        where = f"of {self.profile or 'a hub'}: {len(rows)} engines"
+        return panel(f"Client {self.session}", where, table(("engine", "host", "pid"), rows))
 
     # ------------------------------------------------------------ engines
 

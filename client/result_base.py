@@ -84,6 +84,14 @@ class ResultBase(OutputMembers, LazyFuture):
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self._about.what}, {self._describe()}>"
 
+    def _repr_html_(self) -> str:
+        """Show how far it is, at this moment (Jupyter asks for it)."""
+        from ctrlhub.client.html import bar, panel
+
+        about = f"{self._about.what}: {self._describe()}, {self.elapsed:.3g} s"
+        shown = "" if self.done() else f"<div>{bar(self.progress, len(self))}</div>"
+        return panel(type(self).__name__, about, shown)
+
     def _describe(self) -> str:
         if not self.done():
             return f"{self.progress} of {len(self)} done" if len(self) > 1 else "pending"
@@ -131,7 +139,9 @@ class ResultBase(OutputMembers, LazyFuture):
             raise ResultNotCompleted("it is not done yet: wait() for it, or ask ready() first")
         return not self._failed()
 
-    def wait_interactive(self, interval: float = 0.1, timeout: float | None = None) -> bool:
+    def wait_interactive(
+        self, interval: float = 0.1, timeout: float | None = None, widget: bool | None = None
+    ) -> bool:
         """Show a progress bar while waiting.
 
         Parameters
@@ -140,20 +150,22 @@ class ResultBase(OutputMembers, LazyFuture):
             How often (seconds) to bring the bar up to date.
         timeout
             The longest wait in seconds; None or a negative number waits as long as it takes.
+        widget
+            Show a Jupyter widget; None does where that is possible.
 
         Returns
         -------
         bool
             Whether it is done.
         """
-        from tqdm.auto import tqdm
+        from ctrlhub.client.progress import Progress
 
         end = time.monotonic() + timeout if timeout is not None and timeout >= 0 else float("inf")
-        with tqdm(total=len(self), desc=self._about.what, unit="task") as bar:
+        with Progress(len(self), self._about.what, widget=widget) as bar:
             while not self.done() and (left := end - time.monotonic()) > 0:
                 self._await(self.done, min(interval, left))
-                bar.update(self.progress - bar.n)
-            bar.update(self.progress - bar.n)
+                bar.show(self.progress)
+            bar.show(self.progress)
         return self.done()
 
     # ------------------------------------------------------------ stopping

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from ctrlhub.client.async_result import AsyncMapResult, AsyncResult
+from ctrlhub.client.html import panel, table
 from ctrlhub.wire.limits import MAX_TEXT
 
 if TYPE_CHECKING:
@@ -98,6 +99,10 @@ class View:
 
     def _blocks(self, block: bool | None) -> bool:
         return bool(self._flags["block"] if block is None else block)
+
+    def _repr_html_(self) -> str:
+        """Show the flags (Jupyter asks for it)."""
+        return panel(type(self).__name__, extra=table(("flag", "value"), list(self._flags.items())))
 
     # ------------------------------------------------------------ apply
 

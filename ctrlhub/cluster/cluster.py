@@ -245,6 +245,16 @@ class Cluster:
             state = f"over, its hub {hub.how_it_ended()}"
         return f"<Cluster(n={self.n}{name}): {state}>"
 
+    def _repr_html_(self) -> str:
+        """Show state and processes (Jupyter asks for it)."""
+        from ctrlhub.client.html import panel, table
+
+        hub = self._processes.hub if self._processes else None
+        rows = [("engines", self.n), ("profile", self.profile or "private")]
+        rows += [(name, pids) for name, pids in self.pids.items() if pids]
+        state = "not running" if hub is None else "running" if hub.ended() is None else hub.how_it_ended()
+        return panel("Cluster", state, table(("", ""), rows))
+
     def _choose_profile(self) -> Profile:
         if self._name is None:
             return private_profile(self._state)
