@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ctrlhub.controller.service import ControllerService as ControllerService
     from ctrlhub.controller.service import IControllerBase as IControllerBase
     from ctrlhub.controller.service import IControllerCore as IControllerCore
+    from ctrlhub.engine.console import bind_kernel as bind_kernel
     from ctrlhub.wire.dependencies import depend as depend
     from ctrlhub.wire.dependencies import dependent as dependent
     from ctrlhub.wire.dependencies import interactive as interactive
@@ -88,6 +89,7 @@ _HOMES = {
         "IControllerBase",
         "IControllerCore",
     ),
+    "ctrlhub.engine.console": ("bind_kernel",),
     "ctrlhub.wire.dependencies": ("depend", "dependent", "interactive", "require"),
     "ctrlhub.wire.errors": (
         "AlreadyDisplayedError",

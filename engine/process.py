@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ctrlhub.engine.board import LEAVING
 from ctrlhub.engine.config import EngineConfig
+from ctrlhub.engine.console import Place, offer
 from ctrlhub.engine.executor import Executor
 from ctrlhub.engine.interrupts import Gate
 from ctrlhub.engine.lease import Ending
@@ -71,6 +72,7 @@ def run_engine(config: EngineConfig, board: MutableSequence[int]) -> int:
         drain=config.drain,
         abandon=abandon,
     )
+    offer(Place(service, executor.gate, namespace.names))
     # From here on user code may import what lies in the working directory, as in any interpreter.
     sys.path.insert(0, "")
     namespace.install()

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
 
+from ctrlhub.engine.console import Console
 from ctrlhub.engine.executor import Executor
 from ctrlhub.engine.forks import die_of, end_copy
 from ctrlhub.engine.lease import Ending
@@ -54,6 +55,11 @@ class EngineService:
         As in `Membership`.
     abandon
         Called, in the I/O thread, when the engine has left the hub and user code does not end.
+
+    Attributes
+    ----------
+    console : Console or None
+        A console on this engine, which has the main thread while there is nothing to run.
     """
 
     def __init__(
@@ -78,6 +84,7 @@ class EngineService:
         self._done_tasks: deque[Row] = deque()
         self._done_commands: deque[Row] = deque()
         self._idle = threading.Event()
+        self.console: Console | None = None
 
     # ------------------------------------------------------------ what its owner calls
 
@@ -87,6 +94,8 @@ class EngineService:
         thread = threading.Thread(target=self._communicate, name="ctrlhub-io", daemon=True)
         thread.start()
         self._work()
+        if self.console is not None:
+            self.console.close()
         self._idle.set()
         self._runner.post(self._worked)
         thread.join()
@@ -196,12 +205,16 @@ class EngineService:
 
     def _rest(self) -> None:
         """Wait until there may be something to do."""
-        if not are_handled(ALARMS):
+        console = self.console
+        if console is None and not are_handled(ALARMS):
             if not self._runner.lead(self._queue.has_work):
                 self._queue.wait()
             return
         try:
-            self._queue.wait()
+            if console is not None:
+                console.serve(self._queue.wait)
+            else:
+                self._queue.wait()
         except Exception:  # its namespace should not die of an alarm that is late
             _log.exception("a signal's handler of user code raised while nothing ran")
 

@@ -1,0 +1,178 @@
+"""A Jupyter console on an engine, by `bind_kernel`."""
+
+from __future__ import annotations
+
+import queue
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ctrlhub
+from ctrlhub import Client, Cluster
+from tests.support.state import own_state
+
+jupyter_client = pytest.importorskip("jupyter_client")
+pytest.importorskip("ipykernel")
+
+PATIENCE = 60.0
+"""How long (seconds) to wait for what must happen."""
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A client of a cluster of two engines, the first of which has a console."""
+    with own_state(tmp_path_factory.mktemp("state")), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path_factory.mktemp("jupyter")))
+        with Cluster(n=2) as client:
+            yield client
+
+
+class Console:
+    """What a console does."""
+
+    def __init__(self, connection_file: str) -> None:
+        self.kernel = jupyter_client.BlockingKernelClient(connection_file=connection_file)
+        self.kernel.load_connection_file()
+        self.kernel.start_channels()
+        self.kernel.wait_for_ready(timeout=PATIENCE)
+
+    def run(self, code: str) -> tuple[str, dict[str, Any]]:
+        """Run a cell; return its status and the contents of what was shown, by type."""
+        shown: dict[str, Any] = {}
+        reply = self.kernel.execute_interactive(
+            code,
+            timeout=PATIENCE,
+            output_hook=lambda message: shown.update({message["msg_type"]: message["content"]}),
+        )
+        return reply["content"]["status"], shown
+
+    def begin(self, code: str) -> None:
+        """Begin a cell, and return once it runs."""
+        self.kernel.execute(f"print('begun', flush=True)\n{code}")
+        while self.kernel.get_iopub_msg(timeout=PATIENCE)["msg_type"] != "stream":
+            pass
+
+    def interrupt(self) -> dict[str, Any]:
+        """Interrupt what runs, as often as it takes; return the reply of the cell."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            self.kernel.control_channel.send(self.kernel.session.msg("interrupt_request", {}))
+            try:
+                content: dict[str, Any] = self.kernel.get_shell_msg(timeout=1)["content"]
+            except queue.Empty:
+                continue
+            return content
+        raise TimeoutError("the cell goes on")
+
+
+@pytest.fixture
+def console(client: Client) -> Iterator[Console]:
+    """A console on engine 0."""
+    console = Console(client[0].apply_sync(ctrlhub.bind_kernel))
+    try:
+        yield console
+    finally:
+        console.kernel.stop_channels()
+
+
+def test_a_console_shares_the_namespace(client: Client, console: Console) -> None:
+    """What was pushed is there, what the console assigns can be pulled, and values are shown."""
+    client[0].push({"x": 5}, block=True)
+    status, shown = console.run("print('hello'); y = x * 2; y")
+    assert status == "ok"
+    assert shown["stream"]["text"] == "hello\n"
+    assert shown["execute_result"]["data"]["text/plain"] == "10"
+    assert client[0].pull("y", block=True) == 10
+
+
+def test_outputs_go_to_whom_they_belong(client: Client, console: Console) -> None:
+    """A command's output is its result's, a console's the console's, also by `display`."""
+    console.run("pass")
+    assert client[0].execute("print('mine')", block=True).stdout == "mine\n"
+    _, shown = console.run("from IPython.display import HTML, display\ndisplay(HTML('<i>k</i>'))")
+    assert shown["display_data"]["data"]["text/html"] == "<i>k</i>"
+    assert client[0].execute("print('again')", block=True).stdout == "again\n"
+
+
+def test_commands_and_cells_take_turns(client: Client, console: Console) -> None:
+    """A command waits for the cell that runs, and runs after it; both in the main thread."""
+    code = "import threading\nwhere = [threading.current_thread() is threading.main_thread()]"
+    console.begin(f"{code}\nimport time\ntime.sleep(0.5)\nended = True")
+    assert client[0].apply_sync(lambda: (where, ended)) == ([True], True)  # type: ignore[name-defined]  # noqa: F821
+    assert console.kernel.get_shell_msg(timeout=PATIENCE)["content"]["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    "code", ["import time\ntime.sleep(600)", "import asyncio\nawait asyncio.sleep(600)"]
+)
+def test_a_cell_can_be_interrupted(client: Client, console: Console, code: str) -> None:
+    """The console's interrupt ends its cell, be it one that waits for something; all goes on."""
+    console.begin(code)
+    assert console.interrupt()["status"] == "error"
+    assert client[0].apply_sync(abs, -3) == 3
+    assert console.run("1 + 1")[0] == "ok"
+
+
+def test_cancelling_a_command_is_as_ever(client: Client, console: Console) -> None:
+    """A command that runs on an engine with a console can be cancelled, and only that ends."""
+    result = client[0].apply_async(time.sleep, 600)
+    result.cancel()
+    assert result.wait(PATIENCE)
+    assert console.run("'well'")[1]["execute_result"]["data"]["text/plain"] == "'well'"
+
+
+def test_the_engine_outlives_the_console(client: Client, console: Console) -> None:
+    """A console that asks for a shutdown is let go; the next one finds the same kernel."""
+    path = client[0].apply_sync(ctrlhub.bind_kernel)
+    console.kernel.shutdown()
+    assert console.kernel.get_control_msg(timeout=PATIENCE)["content"]["status"] == "ok"
+    assert client[0].apply_sync(ctrlhub.bind_kernel) == path
+    again = Console(path)
+    assert again.run("x = 1")[0] == "ok"
+    again.kernel.stop_channels()
+    assert client.ids == [0, 1]
+
+
+def test_the_connection_file_goes_with_the_engine(tmp_path: Path) -> None:
+    """It is readable by its owner only, in Jupyter's runtime directory, and gone afterwards."""
+    with own_state(tmp_path / "state"), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
+        with Cluster(n=1) as client:
+            path = Path(client[0].apply_sync(ctrlhub.bind_kernel))
+            assert path.parent == tmp_path
+            assert path.stat().st_mode & 0o077 == 0
+        assert not path.exists()
+
+
+def test_bind_kernel_is_for_engines() -> None:
+    """Called in the client's process it says where to call it."""
+    with pytest.raises(RuntimeError, match=r"client\[0\]\.apply_sync"):
+        ctrlhub.bind_kernel()
+
+
+def test_a_wrong_transport(client: Client) -> None:
+    """What is neither ipc nor tcp is refused."""
+    with pytest.raises(ValueError, match="transport must be one of"):
+        client[1].apply_sync(ctrlhub.bind_kernel, "pigeon")
+
+
+def test_without_ipykernel(client: Client) -> None:
+    """An engine without ipykernel says what to install, and an engine without consoles has not
+    loaded it.
+    """
+
+    def hide() -> bool:
+        loaded = "ipykernel" in sys.modules
+        sys.modules["ipykernel"] = None  # type: ignore[assignment]
+        return loaded
+
+    assert not client[1].apply_sync(hide)
+    try:
+        with pytest.raises(ImportError, match=r"ctrl-hub\[jupyter\]"):
+            client[1].apply_sync(ctrlhub.bind_kernel)
+    finally:
+        client[1].apply_sync(lambda: sys.modules.pop("ipykernel", None))
