@@ -30,7 +30,9 @@ class TakenIds:
         self._place = 0
         self._highest: OrderedDict[int, int] = OrderedDict()
 
-    def __contains__(self, number: int) -> bool:
+    def __contains__(self, number: object) -> bool:
+        if not isinstance(number, int):
+            return False
         highest = self._highest.get(session_of(number))
         return (highest is None or number <= highest) and number in self._ids
 

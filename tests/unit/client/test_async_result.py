@@ -522,7 +522,7 @@ def test_the_bar_shows_and_ends(capsys: pytest.CaptureFixture[str]) -> None:
         settle_one(group, index, ok(1 + index))
 
     assert group.wait_interactive()
-    assert "work: 100%" in capsys.readouterr().err
+    assert "work: 2 of 2" in capsys.readouterr().err
 
 
 def test_it_does_not_travel() -> None:
