@@ -42,28 +42,6 @@ def work(number: int, call: Any) -> TaskWork:
     return TaskWork(number, 0, made, dumps(((), {})))
 
 
-def from_outside(bench: Bench, number: int) -> threading.Thread:
-    """Cancel a request as soon as it runs, from another thread."""
-
-    def cancel() -> None:
-        while not bench.gate.cancel(number):
-            time.sleep(0)
-
-    thread = threading.Thread(target=cancel)
-    thread.start()
-    return thread
-
-
-def test_what_waits_in_the_system_is_interrupted(bench: Bench) -> None:
-    """It ends as cancelled, and the next task runs as if nothing had been."""
-    thread = from_outside(bench, 1)
-    first, second = bench.run([work(1, lambda: time.sleep(60)), work(2, lambda: 5)])
-    thread.join()
-
-    assert (first[2], first[3]) == (Status.CANCELLED, b"")
-    assert value(second) == 5
-
-
 def insistently(bench: Bench, number: int) -> threading.Thread:
     """Cancel a request as soon as it runs, and insist until it has ended."""
 
@@ -77,6 +55,16 @@ def insistently(bench: Bench, number: int) -> threading.Thread:
     thread = threading.Thread(target=cancel)
     thread.start()
     return thread
+
+
+def test_what_waits_in_the_system_is_interrupted(bench: Bench) -> None:
+    """It ends as cancelled, and the next task runs as if nothing had been."""
+    thread = insistently(bench, 1)
+    first, second = bench.run([work(1, lambda: time.sleep(60)), work(2, lambda: 5)])
+    thread.join()
+
+    assert (first[2], first[3]) == (Status.CANCELLED, b"")
+    assert value(second) == 5
 
 
 def test_a_signal_that_came_just_before_a_wait_in_c_is_not_lost(
@@ -151,7 +139,7 @@ def test_a_loop_in_python_is_interrupted(bench: Bench) -> None:
         while True:
             pass
 
-    thread = from_outside(bench, 1)
+    thread = insistently(bench, 1)
     (row,) = bench.run([work(1, spin)])
     thread.join()
 
@@ -160,7 +148,7 @@ def test_a_loop_in_python_is_interrupted(bench: Bench) -> None:
 
 def test_a_command_is_interrupted(bench: Bench) -> None:
     """As tasks are."""
-    thread = from_outside(bench, 1)
+    thread = insistently(bench, 1)
     row = bench.execute("import time\ntime.sleep(60)")
     thread.join()
 
