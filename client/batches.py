@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ctrlhub.client.hook_request import StartHookRequest
 from ctrlhub.client.requests import CommandRequest, Function, Template
 from ctrlhub.wire.codec import FrameList, size_of
 from ctrlhub.wire.limits import BATCH_BYTES, BATCH_ROWS, INLINE_BYTES
@@ -11,6 +12,7 @@ from ctrlhub.wire.messages import (
     Command,
     FunctionRow,
     Payload,
+    StartHook,
     Stream,
     SubmitRow,
     SubmitTasks,
@@ -92,8 +94,12 @@ class TaskBatch:
         )
 
 
-def command_message(command: CommandRequest, first: int, last: int, generation: int) -> Command:
+def command_message(
+    command: CommandRequest | StartHookRequest, first: int, last: int, generation: int
+) -> Command | StartHook:
     """Return the message for the rows `first` to `last` of a command."""
+    if isinstance(command, StartHookRequest):
+        return command.message()
     targets, payloads = command.part(first, last)
     frames = FrameList()
     refs = [frames.add(payload) for payload in payloads]

@@ -16,6 +16,7 @@ from ctrlhub.client.html import panel, table
 from ctrlhub.client.jobs import Jobs
 from ctrlhub.client.opening import Where, find, registration
 from ctrlhub.client.questions import Questions
+from ctrlhub.client.start_hooks import StartHooks
 from ctrlhub.client.targets import Targets, chosen, is_single
 from ctrlhub.link.base import Link
 from ctrlhub.wire.errors import (
@@ -27,7 +28,7 @@ from ctrlhub.wire.errors import (
 from ctrlhub.wire.liveness import is_gone
 
 
-class Client(Jobs, Control, Questions):
+class Client(Jobs, Control, StartHooks, Questions):
     """A connection to a running hub, with views on its engines.
 
     Parameters

@@ -85,6 +85,7 @@ class Connection:
         self._link = link
         self._session = ClientSession(registration, self._watch)
         self._runner = Runner(self._session, link)
+        self.start_hooks = self._session.start_hooks
         self.intake = Intake(self._session, self._runner)
         self._watch.on_end = self.intake.shut
         self.wait = Waiting(self._runner, link).until

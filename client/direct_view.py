@@ -171,6 +171,7 @@ class DirectView(View):
         targets: Targets | None = None,
         block: bool | None = None,
         track: bool | None = None,
+        persistent: bool = False,
     ) -> Any:
         """Set names in the engines' namespaces.
 
@@ -180,11 +181,28 @@ class DirectView(View):
             Values by name.
         targets, block, track
             As the view's flags.
+        persistent
+            Have engines that come later get them, too: see `Client.on_engine_start`. Then the
+            targets must be all engines.
         """
+        if persistent:
+            return self._push_persistently(ns, targets, block)
         for name in ns:
             _check_name(name)
         payload = detached(dumps(dict(ns), "the values"))
         result = self._command(Action.PUSH, [payload], targets=targets)
+        return result.get() if self._blocks(block) else result
+
+    def _push_persistently(
+        self, ns: Mapping[str, Any], targets: Targets | None, block: bool | None
+    ) -> Any:
+        wanted = self._flags["targets"] if targets is None else targets
+        if wanted != "all" and set(self.client._resolve(wanted)) != set(self.client.ids):
+            raise ValueError(
+                "a persistent push is for all engines, those that come later as well: push with "
+                "client[:], or for some engines without persistent=True"
+            )
+        result = self.client._push_persistently(ns)
         return result.get() if self._blocks(block) else result
 
     def pull(

@@ -7,11 +7,12 @@ from collections.abc import Container, Iterable, Iterator
 from itertools import groupby
 
 from ctrlhub.client.batches import TaskBatch, command_message, rows_for
+from ctrlhub.client.hook_request import StartHookRequest
 from ctrlhub.client.ledger import Ledger
 from ctrlhub.client.requests import CommandRequest, Function, Request, TaskRequest, Template
 from ctrlhub.wire.codec import FrameList
 from ctrlhub.wire.ids import to_ranges
-from ctrlhub.wire.messages import Command, Functions, Message, Payload, Stream
+from ctrlhub.wire.messages import Functions, Message, Payload, Stream
 
 MESSAGES_PER_TURN = 4
 """So many messages are formed before incoming ones get their turn again."""
@@ -26,12 +27,15 @@ class Outgoing:
         Where callers leave requests, from any thread, in program order.
     tasks, commands : Ledger
         What has been sent and has not ended.
+    start_hooks : dict
+        By name the hooks of ours that the hub keeps. They are given to each hub that follows.
     """
 
     def __init__(self) -> None:
         self.submissions: deque[Request] = deque()
         self.tasks: Ledger[TaskRequest] = Ledger()
-        self.commands: Ledger[CommandRequest] = Ledger()
+        self.commands: Ledger[CommandRequest | StartHookRequest] = Ledger()
+        self.start_hooks: dict[str, StartHookRequest] = {}
         self._again: deque[tuple[int, int]] = deque()
         self._generation = 0
         self._messages: list[tuple[Stream, Message]] = []
@@ -65,6 +69,10 @@ class Outgoing:
         self._generation += 1
         self.tasks.forget_acceptance()
         self.commands.forget_acceptance()
+        hooks = {hook.first: hook for hook in tuple(self.start_hooks.values())}
+        if hooks:
+            # Sorted: the last in the dictionary has to be the highest, for `_last_command`.
+            self.commands.requests = dict(sorted({**self.commands.requests, **hooks}.items()))
 
     def withdraw(self, wanted: Container[int]) -> tuple[list[tuple[int, Request]], list[int]]:
         """Take back what waits here to be sent.
@@ -89,12 +97,12 @@ class Outgoing:
             self._again = deque(entry for entry in self._again if entry[0] not in wanted)
         return taken, sent + again
 
-    def again(self, stream: Stream) -> list[Command]:
+    def again(self, stream: Stream) -> list[Message]:
         """Say again what was not accepted: return commands at once, tasks with `messages`."""
         if stream is Stream.TASK:
             self._again = deque(self._after_commands(self.tasks.unaccepted()))
             return []
-        found = []
+        found: list[Message] = []
         requests = self.commands.requests
         # Of one command, what has ended in between parts it into several.
         for command, numbers in groupby(self.commands.unaccepted(), requests.__getitem__):
@@ -136,7 +144,7 @@ class Outgoing:
         if batch.full:
             self._flush()
 
-    def add_command(self, command: CommandRequest) -> None:
+    def add_command(self, command: CommandRequest | StartHookRequest) -> None:
         """Send a command, after the tasks that were added before it (for `Request._enter`)."""
         self._flush()
         requests = self.commands.requests

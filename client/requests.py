@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ctrlhub.wire.messages import Payload, Stream
+
+if TYPE_CHECKING:
+    from ctrlhub.client.hook_request import StartHookRequest
 
 ENGINE_RETRIES = 3
 """How often a task is run again that was running on an engine which was lost."""
@@ -96,7 +99,7 @@ class Sender(Protocol):
     ) -> None:
         """Send a task with the current batch."""
 
-    def add_command(self, command: CommandRequest) -> None:
+    def add_command(self, command: CommandRequest | StartHookRequest) -> None:
         """Send a command, after the tasks that were added before it."""
 
 

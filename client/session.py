@@ -69,6 +69,9 @@ class Watcher(Protocol):
     def engines(self, engines: Mapping[int, Mapping[str, Any]]) -> None:
         """Take the engines of the moment, by id."""
 
+    def unprepared(self, engine: Mapping[str, Any]) -> None:
+        """Take note that a start hook failed on an engine, which gets no tasks."""
+
     def ended(self, error: CtrlHubError) -> None:
         """Take note that this session is over, and why."""
 
@@ -91,6 +94,8 @@ class ClientSession(Membership):
         Where callers leave requests, from any thread.
     calls : CallList
         The calls that were not answered.
+    start_hooks : dict
+        The hooks of this client that the hub keeps, by name.
     """
 
     def __init__(
@@ -105,6 +110,7 @@ class ClientSession(Membership):
         self.calls = CallList()
         self._outgoing = Outgoing()
         self.submissions = self._outgoing.submissions
+        self.start_hooks = self._outgoing.start_hooks
         self._watcher = watcher
         self._receipts = Receipts()
         self._engines = EngineList()
@@ -317,6 +323,8 @@ class ClientSession(Membership):
         self.calls.answer(message)
 
     def _on_engine_event(self, stream: Stream, message: Any, now: float) -> None:
+        if message.event == "unprepared":
+            self._watcher.unprepared(message.engine)
         if self._engines.take(message):
             self._watcher.engines(self._engines.by_id)
         else:

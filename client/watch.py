@@ -93,6 +93,14 @@ class Watch:
             self.by_id = engines
             self.condition.notify_all()
 
+    def unprepared(self, engine: Mapping[str, Any]) -> None:
+        """Say that a start hook failed on an engine, which gets no tasks."""
+        _log.warning(
+            "engine %s (process %s on %s) gets no tasks: %s; look at it with commands, then restart it "
+            "with client.restart(), or remove the hook with client.remove_start_hook()",
+            engine.get("id"), engine.get("pid"), engine.get("host"), engine.get("cause"),
+        )  # fmt: skip
+
     def ended(self, error: CtrlHubError) -> None:
         """Take no more requests, and let nobody wait: the session is over."""
         if self.on_end is not None:

@@ -68,7 +68,7 @@ class HubConfig:
     session_ttl: float = 600.0
     max_outstanding: int = 2_000_000
     max_sessions: int = 100_000
-    interfaces: tuple[str, ...] = ("multiengine", "control", "tasks", "query")
+    interfaces: tuple[str, ...] = ("multiengine", "control", "start_hooks", "tasks", "query")
     log_level: str = "INFO"
 
     def __post_init__(self) -> None:

@@ -348,6 +348,10 @@ class Peers:
         self._controller.unregister_engine(engine.id)
         self._publish("unregistered", description | {"cause": engine.cause[:1000]})
 
+    def announce(self, number: int, event: str, cause: str) -> None:
+        """Tell clients of an event that concerns an engine, and why."""
+        self._publish(event, self._engine(number).describe() | {"cause": cause})
+
     def _announce(self, number: int, event: str) -> None:
         self._publish(event, self._engine(number).describe())
 

@@ -27,6 +27,7 @@ PERMITTED: Mapping[type[m.Message], tuple[frozenset[m.Stream], frozenset[m.Role]
     m.EngineDied: (HUB, NANNIES),
     m.Call: (HUB, CLIENTS),
     m.Command: (COMMANDS, CLIENTS),
+    m.StartHook: (COMMANDS, CLIENTS),
     m.SubmitTasks: (TASKS, CLIENTS),
     m.Received: (BULK, CLIENTS),
     m.Functions: (BULK, CLIENTS),

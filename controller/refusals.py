@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ctrlhub.wire.ids import Ranges, to_ranges
 from ctrlhub.wire.limits import BATCH_ROWS, MAX_ID
-from ctrlhub.wire.messages import Command, Message, SubmitTasks
+from ctrlhub.wire.messages import Command, Message, StartHook, SubmitTasks
 
 
 def requests_of(message: Message | None) -> Ranges:
@@ -16,6 +16,8 @@ def requests_of(message: Message | None) -> Ranges:
     if type(message) is Command:
         first, count = message.first, len(message.targets)
         ranges: Ranges = ((first, first + count - 1),) if count else ()
+    elif type(message) is StartHook:
+        ranges = ((message.id, message.id),)
     elif type(message) is SubmitTasks:
         ranges = to_ranges(row[0] for row in message.rows)
     else:

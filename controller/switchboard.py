@@ -109,6 +109,7 @@ class Switchboard:
             self.interfaces,
             revoke=self.revoke,
             events=lambda: self._peers.events,
+            announce=self._peers.announce,
             is_settling=lambda: self._now < self._settled,
             refuse=self._refuse_later,
         )
@@ -242,6 +243,8 @@ class Switchboard:
         except Exception:
             if type(message) is m.Command:  # the tasks behind it must not wait for it
                 session.last_command = max(session.last_command, message.first)
+            elif type(message) is m.StartHook:
+                session.last_command = max(session.last_command, message.id)
             raise
 
     def _control(

@@ -8,10 +8,11 @@ KeyboardInterrupt that it got, and what waits behind it has its turn.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from ctrlhub.engine.early import EarlyInterrupts, bounded
 from ctrlhub.engine.lane import Lane
+from ctrlhub.engine.taken import TakenIds
 from ctrlhub.engine.work import Worker
 from ctrlhub.wire.ids import Ranges, select
 from ctrlhub.wire.messages import Status, Stream
@@ -55,7 +56,7 @@ class Stops:
         self._struck: list[int] = []
         self.due = _NEVER
 
-    def cancel(self, requests: Ranges, taken: Container[int], now: float) -> None:
+    def cancel(self, requests: Ranges, taken: TakenIds, now: float) -> None:
         """Stop requests, also those that have not come yet; `taken` are commands that have."""
         for lane in self._lanes.values():
             self._cancelling += select(requests, lane.held)
@@ -64,7 +65,7 @@ class Stops:
                 self._early.keep(number, self._tasks.last_attempt(number) + 1)
         self.look(now)
 
-    def interrupt(self, commands: Ranges, taken: Container[int], now: float) -> None:
+    def interrupt(self, commands: Ranges, taken: TakenIds, now: float) -> None:
         """Interrupt commands as soon as they run; with none, whatever runs now."""
         self._interrupting += select(commands, self._commands.held)
         for number in bounded(commands):

@@ -57,6 +57,11 @@ class CommandQueue:
         self._queue.append(command)
         self.engine.commands += 1
 
+    def put_first(self, command: CommandRecord) -> None:
+        """Queue a command before the others."""
+        self._queue.appendleft(command)
+        self.engine.commands += 1
+
     def next(self) -> CommandRecord | None:
         """Begin the next command, unless one is in flight or none waits."""
         if self.running is not None or not self._queue:

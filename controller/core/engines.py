@@ -28,6 +28,8 @@ class Engine:
         runs before a command that its client gave first, and a long command holds up no tasks.
     tasks
         Tasks dispatched to it that have not ended.
+    failed_hooks
+        The start hooks that failed on it, by name, and how; as long as there are any it gets no tasks.
     cause
         How it ended, in words; "" while it lives.
     restart
@@ -44,12 +46,17 @@ class Engine:
     cause: str = ""
     restart: str = ""
     blamed: int = UNKNOWN
+    failed_hooks: dict[str, str] = field(default_factory=dict)
     _watchers: list[Callable[[Engine], None]] = field(default_factory=list)
 
     @property
     def available(self) -> bool:
         """Whether it may be given tasks now."""
-        return self.commands == 0 and not self.session.suspect and not (self.cause or self.restart)
+        return (
+            self.commands == 0
+            and not self.session.suspect
+            and not (self.cause or self.restart or self.failed_hooks)
+        )
 
     @property
     def state(self) -> str:
@@ -78,4 +85,5 @@ class Engine:
             "state": self.state,
             "running": min(1, self.commands + self.tasks),
             "queued": max(0, self.commands + self.tasks - 1),
+            "failed_hooks": sorted(self.failed_hooks),
         }

@@ -48,6 +48,8 @@ class Context:
     """Shut out the peer of a public key."""
     events: Callable[[], int]
     """The number of the last engine event."""
+    announce: Callable[[int, str, str], None]
+    """Tell clients of an event that concerns an engine: its id, the event, and why."""
     is_settling: Callable[[], bool]
     """Whether the hub is so young that clients and engines of its predecessor may be on their way."""
     refuse: Callable[[Session, Stream, Message, CtrlHubError], None]

@@ -13,6 +13,7 @@ from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.interfaces.arguments import checked_ids
 from ctrlhub.controller.interfaces.base import Interface, exposed
 from ctrlhub.controller.interfaces.multiengine import MultiEngine
+from ctrlhub.controller.interfaces.start_hooks import StartHookInterface
 from ctrlhub.wire.errors import EngineError, InvalidEngineID, InvalidRequest
 from ctrlhub.wire.messages import Interrupt, Message, Restart, Shutdown, Signal, Stream
 
@@ -54,8 +55,11 @@ class Control(Interface):
         self._tell_nannies(
             engines, [Restart(engine.key, reason) for engine in engines], "restart it"
         )
+        hooks = self.context.interfaces.get("start_hooks")
         for engine in engines:
             engine.restart = reason
+            if isinstance(hooks, StartHookInterface):
+                hooks.forgive(engine)
         return [engine.id for engine in engines]
 
     @exposed

@@ -13,6 +13,7 @@ GROUP = "ctrlhub.interfaces"
 BUILT_IN = {
     "multiengine": "ctrlhub.controller.interfaces.multiengine:MultiEngine",
     "control": "ctrlhub.controller.interfaces.control:Control",
+    "start_hooks": "ctrlhub.controller.interfaces.start_hooks:StartHookInterface",
     "tasks": "ctrlhub.controller.interfaces.taskqueue:TaskQueue",
     "query": "ctrlhub.controller.interfaces.query:Query",
 }

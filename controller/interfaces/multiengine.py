@@ -18,8 +18,10 @@ from ctrlhub.controller.core.effects import Commit, Forget, SaveRequests, SaveRe
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.functions import Function, FunctionTable, function_rows
 from ctrlhub.controller.core.sessions import Session
+from ctrlhub.controller.core.start_hooks import HookRun
 from ctrlhub.controller.interfaces.arguments import checked_ids, checked_ranges
-from ctrlhub.controller.interfaces.base import Context, Interface, exposed
+from ctrlhub.controller.interfaces.base import Context, exposed
+from ctrlhub.controller.interfaces.hook_queues import HookQueues
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.codec import FrameList, resolve
 from ctrlhub.wire.errors import (
@@ -38,6 +40,7 @@ from ctrlhub.wire.messages import (
     Functions,
     Interrupt,
     NeedFunctions,
+    Payload,
     Received,
     ResultRow,
     Results,
@@ -52,7 +55,7 @@ MOST_PARKED = 65_536
 _ACTIONS = frozenset(action.value for action in Action)
 
 
-class MultiEngine(Interface):
+class MultiEngine(HookQueues):
     """The interface for explicit engines; the seed's `MultiEngine`, one queue per engine."""
 
     name = "multiengine"
@@ -185,6 +188,9 @@ class MultiEngine(Interface):
             self._ready[queue.engine.id] = queue
         for row in message.rows:
             command = queue.finish(row[0]) if queue is not None and queue.engine is engine else None
+            if type(command) is HookRun:
+                self._hook_ended(command, row[2], resolve(row[3], message.frames))
+                continue
             if command is None or engine is None:
                 self.duplicates += 1
                 if row[0] not in self._commands:
@@ -260,12 +266,17 @@ class MultiEngine(Interface):
         failure = Failure.from_error(error, method=command.action)
         self._end(command, Status.ERROR, pack_failure(failure))
 
-    def _end(self, command: CommandRecord, status: Status, payload: bytes) -> None:
+    def _end(
+        self, command: CommandRecord, status: Status, payload: Payload, engine: int = -1
+    ) -> None:
+        if type(command) is HookRun:
+            self._hook_ended(command, status, payload)
+            return
         command.payload = b""
         command.function = None
         if command.session.ended:
             return
-        outcome = (command.id, int(status), payload, -1, 0.0, 0.0, None)
+        outcome = (command.id, int(status), payload, engine, 0.0, 0.0, None)
         self._deliveries.add(command.session, outcome)
         self.outbox.add(Commit((SaveResults([(command.id, outcome)]),), ()))
 
@@ -329,6 +340,10 @@ class MultiEngine(Interface):
     def _stop(self, commands: Mapping[int, CommandRecord]) -> dict[str, Any]:
         finished = [n for n, command in commands.items() if command.state is CommandState.ENDED]
         cancelled, interrupted = [], []
+        commands = {n: c for n, c in commands.items() if c.state is not CommandState.ENDED}
+        for number in [n for n in commands if self._hooks is not None and self._hooks.stop(n)]:
+            self.conclude(commands[number], Status.CANCELLED, b"")
+            cancelled.append(number)
         for command in self._awaiting.withdraw(dict(commands)):
             command.state = CommandState.ENDED
             self._end(command, Status.CANCELLED, b"")
@@ -380,7 +395,7 @@ class MultiEngine(Interface):
         for queue in self._queues.values():
             queue.check()
             for command in queue.waiting():
-                assert self._commands[command.id] is command
+                assert type(command) is HookRun or self._commands[command.id] is command
         self._deliveries.check()
         assert Counter(self._kept) == Counter(c.session for c in self._commands.values())
         assert not any(session.ended for session in (*self._parked, *self._accepted, *self._kept))

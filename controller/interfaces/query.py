@@ -9,6 +9,7 @@ from ctrlhub import __version__
 from ctrlhub.controller.core.effects import Stop
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.interfaces.base import Interface, exposed
+from ctrlhub.controller.interfaces.start_hooks import StartHookInterface
 
 
 class Query(Interface):
@@ -24,6 +25,7 @@ class Query(Interface):
     def status(self, caller: Session) -> dict[str, Any]:
         """Return the state of hub, engines and tasks, as ``ctrl-hub status --json`` prints it."""
         tasks = self.context.interfaces.get("tasks")
+        hooks = self.context.interfaces.get("start_hooks")
         none = {"queued": 0, "running": 0, "done": 0, "failed": 0}
         return {
             "profile": self.context.config.profile,
@@ -36,6 +38,7 @@ class Query(Interface):
             },
             "engines": self._engines(),
             "tasks": tasks.summary() if tasks is not None else none,
+            "start_hooks": hooks.described() if isinstance(hooks, StartHookInterface) else [],
         }
 
     def _engines(self) -> list[dict[str, Any]]:

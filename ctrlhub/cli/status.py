@@ -69,7 +69,20 @@ def _text(found: dict[str, Any]) -> str:
     columns = ("id", "pid", "host", "state", "running", "queued")
     if engines:
         lines += ["", *table(columns, [[each[name] for name in columns] for each in engines])]
-    return "\n".join(lines)
+    return "\n".join(lines + _hooks(found.get("start_hooks", [])))
+
+
+def _hooks(hooks: list[dict[str, Any]]) -> list[str]:
+    """Show what each engine runs first, and where that failed."""
+    if not hooks:
+        return []
+    columns = ("start hook", "action", "bytes", "state")
+    rows = [[hook[name] for name in ("name", "action", "bytes", "state")] for hook in hooks]
+    lines = ["", *table(columns, rows)]
+    for hook in hooks:
+        for number, why in hook["failed"].items():
+            lines.append(f"engine {number} gets no tasks: start hook {hook['name']!r} failed: {why}")
+    return lines
 
 
 COMMANDS = {"status": status}

@@ -325,6 +325,24 @@ class Command(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class StartHook(Message):
+    """Client to hub: have each engine do this before anything else, those that are here now as well.
+
+    It ends as a request: once all engines of the moment have done it, and it is kept under its name;
+    or with the failure of one of them, and it is not.
+    """
+
+    kind: ClassVar[str] = "start_hook"
+    id: int
+    name: str
+    action: str
+    payload: PayloadRef
+    function: bytes = b""
+    functions: Sequence[FunctionRow] = ()
+    frames: Sequence[Buffer] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RunCommand(Message):
     """Hub to engine: run this before any task that has not begun."""
 
@@ -429,8 +447,8 @@ KINDS: Mapping[str, type[Message]] = {
     cls.kind: cls
     for cls in (
         Enrol, Enrolled, Register, Registered, Refused, Hello, Welcome, SayHello, Beat, EngineDied,
-        Goodbye, Call, Answer, Interrupt, Signal, Restart, Shutdown, EngineEvent, Command, RunCommand,
-        SubmitTasks, RunTasks, Accepted, Results, Stored, Completed, Received, NeedFunctions,
+        Goodbye, Call, Answer, Interrupt, Signal, Restart, Shutdown, EngineEvent, Command, StartHook,
+        RunCommand, SubmitTasks, RunTasks, Accepted, Results, Stored, Completed, Received, NeedFunctions,
         Functions,
     )
 }  # fmt: skip

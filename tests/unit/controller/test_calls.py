@@ -31,7 +31,7 @@ class TestCalls:
         client = a_peer(exchange, "client", CLIENT)
         answer = client.call("jobs", "status")
         assert answer.code == "unknown_interface"
-        assert "multiengine, query, tasks" in answer.message
+        assert "control, multiengine, query, start_hooks, tasks" in answer.message
         answer = client.call("query", "nothing")
         assert "status" in answer.message
 
@@ -43,7 +43,7 @@ class TestCalls:
     def test_only_exposed_methods_can_be_called(self, exchange: Exchange, method: str) -> None:
         """Neither private ones, nor inherited ones, nor attributes."""
         client = a_peer(exchange, "client", CLIENT)
-        for interface in ("query", "tasks", "multiengine"):
+        for interface in ("query", "tasks", "multiengine", "control", "start_hooks"):
             assert client.call(interface, method).code == "unknown_interface"
 
     @pytest.mark.parametrize("arguments", [{"bad": 1}, {"caller": 1}, {"key": 1, "more": 2}])
@@ -83,10 +83,11 @@ class TestCalls:
         client, engine = a_peer(exchange, "client", CLIENT), a_peer(exchange, "engine", ENGINE)
         client.submit(1, 2)
         status = client.call("query", "status").value
-        assert set(status) == {"profile", "hub", "engines", "tasks"}
+        assert set(status) == {"profile", "hub", "engines", "tasks", "start_hooks"}
         assert set(status["hub"]) == {"pid", "started", "version", "ports", "http"}
         assert status["engines"] == (
-            {"id": 0, "pid": 4711, "host": "here", "state": "busy", "running": 1, "queued": 0},
+            {"id": 0, "pid": 4711, "host": "here", "state": "busy", "running": 1, "queued": 0,
+             "failed_hooks": ()},
         )
         assert status["tasks"] == {"queued": 1, "running": 1, "done": 0, "failed": 0}
         assert client.call("query", "queue_status").value == {
@@ -97,7 +98,7 @@ class TestCalls:
     def test_interfaces_tell_their_methods(self, exchange: Exchange) -> None:
         """So a client can be made for one that it does not know."""
         value = a_peer(exchange, "client", CLIENT).call("query", "interfaces").value
-        assert set(value) == {"multiengine", "control", "tasks", "query"}
+        assert set(value) == {"multiengine", "control", "start_hooks", "tasks", "query"}
         assert value["tasks"] == ("cancel", "counts")
 
     def test_the_hub_can_be_stopped(self, exchange: Exchange) -> None:

@@ -15,7 +15,7 @@ def test_defaults() -> None:
     config = HubConfig()
     assert (config.max_engines, config.beat, config.suspect, config.lost) == (511, 1, 3, 10)
     assert (config.hub_lease, config.session_ttl, config.listen) == (600, 600, None)
-    assert config.interfaces == ("multiengine", "control", "tasks", "query")
+    assert config.interfaces == ("multiengine", "control", "start_hooks", "tasks", "query")
 
 
 def test_json_is_one_line_and_goes_both_ways() -> None:

@@ -1,0 +1,227 @@
+"""Start hooks, as clients make, see and remove them: see `ctrlhub.controller.core.start_hooks`."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from ctrlhub.controller.core.commands import CommandRecord, CommandState
+from ctrlhub.controller.core.engines import Engine
+from ctrlhub.controller.core.sessions import Session
+from ctrlhub.controller.core.start_hooks import HookRun, StartHook, StartHooks
+from ctrlhub.controller.interfaces.base import Context, Interface, exposed
+from ctrlhub.controller.interfaces.multiengine import MultiEngine
+from ctrlhub.controller.service import IControllerBase
+from ctrlhub.wire import messages as m
+from ctrlhub.wire.codec import resolve
+from ctrlhub.wire.errors import InvalidRequest, ResultLost, UnknownInterface
+from ctrlhub.wire.failure import unpack_failure
+from ctrlhub.wire.ids import session_of
+from ctrlhub.wire.messages import Action, Payload, Status, Stream
+
+MAX_NAME = 256
+"""The longest name (characters) of a hook."""
+
+MAX_CAUSE = 1000
+"""So many characters of a failure are kept."""
+
+NONE = b"N."
+"""Python's None, pickled: the value of a hook that was kept."""
+
+_ACTIONS = frozenset(action.value for action in Action) - {Action.PULL.value, Action.CLEAR.value}
+
+log = logging.getLogger(__name__)
+
+
+class StartHookInterface(Interface):
+    """The interface for start hooks. Engines get them as commands, from `MultiEngine`."""
+
+    name = "start_hooks"
+    streams = frozenset({Stream.MULTIENGINE})
+    handlers = {m.StartHook: "add"}  # noqa: RUF012 - a constant; the base class types it
+
+    def __init__(self, controller: IControllerBase, context: Context) -> None:
+        super().__init__(controller, context)
+        self._hooks = StartHooks()
+        self._commands.watch_hooks(self)
+        self.follow_engines(self._engine_came, self._engine_went)
+
+    @property
+    def _commands(self) -> MultiEngine:
+        commands = self.context.interfaces.get("multiengine")
+        if not isinstance(commands, MultiEngine):
+            raise UnknownInterface(
+                "start hooks need the interface 'multiengine', exposed before them"
+            )
+        return commands
+
+    # ------------------------------------------------------------ from clients
+
+    def add(self, session: Session, message: m.StartHook, stream: Stream, now: float) -> None:
+        """Try a hook on all engines that are there; it is answered when all have run it."""
+        if message.action not in _ACTIONS:
+            raise InvalidRequest(f"no action for a start hook: {message.action[:40]!r}")
+        if not 0 < len(message.name) <= MAX_NAME:
+            raise InvalidRequest(f"the name of a start hook has 1 to {MAX_NAME} characters")
+        if session_of(message.id) != session.number:
+            raise InvalidRequest("a request id of another session")
+        payload = resolve(message.payload, message.frames)
+        commands = self._commands
+        function = commands.function(message.function, message.functions, message.frames)
+        if message.function and function is None:
+            raise InvalidRequest("a start hook must bring its function along")
+        request = CommandRecord(message.id, session, message.action, payload, function)
+        request.state = CommandState.RUNNING
+        hook = StartHook(message.name, request)
+        if not commands.knows(request):  # else it was sent again
+            self._hooks.check_room(hook)
+        if not commands.take_in(request):
+            return
+        self._hooks.begin(hook, self.engines)
+        for number in sorted(self.engines):
+            commands.queue_hooks(number, [self._run(hook, self.engine(number))], first=False)
+        self._settle(hook)
+
+    def _run(self, hook: StartHook, engine: Engine) -> HookRun:
+        request = hook.request
+        return HookRun(
+            request.id, request.session, request.action, request.payload, request.function,
+            hook=hook, engine=engine,
+        )  # fmt: skip
+
+    def stop(self, number: int) -> bool:
+        """Give up a hook that is on trial, since its client wants that; False if there is none."""
+        hook = self._hooks.of_request(number)
+        if hook is None:
+            return False
+        self._hooks.drop(hook)
+        self._clean_up(hook)
+        return True
+
+    # ------------------------------------------------------------ from engines
+
+    def ended(self, run: HookRun, status: int, failure: Payload) -> None:
+        """Take note of how a run of a hook has ended."""
+        hook, engine = run.hook, run.engine
+        assert hook is not None
+        assert engine is not None
+        if hook not in self._hooks:
+            return  # it was removed meanwhile
+        if engine.cause and engine.blamed != run.id:
+            why = ""  # the engine has not ended of this
+        elif engine.cause:
+            why = engine.cause
+            self._hooks.killed(hook, engine)
+        else:
+            why = _story(status, failure)
+        if why and hook.trying:
+            self._reject(hook, engine, failure)
+            return
+        if why and not engine.cause:
+            self._unprepared(hook, engine, why)
+        hook.trying.discard(engine.id)
+        self._settle(hook)
+
+    def _settle(self, hook: StartHook) -> None:
+        """Keep a hook that was tried everywhere."""
+        if hook.trying or self._hooks.of_request(hook.request.id) is not hook:
+            return
+        former = self._hooks.keep(hook)
+        if former is not None:
+            self._clean_up(former)
+        log.info("start hook %.80r is kept (%d bytes)", hook.name, hook.size)
+        self._commands.conclude(hook.request, Status.OK, NONE)
+
+    def _reject(self, hook: StartHook, engine: Engine, failure: Payload) -> None:
+        self._hooks.drop(hook)
+        hook.trying.clear()
+        self._commands.conclude(hook.request, Status.ERROR, failure, engine.id)
+        self._clean_up(hook)
+
+    def _unprepared(self, hook: StartHook, engine: Engine, why: str) -> None:
+        hook.failed[engine.id] = why
+        engine.failed_hooks[hook.name] = why
+        log.warning("engine %d gets no tasks: start hook %.80r failed: %s", engine.id, hook.name, why)
+        self.context.announce(engine.id, "unprepared", f"start hook {hook.name!r} failed: {why}")
+
+    def _clean_up(self, hook: StartHook) -> None:
+        """Stop the runs of a hook that is no more, and forgive its failures."""
+        self._commands.stop_runs(hook)
+        for number in tuple(hook.failed):
+            if number in self.engines:
+                self._forgive_failure(hook, self.engine(number))
+        hook.failed.clear()
+
+    def _forgive_failure(self, hook: StartHook, engine: Engine) -> None:
+        engine.failed_hooks.pop(hook.name, None)
+        if not engine.failed_hooks:
+            self.context.announce(engine.id, "prepared", "")
+            engine.became_available()
+
+    # ------------------------------------------------------------ the engines
+
+    def _engine_came(self, number: int) -> None:
+        engine = self.engine(number)
+        runs = []
+        for hook in self._hooks:
+            deadly = hook.deadly.get(engine.key)
+            if deadly is None:
+                runs.append(self._run(hook, engine))
+            else:
+                why = f"it has ended the engine's former process: {deadly}"
+                self._unprepared(hook, engine, why[:MAX_CAUSE])
+        self._commands.queue_hooks(number, runs, first=True)
+
+    def _engine_went(self, number: int) -> None:
+        for hook in tuple(self._hooks):
+            hook.failed.pop(number, None)
+            if number in hook.trying:
+                hook.trying.discard(number)
+                self._settle(hook)
+
+    def forgive(self, engine: Engine) -> None:
+        """Let the next process in an engine's place try again what has ended others."""
+        self._hooks.forgive(engine.key)
+
+    # ------------------------------------------------------------ calls
+
+    def described(self) -> list[dict[str, Any]]:
+        """Return what is known of each hook, in order."""
+        return [hook.describe() for hook in self._hooks]
+
+    @exposed
+    def list(self, caller: Session) -> list[dict[str, Any]]:
+        """Return what is known of each hook, in the order in which engines run them."""
+        return self.described()
+
+    @exposed
+    def remove(self, caller: Session, name: str) -> bool:
+        """Remove a hook: engines that come do not run it any more; False if there is none."""
+        if type(name) is not str:
+            raise InvalidRequest("a start hook is removed by its name")
+        hook = self._hooks.remove(name)
+        if hook is not None:
+            self._clean_up(hook)
+        return hook is not None
+
+    def check(self) -> None:
+        """Assert that hooks, engines and their failures agree."""
+        self._hooks.check()
+        for hook in self._hooks:
+            assert hook.trying <= set(self.engines)
+            for number in hook.failed:
+                assert hook.name in self.engine(number).failed_hooks
+
+
+def _story(status: int, failure: Payload) -> str:
+    """Say how a run of a hook failed; empty if it did not."""
+    if status == Status.OK:
+        return ""
+    if status == Status.CANCELLED:
+        return "it was cancelled"
+    data = failure if isinstance(failure, bytes) else b"".join(map(bytes, failure))
+    found = unpack_failure(data)
+    # The engine has run it before, and lived on when the hub was restarted.
+    return "" if found.code == ResultLost.code else f"{found.ename}: {found.evalue}"[:MAX_CAUSE]
+
+
