@@ -1,15 +1,16 @@
-"""Results to come: `AsyncResult` of one request or of several engines, `AsyncMapResult` of a map."""
+"""Results to come: `AsyncResult` of one request, `AsyncGroup` of several."""
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import chain
 from math import inf
 from time import monotonic
-from typing import Any
+from typing import Any, ClassVar
 
 from ctrlhub.client.metadata import Metadata
 from ctrlhub.client.requests import About, Stirred
@@ -43,7 +44,10 @@ class AsyncGroup(AsyncResult):
         Makes the whole of the values; None leaves them as a list.
     """
 
-    __slots__ = ("_cells", "_join", "_runs", "_settled", "_stamps")
+    __slots__ = ("_cells", "_join", "_news", "_parts", "_runs", "_settled", "_stamps")
+
+    _part: ClassVar[type[AsyncResult]] = AsyncResult
+    """What `split` makes."""
 
     def __init__(
         self,
@@ -59,6 +63,8 @@ class AsyncGroup(AsyncResult):
         self._stamps = array("d")
         self._settled = 0
         self._join = join
+        self._parts: tuple[AsyncResult, ...] | None = None
+        self._news: deque[int] = deque()
         self._extend(first, count)
 
     def _extend(self, first: int, count: int) -> int:
@@ -76,7 +82,17 @@ class AsyncGroup(AsyncResult):
         self._stamps[index] = now
         self._cells[index] = row
         self._settled += 1
-        return self if self._sync is not None else None
+        if self._sync is None:
+            return None
+        if self._parts is not None:
+            self._news.append(index)
+        return self
+
+    def _stir(self) -> None:
+        parts, news = self._parts, self._news
+        while parts is not None and news:
+            self._settle_part(parts, news.popleft())
+        super()._stir()
 
     def _numbers(self) -> Sequence[int]:
         return list(chain.from_iterable(self._runs))
@@ -156,6 +172,10 @@ class AsyncGroup(AsyncResult):
                     cells[index] = opened(row)
 
     def _result_within(self, timeout: float | None) -> tuple[Any, BaseException | None]:
+        self._open_within(timeout)
+        return self._outcome()
+
+    def _open_within(self, timeout: float | None) -> None:
         """Wait for all, and open what has come while the rest is on its way."""
         until = inf if timeout is None or timeout < 0 else monotonic() + timeout
         place, missing = 0, self._first_missing
@@ -166,7 +186,6 @@ class AsyncGroup(AsyncResult):
             here = missing(place)
             self._open_once(partial(self._open_some, range(place, here)))
             place = here
-        return self._outcome()
 
     def _has(self, index: int) -> bool:
         return self._cells[index] is not None
@@ -187,22 +206,10 @@ class AsyncGroup(AsyncResult):
         what = f"{len(errors)} of {len(self._cells)} calls of {self._about.what} failed"
         return CompositeError(what, errors)
 
-    def get(self, timeout: float | None = None) -> Any:
-        """Return the values in order, or raise what the calls raised.
-
-        Parameters
-        ----------
-        timeout
-            The longest wait in seconds; None or a negative number waits as long as it takes.
-
-        Raises
-        ------
-        TimeoutError
-            Some are not there yet. They go on, and can be asked for again.
-        CompositeError
-            Several calls were made, and some of them raised.
-        """
-        return self.result(timeout)
+    def _all(self, timeout: float | None) -> Any:
+        self._open_within(timeout)
+        values = [self._row(index)[2] for index in range(len(self._cells))]
+        return values if self._join is None else self._join(values)
 
     def __iter__(self) -> Iterator[Any]:
         """Yield the values in order, each as soon as it is there."""
@@ -224,100 +231,69 @@ class AsyncGroup(AsyncResult):
             return [self._value(i) for i in range(len(self._cells))[index]]
         return self._value(range(len(self._cells))[index])
 
+    # ------------------------------------------------------------ in asyncio
 
-class AsyncMapResult(AsyncGroup):
-    """The results to come of a map, item by item, whatever way they travelled.
+    def __aiter__(self) -> AsyncIterator[Any]:
+        """Yield the values, as a plain iteration does, without blocking the event loop."""
+        return self._as_they_come()
 
-    Parameters
-    ----------
-    home
-        The connection.
-    about
-        What was asked.
-    first, count
-        The ids of its requests, as far as they are known.
-    ordered
-        Iterate in the order of the inputs, not in that of arrival.
-    return_exceptions
-        Have exceptions among the values instead of raising them.
-    sizes
-        How many items each request has, if the value of each is a list of them.
+    def _places(self) -> int:
+        return len(self._cells)
+
+    def _has_step(self, place: int) -> bool:
+        return self._has(place)
+
+    def _step(self, place: int) -> list[Any]:
+        return [self._value(place)]
+
+    # ------------------------------------------------------------ one by one, and together
+
+    def split(self) -> tuple[AsyncResult, ...]:
+        """Return a result for each request; the same ones each time."""
+        if self._parts is None:
+            self._synced()  # from here on what comes is told to us
+            numbers = self._numbers()
+            parts = tuple(self._part(self._home, n, b"", self._about) for n in numbers)
+            for part in parts:
+                part._submitted = self._submitted
+            self._parts = parts
+            for index, row in enumerate(self._cells):
+                if row is not None:
+                    self._settle_part(self._parts, index)
+        return self._parts
+
+    def _settle_part(self, parts: Sequence[AsyncResult], index: int) -> None:
+        part, row = parts[index], self._cells[index]
+        if row is not None and not part.done():
+            part._settle(row, self._stamps[index])
+            part._stir()
+
+
+def join(*results: AsyncResult) -> AsyncResult:
+    """Make one result of several, in order; what `AsyncResult.split` parts.
+
+    Raises
+    ------
+    ValueError
+        There are none.
     """
+    if not results:
+        raise ValueError("nothing to join: give at least one result")
+    if len(results) == 1:
+        return results[0]
+    parts = [part for result in results for part in result.split()]
+    group = AsyncGroup(results[0]._home, results[0]._about)
+    group._submitted = min(part._submitted for part in parts)
+    for part in parts:
+        group._extend(part._number, 1)
+    for index, part in enumerate(parts):
+        part.add_done_callback(partial(_take_part, group, index))
+    return group
 
-    __slots__ = ("_arrivals", "_return_exceptions", "_sizes")
 
-    def __init__(
-        self,
-        home: Home,
-        about: About,
-        first: int = 0,
-        count: int = 0,
-        *,
-        ordered: bool = True,
-        return_exceptions: bool = False,
-        sizes: list[int] | None = None,
-    ) -> None:
-        super().__init__(home, about, first, count, None if sizes is None else self._flat)
-        self._arrivals: list[int] | None = None if ordered else []
-        self._return_exceptions = return_exceptions
-        self._sizes = sizes
-
-    def _take(self, index: int, row: Row, now: float) -> Stirred | None:
-        if self._arrivals is not None:
-            self._arrivals.append(index)
-        return super()._take(index, row, now)
-
-    def _may_hold(self, errors: list[BaseException]) -> bool:
-        return self._return_exceptions
-
-    def _error(self, errors: list[BaseException]) -> BaseException:
-        error = super()._error(errors)
-        if error is errors[0] and not isinstance(error, TaskCancelled):
-            return CompositeError(f"the call of {self._about.what} failed", errors)
-        return error
-
-    def _items(self, index: int, value: Any) -> list[Any]:
-        """Return the items of one request."""
-        if self._sizes is None:
-            return [value]
-        return [value] * self._sizes[index] if isinstance(value, BaseException) else value
-
-    def _flat(self, values: list[Any]) -> list[Any]:
-        return [item for index, v in enumerate(values) for item in self._items(index, v)]
-
-    def __len__(self) -> int:
-        return len(self._cells) if self._sizes is None else sum(self._sizes)
-
-    @property
-    def progress(self) -> int:
-        """How many items are done."""
-        if self._sizes is None:
-            return self._settled
-        return sum(size for size, row in zip(self._sizes, self._cells, strict=True) if row)
-
-    def __iter__(self) -> Iterator[Any]:
-        """Yield the items, in order or as they come."""
-        for index in self._order():
-            yield from self._items(index, self._value(index))
-
-    def _order(self) -> Iterator[int]:
-        arrivals = self._arrivals
-        if arrivals is None:
-            yield from range(len(self._cells))
-            return
-        for place in range(len(self._cells)):
-            self._await(lambda place=place: len(arrivals) > place, None)  # type: ignore[misc]
-            yield arrivals[place]
-
-    def _value(self, index: int) -> Any:
-        self._await(lambda: self._cells[index] is not None, None)
-        row = self._row(index)
-        if row[1] == RAISED and not self._return_exceptions:
-            raise row[2].with_traceback(None)
-        return row[2]
-
-    def __getitem__(self, index: int | slice | str) -> Any:
-        """Return an item, several, or one item of the metadata of each request."""
-        if isinstance(index, str) or self._sizes is None:
-            return super().__getitem__(index)
-        return self.get()[index]
+def _take_part(group: AsyncGroup, index: int, part: AsyncResult) -> None:
+    row = part._rows()[0]
+    assert row is not None
+    stirred = group._take(index, row, part._stamp(0))
+    if stirred is not None:
+        stirred._stir()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from ctrlhub.client.async_result import AsyncMapResult, AsyncResult
+from ctrlhub.client.async_result import AsyncResult
 from ctrlhub.client.chunks import chunked, over_chunk
 from ctrlhub.client.function_book import name_of
+from ctrlhub.client.map_result import AsyncMapResult
 from ctrlhub.client.requests import ENGINE_RETRIES, Portion, Template
 from ctrlhub.client.view import View, check_label
 from ctrlhub.wire.ids import to_ranges

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ctrlhub.client.async_result import AsyncGroup, AsyncMapResult, AsyncResult
+from ctrlhub.client.async_result import AsyncGroup, AsyncResult
 from ctrlhub.client.chunks import columns_of, over_chunk
 from ctrlhub.client.function_book import name_of
+from ctrlhub.client.map_result import AsyncMapResult
 from ctrlhub.client.partition import check_dist, join, split
 from ctrlhub.client.requests import About, CommandRequest, Function
 from ctrlhub.client.targets import Targets, is_single

@@ -7,6 +7,7 @@ from typing import Any
 
 from ctrlhub.client.async_result import AsyncGroup, AsyncResult
 from ctrlhub.client.metadata import Metadata
+from ctrlhub.client.result_base import ResultBase
 from ctrlhub.client.rows import VALUE, Row
 from ctrlhub.client.terminal import running_ipython
 
@@ -128,15 +129,22 @@ class AsyncExecution(AsyncResult):
         _, error = super()._outcome()
         return (ExecuteReply(self.metadata), None) if error is None else (None, error)
 
-    def get(self, timeout: float | None = None) -> Any:
+    def get(
+        self,
+        timeout: float | None = None,
+        return_exceptions: bool | None = None,
+        return_when: str | None = None,
+    ) -> Any:
         """Return the reply, or raise what the code raised; parameters as of `AsyncResult.get`."""
-        return self.result(timeout)
+        return ResultBase.get(self, timeout, return_exceptions, return_when)
 
 
 class AsyncExecutionGroup(AsyncGroup):
     """The results to come of an execution on several engines: values are `ExecuteReply`."""
 
     __slots__ = ()
+
+    _part = AsyncExecution
 
     def _row(self, index: int) -> Row:
         row = super()._row(index)

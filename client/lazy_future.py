@@ -47,7 +47,7 @@ class _Sync:
     which Ctrl-C may strike and leave the lock taken for ever.
     """
 
-    __slots__ = ("callbacks", "condition", "finished", "lock", "waiters")
+    __slots__ = ("callbacks", "condition", "finished", "listeners", "lock", "waiters")
 
     def __init__(self) -> None:
         self.lock = RLock()
@@ -55,6 +55,8 @@ class _Sync:
         self.finished = False
         self.waiters: list[Any] = []
         self.callbacks: list[Callable[[Any], object]] = []
+        # Called whenever (some of) the result has come; they must not raise.
+        self.listeners: tuple[Callable[[], None], ...] = ()
 
 
 class LazyFuture(Future[Any]):
@@ -95,6 +97,11 @@ class LazyFuture(Future[Any]):
         elif (sync := self._sync) is not None:
             with sync.lock:
                 sync.condition.notify_all()
+            self._tell(sync)
+
+    def _tell(self, sync: _Sync) -> None:
+        for listener in sync.listeners:
+            listener()
 
     def _await(self, ready: Callable[[], bool], timeout: float | None) -> bool:
         """Wait until `ready` or the timeout (seconds; none if negative or None)."""
@@ -169,6 +176,7 @@ class LazyFuture(Future[Any]):
                     waiter.add_result(self)
             callbacks, sync.callbacks = sync.callbacks, []
             sync.condition.notify_all()
+        self._tell(sync)
         for callback in callbacks:
             self._call_back(callback)
 

@@ -33,6 +33,16 @@ def number_of(text: str) -> int:
     return int(session) << COUNTER_BITS | int(counter)
 
 
+KEYS = frozenset(
+    (
+        "after", "completed", "data", "engine_id", "engine_uuid", "error", "execute_input",
+        "execute_result", "follow", "label", "msg_id", "outputs", "received", "started", "status",
+        "stderr", "stdout", "submitted",
+    )
+)  # fmt: skip
+"""What there is of each request; also the names of attributes of results."""
+
+
 class Metadata(dict[str, Any]):
     """What is known of one request; its items are attributes, too.
 

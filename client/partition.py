@@ -73,6 +73,11 @@ def join(parts: Sequence[Any], dist: str = BLOCK) -> Any:
     return "".join(items) if kind is str else kind(items)
 
 
+def is_sequence(value: object) -> bool:
+    """Say whether a value is a part that `join` would join to others."""
+    return type(value) in _SLICED or (is_array(value) and bool(value.ndim))  # type: ignore[attr-defined]
+
+
 def is_array(value: object) -> bool:
     """Say whether a value is an array of NumPy."""
     numpy = sys.modules.get("numpy")

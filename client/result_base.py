@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION
+from concurrent.futures import wait as wait_for_futures
 from typing import Any, NoReturn, Protocol
+from warnings import warn
 
-from ctrlhub.client.lazy_future import LazyFuture
-from ctrlhub.client.metadata import Metadata, metadata, text_of
+from ctrlhub.client.awaiting import Awaiting
+from ctrlhub.client.metadata import KEYS, Metadata, metadata, text_of
 from ctrlhub.client.output import OutputMembers
 from ctrlhub.client.requests import About
 from ctrlhub.client.rows import Row
+from ctrlhub.client.timing import Timing
 from ctrlhub.wire.errors import ResultNotCompleted
 from ctrlhub.wire.ids import Ranges, to_ranges
 from ctrlhub.wire.messages import Stream
@@ -41,7 +45,7 @@ class Home(Protocol):
         """Return the Unix time of a reading of the monotonic clock."""
 
 
-class ResultBase(OutputMembers, LazyFuture):
+class ResultBase(OutputMembers, Timing, Awaiting):
     """The part of a result that does not depend on how many requests there are.
 
     A subclass tells its ids (`_numbers`), their rows (`_rows`, None for those to come) and when
@@ -99,29 +103,90 @@ class ResultBase(OutputMembers, LazyFuture):
 
     # ------------------------------------------------------------ waiting
 
-    def get(self, timeout: float | None = None) -> Any:
+    def get(
+        self,
+        timeout: float | None = None,
+        return_exceptions: bool | None = None,
+        return_when: str | None = None,
+    ) -> Any:
         """Return the value, or raise what the call raised.
 
         Parameters
         ----------
         timeout
             The longest wait in seconds; None or a negative number waits as long as it takes.
+        return_exceptions
+            Return exceptions instead of raising them: in the place of the values that are missing.
+        return_when
+            ``FIRST_EXCEPTION``: raise the first error at once, although others are still to come.
 
         Raises
         ------
         TimeoutError
             It is not there yet. It goes on, and can be asked for again.
+        CompositeError
+            Several calls were made, and some of them raised.
         """
-        return self.result(timeout)
+        if return_when is not None:
+            self._check_first(timeout, return_when)
+        return self._all(timeout) if return_exceptions else self.result(timeout)
+
+    def _all(self, timeout: float | None) -> Any:
+        """Return the value, with exceptions in the place of what is missing."""
+        try:
+            return self.result(timeout)
+        except Exception as error:
+            if not self.done():
+                raise
+            return error
+
+    def _check_first(self, timeout: float | None, return_when: str) -> None:
+        """Raise the first error that comes."""
+        if return_when == FIRST_EXCEPTION:
+            done, _ = wait_for_futures(self.split(), _limit(timeout), FIRST_EXCEPTION)
+            for part in done:
+                part.result(0)
+        elif return_when == FIRST_COMPLETED:
+            warn(
+                "get() waits for the whole: wait(return_when=FIRST_COMPLETED) tells what is there",
+                stacklevel=4,
+            )
+        elif return_when != ALL_COMPLETED:
+            raise ValueError(f"return_when is one of concurrent.futures, not {return_when!r}")
 
     @property
     def r(self) -> Any:
         """The value: `get` without a timeout."""
         return self.result()
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is done, at most `timeout` seconds; return whether it is."""
-        return self._await(self.done, timeout)
+    def wait(self, timeout: float | None = None, return_when: str | None = None) -> Any:
+        """Wait until it is done.
+
+        Parameters
+        ----------
+        timeout
+            The longest wait in seconds; None or a negative number waits as long as it takes.
+        return_when
+            ``FIRST_COMPLETED``, ``FIRST_EXCEPTION`` or ``ALL_COMPLETED``, as for
+            `concurrent.futures.wait`.
+
+        Returns
+        -------
+        bool or tuple of sets
+            Whether it is done; with `return_when` its parts (see `split`), those that are done and
+            the others.
+        """
+        if return_when is None:
+            return self._await(self.done, timeout)
+        self._check_wait()
+        return tuple(wait_for_futures(self.split(), _limit(timeout), return_when))
+
+    def split(self) -> tuple[Any, ...]:
+        """Return a result for each request.
+
+        They can be waited for one by one, or in any way that futures can.
+        """
+        return (self,)
 
     def ready(self) -> bool:
         """Return whether it is done."""
@@ -168,6 +233,17 @@ class ResultBase(OutputMembers, LazyFuture):
             bar.show(self.progress)
         return self.done()
 
+    # ------------------------------------------------------------ sending
+
+    @property
+    def sent(self) -> bool:
+        """Whether its arguments may be changed: always, since they are taken as the call is made."""
+        return True
+
+    def wait_for_send(self, timeout: float | None = None) -> bool:
+        """Wait until its arguments may be changed, which is at once; return True."""
+        return True
+
     # ------------------------------------------------------------ stopping
 
     def cancel(self) -> bool:
@@ -206,6 +282,9 @@ class ResultBase(OutputMembers, LazyFuture):
             raise RuntimeError("it is done already, and cannot be aborted")
         self.cancel()
 
+    def _cancel_later(self) -> None:
+        self._home.cancel_later(self._about.stream, self._waiting())
+
     def _waiting(self) -> Ranges:
         rows = zip(self._numbers(), self._rows(), strict=True)
         return to_ranges(number for number, row in rows if row is None)
@@ -241,6 +320,12 @@ class ResultBase(OutputMembers, LazyFuture):
         """What is known of each request: a list, or one `Metadata` for a single one."""
         return self._all_metadata()
 
+    def __getattr__(self, name: str) -> Any:
+        """Return an item of the metadata, of each request or of the single one."""
+        if name in KEYS:
+            return self._of_each(name)
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
     def _of_each(self, name: str) -> Any:
         """Return one item of the metadata, of each request or of the single one."""
         known = self.metadata
@@ -256,45 +341,24 @@ class ResultBase(OutputMembers, LazyFuture):
         """How it ended: ``'ok'``, ``'error'`` or ``'aborted'``; None while it has not."""
         return self._of_each("status")
 
-    # ------------------------------------------------------------ times
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since it was submitted, until it was done."""
-        return (self._last_stamp() if self.done() else time.monotonic()) - self._submitted
-
-    @property
-    def wall_time(self) -> float:
-        """Seconds from the submission until the last result arrived.
-
-        Raises
-        ------
-        ResultNotCompleted
-            It is not done.
-        """
-        if not self.done():
-            raise ResultNotCompleted("it is not done yet: `elapsed` is known at any time")
-        return self._last_stamp() - self._submitted
-
-    @property
-    def serial_time(self) -> float:
-        """Seconds that the engines spent on it, all together."""
-        return float(sum(row[5] for row in self._rows() if row is not None))
-
-    def _last_stamp(self) -> float:
-        return max((self._stamp(i) for i in range(len(self._numbers()))), default=self._submitted)
-
     # ------------------------------------------------------------ by engine
 
-    def get_dict(self, timeout: float | None = None) -> dict[int, Any]:
+    def get_dict(
+        self, timeout: float | None = None, return_exceptions: bool | None = None
+    ) -> dict[int, Any]:
         """Return the values by engine.
+
+        Parameters
+        ----------
+        timeout, return_exceptions
+            As for `get`.
 
         Raises
         ------
         ValueError
             Several are of the same engine.
         """
-        value = self.get(timeout)
+        value = self.get(timeout, return_exceptions)
         rows = [row for row in self._rows() if row is not None]
         engines = [row[3] for row in rows]
         if len(set(engines)) != len(engines):
@@ -306,3 +370,7 @@ class ResultBase(OutputMembers, LazyFuture):
     def result_dict(self) -> dict[int, Any]:
         """The values by engine: `get_dict` without a timeout."""
         return self.get_dict()
+
+
+def _limit(timeout: float | None) -> float | None:
+    return None if timeout is None or timeout < 0 else timeout

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ctrlhub.client.metadata import KEYS
 from ctrlhub.client.requests import About, Sender, Stirred, Template
 from ctrlhub.client.result_base import Home, ResultBase
 from ctrlhub.client.rows import VALUE, Row, is_cancelled, is_ok, opened
@@ -106,13 +107,22 @@ class AsyncResult(ResultBase):
     def _open(self) -> None:
         self._cell = opened(self._cell)
 
-    def get(self, timeout: float | None = None) -> Any:
+    def get(
+        self,
+        timeout: float | None = None,
+        return_exceptions: bool | None = None,
+        return_when: str | None = None,
+    ) -> Any:
         """Return the value, or raise what the call raised.
 
         Parameters
         ----------
         timeout
             The longest wait in seconds; None or a negative number waits as long as it takes.
+        return_exceptions
+            Return an exception instead of raising it.
+        return_when
+            As for a result of several calls: here all ways are one.
 
         Raises
         ------
@@ -122,10 +132,27 @@ class AsyncResult(ResultBase):
         row = self._cell
         if type(row) is tuple and row[1] == VALUE:
             return row[2]
-        return self.result(timeout)
+        return super().get(timeout, return_exceptions, return_when)
 
     def __iter__(self) -> Iterator[Any]:
         raise TypeError("this is the result of one call: get() it, and iterate over that")
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return an item of the metadata, by name, or of the value."""
+        return self._of_each(key) if isinstance(key, str) and key in KEYS else self.get()[key]
+
+    @classmethod
+    def join(cls, *results: AsyncResult) -> AsyncResult:
+        """Make one result of several, in order; what `split` parts.
+
+        Raises
+        ------
+        ValueError
+            There are none.
+        """
+        from ctrlhub.client.async_result import join
+
+        return join(*results)
 
     @property
     def metadata(self) -> Any:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from ctrlhub.client.async_result import AsyncMapResult, AsyncResult
+from ctrlhub.client.async_result import AsyncResult
 from ctrlhub.client.html import panel, table
+from ctrlhub.client.map_result import AsyncMapResult
 from ctrlhub.wire.limits import MAX_TEXT
 
 if TYPE_CHECKING:

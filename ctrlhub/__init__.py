@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from concurrent.futures import FIRST_EXCEPTION as FIRST_EXCEPTION
 
     from ctrlhub.client.async_result import AsyncGroup as AsyncGroup
-    from ctrlhub.client.async_result import AsyncMapResult as AsyncMapResult
     from ctrlhub.client.async_result import AsyncResult as AsyncResult
     from ctrlhub.client.balanced_view import LoadBalancedView as LoadBalancedView
     from ctrlhub.client.client import Client as Client
     from ctrlhub.client.direct_view import DirectView as DirectView
+    from ctrlhub.client.map_result import AsyncMapResult as AsyncMapResult
     from ctrlhub.client.rows import TaskCancelled as TaskCancelled
     from ctrlhub.cluster.cluster import Cluster as Cluster
     from ctrlhub.controller.service import ControllerAdapterBase as ControllerAdapterBase
@@ -77,10 +77,11 @@ if TYPE_CHECKING:
 _HOMES = {
     "builtins": ("TimeoutError",),
     "concurrent.futures": ("ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION"),
-    "ctrlhub.client.async_result": ("AsyncGroup", "AsyncMapResult", "AsyncResult"),
+    "ctrlhub.client.async_result": ("AsyncGroup", "AsyncResult"),
     "ctrlhub.client.balanced_view": ("LoadBalancedView",),
     "ctrlhub.client.client": ("Client",),
     "ctrlhub.client.direct_view": ("DirectView",),
+    "ctrlhub.client.map_result": ("AsyncMapResult",),
     "ctrlhub.client.rows": ("TaskCancelled",),
     "ctrlhub.cluster.cluster": ("Cluster",),
     "ctrlhub.controller.service": (

@@ -16,7 +16,7 @@
     │   └── ImpossibleDependency       no engine ever will
     │       ├── DependencyTimeout      … not before the task's ``timeout``
     │       └── InvalidDependency      … and none could: it depends on itself, or on nothing
-    ├── ResultNotCompleted             asked before it was there
+    ├── ResultNotCompleted             asked before it was there       (a RuntimeError)
     ├── ResultLost                     it was there, and is gone
     ├── RemoteError                    user code raised on an engine
     │   ├── CompositeError             … on several of them
@@ -147,7 +147,7 @@ class InvalidDependency(ImpossibleDependency, code="invalid_dependency"):
     """The task's dependencies cannot be met by anything that may yet happen."""
 
 
-class ResultNotCompleted(CtrlHubError, code="result_not_completed"):
+class ResultNotCompleted(CtrlHubError, RuntimeError, code="result_not_completed"):
     """The result was asked for before it was there."""
 
 

@@ -14,7 +14,8 @@ from functools import partial
 
 import pytest
 
-from ctrlhub.client.async_result import AsyncGroup, AsyncMapResult, AsyncResult
+from ctrlhub.client.async_result import AsyncGroup, AsyncResult
+from ctrlhub.client.map_result import AsyncMapResult
 from ctrlhub.client.requests import About
 from ctrlhub.client.rows import TaskCancelled, failed
 from ctrlhub.wire.errors import (

@@ -14,8 +14,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from ctrlhub.client.async_result import AsyncMapResult, AsyncResult
+from ctrlhub.client.async_result import AsyncResult
 from ctrlhub.client.client import Client
+from ctrlhub.client.map_result import AsyncMapResult
 from ctrlhub.client.metadata import number_of
 from ctrlhub.wire.errors import (
     AuthenticationError,
