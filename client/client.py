@@ -13,6 +13,7 @@ from ctrlhub.client.connection import Connection
 from ctrlhub.client.control import Control
 from ctrlhub.client.direct_view import DirectView
 from ctrlhub.client.html import panel, table
+from ctrlhub.client.ipython import offer_magics
 from ctrlhub.client.jobs import Jobs
 from ctrlhub.client.opening import Where, find, registration
 from ctrlhub.client.questions import Questions
@@ -77,6 +78,7 @@ class Client(Jobs, Control, StartHooks, Questions):
         keys = KeyPair.generate()
         gone = partial(is_gone, info)
         self._begin(ZeroMQLink(info, keys), keys.public, info.profile, timeout, gone, join_timeout)
+        offer_magics(self)
 
     @classmethod
     def _on_link(cls, link: Link, *, key: str = "", timeout: float = 10.0) -> Self:
@@ -243,3 +245,17 @@ class Client(Jobs, Control, StartHooks, Questions):
                 "a load-balanced view is of all engines: use client[...] for some of them"
             )
         return LoadBalancedView(self, **flags)
+
+    def activate(self, targets: Targets = "all", suffix: str = "") -> DirectView:
+        """Make `%px` and the other magics those of a view that blocks: see `DirectView.activate`.
+
+        The first client in an IPython session does so by itself.
+
+        Returns
+        -------
+        DirectView
+            The view. Its flags `block` and `targets` hold for the magics.
+        """
+        view = self.direct_view(targets, block=True)
+        view.activate(suffix)
+        return view

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ctrlhub.client.async_result import AsyncGroup, AsyncResult
 from ctrlhub.client.chunks import columns_of, over_chunk
 from ctrlhub.client.function_book import name_of
+from ctrlhub.client.ipython import running_shell
 from ctrlhub.client.map_result import AsyncMapResult
 from ctrlhub.client.partition import check_dist, join, split
 from ctrlhub.client.requests import About, CommandRequest, Function
@@ -313,6 +315,28 @@ class DirectView(View):
             Action.PULL, [dumps(key)], targets=ids, what="gather", joined=lambda v: join(v, dist)
         )
         return result.get() if self._blocks(block) else result
+
+    # ------------------------------------------------------------ IPython
+
+    def activate(self, suffix: str = "") -> None:
+        """Make `%px`, `%%px`, `%pxresult`, `%pxconfig` and `%autopx` those of this view.
+
+        Outside IPython there are no magics: then this warns, and does nothing.
+
+        Parameters
+        ----------
+        suffix
+            Ends their names, so that several views can have theirs: ``'_even'`` for ``%px_even``.
+        """
+        if not f"px{suffix}".isidentifier():
+            raise ValueError(f"suffix must be the end of a name, such as '_even', not {suffix!r}")
+        shell = running_shell()
+        if shell is None:
+            warnings.warn("%px and the other magics need IPython or Jupyter", stacklevel=2)
+            return
+        from ctrlhub.client.magics import activate
+
+        activate(shell, self, suffix)
 
     # ------------------------------------------------------------ sending
 

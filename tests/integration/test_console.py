@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import queue
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import ctrlhub
 from ctrlhub import Client, Cluster
+from tests.support.notebook import PATIENCE, Kernel
 from tests.support.state import own_state
-
-jupyter_client = pytest.importorskip("jupyter_client")
-pytest.importorskip("ipykernel")
-
-PATIENCE = 60.0
-"""How long (seconds) to wait for what must happen."""
 
 
 @pytest.fixture(scope="module")
@@ -31,109 +24,72 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
             yield client
 
 
-class Console:
-    """What a console does."""
-
-    def __init__(self, connection_file: str) -> None:
-        self.kernel = jupyter_client.BlockingKernelClient(connection_file=connection_file)
-        self.kernel.load_connection_file()
-        self.kernel.start_channels()
-        self.kernel.wait_for_ready(timeout=PATIENCE)
-
-    def run(self, code: str) -> tuple[str, dict[str, Any]]:
-        """Run a cell; return its status and the contents of what was shown, by type."""
-        shown: dict[str, Any] = {}
-        reply = self.kernel.execute_interactive(
-            code,
-            timeout=PATIENCE,
-            output_hook=lambda message: shown.update({message["msg_type"]: message["content"]}),
-        )
-        return reply["content"]["status"], shown
-
-    def begin(self, code: str) -> None:
-        """Begin a cell, and return once it runs."""
-        self.kernel.execute(f"print('begun', flush=True)\n{code}")
-        while self.kernel.get_iopub_msg(timeout=PATIENCE)["msg_type"] != "stream":
-            pass
-
-    def interrupt(self) -> dict[str, Any]:
-        """Interrupt what runs, as often as it takes; return the reply of the cell."""
-        end = time.monotonic() + PATIENCE
-        while time.monotonic() < end:
-            self.kernel.control_channel.send(self.kernel.session.msg("interrupt_request", {}))
-            try:
-                content: dict[str, Any] = self.kernel.get_shell_msg(timeout=1)["content"]
-            except queue.Empty:
-                continue
-            return content
-        raise TimeoutError("the cell goes on")
-
-
 @pytest.fixture
-def console(client: Client) -> Iterator[Console]:
+def console(client: Client) -> Iterator[Kernel]:
     """A console on engine 0."""
-    console = Console(client[0].apply_sync(ctrlhub.bind_kernel))
+    console = Kernel.at(client[0].apply_sync(ctrlhub.bind_kernel))
     try:
         yield console
     finally:
-        console.kernel.stop_channels()
+        console.close()
 
 
-def test_a_console_shares_the_namespace(client: Client, console: Console) -> None:
+def test_a_console_shares_the_namespace(client: Client, console: Kernel) -> None:
     """What was pushed is there, what the console assigns can be pulled, and values are shown."""
     client[0].push({"x": 5}, block=True)
-    status, shown = console.run("print('hello'); y = x * 2; y")
-    assert status == "ok"
-    assert shown["stream"]["text"] == "hello\n"
-    assert shown["execute_result"]["data"]["text/plain"] == "10"
+    ran = console.run("print('hello'); y = x * 2; y")
+    assert ran.status == "ok"
+    assert ran.text() == "hello\n"
+    assert ran.data("text/plain") == ["10"]
     assert client[0].pull("y", block=True) == 10
 
 
-def test_outputs_go_to_whom_they_belong(client: Client, console: Console) -> None:
+def test_outputs_go_to_whom_they_belong(client: Client, console: Kernel) -> None:
     """A command's output is its result's, a console's the console's, also by `display`."""
     console.run("pass")
     assert client[0].execute("print('mine')", block=True).stdout == "mine\n"
-    _, shown = console.run("from IPython.display import HTML, display\ndisplay(HTML('<i>k</i>'))")
-    assert shown["display_data"]["data"]["text/html"] == "<i>k</i>"
+    ran = console.run("from IPython.display import HTML, display\ndisplay(HTML('<i>k</i>'))")
+    assert ran.data("text/html") == ["<i>k</i>"]
     assert client[0].execute("print('again')", block=True).stdout == "again\n"
 
 
-def test_commands_and_cells_take_turns(client: Client, console: Console) -> None:
+def test_commands_and_cells_take_turns(client: Client, console: Kernel) -> None:
     """A command waits for the cell that runs, and runs after it; both in the main thread."""
     code = "import threading\nwhere = [threading.current_thread() is threading.main_thread()]"
-    console.begin(f"{code}\nimport time\ntime.sleep(0.5)\nended = True")
+    code = f"print('begun', flush=True)\n{code}\nimport time\ntime.sleep(0.5)\nended = True"
+    request = console.begin(code)
     assert client[0].apply_sync(lambda: (where, ended)) == ([True], True)  # type: ignore[name-defined]  # noqa: F821
-    assert console.kernel.get_shell_msg(timeout=PATIENCE)["content"]["status"] == "ok"
+    assert console.finish(request).status == "ok"
 
 
 @pytest.mark.parametrize(
     "code", ["import time\ntime.sleep(600)", "import asyncio\nawait asyncio.sleep(600)"]
 )
-def test_a_cell_can_be_interrupted(client: Client, console: Console, code: str) -> None:
+def test_a_cell_can_be_interrupted(client: Client, console: Kernel, code: str) -> None:
     """The console's interrupt ends its cell, be it one that waits for something; all goes on."""
-    console.begin(code)
-    assert console.interrupt()["status"] == "error"
+    request = console.begin(f"print('begun', flush=True)\n{code}")
+    assert console.interrupted(request).status == "error"
     assert client[0].apply_sync(abs, -3) == 3
-    assert console.run("1 + 1")[0] == "ok"
+    assert console.run("1 + 1").status == "ok"
 
 
-def test_cancelling_a_command_is_as_ever(client: Client, console: Console) -> None:
+def test_cancelling_a_command_is_as_ever(client: Client, console: Kernel) -> None:
     """A command that runs on an engine with a console can be cancelled, and only that ends."""
     result = client[0].apply_async(time.sleep, 600)
     result.cancel()
     assert result.wait(PATIENCE)
-    assert console.run("'well'")[1]["execute_result"]["data"]["text/plain"] == "'well'"
+    assert console.run("'well'").data("text/plain") == ["'well'"]
 
 
-def test_the_engine_outlives_the_console(client: Client, console: Console) -> None:
+def test_the_engine_outlives_the_console(client: Client, console: Kernel) -> None:
     """A console that asks for a shutdown is let go; the next one finds the same kernel."""
     path = client[0].apply_sync(ctrlhub.bind_kernel)
-    console.kernel.shutdown()
-    assert console.kernel.get_control_msg(timeout=PATIENCE)["content"]["status"] == "ok"
+    console.client.shutdown()
+    assert console.client.get_control_msg(timeout=PATIENCE)["content"]["status"] == "ok"
     assert client[0].apply_sync(ctrlhub.bind_kernel) == path
-    again = Console(path)
-    assert again.run("x = 1")[0] == "ok"
-    again.kernel.stop_channels()
+    again = Kernel.at(path)
+    assert again.run("x = 1").status == "ok"
+    again.close()
     assert client.ids == [0, 1]
 
 

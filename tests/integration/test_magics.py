@@ -1,0 +1,221 @@
+"""`%px` and its family, in a real Jupyter kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.notebook import Kernel, new_kernel
+from tests.support.processes import until
+from tests.support.state import own_state
+
+START = """
+import ctrlhub as ipp
+cluster = ipp.Cluster(n=3)
+rc = cluster.start_and_connect_sync()
+view = rc[:]
+"""
+
+
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    """A notebook with a cluster of three engines, whose client was the first."""
+    directory = tmp_path_factory.mktemp("state")
+    with own_state(directory), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IPYTHONDIR", str(tmp_path_factory.mktemp("ipython")))
+        with new_kernel() as kernel:
+            assert kernel.run(START).status == "ok"
+            yield kernel
+            assert kernel.run("cluster.stop()").status == "ok"
+
+
+@pytest.fixture(autouse=True)
+def _defaults(kernel: Kernel) -> Iterator[None]:
+    """Leave the magics as they were."""
+    yield
+    kernel.run("rc.activate()")
+
+
+def value(kernel: Kernel, expression: str) -> str:
+    """Return the repr of an expression in the notebook."""
+    ran = kernel.run(expression)
+    assert ran.status == "ok", ran.evalue
+    text: str = ran.data("text/plain")[-1]
+    return text
+
+
+def test_the_first_client_brings_the_magics(kernel: Kernel) -> None:
+    """In IPython `%px` works as soon as there is a client, on all of its engines, and waits."""
+    ran = kernel.run("%px import os; a = os.getpid()")
+    assert (ran.status, ran.outputs) == ("ok", [])
+    assert value(kernel, "len(set(view['a']))") == "3"
+
+
+def test_a_second_client_leaves_them_alone(kernel: Kernel) -> None:
+    """The magics stay those of the first client, as long as that is open."""
+    code = "magics = get_ipython().magics_manager.magics['line']\nother = cluster.connect_client_sync()"
+    kernel.run(code)
+    assert value(kernel, "magics['px'].__self__.view.client is rc") == "True"
+    kernel.run("other.close()")
+
+
+def test_a_client_replaces_one_that_is_closed(kernel: Kernel) -> None:
+    """Once the client of `%px` is closed the next one takes its place."""
+    kernel.run("gone = cluster.connect_client_sync(); gone.activate(); gone.close()")
+    kernel.run("other = cluster.connect_client_sync()")
+    assert kernel.run("%px print(5)").text().count("5") == 3
+    kernel.run("other.close()")
+
+
+def test_output_says_where_it_is_from(kernel: Kernel) -> None:
+    """Each engine's text is labelled; standard output and error stay apart."""
+    ran = kernel.run("%%px\nimport sys\nprint('hello')\nprint('oh', file=sys.stderr)")
+    for engine in range(3):
+        assert f"[stdout:{engine}] hello" in ran.text()
+        assert f"[stderr:{engine}] oh" in ran.text("stderr")
+
+
+def test_targets(kernel: Kernel) -> None:
+    """A cell can name its engines: one, several, a slice, all; and a wrong name is an error."""
+    for text, count in (("0", 1), ("0,2", 2), ("[1,2]", 2), ("::2", 2), ("1:", 2), ("all", 3)):
+        kernel.run("view['n'] = 0")
+        assert kernel.run(f"%%px -t {text}\nn = 1").status == "ok"
+        assert value(kernel, "sum(view['n'])") == str(count)
+    for text in ("9", "nothing", "'x'"):
+        assert "--targets" in kernel.run(f"%%px --targets {text}\nn = 1").text("stderr")
+
+
+def test_not_waiting(kernel: Kernel) -> None:
+    """With -a a cell gives an `AsyncResult`, which -o keeps; %pxresult shows its output."""
+    ran = kernel.run("%%px -a -o res\nimport time\ntime.sleep(0.2)\nprint('later')")
+    assert ran.data("text/html")
+    assert value(kernel, "rc.wait(res)") == "True"
+    assert kernel.run("%pxresult").text().count("later") == 3
+    assert kernel.run("%result").text().count("later") == 3
+    kernel.run("%pxresult -o kept")
+    assert value(kernel, "kept is res") == "True"
+
+
+def test_an_error_is_shown_once(kernel: Kernel) -> None:
+    """What came live is not shown again; without streaming the traceback is the engine's."""
+    ran = kernel.run("%px 1/0")
+    assert ran.ename == "AlreadyDisplayedError"
+    assert "division by zero" in ran.text("stderr")
+    ran = kernel.run("%%px --no-stream\n1/0")
+    assert ran.ename == "CompositeError"
+    traceback = "\n".join(ran.outputs[-1]["traceback"])
+    assert "ZeroDivisionError" in traceback
+    assert "magics.py" not in traceback
+
+
+def test_a_value_is_shown(kernel: Kernel) -> None:
+    """The value that a cell ends with is shown for each engine."""
+    texts = kernel.run("%%px --no-stream\n6 * 7").data("text/plain")
+    assert sum("42" in text for text in texts) == 3
+
+
+def test_pxconfig(kernel: Kernel) -> None:
+    """Settings hold for every later `%px`."""
+    kernel.run("%pxconfig --targets 1 --verbose --noblock")
+    ran = kernel.run("%px n = 7")
+    assert "Async parallel execution on engine(s) 1" in ran.text()
+    assert value(kernel, "rc[1]['n']") == "7"
+    kernel.run("%pxconfig --no-verbose --block --targets all --no-stream --progress-after -1")
+    assert kernel.run("%px print('x')").text().count("x") == 3
+
+
+def test_autopx(kernel: Kernel) -> None:
+    """Between two `%autopx` cells run on the engines, but those with magics of ours."""
+    kernel.run("where = 'here'")
+    assert "enabled" in kernel.run("%autopx").text()
+    assert kernel.run("where = 'there'\nprint(where)").text().count("there") == 3
+    assert kernel.run("%pxconfig --no-verbose").status == "ok"
+    assert "disabled" in kernel.run("%autopx").text()
+    assert value(kernel, "where, view['where']") == "('here', ['there', 'there', 'there'])"
+
+
+def test_local(kernel: Kernel) -> None:
+    """With --local a cell runs here, too."""
+    kernel.run("%%px --local\nboth = 3")
+    assert value(kernel, "both, view['both']") == "(3, [3, 3, 3])"
+
+
+def test_suffixes(kernel: Kernel) -> None:
+    """Several views can have magics of their own."""
+    kernel.run("rc[::2].activate('_even'); rc.activate([1], '_odd')")
+    kernel.run("view['n'] = 0")
+    kernel.run("%%px_even --block\nn = 1")
+    kernel.run("%px_odd n = 2")
+    assert value(kernel, "view['n']") == "[1, 2, 1]"
+    ran = kernel.run("rc[:].activate('-')")
+    assert ran.ename == "ValueError"
+
+
+def test_a_wrong_flag(kernel: Kernel) -> None:
+    """A flag that does not exist is named, and nothing runs."""
+    assert "--nonsense" in kernel.run("%%px --nonsense\n1").text("stderr")
+    assert (
+        "whole cells" in kernel.run("get_ipython().magics_manager.magics['cell']['px']('')").evalue
+    )
+
+
+def test_a_notebook_has_widgets(kernel: Kernel) -> None:
+    """A progress bar is a widget where ipywidgets is there."""
+    ran = kernel.run("ok = view.map_async(abs, range(6)).wait_interactive()")
+    assert ran.data("application/vnd.jupyter.widget-view+json")
+
+
+def all_run(directory: Path) -> bool:
+    """Whether each engine has written its file."""
+    return len(list(directory.iterdir())) == 3
+
+
+def test_ctrl_c_interrupts_the_engines(kernel: Kernel, tmp_path: Path) -> None:
+    """The engines' code is interrupted, the cell ends, and the engines live on with their names."""
+    kernel.run("%px n = 11")
+    started = f"import os, time\nopen({str(tmp_path)!r} + f'/{{os.getpid()}}', 'w').close()"
+    request = kernel.start(f"%%px\n{started}\ntime.sleep(600)")
+    until(lambda: all_run(tmp_path), "all engines run it")
+    kernel.interrupt()
+    ran = kernel.finish(request)
+    assert ran.ename == "Interrupted"
+    assert "sending SIGINT to all engines" in ran.text("stderr")
+    assert value(kernel, "view['n']") == "[11, 11, 11]"
+
+
+def test_ctrl_c_twice_returns(kernel: Kernel, tmp_path: Path) -> None:
+    """Code that does not heed interrupts is left to itself by the second one."""
+    started = f"import os, time\nopen({str(tmp_path)!r} + f'/{{os.getpid()}}', 'w').close()"
+    stubborn = (
+        f"end = {str(tmp_path)!r} + '/end'\n"
+        "while not os.path.exists(end):\n"
+        "    try:\n        time.sleep(0.05)\n    except KeyboardInterrupt:\n        pass"
+    )
+    request = kernel.start(f"%%px\n{started}\n{stubborn}")
+    until(lambda: all_run(tmp_path), "all engines run it")
+    assert kernel.interrupted(request).status == "error"
+    (tmp_path / "end").touch()
+    assert value(kernel, "rc.wait(timeout=60)") == "True"
+    assert kernel.run("%px print('alive')").text().count("alive") == 3
+
+
+def test_another_signal(kernel: Kernel, tmp_path: Path) -> None:
+    """With 0 as signal Ctrl-C only stops waiting once it is repeated."""
+    started = f"import os, time\nopen({str(tmp_path)!r} + f'/{{os.getpid()}}', 'w').close()"
+    rest = f"while not os.path.exists({str(tmp_path)!r} + '/end'): time.sleep(0.05)\nn = 'done'"
+    request = kernel.start(f"%%px --signal-on-interrupt 0\n{started}\n{rest}")
+    until(lambda: all_run(tmp_path), "all engines run it")
+    assert kernel.interrupted(request).status == "error"
+    (tmp_path / "end").touch()
+    assert value(kernel, "rc.wait(timeout=60)") == "True"
+    assert value(kernel, "view['n']") == "['done', 'done', 'done']"
+
+
+def test_outside_ipython(capsys: pytest.CaptureFixture[str]) -> None:
+    """In a plain script `activate` warns, and does nothing."""
+    from tests.unit.client.support import HubLink
+
+    with HubLink().client() as client, pytest.warns(UserWarning, match="IPython"):
+        client.activate()
