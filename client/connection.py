@@ -21,6 +21,7 @@ from ctrlhub.client.waiting import Waiting
 from ctrlhub.client.watch import Watch
 from ctrlhub.link.base import Link
 from ctrlhub.link.runner import Runner
+from ctrlhub.link.sharing import Sharing
 from ctrlhub.wire.codec import encode
 from ctrlhub.wire.errors import (
     AuthenticationError,
@@ -84,7 +85,7 @@ class Connection:
         self._watch = Watch(timeout, is_gone)
         self._link = link
         self._session = ClientSession(registration, self._watch)
-        self._runner = Runner(self._session, link)
+        self._runner = Runner(self._session, link, sharing=Sharing(self._session))
         self.start_hooks = self._session.start_hooks
         self.intake = Intake(self._session, self._runner)
         self._watch.on_end = self.intake.shut

@@ -14,6 +14,7 @@ from functools import partial
 from random import SystemRandom
 from secrets import token_hex
 
+from ctrlhub.controller.borrowing import Borrowing
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.acknowledgements import Acknowledgements
 from ctrlhub.controller.core.effects import Commit, Connection, Effect, Publish, Send, Stop
@@ -78,6 +79,7 @@ class Hub:
             new_token=new_token,
             versions=versions(),
             keys=keys,
+            borrowing=Borrowing(),
             random=SystemRandom(),
         )
         self._transports = tuple(transports)
@@ -204,7 +206,8 @@ class Hub:
 
     def _send(self, effect: Send) -> None:
         connection = effect.connection
-        if not self._transports[connection.transport].send(connection, encode(effect.message)):
+        frames = encode(effect.message, effect.shares)
+        if not self._transports[connection.transport].send(connection, frames):
             self.switchboard.disconnected(connection)
 
     def _refuse(self, refusal: Send) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from ctrlhub.controller.borrowing import Borrowing
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.effects import Outbox, Send
 from ctrlhub.controller.core.sessions import Arrival, Session
@@ -45,7 +46,7 @@ class Joining:
         Where effects go.
     exposed
         The hub's interfaces; may be filled later.
-    epoch, versions, keys
+    epoch, versions, keys, borrowing
         As for :class:`~ctrlhub.controller.switchboard.Switchboard`.
     """
 
@@ -59,6 +60,7 @@ class Joining:
         epoch: str,
         versions: Mapping[str, str],
         keys: KeyRegistry | None,
+        borrowing: Borrowing | None,
     ) -> None:
         self._config = config
         self._peers = peers
@@ -67,6 +69,7 @@ class Joining:
         self._epoch = epoch
         self._versions = versions
         self._keys = keys
+        self._borrowing = borrowing
 
     def enrol(self, origin: Origin, message: m.Enrol) -> None:
         """Accept a key of a peer's own making."""
@@ -129,7 +132,7 @@ class Joining:
                 raise
         if arrival is Arrival.NEW and role in BOTH_ENDS:
             self._warn(session)
-        self._answer(session, resumed=arrival is Arrival.RESUMED)
+        self._answer(session, self._segment_for(session, message), arrival is Arrival.RESUMED)
 
     def _make_room(self, message: m.Register, now: float) -> None:
         """End the session of a client's former process: its requests are not the new one's."""
@@ -187,7 +190,17 @@ class Joining:
                     )  # fmt: skip
                 return
 
-    def _answer(self, session: Session, resumed: bool) -> None:
+    def _segment_for(self, session: Session, message: m.Register) -> Sequence[int]:
+        """Return the segment to prove itself by, for a peer that the hub can borrow from."""
+        borrowing = self._borrowing
+        if borrowing is None or session.pid != message.pid:
+            return ()
+        if not borrowing.can_read(message.pid, message.segment, message.incarnation):
+            return ()
+        session.readable = True
+        return borrowing.own
+
+    def _answer(self, session: Session, segment: Sequence[int], resumed: bool) -> None:
         config, is_client = self._config, session.role is m.Role.CLIENT
         session.send(
             self._outbox,
@@ -204,6 +217,7 @@ class Joining:
                 lease=config.session_ttl if is_client else config.hub_lease,
                 engines=self._peers.described() if is_client else (),
                 events=self._peers.events,
+                segment=segment,
             ),
         )
 
@@ -223,8 +237,19 @@ class Joining:
             self._outbox.add(Send(connection, m.SayHello()))
             return
         self._peers.bind(session, connection, now)
+        self._prove(session, message.proof)
         self._outbox.add(Send(connection, m.Welcome(self._epoch)))
         self._exposed.bound(session, connection.stream, message.held, now)
+
+    def _prove(self, session: Session, proof: bytes) -> None:
+        """Share memory with a peer that has read the hub's, and no more with one that no longer can.
+
+        What such a one has sent before may still be on its way: the hub goes on to borrow from it.
+        """
+        borrowing = self._borrowing
+        proven = borrowing is not None and borrowing.is_proven(proof)
+        session.borrows = proven and session.readable
+        session.lends = session.lends or session.borrows
 
 
 def _table(one: tuple[str, Mapping[str, str]], other: tuple[str, Mapping[str, str]]) -> str:

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 
+from ctrlhub.controller.borrowing import Borrowing
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.awaiting import GRACE
 from ctrlhub.controller.core.effects import Connection, Effect, Outbox, Send
@@ -29,10 +30,12 @@ from ctrlhub.wire.errors import (
     AuthenticationError,
     CtrlHubError,
     InternalError,
+    InvalidRequest,
     UnknownInterface,
 )
 from ctrlhub.wire.limits import MAX_TEXT
 from ctrlhub.wire.security import KeyRegistry
+from ctrlhub.wire.segments import SegmentRef
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +58,8 @@ class Switchboard:
         What this side runs: ``ctrlhub``, ``python`` ... (compared with a peer's).
     keys
         The public keys that CURVE accepts; None without TCP.
+    borrowing
+        How to open the segments of peers; None shares no memory.
     random
         Source of the session numbers' beginning.
     """
@@ -68,11 +73,13 @@ class Switchboard:
         new_token: Callable[[], bytes],
         versions: Mapping[str, str],
         keys: KeyRegistry | None = None,
+        borrowing: Borrowing | None = None,
         random: Random,
     ) -> None:
         self.config = config
         self.epoch = epoch
         self.keys = keys
+        self._borrowing = borrowing
         self.versions = versions
         self.outbox = Outbox()
         self.controller = ControllerService(config.max_engines, save_ids=True)
@@ -99,6 +106,7 @@ class Switchboard:
             epoch=epoch,
             versions=versions,
             keys=keys,
+            borrowing=borrowing,
         )
         self._now = 0.0
         self._settled = NEVER
@@ -144,6 +152,8 @@ class Switchboard:
         message: m.Message | None = None
         try:
             message = decode(header, frames)
+            if frames:
+                message = self._taken_over(origin, message)
             self._hear(origin, message, now)
         except CtrlHubError as error:
             self._refuse(origin, message, error)
@@ -151,6 +161,17 @@ class Switchboard:
             kind = message.kind if message else "a message that it cannot read"
             failure = InternalError(f"the hub failed on {kind}: {error!r}")
             self._refuse(origin, message, failure, error)
+
+    def _taken_over(self, origin: Origin, message: m.Message) -> m.Message:
+        """Open the segments that a message refers to, at once: its sender may end at any moment."""
+        if not any(type(frame) is SegmentRef for frame in getattr(message, "frames", ())):
+            return message
+        session = self.sessions.of_connection(origin.connection)
+        if session is None:
+            return message  # it has no effect
+        if self._borrowing is None or not session.lends:
+            raise InvalidRequest("a segment of a peer that has not proven to share memory with us")
+        return self._borrowing.take(session.pid, message)
 
     def _begin(self, now: float) -> None:
         self._now = now

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from ctrlhub.wire.errors import RemoteError as RemoteError
     from ctrlhub.wire.errors import ResultLost as ResultLost
     from ctrlhub.wire.errors import ResultNotCompleted as ResultNotCompleted
+    from ctrlhub.wire.errors import SegmentLost as SegmentLost
     from ctrlhub.wire.errors import SerializationError as SerializationError
     from ctrlhub.wire.errors import SessionClosed as SessionClosed
     from ctrlhub.wire.errors import TaskAborted as TaskAborted
@@ -120,6 +121,7 @@ _HOMES = {
         "RemoteError",
         "ResultLost",
         "ResultNotCompleted",
+        "SegmentLost",
         "SerializationError",
         "SessionClosed",
         "TaskAborted",

@@ -25,6 +25,7 @@ from ctrlhub.link.base import Link
 from ctrlhub.link.handlers import ALARMS, are_handled
 from ctrlhub.link.patience import Patience
 from ctrlhub.link.runner import Runner
+from ctrlhub.link.sharing import Sharing
 from ctrlhub.wire.messages import Register
 
 LAST_MOMENT = 0.5
@@ -79,7 +80,7 @@ class EngineService:
         )
         self._executor = executor
         self._queue = WorkQueue(executor.gate)
-        self._runner = Runner(self.session, link)
+        self._runner = Runner(self.session, link, sharing=Sharing(self.session))
         self._abandon = abandon
         self._done_tasks: deque[Row] = deque()
         self._done_commands: deque[Row] = deque()
@@ -200,6 +201,7 @@ class EngineService:
                     end_copy()
                 return
             self._done_commands.append(row)
+            command = row = None  # their data goes now, not with the next command
             self._flush()
             executor.rest()
 

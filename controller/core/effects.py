@@ -20,10 +20,14 @@ class Connection(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send a message over a connection; a peer that is gone makes no error."""
+    """Send a message over a connection; a peer that is gone makes no error.
+
+    `shares` tells that the peer can open the hub's segments.
+    """
 
     connection: Connection
     message: Message
+    shares: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,15 @@ class Session:
     """A peer, from its registration to its goodbye or its expiry.
 
     `nanny` is that of an engine, as far as it has said so; `vouches` are the keys that a nanny named last.
+
+    Attributes
+    ----------
+    readable
+        The hub has opened a segment of it.
+    borrows
+        It can open the hub's segments.
+    lends
+        It could, once: so it is on this host, and the hub opens what it refers to.
     """
 
     number: int
@@ -53,6 +62,9 @@ class Session:
     engine: Engine | None = None
     nanny: Session | None = None
     vouches: frozenset[str] = frozenset()
+    readable: bool = False
+    borrows: bool = False
+    lends: bool = False
 
     def send(self, outbox: Outbox, stream: Stream, message: Message) -> bool:
         """Put a message for this peer into the outbox.
@@ -63,7 +75,7 @@ class Session:
         connection = self.connections.get(stream)
         if connection is None:
             return False
-        outbox.add(Send(connection, message))
+        outbox.add(Send(connection, message, self.borrows))
         return True
 
     def publish(self, outbox: Outbox, message: Message) -> None:
@@ -149,6 +161,7 @@ class Sessions:
         known.incarnation = message.incarnation
         known.token = self._new_token()
         known.pid, known.host, known.versions = message.pid, message.host, message.versions
+        known.readable = known.borrows = known.lends = False
         self._by_token[known.token] = known
         return known, Arrival.REBORN
 

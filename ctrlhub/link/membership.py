@@ -18,7 +18,7 @@ not joined, it keeps in its own records and says again in `on_joined`; nothing i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any, ClassVar
@@ -48,6 +48,10 @@ from ctrlhub.wire.messages import (
 NEVER = float("inf")
 
 
+def _cannot(segment: Sequence[int]) -> bytes:
+    return b""
+
+
 class Membership:
     """A peer's membership; sessions of engines, nannies and clients derive from it.
 
@@ -72,6 +76,10 @@ class Membership:
         Why the hub did not let the peer in.
     last_heard : float
         When the hub last said anything.
+    prove : callable
+        Reads what stands in a segment of the hub's; the shell's part, where there is one.
+    proof : bytes
+        What it read: as long as there is something, segments are referred to both ways.
     """
 
     def __init__(
@@ -95,6 +103,8 @@ class Membership:
         self._beat_due = NEVER
         self._suspect = patience.suspect
         self._enrols = False
+        self.prove: Callable[[Sequence[int]], bytes] = _cannot
+        self.proof = b""
         self._outbox: list[tuple[Stream, Message]] = []
         self._actions: list[LinkAction | Subscribe] = []
         self._topic = b""
@@ -195,6 +205,16 @@ class Membership:
             self.send(Stream.HUB, Goodbye(reason))
         self._enter(State.GONE)
 
+    def segment_lost(self, now: float) -> None:
+        """Have said again, as bytes, what referred to a segment that could not be opened."""
+        if self.state is not State.JOINED or not self.proof:
+            return  # that is asked for already
+        self.proof = b""
+        for stream, hello in self._hellos.items():
+            hello.restart()
+            hello.again = True
+            self._say_hello(stream, now)
+
     # ------------------------------------------------------------ what subclasses use
 
     @property
@@ -263,6 +283,7 @@ class Membership:
         if message.subscription and message.subscription != self._topic:
             self._topic = message.subscription
             self._actions.append(Subscribe(message.subscription))
+        self.proof = self.prove(message.segment) if message.segment else b""
         self._hellos.clear()
         for each in HELLO_STREAMS[self.registration.role]:
             self._hellos[each] = Greeting(self.patience, self._random)
@@ -376,7 +397,7 @@ class Membership:
 
     def _say_hello(self, stream: Stream, now: float) -> None:
         self._hellos[stream].asked(now)
-        self.send(stream, Hello(self.token, self.held(stream)))
+        self.send(stream, Hello(self.token, self.held(stream), self.proof))
 
     def _beat(self, now: float) -> None:
         self.send(Stream.HUB, self.beat())

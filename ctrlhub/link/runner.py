@@ -26,9 +26,10 @@ from threading import Lock, get_ident
 from ctrlhub.link.base import Arrival, Link
 from ctrlhub.link.membership import Membership
 from ctrlhub.link.parking import PATROL, Parking
+from ctrlhub.link.sharing import Sharing
 from ctrlhub.link.states import LinkAction, State, Subscribe
 from ctrlhub.wire.codec import decode, encode
-from ctrlhub.wire.errors import CtrlHubError, ProtocolMismatch
+from ctrlhub.wire.errors import CtrlHubError, ProtocolMismatch, SegmentLost
 from ctrlhub.wire.messages import Buffer, Message, Refused
 
 Action = Callable[[float], None]
@@ -73,6 +74,8 @@ class Runner:
     on_error
         Called with each error that does not end the loop: a message that cannot be read, a posted
         action or a handler of the machine that raised.
+    sharing
+        How the machine shares memory with the hub; None if it does not.
 
     Attributes
     ----------
@@ -86,12 +89,14 @@ class Runner:
         link: Link,
         clock: Callable[[], float] = time.monotonic,
         on_error: Callable[[Exception], None] = log_error,
+        sharing: Sharing | None = None,
     ) -> None:
         self.machine = machine
         self.link = link
         self.malformed = 0
         self._clock = clock
         self._on_error = on_error
+        self._sharing = sharing
         self._posted: deque[Action] = deque()
         self._asleep = False
         self._thread = NOBODY
@@ -280,6 +285,9 @@ class Runner:
         for stream, header, frames in arrivals:
             try:
                 machine.receive(stream, self._read(header, frames), now)
+            except SegmentLost as error:
+                _log.warning("%s: it is asked for again, to be sent", error)
+                machine.segment_lost(now)
             except Exception as error:  # one message must not cost the connection
                 self._on_error(error)
         if self._posted:
@@ -308,10 +316,13 @@ class Runner:
 
     def _read(self, header: bytes, frames: list[Buffer]) -> Message:
         try:
-            return decode(header, frames)
+            message = decode(header, frames)
+            return self._sharing.opened(message) if frames and self._sharing else message
         except ProtocolMismatch as error:
             # Whatever a hub of another version says, it means that we cannot work together.
             return Refused(error.code, str(error))
+        except SegmentLost:
+            raise
         except CtrlHubError:
             self.malformed += 1
             raise
@@ -336,6 +347,6 @@ class Runner:
         self._send()
 
     def _send(self) -> None:
-        send = self.link.send
+        send, shares = self.link.send, bool(self.machine.proof)
         for stream, message in self.machine.drain():
-            send(stream, encode(message))
+            send(stream, encode(message, shares))

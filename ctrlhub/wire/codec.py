@@ -13,7 +13,7 @@ from typing import Any
 
 import msgpack
 
-from ctrlhub.wire.errors import InvalidRequest, ProtocolMismatch
+from ctrlhub.wire.errors import InvalidRequest, ProtocolMismatch, SegmentLost
 from ctrlhub.wire.limits import (
     BATCH_BYTES,
     INLINE_BYTES,
@@ -24,20 +24,47 @@ from ctrlhub.wire.limits import (
     PROTOCOL_MAJOR,
 )
 from ctrlhub.wire.messages import KINDS, Buffer, Message, Payload, PayloadRef
+from ctrlhub.wire.segments import Segment, SegmentRef, nbytes_of
 
 # Half a surrogate pair in a label must not end its sender's loop.
 _pack = msgpack.Packer(use_bin_type=True, unicode_errors="backslashreplace").pack
 
 
-def encode(message: Message) -> list[Buffer]:
-    """Return the frames of a message: the header, then the message's own buffers."""
+def encode(message: Message, shares: bool = False) -> list[Buffer]:
+    """Return the frames of a message: the header, then the message's own buffers.
+
+    Parameters
+    ----------
+    message
+        The message.
+    shares
+        Its receiver can open segments of ours: they are referred to, instead of their bytes sent.
+    """
     spec = _SPECS[message.kind]
-    header = _pack((PROTOCOL_MAJOR, message.kind, spec.fields_of(message)))
-    return [header, *message.frames] if spec.has_frames else [header]  # type: ignore[attr-defined]
+    body = spec.fields_of(message)
+    if not spec.has_frames or not message.frames:  # type: ignore[attr-defined]
+        return [_pack((PROTOCOL_MAJOR, message.kind, body))]
+    frames: list[Buffer] = list(message.frames)  # type: ignore[attr-defined]
+    segments = _part_segments(frames, shares)
+    envelope = (PROTOCOL_MAJOR, message.kind, body, *((segments,) if segments else ()))
+    return [_pack(envelope), *frames]
+
+
+def _part_segments(frames: list[Buffer], shares: bool) -> list[tuple[int, int, int, int]]:
+    """Replace segments among frames by nothing, and return what they are; or by their bytes."""
+    found = []
+    for index, frame in enumerate(frames):
+        if type(frame) is Segment:
+            if shares:
+                found.append((index, frame.descriptor, frame.inode, frame.nbytes))
+            frames[index] = b"" if shares else frame.view()
+    return found
 
 
 def decode(header: Buffer, frames: Sequence[Buffer] = ()) -> Message:
     """Return the message of a header and the frames behind it.
+
+    Where the sender refers to a segment, a `SegmentRef` stands in the place of the frame.
 
     Raises
     ------
@@ -65,22 +92,47 @@ def decode(header: Buffer, frames: Sequence[Buffer] = ()) -> Message:
     spec = _SPECS.get(kind) if type(kind) is str else None
     if spec is None or type(body) is not dict:
         raise InvalidRequest(f"unknown kind of message: {str(kind)[:80]!r:.200}")
+    if len(envelope) > 3 and spec.has_frames:
+        frames = _with_references(frames, envelope[3])
     return spec.build(body, frames)
 
 
+def _with_references(frames: Sequence[Buffer], segments: Any) -> list[Buffer]:
+    """Put references to segments in the place of the frames that stand for them."""
+    placed = list(frames)
+    try:
+        for index, *numbers in segments:
+            if type(index) is not int or not 0 <= index < len(placed):
+                raise ValueError("there is no such frame")
+            placed[index] = SegmentRef.of(numbers)
+    except (TypeError, ValueError) as error:
+        raise InvalidRequest(f"malformed segments: {error}") from error
+    return placed
+
+
 def resolve(ref: PayloadRef, frames: Sequence[Buffer]) -> Payload:
-    """Return the payload that a row refers to."""
+    """Return the payload that a row refers to.
+
+    Raises
+    ------
+    SegmentLost
+        A segment of it could not be opened.
+    """
     if type(ref) is bytes:
         return ref
     first, count = ref
-    return tuple(frames[first : first + count])
+    payload = tuple(frames[first : first + count])
+    for part in payload:
+        if type(part) is SegmentRef:
+            raise SegmentLost(f"{part.nbytes} bytes in shared memory have been let go")
+    return payload
 
 
 def size_of(payload: Payload) -> int:
     """Return the bytes of a payload."""
     if isinstance(payload, bytes):
         return len(payload)
-    return sum(memoryview(buffer).nbytes for buffer in payload)
+    return sum(nbytes_of(buffer) for buffer in payload)
 
 
 def size_of_extras(value: Any) -> int:

@@ -18,6 +18,7 @@
     │       └── InvalidDependency      … and none could: it depends on itself, or on nothing
     ├── ResultNotCompleted             asked before it was there       (a RuntimeError)
     ├── ResultLost                     it was there, and is gone
+    ├── SegmentLost                    shared memory that cannot be opened
     ├── RemoteError                    user code raised on an engine
     │   ├── CompositeError             … on several of them
     │   └── AlreadyDisplayedError      … and has been shown already
@@ -153,6 +154,10 @@ class ResultNotCompleted(CtrlHubError, RuntimeError, code="result_not_completed"
 
 class ResultLost(CtrlHubError, code="result_lost"):
     """The result existed and is kept no longer."""
+
+
+class SegmentLost(CtrlHubError, code="segment_lost"):
+    """Shared memory that a message refers to cannot be opened: whoever lent it has let it go."""
 
 
 class SerializationError(CtrlHubError, code="serialization"):

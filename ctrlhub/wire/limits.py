@@ -47,3 +47,17 @@ MAX_ID = (1 << 63) - 1
 
 MAX_FRAME_BYTES = 8 * 1024**3
 """The largest payload frame (bytes) that a listener takes."""
+
+SEGMENT_BYTES = 256 * 1024
+"""A buffer from this size (bytes) is kept in shared memory, and handed over by reference to a peer on
+the same host: below it, the bytes are there sooner."""
+
+SEGMENTS = 256
+"""The most segments that a client or engine keeps for others: each takes a descriptor, of which a
+process has some thousand. What is beyond travels as bytes."""
+
+SHARED_BYTES = 8 * 1024**3
+"""The most bytes that a client or engine keeps for others in segments."""
+
+BORROWED_SEGMENTS = 16_384
+"""The most segments that a hub keeps open; the bytes of further ones it takes in."""

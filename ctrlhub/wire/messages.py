@@ -18,7 +18,8 @@ from typing import Any, ClassVar, TypeAlias
 from ctrlhub.wire.ids import Ranges
 
 Buffer: TypeAlias = Any
-"""Anything with the buffer protocol: bytes, memoryview, a received frame."""
+"""Anything with the buffer protocol: bytes, memoryview, a received frame; also a `Segment` that is to
+be sent, and a `SegmentRef` that has come (:mod:`ctrlhub.wire.segments`)."""
 
 PayloadRef: TypeAlias = bytes | tuple[int, int]
 """A payload as it stands in a row: inline bytes, or (first frame, number of frames)."""
@@ -118,6 +119,8 @@ class Register(Message):
     `incarnation` is fresh in every process: an engine's key with another incarnation means that its
     namespace is gone. `session` and `engine_id` are wishes (-1: none), granted when free.
     `versions` holds ``ctrlhub``, ``python``, ``protocol``, and ``cloudpickle`` where it is loaded.
+    `segment` is a segment of ours (descriptor, inode, bytes) that holds the incarnation: a hub that can
+    read it may be sent references to others.
     """
 
     kind: ClassVar[str] = "register"
@@ -131,6 +134,7 @@ class Register(Message):
     session: int = -1
     engine_id: int = -1
     supervised: bool = False
+    segment: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +143,8 @@ class Registered(Message):
 
     `subscription` is the session's secret topic on iopub. `resumed` tells that the hub still knew
     the session. `engines` are the engines of the moment, for clients; `events` the number of the
-    last engine event they include. Times are in seconds.
+    last engine event they include. Times are in seconds. `segment` is one of the hub's (process id,
+    descriptor, inode, bytes), if it could read the peer's.
     """
 
     kind: ClassVar[str] = "registered"
@@ -154,6 +159,7 @@ class Registered(Message):
     lease: float
     engines: Sequence[Mapping[str, Any]] = ()
     events: int = 0
+    segment: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +179,14 @@ class Refused(Message):
 class Hello(Message):
     """Peer to hub, multiengine and task streams: this connection is my session's.
 
-    `held` are the requests an engine has (queued, running, or finished and not acknowledged).
+    `held` are the requests an engine has (queued, running, or finished and not acknowledged). `proof`
+    is what stands in the hub's segment: it may send references to others.
     """
 
     kind: ClassVar[str] = "hello"
     token: bytes
     held: Ranges = ()
+    proof: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

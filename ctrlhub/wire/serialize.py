@@ -30,10 +30,11 @@ import cloudpickle
 
 from ctrlhub.wire.blame import culprit
 from ctrlhub.wire.errors import SerializationError
-from ctrlhub.wire.limits import INLINE_BYTES
+from ctrlhub.wire.limits import INLINE_BYTES, SEGMENT_BYTES
 from ctrlhub.wire.messages import Buffer, Payload
 from ctrlhub.wire.naming import LRU_CACHED, MAIN, is_importable, registered_by_value
 from ctrlhub.wire.references import Unresolved
+from ctrlhub.wire.segments import Segment, share
 
 PROTOCOL = 5
 """The pickle protocol, whatever Python's highest is: both sides must know it."""
@@ -123,7 +124,7 @@ def dumps_inline(obj: object, what: str = "the object") -> bytes:
 
 
 def detached(payload: Payload) -> Payload:
-    """Copy the buffers of a payload.
+    """Copy the buffers of a payload, the large ones into shared memory.
 
     What `dumps` leaves out of the pickle is the memory of the arrays themselves. A caller that
     keeps the payload for later, or for sending it again, must detach it, or else a change made
@@ -131,7 +132,15 @@ def detached(payload: Payload) -> Payload:
     """
     if type(payload) is bytes:
         return payload
-    return tuple(part if type(part) is bytes else bytes(part) for part in payload)
+    return tuple(part if type(part) is bytes else _copied(part) for part in payload)
+
+
+def _copied(part: Buffer) -> Buffer:
+    if type(part) is Segment:
+        return part
+    view = memoryview(part)
+    segment = share(view.cast("B")) if view.nbytes >= SEGMENT_BYTES else None
+    return bytes(view) if segment is None else segment
 
 
 def loads(payload: Buffer, place: str = "here") -> Any:
@@ -277,6 +286,8 @@ def _is_recursion(error: BaseException) -> bool:
 
 
 def _writable(buffer: Buffer) -> Buffer:
+    if type(buffer) is Segment:
+        return buffer.private()
     view = memoryview(buffer)
     return bytearray(view) if view.readonly else buffer
 

@@ -76,6 +76,8 @@ class QueueLink:
 class Machine:
     """Notes in which thread each message is handled."""
 
+    proof = b""
+
     def __init__(self) -> None:
         self.state = State.JOINED
         self.heard: list[threading.Thread] = []

@@ -168,8 +168,8 @@ def test_unknown_fields_are_ignored(message: Message) -> None:
 
 @given(messages, st.lists(anything, min_size=1, max_size=3))
 def test_further_items_of_the_envelope_are_ignored(message: Message, more: list[Any]) -> None:
-    """A peer of the same major version may add to the envelope."""
-    header = msgpack.packb([PROTOCOL_MAJOR, message.kind, _body(message), *more])
+    """A peer of the same major version may add to the envelope, behind its segments."""
+    header = msgpack.packb([PROTOCOL_MAJOR, message.kind, _body(message), [], *more])
     assert decode(header, encode(message)[1:]) == message
 
 

@@ -1,0 +1,87 @@
+"""Borrowing: the segments that peers on the hub's host lend to it, and that it lends on.
+
+The hub keeps a segment open for as long as it would keep the bytes, and neither reads nor maps it; so
+it outlives its maker, and costs the hub no memory. Only where somebody cannot open it, the bytes are
+taken from it.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Sequence
+from dataclasses import replace
+from hmac import compare_digest
+
+from ctrlhub.wire.errors import SegmentLost
+from ctrlhub.wire.limits import BORROWED_SEGMENTS
+from ctrlhub.wire.messages import Buffer, Message, Results
+from ctrlhub.wire.segments import (
+    PROOF_BYTES,
+    Segment,
+    SegmentRef,
+    borrow,
+    count_held,
+    read_proof,
+    share,
+)
+
+
+class Borrowing:
+    """What a hub does with segments.
+
+    Attributes
+    ----------
+    own : tuple of int
+        A segment of the hub's own, for its peers to prove that they can open what it lends: process
+        id, descriptor, inode, bytes. Empty where there are no segments.
+    """
+
+    def __init__(self) -> None:
+        self._proof = os.urandom(PROOF_BYTES)
+        self._segment = share(memoryview(self._proof))
+        self.own: tuple[int, ...] = ()
+        if self._segment is not None:
+            ref = self._segment.ref
+            self.own = os.getpid(), ref.descriptor, ref.inode, ref.nbytes
+        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._most = min(BORROWED_SEGMENTS, descriptors // 4)
+
+    def can_read(self, pid: int, segment: Sequence[int], content: bytes) -> bool:
+        """Tell whether a process lends what it says: so it is on this host, and our user's."""
+        if not self.own or not segment:
+            return False
+        try:
+            return compare_digest(read_proof(pid, SegmentRef.of(segment)), content)
+        except (SegmentLost, ValueError):
+            return False
+
+    def is_proven(self, proof: bytes) -> bool:
+        """Tell whether a peer has read our own segment."""
+        return bool(self.own) and compare_digest(proof, self._proof)
+
+    def take(self, pid: int, message: Message) -> Message:
+        """Take over the segments that a message refers to.
+
+        One that is not to be had is left as a reference, which must not be used: a request that is
+        sent again may be known, and have ended since.
+
+        Raises
+        ------
+        SegmentLost
+            Results are not to be had: they must not be taken in halves.
+        """
+        frames = list(message.frames)  # type: ignore[attr-defined]
+        for index, frame in enumerate(frames):
+            if type(frame) is not SegmentRef:
+                continue
+            try:
+                frames[index] = self._borrow(pid, frame)
+            except SegmentLost:
+                if type(message) is Results:
+                    raise
+        return replace(message, frames=tuple(frames))  # type: ignore[call-arg]
+
+    def _borrow(self, pid: int, ref: SegmentRef) -> Buffer:
+        segment: Segment = borrow(pid, ref)
+        return segment if count_held() <= self._most else segment.view().tobytes()

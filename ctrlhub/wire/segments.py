@@ -1,0 +1,249 @@
+"""Shared memory: large buffers that the processes of one host hand to each other by reference.
+
+A segment is a memory file (``memfd_create``): memory of the kernel's without a name. Its maker writes
+it once and seals it, after which nobody can change it, itself included. It exists for as long as some
+process has it open or mapped: the kernel sees to that, so nothing has to be swept after anybody's
+death, and there is no name to be guessed, taken or left behind.
+
+Who has it open can lend it: another process of the same user opens ``/proc/PID/fd/DESCRIPTOR``. So a
+message refers to a segment by its descriptor in the process that sends the message, and whoever owes a
+buffer keeps it open, as it would keep the bytes. Who uses it maps it privately: what it writes goes
+into pages of its own, and what it only reads is shared by all.
+
+Where a system has none of this, or has no more of it, nothing here is made and the bytes travel.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import stat
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ctrlhub.wire.errors import SegmentLost
+from ctrlhub.wire.limits import MAX_FRAME_BYTES, SEGMENT_BYTES, SEGMENTS, SHARED_BYTES
+from ctrlhub.wire.private import this_uid
+
+if sys.platform == "linux":
+    import fcntl
+
+NAME = "ctrlhub"
+"""What memory files are called in ``/proc``; it need not be unique."""
+
+PROOF_BYTES = 16
+"""How many bytes prove that one process can read what another one lends."""
+
+AVAILABLE = hasattr(os, "memfd_create")
+"""Whether the system has segments."""
+
+_LINK = f"/memfd:{NAME}"
+_PORTION = 64 * 1024 * 1024
+"""So much is written (bytes) before a signal's handler has its turn."""
+
+_MAP_FIXED = 0x10
+_MAP_FAILED = 2**64 - 1
+
+_held: dict[int, int] = {}
+"""The segments that this process has open: sizes (bytes) by descriptor."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRef:
+    """Names a segment within the process that lends it; what a message carries in place of bytes."""
+
+    descriptor: int
+    inode: int
+    nbytes: int
+
+    @classmethod
+    def of(cls, numbers: Sequence[int]) -> SegmentRef:
+        """Return the reference of three numbers.
+
+        Raises
+        ------
+        ValueError
+            They are none.
+        """
+        if len(numbers) != 3 or not all(type(n) is int and n >= 0 for n in numbers):
+            raise ValueError("a segment is named by descriptor, inode and size")
+        ref = cls(*numbers)
+        if not 0 < ref.nbytes <= MAX_FRAME_BYTES:
+            raise ValueError(f"a segment of {ref.nbytes} bytes")
+        return ref
+
+
+class Segment:
+    """A segment that this process has open; it is let go with the last reference to this object.
+
+    Parameters
+    ----------
+    descriptor
+        The open memory file, which this object closes.
+    inode, nbytes
+        Its identity and its size.
+    """
+
+    __slots__ = ("__weakref__", "_close", "descriptor", "inode", "nbytes")
+
+    def __init__(self, descriptor: int, inode: int, nbytes: int) -> None:
+        # Bound here: at the interpreter's end modules are emptied before objects go.
+        self._close = os.close
+        self.descriptor = descriptor
+        self.inode = inode
+        self.nbytes = nbytes
+        _held[descriptor] = nbytes
+
+    def __del__(self, held: dict[int, int] = _held) -> None:
+        held.pop(self.descriptor, None)
+        self._close(self.descriptor)
+
+    def __repr__(self) -> str:
+        return f"<Segment of {self.nbytes} bytes>"
+
+    @property
+    def ref(self) -> SegmentRef:
+        """What to call it in a message of this process."""
+        return SegmentRef(self.descriptor, self.inode, self.nbytes)
+
+    def view(self) -> memoryview:
+        """Map it to be read, for whoever has to be sent the bytes."""
+        return memoryview(mmap.mmap(self.descriptor, self.nbytes, access=mmap.ACCESS_READ))
+
+    def private(self) -> memoryview:
+        """Map it to be used: what is written stays here, in pages of our own."""
+        # Python's mmap keeps a descriptor for each mapping, of which a process has few; so the
+        # segment takes the place of anonymous memory whose mapping is then kept.
+        place = mmap.mmap(-1, self.nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        _map_over(place, self.descriptor, self.nbytes)
+        return memoryview(place)
+
+
+def share(buffer: memoryview) -> Segment | None:
+    """Copy a buffer into a segment.
+
+    Returns
+    -------
+    Segment or None
+        None where there are no segments, no room for one, or too many already.
+    """
+    if not AVAILABLE or not _has_room(buffer.nbytes):
+        return None
+    try:
+        descriptor = os.memfd_create(NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    except OSError:
+        return None
+    try:
+        # Written rather than mapped: where memory has run out this fails, and does not kill.
+        written = 0
+        while written < buffer.nbytes:
+            written += os.write(descriptor, buffer[written : written + _PORTION])
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _seals())
+        inode = os.fstat(descriptor).st_ino
+    except OSError:
+        os.close(descriptor)
+        return None
+    except BaseException:  # Ctrl-C
+        os.close(descriptor)
+        raise
+    return Segment(descriptor, inode, buffer.nbytes)
+
+
+def borrow(pid: int, ref: SegmentRef) -> Segment:
+    """Open a segment that another process lends.
+
+    It is opened by what the kernel says of it alone: a memory file of our user's, of the size that
+    was told, which nobody can change or shorten any more.
+
+    Raises
+    ------
+    SegmentLost
+        There is no such segment, or none that we may open.
+    """
+    path = f"/proc/{pid}/fd/{ref.descriptor}"
+    try:
+        if not os.readlink(path).startswith(_LINK):
+            raise SegmentLost(f"descriptor {ref.descriptor} of process {pid} is no segment")
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise SegmentLost(
+            f"the segment of {ref.nbytes} bytes that process {pid} lent cannot be opened: "
+            f"{error.strerror}"
+        ) from error
+    try:
+        _check(descriptor, ref)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return Segment(descriptor, ref.inode, ref.nbytes)
+
+
+def read_proof(pid: int, ref: SegmentRef) -> bytes:
+    """Read a small segment whose content proves that we can read what a process lends.
+
+    Raises
+    ------
+    SegmentLost
+        We cannot.
+    """
+    lent = borrow(pid, ref)  # by name: it is closed with its last reference
+    return os.pread(lent.descriptor, PROOF_BYTES, 0)
+
+
+def count_held() -> int:
+    """Return how many segments this process has open."""
+    return len(_held)
+
+
+def nbytes_of(buffer: Any) -> int:
+    """Return the bytes of a buffer or a segment."""
+    return buffer.nbytes if type(buffer) is Segment else memoryview(buffer).nbytes
+
+
+# ---------------------------------------------------------------- the system
+
+
+def _has_room(nbytes: int) -> bool:
+    if nbytes < SEGMENT_BYTES:  # a proof: there are few
+        return True
+    return len(_held) < SEGMENTS and nbytes + sum(_held.copy().values()) <= SHARED_BYTES
+
+
+def _seals() -> int:
+    return fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+
+
+def _check(descriptor: int, ref: SegmentRef) -> None:
+    found = os.fstat(descriptor)
+    try:
+        sealed = fcntl.fcntl(descriptor, fcntl.F_GET_SEALS) & _seals() == _seals()
+    except OSError:  # no memory file
+        sealed = False
+    if (
+        not sealed
+        or not stat.S_ISREG(found.st_mode)
+        or found.st_uid != this_uid()
+        or (found.st_ino, found.st_size) != (ref.inode, ref.nbytes)
+    ):
+        raise SegmentLost(
+            f"descriptor {ref.descriptor} is another segment than the one of {ref.nbytes} bytes "
+            "that was lent, which has been let go since"
+        )
+
+
+def _map_over(place: mmap.mmap, descriptor: int, nbytes: int) -> None:
+    """Map a memory file privately where something is mapped already."""
+    import ctypes
+
+    function = ctypes.CDLL(None, use_errno=True).mmap
+    function.restype = ctypes.c_void_p
+    function.argtypes = [
+        ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long,
+    ]  # fmt: skip
+    address = ctypes.addressof(ctypes.c_char.from_buffer(place))
+    protection, flags = mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE | _MAP_FIXED
+    if function(address, nbytes, protection, flags, descriptor, 0) in (None, _MAP_FAILED):
+        number = ctypes.get_errno()
+        raise SegmentLost(f"a segment of {nbytes} bytes cannot be mapped: {os.strerror(number)}")
