@@ -125,8 +125,7 @@ class StartHooks:
     def _make_hook(
         self, name: str, action: Action, payload: Payload, function: Function | None
     ) -> AsyncResult:
-        if not isinstance(name, str) or not name:
-            raise TypeError("the name of a start hook is text, and not empty")
+        _check_hook_name(name)
         home = self._connection
         number = home.next_id()
         result = AsyncResult(home, number, b"", About(f"start hook {name}", Stream.MULTIENGINE, None))
@@ -176,3 +175,8 @@ def _name_for(what: object, function: Function | None, payload: Payload) -> str:
         return f"code-{digest_of(data).hex()[:SHORT]}"
     assert callable(what)
     return f"{name_of(what)[:200]}-{digest_of(function.digest + data).hex()[:SHORT]}"
+
+
+def _check_hook_name(name: object) -> None:
+    if not isinstance(name, str) or not name:
+        raise TypeError("the name of a start hook is text, and not empty")
