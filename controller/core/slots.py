@@ -17,7 +17,8 @@ LEAD = UNKNOWN_DURATION
 """Expected seconds of work an engine may hold ahead of time: one task of which nothing is known."""
 
 POCKET = 0.1
-"""A task expected to be shorter (seconds) may wait behind a running one: it hides the round trip."""
+"""A task expected to be shorter (seconds) may wait behind a running one that is, too: it hides the
+round trip."""
 
 MOST_AHEAD = 1024
 """The most tasks an engine may hold."""
@@ -51,9 +52,13 @@ class Slot:
         expected = function.expected
         if held >= MOST_AHEAD or held >= TRUST * function.runs:
             return False
-        return self.backlog + expected <= LEAD or (
-            held < 2 and expected <= POCKET and self.backlog <= POCKET
-        )
+        if self.backlog + expected <= LEAD:
+            return True
+        return held < 2 and expected <= POCKET and self.backlog <= POCKET and self._is_known()
+
+    def _is_known(self) -> bool:
+        """Tell whether the task that runs is of a function that was seen: else it may take hours."""
+        return all(task.template.function.runs for task in self.tasks.values())
 
     def give(self, task: Task) -> None:
         """Hand over a task."""

@@ -55,6 +55,15 @@ def test_long_tasks_do_not_wait_behind_a_running_one() -> None:
     assert fill(Slot(an_engine()), tasks_of(5.0, runs=100)) == 1
 
 
+def test_nothing_waits_behind_a_function_that_was_never_seen() -> None:
+    """It may run for hours, and another engine could do what is short."""
+    slot = Slot(an_engine())
+    slot.give(tasks_of(0.0, runs=0)[0])
+
+    assert not slot.has_room(tasks_of(0.02, runs=100)[0])
+    assert not slot.has_room(tasks_of(1e-6, runs=100)[0])
+
+
 def test_taking_restores_the_room() -> None:
     """An empty slot has no backlog, whatever rounding left."""
     slot, tasks = Slot(an_engine()), tasks_of(1e-4, runs=100)
