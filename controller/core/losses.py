@@ -1,4 +1,4 @@
-"""Losses: what becomes of the tasks of an engine that is gone.
+"""Losses: what becomes of the tasks of an engine that is gone, and what is said of its commands.
 
 The task that was running there is charged: a task that kills engines must not kill them all. Those
 that had not begun go back as if nothing had happened. Where nobody can say what ran, the first is
@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from enum import Enum
 
-from ctrlhub.controller.core.engines import UNKNOWN, Engine
+from ctrlhub.controller.core.commands import CommandRecord
+from ctrlhub.controller.core.engines import NOTHING, UNKNOWN, Engine
 from ctrlhub.controller.core.tasks import Task
 
 
@@ -41,6 +42,19 @@ def story(engine: Engine, task: Task) -> str:
         f"engine {engine.id} was lost while it ran this task, the {_ordinal(task.losses)} to be: "
         f"{engine.cause or 'it was unregistered'}"
     )
+
+
+def command_story(engine: Engine, command: CommandRecord, running: CommandRecord | None) -> str:
+    """Say why a command fails whose engine is gone, and whose fault that is, if anybody's."""
+    cause = engine.cause or "it was unregistered"
+    if engine.blamed == command.id:
+        return f"engine {engine.id} died while it ran this ({command.action}): {cause}"
+    if engine.blamed in (NOTHING, UNKNOWN):
+        return f"engine {engine.id} is gone: {cause}"
+    culprit = "a task"
+    if running is not None and running.id == engine.blamed:
+        culprit = f"a command of client {running.session.number} ({running.action})"
+    return f"engine {engine.id} died before this ({command.action}), while it ran {culprit}: {cause}"
 
 
 def _ordinal(n: int) -> str:

@@ -17,6 +17,7 @@ from ctrlhub.controller.core.deliveries import Deliveries
 from ctrlhub.controller.core.effects import Commit, Forget, SaveRequests, SaveResults, Send
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.functions import Function, FunctionTable, function_rows
+from ctrlhub.controller.core.losses import command_story
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.start_hooks import HookRun
 from ctrlhub.controller.interfaces.arguments import checked_ids, checked_ranges
@@ -257,9 +258,10 @@ class MultiEngine(HookQueues):
         queue = self._queues.pop(number)
         self._ready.pop(number, None)
         self._functions.forget_engine(number)
-        cause = queue.engine.cause or "it was unregistered"
+        running = queue.running
         for command in queue.clear():
-            self._fail(command, EngineError(f"engine {number} is gone: {cause}", number))
+            why = command_story(queue.engine, command, running)
+            self._fail(command, EngineError(why, number))
 
     def _fail(self, command: CommandRecord, error: CtrlHubError) -> None:
         command.state = CommandState.ENDED

@@ -232,3 +232,20 @@ def test_an_engine_whose_host_is_silent(
         client.say(HUB, m.Beat())
 
     assert "nor was its nanny: is here down, or cut off?" in evalue(client, client.id(1))
+
+
+def test_who_was_to_blame_is_said(client: Line, engines: list[Line], nanny: Line) -> None:
+    """To the command that ran, and to those that waited behind it."""
+    client.command(1, 0)
+    client.command(2, 0, action="pull")
+    said, number = engines[0].said, client.id(1)
+    nanny.say(HUB, m.EngineDied(said.key, said.incarnation, "exit code 3", "", True, number))
+
+    ends = ends_of(client.heard(m.Completed))
+    first, second = (unpack_failure(payload).evalue for _, payload in ends.values())
+    assert first == "engine 0 died while it ran this (push): exit code 3"
+    session = client.registered.session if client.registered else 0
+    assert second == (
+        f"engine 0 died before this (pull), while it ran a command of client {session} (push): "
+        "exit code 3"
+    )
