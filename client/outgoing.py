@@ -62,6 +62,7 @@ class Outgoing:
             if submissions and submissions[0] is first:
                 submissions.popleft()
         self._flush()
+        self._messages = []  # or else the data of the last ones would stay until the next
         return messages
 
     def new_hub(self) -> None:
