@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any, TypeVar
 
+from ctrlhub.controller.borrowing import Borrowing
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.effects import Commit, Connection, Operation, Publish, Send, Stop
 from ctrlhub.controller.interfaces.finding import find_interfaces
@@ -30,7 +31,12 @@ BULK = (m.Stream.MULTIENGINE, m.Stream.TASK)
 class Exchange:
     """A switchboard whose effects are kept for looking at."""
 
-    def __init__(self, config: HubConfig | None = None, keys: KeyRegistry | None = None) -> None:
+    def __init__(
+        self,
+        config: HubConfig | None = None,
+        keys: KeyRegistry | None = None,
+        borrowing: Borrowing | None = None,
+    ) -> None:
         tokens = itertools.count(1)
         self.config = config or HubConfig()
         self.now = 100.0
@@ -45,6 +51,7 @@ class Exchange:
             new_token=lambda: b"token %d" % next(tokens),
             versions=VERSIONS,
             keys=keys,
+            borrowing=borrowing,
             random=Random(1),
         )
 
@@ -86,7 +93,7 @@ class Exchange:
         assert not self.switchboard.failures
 
     def _keep(self, send: Send) -> None:
-        frames = [bytes(frame) for frame in encode(send.message)]
+        frames = [bytes(frame) for frame in encode(send.message, send.shares)]
         self.inboxes[send.connection.address].append(decode(frames[0], frames[1:]))
 
     def pass_time(self, seconds: float) -> None:
