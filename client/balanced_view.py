@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ctrlhub.client.async_result import AsyncResult
-from ctrlhub.client.chunks import chunked, over_chunk
+from ctrlhub.client.chunks import chunked, over_chunk, tables_of
 from ctrlhub.client.function_book import name_of
-from ctrlhub.client.map_result import AsyncMapResult
+from ctrlhub.client.lazy_map import LazyMapIterator
+from ctrlhub.client.map_result import AsyncJoinedResult, AsyncMapResult
+from ctrlhub.client.partition import split
 from ctrlhub.client.requests import ENGINE_RETRIES, Portion, Template
 from ctrlhub.client.view import View, check_label
 from ctrlhub.wire.ids import to_ranges
@@ -18,6 +20,8 @@ from ctrlhub.wire.serialize import detached, dumps_call
 
 if TYPE_CHECKING:
     from ctrlhub.client.client import Client
+
+M = TypeVar("M", bound=AsyncMapResult)
 
 MAX_TEMPLATES = 256
 """So many functions' templates are kept by a view."""
@@ -36,6 +40,8 @@ class LoadBalancedView(View):
     """
 
     flag_names = (*View.flag_names, "retries", "engine_retries")
+
+    is_balanced = True
 
     retries: int
     engine_retries: int
@@ -131,6 +137,63 @@ class LoadBalancedView(View):
             return_exceptions=return_exceptions,
             sizes=[] if chunksize > 1 else None,
         )
+        return self._sent(rows, template, result)
+
+    def imap(  # type: ignore[override]
+        self,
+        f: Callable[..., Any],
+        /,
+        *sequences: Iterable[Any],
+        ordered: bool = True,
+        max_outstanding: int | str = "auto",
+        return_exceptions: bool = False,
+    ) -> LazyMapIterator:
+        """Map sequences of any length, a few tasks at a time; return an iterator over the values.
+
+        Parameters
+        ----------
+        f, *sequences
+            The function, and its arguments: one sequence for each parameter.
+        ordered
+            Yield values in order, not as they come.
+        max_outstanding
+            How many tasks are out at a time; ``'auto'`` is two for each engine, 0 is all at once.
+        return_exceptions
+            Yield exceptions instead of raising them.
+        """
+        if not sequences:
+            raise TypeError("imap needs at least one sequence")
+        most = max(2, 2 * len(self)) if max_outstanding == "auto" else max_outstanding
+        if type(most) is not int or most < 0:
+            raise ValueError(f"max_outstanding is 'auto' or a number from 0 on, not {most!r}")
+        rows = zip(*sequences)  # noqa: B905 - up to the shortest
+        return LazyMapIterator(
+            lambda row: self.apply_async(f, *row), rows, most, ordered, return_exceptions
+        )
+
+    def _call_parts(
+        self,
+        f: Callable[..., Any],
+        sequences: Sequence[Iterable[Any]],
+        dist: str,
+        chunksize: int | None,
+        *,
+        ordered: bool,
+        return_exceptions: bool,
+    ) -> AsyncJoinedResult:
+        if not sequences:
+            raise TypeError("a parallel function needs at least one sequence")
+        columns = tables_of(sequences)
+        count = max(1, -(-len(columns[0]) // (chunksize or 1)))
+        rows = zip(*(split(column, count, dist) for column in columns), strict=True)
+        template = self._template(f, self._encode(f))
+        result = AsyncJoinedResult(
+            self._home, template, ordered=ordered, return_exceptions=return_exceptions, dist=dist
+        )
+        return self._sent(rows, template, result)
+
+    def _sent(self, rows: Iterable[tuple[Any, ...]], template: Template, result: M) -> M:
+        """Send the tasks of a map, all or none."""
         try:
             self._send_rows(rows, template, result)
         except BaseException:  # also Ctrl-C: nobody will ever ask for what was sent already

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any
 
-from ctrlhub.client.partition import is_array
+from ctrlhub.client.partition import cut, is_sliced
 
 
 def over_chunk(function: Callable[..., Any]) -> Callable[..., list[Any]]:
@@ -23,14 +23,21 @@ def over_chunk(function: Callable[..., Any]) -> Callable[..., list[Any]]:
 
 
 def columns_of(sequences: Sequence[Iterable[Any]]) -> list[Any]:
-    """Return sequences of one length, that of the shortest, which can be sliced."""
-    if all(
-        isinstance(seq, list | tuple | range | str | bytes) or is_array(seq) for seq in sequences
-    ):
-        length = min(len(seq) for seq in sequences)  # type: ignore[arg-type]
-        return [seq[:length] if len(seq) > length else seq for seq in sequences]  # type: ignore[index, arg-type]
+    """Return the columns of a map: of one length, that of the shortest, which can be sliced.
+
+    Items are those of an iteration: of a frame of pandas the names of its columns.
+    """
+    if all(is_sliced(seq) and not hasattr(seq, "columns") for seq in sequences):
+        return tables_of(sequences)
     rows = list(zip(*sequences))  # noqa: B905 - they end with the shortest
     return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in sequences]
+
+
+def tables_of(sequences: Sequence[Iterable[Any]]) -> list[Any]:
+    """Return sequences of one length, that of the shortest, which can be sliced."""
+    tables: list[Any] = [seq if is_sliced(seq) else list(seq) for seq in sequences]
+    length = min(map(len, tables))
+    return [cut(table, length) for table in tables]
 
 
 def chunked(rows: Iterable[tuple[Any, ...]], size: int) -> Iterable[tuple[list[Any], ...]]:

@@ -9,9 +9,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from ctrlhub.client.balanced_view import LoadBalancedView
+from ctrlhub.client.broadcast_view import BroadcastView
 from ctrlhub.client.connection import Connection
 from ctrlhub.client.control import Control
 from ctrlhub.client.direct_view import DirectView
+from ctrlhub.client.executor import ViewExecutor
 from ctrlhub.client.html import panel, table
 from ctrlhub.client.ipython import offer_magics
 from ctrlhub.client.jobs import Jobs
@@ -61,6 +63,9 @@ class Client(Jobs, Control, StartHooks, Questions):
     ...     client.load_balanced_view().map_sync(pow, [1, 2, 3], [2, 2, 2])
     [1, 4, 9]
     """
+
+    block: bool = False
+    """The flag `block` that new views have."""
 
     def __init__(
         self,
@@ -225,10 +230,38 @@ class Client(Jobs, Control, StartHooks, Questions):
         **flags
             The view's flags.
         """
-        if not isinstance(targets, str):
-            ids = self._resolve(targets)
-            targets = ids[0] if is_single(targets) else ids
-        return DirectView(self, targets, **flags)
+        return DirectView(self, self._named(targets), **flags)
+
+    def broadcast_view(
+        self, targets: Targets = "all", is_coalescing: bool = False, **flags: Any
+    ) -> BroadcastView:
+        """Return a view on explicit engines; every view's calls are broadcast here.
+
+        Parameters
+        ----------
+        targets, **flags
+            As for `direct_view`.
+        is_coalescing
+            Kept for programs that pass it.
+        """
+        return BroadcastView(self, self._named(targets), is_coalescing=is_coalescing, **flags)
+
+    def executor(self, targets: Targets = None, **flags: Any) -> ViewExecutor:
+        """Return all engines as one executor of `concurrent.futures`.
+
+        Parameters
+        ----------
+        targets, **flags
+            As for `load_balanced_view`.
+        """
+        return self.load_balanced_view(targets, **flags).executor
+
+    def _named(self, targets: Targets) -> Targets:
+        """Return targets as they are kept by a view: ``'all'``, or the ids that are meant now."""
+        if isinstance(targets, str):
+            return targets
+        ids = self._resolve(targets)
+        return ids[0] if is_single(targets) else ids
 
     def load_balanced_view(self, targets: Targets = None, **flags: Any) -> LoadBalancedView:
         """Return a view on all engines as one.

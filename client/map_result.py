@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ctrlhub.client.async_result import AsyncGroup
-from ctrlhub.client.partition import BLOCK, is_sequence, join
+from ctrlhub.client.partition import BLOCK, is_sliced, join
 from ctrlhub.client.requests import About, Stirred
 from ctrlhub.client.result_base import Home
 from ctrlhub.client.rows import RAISED, Row, TaskCancelled
@@ -149,7 +149,7 @@ class AsyncJoinedResult(AsyncMapResult):
         self._join = lambda parts: join(parts, dist)
 
     def _items(self, index: int, value: Any) -> Any:
-        return value if is_sequence(value) else [value]
+        return value if is_sliced(value) else [value]
 
     def __iter__(self) -> Iterator[Any]:
         """Yield the items: of blocks each as soon as it is there, else once all are."""

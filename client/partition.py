@@ -1,7 +1,8 @@
 """Sequences to parts, one for each engine, and back.
 
-``'b'`` deals in blocks of consecutive items, ``'r'`` like cards, one by one. Arrays of NumPy are
-recognised without importing it: where it is not imported, nothing is one.
+``'b'`` deals in blocks of consecutive items, ``'r'`` like cards, one by one. Arrays of NumPy, and
+frames, series and indexes of pandas, are recognised without importing these: where they are not
+imported, nothing is one.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ def split(seq: Iterable[Any], parts: int, dist: str = BLOCK) -> list[Any]:
     Parameters
     ----------
     seq
-        What to split. Lists, tuples, ranges, text, bytes and arrays give parts of their own type;
-        anything else that can be iterated over gives lists.
+        What to split. Lists, tuples, ranges, text, bytes, arrays and what pandas has (by rows) give
+        parts of their own type; anything else that can be iterated over gives lists.
     parts
         How many parts; the longest has at most one item more than the shortest.
     dist
@@ -40,13 +41,29 @@ def split(seq: Iterable[Any], parts: int, dist: str = BLOCK) -> list[Any]:
     check_dist(dist)
     if parts < 1:
         raise ValueError(f"cannot split into {parts} parts")
-    if not isinstance(seq, _SLICED) and not is_array(seq):
+    if not is_sliced(seq):
         seq = list(seq)
+    items = _by_place(seq)
     if dist == ROUND_ROBIN:
-        return [seq[first::parts] for first in range(parts)]  # type: ignore[index]
+        return [items[first::parts] for first in range(parts)]
     size, longer = divmod(len(seq), parts)  # type: ignore[arg-type]
     ends = [size * number + min(number, longer) for number in range(parts + 1)]
-    return [seq[a:b] for a, b in pairwise(ends)]  # type: ignore[index]
+    return [items[a:b] for a, b in pairwise(ends)]
+
+
+def only_item(part: Any) -> Any:
+    """Return the item of a part that has one."""
+    return _by_place(part)[0]
+
+
+def cut(seq: Any, length: int) -> Any:
+    """Return the first items of what can be sliced."""
+    return seq if len(seq) <= length else _by_place(seq)[:length]
+
+
+def _by_place(seq: Any) -> Any:
+    """Return what is indexed by place: frames and series are indexed by labels themselves."""
+    return getattr(seq, "iloc", seq)
 
 
 def join(parts: Sequence[Any], dist: str = BLOCK) -> Any:
@@ -61,6 +78,8 @@ def join(parts: Sequence[Any], dist: str = BLOCK) -> Any:
         return []
     if all(is_array(part) and part.ndim for part in parts):
         return _joined_arrays(parts, dist)
+    if all(is_pandas(part) for part in parts):
+        return _joined_pandas(parts, dist)
     kind = type(parts[0])
     if kind not in _SLICED or any(type(part) is not kind for part in parts):
         return parts
@@ -73,9 +92,21 @@ def join(parts: Sequence[Any], dist: str = BLOCK) -> Any:
     return "".join(items) if kind is str else kind(items)
 
 
-def is_sequence(value: object) -> bool:
-    """Say whether a value is a part that `join` would join to others."""
-    return type(value) in _SLICED or (is_array(value) and bool(value.ndim))  # type: ignore[attr-defined]
+def is_sliced(value: object) -> bool:
+    """Say whether slices of a value are of its own kind, so that `join` could join them."""
+    return (
+        isinstance(value, _SLICED)
+        or is_pandas(value)
+        or (is_array(value) and bool(value.ndim))  # type: ignore[attr-defined]
+    )
+
+
+def is_pandas(value: object) -> bool:
+    """Say whether a value is a frame, a series or an index of pandas."""
+    pandas = sys.modules.get("pandas")
+    if pandas is None:
+        return False
+    return isinstance(value, pandas.DataFrame | pandas.Series | pandas.Index)
 
 
 def is_array(value: object) -> bool:
@@ -88,8 +119,22 @@ def _joined_arrays(parts: Sequence[Any], dist: str) -> Any:
     import numpy
 
     whole = numpy.concatenate(parts)
-    if dist == BLOCK:
-        return whole
+    return whole if dist == BLOCK else whole[_dealt(parts)]
+
+
+def _joined_pandas(parts: Sequence[Any], dist: str) -> Any:
+    pandas: Any = sys.modules["pandas"]
+    if isinstance(parts[0], pandas.Index):
+        whole = parts[0].append(list(parts[1:]))
+        return whole if dist == BLOCK else whole[_dealt(parts)]
+    whole = pandas.concat(parts)
+    return whole if dist == BLOCK else whole.iloc[_dealt(parts)]
+
+
+def _dealt(parts: Sequence[Any]) -> Any:
+    """Return the places of items dealt in turn, where all parts stand one behind the other."""
+    import numpy
+
     rounds = numpy.concatenate([numpy.arange(len(part)) for part in parts])
     hands = numpy.concatenate([numpy.full(len(part), i) for i, part in enumerate(parts)])
-    return whole[numpy.lexsort((hands, rounds))]
+    return numpy.lexsort((hands, rounds))

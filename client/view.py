@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 from ctrlhub.client.async_result import AsyncResult
 from ctrlhub.client.html import panel, table
-from ctrlhub.client.map_result import AsyncMapResult
+from ctrlhub.client.map_result import AsyncJoinedResult, AsyncMapResult
+from ctrlhub.client.remote_function import ParallelFunction, RemoteFunction, parallel, remote
 from ctrlhub.wire.limits import MAX_TEXT
 
 if TYPE_CHECKING:
     from ctrlhub.client.client import Client
+    from ctrlhub.client.executor import ViewExecutor
 
 V = TypeVar("V", bound="View")
 
@@ -39,6 +41,8 @@ class View:
     """
 
     flag_names: ClassVar[tuple[str, ...]] = ("block", "track", "label")
+    is_balanced: ClassVar[bool] = False
+    """Whether each call goes to some engine, and not to all."""
 
     block: bool
     track: bool
@@ -47,7 +51,7 @@ class View:
     def __init__(self, client: Client, **flags: Any) -> None:
         self.client = client
         self._home = client._connection
-        self._flags: dict[str, Any] = {"block": False, "track": False, "label": None}
+        self._flags: dict[str, Any] = {"block": client.block, "track": False, "label": None}
         self.set_flags(**flags)
 
     def __getattr__(self, name: str) -> Any:
@@ -88,6 +92,15 @@ class View:
         finally:
             self._flags = before
             self._flags_changed()
+
+    def _with(self: V, **flags: Any) -> V:
+        """Return a view with other flags, and otherwise this one's."""
+        view = object.__new__(type(self))
+        vars(view).update(vars(self))
+        return view.set_flags(**flags)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{type(self).__name__} belongs to its client and cannot be pickled")
 
     def _check_flag(self, name: str, value: Any) -> None:
         if name in ("block", "track") and not isinstance(value, bool):
@@ -158,6 +171,64 @@ class View:
         """Map, wait, and return the list of values."""
         values: list[Any] = self.map_async(f, *sequences, **options).get()
         return values
+
+    def imap(
+        self, f: Callable[..., Any], /, *sequences: Iterable[Any], **options: Any
+    ) -> Iterator[Any]:
+        """Map, and return an iterator over the values, which come as soon as they are there.
+
+        Parameters
+        ----------
+        f, *sequences, **options
+            As for `map_async`.
+        """
+        return iter(self.map_async(f, *sequences, **options))
+
+    def _call_parts(
+        self,
+        f: Callable[..., Any],
+        sequences: Sequence[Iterable[Any]],
+        dist: str,
+        chunksize: int | None,
+        *,
+        ordered: bool,
+        return_exceptions: bool,
+    ) -> AsyncJoinedResult:
+        """Call `f` with parts of the sequences; return the joined results to come."""
+        raise NotImplementedError
+
+    # ------------------------------------------------------------ functions
+
+    def remote(
+        self, block: bool | None = None, **flags: Any
+    ) -> Callable[[Callable[..., Any]], RemoteFunction]:
+        """Return a decorator that makes a function one that this view applies.
+
+        Parameters
+        ----------
+        block, **flags
+            As for `RemoteFunction`.
+        """
+        return remote(self, block=block, **flags)
+
+    def parallel(
+        self, dist: str = "b", block: bool | None = None, **flags: Any
+    ) -> Callable[[Callable[..., Any]], ParallelFunction]:
+        """Return a decorator that has a function called with parts of sequences, by this view.
+
+        Parameters
+        ----------
+        dist, block, **flags
+            As for `ParallelFunction`.
+        """
+        return parallel(self, dist=dist, block=block, **flags)
+
+    @property
+    def executor(self) -> ViewExecutor:
+        """This view as an executor of `concurrent.futures`."""
+        from ctrlhub.client.executor import ViewExecutor
+
+        return ViewExecutor(self)
 
 
 def check_label(value: Any) -> None:

@@ -20,9 +20,15 @@ if TYPE_CHECKING:
     from ctrlhub.client.async_result import AsyncGroup as AsyncGroup
     from ctrlhub.client.async_result import AsyncResult as AsyncResult
     from ctrlhub.client.balanced_view import LoadBalancedView as LoadBalancedView
+    from ctrlhub.client.broadcast_view import BroadcastView as BroadcastView
     from ctrlhub.client.client import Client as Client
     from ctrlhub.client.direct_view import DirectView as DirectView
+    from ctrlhub.client.executor import ViewExecutor as ViewExecutor
     from ctrlhub.client.map_result import AsyncMapResult as AsyncMapResult
+    from ctrlhub.client.remote_function import ParallelFunction as ParallelFunction
+    from ctrlhub.client.remote_function import RemoteFunction as RemoteFunction
+    from ctrlhub.client.remote_function import parallel as parallel
+    from ctrlhub.client.remote_function import remote as remote
     from ctrlhub.client.rows import TaskCancelled as TaskCancelled
     from ctrlhub.cluster.cluster import Cluster as Cluster
     from ctrlhub.controller.service import ControllerAdapterBase as ControllerAdapterBase
@@ -80,9 +86,12 @@ _HOMES = {
     "concurrent.futures": ("ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION"),
     "ctrlhub.client.async_result": ("AsyncGroup", "AsyncResult"),
     "ctrlhub.client.balanced_view": ("LoadBalancedView",),
+    "ctrlhub.client.broadcast_view": ("BroadcastView",),
     "ctrlhub.client.client": ("Client",),
     "ctrlhub.client.direct_view": ("DirectView",),
+    "ctrlhub.client.executor": ("ViewExecutor",),
     "ctrlhub.client.map_result": ("AsyncMapResult",),
+    "ctrlhub.client.remote_function": ("ParallelFunction", "RemoteFunction", "parallel", "remote"),
     "ctrlhub.client.rows": ("TaskCancelled",),
     "ctrlhub.cluster.cluster": ("Cluster",),
     "ctrlhub.controller.service": (

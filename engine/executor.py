@@ -169,8 +169,8 @@ class Executor:
 
     def _push(self, work: CommandWork) -> Payload:
         values = loads(work.payload, ON_THE_ENGINE)
-        adopt = self.namespace.adopt
-        self.namespace.names.update({name: adopt(value) for name, value in values.items()})
+        for name, value in values.items():
+            self.namespace.assign(name, value)
         return _NOTHING
 
     def _pull(self, work: CommandWork) -> Payload:

@@ -21,6 +21,8 @@ from ctrlhub.wire.naming import is_importable
 
 MAIN = "__main__"
 
+_ASSIGNED = "_the_value_that_is_assigned"
+
 _LOADS = frozenset(("LOAD_GLOBAL", "LOAD_NAME"))
 _STORES = frozenset(("STORE_GLOBAL", "DELETE_GLOBAL"))
 _OWN = frozenset(("__builtins__", "__name__", "__doc__", "__file__", "__package__"))
@@ -65,6 +67,14 @@ class Namespace:
         """Forget everything."""
         self.names.clear()
         self.names.update(self._initial)
+
+    def assign(self, name: str, value: Any) -> None:
+        """Set a name, or an attribute or item such as ``model.alpha`` or ``table['x']``."""
+        value = self.adopt(value)
+        if name.isidentifier():
+            self.names[name] = value
+        else:
+            exec(f"{name} = {_ASSIGNED}", self.names, {_ASSIGNED: value})
 
     def adopt(self, call: Any) -> Any:
         """Return a callable that came from a client, so that it sees the namespace.

@@ -1,0 +1,307 @@
+"""Views beyond one call: decorators, executors, lazy maps, imports, files, parts of all kinds."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ctrlhub import (
+    BroadcastView,
+    Client,
+    CompositeError,
+    ParallelFunction,
+    RemoteFunction,
+    SerializationError,
+    parallel,
+    remote,
+)
+from tests.contract.conftest import ENGINES
+from tests.support.work import Work
+
+WAIT = 30.0
+
+
+def local(source: str) -> Callable[..., Any]:
+    """Return a function that engines need not be able to import."""
+    function: Callable[..., Any] = eval(source)
+    return function
+
+
+# ---------------------------------------------------------------- functions
+
+
+def test_a_remote_function(client: Client) -> None:
+    """It is applied when it is called, as the view's flags say at that time."""
+    view = client[:]
+
+    @view.remote()
+    def add(a: int, b: int = 2) -> int:
+        """Add."""
+        return a + b
+
+    assert isinstance(add, RemoteFunction)
+    assert add(1).get(WAIT) == [3] * ENGINES
+    view.block = True
+    assert add(1, b=1) == [2] * ENGINES
+    assert str(inspect.signature(add)) == "(a: 'int', b: 'int' = 2) -> 'int'"
+    assert (add.__name__, add.__doc__) == ("add", "Add.")
+    assert remote(client[0], block=True)(local("lambda: 7"))() == 7
+    assert remote(client[0], label="mine")(local("lambda: 7"))().label == "mine"
+    with pytest.raises(TypeError, match="no flag 'colour'"):
+        view.remote(colour="red")(abs)
+    with pytest.raises(TypeError, match="function"):
+        view.remote()(3)  # type: ignore[arg-type]
+
+
+def test_a_remote_function_that_calls_itself(client: Client) -> None:
+    """On the engine it is the plain function."""
+
+    @client[0].remote(block=True)
+    def fibonacci(n: int) -> Any:
+        return n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2)
+
+    assert fibonacci(10) == 55
+    assert client[1].map_sync(fibonacci, range(4)) == [0, 1, 1, 2]
+
+
+@pytest.mark.parametrize("dist", ["b", "r"])
+def test_a_parallel_function(client: Client, dist: str) -> None:
+    """It is called with parts, or by `map` with items."""
+
+    def double(part: Any) -> Any:
+        return [2 * n for n in part] if isinstance(part, list) else 2 * part
+
+    for view in (client[:], client.load_balanced_view()):
+        function = view.parallel(dist=dist, block=True)(double)
+        assert isinstance(function, ParallelFunction)
+        assert function(list(range(7))) == [0, 2, 4, 6, 8, 10, 12]
+        assert function([1]) == [2]
+        assert function.map(range(7)) == [0, 2, 4, 6, 8, 10, 12]
+        later = parallel(view, dist=dist)(double)([1, 2, 3])
+        assert list(later) == later.get(WAIT) == [2, 4, 6]
+    with pytest.raises(ValueError, match="dist"):
+        client[:].parallel(dist="z")(double)
+    with pytest.raises(TypeError, match="at least one"):
+        client[:].parallel()(double)()
+
+
+def test_a_parallel_function_of_arrays(client: Client) -> None:
+    """Parts are slices, and what comes back is joined."""
+    np = pytest.importorskip("numpy")
+    square = client[:].parallel(block=True)(local("lambda a, b: a * b"))
+    result = square(np.arange(10), np.arange(10))
+    assert isinstance(result, np.ndarray)
+    assert result.tolist() == [n * n for n in range(10)]
+
+
+# ---------------------------------------------------------------- maps
+
+
+def test_imap_reads_as_needed(client: Client) -> None:
+    """A sequence without an end, in order or as values come."""
+    view = client.load_balanced_view()
+    read = []
+
+    def numbers() -> Any:
+        for n in itertools.count():
+            read.append(n)
+            yield n
+
+    values = view.imap(local("lambda n: 2 * n"), numbers(), max_outstanding=2)
+    assert list(itertools.islice(values, 5)) == [0, 2, 4, 6, 8]
+    assert len(read) <= 7
+    values.cancel()
+    assert list(values) == []
+    unordered = view.imap(local("lambda n: 2 * n"), range(9), ordered=False)
+    assert sorted(unordered) == list(range(0, 18, 2))
+    assert list(view.imap(abs, [-1, -2], max_outstanding=0)) == [1, 2]
+    assert list(client[:].imap(abs, range(-5, 0))) == [5, 4, 3, 2, 1]
+
+
+def test_imap_stops_at_an_error(client: Client) -> None:
+    """Or yields it, if asked to."""
+    view = client.load_balanced_view()
+    values = view.imap(int, ["1", "x", "3"])
+    assert next(values) == 1
+    with pytest.raises(ValueError, match="'x'"):
+        next(values)
+    assert list(values) == []
+    found = list(view.imap(int, ["1", "x", "3"], return_exceptions=True))
+    assert found[::2] == [1, 3]
+    assert isinstance(found[1], ValueError)
+    for wrong in (-1, "many", 1.5):
+        with pytest.raises(ValueError, match="max_outstanding"):
+            view.imap(abs, [1], max_outstanding=wrong)  # type: ignore[arg-type]
+
+
+def test_an_executor(client: Client, work: Work) -> None:
+    """What takes an executor takes a view; engines stay when it is shut down."""
+    with client.executor() as executor:
+        assert executor.submit(pow, 2, 5).result(WAIT) == 32
+        assert list(executor.map(pow, [1, 2], [3, 4], timeout=WAIT)) == [1, 16]
+        assert list(executor.map(abs, range(-5, 0), chunksize=2)) == [5, 4, 3, 2, 1]
+        assert executor._max_workers == ENGINES
+        with pytest.raises(ValueError, match="'x'"):
+            list(executor.map(int, ["1", "x"]))
+    with pytest.raises(RuntimeError, match="shutdown"):
+        executor.submit(abs, 1)
+    assert len(client) == ENGINES
+    executor = client[0].executor
+    held, waits = executor.submit(work.held()), executor.submit(abs, -1)
+    work.begun("held")
+    work.release()
+    executor.shutdown(wait=True)
+    assert (held.result(0), waits.result(0)) == ("held", 1)
+
+
+def test_an_executor_that_gives_up(client: Client, work: Work) -> None:
+    """A late item is a TimeoutError; `cancel_futures` cancels what waits."""
+    executor = client[0].executor
+    held, waits = executor.submit(work.held()), executor.submit(abs, -1)
+    work.begun("held")
+    with pytest.raises(TimeoutError, match="in time"):
+        next(executor.map(abs, [-1], timeout=0.01))
+    executor.shutdown(wait=False, cancel_futures=True)
+    assert waits.cancelled()
+    work.release()
+    assert held.wait(WAIT)
+
+
+# ---------------------------------------------------------------- engines made ready
+
+
+def test_imports_on_engines(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the block imports, here and there, and nothing that this imports in turn."""
+    view = client[:]
+    original = __import__
+    with view.sync_imports():
+        import colorsys
+        from string import ascii_lowercase, digits
+    assert capsys.readouterr().out.splitlines() == [
+        "importing colorsys on engine(s)",
+        "importing ascii_lowercase, digits from string on engine(s)",
+    ]
+    assert (digits, ascii_lowercase[:2], colorsys.__name__) == ("0123456789", "ab", "colorsys")
+    assert view["colorsys.__name__ + digits[:2]"] == ["colorsys01"] * ENGINES
+    assert __import__ is original
+    with view.importer:
+        import keyword
+    assert view["keyword.iskeyword('if')"] == [True] * ENGINES
+    assert keyword.iskeyword("if")
+
+
+def test_imports_on_engines_only(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    """The name here cannot be used, which it says."""
+    with client[:].sync_imports(local=False, quiet=True):
+        import colorsys
+        from string import digits
+    with pytest.raises(RuntimeError, match=r"colorsys\.hsv_to_rgb was imported on the engines only"):
+        colorsys.hsv_to_rgb(1, 1, 1)
+    with pytest.raises(RuntimeError, match=r"string\.digits"):
+        digits()  # type: ignore[operator]
+    assert client[0]["digits"] == "0123456789"
+    assert capsys.readouterr().out == ""
+    missing = client[:].sync_imports(local=False, quiet=True)
+    with pytest.raises(CompositeError, match="no_such_module"), missing:
+        import no_such_module  # type: ignore[import-not-found]  # noqa: F401
+
+
+def test_a_file_is_run(client: Client, tmp_path: Path) -> None:
+    """Its text is sent, in its own encoding."""
+    path = tmp_path / "prepare.py"
+    path.write_bytes("# coding: latin-1\nword = 'süß'\n".encode("latin-1"))
+    client[:].run(path, block=True)
+    assert client[:]["word"] == ["süß"] * ENGINES
+    with pytest.raises(FileNotFoundError):
+        client[:].run(str(tmp_path / "none.py"))
+
+
+def test_names_with_dots(client: Client) -> None:
+    """Attributes and items are set and read as names are; other text is refused here."""
+    view = client[:]
+    view.execute("class Model: pass\nmodel = Model(); table = {}", block=True)
+    view["model.alpha"] = 5
+    view.push({"table['x']": 7}, block=True)
+    assert view[["model.alpha", "table"]] == [[5, {"x": 7}]] * ENGINES
+    for wrong in ("a b", "1", "f()", "", "if"):
+        with pytest.raises(ValueError, match="is no name"):
+            view.push({wrong: 1})
+    with pytest.raises(TypeError, match="dict"):
+        view.push([1])  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="a name or several"):
+        view.pull(5)  # type: ignore[arg-type]
+
+
+def test_serialization_needs_no_choice(client: Client) -> None:
+    """Programs that choose one run."""
+    view = client[:]
+    for choose in (view.use_cloudpickle, view.use_dill, view.use_pickle):
+        choose().get(WAIT)
+    assert view.apply_sync((lambda k: lambda: k)(7)) == [7] * ENGINES
+
+
+# ---------------------------------------------------------------- parts
+
+
+@pytest.mark.parametrize("dist", ["b", "r"])
+def test_parts_of_frames(client: Client, dist: str) -> None:
+    """By rows, and together again with their labels."""
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"a": range(7), "b": list("abcdefg")}, index=list("tuvwxyz"))
+    view = client[:]
+    for whole in (frame, frame.a, frame.index):
+        view.scatter("part", whole, dist=dist, block=True)
+        assert view.gather("part", dist=dist, block=True).equals(whole)
+    view.scatter("item", frame.a[:ENGINES], flatten=True, block=True)
+    assert view["item"] == list(range(ENGINES))
+    column = view.parallel(dist=dist, block=True)(local("lambda part: part.b"))(frame)
+    assert column.equals(frame.b)
+    assert view.map_sync(local("lambda name: name * 2"), frame) == ["aa", "bb"]
+
+
+def test_parts_come_one_by_one(client: Client) -> None:
+    """A gather can be iterated over, indexed, and has the metadata of its parts."""
+    view = client[:]
+    view.scatter("part", (n for n in range(7)), block=True)
+    result = view.gather("part")
+    assert list(result) == result.get(WAIT) == list(range(7))
+    assert (result[5], result[-2:]) == (5, [5, 6])
+    assert result.engine_id == list(range(ENGINES))
+    for wrong in (5, None):
+        with pytest.raises(TypeError, match="not iterable"):
+            view.scatter("part", wrong)  # type: ignore[arg-type]
+    with pytest.raises(CompositeError, match=r"\[0:pull\]: NameError"):
+        view.gather("nowhere", block=True)
+
+
+# ---------------------------------------------------------------- views
+
+
+def test_a_broadcast_view(client: Client) -> None:
+    """A view like others: results in order, with labels, and maps."""
+    view = client.broadcast_view(is_coalescing=True, label="wide")
+    assert isinstance(view, BroadcastView)
+    result = view.apply_async(local("lambda: 7"))
+    assert result.get(WAIT) == [7] * ENGINES
+    assert (result.engine_id, result.label) == (list(range(ENGINES)), ["wide"] * ENGINES)
+    assert view.map_sync(abs, range(-5, 0)) == [5, 4, 3, 2, 1]
+    assert client.broadcast_view(0).apply_sync(int, "7") == 7
+    with pytest.raises(TypeError, match="is_coalescing"):
+        view.is_coalescing = 3  # type: ignore[assignment]
+
+
+def test_a_view_follows_its_client(client: Client) -> None:
+    """New views block if the client says so; a view is not sent."""
+    client.block = True
+    try:
+        assert client[0].apply(int, "7") == 7
+        assert client.load_balanced_view().apply(int, "7") == 7
+    finally:
+        client.block = False
+    with pytest.raises(SerializationError, match="DirectView belongs to its client"):
+        client[0].apply(len, client[:])
