@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count, islice
 from typing import Any
 from weakref import finalize
@@ -15,6 +15,7 @@ from ctrlhub.client.cancellations import Cancellation
 from ctrlhub.client.engine_list import LIST_ENGINES
 from ctrlhub.client.function_book import FunctionBook
 from ctrlhub.client.intake import Intake
+from ctrlhub.client.live_output import Follower, LiveRequest
 from ctrlhub.client.requests import Request
 from ctrlhub.client.session import ClientSession
 from ctrlhub.client.waiting import Waiting
@@ -176,6 +177,20 @@ class Connection:
         found: list[list[Request]] = []
         self._in_io_thread(lambda: found.append(self._session.outstanding()))
         return found[0] if found else []
+
+    # ------------------------------------------------------------ live output
+
+    def live_output(self, request: int) -> LiveRequest | None:
+        """Return what has come of the output of a request that runs."""
+        return self._session.live.requests.get(request)
+
+    def follow(self, requests: Sequence[int], follower: Follower) -> None:
+        """Have somebody told of the output of requests, first of what has come; each ends once."""
+        self._in_io_thread(lambda: self._session.follow(requests, follower))
+
+    def leave(self, requests: Sequence[int], follower: Follower) -> None:
+        """Have somebody told no more."""
+        self._in_io_thread(lambda: self._session.live.leave(requests, follower))
 
     # ------------------------------------------------------------ questions
 

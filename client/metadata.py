@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ctrlhub.client.extras import output_metadata
+from ctrlhub.client.live_output import LiveRequest
 from ctrlhub.client.requests import About
 from ctrlhub.client.rows import Row, is_cancelled, is_ok, opened
 from ctrlhub.wire.ids import session_of
@@ -62,6 +63,7 @@ def metadata(
     row: Row | None,
     *,
     about: About,
+    live: LiveRequest | None,
     submitted: float,
     received: float,
 ) -> Metadata:
@@ -75,6 +77,8 @@ def metadata(
         Its completed row, once that is there.
     about
         What was asked.
+    live
+        What has come of its output, while there is no row.
     submitted, received
         Unix times in seconds; `received` counts once there is a row.
     """
@@ -99,6 +103,9 @@ def metadata(
         label=about.label,
     )
     if row is None:
+        if live is not None:
+            known["engine_id"] = live.engine
+            known.update(output_metadata(live.extras()))
         return known
     _, _, _, engine, started, elapsed, extras = row
     known["received"] = _time(received)

@@ -13,6 +13,7 @@ from ctrlhub.client.terminal import Terminal
 
 if TYPE_CHECKING:
     from ctrlhub.client.execute_reply import ExecuteReply
+    from ctrlhub.client.result_base import Home
 
 GROUPINGS = ("type", "engine", "order")
 
@@ -22,7 +23,12 @@ class OutputMembers:
 
     __slots__ = ()
 
+    _home: Home
+
     # Of the result.
+    def _numbers(self) -> Sequence[int]:
+        raise NotImplementedError
+
     def _rows(self) -> Sequence[Row | None]:
         raise NotImplementedError
 
@@ -122,18 +128,36 @@ class OutputMembers:
     def stream_output(self) -> Iterator[None]:
         """Show output as it comes, for the time of a ``with`` block.
 
-        What had come before is shown at the beginning. At the end nothing is missing of the results
-        that are there by then; errors are shown, too.
+        What had come before is shown at the beginning. Of what is done by the end nothing is missing;
+        its values and errors are shown, too.
         """
-        terminal = Terminal(labelled=not self._is_single())
+        from ctrlhub.client.output_stream import OutputStream
+
+        numbers = list(self._numbers())
+        index_of = {number: index for index, number in enumerate(numbers)}
+
+        def row_of(number: int) -> Row:
+            row = self._rows()[index_of[number]]
+            assert row is not None
+            return row
+
+        stream = OutputStream(not self._is_single(), row_of, self._show_end)
         try:
+            self._home.follow(numbers, stream)
             yield
         finally:
-            rows = [row for row in self._rows() if row is not None]
-            _show(terminal, rows)
-            for row in rows:
-                if not is_ok(row):
-                    terminal.write_line(str(opened(row)[2]), error=True)
+            self._home.leave(numbers, stream)
+            stream.finish()
+
+    def _show_end(self, terminal: Terminal, row: Row) -> None:
+        """Show the value or the error that a request ended with."""
+        if not is_ok(row):
+            error = opened(row)[2]
+            text = getattr(error, "traceback", None)
+            terminal.write_line((text or repr(error)).rstrip(), error=True)
+        elif row[6] and row[6].get("execute_result"):
+            index = list(self._numbers()).index(row[0])
+            _display_reply(terminal, self._replies()[index])
 
 
 def _show(terminal: Terminal, rows: Sequence[Row]) -> None:

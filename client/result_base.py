@@ -10,6 +10,7 @@ from typing import Any, NoReturn, Protocol
 from warnings import warn
 
 from ctrlhub.client.awaiting import Awaiting
+from ctrlhub.client.live_output import Follower, LiveRequest
 from ctrlhub.client.metadata import KEYS, Metadata, metadata, text_of
 from ctrlhub.client.output import OutputMembers
 from ctrlhub.client.requests import About
@@ -43,6 +44,15 @@ class Home(Protocol):
 
     def unix_time(self, monotonic: float) -> float:
         """Return the Unix time of a reading of the monotonic clock."""
+
+    def live_output(self, request: int) -> LiveRequest | None:
+        """Return what has come of the output of a request that runs."""
+
+    def follow(self, requests: Sequence[int], follower: Follower) -> None:
+        """Have somebody told of the output of requests, first of what has come; each ends once."""
+
+    def leave(self, requests: Sequence[int], follower: Follower) -> None:
+        """Have somebody told no more."""
 
 
 class ResultBase(OutputMembers, Timing, Awaiting):
@@ -306,10 +316,11 @@ class ResultBase(OutputMembers, Timing, Awaiting):
 
     def _metadata_of(self, index: int) -> Metadata:
         unix = self._home.unix_time
-        row = self._rows()[index]
+        number, row = self._numbers()[index], self._rows()[index]
         return metadata(
-            self._numbers()[index],
+            number,
             row,
+            live=self._home.live_output(number) if row is None else None,
             about=self._about,
             submitted=unix(self._submitted),
             received=unix(self._stamp(index)) if row is not None else 0.0,

@@ -28,6 +28,7 @@ from ctrlhub.client.call_list import Answered, CallList
 from ctrlhub.client.cancellations import STOP, Cancellation, CancellationList, parts
 from ctrlhub.client.engine_list import LIST_ENGINES, EngineList
 from ctrlhub.client.ledger import Ledger
+from ctrlhub.client.live_output import Follower, LiveOutputs
 from ctrlhub.client.outgoing import Outgoing
 from ctrlhub.client.receipts import Receipts
 from ctrlhub.client.requests import (
@@ -47,6 +48,7 @@ from ctrlhub.wire.messages import (
     Goodbye,
     Message,
     NeedFunctions,
+    Output,
     Refused,
     Register,
     Registered,
@@ -115,6 +117,7 @@ class ClientSession(Membership):
         self._receipts = Receipts()
         self._engines = EngineList()
         self._cancellations = CancellationList()
+        self.live = LiveOutputs()
         self._now = 0.0
 
     # ------------------------------------------------------------ what the shell calls
@@ -149,10 +152,15 @@ class ClientSession(Membership):
             number = next(self.calls.numbers)
             self.call(Call(number, "query", LIST_ENGINES, {}), self._on_engines)
 
+    def follow(self, numbers: Iterable[int], follower: Follower) -> None:
+        """Have somebody told of output, and of requests that have ended."""
+        waiting = {number for request in list(self.submissions) for number in request._numbers()}
+        self.live.follow(numbers, follower, [waiting, *(each.requests for each in self._ledgers())])
+
     def cancel(self, wish: Cancellation, now: float) -> None:
         """Stop requests: take back what has not left, and have the hub stop the rest."""
         taken, sent = self._outgoing.withdraw(wish.left)
-        _fail(taken, TaskCancelled("it was cancelled before it was sent"), now)
+        self._fail(taken, TaskCancelled("it was cancelled before it was sent"), now)
         wish.keep(self._ledger(wish.stream).requests)
         for number in wish.calls:  # their answers were lost
             self.calls.forget(number)
@@ -189,7 +197,7 @@ class ClientSession(Membership):
                 request = self.submissions.popleft()
             except IndexError:  # another thread rejects, too
                 return
-            _fail([(number, request) for number in request._numbers()], error, now)
+            self._fail([(number, request) for number in request._numbers()], error, now)
 
     def tick(self, now: float) -> None:
         """Do what is due."""
@@ -270,8 +278,8 @@ class ClientSession(Membership):
     def _end(self, error: CtrlHubError, now: float) -> None:
         """Fail everything: the session is over."""
         self._watcher.ended(error)
-        for ledger in (self._outgoing.commands, self._outgoing.tasks):
-            _fail(ledger.take_all(), error, now)
+        for ledger in self._ledgers():
+            self._fail(ledger.take_all(), error, now)
         self.calls.fail(error.code, str(error))
         self._engines.clear()
         self._watcher.engines(self._engines.by_id)
@@ -306,10 +314,19 @@ class ClientSession(Membership):
                 stirred[waiter] = None
         if last >= 0:
             ranges.append((first, last))
+        if self.live:
+            self.live.ended(row[0] for row in message.rows)
         self._receipts.add(stream, ranges, len(message.rows), bool(frames), now)
         # Last, so that a thread that wakes up finds as much as there is.
         for waiter in stirred:
             waiter._stir()
+
+    def _on_output(self, stream: Stream, message: Any, now: float) -> None:
+        for of in (Stream.MULTIENGINE, Stream.TASK):
+            if message.request in self._ledger(of).requests:
+                received = self.live.take(message)
+                if received is not None:
+                    self.send(of, received)
 
     def _on_accepted(self, stream: Stream, message: Any, now: float) -> None:
         self._ledger(stream).accept(message.requests)
@@ -341,17 +358,34 @@ class ClientSession(Membership):
         if stream in (Stream.MULTIENGINE, Stream.TASK):
             ledger = self._ledger(stream)
             refused = ledger.take(ledger.refused(message.requests))
-            _fail(refused, error_for(message.code)(message.message), now)
+            self._fail(refused, error_for(message.code)(message.message), now)
 
     def _on_goodbye(self, stream: Stream, message: Any, now: float) -> None:
         reason = f": {message.reason}" if message.reason else ""
         self.goodbye(now)
         self._end(ControllerStopped(f"the hub was stopped{reason}"), now)
 
+    def _fail(
+        self, requests: Iterable[tuple[int, Request]], error: CtrlHubError, now: float
+    ) -> None:
+        """Let rows of requests end with an error of our own."""
+        stirred: dict[Stirred, None] = {}
+        ended = []
+        for number, request in requests:
+            ended.append(number)
+            waiter = request._settle(failed(number, error), now)
+            if waiter is not None:
+                stirred[waiter] = None
+        if self.live:
+            self.live.ended(ended)
+        for waiter in stirred:
+            waiter._stir()
+
+    def _ledgers(self) -> tuple[Ledger[Any], ...]:
+        return self._outgoing.commands, self._outgoing.tasks
+
     def _ledger(self, stream: Stream) -> Ledger[Any]:
-        if stream is Stream.TASK:
-            return self._outgoing.tasks
-        return self._outgoing.commands
+        return self._outgoing.tasks if stream is Stream.TASK else self._outgoing.commands
 
     _TAKES: ClassVar[Mapping[type[Message], Callable[..., None]]] = {
         Completed: _on_completed,
@@ -359,17 +393,7 @@ class ClientSession(Membership):
         NeedFunctions: _on_need_functions,
         Answer: _on_answer,
         EngineEvent: _on_engine_event,
+        Output: _on_output,
         Refused: _on_refused_request,
         Goodbye: _on_goodbye,
     }
-
-
-def _fail(requests: Iterable[tuple[int, Request]], error: CtrlHubError, now: float) -> None:
-    """Let rows of requests end with an error of our own."""
-    stirred: dict[Stirred, None] = {}
-    for number, request in requests:
-        waiter = request._settle(failed(number, error), now)
-        if waiter is not None:
-            stirred[waiter] = None
-    for waiter in stirred:
-        waiter._stir()

@@ -32,6 +32,8 @@ PERMITTED: Mapping[type[m.Message], tuple[frozenset[m.Stream], frozenset[m.Role]
     m.Received: (BULK, CLIENTS),
     m.Functions: (BULK, CLIENTS),
     m.Results: (BULK, ENGINES),
+    m.Output: (BULK, ENGINES),
+    m.OutputReceived: (BULK, CLIENTS),
     m.NeedFunctions: (BULK, ENGINES),
 }
 """On which streams, and from which roles, a message is heard. All others go hub to peer.

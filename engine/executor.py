@@ -18,10 +18,11 @@ from typing import Any
 from ctrlhub.engine.forks import end_copy
 from ctrlhub.engine.interrupts import IDLE, Gate
 from ctrlhub.engine.namespace import Namespace
-from ctrlhub.engine.output import LIMIT, Output
+from ctrlhub.engine.output import Output
 from ctrlhub.engine.work import CommandWork, Function, Row, TaskWork
 from ctrlhub.wire.dependencies import is_unmet
 from ctrlhub.wire.errors import pack_failure
+from ctrlhub.wire.limits import OUTPUT_TEXT_BYTES
 from ctrlhub.wire.messages import Action, Payload, Status
 from ctrlhub.wire.rebuild import failure_from_exception
 from ctrlhub.wire.references import arrive_in, resolved
@@ -78,6 +79,7 @@ class Executor:
         self._sources: OrderedDict[str, None] = OrderedDict()
         self._executions = 0
         self._shown: dict[str, Any] | None = None
+        output.runs = self._runs
         self._actions: dict[str, Callable[[CommandWork], Payload]] = {
             Action.EXECUTE.value: self._execute,
             Action.APPLY.value: self._apply,
@@ -133,7 +135,8 @@ class Executor:
             value = eval(shown, names)
             if value is not None and not request.get("silent", False):
                 text = repr(value)
-                text = text if len(text) <= LIMIT else f"{text[:LIMIT]}[…]"
+                room = OUTPUT_TEXT_BYTES
+                text = text if len(text) <= room else f"{text[:room]}[…]"
                 self._shown = {
                     "data": {"text/plain": text}, "metadata": {}, "execution_count": self._executions
                 }  # fmt: skip
@@ -253,6 +256,9 @@ class Executor:
         args = kwargs = result = payload = call = function = None  # type: ignore[assignment]
 
     # ------------------------------------------------------------ both
+
+    def _runs(self) -> int:
+        return self.gate.armed
 
     def _begin(self) -> None:
         arrive_in(self.namespace)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Iterator
 
@@ -9,9 +10,12 @@ from ctrlhub.engine.questions import Questions
 from ctrlhub.engine.refusals import Refusals
 from ctrlhub.engine.work import CommandWork, Row, TaskWork
 from ctrlhub.wire.codec import FrameList, size_of_extras
+from ctrlhub.wire.errors import Failure, ResultLost, pack_failure
 from ctrlhub.wire.ids import Ranges, select, to_ranges
 from ctrlhub.wire.limits import BATCH_BYTES, BATCH_ROWS, INLINE_BYTES, MAX_FRAMES
-from ctrlhub.wire.messages import ResultRow, Results, Stream
+from ctrlhub.wire.messages import ResultRow, Results, Status, Stream
+
+_log = logging.getLogger(__name__)
 
 KEPT_RANGES = 256
 """So many ranges of acknowledged requests are remembered."""
@@ -105,6 +109,26 @@ class Lane:
         self.stored.extend(requests)
         self.refusals.acknowledged(results)
         self.replaced.intersection_update(results)
+
+    def settle(self, refusal: str, engine_id: int) -> None:
+        """Go on with what was refused, once it is known: halve it, or fail what is left alone."""
+        for numbers in self.refusals.settle(self.results):
+            middle = len(numbers) // 2
+            if middle:
+                self.again.extend((numbers[:middle], numbers[middle:]))
+            elif numbers[0] not in self.replaced:
+                self._replace(numbers[0], refusal, engine_id)
+            else:  # it stays named in hellos, so that it is not run again, and is sent after the next
+                _log.error("the hub refused also the failure of request %d: given up", numbers[0])
+
+    def _replace(self, number: int, refusal: str, engine_id: int) -> None:
+        _log.error("the hub refused the result of request %d, which fails", number)
+        error = ResultLost(f"the hub refused the result of this request: {refusal}")
+        failure = pack_failure(Failure.from_error(error, engine_id=engine_id))
+        _, attempt, _, _, started, elapsed, _ = self.results[number]
+        self.results[number] = number, attempt, int(Status.ERROR), failure, started, elapsed, None
+        self.replaced.add(number)
+        self.again.append([number])
 
     def messages(self) -> Iterator[Results]:
         """Yield what is to be sent, in as few messages as the limits allow.

@@ -9,33 +9,34 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
+from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
-LIMIT = 1024 * 1024
-"""The most characters of each stream that travel with a result."""
+from ctrlhub.engine.capture import Capture
+from ctrlhub.wire.limits import OUTPUT_TEXT_BYTES
+
+_LOOKED = 0
+_TOLD = -1
 
 
 class CapturedStream(io.TextIOBase):
-    """A text stream that writes to another one and keeps a copy until it is taken.
+    """A text stream that writes to another one, and tells an `Output`.
 
     Parameters
     ----------
+    name
+        ``stdout`` or ``stderr``.
     output
-        Whom to tell that something was written.
+        What keeps a copy.
     log
         Where everything goes.
-    limit
-        How much (characters) is kept; the rest is only counted.
     """
 
-    def __init__(self, output: Output, log: TextIO, limit: int) -> None:
+    def __init__(self, name: str, output: Output, log: TextIO) -> None:
         super().__init__()
+        self._name = name
         self._output = output
         self._log = log
-        self._limit = limit
-        self._parts: list[str] = []
-        self._kept = 0
-        self._lost = 0
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
@@ -69,64 +70,132 @@ class CapturedStream(io.TextIOBase):
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         # A full disk, or a log that user code has closed, is no trouble of the code that prints.
-        with contextlib.suppress(OSError, ValueError):
+        try:  # noqa: SIM105 - on the path of every print
             self._log.write(text)
-        room = self._limit - self._kept
-        if len(text) <= room:
-            self._parts.append(text)
-            self._kept += len(text)
-        else:
-            self._parts.append(text[:room])
-            self._kept = self._limit
-            self._lost += len(text) - room
-        self._output.dirty = True
+        except (OSError, ValueError):
+            pass
+        if text:
+            self._output.add_text(self._name, text)
         return len(text)
 
     def flush(self) -> None:
-        """Flush the log."""
+        """Flush the log, and show what has no end of line yet."""
         with contextlib.suppress(OSError, ValueError):
             self._log.flush()
-
-    def take(self) -> str:
-        """Return what was kept, and begin anew."""
-        parts, lost = self._parts, self._lost
-        self._parts, self._kept, self._lost = [], 0, 0
-        text = "".join(parts)
-        if lost:
-            text += f"\n[{lost} more characters were printed; all of it is in the engine's log]\n"
-        # Half a surrogate pair, which Python allows in a text, cannot travel.
-        return text.encode("utf-8", "backslashreplace").decode("utf-8")
+        self._output.flush()
 
 
 class Output:
-    """The two streams of a process.
+    """What the requests of a process put out, one after the other.
+
+    The capture of a request is made by the first thing that it puts out: one which puts out nothing
+    looks at one attribute.
 
     Parameters
     ----------
     out, err
         Where what is printed goes; the process's own streams by default.
     limit
-        How many characters of each are kept.
+        How many bytes of each are kept.
 
     Attributes
     ----------
     dirty : bool
-        Whether there is anything to take: all that a request which prints nothing has to look at.
+        Whether there is anything to take.
+    runs : callable
+        Says which request runs; 0 for none.
+    announce : callable or None
+        Told, in the thread of user code, that there is something to show: once until somebody looks.
     """
 
     def __init__(
-        self, out: TextIO | None = None, err: TextIO | None = None, limit: int = LIMIT
+        self,
+        out: TextIO | None = None,
+        err: TextIO | None = None,
+        limit: int = OUTPUT_TEXT_BYTES,
     ) -> None:
         self.dirty = False
-        self.out = CapturedStream(self, sys.stdout if out is None else out, limit)
-        self.err = CapturedStream(self, sys.stderr if err is None else err, limit)
+        self.runs: Callable[[], int] = _nothing
+        self.announce: Callable[[], None] | None = None
+        self.out = CapturedStream("stdout", self, sys.stdout if out is None else out)
+        self.err = CapturedStream("stderr", self, sys.stderr if err is None else err)
+        self._limit = limit
+        self._capture: Capture | None = None
+        # Whether somebody is told of what there is to show: `_LOOKED`, `_TOLD`, or the request whose
+        # client does not follow, of which nothing needs to be told.
+        self._told = _LOOKED
 
     def install(self) -> None:
         """Stand in for ``sys.stdout`` and ``sys.stderr``."""
         sys.stdout, sys.stderr = self.out, self.err
 
-    def take(self) -> dict[str, str] | None:
-        """Return what was printed since the last time, by stream; None for nothing."""
+    # ------------------------------------------------------------ from user code
+
+    def add_text(self, name: str, text: str) -> None:
+        """Take what was printed; like a terminal's, a line is shown once it is complete."""
+        capture = self._capture
+        if capture is None or not capture.request:
+            capture = self._open()
+        capture.add_text(name, text)
+        if self._told != _TOLD and ("\n" in text or "\r" in text):
+            self._tell(capture)
+
+    def flush(self) -> None:
+        """Have shown what was printed without an end of line."""
+        capture = self._capture
+        if capture is not None:
+            self._tell(capture)
+
+    def add_display(self, output: dict[str, Any]) -> None:
+        """Take what was displayed."""
+        capture = self._open()
+        capture.add_display(output)
+        self._tell(capture)
+
+    def add_data(self, values: Mapping[str, bytes]) -> None:
+        """Take what was published."""
+        capture = self._open()
+        capture.add_data(values)
+        self._tell(capture)
+
+    def room_for_result(self) -> int:
+        """Return how many bytes the value of a cell may take."""
+        return self._open().room_for_result()
+
+    def _open(self) -> Capture:
+        capture = self._capture
+        if capture is None:
+            capture = self._capture = Capture(self.runs(), self._limit)
+        elif not capture.request:
+            capture.request = self.runs()
+        self.dirty = True
+        return capture
+
+    def _tell(self, capture: Capture) -> None:
+        told = self._told
+        if told == _TOLD or (told and told == capture.request):
+            return
+        if capture.request and self.announce is not None:
+            self._told = _TOLD
+            self.announce()
+
+    def take(self) -> dict[str, Any] | None:
+        """Return what was put out since the last time; None for nothing."""
         self.dirty = False
-        printed = {"stdout": self.out.take(), "stderr": self.err.take()}
-        return {name: text for name, text in printed.items() if text} or None
+        capture, self._capture = self._capture, None
+        return (capture.extras() or None) if capture is not None else None
+
+    # ------------------------------------------------------------ from the I/O thread
+
+    def look(self) -> Capture | None:
+        """Return what there is to show; from now on `announce` is called again."""
+        self._told = _LOOKED  # before anything is taken, so that nothing goes untold
+        return self._capture
+
+    def hold(self, request: int) -> None:
+        """Take note that nothing more of a request can be shown for now: it need not be told."""
+        self._told = request
+
+
+def _nothing() -> int:
+    return 0

@@ -18,6 +18,7 @@ from ctrlhub.engine.console import Console
 from ctrlhub.engine.executor import Executor
 from ctrlhub.engine.forks import die_of, end_copy
 from ctrlhub.engine.lease import Ending
+from ctrlhub.engine.live import Source
 from ctrlhub.engine.session import EngineSession
 from ctrlhub.engine.work import CommandWork, Row, TaskWork
 from ctrlhub.engine.workqueue import WorkQueue
@@ -86,6 +87,7 @@ class EngineService:
         self._done_commands: deque[Row] = deque()
         self._idle = threading.Event()
         self.console: Console | None = None
+        executor.output.announce = self._announce
 
     # ------------------------------------------------------------ what its owner calls
 
@@ -114,8 +116,12 @@ class EngineService:
         """Take care that a copy of this process, made by user code, ends with what it runs."""
         os.register_at_fork(after_in_child=self._in_fork)
 
+    def _announce(self) -> None:
+        self._runner.post(self.session.written)
+
     def _in_fork(self) -> None:
         self._executor.is_copy = True
+        self._executor.output.announce = None  # the loop is the original's
         self._queue.end()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -168,6 +174,14 @@ class EngineService:
     def insist(self, requests: Iterable[int]) -> None:
         """See to it that interrupts are not lost."""
         self._queue.insist(requests)
+
+    def look(self) -> Source | None:
+        """Return what the request that runs puts out."""
+        return self._executor.output.look()
+
+    def hold(self, request: int) -> None:
+        """Take note that nothing more of a request can be shown for now."""
+        self._executor.output.hold(request)
 
     def finish(self) -> None:
         """Withdraw everything that has not begun."""

@@ -27,6 +27,7 @@ from typing import Any
 from ctrlhub.engine.functions import FunctionStore
 from ctrlhub.engine.lane import Lane
 from ctrlhub.engine.lease import LeasedMembership
+from ctrlhub.engine.live import LiveOutput
 from ctrlhub.engine.stops import Stops
 from ctrlhub.engine.taken import TakenIds
 from ctrlhub.engine.work import CommandWork, Function, Row, TaskWork, Worker
@@ -47,6 +48,7 @@ from ctrlhub.wire.messages import (
     Interrupt,
     Message,
     NeedFunctions,
+    OutputReceived,
     Refused,
     Register,
     Registered,
@@ -105,6 +107,7 @@ class EngineSession(LeasedMembership):
         self._lanes = {lane.stream: lane for lane in (self._commands, self._tasks)}
         self._taken = TakenIds()
         self._stops = Stops(self._lanes, worker)
+        self._live = LiveOutput()
         self._finish_due = _NEVER
         self._finished = ""
         self._refusal = ""
@@ -116,6 +119,7 @@ class EngineSession(LeasedMembership):
             Interrupt: self._on_interrupt,
             Refused: self._on_refusal,
             Shutdown: self._on_shutdown,
+            OutputReceived: self._on_output_received,
         }
 
     # ------------------------------------------------------------ what the shell calls
@@ -129,6 +133,10 @@ class EngineSession(LeasedMembership):
         """Take the results of commands."""
         for row in rows:
             self._commands.finish(row)
+
+    def written(self, now: float) -> None:
+        """Take note that what runs puts something out."""
+        self._live.written(now)
 
     def finish(self, reason: str, now: float) -> None:
         """Begin to end: nothing new begins, what runs may end, then the engine leaves."""
@@ -152,6 +160,8 @@ class EngineSession(LeasedMembership):
         super().tick(now)
         if now >= self._stops.due:
             self._stops.look(now)
+        if now >= self._live.due and self.state is State.JOINED:
+            self._show(now)
         if self._finished and self.state is not State.GONE:
             owes = any(lane.held or lane.results for lane in self._lanes.values())
             if now >= self._finish_due or not owes or self._is_alone():
@@ -164,7 +174,8 @@ class EngineSession(LeasedMembership):
     def next_deadline(self) -> float | None:
         """Tell when `tick` is next due."""
         due = super().next_deadline()
-        return None if due is None else min(due, self._stops.due, self._finish_due)
+        live = self._live.due if self.state is State.JOINED else _NEVER
+        return None if due is None else min(due, self._stops.due, self._finish_due, live)
 
     def held(self, stream: Stream) -> Ranges:
         """Tell which requests of a stream we have."""
@@ -180,6 +191,7 @@ class EngineSession(LeasedMembership):
                 lane.stored.clear()
         for lane in self._lanes.values():
             self._resume(lane)
+        self._live.lost(now)
 
     def on_welcome(self, stream: Stream, now: float) -> None:
         """Say again what the broken connection may have lost."""
@@ -262,7 +274,7 @@ class EngineSession(LeasedMembership):
         lane = self._lanes[stream]
         lane.acknowledge(message.requests)
         if lane.refusals.count:
-            self._settle(lane)
+            lane.settle(self._refusal, self.engine_id)
 
     def _fail(self, lane: Lane, number: int, attempt: int, error: CtrlHubError) -> None:
         failure = pack_failure(Failure.from_error(error, engine_id=self.engine_id))
@@ -306,27 +318,20 @@ class EngineSession(LeasedMembership):
         _log.warning("the hub refused a message (%s): %s", message.code, message.message)
         self._refusal = f"{message.message} ({message.code})"
         lane.refusals.count += 1
-        self._settle(lane)
+        lane.settle(self._refusal, self.engine_id)
 
-    def _settle(self, lane: Lane) -> None:
-        """Go on with what was refused, once it is known: halve it, or fail what is left alone."""
-        for numbers in lane.refusals.settle(lane.results):
-            middle = len(numbers) // 2
-            if middle:
-                lane.again.extend((numbers[:middle], numbers[middle:]))
-            elif numbers[0] not in lane.replaced:
-                self._replace(lane, numbers[0])
-            else:  # it stays named in hellos, so that it is not run again, and is sent after the next
-                _log.error("the hub refused also the failure of request %d: given up", numbers[0])
+    # ------------------------------------------------------------ live output
 
-    def _replace(self, lane: Lane, number: int) -> None:
-        _log.error("the hub refused the result of request %d, which fails", number)
-        error = ResultLost(f"the hub refused the result of this request: {self._refusal}")
-        failure = pack_failure(Failure.from_error(error, engine_id=self.engine_id))
-        _, attempt, _, _, started, elapsed, _ = lane.results[number]
-        lane.results[number] = number, attempt, int(Status.ERROR), failure, started, elapsed, None
-        lane.replaced.add(number)
-        lane.again.append([number])
+    def _show(self, now: float) -> None:
+        """Send what the request that runs has put out; what is not sent comes with its result."""
+        for message in self._live.messages(self._worker.look(), now):
+            stream = Stream.TASK if message.request in self._tasks.held else Stream.MULTIENGINE
+            self.send(stream, message)
+        if self._live.is_full:
+            self._worker.hold(self._live.request)
+
+    def _on_output_received(self, stream: Stream, message: OutputReceived, now: float) -> None:
+        self._live.received(message.request, message.number, now)
 
     # ------------------------------------------------------------ control
 

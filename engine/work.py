@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
+from ctrlhub.engine.live import Source
 from ctrlhub.wire.messages import Payload
 
 Row: TypeAlias = tuple[int, int, int, Payload, float, float, Any]
@@ -82,6 +83,12 @@ class Worker(Protocol):
 
     def insist(self, requests: Iterable[int]) -> None:
         """See to it that what was interrupted is, as long as it runs."""
+
+    def look(self) -> Source | None:
+        """Return what the request that runs puts out; more of it is told again from now on."""
+
+    def hold(self, request: int) -> None:
+        """Take note that nothing more of a request can be shown for now."""
 
     def finish(self) -> None:
         """Withdraw everything that has not begun: the engine is to end."""

@@ -23,6 +23,7 @@ from ctrlhub.controller.core.start_hooks import HookRun
 from ctrlhub.controller.interfaces.arguments import checked_ids, checked_ranges
 from ctrlhub.controller.interfaces.base import Context, exposed
 from ctrlhub.controller.interfaces.hook_queues import HookQueues
+from ctrlhub.controller.interfaces.live import Relay
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.codec import FrameList, resolve
 from ctrlhub.wire.errors import (
@@ -56,7 +57,7 @@ MOST_PARKED = 65_536
 _ACTIONS = frozenset(action.value for action in Action)
 
 
-class MultiEngine(HookQueues):
+class MultiEngine(HookQueues, Relay):
     """The interface for explicit engines; the seed's `MultiEngine`, one queue per engine."""
 
     name = "multiengine"
@@ -67,6 +68,7 @@ class MultiEngine(HookQueues):
         Received: "received",
         NeedFunctions: "need_functions",
         Functions: "functions",
+        **Relay.relayed,
     }
 
     def __init__(self, controller: IControllerBase, context: Context) -> None:
@@ -212,6 +214,12 @@ class MultiEngine(HookQueues):
         command.function = None
         self._deliveries.add(command.session, outcome)
         return outcome
+
+    def client_of(self, engine: Engine, request: int) -> Session | None:
+        """Return the client of a command, if it runs on this engine."""
+        queue = self._queues.get(engine.id)
+        command = queue.running if queue is not None and queue.engine is engine else None
+        return command.session if command is not None and command.id == request else None
 
     def need_functions(
         self, session: Session, message: NeedFunctions, stream: Stream, now: float

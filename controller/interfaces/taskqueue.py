@@ -22,8 +22,9 @@ from ctrlhub.controller.core.scheduler import Scheduler
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.tasks import Task, TaskState, Template
 from ctrlhub.controller.interfaces.arguments import checked_ranges
-from ctrlhub.controller.interfaces.base import Context, Interface, exposed
+from ctrlhub.controller.interfaces.base import Context, exposed
 from ctrlhub.controller.interfaces.batches import run_messages
+from ctrlhub.controller.interfaces.live import Relay
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.codec import resolve
 from ctrlhub.wire.errors import (
@@ -57,7 +58,7 @@ MOST_WAITING = 65_536
 """The most messages of a client that may wait for a command given before them."""
 
 
-class TaskQueue(Interface):
+class TaskQueue(Relay):
     """The interface for load-balanced tasks."""
 
     name = "tasks"
@@ -68,6 +69,7 @@ class TaskQueue(Interface):
         Received: "received",
         NeedFunctions: "need_functions",
         Functions: "functions",
+        **Relay.relayed,
     }
 
     def __init__(self, controller: IControllerBase, context: Context) -> None:
@@ -280,6 +282,11 @@ class TaskQueue(Interface):
         outcome = (task.id, int(status), payload, engine, 0.0, 0.0, None)
         if self._end(task, outcome):
             self.outbox.add(Commit((SaveResults([(task.id, outcome)]),), ()))
+
+    def client_of(self, engine: Engine, request: int) -> Session | None:
+        """Return the client of a task, if an engine has it."""
+        task = self._tasks.get(request)
+        return task.session if task is not None and task.engine is engine else None
 
     def need_functions(
         self, session: Session, message: NeedFunctions, stream: Stream, now: float

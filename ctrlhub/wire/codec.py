@@ -336,6 +336,18 @@ def _is_completed_rows(value: Any, n: int) -> bool:
     return True
 
 
+def _is_output_items(value: Any, _: int) -> bool:
+    return type(value) is tuple and all(
+        type(item) is tuple
+        and len(item) >= 3
+        and type(item[0]) is str
+        and type(item[1]) is int
+        and 0 <= item[1] <= MAX_ID
+        and type(item[2]) is (str if item[0] in ("stdout", "stderr") else dict)
+        for item in value
+    )
+
+
 _CHECKS: Mapping[str, Check] = {
     "int": _is_int,
     "str": _is_str,
@@ -358,6 +370,7 @@ _CHECKS: Mapping[str, Check] = {
     "Sequence[RunRow]": _is_run_rows,
     "Sequence[ResultRow]": _is_result_rows,
     "Sequence[CompletedRow]": _is_completed_rows,
+    "Sequence[OutputItem]": _is_output_items,
 }
 """A check for every annotation that a message's field may have."""
 

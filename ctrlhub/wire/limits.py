@@ -30,8 +30,18 @@ BATCH_BYTES = 1024 * 1024
 """A sender closes a batch once its payloads exceed this (bytes), and puts no more of them into its
 header: what comes behind travels in frames of its own, however small."""
 
-OUTPUT_BYTES = 4 * 1024 * 1024
-"""The most output (bytes, text and displayed data together) of a request that travels with its result."""
+OUTPUT_TEXT_BYTES = 2 * 1024 * 1024
+"""The most text (bytes) of each of a request's two streams that travels with its result."""
+
+OUTPUT_DISPLAY_BYTES = 4 * 1024 * 1024
+"""The most (bytes) of what a request displays, its value included, that travels with its result; and
+the most of what it publishes."""
+
+OUTPUT_MESSAGE_BYTES = 64 * 1024
+"""An engine closes a message of live output once it holds so much (bytes)."""
+
+OUTPUT_WINDOW = 512 * 1024
+"""The most live output (bytes) of a request that is under way: more leaves when the client has it."""
 
 MAX_TEXT = 4096
 """The longest name, label or host (characters) in a message."""

@@ -50,6 +50,14 @@ CompletedRow: TypeAlias = tuple[int, int, PayloadRef, int, float, float, Any]
 """(request id, Status, value or failure, engine id or -1, started, elapsed, extras) to a client."""
 
 
+OutputItem: TypeAlias = tuple[str, int, Any]
+"""(kind, position, value): a piece of what a request puts out.
+
+The kind is ``stdout``, ``stderr`` (a text; its position counts characters), ``display`` (a map) or
+``data`` (a map of pickled values); their positions count what came before of the same kind.
+"""
+
+
 class Stream(StrEnum):
     """The four streams: one socket each, so that bulk data never delays a heartbeat."""
 
@@ -435,6 +443,31 @@ class Received(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class Output(Message):
+    """Engine to hub, and hub to the request's client on iopub: what a request puts out as it runs.
+
+    `number` counts the messages of a request. `engine` is filled in by the hub. What is lost on the
+    way comes with the result.
+    """
+
+    kind: ClassVar[str] = "output"
+    request: int
+    number: int
+    items: Sequence[OutputItem]
+    engine: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class OutputReceived(Message):
+    """Client to hub to engine: live output up to this number has arrived; more may follow."""
+
+    kind: ClassVar[str] = "output_received"
+    request: int
+    number: int
+    engine: int
+
+
+@dataclass(frozen=True, slots=True)
 class NeedFunctions(Message):
     """Receiver of a request to its sender: I lack these functions (digests)."""
 
@@ -456,8 +489,8 @@ KINDS: Mapping[str, type[Message]] = {
     for cls in (
         Enrol, Enrolled, Register, Registered, Refused, Hello, Welcome, SayHello, Beat, EngineDied,
         Goodbye, Call, Answer, Interrupt, Signal, Restart, Shutdown, EngineEvent, Command, StartHook,
-        RunCommand, SubmitTasks, RunTasks, Accepted, Results, Stored, Completed, Received, NeedFunctions,
-        Functions,
+        RunCommand, SubmitTasks, RunTasks, Accepted, Results, Stored, Completed, Received, Output,
+        OutputReceived, NeedFunctions, Functions,
     )
 }  # fmt: skip
 """Every message by its word on the wire."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from ctrlhub.client.async_result import AsyncResult
 from ctrlhub.client.client import Client
+from ctrlhub.client.live_output import Follower, LiveRequest
 from ctrlhub.client.requests import About, CommandRequest, Function, Template
 from ctrlhub.client.session import ClientSession
 from ctrlhub.wire.codec import decode, encode, resolve
@@ -114,6 +115,18 @@ class Home:
     def unix_time(self, monotonic: float) -> float:
         """Return the time itself."""
         return monotonic
+
+    def live_output(self, request: int) -> LiveRequest | None:
+        """Know of none."""
+        return None
+
+    def follow(self, requests: Sequence[int], follower: Follower) -> None:
+        """Say that they have ended."""
+        for number in requests:
+            follower.ended(number)
+
+    def leave(self, requests: Sequence[int], follower: Follower) -> None:
+        """Forget it."""
 
 
 class Watched:

@@ -32,7 +32,8 @@ def test_each_stream_is_kept_and_logged() -> None:
     print("two", file=output.err)
 
     assert output.dirty is True
-    assert output.take() == {"stdout": "one\n", "stderr": "two\n"}
+    taken = output.take() or {}
+    assert (taken["stdout"], taken["stderr"]) == ("one\n", "two\n")
     assert (out.getvalue(), err.getvalue()) == ("one\n", "two\n")
 
 
@@ -98,3 +99,62 @@ def test_the_streams_behave_like_those_they_stand_in_for(monkeypatch: pytest.Mon
     assert output.take() == {"stdout": "hello\n"}
     assert output.out.writable()
     assert not output.out.isatty()
+
+
+# ---------------------------------------------------------------- telling whoever shows it
+
+
+def test_a_complete_line_is_announced_once_until_somebody_looks() -> None:
+    """Not before it is complete, and again after a look; `flush` announces what has no end."""
+    output, _, _ = make()
+    told: list[int] = []
+    output.runs = lambda: 7
+    output.announce = lambda: told.append(1)
+
+    output.out.write("a")
+    assert told == []
+    output.out.write("\n")
+    print("b", file=output.err)
+    assert told == [1]
+
+    capture = output.look()
+    assert capture is not None
+    assert (capture.request, capture.waits) == (7, True)
+    output.out.write("c")
+    output.out.flush()
+    assert told == [1, 1]
+
+
+def test_what_is_on_hold_is_not_announced_but_the_next_request_is() -> None:
+    """A client that does not follow costs no announcements."""
+    output, _, _ = make()
+    told: list[int] = []
+    running = 7
+    output.runs = lambda: running
+    output.announce = lambda: told.append(running)
+
+    print("a", file=output.out)
+    output.look()
+    output.hold(7)
+    print("b", file=output.out)
+    assert told == [7]
+
+    output.take()
+    running = 8
+    print("c", file=output.out)
+    assert told == [7, 8]
+
+
+def test_where_nothing_runs_nothing_is_announced() -> None:
+    """What a thread prints between two requests is nobody's; within one it is that one's."""
+    output, _, _ = make()
+    told: list[int] = []
+    running = 0
+    output.runs = lambda: running
+    output.announce = lambda: told.append(1)
+
+    print("a", file=output.out)
+    assert told == []
+    running = 7
+    print("b", file=output.out)
+    assert told == [1]

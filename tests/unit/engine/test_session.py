@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ctrlhub.engine.lease import Ending
+from ctrlhub.engine.live import Source
 from ctrlhub.engine.nanny_session import NannySession
 from ctrlhub.engine.session import LAST_WORDS, EngineSession
 from ctrlhub.engine.stops import INSIST, RETRY_STOP
@@ -57,6 +58,8 @@ class FakeWorker:
         self.insisted: list[list[int]] = []
         self.engine_id = -1
         self.finishing = False
+        self.source: Source | None = None
+        self.on_hold = 0
 
     def joined(self, engine_id: int) -> None:
         """Remember the id."""
@@ -89,6 +92,14 @@ class FakeWorker:
     def insist(self, requests: Iterable[int]) -> None:
         """Remember."""
         self.insisted.append(list(requests))
+
+    def look(self) -> Source | None:
+        """Return what is put out."""
+        return self.source
+
+    def hold(self, request: int) -> None:
+        """Remember."""
+        self.on_hold = request
 
     def finish(self) -> None:
         """Remember."""

@@ -96,6 +96,10 @@ OF_TYPE: Mapping[str, st.SearchStrategy[Any]] = {
     "Sequence[CompletedRow]": _several(
         st.tuples(requests, statuses, payloads, integers, floats, floats, extras)
     ),
+    "Sequence[OutputItem]": _several(
+        st.tuples(st.sampled_from(["stdout", "stderr"]), requests, texts)
+        | st.tuples(st.sampled_from(["display", "data"]), requests, maps)
+    ),
     "Sequence[Buffer]": st.tuples(*[blobs] * FRAMES),
 }
 """What a field of each annotation may hold."""

@@ -44,6 +44,7 @@ TYPE_NAMES: Mapping[str, str] = {
     "Sequence[RunRow]": "run rows",
     "Sequence[ResultRow]": "result rows",
     "Sequence[CompletedRow]": "completed rows",
+    "Sequence[OutputItem]": "output items",
 }
 """What the document calls an annotation."""
 

@@ -1,0 +1,178 @@
+"""Live output as it reaches a client: what has come of each request that runs. No I/O.
+
+It is for showing: what was lost on the way, or is too much, comes with the result, which takes the
+place of all this. Positions tell what is missing and what has come twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from ctrlhub.wire.codec import size_of_extras
+from ctrlhub.wire.limits import OUTPUT_DISPLAY_BYTES, OUTPUT_TEXT_BYTES, OUTPUT_WINDOW
+from ctrlhub.wire.messages import Output, OutputItem, OutputReceived
+
+ACKNOWLEDGE = OUTPUT_WINDOW // 4
+"""What has arrived of a request is told once it is so much (bytes)."""
+
+PER_ITEM = 100
+"""What an item costs beside its text (bytes)."""
+
+STREAMS = ("stdout", "stderr")
+
+
+class Follower(Protocol):
+    """Who wants to know of output as it comes; called in the I/O thread."""
+
+    def output(self, request: int, engine: int, items: Sequence[OutputItem]) -> None:
+        """Take what has come."""
+
+    def ended(self, request: int) -> None:
+        """Take note that the result of a request is there, and with it all of its output."""
+
+
+class Progress:
+    """Up to where output has come, by kind."""
+
+    __slots__ = ("_reached",)
+
+    def __init__(self) -> None:
+        self._reached: dict[str, int] = {}
+
+    def at(self, kind: str) -> int:
+        """Return up to where a kind has come."""
+        return self._reached.get(kind, 0)
+
+    def take(self, item: OutputItem) -> tuple[int, Any]:
+        """Return how much is missing before an item, and of its value what is new; None for nothing."""
+        kind, position, value = item[:3]
+        reached = self._reached.get(kind, 0)
+        end = position + (len(value) if kind in STREAMS else 1)
+        if end <= reached:
+            return 0, None
+        self._reached[kind] = end
+        if kind in STREAMS and position < reached:
+            value = value[reached - position :]
+        return max(0, position - reached), value
+
+
+class LiveRequest:
+    """What has come of a request that runs.
+
+    Attributes
+    ----------
+    engine : int
+        Where it runs.
+    items : list
+        What has come, as far as there is room.
+    """
+
+    def __init__(self) -> None:
+        self.engine = -1
+        self.items: list[OutputItem] = []
+        self._number = 0
+        self._unacknowledged = 0
+        self._room = {**dict.fromkeys(STREAMS, OUTPUT_TEXT_BYTES), "other": OUTPUT_DISPLAY_BYTES}
+
+    def take(self, message: Output) -> OutputReceived | None:
+        """Keep what has come; return what its engine is to be told, if anything."""
+        self.engine = message.engine
+        self._number = max(self._number, message.number)
+        for item in message.items:
+            size = size_of_extras(item[2]) + PER_ITEM
+            self._unacknowledged += size
+            kind = item[0] if item[0] in STREAMS else "other"
+            if size <= self._room[kind]:
+                self._room[kind] -= size
+                self.items.append(item)
+        if self._unacknowledged < ACKNOWLEDGE:
+            return None
+        self._unacknowledged = 0
+        return OutputReceived(message.request, self._number, message.engine)
+
+    def extras(self) -> Mapping[str, Any]:
+        """Return what has come, in the form of the extras of a result; from any thread."""
+        progress = Progress()
+        texts: dict[str, list[str]] = {name: [] for name in STREAMS}
+        displayed: list[Mapping[str, Any]] = []
+        data: dict[str, bytes] = {}
+        for item in list(self.items):
+            missing, value = progress.take(item)
+            if value is None:
+                continue
+            if item[0] in STREAMS:
+                texts[item[0]] += [gap(missing), value] if missing else [value]
+            elif item[0] == "display":
+                displayed.append(value)
+            elif item[0] == "data":
+                data.update(value)
+        return {**{n: "".join(t) for n, t in texts.items()}, "outputs": displayed, "data": data}
+
+
+def gap(missing: int) -> str:
+    """Return what stands in the place of text that did not come."""
+    return f"\n[{missing} characters came too fast to be shown; the result has them]\n"
+
+
+class LiveOutputs:
+    """What has come of the requests of a session, and who follows it.
+
+    Attributes
+    ----------
+    requests : dict
+        What has come, by request; made when the first of it comes.
+    """
+
+    def __init__(self) -> None:
+        self.requests: dict[int, LiveRequest] = {}
+        self._followers: dict[int, list[Follower]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.requests or self._followers)
+
+    def take(self, message: Output) -> OutputReceived | None:
+        """Take what has come of a request that has not ended."""
+        live = self.requests.get(message.request)
+        if live is None:
+            live = self.requests[message.request] = LiveRequest()
+        for follower in self._followers.get(message.request, ()):
+            follower.output(message.request, message.engine, message.items)
+        return live.take(message)
+
+    def ended(self, requests: Iterable[int]) -> None:
+        """Forget requests: their results are there."""
+        for number in requests:
+            self.requests.pop(number, None)
+            for follower in self._followers.pop(number, ()):
+                follower.ended(number)
+
+    def follow(
+        self, numbers: Iterable[int], follower: Follower, running: Sequence[Container[int]]
+    ) -> None:
+        """Have somebody told of requests: first of what has come, at last that they ended.
+
+        Parameters
+        ----------
+        numbers, follower
+            Of what, and whom.
+        running
+            Where requests are that have not ended.
+        """
+        for number in numbers:
+            if not any(number in some for some in running):
+                follower.ended(number)
+                continue
+            live = self.requests.get(number)
+            if live is not None:
+                follower.output(number, live.engine, tuple(live.items))
+            self._followers.setdefault(number, []).append(follower)
+
+    def leave(self, numbers: Iterable[int], follower: Follower) -> None:
+        """Have somebody told no more."""
+        for number in numbers:
+            followers = self._followers.get(number, [])
+            if follower in followers:
+                followers.remove(follower)
+            if not followers:
+                self._followers.pop(number, None)

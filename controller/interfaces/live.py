@@ -1,0 +1,45 @@
+"""Live output on its way from an engine to a client: what interfaces of requests share of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import ClassVar
+
+from ctrlhub.controller.core.engines import Engine
+from ctrlhub.controller.core.sessions import Session
+from ctrlhub.controller.interfaces.base import Interface
+from ctrlhub.wire.messages import Message, Output, OutputReceived, Stream
+
+
+class Relay(Interface):
+    """An interface that passes on what requests put out while they run; nothing is kept.
+
+    Credit is an affair of engine and client: an engine has no more under way than the client of its
+    request takes.
+    """
+
+    relayed: ClassVar[Mapping[type[Message], str]] = {
+        Output: "output",
+        OutputReceived: "output_received",
+    }
+
+    def client_of(self, engine: Engine, request: int) -> Session | None:
+        """Return the client of a request, if it runs on this engine."""
+        raise NotImplementedError
+
+    def output(self, session: Session, message: Output, stream: Stream, now: float) -> None:
+        """Pass output on to the client."""
+        engine = session.engine
+        client = self.client_of(engine, message.request) if engine is not None else None
+        if engine is not None and client is not None and not client.ended:
+            client.publish(self.outbox, replace(message, engine=engine.id))
+
+    def output_received(
+        self, session: Session, message: OutputReceived, stream: Stream, now: float
+    ) -> None:
+        """Tell an engine that its client follows."""
+        if message.engine in self.engines:
+            engine = self.engine(message.engine)
+            if self.client_of(engine, message.request) is session:
+                engine.session.send(self.outbox, stream, message)

@@ -1,0 +1,187 @@
+"""Live output at a client: kept while its request runs, shown as it comes, healed by the result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from ctrlhub.client.live_output import ACKNOWLEDGE, LiveOutputs, LiveRequest, Progress
+from ctrlhub.client.output_stream import OutputStream
+from ctrlhub.client.rows import Row
+from ctrlhub.client.terminal import Terminal
+from ctrlhub.wire.limits import OUTPUT_TEXT_BYTES
+from ctrlhub.wire.messages import Output, OutputItem, OutputReceived
+
+
+def displayed(text: str) -> dict[str, Any]:
+    """Something displayed."""
+    return {"output_type": "display_data", "data": {"text/plain": text}, "metadata": {}}
+
+
+class Listener:
+    """Takes note of what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def output(self, request: int, engine: int, items: Sequence[OutputItem]) -> None:
+        """Take note."""
+        self.told += items
+
+    def ended(self, request: int) -> None:
+        """Take note."""
+        self.told.append(f"{request} ended")
+
+
+def test_progress_tells_what_is_missing_and_what_has_come_before() -> None:
+    """By positions alone, for each kind."""
+    progress = Progress()
+
+    assert progress.take(("stdout", 0, "abc")) == (0, "abc")
+    assert progress.take(("stdout", 1, "bcd")) == (0, "d")
+    assert progress.take(("stdout", 2, "cd")) == (0, None)
+    assert progress.take(("stdout", 10, "k")) == (6, "k")
+    assert progress.take(("display", 1, displayed("f"))) == (1, displayed("f"))
+    assert progress.take(("display", 0, displayed("e"))) == (0, None)
+
+
+def test_what_has_come_has_the_form_of_extras() -> None:
+    """Gaps are told; the last value of each name counts."""
+    live = LiveRequest()
+    live.take(Output(1, 1, [("stdout", 0, "a"), ("data", 0, {"x": b"1"})], 4))
+    live.take(Output(1, 2, [("stdout", 3, "b"), ("display", 0, displayed("f"))], 4))
+    live.take(Output(1, 3, [("data", 1, {"x": b"2"})], 4))
+
+    extras = live.extras()
+    assert extras["stdout"] == (
+        "a\n[2 characters came too fast to be shown; the result has them]\nb"
+    )
+    assert (extras["outputs"], extras["data"]) == ([displayed("f")], {"x": b"2"})
+    assert live.engine == 4
+
+
+def test_what_is_kept_of_a_request_is_bounded() -> None:
+    """However much comes."""
+    live = LiveRequest()
+    for number in range(100):
+        live.take(Output(1, number, [("stdout", number * 50_000, "x" * 50_000)], 0))
+
+    assert len(live.extras()["stdout"]) <= OUTPUT_TEXT_BYTES
+
+
+def test_much_that_arrived_is_acknowledged_and_little_is_not() -> None:
+    """With the highest number, gaps or not."""
+    live = LiveRequest()
+    half = "x" * (ACKNOWLEDGE // 2)
+
+    assert live.take(Output(1, 1, [("stdout", 0, half)], 4)) is None
+    assert live.take(Output(1, 3, [("stdout", 0, half)], 4)) == OutputReceived(1, 3, 4)
+    assert live.take(Output(1, 4, [("stdout", 0, half)], 4)) is None
+
+
+def test_who_follows_is_told_what_came_before_what_comes_and_the_end() -> None:
+    """In this order; who has left is not."""
+    live, late, gone = LiveOutputs(), Listener(), Listener()
+    live.take(Output(1, 1, [("stdout", 0, "a")], 4))
+    live.follow([1], late, [{1}])
+    live.follow([1], gone, [{1}])
+    live.leave([1], gone)
+    live.take(Output(1, 2, [("stdout", 1, "b")], 4))
+    live.take(Output(2, 1, [("stdout", 0, "of another")], 4))
+    live.ended([1, 2])
+
+    assert late.told == [("stdout", 0, "a"), ("stdout", 1, "b"), "1 ended"]
+    assert gone.told == [("stdout", 0, "a")]
+    assert not live
+    assert live.requests == {}
+    live.follow([1], late, [{2}])
+    assert late.told[-2:] == ["1 ended", "1 ended"]
+
+
+# ---------------------------------------------------------------- showing it
+
+
+class Stream:
+    """An `OutputStream` of requests that end as the test says."""
+
+    def __init__(self, labelled: bool = True) -> None:
+        self.rows: dict[int, Row] = {}
+        self.stream = OutputStream(labelled, self.rows.__getitem__, self.show_end)
+
+    def show_end(self, terminal: Terminal, row: Row) -> None:
+        """Say that it ended."""
+        terminal.write_line(f"end of {row[0]}")
+
+    def end(self, number: int, engine: int, extras: dict[str, Any]) -> None:
+        """Let a request end."""
+        self.rows[number] = (number, 0, b"", engine, 0.0, 0.0, extras)
+        self.stream.ended(number)
+
+
+def test_text_is_shown_with_its_engine(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each line that somebody begins; what goes on needs no label."""
+    shown = Stream()
+    shown.stream.output(1, 0, [("stdout", 0, "a")])
+    shown.stream.output(1, 0, [("stdout", 1, "b\n")])
+    shown.stream.output(2, 1, [("stdout", 0, "c"), ("stderr", 0, "d\n")])
+    shown.stream.output(1, 0, [("stdout", 3, "e\nf\n")])
+    shown.stream.finish()
+
+    out, err = capsys.readouterr()
+    assert out.splitlines() == ["[stdout:0] ab", "[stdout:1] c", "[stdout:0]", "e", "f"]
+    assert err == "[stderr:1] d\n"
+
+
+def test_the_result_brings_what_was_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """And nothing twice; how it ended comes last."""
+    shown = Stream(labelled=False)
+    shown.stream.output(1, 0, [("stdout", 0, "one\n"), ("display", 0, displayed("first"))])
+    shown.end(
+        1,
+        0,
+        {
+            "stdout": "one\ntwo\n",
+            "outputs": [
+                {"output_type": "stream", "name": "stdout", "length": 4},
+                displayed("first"),
+                displayed("second"),
+                {"output_type": "stream", "name": "stdout", "length": 4},
+            ],
+        },
+    )
+    shown.stream.finish()
+
+    assert capsys.readouterr().out.splitlines() == ["one", "first", "second", "two", "end of 1"]
+
+
+def test_a_gap_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """What comes behind it is shown all the same."""
+    shown = Stream(labelled=False)
+    shown.stream.output(1, 0, [("stdout", 0, "a\n"), ("stdout", 12, "b\n")])
+    shown.stream.finish()
+
+    assert capsys.readouterr().out == (
+        "a\n\n[10 characters came too fast to be shown; the result has them]\nb\n"
+    )
+
+
+def test_a_line_that_is_written_over_stays_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """Carriage returns, as progress bars write them, pass through."""
+    shown = Stream(labelled=False)
+    shown.stream.output(1, 0, [("stderr", 0, "\r10%"), ("stderr", 4, "\r20%")])
+    shown.stream.finish()
+
+    assert capsys.readouterr().err.startswith("\r10%\r20%")
+
+
+def test_a_terminal_that_is_gone_is_no_trouble(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says so, and the result has all of it."""
+    shown = Stream(labelled=False)
+    shown.stream.output(1, 0, [("display", 0, {"data": 5})])
+    shown.stream.finish()
+
+    assert "cannot be shown here" in caplog.text

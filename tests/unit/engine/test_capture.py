@@ -1,0 +1,152 @@
+"""What one request puts out: bounded for its result, bounded for showing, in order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ctrlhub.engine.capture import MOST_PIECES, QUEUED_BYTES, Capture
+from ctrlhub.wire.limits import OUTPUT_DISPLAY_BYTES
+
+
+def shown(text: str) -> dict[str, Any]:
+    """Something displayed."""
+    return {"output_type": "display_data", "data": {"text/plain": text}, "metadata": {}}
+
+
+def taken(capture: Capture, most: int = 1000) -> list[tuple[str, int, Any]]:
+    """All that is to be shown."""
+    items = []
+    while capture.waits:
+        some, _ = capture.take(most)
+        items += some
+    return items
+
+
+def test_nothing_is_nothing() -> None:
+    """A capture without output has no extras."""
+    assert Capture(1).extras() == {}
+    assert not Capture(1).waits
+
+
+def test_text_of_one_stream_needs_no_order() -> None:
+    """However it was written."""
+    capture = Capture(1)
+    for part in ("a", "b", "\n"):
+        capture.add_text("stdout", part)
+
+    assert capture.extras() == {"stdout": "ab\n"}
+
+
+def test_the_order_of_all_is_kept() -> None:
+    """Text by its length, in characters, and what was displayed."""
+    capture = Capture(1)
+    capture.add_text("stdout", "ä")
+    capture.add_text("stdout", "b")
+    capture.add_display(shown("figure"))
+    capture.add_text("stderr", "c")
+
+    extras = capture.extras()
+    assert (extras["stdout"], extras["stderr"]) == ("äb", "c")
+    assert extras["outputs"] == [
+        {"output_type": "stream", "name": "stdout", "length": 2},
+        shown("figure"),
+        {"output_type": "stream", "name": "stderr", "length": 1},
+    ]
+
+
+def test_text_in_many_pieces_is_bounded_too() -> None:
+    """The order of the first pieces is kept, and all of the text."""
+    capture = Capture(1)
+    for _ in range(MOST_PIECES):
+        capture.add_text("stdout", "o")
+        capture.add_text("stderr", "e")
+
+    extras = capture.extras()
+    assert len(extras["outputs"]) == MOST_PIECES
+    assert extras["stdout"] == "o" * MOST_PIECES
+
+
+def test_a_limit_counts_bytes_and_cuts_between_characters() -> None:
+    """What is missing is counted in characters."""
+    capture = Capture(1, text_limit=5)
+    capture.add_text("stdout", "äää")
+
+    assert capture.extras()["stdout"].startswith("ää\n[1 more characters were printed")
+
+
+def test_what_is_too_large_to_display_is_told() -> None:
+    """With its size and types; what is small is displayed still."""
+    capture = Capture(1)
+    capture.add_display(shown("x" * OUTPUT_DISPLAY_BYTES))
+    capture.add_display(shown("small"))
+
+    first, second = capture.extras()["outputs"]
+    assert first["data"]["text/plain"].startswith("[not shown: a display of 4194")
+    assert "text/plain" in first["data"]["text/plain"]
+    assert second == shown("small")
+
+
+def test_any_number_of_displays_is_bounded() -> None:
+    """Also of those that are told to be too many."""
+    capture = Capture(1)
+    for _ in range(300):
+        capture.add_display(shown("x" * 50_000))
+
+    assert sum(len(str(each)) for each in capture.extras()["outputs"]) < 1.1 * OUTPUT_DISPLAY_BYTES
+
+
+def test_published_data_is_the_last_of_each_name() -> None:
+    """And too much of it is refused, which changes nothing."""
+    capture = Capture(1)
+    capture.add_data({"a": b"1", "b": b"2"})
+    capture.add_data({"a": b"3"})
+
+    with pytest.raises(ValueError, match="pull"):
+        capture.add_data({"c": b"x" * OUTPUT_DISPLAY_BYTES})
+    assert capture.extras()["data"] == {"a": b"3", "b": b"2"}
+
+
+def test_what_waits_is_joined_and_placed() -> None:
+    """Text that was written in pieces is one item; positions count characters and displays."""
+    capture = Capture(1)
+    for text in ("a", "b\n"):
+        capture.add_text("stdout", text)
+    capture.add_display(shown("f"))
+    capture.add_text("stdout", "c")
+    capture.add_display(shown("g"))
+    capture.add_data({"x": b"1"})
+
+    assert taken(capture) == [
+        ("stdout", 0, "ab\n"),
+        ("display", 0, shown("f")),
+        ("stdout", 3, "c"),
+        ("display", 1, shown("g")),
+        ("data", 0, {"x": b"1"}),
+    ]
+    assert not capture.waits
+
+
+def test_a_long_text_is_taken_in_parts() -> None:
+    """Each where the last one ended."""
+    capture = Capture(1)
+    capture.add_text("stdout", "ä" * 100)
+
+    items = [item for _ in range(7) for item in capture.take(30)[0]]
+    assert "".join(item[2] for item in items) == "ä" * 100
+    assert [item[1] for item in items] == list(range(0, 100, 15))
+
+
+def test_what_waits_is_bounded_and_positions_tell_what_was_left_out() -> None:
+    """A client that does not follow costs an engine no memory."""
+    capture = Capture(1)
+    written = 0
+    while written < 3 * QUEUED_BYTES:
+        capture.add_text("stdout", "x" * 1000)
+        written += 1000
+
+    shown_before = sum(len(item[2]) for item in taken(capture, 100_000))
+    assert 0.5 * QUEUED_BYTES < shown_before <= QUEUED_BYTES
+    capture.add_text("stdout", "later")
+    assert taken(capture) == [("stdout", written, "later")]
