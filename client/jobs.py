@@ -9,7 +9,7 @@ from typing import Any
 
 from ctrlhub.client.async_result import AsyncResult
 from ctrlhub.client.connection import Connection
-from ctrlhub.client.metadata import number_of
+from ctrlhub.wire.ids import number_of
 
 Job = AsyncResult | Future[Any] | str
 SomeJobs = Job | Iterable[Job] | None

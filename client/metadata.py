@@ -9,30 +9,7 @@ from ctrlhub.client.extras import output_metadata
 from ctrlhub.client.live_output import LiveRequest
 from ctrlhub.client.requests import About
 from ctrlhub.client.rows import Row, is_cancelled, is_ok, opened
-from ctrlhub.wire.ids import session_of
-from ctrlhub.wire.limits import COUNTER_BITS
-
-_COUNTER = (1 << COUNTER_BITS) - 1
-
-
-def text_of(number: int) -> str:
-    """Write a request id as users see it: session and counter."""
-    return f"{session_of(number)}-{number & _COUNTER}"
-
-
-def number_of(text: str) -> int:
-    """Read what `text_of` wrote.
-
-    Raises
-    ------
-    ValueError
-        It is something else.
-    """
-    session, dash, counter = text.partition("-")
-    if not (dash and session.isdecimal() and counter.isdecimal()):
-        raise ValueError(f"{text!r} is not the id of a request, such as '7-42'")
-    return int(session) << COUNTER_BITS | int(counter)
-
+from ctrlhub.wire.ids import text_of
 
 KEYS = frozenset(
     (

@@ -11,13 +11,13 @@ from warnings import warn
 
 from ctrlhub.client.awaiting import Awaiting
 from ctrlhub.client.live_output import Follower, LiveRequest
-from ctrlhub.client.metadata import KEYS, Metadata, metadata, text_of
+from ctrlhub.client.metadata import KEYS, Metadata, metadata
 from ctrlhub.client.output import OutputMembers
 from ctrlhub.client.requests import About
 from ctrlhub.client.rows import Row
 from ctrlhub.client.timing import Timing
 from ctrlhub.wire.errors import ResultNotCompleted
-from ctrlhub.wire.ids import Ranges, to_ranges
+from ctrlhub.wire.ids import Ranges, text_of, to_ranges
 from ctrlhub.wire.messages import Stream
 
 

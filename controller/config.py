@@ -50,6 +50,9 @@ class HubConfig:
         client has not fetched; more are refused.
     max_sessions
         The most peers of all kinds.
+    history_records, history_bytes, history_age
+        How many requests that have ended, bytes of them, and for how many seconds, each interface
+        remembers once their clients have the results; 0 records for none.
     interfaces
         Names of the interfaces that clients may use: built in, or entry points ``ctrlhub.interfaces``.
     log_level
@@ -68,7 +71,12 @@ class HubConfig:
     session_ttl: float = 600.0
     max_outstanding: int = 2_000_000
     max_sessions: int = 100_000
-    interfaces: tuple[str, ...] = ("multiengine", "control", "start_hooks", "tasks", "query")
+    history_records: int = 4096
+    history_bytes: int = 128 * 1024 * 1024
+    history_age: float = 24 * 3600.0
+    interfaces: tuple[str, ...] = (
+        "multiengine", "control", "start_hooks", "tasks", "query", "history",
+    )  # fmt: skip
     log_level: str = "INFO"
 
     def __post_init__(self) -> None:
@@ -79,6 +87,10 @@ class HubConfig:
             raise ValueError(f"max_sessions must lie in 1 ... {MAX_SESSION}")
         if self.max_outstanding < 1:
             raise ValueError("max_outstanding must be at least 1")
+        if self.history_records < 0 or self.history_bytes < 0 or not 0 < self.history_age < inf:
+            raise ValueError(
+                "history_records and history_bytes must not be negative, history_age (s) positive"
+            )
         if not 0 < self.beat < self.suspect < self.lost < inf:
             raise ValueError("heartbeat times (s) must obey 0 < beat < suspect < lost")
         if not 0 < self.hub_lease < inf or not 0 <= self.session_ttl < inf:

@@ -19,6 +19,7 @@ from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.acknowledgements import Acknowledgements
 from ctrlhub.controller.core.effects import Commit, Connection, Effect, Publish, Send, Stop
 from ctrlhub.controller.interfaces.finding import find_interfaces
+from ctrlhub.controller.interfaces.history import HistoryQuery
 from ctrlhub.controller.interfaces.query import Query
 from ctrlhub.controller.loop import HubLoop
 from ctrlhub.controller.stores.base import Store
@@ -113,6 +114,9 @@ class Hub:
         if isinstance(query, Query):
             query.started = self.started
             query.ports = {s.value: int(a.rpartition(":")[2]) for s, a in tcp.items()}
+        history = self.switchboard.interfaces.get("history")
+        if isinstance(history, HistoryQuery):
+            history.unix_offset = time.time() - time.monotonic()
 
     def watch_lifeline(self, descriptor: int) -> None:
         """End when a descriptor reaches its end of file: whoever made this hub has died."""

@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 
 NEVER = float("inf")
 
+
 class Switchboard:
     """The composition of a hub: registry, sessions, heartbeats and interfaces.
 
@@ -118,6 +119,7 @@ class Switchboard:
             revoke=self.revoke,
             events=lambda: self._peers.events,
             announce=self._peers.announce,
+            now=lambda: self._now,
             is_settling=lambda: self._now < self._settled,
             refuse=self._refuse_later,
         )

@@ -2,19 +2,22 @@
 
 Seed: IPython.kernel 0.10 queued every call per engine in the controller, so that engines, which block,
 look asynchronous from outside. Two of its faults are gone: a command that fails does not clear those
-queued behind it, and a hung engine can be interrupted past its queue.
+queued behind it, unless its client has asked for that and then only its own (`Halts`); and a hung
+engine can be interrupted past its queue.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from enum import Enum
 
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.functions import Function
+from ctrlhub.controller.core.history import worth_keeping
 from ctrlhub.controller.core.sessions import Session
+from ctrlhub.wire.errors import QueueCleared
 from ctrlhub.wire.messages import Payload
 
 
@@ -28,15 +31,37 @@ class CommandState(Enum):
 
 @dataclass(slots=True, eq=False)
 class CommandRecord:
-    """One action on one engine; `stopping` once its client wants it ended."""
+    """One action on one engine.
+
+    Attributes
+    ----------
+    target
+        The engine's id.
+    submitted
+        When it came, on the hub's clock (seconds).
+    stop_on_error
+        Whether its failure clears what its client has queued behind it.
+    stopping
+        Whether its client wants it ended.
+    """
 
     id: int
     session: Session
     action: str
     payload: Payload
     function: Function | None
+    target: int = -1
+    label: str = ""
+    submitted: float = 0.0
+    stop_on_error: bool = False
     state: CommandState = CommandState.QUEUED
     stopping: bool = False
+
+    def end(self) -> None:
+        """End it; its arguments stay, unless they are bulk data, for a resubmission."""
+        self.state = CommandState.ENDED
+        if type(self.payload) is not bytes:
+            self.payload = worth_keeping(self.payload)
 
 
 class CommandQueue:
@@ -102,7 +127,7 @@ class CommandQueue:
         return list(self._queue)
 
     def _ended(self, command: CommandRecord) -> None:
-        command.state = CommandState.ENDED
+        command.end()
         self.engine.commands -= 1
         self.engine.became_available()
 
@@ -111,3 +136,51 @@ class CommandQueue:
         assert self.engine.commands == len(self)
         assert all(command.state is CommandState.QUEUED for command in self._queue)
         assert self.running is None or self.running.state is CommandState.RUNNING
+
+
+class Halts:
+    """Clients whose commands an engine does not take for now: one that should stop them has failed.
+
+    What a client sent before it could know of the failure must not run, also where it comes after
+    the failure. Once the client has acknowledged the result it knows, and what it sends then runs.
+    """
+
+    __slots__ = ("_halts",)
+
+    def __init__(self) -> None:
+        self._halts: dict[tuple[int, Session], tuple[int, QueueCleared]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._halts)
+
+    def begin(self, failed: CommandRecord, why: QueueCleared) -> None:
+        """Take no more of a client's commands behind one that has failed."""
+        self._halts[failed.target, failed.session] = failed.id, why
+
+    def of(self, command: CommandRecord) -> QueueCleared | None:
+        """Return why a command that has come is not taken, if so."""
+        halt = self._halts.get((command.target, command.session))
+        return halt[1] if halt is not None and command.id > halt[0] else None
+
+    def known(self, session: Session, unacknowledged: Container[int]) -> None:
+        """Take again the commands of a client that knows of the failures."""
+        self._end(lambda target, whose, number: whose is session and number not in unacknowledged)
+
+    def session_ended(self, session: Session) -> None:
+        """Forget a client."""
+        self._end(lambda target, whose, number: whose is session)
+
+    def engine_went(self, target: int) -> None:
+        """Forget an engine."""
+        self._end(lambda engine, whose, number: engine == target)
+
+    def _end(self, over: Callable[[int, Session, int], bool]) -> None:
+        self._halts = {
+            (target, session): halt
+            for (target, session), halt in self._halts.items()
+            if not over(target, session, halt[0])
+        }
+
+    def sessions(self) -> set[Session]:
+        """Return the clients that are halted somewhere."""
+        return {session for _, session in self._halts}

@@ -6,6 +6,7 @@ A client that does not read gets at most a window of results; the rest waits in 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from ctrlhub.controller.core.effects import Outbox
@@ -95,15 +96,38 @@ class Deliveries:
         client.unsent.append(outcome)
         self._ready[session.number] = client
 
-    def received(self, session: Session, ranges: Ranges) -> list[int]:
-        """Forget what a client has; return the ids."""
+    def repeat(self, session: Session, outcome: Outcome) -> None:
+        """Send a result that the client may have already, and asks for once more."""
+        client = self._clients.get(session.number)
+        if client is not None and client.sent.pop(outcome[0], None) is not None:
+            client.bulk -= _bulk(outcome[2])
+        self.add(session, outcome)
+
+    def find(self, session: Session, number: int) -> Outcome | None:
+        """Return a result that is on its way to a client."""
+        client = self._clients.get(session.number)
+        if client is None:
+            return None
+        found = client.sent.get(number)
+        if found is None and number in client.waiting:
+            found = next(outcome for outcome in client.unsent if outcome[0] == number)
+        return found
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Yield every result on its way."""
+        for client in self._clients.values():
+            yield from client.sent.values()
+            yield from client.unsent
+
+    def received(self, session: Session, ranges: Ranges) -> list[Outcome]:
+        """Let go of what a client has; return it."""
         client = self._clients.get(session.number)
         if client is None:
             return []
         pop = client.sent.pop
-        ids = select(ranges, client.sent)
-        for number in ids:
-            payload = pop(number)[2]
+        outcomes = [pop(number) for number in select(ranges, client.sent)]
+        for outcome in outcomes:
+            payload = outcome[2]
             if type(payload) is not bytes or len(payload) > INLINE_BYTES:
                 client.bulk -= size_of(payload)
         if client.unsent:
@@ -111,7 +135,7 @@ class Deliveries:
         elif not client.sent:
             del self._clients[session.number]
             self._ready.pop(session.number, None)
-        return ids
+        return outcomes
 
     def send_again(self, session: Session) -> None:
         """Begin anew with everything that a client has not acknowledged: it reconnected."""
@@ -124,13 +148,13 @@ class Deliveries:
         client.bulk = 0
         self._ready[session.number] = client
 
-    def drop(self, session: Session) -> list[int]:
-        """Forget everything of a session that ended; return the ids."""
+    def drop(self, session: Session) -> list[Outcome]:
+        """Let go of everything of a session that ended; return it."""
         self._ready.pop(session.number, None)
         client = self._clients.pop(session.number, None)
         if client is None:
             return []
-        return [*client.sent, *(outcome[0] for outcome in client.unsent)]
+        return [*client.sent.values(), *client.unsent]
 
     def flush(self) -> None:
         """Send what is ready, as few messages as the limits allow, within each client's window."""

@@ -30,6 +30,8 @@ class Engine:
         Tasks dispatched to it that have not ended.
     failed_hooks
         The start hooks that failed on it, by name, and how; as long as there are any it gets no tasks.
+    completed
+        Requests that it has ended.
     cause
         How it ended, in words; "" while it lives.
     restart
@@ -43,6 +45,7 @@ class Engine:
     id: int = -1
     commands: int = 0
     tasks: int = 0
+    completed: int = 0
     cause: str = ""
     restart: str = ""
     blamed: int = UNKNOWN

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from ctrlhub.controller.core.declined import DeclinedTasks
 from ctrlhub.controller.core.engines import Engine
@@ -68,6 +69,10 @@ class Scheduler:
         """Return the tasks an engine holds, in the order they were given."""
         slot = self._slots.get(number)
         return list(slot.tasks.values()) if slot else []
+
+    def waiting(self, most: int) -> list[Task]:
+        """Return the first of the tasks that wait for an engine."""
+        return list(islice((t for t in self._queue if t.state is TaskState.QUEUED), most))
 
     def offer(self, engine: Engine) -> None:
         """Consider an engine that may have become available."""

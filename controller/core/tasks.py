@@ -19,6 +19,7 @@ from typing import NoReturn
 
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.functions import Function
+from ctrlhub.controller.core.history import worth_keeping
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.wire.messages import Payload
 
@@ -66,6 +67,8 @@ class Template:
     retries: int
     engine_retries: int
     label: str
+    submitted: float
+    """When they came, on the hub's clock (seconds)."""
 
 
 class Task:
@@ -105,10 +108,11 @@ class Task:
         self.attempt += 1
 
     def finish(self) -> None:
-        """End the task; its arguments are needed no more."""
+        """End the task; its arguments stay, unless they are bulk data, for a resubmission."""
         self.state = _FINISH(self.state) or self._refuse(Step.FINISH)
         self.engine = None
-        self.payload = b""
+        if type(self.payload) is not bytes:
+            self.payload = worth_keeping(self.payload)
 
     def _refuse(self, step: Step) -> NoReturn:
         raise IllegalStep(f"{step.name.lower()} of {self!r}")

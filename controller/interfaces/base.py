@@ -50,6 +50,8 @@ class Context:
     """The number of the last engine event."""
     announce: Callable[[int, str, str], None]
     """Tell clients of an event that concerns an engine: its id, the event, and why."""
+    now: Callable[[], float]
+    """The hub's clock, as of this turn (seconds)."""
     is_settling: Callable[[], bool]
     """Whether the hub is so young that clients and engines of its predecessor may be on their way."""
     refuse: Callable[[Session, Stream, Message, CtrlHubError], None]

@@ -16,6 +16,7 @@ BUILT_IN = {
     "start_hooks": "ctrlhub.controller.interfaces.start_hooks:StartHookInterface",
     "tasks": "ctrlhub.controller.interfaces.taskqueue:TaskQueue",
     "query": "ctrlhub.controller.interfaces.query:Query",
+    "history": "ctrlhub.controller.interfaces.history:HistoryQuery",
 }
 """Known without reading the metadata of every installed package, which takes longer than to start."""
 

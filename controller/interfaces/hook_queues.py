@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ctrlhub.controller.core.commands import CommandQueue, CommandRecord, CommandState
-from ctrlhub.controller.core.deliveries import Deliveries
 from ctrlhub.controller.core.effects import Commit, SaveResults
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.functions import Function, FunctionTable
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.start_hooks import HookRun, StartHook
-from ctrlhub.controller.interfaces.base import Interface
+from ctrlhub.controller.interfaces.recorded import Recorded
 from ctrlhub.wire.messages import Buffer, FunctionRow, Payload, Status
 
 
@@ -26,7 +25,7 @@ class HookWatcher(Protocol):
         """Give up the hook of a request, since its client wants that; False if there is none."""
 
 
-class HookQueues(Interface):
+class HookQueues(Recorded[CommandRecord]):
     """Takes in start hooks and queues their runs.
 
     A hook's request is a request like any other to its client; no engine has it. A run of it is a
@@ -36,10 +35,8 @@ class HookQueues(Interface):
     _queues: dict[int, CommandQueue]
     _ready: dict[int, CommandQueue]
     _commands: dict[int, CommandRecord]
-    _kept: dict[Session, int]
     _accepted: dict[Session, list[tuple[int, CommandRecord]]]
     _functions: FunctionTable
-    _deliveries: Deliveries
     _hooks: HookWatcher | None = None
 
     def _interrupt(self, engine: Engine, command: CommandRecord) -> None:
@@ -80,8 +77,9 @@ class HookQueues(Interface):
         request.state = CommandState.ENDED
         if self._commands.get(request.id) is request:
             outcome = (request.id, int(status), payload, engine, 0.0, 0.0, None)
-            self._deliveries.add(request.session, outcome)
-            self.outbox.add(Commit((SaveResults([(request.id, outcome)]),), ()))
+            self._deliver(request, outcome)
+            if not request.session.ended:
+                self.outbox.add(Commit((SaveResults([(request.id, outcome)]),), ()))
 
     def queue_hooks(self, number: int, runs: Sequence[HookRun], *, first: bool) -> None:
         """Have an engine run start hooks: before all else, or behind what it has."""

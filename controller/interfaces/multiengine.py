@@ -8,12 +8,12 @@ tasks that its client submits next.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ctrlhub.controller.core.awaiting import Awaiting
-from ctrlhub.controller.core.commands import CommandQueue, CommandRecord, CommandState
-from ctrlhub.controller.core.deliveries import Deliveries
+from ctrlhub.controller.core.commands import CommandQueue, CommandRecord, CommandState, Halts
+from ctrlhub.controller.core.deliveries import Outcome
 from ctrlhub.controller.core.effects import Commit, Forget, SaveRequests, SaveResults, Send
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.functions import Function, FunctionTable, function_rows
@@ -24,6 +24,7 @@ from ctrlhub.controller.interfaces.arguments import checked_ids, checked_ranges
 from ctrlhub.controller.interfaces.base import Context, exposed
 from ctrlhub.controller.interfaces.hook_queues import HookQueues
 from ctrlhub.controller.interfaces.live import Relay
+from ctrlhub.controller.interfaces.recorded import Particulars
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.codec import FrameList, resolve
 from ctrlhub.wire.errors import (
@@ -32,9 +33,10 @@ from ctrlhub.wire.errors import (
     InvalidEngineID,
     InvalidRequest,
     LimitExceeded,
+    QueueCleared,
 )
-from ctrlhub.wire.failure import Failure, pack_failure
-from ctrlhub.wire.ids import Ranges, select, session_of, to_ranges
+from ctrlhub.wire.failure import Failure, pack_failure, summary_of
+from ctrlhub.wire.ids import Ranges, select, session_of, text_of, to_ranges
 from ctrlhub.wire.messages import (
     Accepted,
     Action,
@@ -61,6 +63,7 @@ class MultiEngine(HookQueues, Relay):
     """The interface for explicit engines; the seed's `MultiEngine`, one queue per engine."""
 
     name = "multiengine"
+    stream = Stream.MULTIENGINE
     streams = frozenset({Stream.MULTIENGINE})
     handlers = {  # noqa: RUF012 - a constant; the base class types it
         Command: "submit",
@@ -74,15 +77,14 @@ class MultiEngine(HookQueues, Relay):
     def __init__(self, controller: IControllerBase, context: Context) -> None:
         super().__init__(controller, context)
         self._queues: dict[int, CommandQueue] = {}
-        self._commands: dict[int, CommandRecord] = {}
+        self._commands = self._records
         self._functions = FunctionTable()
         self._parked: dict[Session, list[Command]] = {}
-        self._kept: dict[Session, int] = {}
-        self._deliveries = Deliveries(Stream.MULTIENGINE, context.outbox)
         self._accepted: dict[Session, list[tuple[int, CommandRecord]]] = {}
         self.duplicates = 0
         self._ready: dict[int, CommandQueue] = {}
         self._awaiting = Awaiting()
+        self._halts = Halts()
         self.follow_engines(self._engine_came, self._engine_went)
 
     # ------------------------------------------------------------ from clients
@@ -111,9 +113,11 @@ class MultiEngine(HookQueues, Relay):
             self._parked[session] = [message]
             session.send(self.outbox, stream, NeedFunctions((message.function,)))
             return
-        self._submit(session, message, function)
+        self._submit(session, message, function, now)
 
-    def _submit(self, session: Session, message: Command, function: Function | None) -> None:
+    def _submit(
+        self, session: Session, message: Command, function: Function | None, now: float
+    ) -> None:
         payloads = [resolve(ref, message.frames) for ref in message.payloads]
         numbers = range(message.first, message.first + len(message.targets))
         kept = self._kept.get(session, 0) + sum(n not in self._commands for n in numbers)
@@ -125,19 +129,29 @@ class MultiEngine(HookQueues, Relay):
             known = self._commands.get(number)
             if known is None:
                 payload = payloads[k] if len(payloads) > 1 else payloads[0]
-                known = CommandRecord(number, session, message.action, payload, function)
+                known = CommandRecord(
+                    number, session, message.action, payload, function,
+                    target, message.label, now, message.stop_on_error,
+                )  # fmt: skip
                 self._commands[number] = known
-                queue = self._queues.get(target)
                 if refusal is not None:
                     self._fail(known, refusal)
-                elif queue is None:
-                    if not self._awaiting.hold(target, known):
-                        self._fail(known, InvalidEngineID(f"there is no engine {target}"))
                 else:
-                    queue.put(known)
-                    self._ready[target] = queue
+                    self._queue(known)
             accepted.append((number, known))
         session.last_command = max(session.last_command, numbers[-1])
+
+    def _queue(self, command: CommandRecord) -> None:
+        target = command.target
+        queue = self._queues.get(target)
+        if queue is None:
+            if not self._awaiting.hold(target, command):
+                self._fail(command, InvalidEngineID(f"there is no engine {target}"))
+        elif self._halts and (cleared := self._halts.of(command)) is not None:
+            self._fail(command, cleared)
+        else:
+            queue.put(command)
+            self._ready[target] = queue
 
     def functions(self, session: Session, message: Functions, stream: Stream, now: float) -> None:
         """Take in functions that were asked for, and the commands that waited for them."""
@@ -154,13 +168,10 @@ class MultiEngine(HookQueues, Relay):
                 session.last_command = max(session.last_command, command.first)
 
     def received(self, session: Session, message: Received, stream: Stream, now: float) -> None:
-        """Forget results that their client has."""
-        ids = self._deliveries.received(session, message.requests)
-        for number in ids:
-            del self._commands[number]
-        if ids:
-            self._kept[session] -= len(ids)
-            self.outbox.add(Commit((Forget(to_ranges(ids)),), ()))
+        """Let go of results that their client has."""
+        super().received(session, message, stream, now)
+        if self._halts:
+            self._halts.known(session, self._commands)
 
     def session_ended(self, session: Session, now: float) -> None:
         """Drop what a client left behind: queued commands, and results nobody will fetch.
@@ -169,13 +180,14 @@ class MultiEngine(HookQueues, Relay):
         """
         self._parked.pop(session, None)
         self._accepted.pop(session, None)
+        self._halts.session_ended(session)
+        self._leave_results(session)
         if not self._kept.pop(session, 0):
             return  # nothing of its own, which need not be looked for among everybody's
         mine = {n: c for n, c in self._commands.items() if c.session is session}
         self._stop(mine)
-        self._deliveries.drop(session)
         for number in mine:
-            del self._commands[number]
+            self._commands.pop(number, None)
         if mine:
             self.outbox.add(Commit((Forget(to_ranges(sorted(mine))),), ()))
 
@@ -199,20 +211,22 @@ class MultiEngine(HookQueues, Relay):
                 if row[0] not in self._commands:
                     strange.append(row[0])
                 continue
+            engine.completed += 1
+            outcome = self._complete(command, engine, row, message)
             if not command.session.ended:
-                saved.append((row[0], self._complete(command, engine, row, message)))
+                saved.append((row[0], outcome))
+            if command.stop_on_error and row[2] == Status.ERROR and queue is not None:
+                self._clear_behind(command, queue, outcome)
         then = self.acknowledgement(session, stream, message, strange)
         self.outbox.add(Commit((SaveResults(saved),), then))
 
     def _complete(
         self, command: CommandRecord, engine: Engine, row: ResultRow, message: Results
-    ) -> Any:
+    ) -> Outcome:
         number, _, status, ref, started, elapsed, extras = row
         payload = resolve(ref, message.frames)
         outcome = (number, status, payload, engine.id, started, elapsed, extras)
-        command.payload = b""
-        command.function = None
-        self._deliveries.add(command.session, outcome)
+        self._deliver(command, outcome)
         return outcome
 
     def client_of(self, engine: Engine, request: int) -> Session | None:
@@ -220,6 +234,18 @@ class MultiEngine(HookQueues, Relay):
         queue = self._queues.get(engine.id)
         command = queue.running if queue is not None and queue.engine is engine else None
         return command.session if command is not None and command.id == request else None
+
+    def _clear_behind(self, failed: CommandRecord, queue: CommandQueue, outcome: Outcome) -> None:
+        """Clear what the client of a failed command has queued behind it, and what is on its way."""
+        cleared = QueueCleared(
+            f"command {text_of(failed.id)} ({failed.label or failed.action}) failed on engine "
+            f"{failed.target} and was to stop what follows: {summary_of(outcome[2])}"
+        )
+        self._halts.begin(failed, cleared)
+        queued = (c for c in queue.waiting() if type(c) is not HookRun)
+        mine = {c.id for c in queued if c.session is failed.session}
+        for command in queue.withdraw(mine):
+            self._fail(command, cleared)
 
     def need_functions(
         self, session: Session, message: NeedFunctions, stream: Stream, now: float
@@ -265,6 +291,7 @@ class MultiEngine(HookQueues, Relay):
     def _engine_went(self, number: int) -> None:
         queue = self._queues.pop(number)
         self._ready.pop(number, None)
+        self._halts.engine_went(number)
         self._functions.forget_engine(number)
         running = queue.running
         for command in queue.clear():
@@ -272,7 +299,7 @@ class MultiEngine(HookQueues, Relay):
             self._fail(command, EngineError(why, number))
 
     def _fail(self, command: CommandRecord, error: CtrlHubError) -> None:
-        command.state = CommandState.ENDED
+        command.end()
         failure = Failure.from_error(error, method=command.action)
         self._end(command, Status.ERROR, pack_failure(failure))
 
@@ -282,13 +309,10 @@ class MultiEngine(HookQueues, Relay):
         if type(command) is HookRun:
             self._hook_ended(command, status, payload)
             return
-        command.payload = b""
-        command.function = None
-        if command.session.ended:
-            return
         outcome = (command.id, int(status), payload, engine, 0.0, 0.0, None)
-        self._deliveries.add(command.session, outcome)
-        self.outbox.add(Commit((SaveResults([(command.id, outcome)]),), ()))
+        self._deliver(command, outcome)
+        if not command.session.ended:
+            self.outbox.add(Commit((SaveResults([(command.id, outcome)]),), ()))
 
     # ------------------------------------------------------------ each turn
 
@@ -317,12 +341,14 @@ class MultiEngine(HookQueues, Relay):
 
     def tick(self, now: float) -> None:
         """Fail the commands whose engines did not come back to this hub."""
+        super().tick(now)
         for target, command in self._awaiting.expire(now):
             self._fail(command, InvalidEngineID(f"there is no engine {target} (any more)"))
 
     def next_deadline(self) -> float | None:
         """Say when `tick` is due."""
-        return self._awaiting.next_deadline()
+        times = (super().next_deadline(), self._awaiting.next_deadline())
+        return min((due for due in times if due is not None), default=None)
 
     def _run(self, queue: CommandQueue, command: CommandRecord) -> None:
         frames = FrameList()
@@ -337,6 +363,44 @@ class MultiEngine(HookQueues, Relay):
             frames=frames.frames,
         )
         queue.engine.session.send(self.outbox, Stream.MULTIENGINE, message)
+
+    # ------------------------------------------------------------ records
+
+    def particulars(self, request: CommandRecord) -> Particulars:
+        """Return what a record says of a command."""
+        running = request.state is CommandState.RUNNING
+        return Particulars(
+            request.action, request.label, request.submitted, request.target, running
+        )
+
+    def check_again(self, request: CommandRecord) -> None:
+        """Refuse to do again what cannot be."""
+        super().check_again(request)
+        if request.target not in self._queues:
+            raise InvalidEngineID(
+                f"request {text_of(request.id)} was a command to engine {request.target}, which is "
+                "not there (any more)"
+            )
+
+    def resubmit(self, caller: Session, request: CommandRecord, number: int) -> None:
+        """Give a command again, to the same engine."""
+        self._count_new(caller, number)
+        again = CommandRecord(
+            number, caller, request.action, request.payload, request.function,
+            request.target, request.label, self.context.now(),
+        )  # fmt: skip
+        self._commands[number] = again
+        self._queue(again)
+        self.outbox.add(Commit((SaveRequests([(number, again)]),), ()))
+
+    def _functions_of(self, requests: Iterable[CommandRecord]) -> set[Function]:
+        return {request.function for request in requests if request.function is not None}
+
+    def numbers_on(self, engine: int) -> list[int]:
+        """Return the ids of the commands that an engine has to do, the running one first."""
+        queue = self._queues[engine]
+        running = [queue.running] if queue.running else []
+        return [command.id for command in (*running, *queue.waiting())]
 
     # ------------------------------------------------------------ calls
 
@@ -355,7 +419,7 @@ class MultiEngine(HookQueues, Relay):
             self.conclude(commands[number], Status.CANCELLED, b"")
             cancelled.append(number)
         for command in self._awaiting.withdraw(dict(commands)):
-            command.state = CommandState.ENDED
+            command.end()
             self._end(command, Status.CANCELLED, b"")
             cancelled.append(command.id)
         for queue in self._queues.values() if commands else ():
@@ -406,9 +470,10 @@ class MultiEngine(HookQueues, Relay):
             queue.check()
             for command in queue.waiting():
                 assert type(command) is HookRun or self._commands[command.id] is command
-        self._deliveries.check()
+        super().check()
         assert Counter(self._kept) == Counter(c.session for c in self._commands.values())
-        assert not any(session.ended for session in (*self._parked, *self._accepted, *self._kept))
+        assert not any(session.ended for session in (*self._parked, *self._accepted))
+        assert not any(session.ended for session in self._halts.sessions())
 
 
 def _describe(command: CommandRecord) -> dict[str, Any]:

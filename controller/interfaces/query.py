@@ -9,7 +9,14 @@ from ctrlhub import __version__
 from ctrlhub.controller.core.effects import Stop
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.interfaces.base import Interface, exposed
+from ctrlhub.controller.interfaces.multiengine import MultiEngine
+from ctrlhub.controller.interfaces.recorded import Recorded
 from ctrlhub.controller.interfaces.start_hooks import StartHookInterface
+from ctrlhub.controller.interfaces.taskqueue import TaskQueue
+from ctrlhub.wire.ids import to_ranges
+
+MOST_LISTED = 1_000
+"""The most requests of each kind that a detailed queue status lists."""
 
 
 class Query(Interface):
@@ -56,18 +63,46 @@ class Query(Interface):
         return {"engines": engines, "events": self.context.events()}
 
     @exposed
-    def queue_status(self, caller: Session) -> dict[str, Any]:
-        """Return for each engine how many commands and tasks it has, and what waits for any."""
+    def queue_status(self, caller: Session, verbose: bool = False) -> dict[str, Any]:
+        """Return for each engine how many commands and tasks it has, and what waits for any.
+
+        With `verbose` the requests themselves, as ranges of ids: at most `MOST_LISTED` of each kind,
+        and for each engine what runs, or nil.
+        """
+        numbers = sorted(self.engines)
         tasks = self.context.interfaces.get("tasks")
+        if verbose:
+            waiting = tasks.numbers_waiting(MOST_LISTED) if isinstance(tasks, TaskQueue) else []
+            return {**{str(n): self._listed(n) for n in numbers}, "unassigned": to_ranges(waiting)}
         status: dict[str, Any] = {
-            str(number): {
-                "queue": self.engine(number).commands,
-                "tasks": self.engine(number).tasks,
+            str(engine.id): {
+                "queue": engine.commands,
+                "completed": engine.completed,
+                "tasks": engine.tasks,
             }
-            for number in sorted(self.engines)
+            for engine in map(self.engine, numbers)
         }
         status["unassigned"] = tasks.summary()["queued"] if tasks is not None else 0
         return status
+
+    def _listed(self, number: int) -> dict[str, Any]:
+        interfaces = self.context.interfaces
+        commands, tasks = interfaces.get("multiengine"), interfaces.get("tasks")
+        queue = commands.numbers_on(number) if isinstance(commands, MultiEngine) else []
+        given = tasks.numbers_on(number) if isinstance(tasks, TaskQueue) else []
+        completed = [
+            n
+            for each in interfaces.values()
+            if isinstance(each, Recorded)
+            for n in each.ended_on(number)
+        ]
+        begun = [*queue, *given]
+        return {
+            "running": begun[0] if begun else None,
+            "queue": to_ranges(queue[:MOST_LISTED]),
+            "completed": to_ranges(sorted(completed)[-MOST_LISTED:]),
+            "tasks": to_ranges(given[:MOST_LISTED]),
+        }
 
     @exposed
     def interfaces(self, caller: Session) -> dict[str, list[str]]:

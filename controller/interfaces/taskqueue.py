@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ctrlhub.controller.core.declined import impossible
-from ctrlhub.controller.core.deliveries import Deliveries, Outcome
+from ctrlhub.controller.core.deliveries import Outcome
 from ctrlhub.controller.core.effects import Commit, Forget, SaveRequests, SaveResults, Send
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.functions import Function, FunctionTable
@@ -25,6 +26,7 @@ from ctrlhub.controller.interfaces.arguments import checked_ranges
 from ctrlhub.controller.interfaces.base import Context, exposed
 from ctrlhub.controller.interfaces.batches import run_messages
 from ctrlhub.controller.interfaces.live import Relay
+from ctrlhub.controller.interfaces.recorded import Particulars, Recorded
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.codec import resolve
 from ctrlhub.wire.errors import (
@@ -58,10 +60,11 @@ MOST_WAITING = 65_536
 """The most messages of a client that may wait for a command given before them."""
 
 
-class TaskQueue(Relay):
+class TaskQueue(Relay, Recorded[Task]):
     """The interface for load-balanced tasks."""
 
     name = "tasks"
+    stream = Stream.TASK
     streams = frozenset({Stream.TASK})
     handlers = {  # noqa: RUF012 - a constant; the base class types it
         SubmitTasks: "submit",
@@ -74,13 +77,11 @@ class TaskQueue(Relay):
 
     def __init__(self, controller: IControllerBase, context: Context) -> None:
         super().__init__(controller, context)
-        self._tasks: dict[int, Task] = {}
+        self._tasks = self._records
         self._scheduler = Scheduler()
         self._functions = FunctionTable()
         self._waiting: dict[Session, list[SubmitTasks]] = {}
         self._lacking: set[Session] = set()
-        self._kept: dict[Session, int] = {}
-        self._deliveries = Deliveries(Stream.TASK, context.outbox)
         self._accepted: dict[Session, list[Sequence[int]]] = {}
         self._saved: list[tuple[int, Any]] = []
         self._again: list[Task] = []
@@ -106,13 +107,13 @@ class TaskQueue(Relay):
         if missing or message.after > session.last_command:
             self._waiting[session] = [message]
             return
-        self._submit(session, message, [f for f in functions if f is not None])
+        self._submit(session, message, [f for f in functions if f is not None], now)
 
     def _submit(
-        self, session: Session, message: SubmitTasks, functions: Sequence[Function]
+        self, session: Session, message: SubmitTasks, functions: Sequence[Function], now: float
     ) -> None:
         templates = [
-            Template(function, max(0, row[1]), max(0, row[2]), row[3])
+            Template(function, max(0, row[1]), max(0, row[2]), row[3], now)
             for function, row in zip(functions, message.templates, strict=True)
         ]
         frames, known, number = message.frames, self._tasks, session.number
@@ -161,18 +162,6 @@ class TaskQueue(Relay):
             with self.context.refusing(session, Stream.TASK, message):
                 self.submit(session, message, Stream.TASK, now)
 
-    def received(self, session: Session, message: Received, stream: Stream, now: float) -> None:
-        """Forget results that their client has."""
-        ids = self._deliveries.received(session, message.requests)
-        tasks = self._tasks
-        for number in ids:
-            task = tasks.get(number)
-            if task is not None and task.session is session:
-                del tasks[number]
-                self._kept[session] -= 1
-        if ids:
-            self.outbox.add(Commit((Forget(to_ranges(ids)),), ()))
-
     def session_ended(self, session: Session, now: float) -> None:
         """Cancel what a client left behind, and drop results nobody will fetch.
 
@@ -181,14 +170,12 @@ class TaskQueue(Relay):
         self._waiting.pop(session, None)
         self._lacking.discard(session)
         self._accepted.pop(session, None)
+        self._leave_results(session)
         if not self._kept.pop(session, 0):
             return  # nothing of its own, which need not be looked for among everybody's
         self._saved = [saved for saved in self._saved if saved[1].session is not session]
         mine = [task for task in self._tasks.values() if task.session is session]
         self._stop(mine)
-        self._deliveries.drop(session)
-        for task in (task for task in mine if task.state is TaskState.ENDED):
-            self._tasks.pop(task.id, None)
         if mine:
             self.outbox.add(Commit((Forget(to_ranges(sorted(t.id for t in mine))),), ()))
 
@@ -224,6 +211,7 @@ class TaskQueue(Relay):
         for function, times in taken.items():
             function.took(sum(times) / len(times), len(times))
         if engine is not None and left:
+            engine.completed += len(left)
             self._scheduler.left(engine, left)
         if self._again:
             self._scheduler.add_again(self._again)
@@ -270,9 +258,11 @@ class TaskQueue(Relay):
             self.failed += 1
         else:
             self.cancelled += 1
+        if self._followers:
+            self._tell_followers(outcome)
         session = task.session
         if session.ended:
-            del self._tasks[task.id]
+            self._bury(task, outcome)
             return False
         self._deliveries.add(session, outcome)
         return True
@@ -381,6 +371,33 @@ class TaskQueue(Relay):
         for message in run_messages(engine, tasks, self._functions):
             engine.session.send(self.outbox, Stream.TASK, message)
 
+    # ------------------------------------------------------------ records
+
+    def particulars(self, request: Task) -> Particulars:
+        """Return what a record says of a task."""
+        template, engine = request.template, request.engine
+        number = engine.id if engine is not None else -1
+        return Particulars("apply", template.label, template.submitted, number, engine is not None)
+
+    def resubmit(self, caller: Session, request: Task, number: int) -> None:
+        """Queue a task again."""
+        self._count_new(caller, number)
+        template = replace(request.template, submitted=self.context.now())
+        again = self._tasks[number] = Task(number, caller, template, request.payload)
+        self._scheduler.add([again])
+        self.outbox.add(Commit((SaveRequests([(number, again)]),), ()))
+
+    def _functions_of(self, requests: Iterable[Task]) -> set[Function]:
+        return {template.function for template in {request.template for request in requests}}
+
+    def numbers_on(self, engine: int) -> list[int]:
+        """Return the ids of the tasks that an engine has."""
+        return [task.id for task in self._scheduler.tasks_of(engine)]
+
+    def numbers_waiting(self, most: int) -> list[int]:
+        """Return the ids of the first tasks that wait for an engine."""
+        return [task.id for task in self._scheduler.waiting(most)]
+
     # ------------------------------------------------------------ calls
 
     @exposed
@@ -434,11 +451,11 @@ class TaskQueue(Relay):
     def check(self) -> None:
         """Assert that queue, slots, counts and records agree."""
         self._scheduler.check()
-        self._deliveries.check()
+        super().check()
         states = [task.state for task in self._tasks.values()]
         assert states.count(TaskState.QUEUED) == self._scheduler.queued
         assert states.count(TaskState.DISPATCHED) == self._scheduler.dispatched
         kept = Counter(t.session for t in self._tasks.values() if not t.session.ended)
         assert Counter(self._kept) == kept
         assert self._lacking <= set(self._waiting)
-        assert not any(session.ended for session in (*self._waiting, *self._accepted, *self._kept))
+        assert not any(session.ended for session in (*self._waiting, *self._accepted))

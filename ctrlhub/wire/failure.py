@@ -115,6 +115,13 @@ def unpack_failure(data: bytes | bytearray | memoryview) -> Failure:
     )
 
 
+def summary_of(payload: Any) -> str:
+    """Say in one line what a failure, as it travels, is about."""
+    data = payload if isinstance(payload, bytes) else b"".join(payload)
+    failure = unpack_failure(data)
+    return f"{failure.ename}: {failure.evalue}"[:MAX_NAME_BYTES]
+
+
 _NONE: Any = type(None)
 _TYPES: dict[str, tuple[type, ...]] = {
     "code": (str,),

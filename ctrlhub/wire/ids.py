@@ -15,6 +15,8 @@ from ctrlhub.wire.limits import COUNTER_BITS
 Ranges = tuple[tuple[int, int], ...]
 """Ids as inclusive ranges ``((first, last), ...)``: acknowledgements of a batch are one pair."""
 
+_COUNTER = (1 << COUNTER_BITS) - 1
+
 
 def request_id(session: int, counter: int) -> int:
     """Return the id of a session's request number `counter`."""
@@ -24,6 +26,25 @@ def request_id(session: int, counter: int) -> int:
 def session_of(request: int) -> int:
     """Return the number of the session that made a request."""
     return request >> COUNTER_BITS
+
+
+def text_of(request: int) -> str:
+    """Write a request id as people see it: session and counter."""
+    return f"{session_of(request)}-{request & _COUNTER}"
+
+
+def number_of(text: str) -> int:
+    """Read what `text_of` wrote.
+
+    Raises
+    ------
+    ValueError
+        It is something else.
+    """
+    session, dash, counter = text.partition("-")
+    if not (dash and session.isdecimal() and counter.isdecimal()):
+        raise ValueError(f"{text!r:.80} is not the id of a request, such as '7-42'")
+    return request_id(int(session), int(counter))
 
 
 def to_ranges(ids: Iterable[int]) -> Ranges:

@@ -327,7 +327,8 @@ class EngineEvent(Message):
 class Command(Message):
     """Client to hub: one action on explicit engines; target number k has id ``first + k``.
 
-    `payloads` holds one payload for all targets, or one for each.
+    `payloads` holds one payload for all targets, or one for each. With `stop_on_error` its failure on
+    an engine clears what the client had sent there behind it before it knew.
     """
 
     kind: ClassVar[str] = "command"
@@ -337,6 +338,8 @@ class Command(Message):
     payloads: Sequence[PayloadRef]
     function: bytes = b""
     functions: Sequence[FunctionRow] = ()
+    label: str = ""
+    stop_on_error: bool = False
     frames: Sequence[Buffer] = ()
 
 

@@ -302,7 +302,7 @@ class ScriptedClient(Membership):
         payloads = (frames.add(payload),)
         self.send(
             m.Stream.MULTIENGINE,
-            m.Command(first, targets, action, payloads, function, functions, frames.frames),
+            m.Command(first, targets, action, payloads, function, functions, frames=frames.frames),
         )
 
     def _functions(self, stream: m.Stream, digests: Iterable[bytes]) -> tuple[m.FunctionRow, ...]:

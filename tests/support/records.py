@@ -38,7 +38,7 @@ def an_engine(number: int = 0) -> Engine:
 def a_template(function: Function | None = None, **fields: Any) -> Template:
     """Return a template; its function was never seen, unless given."""
     function = function or Function(b"f", b"code")
-    return Template(function, fields.get("retries", 0), fields.get("engine_retries", 3), "")
+    return Template(function, fields.get("retries", 0), fields.get("engine_retries", 3), "", 0.0)
 
 
 def some_tasks(count: int, template: Template | None = None, first: int = 1) -> list[Task]:

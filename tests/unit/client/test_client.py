@@ -17,7 +17,6 @@ import pytest
 from ctrlhub.client.async_result import AsyncResult
 from ctrlhub.client.client import Client
 from ctrlhub.client.map_result import AsyncMapResult
-from ctrlhub.client.metadata import number_of
 from ctrlhub.wire.errors import (
     AuthenticationError,
     CompositeError,
@@ -30,7 +29,7 @@ from ctrlhub.wire.errors import (
     UnknownInterface,
     VersionMismatch,
 )
-from ctrlhub.wire.ids import to_ranges
+from ctrlhub.wire.ids import number_of, to_ranges
 from ctrlhub.wire.limits import MAX_CONTROL_BYTES
 from ctrlhub.wire.messages import Call, Command, Goodbye, Refused, Stream, SubmitTasks
 from tests.unit.client.support import PATIENCE, HubLink

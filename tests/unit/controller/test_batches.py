@@ -18,7 +18,7 @@ def test_tasks_of_many_functions_can_be_read() -> None:
     engine: Any = SimpleNamespace(id=0)
     client: Any = None
     functions = [Function(b"%016d" % n, bytes(50_000)) for n in range(BATCH_ROWS)]
-    tasks = [Task(n, client, Template(f, 0, 0, ""), b"") for n, f in enumerate(functions)]
+    tasks = [Task(n, client, Template(f, 0, 0, "", 0.0), b"") for n, f in enumerate(functions)]
 
     carried: list[bytes] = []
     for message in run_messages(engine, tasks, FunctionTable()):

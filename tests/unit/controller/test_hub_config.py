@@ -15,7 +15,9 @@ def test_defaults() -> None:
     config = HubConfig()
     assert (config.max_engines, config.beat, config.suspect, config.lost) == (511, 1, 3, 10)
     assert (config.hub_lease, config.session_ttl, config.listen) == (600, 600, None)
-    assert config.interfaces == ("multiengine", "control", "start_hooks", "tasks", "query")
+    assert config.interfaces == (
+        "multiengine", "control", "start_hooks", "tasks", "query", "history",
+    )  # fmt: skip
 
 
 def test_json_is_one_line_and_goes_both_ways() -> None:
@@ -41,7 +43,8 @@ def test_it_is_frozen() -> None:
     [
         {"max_engines": 0}, {"max_engines": -1}, {"max_engines": 2.0}, {"max_engines": True},
         {"max_engines": "5"}, {"max_sessions": 0}, {"max_sessions": 2**23},
-        {"max_outstanding": 0}, {"beat": 0}, {"beat": -1}, {"beat": 3.0}, {"suspect": 10.0},
+        {"max_outstanding": 0}, {"history_records": -1}, {"history_bytes": -1}, {"history_age": 0},
+        {"beat": 0}, {"beat": -1}, {"beat": 3.0}, {"suspect": 10.0},
         {"beat": "1"}, {"beat": None}, {"beat": float("nan")}, {"lost": float("nan")},
         {"lost": float("inf")}, {"hub_lease": 0}, {"hub_lease": float("nan")},
         {"session_ttl": -1}, {"session_ttl": float("nan")}, {"ports": (4000, 4002)},

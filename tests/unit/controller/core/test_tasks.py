@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 
+from ctrlhub.controller.core.history import GONE, LARGEST_ARGUMENTS
 from ctrlhub.controller.core.tasks import TRANSITIONS, IllegalStep, Step, Task, TaskState
 from tests.support.records import an_engine, some_tasks
 
@@ -51,10 +52,14 @@ def test_a_requeue_fences_the_attempt() -> None:
     assert (task.attempt, task.engine) == (1, None)
 
 
-def test_an_ended_task_holds_no_arguments() -> None:
-    """A million ended tasks that wait for their client hold results only."""
+def test_an_ended_task_holds_no_bulk_data() -> None:
+    """Its arguments stay for a resubmission, unless they are large; its engine does not."""
     task = in_state(TaskState.ENDED)
-    assert (task.payload, task.engine) == (b"", None)
+    assert (task.payload, task.engine) == (b"arguments", None)
+    task = in_state(TaskState.QUEUED)
+    task.payload = (bytes(LARGEST_ARGUMENTS), b"more")
+    task.finish()
+    assert task.payload == GONE
 
 
 def test_the_story_is_told() -> None:

@@ -1,0 +1,217 @@
+"""History: what clients can ask of requests that were made here, also by others.
+
+It has no requests of its own: each interface keeps its own on record (`Recorded`), and this one asks
+them. Answers are small, since they travel with the heartbeats: values come on the streams of results,
+to whoever follows a request, and lists come in pages.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ctrlhub.controller.core.deliveries import Outcome
+from ctrlhub.controller.core.history import GONE
+from ctrlhub.controller.core.matching import check_keys, compiled
+from ctrlhub.controller.core.sessions import Session
+from ctrlhub.controller.interfaces.arguments import checked_ids, checked_ranges
+from ctrlhub.controller.interfaces.base import Interface, exposed
+from ctrlhub.controller.interfaces.recorded import Recorded
+from ctrlhub.wire.codec import size_of
+from ctrlhub.wire.errors import InvalidRequest, LimitExceeded, ResultLost, ResultNotCompleted
+from ctrlhub.wire.failure import summary_of
+from ctrlhub.wire.ids import count, from_ranges, text_of, to_ranges
+from ctrlhub.wire.messages import Status
+
+AT_ONCE = 32_768
+"""The most requests that one call may name."""
+
+SCAN = 8_192
+"""So many records are looked at for one answer, so that no question stops the hub."""
+
+ANSWER_BYTES = 512 * 1024
+"""An answer is closed once its records take about so many bytes."""
+
+LONGEST_TEXT = 16 * 1024
+"""Output is cut to so many characters in a record; it comes in full with the result."""
+
+RECORD_BYTES = 256
+"""What a record takes in an answer without its texts."""
+
+ENDS: Mapping[int, str] = {Status.OK: "ok", Status.ERROR: "error", Status.CANCELLED: "aborted"}
+
+KEYS = (
+    "msg_id", "client", "stream", "action", "label", "status", "engine_id", "submitted", "started",
+    "completed", "error", "stdout", "stderr", "execute_result", "request_bytes", "result_bytes",
+)  # fmt: skip
+"""The keys of a record."""
+
+_TEXTS = ("stdout", "stderr", "execute_result")
+
+
+class HistoryQuery(Interface):
+    """The interface for questions about requests."""
+
+    name = "history"
+    unix_offset: float = 0.0
+    """What the hub's clock lacks to Unix time (seconds); the hub sets it."""
+
+    @exposed
+    def follow(self, caller: Session, requests: Sequence[Sequence[int]]) -> dict[str, Any]:
+        """Have results sent to the caller, now or once they are there; return which there are."""
+        found = []
+        for number in self._named(requests):
+            if any(interface.follow(caller, number) for interface in self._recorded()):
+                found.append(number)
+        return {"found": to_ranges(found)}
+
+    @exposed
+    def records(self, caller: Session, requests: Sequence[Sequence[int]]) -> dict[str, Any]:
+        """Return the records of some requests: as many as an answer holds, and where to go on."""
+        numbers = self._named(requests)
+        return self._page(numbers, KEYS, lambda record: True, more=False)
+
+    @exposed
+    def select(
+        self,
+        caller: Session,
+        query: Mapping[str, Any],
+        keys: Sequence[str] | None = None,
+        after: int = 0,
+    ) -> dict[str, Any]:
+        """Return the records that fit a query, in order of their ids: a page of them.
+
+        The value holds `records`, and `after`: what to pass for the next page, or None at the end.
+        """
+        if keys is not None and not isinstance(keys, list | tuple):
+            raise InvalidRequest("keys must be a list of keys of records")
+        shown = KEYS if keys is None else tuple(keys)
+        check_keys(shown, KEYS)
+        fits = compiled(query, KEYS)
+        numbers = self._numbers_after(after)
+        return self._page(numbers, shown, fits, more=len(numbers) == SCAN)
+
+    @exposed
+    def requests(self, caller: Session, after: int = 0) -> dict[str, Any]:
+        """Return the ids of all requests on record, as ranges: a page of them."""
+        numbers = self._numbers_after(after)
+        last = numbers[-1] if len(numbers) == SCAN else None
+        return {"requests": to_ranges(numbers), "after": last}
+
+    @exposed
+    def purge(
+        self,
+        caller: Session,
+        requests: Sequence[Sequence[int]] = (),
+        engines: Sequence[int] = (),
+        rest: bool = False,
+    ) -> int:
+        """Forget requests that have ended: one's own, and those whose clients are gone.
+
+        Those in `requests` (of the caller's own, it has the results), those that ended on `engines`,
+        and with `rest` all that gone clients have left. Return how many.
+        """
+        ranges, ids = checked_ranges(requests), frozenset(checked_ids(engines))
+        if type(rest) is not bool:
+            raise InvalidRequest("rest must be true or false")
+        return sum(each.purge(caller, ranges, ids, rest) for each in self._recorded())
+
+    @exposed
+    def resubmit(self, caller: Session, requests: Sequence[int], first: int) -> None:
+        """Do again what was asked for, for the caller, by consecutive new ids from `first` on.
+
+        All or nothing: where one cannot be done again, none is.
+        """
+        if type(first) is not int or first < 0 or len(requests) > AT_ONCE:
+            raise InvalidRequest(f"at most {AT_ONCE} requests, and the first new id")
+        chosen = []
+        for number in checked_ids(requests):
+            interface, request, outcome = self._find(number)
+            if outcome is None:
+                raise ResultNotCompleted(f"request {text_of(number)} has not ended: abort it first")
+            interface.check_again(request)
+            chosen.append((interface, request))
+        for place, (interface, request) in enumerate(chosen):
+            interface.resubmit(caller, request, first + place)
+
+    # ------------------------------------------------------------ looking
+
+    def _recorded(self) -> list[Recorded[Any]]:
+        every = self.context.interfaces.values()
+        return [interface for interface in every if isinstance(interface, Recorded)]
+
+    def _find(self, number: int) -> tuple[Recorded[Any], Any, Outcome | None]:
+        for interface in self._recorded():
+            found = interface.find(number)
+            if found is not None:
+                return (interface, *found)
+        raise ResultLost(
+            f"the hub knows no request {text_of(number)} (any more): it remembers the last "
+            f"{self.context.config.history_records} that have ended (history_records)"
+        )
+
+    def _named(self, requests: Any) -> list[int]:
+        ranges = checked_ranges(requests)
+        if count(ranges) > AT_ONCE:
+            raise LimitExceeded(f"one call may name {AT_ONCE} requests: ask in several calls")
+        return list(from_ranges(ranges))
+
+    def _numbers_after(self, after: int) -> list[int]:
+        if type(after) is not int:
+            raise InvalidRequest("after must be the id of a request")
+        found = (each.numbers_after(after, SCAN) for each in self._recorded())
+        return heapq.nsmallest(SCAN, [number for numbers in found for number in numbers])
+
+    def _page(
+        self, numbers: Sequence[int], keys: Iterable[str], fits: Any, *, more: bool
+    ) -> dict[str, Any]:
+        """Return the records of those that fit, as many as an answer holds."""
+        page: list[dict[str, Any]] = []
+        size = 0
+        for place, number in enumerate(numbers):
+            record = self._record(number)
+            if record is None or not fits(record):
+                continue
+            page.append({key: record[key] for key in keys})
+            size += RECORD_BYTES + sum(len(v) for v in page[-1].values() if isinstance(v, str))
+            if size >= ANSWER_BYTES and place + 1 < len(numbers):
+                return {"records": page, "after": number}
+        return {"records": page, "after": numbers[-1] if more else None}
+
+    def _record(self, number: int) -> dict[str, Any] | None:
+        try:
+            interface, request, outcome = self._find(number)
+        except ResultLost:
+            return None
+        about = interface.particulars(request)
+        record: dict[str, Any] = dict.fromkeys(KEYS)
+        record.update(
+            msg_id=text_of(number),
+            client=request.session.number,
+            stream=interface.stream.value,
+            action=about.action,
+            label=about.label or None,
+            status="running" if about.running else "queued",
+            engine_id=about.engine if about.engine >= 0 else None,
+            submitted=about.submitted + self.unix_offset,
+            request_bytes=None if request.payload == GONE else size_of(request.payload),
+        )
+        if outcome is not None:
+            _add_outcome(record, outcome)
+        return record
+
+
+def _add_outcome(record: dict[str, Any], outcome: Outcome) -> None:
+    _, status, value, engine, started, elapsed, extras = outcome
+    record["status"] = ENDS[status]
+    if engine >= 0:
+        record["engine_id"] = engine
+    if started:
+        record["started"], record["completed"] = started, started + elapsed
+    record["result_bytes"] = None if value == GONE else size_of(value)
+    if status == Status.ERROR and value != GONE:
+        record["error"] = summary_of(value)
+    for name in _TEXTS:
+        text = extras.get(name) if isinstance(extras, Mapping) else None
+        record[name] = text[:LONGEST_TEXT] if isinstance(text, str) else None

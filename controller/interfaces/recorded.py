@@ -1,0 +1,317 @@
+"""What interfaces share whose requests are kept on record, while they live and afterwards.
+
+A request is on record from its acceptance: queued or running, then with a result on its way to its
+client, and then, once the client has it, in the history. Others may *follow* it: they get its result,
+too, now or when it is there, in the same way as its own client, so that none is lost on its way.
+"""
+
+from __future__ import annotations
+
+import heapq
+from abc import abstractmethod
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import ClassVar, Generic, Protocol, TypeVar
+
+from ctrlhub.controller.core.deliveries import Deliveries, Outcome
+from ctrlhub.controller.core.effects import Commit, Forget
+from ctrlhub.controller.core.functions import Function
+from ctrlhub.controller.core.history import (
+    GONE,
+    LARGEST_ARGUMENTS,
+    Ended,
+    History,
+    Retention,
+)
+from ctrlhub.controller.core.sessions import Session
+from ctrlhub.controller.interfaces.base import Context, Interface
+from ctrlhub.controller.service import IControllerBase
+from ctrlhub.wire.errors import InvalidRequest, LimitExceeded, ResultLost
+from ctrlhub.wire.failure import Failure, pack_failure
+from ctrlhub.wire.ids import Ranges, merged, session_of, text_of, to_ranges
+from ctrlhub.wire.messages import Received, Status, Stream
+
+MOST_FOLLOWED = 65_536
+"""The most requests without a result that one client may follow."""
+
+
+class Request(Ended, Protocol):
+    """A request as its interface keeps it."""
+
+    session: Session
+
+
+R = TypeVar("R", bound=Request)
+
+
+@dataclass(frozen=True, slots=True)
+class Particulars:
+    """What a record says of a request besides its outcome.
+
+    Attributes
+    ----------
+    action, label
+        What it is.
+    submitted
+        When it came, on the hub's clock (seconds).
+    engine
+        The engine that has it; -1 for none.
+    running
+        Whether an engine has it.
+    """
+
+    action: str
+    label: str
+    submitted: float
+    engine: int
+    running: bool
+
+
+class Recorded(Interface, Generic[R]):
+    """An interface whose requests are on record.
+
+    Parameters
+    ----------
+    controller, context
+        As for `Interface`.
+    """
+
+    stream: ClassVar[Stream]
+    """Where its requests and their results travel."""
+
+    def __init__(self, controller: IControllerBase, context: Context) -> None:
+        super().__init__(controller, context)
+        config = context.config
+        retention = Retention(config.history_records, config.history_bytes, config.history_age)
+        self._records: dict[int, R] = {}
+        self._kept: dict[Session, int] = {}
+        self._deliveries = Deliveries(self.stream, context.outbox)
+        self._history: History[R] = History(retention)
+        self._followers: dict[int, list[Session]] = {}
+        self._followed: dict[Session, set[int]] = {}
+
+    # ------------------------------------------------------------ an interface's own
+
+    @abstractmethod
+    def particulars(self, request: R) -> Particulars:
+        """Return what a record says of a request."""
+
+    @abstractmethod
+    def resubmit(self, caller: Session, request: R, number: int) -> None:
+        """Do again what was asked for, by another id, for a client."""
+
+    @abstractmethod
+    def _functions_of(self, requests: Iterable[R]) -> set[Function]:
+        """Return the functions that requests call."""
+
+    # ------------------------------------------------------------ results
+
+    def received(self, session: Session, message: Received, stream: Stream, now: float) -> None:
+        """Let go of results that their client has; history keeps them."""
+        requests, outcomes = self._take_received(session, message.requests)
+        if requests:
+            self._history.add(requests, outcomes, self._functions_of(requests), now)
+
+    def _take_received(
+        self, session: Session, ranges: Ranges
+    ) -> tuple[Sequence[R], Sequence[Outcome]]:
+        """End the records of a client's own requests whose results it has."""
+        records = self._records
+        requests: list[R] = []
+        outcomes: list[Outcome] = []
+        for outcome in self._deliveries.received(session, ranges):
+            number = outcome[0]
+            request = records.get(number)
+            if request is not None and request.session is session:
+                del records[number]
+                requests.append(request)
+                outcomes.append(outcome)
+        if requests:
+            self._kept[session] -= len(requests)
+            self.outbox.add(Commit((Forget(to_ranges([o[0] for o in outcomes])),), ()))
+        return requests, outcomes
+
+    def _deliver(self, request: R, outcome: Outcome) -> None:
+        """Send an outcome to a request's client and to who follows it; history takes it else."""
+        if self._followers:
+            self._tell_followers(outcome)
+        if request.session.ended:
+            self._bury(request, outcome)
+        else:
+            self._deliveries.add(request.session, outcome)
+
+    def _bury(self, request: R, outcome: Outcome) -> None:
+        """End a request whose client is gone: nobody but history takes the result."""
+        if self._records.get(request.id) is request:
+            del self._records[request.id]
+        functions = self._functions_of([request])
+        self._history.add([request], [outcome], functions, self.context.now())
+
+    def _leave_results(self, session: Session) -> None:
+        """Leave to history what a client that is gone has not fetched; it follows nothing more."""
+        for number in self._followed.pop(session, ()):
+            self._unfollow(number, session)
+        requests: list[R] = []
+        outcomes: list[Outcome] = []
+        for outcome in self._deliveries.drop(session):
+            request = self._records.get(outcome[0])
+            if request is not None and request.session is session:
+                del self._records[outcome[0]]
+                requests.append(request)
+                outcomes.append(outcome)
+        if requests:
+            functions = self._functions_of(requests)
+            self._history.add(requests, outcomes, functions, self.context.now())
+            self.outbox.add(Commit((Forget(to_ranges(sorted(r.id for r in requests))),), ()))
+
+    # ------------------------------------------------------------ who follows
+
+    def follow(self, session: Session, number: int) -> bool:
+        """Have a client get the result of a request, now or once there is one; False if unknown.
+
+        Raises
+        ------
+        LimitExceeded
+            The client follows too many.
+        """
+        found = self.find(number)
+        if found is None:
+            return False
+        request, outcome = found
+        if outcome is None:
+            followed = self._followed.setdefault(session, set())
+            if request.session is session or number in followed:
+                return True
+            if len(followed) >= MOST_FOLLOWED:
+                raise LimitExceeded(f"more than {MOST_FOLLOWED} results are waited for: get() some")
+            followed.add(number)
+            self._followers.setdefault(number, []).append(session)
+        else:
+            self._deliveries.repeat(session, outcome if outcome[2] != GONE else _lost(outcome))
+        return True
+
+    def _tell_followers(self, outcome: Outcome) -> None:
+        for session in self._followers.pop(outcome[0], ()):
+            self._followed[session].discard(outcome[0])
+            self._deliveries.add(session, outcome)
+
+    def _unfollow(self, number: int, session: Session) -> None:
+        sessions = self._followers[number]
+        sessions.remove(session)
+        if not sessions:
+            del self._followers[number]
+
+    # ------------------------------------------------------------ records
+
+    def find(self, number: int) -> tuple[R, Outcome | None] | None:
+        """Return a request, and its outcome once there is one."""
+        request = self._records.get(number)
+        if request is None:
+            return self._history.find(number)
+        return request, self._deliveries.find(request.session, number)
+
+    def numbers_after(self, number: int, most: int) -> list[int]:
+        """Return the next ids of requests on record, in order."""
+        every = chain(self._records, self._history.numbers())
+        return heapq.nsmallest(most, {n for n in every if n > number})
+
+    def ended_on(self, engine: int) -> list[int]:
+        """Return the ids of requests on record that ended on an engine."""
+        kept = (outcome for _, outcome in self._history)
+        ended = chain(kept, self._deliveries.outcomes())
+        return sorted({outcome[0] for outcome in ended if outcome[3] == engine})
+
+    def purge(self, caller: Session, ranges: Ranges, engines: Collection[int], rest: bool) -> int:
+        """Forget requests that have ended: a client's own, and those that clients have left.
+
+        Parameters
+        ----------
+        caller
+            The client; it has the results of its own that are named.
+        ranges
+            Which, by id.
+        engines
+            And all that ended on these engines.
+        rest
+            And all whose clients are gone.
+
+        Returns
+        -------
+        int
+            How many.
+        """
+        requests, _ = self._take_received(caller, ranges)
+        within = _within(ranges)
+
+        def chosen(request: R, outcome: Outcome) -> bool:
+            if request.session is not caller and not request.session.ended:
+                return False
+            gone = rest and request.session.ended
+            return gone or outcome[3] in engines or within(request.id)
+
+        return len(requests) + self._history.purge(chosen)
+
+    def check_again(self, request: R) -> None:
+        """Refuse to do again what cannot be.
+
+        Raises
+        ------
+        CtrlHubError
+            It cannot be; the message says why.
+        """
+        if request.payload == GONE:
+            raise ResultLost(
+                f"the arguments of request {text_of(request.id)} were too large to be kept "
+                f"(more than {LARGEST_ARGUMENTS} bytes): submit it anew"
+            )
+
+    def _count_new(self, caller: Session, number: int) -> None:
+        """Count a request that is made here, not by a message of its client."""
+        if session_of(number) != caller.number or number in self._records:
+            raise InvalidRequest("a resubmitted request needs a new id of its client's session")
+        kept = self._kept.get(caller, 0) + 1
+        refusal = self.context.refusal(kept)
+        if refusal is not None:
+            raise refusal
+        self._kept[caller] = kept
+
+    # ------------------------------------------------------------ time
+
+    def tick(self, now: float) -> None:
+        """Let history forget what is too old."""
+        self._history.tick(now)
+
+    def next_deadline(self) -> float | None:
+        """Say when `tick` is due."""
+        return self._history.next_deadline()
+
+    def check(self) -> None:
+        """Assert that records, deliveries and followers agree."""
+        self._deliveries.check()
+        self._history.check()
+        pairs = {(n, s) for n, sessions in self._followers.items() for s in sessions}
+        assert pairs == {(n, s) for s, numbers in self._followed.items() for n in numbers}
+        assert not any(session.ended for session in (*self._kept, *self._followed))
+
+
+def _within(ranges: Ranges) -> Callable[[int], bool]:
+    ordered = merged(ranges)
+    firsts = [first for first, _ in ordered]
+
+    def is_within(number: int) -> bool:
+        place = bisect_right(firsts, number) - 1
+        return place >= 0 and number <= ordered[place][1]
+
+    return is_within
+
+
+def _lost(outcome: Outcome) -> Outcome:
+    """Make the outcome of a request whose value was too large to be kept."""
+    error = ResultLost(
+        f"the value of request {text_of(outcome[0])} was too large to be kept once its own client "
+        "had it: raise the hub's history_bytes, or have an engine keep it under a name"
+    )
+    payload = pack_failure(Failure.from_error(error))
+    return (outcome[0], int(Status.ERROR), payload, *outcome[3:])
