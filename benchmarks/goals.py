@@ -68,6 +68,31 @@ GOALS = (
     Goal("map, each item a task", Figure(OURS, "map"), MORE, 1, _SUBMIT),
     Goal("one direct call, p50", _DIRECT, LESS, 1 / 4, Figure("ipyparallel", "direct_p50")),
     Goal("one direct call, p50", _DIRECT, LESS, 1.3, Figure("prototype-thread", "balanced_p50")),
+    *(
+        Goal(
+            f"{way} 100 MB",
+            Figure(OURS, f"{way}_100mb"),
+            MORE,
+            factor,
+            Figure(peer, f"{way}_100mb"),
+        )
+        for way in ("push", "pull")
+        for peer, factor in (("ipyparallel", 3), ("dask", 2), ("ray", 1))
+    ),
+    Goal("hub's growth by 100 MB, MB", Figure(OURS, "hub_peak"), LESS, 20, None),
+    Goal(
+        "push 100 MB to 8 engines",
+        Figure(OURS, "push_all_8"),
+        LESS,
+        2,
+        Figure(OURS, "push_one_of_8"),
+    ),
+    *(
+        Goal(
+            f"{part}'s growth by 45,000 commands, MB", Figure(OURS, f"{part}_growth"), LESS, 1, None
+        )
+        for part in ("hub", "client", "engine")
+    ),
     Goal(
         "import",
         Figure(OURS, "import_package"),

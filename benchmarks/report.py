@@ -32,6 +32,7 @@ _TITLES = {
     "startup": "From nothing, and back to it",
     "import": "Import, beyond a bare interpreter",
     "memory": "Memory of an idle cluster of 2 engines",
+    "sequential": "50,000 commands one after the other: memory after the first tenth of them",
     "queued": "Tasks queued all at once",
 }
 

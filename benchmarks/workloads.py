@@ -24,6 +24,8 @@ clock = time.perf_counter
 
 #: Calls before the timing, so that connections, caches and threads are there.
 _WARM_UP = 100
+#: So many commands, one at a time, in a full run.
+_SEQUENTIAL = 50_000
 #: What `import ctrlhub` must not load.
 _HEAVY = ("numpy", "IPython", "tornado", "sqlalchemy")
 
@@ -149,6 +151,29 @@ def data(peer: Peer, effort: Effort) -> Measured:
     return Measured(figures, peer.data_remark)
 
 
+def data_to_all(peer: Peer, effort: Effort) -> Measured:
+    """Give an array to one of eight engines, and to all of them."""
+    nbytes = max(effort.transfers)
+    array = work.sample(nbytes)
+    hub = measure.tree(peer.hub_pids())
+    for push in (peer.push, peer.push_all):
+        push(array)
+        push(array)
+    peak = measure.PeakMeter(hub)
+    to_one: list[float] = []
+    to_all: list[float] = []
+    for _ in range(effort.transfers[nbytes]):
+        with measure.timed(to_one):
+            peer.push(array)
+        with measure.timed(to_all):
+            peer.push_all(array)
+    one, everybody = measure.percentile(to_one, 50), measure.percentile(to_all, 50)
+    figures = {"push_one_of_8": 1e3 * one, "push_all_8": 1e3 * everybody}
+    if hub:
+        figures["hub_peak_8"] = peak.growth_mb()
+    return Measured(figures, peer.data_remark)
+
+
 def _check(back: work.Array, sent: work.Array) -> None:
     if back.nbytes != sent.nbytes or back[-1] != sent[-1]:
         raise ValueError("another array came back than was sent")
@@ -206,6 +231,23 @@ def _modules(statement: str) -> set[str]:
     code = f"import sys; {statement}; print(*sys.modules)"
     command = [sys.executable, "-c", code]
     return set(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+
+
+def sequential(peer: Peer, effort: Effort) -> Measured:
+    """Run very many small commands one after the other: what grows after the first tenth."""
+    count = int(_SEQUENTIAL * effort.queue_share)
+    parts = {
+        "hub_growth": measure.tree(peer.hub_pids()),
+        "client_growth": [psutil.Process()],
+        "engine_growth": measure.tree(peer.engine_pids()),
+    }
+    for _ in range(count // 10):
+        peer.call_one(work.noop)
+    before = {name: measure.settled_rss_mb(part) for name, part in parts.items() if part}
+    for _ in range(count - count // 10):
+        peer.call_one(work.noop)
+    growth = {n: measure.settled_rss_mb(parts[n]) - then for n, then in before.items()}
+    return Measured({name: max(0.0, mb) for name, mb in growth.items()})
 
 
 def memory(peer: Peer, effort: Effort) -> Measured:
@@ -290,6 +332,16 @@ WORKLOADS = {
             data,
         ),
         Workload(
+            "data-8",
+            (
+                Metric("push_one_of_8", "push 100 MB to one of 8", "ms", LESS),
+                Metric("push_all_8", "push 100 MB to all 8", "ms", LESS),
+                Metric("hub_peak_8", "hub grows by, 8 engines", "MB", LESS),
+            ),
+            data_to_all,
+            engines=8,
+        ),
+        Workload(
             "startup",
             (
                 Metric("first_result", "first result from 2 engines", "s", LESS),
@@ -320,6 +372,17 @@ WORKLOADS = {
                 Metric("processes", "processes", "", LESS),
             ),
             memory,
+            at_most=1,
+        ),
+        Workload(
+            "sequential",
+            (
+                Metric("hub_growth", "hub grows by", "MB", LESS),
+                Metric("client_growth", "client grows by", "MB", LESS),
+                Metric("engine_growth", "2 engines grow by", "MB", LESS),
+            ),
+            sequential,
+            limit_s=600,
             at_most=1,
         ),
         _queued("1k", 1_000, 120),

@@ -76,6 +76,10 @@ class Peer(abc.ABC):
         """Give an engine an array, and return when it has it."""
         raise NotOffered("no way to move data")
 
+    def push_all(self, array: Array) -> None:
+        """Give every engine an array, and return when all have it."""
+        raise NotOffered("no engines that can be named")
+
     def pull(self, nbytes: int) -> Array:
         """Fetch an array of that size which an engine holds already (the one last pushed)."""
         raise NotOffered("no way to move data")

@@ -53,6 +53,9 @@ class CtrlHub(Peer):
     def push(self, array: Array) -> None:
         self._one.push({"array": array}, block=True)
 
+    def push_all(self, array: Array) -> None:
+        self._all.push({"array": array}, block=True)
+
     def pull(self, nbytes: int) -> Array:
         array: Array = self._one.pull("array", block=True)
         return array

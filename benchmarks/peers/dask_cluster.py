@@ -76,6 +76,10 @@ class DaskCluster(Peer):
         self._pushed = None  # lets go of the one before
         self._pushed = self._client.scatter(array, workers=[self._one], hash=False)
 
+    def push_all(self, array: Array) -> None:
+        self._pushed = None
+        self._pushed = self._client.scatter(array, broadcast=True, hash=False)
+
     def pull(self, nbytes: int) -> Array:
         array: Array = self._pushed.result()
         return array

@@ -65,6 +65,10 @@ class RayCluster(Peer):
     def push(self, array: Array) -> None:
         self._ray.get(self._actors[0].keep.remote(array))
 
+    def push_all(self, array: Array) -> None:
+        once = self._ray.put(array)
+        self._ray.get([actor.keep.remote(once) for actor in self._actors])
+
     def pull(self, nbytes: int) -> Array:
         array: Array = self._ray.get(self._actors[0].kept.remote())
         return array
