@@ -14,6 +14,7 @@ from threading import RLock
 from typing import Any
 
 from ctrlhub.wire.codec import size_of_extras
+from ctrlhub.wire.errors import LimitExceeded
 from ctrlhub.wire.limits import OUTPUT_DISPLAY_BYTES, OUTPUT_TEXT_BYTES, OUTPUT_WINDOW
 from ctrlhub.wire.messages import OutputItem
 
@@ -132,13 +133,13 @@ class Capture:
 
         Raises
         ------
-        ValueError
+        LimitExceeded
             It is too much.
         """
         with self._lock:
             data = {**self._data, **values}
             if (size := size_of_extras(data)) > OUTPUT_DISPLAY_BYTES:
-                raise ValueError(
+                raise LimitExceeded(
                     f"what this request has published takes {size} bytes, and it may be "
                     f"{OUTPUT_DISPLAY_BYTES}: return large values, or leave them in the namespace "
                     "and pull() them"

@@ -11,10 +11,13 @@ import ast
 import linecache
 from collections import OrderedDict, deque
 from collections.abc import Callable, MutableSequence
+from dataclasses import replace
 from time import perf_counter, time  # by name: user code may put anything in their place
 from types import CodeType
 from typing import Any
 
+from ctrlhub.engine.capture import cut
+from ctrlhub.engine.cells import Cells
 from ctrlhub.engine.forks import end_copy
 from ctrlhub.engine.interrupts import IDLE, Gate
 from ctrlhub.engine.namespace import Namespace
@@ -54,6 +57,8 @@ class Executor:
     board
         A place of one integer, in memory shared with the nanny, for the request that runs; so it
         is known after this process has died.
+    cells
+        Runs cells in IPython, where that is installed; without it they run as plain code.
 
     Attributes
     ----------
@@ -69,12 +74,14 @@ class Executor:
         output: Output,
         namespace: Namespace | None = None,
         board: MutableSequence[int] | None = None,
+        cells: Cells | None = None,
     ) -> None:
         self.gate = gate
         self.output = output
         self.namespace = Namespace() if namespace is None else namespace
         self.engine_id: int | None = None
         self.is_copy = False
+        self._cells = cells
         self._board: MutableSequence[int] = [IDLE] if board is None else board
         self._sources: OrderedDict[str, None] = OrderedDict()
         self._executions = 0
@@ -128,18 +135,24 @@ class Executor:
 
     def _execute(self, work: CommandWork) -> Payload:
         request = loads(work.payload, ON_THE_ENGINE)
-        body, shown = self._compile(request["code"])
+        code, silent = request["code"], request.get("silent", False)
+        shell = self._cells.shell_for(code, silent) if self._cells is not None else None
+        if shell is None:
+            try:
+                body, shown = self._compile(code)
+            except SyntaxError:
+                shell = self._cells.shell_for_ipython(code) if self._cells is not None else None
+                if shell is None:
+                    raise
+        if shell is not None:
+            self._shown = shell.execute(code, silent)
+            return _NOTHING
         names = self.namespace.names
         exec(body, names)
         if shown is not None:
             value = eval(shown, names)
-            if value is not None and not request.get("silent", False):
-                text = repr(value)
-                room = OUTPUT_TEXT_BYTES
-                text = text if len(text) <= room else f"{text[:room]}[…]"
-                self._shown = {
-                    "data": {"text/plain": text}, "metadata": {}, "execution_count": self._executions
-                }  # fmt: skip
+            if value is not None and not silent:
+                self._shown = _plainly(value, self._executions)
         return _NOTHING
 
     def _compile(self, code: str) -> tuple[CodeType, CodeType | None]:
@@ -180,7 +193,9 @@ class Executor:
         wanted = loads(work.payload, ON_THE_ENGINE)
         if isinstance(wanted, str):
             return detached(dumps(self._value(wanted), f"the value of {wanted!r}", STAYED_THERE))
-        return detached(dumps([self._value(name) for name in wanted], "the list of values", STAYED_THERE))
+        return detached(
+            dumps([self._value(name) for name in wanted], "the list of values", STAYED_THERE)
+        )
 
     def _value(self, name: str) -> Any:
         """Return the value of a name, or of an expression such as ``model.coef_``."""
@@ -189,6 +204,8 @@ class Executor:
 
     def _clear(self, work: CommandWork) -> Payload:
         self.namespace.clear()
+        if self._cells is not None and self._cells.shell is not None:
+            self._cells.shell.start_afresh()
         return _NOTHING
 
     # ------------------------------------------------------------ tasks
@@ -258,7 +275,7 @@ class Executor:
     # ------------------------------------------------------------ both
 
     def _runs(self) -> int:
-        return self.gate.armed
+        return max(self.gate.armed, IDLE)  # a console's is none of ours
 
     def _begin(self) -> None:
         arrive_in(self.namespace)
@@ -279,4 +296,13 @@ class Executor:
         if self.gate.cancelled == request and issubclass(type(error), KeyboardInterrupt):
             return _CANCELLED, b""
         failure = failure_from_exception(error, self.engine_id, method)
+        if self._cells is not None and self._cells.shell is not None:
+            text = self._cells.shell.traceback_of(error)
+            failure = failure if text is None else replace(failure, traceback=text)
         return _ERROR, pack_failure(failure)
+
+
+def _plainly(value: Any, count: int) -> dict[str, Any]:
+    """Return the value of a cell as it travels, without IPython."""
+    text = cut(repr(value), OUTPUT_TEXT_BYTES)
+    return {"data": {"text/plain": text}, "metadata": {}, "execution_count": count}

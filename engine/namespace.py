@@ -50,18 +50,20 @@ class Namespace:
     ----------
     names : dict
         The namespace itself.
+    module : module
+        What it is the globals of.
     """
 
     def __init__(self) -> None:
-        self._module = ModuleType(MAIN)
-        self.names: dict[str, Any] = vars(self._module)
+        self.module = ModuleType(MAIN)
+        self.names: dict[str, Any] = vars(self.module)
         self.names["__builtins__"] = builtins
         self._initial = dict(self.names)
         self._fallback = Fallback(self.names)
 
     def install(self) -> None:
         """Be the process's ``__main__``, so that what is defined here can be pickled by name."""
-        sys.modules[MAIN] = self._module
+        sys.modules[MAIN] = self.module
 
     def clear(self) -> None:
         """Forget everything."""

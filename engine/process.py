@@ -11,7 +11,9 @@ import sys
 from collections.abc import MutableSequence
 from pathlib import Path
 
+from ctrlhub.engine import publishing
 from ctrlhub.engine.board import LEAVING
+from ctrlhub.engine.cells import Cells, Shell
 from ctrlhub.engine.config import EngineConfig
 from ctrlhub.engine.console import Place, offer
 from ctrlhub.engine.executor import Executor
@@ -63,7 +65,8 @@ def run_engine(config: EngineConfig, board: MutableSequence[int]) -> int:
         _log.error("%s", error)
         return end(Ending.MISCONFIGURED)
     namespace, output = Namespace(), Output()
-    executor = Executor(Gate(), output, namespace, board)
+    cells = Cells(lambda: _make_shell(namespace, output))
+    executor = Executor(Gate(), output, namespace, board, cells)
     service = EngineService(
         link,
         registration(Role.ENGINE, config.public, bytes.fromhex(config.incarnation)),
@@ -77,9 +80,17 @@ def run_engine(config: EngineConfig, board: MutableSequence[int]) -> int:
     sys.path.insert(0, "")
     namespace.install()
     output.install()
+    publishing.offer(output)
+    cells.watch_imports()
     service.end_on(signal.SIGTERM)
     service.mind_forks()
     return end(service.run())
+
+
+def _make_shell(namespace: Namespace, output: Output) -> Shell:
+    from ctrlhub.engine.shell import make_shell  # IPython
+
+    return make_shell(namespace, output)
 
 
 def registration(role: Role, key: str, incarnation: bytes) -> Register:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ctrlhub.engine.capture import MOST_PIECES, QUEUED_BYTES, Capture
+from ctrlhub.wire.errors import LimitExceeded
 from ctrlhub.wire.limits import OUTPUT_DISPLAY_BYTES
 
 
@@ -103,7 +104,7 @@ def test_published_data_is_the_last_of_each_name() -> None:
     capture.add_data({"a": b"1", "b": b"2"})
     capture.add_data({"a": b"3"})
 
-    with pytest.raises(ValueError, match="pull"):
+    with pytest.raises(LimitExceeded, match="pull"):
         capture.add_data({"c": b"x" * OUTPUT_DISPLAY_BYTES})
     assert capture.extras()["data"] == {"a": b"3", "b": b"2"}
 

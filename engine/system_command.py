@@ -1,0 +1,59 @@
+"""Commands of the system (`!command` in a cell): shown as they go on, and ended by an interrupt."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+READ_BYTES = 64 * 1024
+
+
+def run_command(command: str, take: Callable[[str], object]) -> int:
+    """Run a command in the system's shell.
+
+    Parameters
+    ----------
+    command
+        The command.
+    take
+        Gets what it prints, as it comes.
+
+    Returns
+    -------
+    int
+        Its exit code; the negative number of a signal that ended it.
+    """
+    process = subprocess.Popen(
+        command,
+        shell=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    try:
+        with process.stdout as pipe:
+            while data := os.read(pipe.fileno(), READ_BYTES):
+                take(decoder.decode(data))
+        return process.wait()
+    except BaseException:  # an interrupt: not only the shell ends, also what it has started
+        for pid in [*_descendants(process.pid), process.pid]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait()
+        raise
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    """Yield the processes that a process has started, and so on; none where that cannot be told."""
+    for file in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in map(int, file.read_text().split()):
+                yield from _descendants(child)
+                yield child
