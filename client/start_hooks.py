@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from ctrlhub.client.async_result import AsyncResult
 from ctrlhub.client.connection import Connection
 from ctrlhub.client.function_book import name_of
 from ctrlhub.client.hook_request import StartHookRequest
 from ctrlhub.client.requests import About, Function
+from ctrlhub.client.targets import Targets
 from ctrlhub.wire.functions import digest_of
 from ctrlhub.wire.messages import Action, Payload, Stream
 from ctrlhub.wire.serialize import detached, dumps, dumps_call
+
+if TYPE_CHECKING:
+    from ctrlhub.client.direct_view import DirectView
 
 SHORT = 8
 """So many digits of a digest tell hooks apart that were given no name."""
@@ -48,6 +54,13 @@ class StartHooks:
     """The part of a client that prepares engines."""
 
     _connection: Connection
+
+    def _resolve(self, targets: Targets) -> list[int]:
+        raise NotImplementedError
+
+    def direct_view(self, targets: Targets = "all", **flags: Any) -> DirectView:
+        """Return a view on explicit engines."""
+        raise NotImplementedError
 
     def on_engine_start(
         self,
@@ -133,6 +146,41 @@ class StartHooks:
             StartHookRequest(number, name, action.value, payload, function, result, home.start_hooks)
         )
         return result
+
+    def upload(
+        self, what: ModuleType | str | os.PathLike[str], targets: Targets = "all"
+    ) -> None:
+        """Make a module of one's own importable on engines.
+
+        Its source travels as data. It stands before modules of the same name, and replaces what was
+        uploaded before, as `importlib.reload` does: imports see what is new. With all engines as
+        targets those that come later get it as well, as a start hook ``upload:<name>``.
+
+        Parameters
+        ----------
+        what
+            A module, or the path of a ``.py`` file or package directory.
+        targets
+            The engines.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError, TypeError
+            There is nothing to upload, or it is more than Python source: a compiled part, say.
+        SyntaxError
+            It is no valid Python. Nothing was sent.
+        RemoteError
+            It was imported on an engine before, and cannot be imported anew.
+        """
+        from ctrlhub.client.uploads import upload_of
+
+        found = upload_of(what)
+        payload = detached(dumps({"name": found.name, "files": found.files}))
+        ids = None if isinstance(targets, str) and targets == "all" else self._resolve(targets)
+        if ids is None or set(ids) == set(self._resolve("all")):
+            self._make_hook(f"upload:{found.name}"[:200], Action.UPLOAD, payload, None).get()
+        else:
+            self.direct_view(ids)._command(Action.UPLOAD, [payload]).get()
 
     def start_hooks(self) -> list[StartHook]:
         """Return what every engine does before anything else, in order."""

@@ -12,9 +12,11 @@ import linecache
 from collections import OrderedDict, deque
 from collections.abc import Callable, MutableSequence
 from dataclasses import replace
+from pathlib import Path
 from time import perf_counter, time  # by name: user code may put anything in their place
 from types import CodeType
 from typing import Any
+from weakref import WeakSet
 
 from ctrlhub.engine.capture import cut
 from ctrlhub.engine.cells import Cells
@@ -22,7 +24,9 @@ from ctrlhub.engine.forks import end_copy
 from ctrlhub.engine.interrupts import IDLE, Gate
 from ctrlhub.engine.namespace import Namespace
 from ctrlhub.engine.output import Output
+from ctrlhub.engine.uploads import Uploads
 from ctrlhub.engine.work import CommandWork, Function, Row, TaskWork
+from ctrlhub.wire.codec import size_of
 from ctrlhub.wire.dependencies import is_unmet
 from ctrlhub.wire.errors import pack_failure
 from ctrlhub.wire.limits import OUTPUT_TEXT_BYTES
@@ -37,6 +41,9 @@ FLUSH_INTERVAL = 0.002
 ON_THE_ENGINE = "on the engine"
 KEPT_SOURCES = 100
 """The sources of so many executions are kept, for tracebacks."""
+
+KEPT_BLOB = 1024 * 1024
+"""The serialized form of a function up to this size (bytes) is kept, to be loaded again."""
 
 _OK, _ERROR, _CANCELLED = int(Status.OK), int(Status.ERROR), int(Status.CANCELLED)
 _UNMET = int(Status.UNMET)
@@ -59,6 +66,8 @@ class Executor:
         is known after this process has died.
     cells
         Runs cells in IPython, where that is installed; without it they run as plain code.
+    uploads
+        Where to keep modules that are uploaded; None makes a temporary directory.
 
     Attributes
     ----------
@@ -75,6 +84,7 @@ class Executor:
         namespace: Namespace | None = None,
         board: MutableSequence[int] | None = None,
         cells: Cells | None = None,
+        uploads: Path | None = None,
     ) -> None:
         self.gate = gate
         self.output = output
@@ -83,6 +93,8 @@ class Executor:
         self.is_copy = False
         self._cells = cells
         self._board: MutableSequence[int] = [IDLE] if board is None else board
+        self._uploads = Uploads(uploads)
+        self._loaded: WeakSet[Function] = WeakSet()
         self._sources: OrderedDict[str, None] = OrderedDict()
         self._executions = 0
         self._shown: dict[str, Any] | None = None
@@ -93,6 +105,7 @@ class Executor:
             Action.PUSH.value: self._push,
             Action.PULL.value: self._pull,
             Action.CLEAR.value: self._clear,
+            Action.UPLOAD.value: self._upload,
         }
 
     # ------------------------------------------------------------ commands
@@ -208,6 +221,13 @@ class Executor:
             self._cells.shell.start_afresh()
         return _NOTHING
 
+    def _upload(self, work: CommandWork) -> Payload:
+        self._uploads.install(**loads(work.payload, ON_THE_ENGINE))
+        # What was loaded may be of the module that was replaced: it is loaded again when it is used.
+        while self._loaded:
+            self._loaded.pop().call = None
+        return _NOTHING
+
     # ------------------------------------------------------------ tasks
 
     def run_tasks(
@@ -286,7 +306,11 @@ class Executor:
         before = resolved()
         call = self.namespace.adopt(loads(function.blob, ON_THE_ENGINE))
         if resolved() == before:  # what references gave may be something else the next time
-            function.call, function.blob = call, b""
+            function.call = call
+            if size_of(function.blob or b"") > KEPT_BLOB:
+                function.blob = b""
+            else:
+                self._loaded.add(function)
         return call
 
     def _failed(self, error: BaseException, request: int, method: str) -> tuple[int, Payload]:

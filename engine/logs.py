@@ -1,4 +1,4 @@
-"""The logs of engines: their last lines, and their bound."""
+"""The logs of engines: their last lines, their bound, and what lies beside them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ KEPT_BYTES = 1024 * 1024
 
 LAST_BYTES = 4096
 LAST_LINES = 40
+
+
+def uploads_of(log: Path) -> Path:
+    """Return the directory of what is uploaded to the engine with this log."""
+    return log.with_suffix(".uploads")
 
 
 def size_of(log: Path) -> int:

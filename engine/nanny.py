@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import select
+import shutil
 import signal
 import time
 from collections import deque
@@ -21,7 +22,7 @@ from ctrlhub.engine.causes import OomWatch, describe_exit, is_running
 from ctrlhub.engine.channel import EngineEnded, EngineStarted, SignalEngine, StartEngine, Target
 from ctrlhub.engine.config import EngineConfig, NannyConfig
 from ctrlhub.engine.lease import Ending
-from ctrlhub.engine.logs import bound, last_lines, size_of
+from ctrlhub.engine.logs import bound, last_lines, size_of, uploads_of
 from ctrlhub.engine.nanny_hub import NannyHub
 from ctrlhub.engine.process import log_to_stderr
 from ctrlhub.engine.slots import Slot, Slots, SlotState
@@ -181,6 +182,7 @@ class Nanny:
         keys, config = self._keys[slot.number], self._config
         self._incarnations[slot.number] = os.urandom(16)
         self._began[slot.number] = size_of(self._log_of(slot.number))
+        self._remove_uploads(slot.number)  # if a nanny before this one was killed
         engine = EngineConfig(
             slot=slot.number,
             connection=config.connection,
@@ -216,6 +218,7 @@ class Nanny:
         board, slot = self._warm.board.slot(note.slot), self._slots[note.slot]
         cause = describe_exit(note.status, self._oom, slot.killed_by)
         now = time.monotonic()
+        self._remove_uploads(note.slot)
         if slot.restarting:
             _log.info("engine in slot %d (pid %d) is restarted: %s", slot.number, note.pid, cause)
             self._slots.restarted(note.slot, now)
@@ -256,6 +259,14 @@ class Nanny:
             slot.number, slot.early_deaths, self._config.restart.early, cause, log,
             self._last_words(slot.number),
         )  # fmt: skip
+
+    def _remove_uploads(self, slot: int) -> None:
+        directory = uploads_of(self._log_of(slot))
+        if directory.exists():
+            try:
+                shutil.rmtree(directory)
+            except OSError as error:  # what is left takes only room
+                _log.warning("what was uploaded to slot %d is left: %s", slot, error)
 
     def _last_words(self, slot: int) -> str:
         """Return the end of what an engine has written; its predecessors are not quoted."""

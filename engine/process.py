@@ -19,6 +19,7 @@ from ctrlhub.engine.console import Place, offer
 from ctrlhub.engine.executor import Executor
 from ctrlhub.engine.interrupts import Gate
 from ctrlhub.engine.lease import Ending
+from ctrlhub.engine.logs import uploads_of
 from ctrlhub.engine.namespace import Namespace
 from ctrlhub.engine.output import Output
 from ctrlhub.engine.rendezvous import await_connection
@@ -66,7 +67,8 @@ def run_engine(config: EngineConfig, board: MutableSequence[int]) -> int:
         return end(Ending.MISCONFIGURED)
     namespace, output = Namespace(), Output()
     cells = Cells(lambda: _make_shell(namespace, output))
-    executor = Executor(Gate(), output, namespace, board, cells)
+    uploads = uploads_of(Path(config.log))
+    executor = Executor(Gate(), output, namespace, board, cells, uploads)
     service = EngineService(
         link,
         registration(Role.ENGINE, config.public, bytes.fromhex(config.incarnation)),

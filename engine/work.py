@@ -21,13 +21,13 @@ class Function:
     digest
         Its hash, by which it is known.
     blob
-        The serialized form; None as long as it has not come, empty once it was loaded.
+        The serialized form; None as long as it has not come. Empty once it was loaded, if it is large.
     call
         What to call, or None before the first use. Loading runs user code, so that only the main
         thread does it.
     """
 
-    __slots__ = ("blob", "call", "digest")
+    __slots__ = ("__weakref__", "blob", "call", "digest")
 
     def __init__(self, digest: bytes, blob: Payload | None = None) -> None:
         self.digest = digest

@@ -92,6 +92,7 @@ class Action(StrEnum):
     PUSH = "push"
     PULL = "pull"
     CLEAR = "clear"
+    UPLOAD = "upload"
 
 
 @dataclass(frozen=True, slots=True)

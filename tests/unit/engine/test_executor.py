@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ctrlhub.engine.executor import FLUSH_INTERVAL, KEPT_SOURCES
+from ctrlhub.engine.executor import FLUSH_INTERVAL, KEPT_BLOB, KEPT_SOURCES
 from ctrlhub.engine.work import CommandWork, Row, TaskWork
 from ctrlhub.wire.messages import Action, Status
 from ctrlhub.wire.rebuild import exception_from
@@ -233,11 +233,15 @@ def test_a_function_that_cannot_be_loaded_fails_its_task_only(bench: Bench) -> N
 
 
 def test_a_function_is_loaded_once(bench: Bench) -> None:
-    """Its serialized form is not needed any more after that."""
-    shared = function(lambda x: x)
-    bench.run([TaskWork(n, 0, shared, dumps(((n,), {}))) for n in (1, 2)])
+    """Its serialized form is not needed any more after that: of a large one it is not kept."""
+    shared, large = function(lambda x: x), function(lambda x, y=b"y" * KEPT_BLOB: x)
+    for each in (shared, large):
+        bench.run([TaskWork(n, 0, each, dumps(((n,), {}))) for n in (1, 2)])
+    call = shared.call
+    bench.run([TaskWork(3, 0, shared, dumps(((3,), {})))])
 
-    assert shared.blob == b""
+    assert shared.call is call
+    assert large.blob == b""
     assert shared.call(3) == 3
 
 
