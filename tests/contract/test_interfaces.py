@@ -40,7 +40,9 @@ def test_the_status_object(client: Client, transport: str) -> None:
     assert set(hub["ports"]) == (STREAMS if transport == "tcp" else set())
     assert isinstance(status["engines"], list)
     for number, engine in enumerate(status["engines"]):
-        assert set(engine) == {"id", "pid", "host", "state", "running", "queued"}
+        assert set(engine) == {
+            "id", "pid", "host", "state", "running", "queued", "failed_hooks",
+        }  # fmt: skip
         assert (engine["id"], engine["host"]) == (number, platform.node())
         assert (engine["state"], engine["running"], engine["queued"]) == ("idle", 0, 0)
     assert len(status["engines"]) == ENGINES

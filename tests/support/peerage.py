@@ -53,7 +53,8 @@ def every_message(line: Line) -> dict[type[m.Message], m.Message]:
         m.StartHook(first, "name", "push", b""),
         m.RunCommand(first, "push", b""), m.SubmitTasks((), ()), m.RunTasks((), ()),
         m.Accepted(ranges), m.Results(()), m.Stored(ranges), m.Completed(()), m.Received(ranges),
-        m.NeedFunctions((b"d",)), m.Functions(()),
+        m.NeedFunctions((b"d",)), m.Functions(()), m.Output(first, 1, ()),
+        m.OutputReceived(first, 1, 0),
     )  # fmt: skip
     return {type(message): message for message in made}
 
