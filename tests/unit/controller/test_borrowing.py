@@ -22,7 +22,8 @@ from tests.support.peers import registration
 
 pytestmark = pytest.mark.skipif(not segments.AVAILABLE, reason="this system has no memory files")
 
-DATA = b"0123456789abcdef" * 1000
+DATA = b"0123456789abcdef" * 20_000
+"""More than the hub remembers of a request that has ended."""
 
 
 def made(data: bytes = DATA) -> Segment:
@@ -114,10 +115,11 @@ def test_it_is_kept_as_long_as_it_is_needed(engine: Lender, client: Lender) -> N
     engine.results((first.id, 0), stream=MULTIENGINE)
     assert count_held() == before + 1
     row = (second.id, 0, 0, (0, 2), 0.0, 0.1, None)
-    other.lend(MULTIENGINE, m.Results((row,), (b"pickle", made(DATA[::-1]))))
+    large = DATA[::-1] * 30  # more than it remembers of a result
+    other.lend(MULTIENGINE, m.Results((row,), (b"pickle", made(large))))
     assert count_held() == before + 1  # the request's is gone, the result's is here
     [done] = [each for each in client.heard(m.Completed) if each.frames]
-    assert data_of(done.frames) == DATA[::-1]
+    assert data_of(done.frames) == large
     del done
     client.say(MULTIENGINE, m.Received(((first.id, second.id),)))
     engine.exchange.operations.clear()  # what this test's store was given
