@@ -7,7 +7,8 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import count, islice
+from itertools import islice
+from operator import length_hint
 from typing import Any
 from weakref import finalize
 
@@ -16,7 +17,7 @@ from ctrlhub.client.engine_list import LIST_ENGINES
 from ctrlhub.client.function_book import FunctionBook
 from ctrlhub.client.intake import Intake
 from ctrlhub.client.live_output import Follower, LiveRequest
-from ctrlhub.client.requests import Request
+from ctrlhub.client.requests import Owner, Request
 from ctrlhub.client.session import ClientSession
 from ctrlhub.client.waiting import Waiting
 from ctrlhub.client.watch import Watch
@@ -35,13 +36,16 @@ from ctrlhub.wire.errors import (
     error_for,
 )
 from ctrlhub.wire.ids import Ranges, from_ranges, request_id
-from ctrlhub.wire.limits import MAX_CONTROL_BYTES
+from ctrlhub.wire.limits import COUNTER_BITS, MAX_CONTROL_BYTES
 from ctrlhub.wire.messages import Answer, Call, Register, Stream
 
 _log = logging.getLogger("ctrlhub.client")
 
 JOIN_TIMEOUT = 2.0
 """How long (seconds) closing waits for the I/O thread."""
+
+MOST_REQUESTS = (1 << COUNTER_BITS) - 1
+"""How many requests a session can make."""
 
 FIRST_LOOK, LAST_LOOK = 0.02, 1.0
 """While engines are waited for: the first and the longest pause (seconds) between questions."""
@@ -100,7 +104,9 @@ class Connection:
         # Also at the interpreter's exit.
         self._leave = finalize(self, _leave, self._runner, self._session, self._thread, os.getpid())
         self._join(timeout if join_timeout is None else join_timeout)
-        self._numbers = count(request_id(self._watch.session, 1))
+        first = request_id(self._watch.session, 1)
+        # A range and not a count, since it can tell how far it has come.
+        self._numbers = iter(range(first, first + MOST_REQUESTS))
         self.next_id = self._numbers.__next__
 
     def _join(self, timeout: float) -> None:
@@ -171,6 +177,29 @@ class Connection:
         self.intake.check()
         wish = Cancellation(stream, from_ranges(requests))
         self._runner.post(lambda now: self._session.cancel(wish, now))
+
+    def numbers(self) -> range:
+        """Return the ids that were taken so far."""
+        first = request_id(self.session, 1)
+        return range(first, first + MOST_REQUESTS - length_hint(self._numbers))
+
+    def follow(self, owner: Owner, numbers: Sequence[int], *, ask: bool = True) -> None:
+        """Have an owner get the results of requests, of whosoever they are.
+
+        Without `ask` the hub is to be told in another way.
+        """
+        self.intake.check()
+        self._runner.post(lambda now: self._session.follow(owner, numbers, now, ask=ask))
+
+    def unfollow(self, owner: Owner, numbers: Sequence[int]) -> None:
+        """Have an owner get no more results."""
+        self._runner.post(lambda now: self._session.unfollow(owner, numbers))
+
+    def outstanding_numbers(self) -> set[int]:
+        """Return the ids of the requests that have not ended."""
+        found: list[set[int]] = []
+        self._in_io_thread(lambda: found.append(self._session.outstanding_numbers()))
+        return found[0] if found else set()
 
     def outstanding(self) -> list[Request]:
         """Return the requests that have not ended."""

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for_futures
-from typing import Any
+from typing import Any, TypeAlias
 
 from ctrlhub.client.async_result import AsyncResult
-from ctrlhub.client.connection import Connection
-from ctrlhub.wire.ids import number_of
+from ctrlhub.client.hub_result import AsyncHubResult
+from ctrlhub.client.records import Records
+from ctrlhub.client.requests import CommandRequest
+from ctrlhub.client.targets import Targets
+from ctrlhub.wire.ids import from_ranges, session_of, text_of, to_ranges
+from ctrlhub.wire.messages import Stream
 
-Job = AsyncResult | Future[Any] | str
-SomeJobs = Job | Iterable[Job] | None
-"""A result, any future, the id of a request, or several of these; None is everything that is out."""
+Job: TypeAlias = "AsyncResult | Future[Any] | str | int"
+SomeJobs: TypeAlias = "Job | Iterable[Job] | None"
+"""A result, any future, the id of a request, a place in the history, or several of these; None is
+everything that is out."""
 
 
-class Jobs:
+class Jobs(Records):
     """The part of a client that knows what is out."""
-
-    _connection: Connection
 
     def wait(self, jobs: SomeJobs = None, timeout: float | None = None) -> bool:
         """Wait for results.
@@ -27,8 +31,8 @@ class Jobs:
         Parameters
         ----------
         jobs
-            A result, any future, the id of a request, or several of these; None is everything
-            that this client has out.
+            A result, any future, the id of a request, a place in `history`, or several of these;
+            None is everything that this client has out.
         timeout
             The longest wait in seconds; None or a negative number waits as long as it takes.
 
@@ -42,31 +46,136 @@ class Jobs:
         self._connection.check_wait()
         return not wait_for_futures(futures, limit).not_done
 
-    def abort(self, jobs: SomeJobs = None) -> None:
+    def wait_interactive(
+        self,
+        jobs: SomeJobs = None,
+        interval: float = 1.0,
+        timeout: float | None = None,
+        widget: bool | None = None,
+    ) -> bool:
+        """Show a progress bar while waiting for results.
+
+        Parameters
+        ----------
+        jobs, timeout
+            As for `wait`.
+        interval
+            How often (seconds) to bring the bar up to date.
+        widget
+            Show a Jupyter widget; None does where that is possible.
+
+        Returns
+        -------
+        bool
+            Whether all are done.
+        """
+        from ctrlhub.client.progress import Progress
+
+        futures = self._futures(jobs)
+        self._connection.check_wait()
+        end = time.monotonic() + timeout if timeout is not None and timeout >= 0 else float("inf")
+        waiting: set[Future[Any]] = set(futures)
+        with Progress(_items(futures), "results", widget=widget) as bar:
+            while waiting and (left := end - time.monotonic()) > 0:
+                waiting = wait_for_futures(waiting, min(interval, left)).not_done
+                bar.show(_items(futures) - _items_left(waiting))
+        return not waiting
+
+    def abort(
+        self, jobs: SomeJobs = None, targets: Targets = None, block: bool | None = None
+    ) -> None:
         """Stop results: what waits in a queue at once, what runs by an interrupt.
 
         Parameters
         ----------
         jobs
-            As for `wait`.
+            As for `wait`. One's own only: other clients' requests are theirs to stop.
+        targets
+            Only commands on these engines.
+        block
+            Wait until the hub has stopped what waits; False does not.
 
         Raises
         ------
         HubUnavailable
             The hub does not answer.
         """
+        on = None if targets is None else self._commands_on(self._resolve(targets))
+        chosen: dict[Stream, set[int]] = {Stream.MULTIENGINE: set(), Stream.TASK: set()}
+        whole: list[Future[Any]] = []
         for future in self._futures(jobs):
-            future.cancel()
+            if isinstance(future, AsyncResult) and not isinstance(future, AsyncHubResult):
+                waiting = set(from_ranges(future._waiting()))
+                chosen[future._about.stream] |= waiting if on is None else waiting & on
+                if on is None or waiting <= on:
+                    whole.append(future)
+            elif on is None:
+                future.cancel()
+        connection, wait = self._connection, block is not False
+        ranges = [(stream, to_ranges(sorted(ids))) for stream, ids in chosen.items() if ids]
+        if not wait or connection.is_io_thread():
+            for stream, ids in ranges:
+                connection.cancel_later(stream, ids)
+            return
+        interrupted = [connection.cancel(stream, ids) for stream, ids in ranges]
+        if not any(interrupted):
+            # They have ended; that will be told on the stream of results, too.
+            wait_for_futures(whole, connection.timeout)
+
+    def _commands_on(self, engines: Iterable[int]) -> set[int]:
+        """Return the ids of the commands to some engines that are out."""
+        chosen = frozenset(engines)
+        return {
+            number
+            for request in set(self._connection.outstanding())
+            if isinstance(request, CommandRequest)
+            for number, target in zip(request._numbers(), request.targets, strict=True)
+            if target in chosen
+        }
+
+    def clear(self, targets: Targets = "all", block: bool | None = None) -> Any:
+        """Forget everything in the namespaces of engines.
+
+        Parameters
+        ----------
+        targets
+            The engines.
+        block
+            Wait until it is done, and raise what went wrong; else return the result to come.
+        """
+        from ctrlhub.client.direct_view import DirectView
+
+        return DirectView(self, targets).clear(block=bool(block))  # type: ignore[arg-type]
 
     def _futures(self, jobs: SomeJobs) -> list[Future[Any]]:
-        wanted = None if jobs is None else [jobs] if isinstance(jobs, Future | str) else list(jobs)
-        if wanted is not None and not any(isinstance(job, str) for job in wanted):
-            return [job for job in wanted if isinstance(job, Future)]
+        if jobs is None:
+            requests = self._connection.outstanding()
+            return list(dict.fromkeys(request._future() for request in requests))
+        wanted = [jobs] if isinstance(jobs, Future | str | int) else list(jobs)
+        futures: list[Future[Any]] = [job for job in wanted if isinstance(job, Future)]
+        named = [job for job in wanted if not isinstance(job, Future)]
+        if named:
+            futures += self._named_futures(self._numbers_of(named))
+        return futures
+
+    def _named_futures(self, numbers: Iterable[int]) -> list[Future[Any]]:
+        """Return what to wait for: of one's own requests what is out, and of others."""
         outstanding: dict[int, Future[Any]] = {}
         for request in self._connection.outstanding():
-            future = request._future()
-            outstanding.update(dict.fromkeys(request._numbers(), future))
-        if wanted is None:
-            return list(dict.fromkeys(outstanding.values()))
-        named = (outstanding.get(number_of(job)) if isinstance(job, str) else job for job in wanted)
-        return [future for future in named if future is not None]
+            outstanding.update(dict.fromkeys(request._numbers(), request._future()))
+        others = [n for n in numbers if session_of(n) != self._connection.session]
+        found = [outstanding[number] for number in numbers if number in outstanding]
+        if others:
+            found.append(self._result_of([text_of(number) for number in others]))
+        return list(dict.fromkeys(found))
+
+
+def _items(futures: Iterable[Future[Any]]) -> int:
+    return sum(len(future) if isinstance(future, AsyncResult) else 1 for future in futures)
+
+
+def _items_left(futures: Iterable[Future[Any]]) -> int:
+    return sum(
+        len(future) - future.progress if isinstance(future, AsyncResult) else 1
+        for future in futures
+    )

@@ -8,6 +8,7 @@ from typing import Any
 from ctrlhub.client.connection import Connection
 from ctrlhub.client.interface import InterfaceProxy
 from ctrlhub.client.targets import Targets
+from ctrlhub.wire.ids import from_ranges, text_of
 
 
 class Questions:
@@ -36,19 +37,41 @@ class Questions:
         return value
 
     def queue_status(self, targets: Targets = "all", verbose: bool = False) -> dict[Any, Any]:
-        """Return what each engine has to do, and how much waits for any.
+        """Return what each engine has to do and has done, and how much waits for any.
 
         Parameters
         ----------
         targets
             The engines.
         verbose
-            Kept for programs that pass it.
+            Return the ids of requests instead of their numbers: at most 1,000 of each kind.
+
+        Returns
+        -------
+        dict
+            ``{engine: {"queue": commands, "completed": requests, "tasks": tasks}, "unassigned":
+            tasks}``; what runs is in the queue (first) or the tasks, and with `verbose` also under
+            ``"running"``.
         """
-        value: Mapping[str, Any] = self._connection.call("query", "queue_status", {})
+        value: Mapping[str, Any] = self._connection.call(
+            "query", "queue_status", {"verbose": verbose}
+        )
+        read = _named if verbose else dict
         status: dict[Any, Any] = {
-            int(name): of_one for name, of_one in value.items() if name.isdecimal()
+            int(name): read(of_one) for name, of_one in value.items() if name.isdecimal()
         }
         if targets != "all":
             status = {number: status[number] for number in self._resolve(targets)}
-        return {**status, "unassigned": value.get("unassigned", 0)}
+        unassigned = value.get("unassigned", 0)
+        return {**status, "unassigned": _texts(unassigned) if verbose else unassigned}
+
+
+def _named(of_one: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an engine has to do, with ids as text."""
+    running = of_one["running"]
+    listed = {name: _texts(ranges) for name, ranges in of_one.items() if name != "running"}
+    return {"running": None if running is None else text_of(running), **listed}
+
+
+def _texts(ranges: Any) -> list[str]:
+    return [text_of(number) for number in from_ranges(ranges)]

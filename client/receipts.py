@@ -34,12 +34,12 @@ class Receipts:
         self.due = NEVER
 
     def add(
-        self, stream: Stream, ranges: list[tuple[int, int]], count: int, bulk: bool, now: float
+        self, stream: Stream, ranges: list[tuple[int, int]], count: int, urgent: bool, now: float
     ) -> None:
-        """Note results: the ranges of their ids, how many, and whether frames came with them."""
+        """Note results: the ranges of their ids, how many, and whether the hub should know at once."""
         self._ranges.setdefault(stream, []).extend(ranges)
         self._count += count
-        if bulk or self._count >= ENOUGH:
+        if urgent or self._count >= ENOUGH:
             self.due = now
         elif self.due == NEVER:
             self.due = now + PATIENCE

@@ -20,21 +20,19 @@ numbers, a new connection, and now and then the mere passing of time make the se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Protocol
 
 from ctrlhub.client.call_list import Answered, CallList
 from ctrlhub.client.cancellations import STOP, Cancellation, CancellationList, parts
 from ctrlhub.client.engine_list import LIST_ENGINES, EngineList
+from ctrlhub.client.following import Following
 from ctrlhub.client.ledger import Ledger
 from ctrlhub.client.live_output import Follower, LiveOutputs
 from ctrlhub.client.outgoing import Outgoing
 from ctrlhub.client.receipts import Receipts
-from ctrlhub.client.requests import (
-    Request,
-    Stirred,
-)
+from ctrlhub.client.requests import Owner, Request, Stirred
 from ctrlhub.client.rows import TaskCancelled, failed
 from ctrlhub.link.membership import Membership, Patience, State
 from ctrlhub.wire.codec import resolve
@@ -52,8 +50,11 @@ from ctrlhub.wire.messages import (
     Refused,
     Register,
     Registered,
+    Status,
     Stream,
 )
+
+_ERROR = int(Status.ERROR)
 
 
 class Watcher(Protocol):
@@ -118,6 +119,7 @@ class ClientSession(Membership):
         self._engines = EngineList()
         self._cancellations = CancellationList()
         self.live = LiveOutputs()
+        self._following = Following(self.calls, lambda: self.last_heard)
         self._now = 0.0
 
     # ------------------------------------------------------------ what the shell calls
@@ -144,6 +146,28 @@ class ClientSession(Membership):
         outgoing = self._outgoing
         sent = (*outgoing.commands.requests.values(), *outgoing.tasks.requests.values())
         return [*sent, *self.submissions]
+
+    def outstanding_numbers(self) -> set[int]:
+        """Return the ids of the requests that have not ended."""
+        outgoing = self._outgoing
+        waiting = (number for request in self.submissions for number in request._numbers())
+        return {*outgoing.commands.requests, *outgoing.tasks.requests, *waiting}
+
+    def follow(self, owner: Owner, numbers: Sequence[int], now: float, *, ask: bool = True) -> None:
+        """Have an owner get the results of requests, of whosoever they are.
+
+        Without `ask` the hub is to be told in another way.
+        """
+        self._following.expect(owner, numbers)
+        if self.state is State.GONE:
+            self._following.fail(numbers, SessionClosed("this client was closed"), now)
+        elif ask:
+            own = self.outstanding_numbers()
+            self._following.ask([number for number in numbers if number not in own])
+
+    def unfollow(self, owner: Owner, numbers: Sequence[int]) -> None:
+        """Have an owner get no more results."""
+        self._following.forget(owner, numbers)
 
     def look_at_engines(self) -> None:
         """Ask for the engines of the moment, unless an answer is on its way."""
@@ -250,6 +274,7 @@ class ClientSession(Membership):
             return
         if not (registered.resumed and self.same_epoch):
             self._outgoing.new_hub()
+            self._following.ask_again(self.outstanding_numbers())
         if previous is not None and not self.same_epoch:
             self.calls.send_again()
         for stream in (Stream.MULTIENGINE, Stream.TASK):
@@ -280,6 +305,7 @@ class ClientSession(Membership):
         self._watcher.ended(error)
         for ledger in self._ledgers():
             self._fail(ledger.take_all(), error, now)
+        self._following.fail_all(error, now)
         self.calls.fail(error.code, str(error))
         self._engines.clear()
         self._watcher.engines(self._engines.by_id)
@@ -316,7 +342,13 @@ class ClientSession(Membership):
             ranges.append((first, last))
         if self.live:
             self.live.ended(row[0] for row in message.rows)
-        self._receipts.add(stream, ranges, len(message.rows), bool(frames), now)
+        if self._following:
+            self._following.take(message.rows, frames, now, stirred)
+        # A failure may stop the commands behind it, until the hub knows that we know of it.
+        urgent = bool(frames) or (
+            stream is Stream.MULTIENGINE and any(row[1] == _ERROR for row in message.rows)
+        )
+        self._receipts.add(stream, ranges, len(message.rows), urgent, now)
         # Last, so that a thread that wakes up finds as much as there is.
         for waiter in stirred:
             waiter._stir()
@@ -378,6 +410,8 @@ class ClientSession(Membership):
                 stirred[waiter] = None
         if self.live:
             self.live.ended(ended)
+        if self._following:
+            self._following.fail(ended, error, now)
         for waiter in stirred:
             waiter._stir()
 

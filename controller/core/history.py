@@ -19,7 +19,7 @@ from typing import Generic, Protocol, TypeVar
 
 from ctrlhub.controller.core.deliveries import Outcome
 from ctrlhub.controller.core.functions import Function
-from ctrlhub.wire.codec import size_of
+from ctrlhub.wire.codec import size_of, size_of_extras
 from ctrlhub.wire.messages import Payload
 
 GONE: Payload = ()
@@ -268,15 +268,5 @@ class History(Generic[E]):
 
 
 def _weight(request: Ended, outcome: Outcome) -> int:
-    return size_of(request.payload) + size_of(outcome[2]) + _text_in(outcome[6])
-
-
-def _text_in(value: object) -> int:
-    """Return the length of all text and bytes in plain data."""
-    if isinstance(value, str | bytes):
-        return len(value)
-    if isinstance(value, dict):
-        return sum(_text_in(item) for item in value.values())
-    if isinstance(value, list | tuple):
-        return sum(_text_in(item) for item in value)
-    return 0
+    extras = 0 if outcome[6] is None else size_of_extras(outcome[6])
+    return size_of(request.payload) + size_of(outcome[2]) + extras

@@ -1,0 +1,91 @@
+"""Results of requests that were made earlier, or by another client."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ctrlhub.client.async_result import AsyncGroup, AsyncResult
+from ctrlhub.client.cancellations import STOP
+from ctrlhub.client.requests import About
+from ctrlhub.wire.errors import InvalidRequest
+from ctrlhub.wire.ids import session_of, text_of, to_ranges
+from ctrlhub.wire.messages import Stream
+
+if TYPE_CHECKING:
+    from ctrlhub.client.connection import Connection
+
+
+class AsyncHubResult(AsyncGroup):
+    """Results of any requests, which the hub sends once they are there, as often as one asks.
+
+    `client.get_result` and `client.resubmit` make them.
+
+    Parameters
+    ----------
+    home
+        The connection.
+    numbers
+        The ids of the requests.
+    single
+        Have the value of the only request, not a list of values.
+    what
+        What is waited for, in words.
+    """
+
+    __slots__ = ("_single",)
+
+    _home: Connection
+
+    def __init__(
+        self, home: Connection, numbers: Sequence[int], *, single: bool, what: str = ""
+    ) -> None:
+        shown = text_of(numbers[0]) if len(numbers) == 1 else f"{len(numbers)} requests"
+        about = About(what or f"request {shown}", Stream.MULTIENGINE, None)
+        super().__init__(home, about, join=_first if single else None)
+        self._single = single
+        for number in numbers:
+            self._extend(number, 1)
+
+    def _is_single(self) -> bool:
+        return self._single
+
+    @property
+    def metadata(self) -> Any:
+        """What is known of each request, in order; of the only one, if it is single."""
+        known = self._all_metadata()
+        return known[0] if self._single else known
+
+    def split(self) -> tuple[AsyncResult, ...]:
+        """Return a result for each request; the same ones each time."""
+        return (self,) if self._single else super().split()
+
+    def cancel(self) -> bool:
+        """Stop one's own requests; see `AsyncResult.cancel`.
+
+        Raises
+        ------
+        InvalidRequest
+            Some are another client's: only that one can stop them.
+        """
+        home = self._home
+        waiting = [n for n, row in zip(self._numbers(), self._rows(), strict=True) if row is None]
+        others = [number for number in waiting if session_of(number) != home.session]
+        if others:
+            raise InvalidRequest(
+                f"request {text_of(others[0])} is another client's: only that one can stop it"
+            )
+        ranges = to_ranges(sorted(set(waiting)))
+        for stream, (interface, method) in STOP.items() if waiting else ():
+            if home.is_io_thread():
+                home.cancel_later(stream, ranges)
+            else:
+                home.cancel(stream, ranges)  # what may not have left yet
+                home.call(interface, method, {"requests": ranges})
+        if waiting and not home.is_io_thread():
+            self._await(self.done, home.timeout)
+        return self.cancelled()
+
+
+def _first(values: list[Any]) -> Any:
+    return values[0]

@@ -1,0 +1,482 @@
+"""What a client knows, and can ask, of requests: its own and everybody's.
+
+The client keeps nothing of what has ended: however many requests it makes, it does not grow. Its
+results are kept by those who hold them; of all others the hub keeps a history, from which they can be
+had again. So `history`, `results` and `metadata` are views of what the hub knows, not copies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any, TypeAlias, overload
+
+from ctrlhub.client.async_result import AsyncResult
+from ctrlhub.client.cancellations import AT_ONCE
+from ctrlhub.client.connection import Connection
+from ctrlhub.client.hub_result import AsyncHubResult
+from ctrlhub.client.metadata import Metadata
+from ctrlhub.client.targets import Targets
+from ctrlhub.wire.errors import CtrlHubError, ResultLost, ResultNotCompleted
+from ctrlhub.wire.ids import Ranges, from_ranges, number_of, text_of, to_ranges
+
+Named: TypeAlias = int | str | AsyncResult | Iterable["int | str | AsyncResult"] | None
+"""A place in `Client.history`, the id of a request, a result, or several of these."""
+
+TIMES = ("submitted", "started", "completed")
+
+UNFINISHED = ("queued", "running")
+
+
+class RequestIds(Sequence[str]):
+    """The ids of a client's requests, first first; made when they are looked at.
+
+    Parameters
+    ----------
+    numbers
+        The ids, as numbers.
+    """
+
+    __slots__ = ("_numbers",)
+
+    def __init__(self, numbers: range) -> None:
+        self._numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [text_of(number) for number in self._numbers[index]]
+        return text_of(self._numbers[index])
+
+    def __contains__(self, value: object) -> bool:
+        try:
+            return isinstance(value, str) and number_of(value) in self._numbers
+        except ValueError:
+            return False
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, RequestIds):
+            return self._numbers == other._numbers
+        return isinstance(other, list) and list(self) == other
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        shown = [*self[:3], "...", *self[-3:]] if len(self) > 8 else list(self)
+        return f"[{', '.join(shown)}]"
+
+
+class Records:
+    """The part of a client that knows of requests."""
+
+    _connection: Connection
+    _forgotten: int = 0
+
+    def _resolve(self, targets: Targets) -> list[int]:
+        raise NotImplementedError
+
+    # ------------------------------------------------------------ one's own
+
+    @property
+    def history(self) -> RequestIds:
+        """The ids of this client's requests, first first."""
+        return RequestIds(self._connection.numbers()[self._forgotten :])
+
+    @property
+    def outstanding(self) -> set[str]:
+        """The ids of this client's requests that have not ended."""
+        return {text_of(number) for number in self._connection.outstanding_numbers()}
+
+    @property
+    def results(self) -> Results:
+        """The results of this client's requests, by id, as far as the hub remembers them.
+
+        The value, or the exception; each is fetched from the hub as it is asked for.
+        """
+        return Results(self)
+
+    @property
+    def metadata(self) -> AllMetadata:
+        """What is known of this client's requests, by id, as far as the hub remembers them."""
+        return AllMetadata(self)
+
+    # ------------------------------------------------------------ results
+
+    def get_result(
+        self, indices_or_msg_ids: Named = None, block: bool | None = None, owner: bool = True
+    ) -> AsyncResult:
+        """Return the result of requests made earlier, or by another client.
+
+        Parameters
+        ----------
+        indices_or_msg_ids
+            A place in `history` (negative: from the end), the id of a request, a result, or several
+            of these; None is the last request.
+        block
+            Wait until it is there.
+        owner
+            Kept for programs that pass it. Results can be had as often as one asks.
+
+        Returns
+        -------
+        AsyncResult
+            The very one that is waited for here, or an `AsyncHubResult`. It ends with `ResultLost`
+            where the hub does not know the request any more.
+        """
+        result = self._result_of(indices_or_msg_ids)
+        if block:
+            result.wait()
+        return result
+
+    def _result_of(self, named: Named) -> AsyncResult:
+        if isinstance(named, AsyncResult):
+            return named
+        numbers = self._numbers_of(named)
+        single = named is None or isinstance(named, int | str)
+        for request in self._connection.outstanding():
+            future = request._future()
+            if numbers[0] in request._numbers() and isinstance(future, AsyncResult):
+                if list(future._numbers()) == numbers and future._is_single() is single:
+                    return future
+                break
+        result = AsyncHubResult(self._connection, numbers, single=single)
+        self._connection.follow(result, numbers)
+        return result
+
+    def resubmit(
+        self,
+        indices_or_msg_ids: Named = None,
+        metadata: Mapping[str, Any] | None = None,
+        block: bool | None = None,
+    ) -> AsyncHubResult:
+        """Have requests that have ended done again: tasks anywhere, commands on their engines.
+
+        Parameters
+        ----------
+        indices_or_msg_ids
+            As for `get_result`.
+        metadata
+            Kept for programs that pass it.
+        block
+            Wait until it is done.
+
+        Returns
+        -------
+        AsyncHubResult
+            The results to come, of new requests.
+
+        Raises
+        ------
+        ResultNotCompleted
+            One has not ended.
+        ResultLost
+            The hub does not know one any more, or has not kept its arguments. Nothing is done then.
+        """
+        numbers = self._numbers_of(indices_or_msg_ids)
+        single = indices_or_msg_ids is None or isinstance(indices_or_msg_ids, int | str)
+        connection = self._connection
+        first = connection.next_ids(len(numbers))
+        fresh = range(first, first + len(numbers))
+        shown = text_of(numbers[0]) if len(numbers) == 1 else f"{len(numbers)} requests"
+        result = AsyncHubResult(connection, fresh, single=single, what=f"{shown} again")
+        connection.follow(result, fresh, ask=False)
+        try:
+            connection.call("history", "resubmit", {"requests": numbers, "first": first})
+        except BaseException:
+            connection.unfollow(result, fresh)
+            raise
+        if block:
+            result.wait()
+        return result
+
+    def result_status(self, msg_ids: Named, status_only: bool = True) -> dict[str, Any]:
+        """Return which requests have ended.
+
+        Parameters
+        ----------
+        msg_ids
+            As for `get_result`.
+        status_only
+            Leave out the results of those that have.
+
+        Returns
+        -------
+        dict
+            ``pending`` and ``completed``, lists of ids; unless `status_only` the value or the
+            exception of each that has ended, by its id.
+
+        Raises
+        ------
+        ResultLost
+            The hub does not know one.
+        """
+        numbers = self._numbers_of(msg_ids)
+        own = self._connection.outstanding_numbers()
+        records = {r["msg_id"]: r for r in self._records(n for n in numbers if n not in own)}
+        pending: list[str] = []
+        completed: list[str] = []
+        for number in numbers:
+            name = text_of(number)
+            if number not in own and name not in records:
+                raise ResultLost(f"the hub knows no request {name} (any more)")
+            waits = number in own or records[name]["status"] in UNFINISHED
+            (pending if waits else completed).append(name)
+        status: dict[str, Any] = {"pending": pending, "completed": completed}
+        if completed and not status_only:
+            values = self.get_result(completed).get(return_exceptions=True)
+            status.update(zip(completed, values, strict=True))
+        return status
+
+    def _numbers_of(self, named: Named) -> list[int]:
+        """Return the ids that are meant.
+
+        Raises
+        ------
+        IndexError
+            There is no such place in the history.
+        ValueError, TypeError
+            That is no way to name requests.
+        """
+        if named is None:
+            named = -1
+        if isinstance(named, int) and not isinstance(named, bool):
+            try:
+                return [self._connection.numbers()[self._forgotten :][named]]
+            except IndexError:
+                raise IndexError(
+                    f"there is no request {named} in a history of {len(self.history)}"
+                ) from None
+        if isinstance(named, str):
+            return [number_of(named)]
+        if isinstance(named, AsyncResult):
+            return list(named._numbers())
+        if isinstance(named, bool) or not isinstance(named, Iterable):
+            raise TypeError(
+                "requests are named by places in the history, ids such as '7-42', or results, "
+                f"not by {type(named).__name__}"
+            )
+        numbers = [number for each in named for number in self._numbers_of(each)]
+        if not numbers:
+            raise ValueError("no request is named")
+        return numbers
+
+    # ------------------------------------------------------------ everybody's
+
+    def hub_history(self) -> list[str]:
+        """Return the ids of all requests that the hub knows of, of every client."""
+        found: list[str] = []
+        after: int | None = 0
+        while after is not None:
+            page = self._connection.call("history", "requests", {"after": after})
+            found += [text_of(number) for number in from_ranges(page["requests"])]
+            after = page["after"]
+        return found
+
+    def db_query(
+        self, query: Mapping[str, Any], keys: Sequence[str] | None = None
+    ) -> list[dict[str, Any]]:
+        """Return the records of requests, of every client, that fit a query.
+
+        Parameters
+        ----------
+        query
+            Conditions by key, which must all hold: a value, or a dict of operators, such as
+            ``{"status": "ok", "submitted": {"$gt": yesterday}, "label": {"$glob": "fit-*"}}``. There
+            are ``$lt $gt $lte $gte $eq $ne $in $nin $glob $exists``.
+        keys
+            What to return of each; None is everything. ``msg_id`` is always there.
+
+        Returns
+        -------
+        list of dict
+            In order of their ids. Times are `datetime` with a time zone.
+
+        Raises
+        ------
+        InvalidRequest
+            There is no such key or operator; the message says which there are.
+        """
+        wanted = None if keys is None else list(dict.fromkeys(["msg_id", *keys]))
+        arguments = {"query": _plain(query), "keys": wanted}
+        found: list[dict[str, Any]] = []
+        after: int | None = 0
+        while after is not None:
+            page = self._connection.call("history", "select", {**arguments, "after": after})
+            found += [_dated(record) for record in page["records"]]
+            after = page["after"]
+        return found
+
+    def _records(self, numbers: Iterable[int]) -> list[dict[str, Any]]:
+        """Return the records of some requests, as far as the hub knows them."""
+        ordered = sorted(set(numbers))
+        found: list[dict[str, Any]] = []
+        while ordered:
+            asked = ordered[:AT_ONCE]
+            ranges = {"requests": to_ranges(asked)}
+            page = self._connection.call("history", "records", ranges)
+            found += [_dated(record) for record in page["records"]]
+            last = asked[-1] if page["after"] is None else page["after"]
+            ordered = [number for number in ordered if number > last]
+        return found
+
+    # ------------------------------------------------------------ forgetting
+
+    def purge_local_results(self, jobs: Named = (), targets: Targets = ()) -> None:
+        """Forget results here: nothing is to be done, since none are kept.
+
+        Parameters
+        ----------
+        jobs, targets
+            As for `purge_results`.
+
+        Raises
+        ------
+        ResultNotCompleted
+            Some of these requests have not ended.
+        """
+        self._ended(jobs)
+
+    def purge_hub_results(self, jobs: Named = (), targets: Targets = ()) -> None:
+        """Have the hub forget requests that have ended.
+
+        Only this client's, and those of clients that are gone: others may still ask for theirs.
+
+        Parameters
+        ----------
+        jobs
+            ``'all'``, or as for `get_result`.
+        targets
+            And all that ended on these engines.
+
+        Raises
+        ------
+        ResultNotCompleted
+            Some of these requests have not ended.
+        """
+        ranges = self._ended(jobs)
+        engines = [] if _is_nothing(targets) else self._resolve(targets)
+        for place in range(0, len(ranges) or 1, AT_ONCE):
+            arguments = {
+                "requests": ranges[place : place + AT_ONCE],
+                "engines": engines,
+                "rest": jobs == "all",
+            }
+            self._connection.call("history", "purge", arguments)
+
+    def purge_results(self, jobs: Named = (), targets: Targets = ()) -> None:
+        """Forget requests that have ended, here and at the hub: see `purge_hub_results`."""
+        self.purge_hub_results(jobs, targets)
+
+    def purge_everything(self) -> None:
+        """Forget all that has ended, here and at the hub, and begin a new `history`."""
+        self.purge_hub_results("all")
+        self._forgotten = len(self._connection.numbers())
+
+    def _ended(self, jobs: Named) -> Ranges:
+        """Return the ids of requests that have ended, in order."""
+        out = self._connection.outstanding_numbers()
+        if isinstance(jobs, str) and jobs == "all":
+            return _without(self._connection.numbers(), sorted(out))
+        numbers = [] if _is_nothing(jobs) else self._numbers_of(jobs)
+        waiting = [number for number in numbers if number in out]
+        if waiting:
+            raise ResultNotCompleted(
+                f"{len(waiting)} of these requests have not ended, {text_of(waiting[0])} among them: "
+                "wait for them, or abort() them"
+            )
+        return to_ranges(sorted(set(numbers)))
+
+
+def _is_nothing(value: object) -> bool:
+    return isinstance(value, tuple | list) and not value
+
+
+def _without(numbers: range, gaps: Sequence[int]) -> Ranges:
+    """Return consecutive ids without some of them."""
+    borders = [numbers.start - 1, *gaps, numbers.stop]
+    pairs = ((a + 1, b - 1) for a, b in pairwise(borders))
+    return tuple((first, last) for first, last in pairs if first <= last)
+
+
+class Results(Mapping[str, Any]):
+    """Results by the ids of requests: looked up at the hub, kept nowhere."""
+
+    def __init__(self, client: Records) -> None:
+        self._client = client
+
+    def __getitem__(self, name: str) -> Any:
+        client = self._client
+        if name not in client.history or name in client.outstanding:
+            raise KeyError(name)
+        [value] = client.get_result([name]).get(return_exceptions=True)
+        if isinstance(value, ResultLost):
+            raise KeyError(str(value))
+        return value
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._client.history and name not in self._client.outstanding
+
+    def __iter__(self) -> Iterator[str]:
+        out = self._client.outstanding
+        return (name for name in self._client.history if name not in out)
+
+    def __len__(self) -> int:
+        return len(self._client.history) - len(self._client.outstanding)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {len(self)} requests>"
+
+
+class AllMetadata(Mapping[str, Metadata]):
+    """What is known of requests, by their ids: looked up at the hub, kept nowhere."""
+
+    def __init__(self, client: Records) -> None:
+        self._client = client
+
+    def __getitem__(self, name: str) -> Metadata:
+        if name not in self._client.history:
+            raise KeyError(name)
+        try:
+            [record] = self._client._records([number_of(name)])
+        except (CtrlHubError, ValueError) as error:
+            raise KeyError(f"the hub does not know {name} (any more): {error}") from error
+        known = Metadata(record)
+        if known["status"] in UNFINISHED:
+            known["status"] = None
+        return known
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._client.history)
+
+    def __len__(self) -> int:
+        return len(self._client.history)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {len(self)} requests>"
+
+
+def _plain(value: Any) -> Any:
+    """Return a query as what a call can carry: times as seconds."""
+    if isinstance(value, datetime):
+        return value.timestamp()
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(each) for each in value]
+    return value
+
+
+def _dated(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record with its times as such."""
+    dated = dict(record)
+    for name in TIMES:
+        if isinstance(dated.get(name), float):
+            dated[name] = datetime.fromtimestamp(dated[name], UTC).astimezone()
+    return dated
