@@ -213,9 +213,9 @@ class Connection:
         """Return what has come of the output of a request that runs."""
         return self._session.live.requests.get(request)
 
-    def follow(self, requests: Sequence[int], follower: Follower) -> None:
+    def follow_output(self, requests: Sequence[int], follower: Follower) -> None:
         """Have somebody told of the output of requests, first of what has come; each ends once."""
-        self._in_io_thread(lambda: self._session.follow(requests, follower))
+        self._in_io_thread(lambda: self._session.follow_output(requests, follower))
 
     def leave(self, requests: Sequence[int], follower: Follower) -> None:
         """Have somebody told no more."""

@@ -143,7 +143,7 @@ class OutputMembers:
 
         stream = OutputStream(not self._is_single(), row_of, self._show_end)
         try:
-            self._home.follow(numbers, stream)
+            self._home.follow_output(numbers, stream)
             yield
         finally:
             self._home.leave(numbers, stream)

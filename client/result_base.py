@@ -48,7 +48,7 @@ class Home(Protocol):
     def live_output(self, request: int) -> LiveRequest | None:
         """Return what has come of the output of a request that runs."""
 
-    def follow(self, requests: Sequence[int], follower: Follower) -> None:
+    def follow_output(self, requests: Sequence[int], follower: Follower) -> None:
         """Have somebody told of the output of requests, first of what has come; each ends once."""
 
     def leave(self, requests: Sequence[int], follower: Follower) -> None:

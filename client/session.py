@@ -20,7 +20,7 @@ numbers, a new connection, and now and then the mere passing of time make the se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Protocol
 
@@ -176,7 +176,7 @@ class ClientSession(Membership):
             number = next(self.calls.numbers)
             self.call(Call(number, "query", LIST_ENGINES, {}), self._on_engines)
 
-    def follow(self, numbers: Iterable[int], follower: Follower) -> None:
+    def follow_output(self, numbers: Iterable[int], follower: Follower) -> None:
         """Have somebody told of output, and of requests that have ended."""
         waiting = {number for request in list(self.submissions) for number in request._numbers()}
         self.live.follow(numbers, follower, [waiting, *(each.requests for each in self._ledgers())])

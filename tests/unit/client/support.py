@@ -120,7 +120,7 @@ class Home:
         """Know of none."""
         return None
 
-    def follow(self, requests: Sequence[int], follower: Follower) -> None:
+    def follow_output(self, requests: Sequence[int], follower: Follower) -> None:
         """Say that they have ended."""
         for number in requests:
             follower.ended(number)
