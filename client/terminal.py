@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 from ctrlhub.client.extras import STREAM
+
+_RETURN = re.compile(r"\r(?=[^\n])")
+"""The begin of a line that is written over another one."""
 
 
 def running_ipython() -> Any:
@@ -48,15 +52,15 @@ class Terminal:
         if speaker != self._speaker:
             self.end_line()
             self._speaker = speaker
-            text = self._label(name, engine, text) + text
-        elif self._ends_line and self._labelled:
-            text = self._label(name, engine, text) + text
-        self._ends_line = text.endswith(("\n", "\r"))
-        print(text, file=file, end="", flush=True)
+        shown = self._label(name, engine, text) + text if self._ends_line else text
+        if self._labelled:  # a line that is written over keeps its label
+            shown = _RETURN.sub(rf"\r[{name}:{engine}] ", shown)
+        self._ends_line = text.endswith("\n")
+        print(shown, file=file, end="", flush=True)
 
     def _label(self, name: str, engine: int | None, text: str) -> str:
         """Return the label that goes before a text: on its line, or above it if it has several."""
-        if not self._labelled:
+        if not self._labelled or text.startswith("\r"):
             return ""
         body = text.rstrip("\r\n")
         return f"[{name}:{engine}]" + ("\n" if "\n" in body else " ")

@@ -176,6 +176,16 @@ def test_a_line_that_is_written_over_stays_one(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err.startswith("\r10%\r20%")
 
 
+def test_a_line_that_is_written_over_keeps_its_label(capsys: pytest.CaptureFixture[str]) -> None:
+    """And one of another engine does not write over it."""
+    shown = Stream()
+    shown.stream.output(1, 0, [("stderr", 0, "\r10%"), ("stderr", 4, "\r20%")])
+    shown.stream.output(2, 1, [("stderr", 0, "\r10%\r\n")])
+    shown.stream.finish()
+
+    assert capsys.readouterr().err == "\r[stderr:0] 10%\r[stderr:0] 20%\n\r[stderr:1] 10%\r\n"
+
+
 def test_a_terminal_that_is_gone_is_no_trouble(
     capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,0 +1,99 @@
+"""Live output passes through the hub: to whom it belongs, and nowhere else; nothing is kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from ctrlhub.controller.core.effects import Publish
+from ctrlhub.wire import messages as m
+from tests.support.exchange import Exchange, Line
+from tests.support.multiengine import STREAM, a_peer, client, ends, engines, exchange
+
+__all__ = ["client", "engines", "exchange"]
+
+ITEMS = (("stdout", 0, "hello\n"),)
+
+
+def published(exchange: Exchange) -> list[tuple[bytes, m.Output]]:
+    """Take the output that was published, by topic."""
+    found = [
+        (effect.topic, effect.message)
+        for effect in exchange.published
+        if isinstance(effect, Publish) and isinstance(effect.message, m.Output)
+    ]
+    exchange.published.clear()
+    return found
+
+
+def topic(line: Line) -> bytes:
+    """The topic of a client."""
+    assert line.registered is not None
+    return line.registered.subscription
+
+
+@pytest.mark.parametrize("stream", [m.Stream.MULTIENGINE, m.Stream.TASK])
+def test_output_reaches_the_client_of_what_runs(
+    exchange: Exchange, client: Line, engines: list[Line], stream: m.Stream
+) -> None:
+    """On its own topic, with the engine's id as the hub knows it; the answer goes the same way."""
+    if stream is m.Stream.TASK:
+        client.submit(1)
+    else:
+        client.command(1, 0)
+    [engine] = [each for each in engines if each.heard(m.RunCommand, m.RunTasks)]
+    number = client.id(1)
+
+    assert engine.say(stream, m.Output(number, 1, ITEMS, engine=77)) == []
+    [(where, message)] = published(exchange)
+    assert where == topic(client)
+    assert message == m.Output(number, 1, ITEMS, engine=message.engine)
+    assert message.engine in (0, 1)
+
+    received = m.OutputReceived(number, 1, message.engine)
+    client.say(stream, received)
+    assert engine.heard(m.OutputReceived) == [received]
+
+
+def test_output_of_what_does_not_run_there_goes_nowhere(
+    exchange: Exchange, client: Line, engines: list[Line]
+) -> None:
+    """Of another engine's request, of one that waits or has ended, of none."""
+    client.command(1, 0)
+    client.command(2, 0)
+    number = client.id(1)
+
+    engines[1].say(STREAM, m.Output(number, 1, ITEMS))
+    engines[0].say(STREAM, m.Output(client.id(2), 1, ITEMS))
+    engines[0].say(STREAM, m.Output(99, 1, ITEMS))
+    engines[0].say(STREAM, m.Output(-1, 1, ITEMS))
+    ends(engines[0], number)
+    engines[0].say(STREAM, m.Output(number, 2, ITEMS))
+
+    assert published(exchange) == []
+
+
+def test_only_the_client_says_what_it_has_received(
+    exchange: Exchange, client: Line, engines: list[Line]
+) -> None:
+    """Another one's word is not passed on, nor one about an engine that is not there."""
+    client.command(1, 0)
+    stranger = a_peer(exchange, "stranger", m.Role.CLIENT)
+
+    stranger.say(STREAM, m.OutputReceived(client.id(1), 1, 0))
+    client.say(STREAM, m.OutputReceived(client.id(1), 1, 1))
+    client.say(STREAM, m.OutputReceived(client.id(1), 1, 55))
+
+    assert [engine.heard(m.OutputReceived) for engine in engines] == [[], []]
+
+
+def test_output_for_a_client_that_is_gone_is_dropped(
+    exchange: Exchange, client: Line, engines: list[Line]
+) -> None:
+    """The engine may go on printing."""
+    client.command(1, 0)
+    number = client.id(1)
+    client.say(m.Stream.HUB, m.Goodbye())
+    exchange.published.clear()
+
+    assert engines[0].say(STREAM, m.Output(number, 1, ITEMS)) == []
+    assert published(exchange) == []
