@@ -16,6 +16,7 @@ from ctrlhub.client.requests import About, Function
 from ctrlhub.client.targets import Targets
 from ctrlhub.wire.functions import digest_of
 from ctrlhub.wire.messages import Action, Payload, Stream
+from ctrlhub.wire.segments import Segment
 from ctrlhub.wire.serialize import detached, dumps, dumps_call
 
 if TYPE_CHECKING:
@@ -218,7 +219,8 @@ def _name_for(what: object, function: Function | None, payload: Payload) -> str:
     if isinstance(what, Mapping):
         text = ",".join(sorted(what))
         return f"push:{text}" if len(text) <= 200 else f"push:{digest_of(text.encode()).hex()}"
-    data = payload if isinstance(payload, bytes) else b"".join(map(bytes, payload))
+    parts = (payload,) if isinstance(payload, bytes) else payload
+    data = b"".join(part.view() if type(part) is Segment else part for part in parts)
     if function is None:
         return f"code-{digest_of(data).hex()[:SHORT]}"
     assert callable(what)

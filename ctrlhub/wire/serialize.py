@@ -73,8 +73,8 @@ def dumps(obj: object, what: str = "the object", advice: str = NOTHING_SENT) -> 
     Returns
     -------
     bytes or tuple of buffers
-        A tuple when large buffers were left out of the pickle, which is its first item. They are
-        read-only views of the object's own memory: see `detached`.
+        A tuple when large buffers were left out of the pickle, which is its first item, or when
+        that itself is large. Buffers are read-only views of the object's own memory: see `detached`.
 
     Raises
     ------
@@ -82,7 +82,8 @@ def dumps(obj: object, what: str = "the object", advice: str = NOTHING_SENT) -> 
         It cannot be pickled; the message names the part that cannot, and says what to do.
     """
     if type(obj) in _ATOMS:
-        return _pickled(obj, PROTOCOL)
+        data = _pickled(obj, PROTOCOL)
+        return data if len(data) < SEGMENT_BYTES else (data,)
     try:
         return _dump(obj)
     except MemoryError:
@@ -104,7 +105,8 @@ def dumps_call(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Payload:
         if type(value) not in _ATOMS:
             break
     else:
-        return _pickled(call, PROTOCOL)
+        data = _pickled(call, PROTOCOL)
+        return data if len(data) < SEGMENT_BYTES else (data,)
     try:
         return _dump(call)
     except MemoryError:
@@ -132,15 +134,15 @@ def detached(payload: Payload) -> Payload:
     """
     if type(payload) is bytes:
         return payload
-    return tuple(part if type(part) is bytes else _copied(part) for part in payload)
+    return tuple(part if type(part) is Segment else _copied(part) for part in payload)
 
 
 def _copied(part: Buffer) -> Buffer:
-    if type(part) is Segment:
-        return part
     view = memoryview(part)
     segment = share(view.cast("B")) if view.nbytes >= SEGMENT_BYTES else None
-    return bytes(view) if segment is None else segment
+    if segment is not None:
+        return segment
+    return part if type(part) is bytes else bytes(view)
 
 
 def loads(payload: Buffer, place: str = "here") -> Any:
@@ -165,7 +167,9 @@ def loads(payload: Buffer, place: str = "here") -> Any:
     """
     try:
         if isinstance(payload, (tuple, list)):
-            return pickle.loads(payload[0], buffers=map(_writable, payload[1:]))
+            first = payload[0]
+            data = first.view() if type(first) is Segment else first
+            return pickle.loads(data, buffers=map(_writable, payload[1:]))
         return pickle.loads(payload)
     except MemoryError:
         raise
@@ -198,7 +202,7 @@ def _dump(obj: object) -> Payload:
     if data is None:
         buffers.clear()
         data = _by_value(obj, stays_inside)
-    return (data, *buffers) if buffers else data
+    return (data, *buffers) if buffers or len(data) >= SEGMENT_BYTES else data
 
 
 def _dump_inline(obj: object) -> bytes:

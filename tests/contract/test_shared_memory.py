@@ -11,6 +11,7 @@ import pytest
 from ctrlhub import Client
 from ctrlhub.wire import segments
 from ctrlhub.wire.limits import SEGMENT_BYTES, SEGMENTS
+from ctrlhub.wire.segments import share
 from tests.contract.conftest import ENGINES, AnyCluster
 from tests.support.processes import until
 from tests.support.work import Work
@@ -141,6 +142,29 @@ def test_bytes_and_several_in_one(client: Client) -> None:
     blob = bytearray(b"x" * SEGMENT_BYTES * 2)
     first, second, third = client[0].apply_sync(lambda *a: a, numbers(), blob, [numbers()])
     assert (first[-1], bytes(second), third[0][0]) == (ITEMS - 1, bytes(blob), 0)
+
+
+@needs_segments
+@pytest.mark.parametrize(
+    "value",
+    [b"x" * 3_000_000, "täxt" * 500_000, list(range(500_000)), np.arange(1_000_000.0)[::2]],
+    ids=["bytes", "text", "list", "strided"],
+)
+def test_large_things_of_every_kind(
+    client: Client, monkeypatch: pytest.MonkeyPatch, value: Any
+) -> None:
+    """Also what is pickled as a whole is handed over in shared memory, both ways."""
+    shared = []
+    monkeypatch.setattr(
+        "ctrlhub.wire.serialize.share", lambda view: shared.append(view.nbytes) or share(view)
+    )
+    view = client[0]
+    got = view.apply_sync(lambda v: v, value)
+    assert np.array_equal(got, value)
+    assert max(shared) > 1_000_000
+    view["v"] = value
+    assert view.apply_sync(lambda: len(v)) == len(value)  # type: ignore[name-defined] # noqa: F821
+    assert np.array_equal(client.load_balanced_view().apply_sync(lambda v: v, value), value)
 
 
 def test_more_than_may_be_shared(client: Client) -> None:
