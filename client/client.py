@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from ctrlhub.client.arguments import check_others, chosen_profile
 from ctrlhub.client.balanced_view import LoadBalancedView
 from ctrlhub.client.broadcast_view import BroadcastView
 from ctrlhub.client.connection import Connection
@@ -30,6 +32,15 @@ from ctrlhub.wire.errors import (
 )
 from ctrlhub.wire.liveness import is_gone
 
+if TYPE_CHECKING:
+    import zmq
+
+ARGUMENTS = (
+    "connection_info, profile, cluster_id, context, sshserver, sshkey, cluster, timeout, "
+    "join_timeout"
+)
+"""The arguments of `Client`, for who misspells one."""
+
 
 class Client(Jobs, Control, StartHooks, Questions):
     """A connection to a running hub, with views on its engines.
@@ -41,6 +52,17 @@ class Client(Jobs, Control, StartHooks, Questions):
         this machine, or of this user's shared home.
     profile
         The name of the hub's profile; None is the default one.
+    cluster_id
+        The same: each cluster has a profile of its own, and its id is that profile's name.
+    context
+        A `zmq.Context` for the client's sockets; None makes one.
+    sshserver
+        Reach the hub through ssh: ``user@host:port`` of its machine, or of one that reaches its TCP
+        ports. The connection file has to be here.
+    sshkey
+        The file of a private key for that; None leaves it to ssh.
+    cluster
+        The cluster that this client belongs to; kept as an attribute.
     timeout
         How long (seconds) to wait for the hub: here, and at each question to it.
     join_timeout
@@ -72,17 +94,33 @@ class Client(Jobs, Control, StartHooks, Questions):
         connection_info: Where = None,
         *,
         profile: str | None = None,
+        cluster_id: str | None = None,
+        context: zmq.Context[Any] | None = None,
+        sshserver: str | None = None,
+        sshkey: str | os.PathLike[str] | None = None,
+        cluster: Any = None,
         timeout: float = 10.0,
         join_timeout: float | None = None,
+        **others: Any,
     ) -> None:
         # Here, so that a client of another transport in the same process needs no ZeroMQ.
         from ctrlhub.link.zeromq import ZeroMQLink
         from ctrlhub.wire.security import KeyPair
 
-        info = find(connection_info, profile, timeout if join_timeout is None else join_timeout)
+        check_others(others, ARGUMENTS)
+        self.cluster = cluster
+        patience = timeout if join_timeout is None else join_timeout
+        info = find(connection_info, chosen_profile(profile, cluster_id), patience)
         keys = KeyPair.generate()
         gone = partial(is_gone, info)
-        self._begin(ZeroMQLink(info, keys), keys.public, info.profile, timeout, gone, join_timeout)
+        if sshserver is None:
+            link = ZeroMQLink(info, keys, context=context)
+        else:
+            from ctrlhub.client.tunnel import SSHServer, Tunnel, TunnelLink
+
+            tunnel = Tunnel(info, SSHServer.parse(sshserver, sshkey), patience)
+            link = TunnelLink(tunnel, keys, context)
+        self._begin(link, keys.public, info.profile, timeout, gone, join_timeout)
         offer_magics(self)
 
     @classmethod

@@ -51,6 +51,8 @@ class ZeroMQLink:
         The peer's own key pair, which is enrolled over TCP; over ipc it is not used.
     prefer
         Take this way; None takes ipc where it reaches the hub, else TCP.
+    context
+        A context for the sockets, which is not ended with them; None makes one.
 
     Raises
     ------
@@ -61,7 +63,11 @@ class ZeroMQLink:
     sleeps_in_system = True
 
     def __init__(
-        self, info: ConnectionInfo, keys: KeyPair, prefer: Literal["ipc", "tcp"] | None = None
+        self,
+        info: ConnectionInfo,
+        keys: KeyPair,
+        prefer: Literal["ipc", "tcp"] | None = None,
+        context: zmq.Context[Any] | None = None,
     ) -> None:
         route = _choose(info, prefer)
         self._addresses = route.addresses
@@ -72,7 +78,8 @@ class ZeroMQLink:
             self._curve = Curve(info.server_key, keys)
             self._enrolment = Curve(info.server_key, info.enrolment)
         self.enrolling = route.uses_curve
-        self._context = zmq.Context()
+        self._context = zmq.Context() if context is None else context
+        self._owns_context = context is None
         self._wakeup = Wakeup()
         self.lock = RLock()
         self.sleeping = False
@@ -181,7 +188,8 @@ class ZeroMQLink:
         self._ports = ()
         self._streams = {}
         self._wakeup.close()
-        self._context.term()
+        if self._owns_context:
+            self._context.term()
 
     # ------------------------------------------------------------ connections
 

@@ -257,3 +257,17 @@ def test_the_hub_is_its_child_in_a_session_of_its_own(cluster: Cluster) -> None:
 def test_repr_names_the_hub(cluster: Cluster) -> None:
     """Whoever looks at it sees what it is."""
     assert repr(cluster) == f"<Cluster(n=2): running, hub pid {cluster.pids['hub']}>"
+
+
+def test_a_context_of_ones_own() -> None:
+    """The client's sockets are made in it, and it is left open."""
+    import zmq
+
+    context = zmq.Context()
+    cluster = Cluster(n=1)
+    with cluster, context.socket(zmq.PUSH):
+        other = cluster.connect_client_sync(context=context)
+        assert other[:].apply_sync(int, "7") == [7]
+        other.close()
+        assert not context.closed
+    context.term()
