@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic import no_var_expand
 from IPython.core.magic_arguments import MagicArgumentParser
 
+from ctrlhub.client.control import signal_name
 from ctrlhub.client.progress import is_quiet
 from ctrlhub.client.targets import Targets
 from ctrlhub.wire.errors import AlreadyDisplayedError, RemoteError
@@ -215,10 +216,10 @@ class ParallelMagics:
             f"Ctrl-C: sending {signal} to {_engines(targets)}; once more returns at once",
             file=sys.stderr,
         )
-        if signal in ("SIGINT", 2):
+        if signal == "SIGINT":
             result.cancel()  # what waits in a queue, too, and never what is another client's
         elif signal != 0:
-            self.view.client.send_signal(signal, targets)  # type: ignore[attr-defined, unused-ignore]
+            self.view.client.send_signal(signal, targets)
 
     def _targets(self, text: str) -> Targets:
         """Read what follows `--targets`."""
@@ -304,7 +305,12 @@ def _parser(name: str, function: Callable[..., Any]) -> MagicArgumentParser:
 
 
 def _signal(text: str) -> int | str:
-    return int(text) if text.isdigit() else text.upper()
+    if text == "0":
+        return 0
+    try:
+        return signal_name(int(text) if text.isdigit() else text.upper())
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
 
 
 def _with_execution(parser: MagicArgumentParser) -> MagicArgumentParser:

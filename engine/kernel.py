@@ -158,7 +158,9 @@ class EngineConsole:
         self._free = asyncio.Event()
         self._free.set()
         options: dict[str, Any] = {} if ip is None else {"ip": ip}
-        app = _App(
+        # The debugger would otherwise warn, on every start, of what nobody here can change.
+        os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+        app = _App.instance(
             connection_file=self.connection_file,
             transport=transport,
             capture_fd_output=False,

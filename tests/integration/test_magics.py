@@ -202,6 +202,20 @@ def test_ctrl_c_twice_returns(kernel: Kernel, tmp_path: Path) -> None:
 
 
 def test_another_signal(kernel: Kernel, tmp_path: Path) -> None:
+    """Ctrl-C can send the engines any signal; one that does not exist is refused at once."""
+    started = f"import os, time\nopen({str(tmp_path)!r} + f'/{{os.getpid()}}', 'w').close()"
+    handled = "import signal\nn = None\ndef handle(*_):\n    global n\n    n = 'handled'\n"
+    handled += "signal.signal(signal.SIGUSR1, handle)\n"
+    rest = "while n is None: time.sleep(0.02)"
+    request = kernel.start(f"%%px --signal-on-interrupt sigusr1\n{handled}{started}\n{rest}")
+    until(lambda: all_run(tmp_path), "all engines run it")
+    kernel.interrupt()
+    assert kernel.finish(request).ename == "Interrupted"
+    assert value(kernel, "view['n']") == "['handled', 'handled', 'handled']"
+    assert "no signal" in kernel.run("%%px --signal-on-interrupt SIGWHAT\n1").text("stderr")
+
+
+def test_no_signal(kernel: Kernel, tmp_path: Path) -> None:
     """With 0 as signal Ctrl-C only stops waiting once it is repeated."""
     started = f"import os, time\nopen({str(tmp_path)!r} + f'/{{os.getpid()}}', 'w').close()"
     rest = f"while not os.path.exists({str(tmp_path)!r} + '/end'): time.sleep(0.05)\nn = 'done'"
