@@ -115,7 +115,7 @@ def test_the_log_is_private_and_has_everything(place: Place) -> None:
     log = place.nanny.logs / "engine-0.log"
     assert log.stat().st_mode & 0o777 == 0o600
     assert "from python\npast it\n" in log.read_text()
-    assert place.hub.results[1][6] == {"stdout": "from python\n", "execute_result": "8"}
+    assert place.hub.results[1][6] == {"stdout": "from python\n"}
 
 
 def test_sys_exit_does_not_end_an_engine(place: Place) -> None:
@@ -271,7 +271,7 @@ def test_100_megabytes_of_output_do_not_travel(place: Place) -> None:
     assert place.hub.result(number)[0] == Status.OK
 
     printed = place.hub.results[number][6]["stdout"]
-    assert len(printed) < 1_100_000
+    assert len(printed) < 2_200_000
     assert "more characters were printed" in printed
 
 

@@ -230,8 +230,8 @@ class FakeHub:
         self.send(peer, Stream.MULTIENGINE, command)
 
     def execute(self, peer: Peer, number: int, code: str) -> None:
-        """Send code to execute."""
-        self.begin(peer, number, Action.EXECUTE, {"code": code, "silent": False})
+        """Send plain code to execute."""
+        self.begin(peer, number, Action.EXECUTE, {"code": code, "silent": True})
 
     def map(self, peer: Peer, first: int, function: Callable[..., Any], *values: Any) -> None:
         """Send a task for each value."""
