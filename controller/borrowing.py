@@ -3,6 +3,9 @@
 The hub keeps a segment open for as long as it would keep the bytes, and neither reads nor maps it; so
 it outlives its maker, and costs the hub no memory. Only where somebody cannot open it, the bytes are
 taken from it.
+
+What comes as bytes, from another host, and goes to several engines of this one, the hub puts into a
+segment itself: it has crossed the network once, and is in memory once.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from dataclasses import replace
 from hmac import compare_digest
 
 from ctrlhub.wire.errors import SegmentLost
-from ctrlhub.wire.limits import BORROWED_SEGMENTS
+from ctrlhub.wire.limits import BORROWED_SEGMENTS, SEGMENT_BYTES
 from ctrlhub.wire.messages import Buffer, Message, Results
 from ctrlhub.wire.segments import (
     PROOF_BYTES,
@@ -22,6 +25,7 @@ from ctrlhub.wire.segments import (
     SegmentRef,
     borrow,
     count_held,
+    nbytes_of,
     read_proof,
     share,
 )
@@ -81,6 +85,17 @@ class Borrowing:
                 if type(message) is Results:
                     raise
         return replace(message, frames=tuple(frames))  # type: ignore[call-arg]
+
+    def keep(self, message: Message) -> Message:
+        """Put the large buffers of a message into segments of the hub's own."""
+        frames = [
+            self._kept(frame) if nbytes_of(frame) >= SEGMENT_BYTES else frame
+            for frame in message.frames  # type: ignore[attr-defined]
+        ]
+        return replace(message, frames=tuple(frames))  # type: ignore[call-arg]
+
+    def _kept(self, frame: Buffer) -> Buffer:
+        return frame if type(frame) is Segment else share(memoryview(frame).cast("B")) or frame
 
     def _borrow(self, pid: int, ref: SegmentRef) -> Buffer:
         segment: Segment = borrow(pid, ref)

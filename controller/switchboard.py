@@ -14,6 +14,7 @@ from ctrlhub.controller.borrowing import Borrowing
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.awaiting import GRACE
 from ctrlhub.controller.core.effects import Connection, Effect, Outbox, Send
+from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.exposed import Exposed
 from ctrlhub.controller.interfaces.base import Context, Interface
@@ -167,13 +168,22 @@ class Switchboard:
     def _taken_over(self, origin: Origin, message: m.Message) -> m.Message:
         """Open the segments that a message refers to, at once: its sender may end at any moment."""
         if not any(type(frame) is SegmentRef for frame in getattr(message, "frames", ())):
-            return message
+            return self._spread(message)
         session = self.sessions.of_connection(origin.connection)
         if session is None:
             return message  # it has no effect
         if self._borrowing is None or not session.lends:
             raise InvalidRequest("a segment of a peer that has not proven to share memory with us")
         return self._borrowing.take(session.pid, message)
+
+    def _spread(self, message: m.Message) -> m.Message:
+        """Have one copy of what came as bytes and goes to several engines of this host."""
+        if self._borrowing is None or type(message) is not m.Command or len(message.payloads) > 1:
+            return message
+        there = (self.controller.engines.get(number) for number in message.targets)
+        if sum(isinstance(engine, Engine) and engine.session.borrows for engine in there) < 2:
+            return message
+        return self._borrowing.keep(message)
 
     def _begin(self, now: float) -> None:
         self._now = now

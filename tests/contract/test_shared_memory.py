@@ -180,11 +180,11 @@ def test_more_than_may_be_shared(client: Client) -> None:
 
 @needs_segments
 def test_nothing_is_kept(client: Client) -> None:
-    """Once a request has ended neither this process nor the hub has its data open."""
+    """Of what is more than the hub remembers, once the request has ended."""
+    large = np.zeros(1_500_000)
     before = segments.count_held()
-    result = client[:].push({"a": numbers()}, block=False)
-    result.get(WAIT)
-    client.load_balanced_view().apply_sync(lambda a: a, numbers())
+    client[:].push({"a": large}, block=True)
+    client.load_balanced_view().apply_sync(lambda a: a, large)
     until(lambda: segments.count_held() <= before, "all is let go")
 
 
@@ -198,6 +198,30 @@ def outsider(cluster: AnyCluster, monkeypatch: pytest.MonkeyPatch) -> Callable[[
             return cluster.connect_client_sync()
 
     return connect
+
+
+@needs_segments
+def test_one_copy_of_what_comes_from_elsewhere(
+    outsider: Callable[[], Client], client: Client
+) -> None:
+    """What a client on another host sends to several engines of one, these share."""
+
+    def where() -> str:
+        address = far.__array_interface__["data"][0]  # type: ignore[name-defined] # noqa: F821
+        with open("/proc/self/maps") as maps:
+            for line in maps:
+                begin, end = (int(each, 16) for each in line.split()[0].split("-"))
+                if begin <= address < end:
+                    return line.split()[4]  # the file's inode
+        return "nowhere"
+
+    with outsider() as remote:
+        remote[:].push({"far": numbers()}, block=True)
+    inodes = set(client[:].apply_sync(where))
+    assert len(inodes) == 1
+    assert inodes.isdisjoint({"0", "nowhere"}), "they have memory of their own"
+    client[0].execute("far[:] = 0", block=True)
+    assert client[1].pull("float(far[-1])", block=True) == ITEMS - 1
 
 
 def test_a_client_elsewhere(outsider: Callable[[], Client], client: Client) -> None:

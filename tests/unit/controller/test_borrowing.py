@@ -135,6 +135,21 @@ def test_who_cannot_open_it_gets_bytes(exchange: Exchange, client: Lender) -> No
     assert far.one(m.RunCommand).frames == (b"pickle", DATA)
 
 
+@pytest.mark.parametrize("engines", [1, 2])
+def test_bytes_for_several_engines(exchange: Exchange, engine: Lender, engines: int) -> None:
+    """From a client elsewhere: of two who can open it, both are lent one segment of the hub's."""
+    other, far = Lender(exchange, "other"), Line(exchange, "far")
+    other.join(ENGINE)
+    far.register(CLIENT)
+    far.say(MULTIENGINE, push(far, 1, *range(engines), data=DATA))
+    first = engine.one(m.RunCommand)
+    if engines == 1:
+        assert first.frames == (b"pickle", DATA)
+    else:
+        assert first.frames == other.one(m.RunCommand).frames
+        assert data_of(first.frames) == DATA
+
+
 def test_a_hello_without_proof(engine: Lender, client: Lender) -> None:
     """What was lent and not answered is sent again as bytes; the hub still borrows."""
     client.lend(MULTIENGINE, push(client, 1, 0, data=made()))
