@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import resource
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from hmac import compare_digest
@@ -95,7 +96,9 @@ class Borrowing:
         return replace(message, frames=tuple(frames))  # type: ignore[call-arg]
 
     def _kept(self, frame: Buffer) -> Buffer:
-        return frame if type(frame) is Segment else share(memoryview(frame).cast("B")) or frame
+        if type(frame) is Segment:
+            return frame
+        return share(memoryview(frame).cast("B"), self._most, sys.maxsize) or frame
 
     def _borrow(self, pid: int, ref: SegmentRef) -> Buffer:
         segment: Segment = borrow(pid, ref)

@@ -121,15 +121,24 @@ class Segment:
         return memoryview(place)
 
 
-def share(buffer: memoryview) -> Segment | None:
+def share(
+    buffer: memoryview, most: int = SEGMENTS, size: int = SHARED_BYTES
+) -> Segment | None:
     """Copy a buffer into a segment.
+
+    Parameters
+    ----------
+    buffer
+        The bytes.
+    most, size
+        How many segments, and bytes in them, this process may have open together.
 
     Returns
     -------
     Segment or None
         None where there are no segments, no room for one, or too many already.
     """
-    if not AVAILABLE or not _has_room(buffer.nbytes):
+    if not AVAILABLE or not _has_room(buffer.nbytes, most, size):
         return None
     try:
         descriptor = os.memfd_create(NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -205,10 +214,10 @@ def nbytes_of(buffer: Any) -> int:
 # ---------------------------------------------------------------- the system
 
 
-def _has_room(nbytes: int) -> bool:
+def _has_room(nbytes: int, most: int, size: int) -> bool:
     if nbytes < SEGMENT_BYTES:  # a proof: there are few
         return True
-    return len(_held) < SEGMENTS and nbytes + sum(_held.copy().values()) <= SHARED_BYTES
+    return len(_held) < most and nbytes + sum(_held.copy().values()) <= size
 
 
 def _seals() -> int:
