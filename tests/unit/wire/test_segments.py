@@ -37,6 +37,7 @@ def made(data: bytes = DATA) -> Segment:
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
     """Whatever a test has opened is closed with its last reference."""
+    gc.collect()
     before = count_held(), len(os.listdir("/proc/self/fd"))
     yield
     gc.collect()
