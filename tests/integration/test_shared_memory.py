@@ -200,6 +200,42 @@ def test_the_client_is_killed(supervised: Client, work: Work) -> None:
     assert until(found, "what was queued is done") == TOTAL
 
 
+APART = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+"""Runs a command where processes have numbers of their own, as in a container."""
+
+
+@pytest.fixture
+def apart(supervised: Client, command: Command) -> Iterator[Client]:
+    """A client of two engines here, and of two in a container that shares files with us."""
+    if subprocess.run([*APART, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("cannot make PID namespaces")
+    connection = next(command.state.rglob("connection-engine.json"))
+    engines = [sys.executable, "-m", "ctrlhub", "engine", "-n", "2", "--connection", connection]
+    with subprocess.Popen([*APART, *engines], env=command.environment) as container:
+        try:
+            supervised.wait_for_engines(4, timeout=WAIT)
+            yield supervised
+        finally:
+            container.kill()
+
+
+def test_a_container_with_processes_of_its_own(apart: Client) -> None:
+    """Who cannot open what is lent gets bytes, and sends them; the others share."""
+    view, total = apart[:], float(numbers().sum())
+    view.push({"a": numbers()}, block=True)
+    view.execute("a[0] = 1", block=True)
+    assert view.pull("float(a.sum())", block=True) == [total + 1] * 4
+    for got in view.pull("a", block=True):
+        assert float(got.sum()) == total + 1
+
+    def here() -> int:
+        with open("/proc/self/maps") as maps:
+            return sum("/memfd:ctrlhub" in line for line in maps)
+
+    view.push({"a": numbers()}, block=True)
+    assert sum(n > 0 for n in view.apply_sync(here)) == 2
+
+
 def test_nothing_is_left_in_dev_shm(state: Path) -> None:
     """Nor anywhere else: there are no names."""
     before = sorted(os.listdir("/dev/shm"))
