@@ -111,5 +111,7 @@ def command_message(
         payloads=refs,
         function=command.function.digest if command.function is not None else b"",
         functions=rows_for(functions, frames, Stream.MULTIENGINE, generation),
+        label=command.label,
+        stop_on_error=command.stop_on_error,
         frames=frames.frames,
     )

@@ -14,7 +14,7 @@ from ctrlhub.client.ipython import running_shell
 from ctrlhub.client.map_result import AsyncJoinedResult, AsyncMapResult
 from ctrlhub.client.namespace_view import NamespaceView
 from ctrlhub.client.partition import split
-from ctrlhub.client.requests import About, CommandRequest
+from ctrlhub.client.requests import About
 from ctrlhub.client.targets import Targets, is_single
 from ctrlhub.wire.messages import Action, Stream
 from ctrlhub.wire.serialize import detached, dumps, dumps_call
@@ -33,6 +33,10 @@ class DirectView(EngineSetup, NamespaceView):
     ----------
     targets : int, list of int, or 'all'
         The engines; ``'all'`` are those there are at each call.
+    stop_on_error : bool
+        Whether a call that fails on an engine clears what this client has given that engine behind
+        it before it could know: those calls fail with `QueueCleared`, which names the failure.
+        Otherwise (the default) they run. Other clients' calls run in any case.
     """
 
     # ------------------------------------------------------------ running code
@@ -44,6 +48,7 @@ class DirectView(EngineSetup, NamespaceView):
         targets: Targets | None = None,
         block: bool | None = None,
         label: str | None = None,
+        stop_on_error: bool | None = None,
     ) -> AsyncResult:
         """Run statements in the engines' namespaces.
 
@@ -54,7 +59,7 @@ class DirectView(EngineSetup, NamespaceView):
         silent
             Run it as plain statements. False runs it as a cell: in IPython where the engine has it,
             with history, magics, and the value of a last expression (``execute_result``).
-        targets, block, label
+        targets, block, label, stop_on_error
             As the view's flags.
 
         Returns
@@ -77,7 +82,7 @@ class DirectView(EngineSetup, NamespaceView):
             else AsyncExecutionGroup(home, about, first, len(ids))
         )
         payload = dumps({"code": code, "silent": bool(silent)})
-        home.submit(CommandRequest(first, ids, Action.EXECUTE.value, [payload], None, result))
+        self._submit(first, ids, Action.EXECUTE, [payload], None, result, stop_on_error)
         if self._blocks(block):
             result.get()
         return result
@@ -181,8 +186,7 @@ class DirectView(EngineSetup, NamespaceView):
         function = home.functions.function(call)
         first = home.next_ids(len(ids))
         result = make(About(name_of(f), Stream.MULTIENGINE, self._label(label)), first)
-        action = Action.APPLY.value
-        home.submit(CommandRequest(first, ids, action, payloads, function, result))
+        self._submit(first, ids, Action.APPLY, payloads, function, result)
         return result
 
     def interrupt(self) -> None:

@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 class NamespaceView(View):
     """The part of a `DirectView` that sets and reads names."""
 
-    flag_names = (*View.flag_names, "targets")
+    flag_names = (*View.flag_names, "targets", "stop_on_error")
 
     targets: Targets
+    stop_on_error: bool
 
     def __init__(self, client: Client, targets: Targets = "all", **flags: Any) -> None:
-        super().__init__(client, **{"targets": targets, **flags})
+        super().__init__(client, **{"targets": targets, "stop_on_error": False, **flags})
 
     def __len__(self) -> int:
         return len(self.client._resolve(self._flags["targets"]))
@@ -39,6 +40,8 @@ class NamespaceView(View):
         super()._check_flag(name, value)
         if name == "targets" and value != "all":
             self.client._resolve(value)
+        if name == "stop_on_error" and not isinstance(value, bool):
+            raise TypeError(f"stop_on_error must be True or False, not {value!r}")
 
     # ------------------------------------------------------------ names
 
@@ -186,7 +189,7 @@ class NamespaceView(View):
         first = home.next_ids(len(ids))
         about = About("gather", Stream.MULTIENGINE, self._label(None))
         result = AsyncJoinedResult(home, about, first, len(ids), dist=dist)
-        home.submit(CommandRequest(first, ids, Action.PULL.value, [dumps(key)], None, result))
+        self._submit(first, ids, Action.PULL, [dumps(key)], None, result)
         return result.get() if self._blocks(block) else result
 
     # ------------------------------------------------------------ sending
@@ -220,8 +223,25 @@ class NamespaceView(View):
             if is_single(wanted)
             else AsyncGroup(home, about, first, len(ids))
         )
-        home.submit(CommandRequest(first, ids, action.value, payloads, function, result))
+        self._submit(first, ids, action, payloads, function, result)
         return result
+
+    def _submit(
+        self,
+        first: int,
+        ids: Sequence[int],
+        action: Action,
+        payloads: Sequence[Payload],
+        function: Function | None,
+        result: AsyncResult,
+        stop_on_error: bool | None = None,
+    ) -> None:
+        """Send a command that a result waits for."""
+        stop = self._flags["stop_on_error"] if stop_on_error is None else stop_on_error
+        label = result._about.label
+        self._home.submit(
+            CommandRequest(first, ids, action.value, payloads, function, result, label, stop)
+        )
 
 
 def _check_target(name: object) -> None:

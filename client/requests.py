@@ -207,9 +207,15 @@ class CommandRequest:
         What is applied, if that is the action.
     owner
         Whose rows they are.
+    label
+        Its label, for people.
+    stop_on_error
+        Whether its failure clears what this client has queued behind it.
     """
 
-    __slots__ = ("_owner", "action", "first", "function", "payloads", "targets")
+    __slots__ = (
+        "_owner", "action", "first", "function", "label", "payloads", "stop_on_error", "targets",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -219,8 +225,12 @@ class CommandRequest:
         payloads: Sequence[Payload],
         function: Function | None,
         owner: Owner,
+        label: str | None = None,
+        stop_on_error: bool = False,
     ) -> None:
         self.first = first
+        self.label = label or ""
+        self.stop_on_error = stop_on_error
         self.targets = tuple(targets)
         self.action = action
         self.payloads = tuple(payloads)

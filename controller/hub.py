@@ -83,6 +83,9 @@ class Hub:
             borrowing=Borrowing(),
             random=SystemRandom(),
         )
+        history = self.switchboard.interfaces.get("history")
+        if isinstance(history, HistoryQuery):
+            history.unix_offset = time.time() - time.monotonic()
         self._transports = tuple(transports)
         self._store = store
         self._loop = loop or HubLoop()
@@ -114,9 +117,6 @@ class Hub:
         if isinstance(query, Query):
             query.started = self.started
             query.ports = {s.value: int(a.rpartition(":")[2]) for s, a in tcp.items()}
-        history = self.switchboard.interfaces.get("history")
-        if isinstance(history, HistoryQuery):
-            history.unix_offset = time.time() - time.monotonic()
 
     def watch_lifeline(self, descriptor: int) -> None:
         """End when a descriptor reaches its end of file: whoever made this hub has died."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ctrlhub.client.client import Client as Client
     from ctrlhub.client.direct_view import DirectView as DirectView
     from ctrlhub.client.executor import ViewExecutor as ViewExecutor
+    from ctrlhub.client.hub_result import AsyncHubResult as AsyncHubResult
     from ctrlhub.client.map_result import AsyncMapResult as AsyncMapResult
     from ctrlhub.client.remote_function import ParallelFunction as ParallelFunction
     from ctrlhub.client.remote_function import RemoteFunction as RemoteFunction
@@ -90,6 +91,7 @@ _HOMES = {
     "ctrlhub.client.client": ("Client",),
     "ctrlhub.client.direct_view": ("DirectView",),
     "ctrlhub.client.executor": ("ViewExecutor",),
+    "ctrlhub.client.hub_result": ("AsyncHubResult",),
     "ctrlhub.client.map_result": ("AsyncMapResult",),
     "ctrlhub.client.remote_function": ("ParallelFunction", "RemoteFunction", "parallel", "remote"),
     "ctrlhub.client.rows": ("TaskCancelled",),
