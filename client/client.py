@@ -15,6 +15,7 @@ from ctrlhub.client.broadcast_view import BroadcastView
 from ctrlhub.client.connection import Connection
 from ctrlhub.client.control import Control
 from ctrlhub.client.direct_view import DirectView
+from ctrlhub.client.engine_waits import EngineWaits
 from ctrlhub.client.executor import ViewExecutor
 from ctrlhub.client.html import panel, table
 from ctrlhub.client.ipython import offer_magics
@@ -42,7 +43,7 @@ ARGUMENTS = (
 """The arguments of `Client`, for who misspells one."""
 
 
-class Client(Jobs, Control, StartHooks, Questions):
+class Client(EngineWaits, Jobs, Control, StartHooks, Questions):
     """A connection to a running hub, with views on its engines.
 
     Parameters
@@ -232,28 +233,6 @@ class Client(Jobs, Control, StartHooks, Questions):
             except UnknownInterface:  # this hub does not tell: what we know must do
                 raise error from None
             return chosen(targets, ids)
-
-    def wait_for_engines(self, n: int = 1, *, timeout: float | None = None) -> None:
-        """Wait until there are `n` engines.
-
-        Parameters
-        ----------
-        n
-            How many.
-        timeout
-            The longest wait in seconds; None or a negative number waits as long as it takes.
-
-        Raises
-        ------
-        TimeoutError
-            There are fewer.
-        """
-        limit = None if timeout is None or timeout < 0 else timeout
-        if not self._connection.wait_for_engines(lambda ids: len(list(ids)) >= n, limit):
-            raise TimeoutError(
-                f"{len(self)} of {n} engines after {timeout:g} s: start more with `ctrl-hub "
-                "engine -n N`, or look into their logs"
-            )
 
     # ------------------------------------------------------------ views
 

@@ -315,6 +315,10 @@ class Connection:
         now = self.call("query", LIST_ENGINES, {})
         return sorted(engine["id"] for engine in now["engines"])
 
+    def losses(self) -> tuple[int, Mapping[str, Any]]:
+        """Return how many engines have ended unasked, and what is known of the last one."""
+        return self._watch.losses
+
     def wait_for_engines(
         self, enough: Callable[[Iterable[int]], bool], timeout: float | None
     ) -> bool:

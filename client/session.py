@@ -69,6 +69,9 @@ class Watcher(Protocol):
     def despair(self, seconds: float) -> CtrlHubError | None:
         """Say why a hub that has been silent for so long will not answer any more, if so."""
 
+    def lost(self, engine: Mapping[str, Any]) -> None:
+        """Take note that an engine ended unasked, and that no other takes its place."""
+
     def engines(self, engines: Mapping[int, Mapping[str, Any]]) -> None:
         """Take the engines of the moment, by id."""
 
@@ -374,6 +377,8 @@ class ClientSession(Membership):
     def _on_engine_event(self, stream: Stream, message: Any, now: float) -> None:
         if message.event == "unprepared":
             self._watcher.unprepared(message.engine)
+        if message.engine.get("lost"):
+            self._watcher.lost(message.engine)
         if self._engines.take(message):
             self._watcher.engines(self._engines.by_id)
         else:

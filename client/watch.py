@@ -31,6 +31,8 @@ class Watch:
         The number of the session; -1 before the hub let us in.
     by_id : mapping
         The engines of the moment. Replaced, never changed in place.
+    losses : tuple
+        How many engines have ended unasked, and what is known of the last one.
     over : bool
         Whether the session has ended.
     on_end : callable
@@ -45,6 +47,7 @@ class Watch:
         self.condition = threading.Condition(self.lock)
         self.session = -1
         self.by_id: Mapping[int, Mapping[str, Any]] = {}
+        self.losses: tuple[int, Mapping[str, Any]] = 0, {}
         self.over = False
         self.on_end: Callable[[CtrlHubError], None] | None = None
         self._patience = patience
@@ -92,6 +95,10 @@ class Watch:
         with self.lock:
             self.by_id = engines
             self.condition.notify_all()
+
+    def lost(self, engine: Mapping[str, Any]) -> None:
+        """Take note that an engine ended unasked, and that no other takes its place."""
+        self.losses = self.losses[0] + 1, engine
 
     def unprepared(self, engine: Mapping[str, Any]) -> None:
         """Say that a start hook failed on an engine, which gets no tasks."""

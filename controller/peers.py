@@ -238,16 +238,19 @@ class Peers:
             nanny = session.nanny
             if nanny is not None and (nanny.suspect or self.is_away(nanny) or nanny.ended):
                 session.engine.cause += f", nor was its nanny: is {session.host} down, or cut off?"
-        self._away(session, now)
+        self._away(session, now, lost=True)
 
-    def _away(self, session: Session, now: float) -> None:
-        """Give a peer up, but keep its session for a while: it, or another in its place, may come."""
+    def _away(self, session: Session, now: float, *, lost: bool = False) -> None:
+        """Give a peer up, but keep its session for a while: it, or another in its place, may come.
+
+        An engine is `lost` where nobody has promised another.
+        """
         self._heartbeats.forget(session.number)
         self.sessions.unbind_all(session)
         session.suspect = False
         self._expiry[session.number] = now + self._config.session_ttl
         if session.engine is not None:
-            self._unregister(session.engine)
+            self._unregister(session.engine, lost=lost)
 
     def replaced(self, session: Session) -> None:
         """Deal with what the former process of a session had: another is in its place."""
@@ -281,7 +284,7 @@ class Peers:
             if engine.restart:
                 engine.cause = f"it was restarted: {engine.restart} ({message.cause[:MAX_TEXT]})"
                 engine.blamed = NOTHING
-        self._away(session, now)
+        self._away(session, now, lost=not message.restarting)
         if not message.restarting:
             self._release(engine)
             self.end(session, now)
@@ -342,11 +345,11 @@ class Peers:
 
     # ------------------------------------------------------------ what clients are told
 
-    def _unregister(self, engine: Engine) -> None:
+    def _unregister(self, engine: Engine, *, lost: bool = False) -> None:
         engine.session.engine = None
         description = engine.describe()
         self._controller.unregister_engine(engine.id)
-        self._publish("unregistered", description | {"cause": engine.cause[:1000]})
+        self._publish("unregistered", description | {"cause": engine.cause[:1000], "lost": lost})
 
     def announce(self, number: int, event: str, cause: str) -> None:
         """Tell clients of an event that concerns an engine, and why."""

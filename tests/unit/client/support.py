@@ -153,6 +153,10 @@ class Watched:
         """Keep them."""
         self.by_id = engines
 
+    def lost(self, engine: Mapping[str, Any]) -> None:
+        """Note it."""
+        self.told.append(("lost", engine["id"]))
+
     def ended(self, error: CtrlHubError) -> None:
         """Note it."""
         self.told.append(("ended", error))

@@ -1,0 +1,146 @@
+"""Waiting for engines."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from concurrent.futures import Future
+from typing import Any
+
+from ctrlhub.client.connection import Connection
+from ctrlhub.client.ipython import running_shell
+from ctrlhub.wire.errors import EngineError
+
+STEP = 0.25
+"""How often (seconds) a progress bar is brought up to date."""
+
+
+class EngineWaits:
+    """The part of a client that waits for engines."""
+
+    _connection: Connection
+    cluster: Any = None
+
+    def wait_for_engines(
+        self,
+        n: int | None = None,
+        *,
+        timeout: float | None = -1,
+        block: bool = True,
+        interactive: bool | None = None,
+        widget: bool | None = None,
+    ) -> Future[None] | None:
+        """Wait until there are `n` engines.
+
+        Parameters
+        ----------
+        n
+            How many; None is as many as the cluster has that this client belongs to, else one.
+        timeout
+            The longest wait in seconds; None or a negative number waits as long as it takes.
+        block
+            Wait here. False returns a future that is done when there are enough.
+        interactive
+            Show a progress bar; None does in IPython.
+        widget
+            Show it as a Jupyter widget; None does where that is possible.
+
+        Raises
+        ------
+        TimeoutError
+            There are fewer.
+        EngineError
+            An engine was lost meanwhile, and no other takes its place: the error says how.
+        HubUnavailable, ControllerStopped, SessionClosed
+            There will be none any more.
+        """
+        if n is None:
+            n = getattr(self.cluster, "n", None) or 1
+        if isinstance(n, bool) or not isinstance(n, int) or n < 0:
+            raise TypeError(f"the number of engines is a whole number, not {n!r}")
+        limit = None if timeout is None or timeout < 0 else timeout
+        wait = _Wait(self._connection, n, limit)
+        if not block:
+            return wait.in_background()
+        if running_shell() is not None if interactive is None else interactive:
+            wait.show(widget)
+        else:
+            wait.until_enough()
+        return None
+
+
+class _Wait:
+    """A wait for engines, from now on."""
+
+    def __init__(self, connection: Connection, n: int, limit: float | None) -> None:
+        self._connection = connection
+        self._n = n
+        self._limit = limit
+        self._end = float("inf") if limit is None else time.monotonic() + limit
+        self._lost, _ = connection.losses()
+
+    def until_enough(self) -> None:
+        left = None if self._limit is None else max(0.0, self._end - time.monotonic())
+        if not self._within(left):
+            raise self._late()
+
+    def show(self, widget: bool | None) -> None:
+        from ctrlhub.client.progress import Progress
+
+        connection = self._connection
+        with Progress(self._n, "engines", unit="engine", widget=widget) as bar:
+            while not self._within(min(STEP, max(0.0, self._end - time.monotonic()))):
+                bar.show(min(self._n, len(connection.engines())))
+                if time.monotonic() >= self._end:
+                    raise self._late()
+            bar.show(self._n)
+
+    def in_background(self) -> Future[None]:
+        future: Future[None] = Future()
+
+        def run() -> None:
+            try:
+                self.until_enough()
+            except BaseException as error:  # the future raises it
+                future.set_exception(error)
+            else:
+                future.set_result(None)
+
+        future.set_running_or_notify_cancel()
+        threading.Thread(target=run, name="ctrlhub-wait", daemon=True).start()
+        return future
+
+    def _within(self, seconds: float | None) -> bool:
+        """Wait for at most so long; return whether there are enough.
+
+        Raises
+        ------
+        EngineError
+            One was lost.
+        """
+        connection = self._connection
+
+        def is_decided(ids: Iterable[int]) -> bool:
+            return self._are_enough(ids) or connection.losses()[0] != self._lost
+
+        if not connection.wait_for_engines(is_decided, seconds):
+            return False
+        if self._are_enough(connection.engines()):
+            return True
+        _, engine = connection.losses()
+        raise EngineError(
+            f"while {self._n} engines were waited for, engine {engine.get('id')} was lost: "
+            f"{engine.get('cause') or 'it was unregistered'}",
+            engine.get("id"),
+        )
+
+    def _are_enough(self, ids: Iterable[int]) -> bool:
+        return len(list(ids)) >= self._n
+
+    def _late(self) -> TimeoutError:
+        have = len(self._connection.engines())
+        return TimeoutError(
+            f"{have} of {self._n} engines after {self._limit:g} s: start more with `ctrl-hub "
+            "engine -n N`, or look into their logs"
+        )
