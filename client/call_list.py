@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import count
+from typing import Any
 
 from ctrlhub.wire.messages import Answer, Call
 
@@ -20,12 +21,15 @@ class CallList:
     ----------
     numbers : iterator
         The numbers of calls, for any thread.
+    standing : dict
+        What is said to each hub that follows, by what it is about: interface, method, arguments.
     """
 
-    __slots__ = ("_pending", "_unsent", "numbers")
+    __slots__ = ("_pending", "_unsent", "numbers", "standing")
 
     def __init__(self) -> None:
         self.numbers = count(1)
+        self.standing: dict[tuple[str, str], tuple[str, str, Mapping[str, Any]]] = {}
         self._pending: dict[int, tuple[Call, Answered]] = {}
         self._unsent: dict[int, Call] = {}
 
@@ -52,7 +56,10 @@ class CallList:
             pending[1](answer)
 
     def send_again(self) -> None:
-        """Have all calls sent to another hub."""
+        """Have all calls sent to another hub, and say to it what is to be said to each."""
+        for said in tuple(self.standing.values()):
+            call = Call(next(self.numbers), *said)
+            self._pending[call.id] = call, _ignore
         self._unsent = {number: call for number, (call, _) in self._pending.items()}
 
     def fail(self, code: str, message: str) -> None:
@@ -60,3 +67,7 @@ class CallList:
         for number in list(self._pending):
             self.answer(Answer(number, None, code, message))
         self._unsent.clear()
+
+
+def _ignore(answer: Answer) -> None:
+    """Take the answer to what nobody waits for."""

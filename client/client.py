@@ -20,6 +20,7 @@ from ctrlhub.client.executor import ViewExecutor
 from ctrlhub.client.html import panel, table
 from ctrlhub.client.ipython import offer_magics
 from ctrlhub.client.jobs import Jobs
+from ctrlhub.client.log_forwarding import LogForwarding
 from ctrlhub.client.opening import Where, find, registration
 from ctrlhub.client.questions import Questions
 from ctrlhub.client.start_hooks import StartHooks
@@ -43,7 +44,7 @@ ARGUMENTS = (
 """The arguments of `Client`, for who misspells one."""
 
 
-class Client(EngineWaits, Jobs, Control, StartHooks, Questions):
+class Client(EngineWaits, Jobs, Control, StartHooks, LogForwarding, Questions):
     """A connection to a running hub, with views on its engines.
 
     Parameters

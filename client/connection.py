@@ -92,6 +92,7 @@ class Connection:
         self._session = ClientSession(registration, self._watch)
         self._runner = Runner(self._session, link, sharing=Sharing(self._session))
         self.start_hooks = self._session.start_hooks
+        self.standing_calls = self._session.calls.standing
         self.intake = Intake(self._session, self._runner)
         self._watch.on_end = self.intake.shut
         self.wait = Waiting(self._runner, link).until

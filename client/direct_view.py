@@ -193,6 +193,10 @@ class DirectView(EngineSetup, NamespaceView):
         """Interrupt what runs on the engines, whoever asked for it: see `Client.interrupt`."""
         self.client.interrupt(self._flags["targets"])
 
+    def forward_logging(self, level: int | str = "INFO", logger: str = "") -> None:
+        """Hand what is logged on the engines to this program's logging: `Client.forward_logging`."""
+        self.client.forward_logging(level, logger, self._flags["targets"])
+
     # ------------------------------------------------------------ IPython
 
     def activate(self, suffix: str = "") -> None:

@@ -44,6 +44,7 @@ from ctrlhub.wire.messages import (
     Completed,
     EngineEvent,
     Goodbye,
+    LogRecords,
     Message,
     NeedFunctions,
     Output,
@@ -77,6 +78,9 @@ class Watcher(Protocol):
 
     def unprepared(self, engine: Mapping[str, Any]) -> None:
         """Take note that a start hook failed on an engine, which gets no tasks."""
+
+    def logged(self, message: LogRecords) -> None:
+        """Take what engines have logged."""
 
     def ended(self, error: CtrlHubError) -> None:
         """Take note that this session is over, and why."""
@@ -435,4 +439,5 @@ class ClientSession(Membership):
         Output: _on_output,
         Refused: _on_refused_request,
         Goodbye: _on_goodbye,
+        LogRecords: lambda self, stream, message, now: self._watcher.logged(message),
     }

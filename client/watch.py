@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ctrlhub.wire.errors import CtrlHubError, HubUnavailable
+from ctrlhub.wire.messages import LogRecords
 
 _log = logging.getLogger("ctrlhub.client")
 
@@ -107,6 +108,12 @@ class Watch:
             "with client.restart(), or remove the hook with client.remove_start_hook()",
             engine.get("id"), engine.get("pid"), engine.get("host"), engine.get("cause"),
         )  # fmt: skip
+
+    def logged(self, message: LogRecords) -> None:
+        """Hand on what engines have logged."""
+        from ctrlhub.client.log_forwarding import handle
+
+        handle(message)
 
     def ended(self, error: CtrlHubError) -> None:
         """Take no more requests, and let nobody wait: the session is over."""

@@ -75,7 +75,7 @@ class HubConfig:
     history_bytes: int = 128 * 1024 * 1024
     history_age: float = 24 * 3600.0
     interfaces: tuple[str, ...] = (
-        "multiengine", "control", "start_hooks", "tasks", "query", "history",
+        "multiengine", "control", "start_hooks", "logs", "tasks", "query", "history",
     )  # fmt: skip
     log_level: str = "INFO"
 

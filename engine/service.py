@@ -11,14 +11,16 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import FrameType
+from typing import Any
 
 from ctrlhub.engine.console import Console
 from ctrlhub.engine.executor import Executor
 from ctrlhub.engine.forks import die_of, end_copy
 from ctrlhub.engine.lease import Ending
 from ctrlhub.engine.live import Source
+from ctrlhub.engine.log_records import ForwardedLogs
 from ctrlhub.engine.session import EngineSession
 from ctrlhub.engine.work import CommandWork, Row, TaskWork
 from ctrlhub.engine.workqueue import WorkQueue
@@ -87,6 +89,7 @@ class EngineService:
         self._done_commands: deque[Row] = deque()
         self._idle = threading.Event()
         self.console: Console | None = None
+        self._logs: ForwardedLogs | None = None
         executor.output.announce = self._announce
 
     # ------------------------------------------------------------ what its owner calls
@@ -122,6 +125,8 @@ class EngineService:
     def _in_fork(self) -> None:
         self._executor.is_copy = True
         self._executor.output.announce = None  # the loop is the original's
+        if self._logs is not None:
+            self._logs.stopped = True
         self._queue.end()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -182,6 +187,16 @@ class EngineService:
     def hold(self, request: int) -> None:
         """Take note that nothing more of a request can be shown for now."""
         self._executor.output.hold(request)
+
+    def forward_logs(self, levels: Mapping[str, int]) -> None:
+        """Keep what these loggers log from these levels on, to be taken."""
+        if self._logs is None:
+            self._logs = ForwardedLogs(lambda: self._runner.post(self.session.logged))
+        self._logs.follow(levels)
+
+    def take_logs(self) -> tuple[list[dict[str, Any]], bool]:
+        """Take the next records of what was logged; tell whether others wait."""
+        return ([], False) if self._logs is None else self._logs.take()
 
     def finish(self) -> None:
         """Withdraw everything that has not begun."""

@@ -28,6 +28,7 @@ from ctrlhub.engine.functions import FunctionStore
 from ctrlhub.engine.lane import Lane
 from ctrlhub.engine.lease import LeasedMembership
 from ctrlhub.engine.live import LiveOutput
+from ctrlhub.engine.log_records import LogStream
 from ctrlhub.engine.stops import Stops
 from ctrlhub.engine.taken import TakenIds
 from ctrlhub.engine.work import CommandWork, Function, Row, TaskWork, Worker
@@ -44,6 +45,7 @@ from ctrlhub.wire.errors import (
 )
 from ctrlhub.wire.ids import Ranges
 from ctrlhub.wire.messages import (
+    ForwardLogs,
     Functions,
     Interrupt,
     Message,
@@ -108,6 +110,7 @@ class EngineSession(LeasedMembership):
         self._taken = TakenIds()
         self._stops = Stops(self._lanes, worker)
         self._live = LiveOutput()
+        self._logs = LogStream()
         self._finish_due = _NEVER
         self._finished = ""
         self._refusal = ""
@@ -120,6 +123,7 @@ class EngineSession(LeasedMembership):
             Refused: self._on_refusal,
             Shutdown: self._on_shutdown,
             OutputReceived: self._on_output_received,
+            ForwardLogs: self._on_forward_logs,
         }
 
     # ------------------------------------------------------------ what the shell calls
@@ -137,6 +141,10 @@ class EngineSession(LeasedMembership):
     def written(self, now: float) -> None:
         """Take note that what runs puts something out."""
         self._live.written(now)
+
+    def logged(self, now: float) -> None:
+        """Take note that what is to be forwarded was logged."""
+        self._logs.written(now)
 
     def finish(self, reason: str, now: float) -> None:
         """Begin to end: nothing new begins, what runs may end, then the engine leaves."""
@@ -162,6 +170,9 @@ class EngineSession(LeasedMembership):
             self._stops.look(now)
         if now >= self._live.due and self.state is State.JOINED:
             self._show(now)
+        if now >= self._logs.due and self.state is State.JOINED:
+            for message in self._logs.messages(self._worker.take_logs, now):
+                self.send(Stream.MULTIENGINE, message)
         if self._finished and self.state is not State.GONE:
             owes = any(lane.held or lane.results for lane in self._lanes.values())
             if now >= self._finish_due or not owes or self._is_alone():
@@ -174,7 +185,7 @@ class EngineSession(LeasedMembership):
     def next_deadline(self) -> float | None:
         """Tell when `tick` is next due."""
         due = super().next_deadline()
-        live = self._live.due if self.state is State.JOINED else _NEVER
+        live = min(self._live.due, self._logs.due) if self.state is State.JOINED else _NEVER
         return None if due is None else min(due, self._stops.due, self._finish_due, live)
 
     def held(self, stream: Stream) -> Ranges:
@@ -338,6 +349,10 @@ class EngineSession(LeasedMembership):
     def _on_interrupt(self, stream: Stream, message: Interrupt, now: float) -> None:
         stop = self._stops.cancel if message.cancels else self._stops.interrupt
         stop(message.requests, self._taken, now)
+
+    def _on_forward_logs(self, stream: Stream, message: ForwardLogs, now: float) -> None:
+        levels = {name: level for name, level in message.levels.items() if type(level) is int}
+        self._worker.forward_logs(levels)
 
     def _on_shutdown(self, stream: Stream, message: Shutdown, now: float) -> None:
         self.finish(message.reason, now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -89,6 +89,12 @@ class Worker(Protocol):
 
     def hold(self, request: int) -> None:
         """Take note that nothing more of a request can be shown for now."""
+
+    def forward_logs(self, levels: Mapping[str, int]) -> None:
+        """Keep what these loggers log from these levels on, to be taken."""
+
+    def take_logs(self) -> tuple[list[dict[str, Any]], bool]:
+        """Take the next records of what was logged; tell whether others wait."""
 
     def finish(self) -> None:
         """Withdraw everything that has not begun: the engine is to end."""

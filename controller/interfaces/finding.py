@@ -14,6 +14,7 @@ BUILT_IN = {
     "multiengine": "ctrlhub.controller.interfaces.multiengine:MultiEngine",
     "control": "ctrlhub.controller.interfaces.control:Control",
     "start_hooks": "ctrlhub.controller.interfaces.start_hooks:StartHookInterface",
+    "logs": "ctrlhub.controller.interfaces.logs:Logs",
     "tasks": "ctrlhub.controller.interfaces.taskqueue:TaskQueue",
     "query": "ctrlhub.controller.interfaces.query:Query",
     "history": "ctrlhub.controller.interfaces.history:HistoryQuery",

@@ -312,6 +312,14 @@ class Shutdown(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class ForwardLogs(Message):
+    """Hub to engine: forward what these loggers log from these levels on (numbers), and no others."""
+
+    kind: ClassVar[str] = "forward_logs"
+    levels: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class EngineEvent(Message):
     """Hub to clients, iopub: an engine came, went or changed state; `number` has no gaps."""
 
@@ -472,6 +480,15 @@ class OutputReceived(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class LogRecords(Message):
+    """Engine to hub, and hub to clients on iopub: what was logged. `engine` is filled in by the hub."""
+
+    kind: ClassVar[str] = "log_records"
+    records: Sequence[Mapping[str, Any]]
+    engine: int = -1
+
+
+@dataclass(frozen=True, slots=True)
 class NeedFunctions(Message):
     """Receiver of a request to its sender: I lack these functions (digests)."""
 
@@ -492,9 +509,9 @@ KINDS: Mapping[str, type[Message]] = {
     cls.kind: cls
     for cls in (
         Enrol, Enrolled, Register, Registered, Refused, Hello, Welcome, SayHello, Beat, EngineDied,
-        Goodbye, Call, Answer, Interrupt, Signal, Restart, Shutdown, EngineEvent, Command, StartHook,
+        Goodbye, Call, Answer, Interrupt, Signal, Restart, Shutdown, ForwardLogs, EngineEvent, Command, StartHook,
         RunCommand, SubmitTasks, RunTasks, Accepted, Results, Stored, Completed, Received, Output,
-        OutputReceived, NeedFunctions, Functions,
+        OutputReceived, LogRecords, NeedFunctions, Functions,
     )
 }  # fmt: skip
 """Every message by its word on the wire."""

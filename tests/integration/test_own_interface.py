@@ -23,7 +23,7 @@ from ctrlhub.link.base import Link
 from ctrlhub.wire.errors import InvalidRequest, UnknownInterface
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_interface"
-INTERFACES = ("multiengine", "control", "start_hooks", "tasks", "query", "hosts")
+INTERFACES = ("multiengine", "control", "start_hooks", "logs", "tasks", "query", "hosts")
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ def test_defaults() -> None:
     assert (config.max_engines, config.beat, config.suspect, config.lost) == (511, 1, 3, 10)
     assert (config.hub_lease, config.session_ttl, config.listen) == (600, 600, None)
     assert config.interfaces == (
-        "multiengine", "control", "start_hooks", "tasks", "query", "history",
+        "multiengine", "control", "start_hooks", "logs", "tasks", "query", "history",
     )  # fmt: skip
 
 

@@ -1,0 +1,130 @@
+"""Logs: what user code logs on engines, for the clients that have asked for it. Nothing is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ctrlhub.controller.core.sessions import Session
+from ctrlhub.controller.interfaces.arguments import checked_ids
+from ctrlhub.controller.interfaces.base import Context, Interface, exposed
+from ctrlhub.controller.service import IControllerBase
+from ctrlhub.wire.errors import InvalidRequest, LimitExceeded
+from ctrlhub.wire.ids import Ranges
+from ctrlhub.wire.limits import MAX_TEXT
+from ctrlhub.wire.messages import ForwardLogs, LogRecords, Stream
+
+MOST_LOGGERS = 64
+"""So many loggers may a client follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a client wants of a logger: from which level on, and of which engines (None: all)."""
+
+    level: int
+    targets: frozenset[int] | None
+
+    def is_for(self, engine: int) -> bool:
+        """Tell whether it concerns an engine."""
+        return self.targets is None or engine in self.targets
+
+
+class Logs(Interface):
+    """The interface for what engines log."""
+
+    name = "logs"
+    streams = frozenset({Stream.MULTIENGINE})
+    handlers = {LogRecords: "records"}  # noqa: RUF012 - a constant; the base class types it
+
+    def __init__(self, controller: IControllerBase, context: Context) -> None:
+        super().__init__(controller, context)
+        self._wishes: dict[Session, dict[str, Wish]] = {}
+
+    # ------------------------------------------------------------ from engines
+
+    def records(self, session: Session, message: LogRecords, stream: Stream, now: float) -> None:
+        """Pass on what each client wants."""
+        engine = session.engine
+        if engine is None:
+            return
+        records = [each for each in message.records if _is_record(each)]
+        for client, wishes in self._wishes.items():
+            wanted = {name: w.level for name, w in wishes.items() if w.is_for(engine.id)}
+            chosen = [each for each in records if _is_wanted(each, wanted)]
+            if chosen:
+                client.publish(self.outbox, LogRecords(chosen, engine.id))
+
+    def bound(self, session: Session, stream: Stream, held: Ranges, now: float) -> None:
+        """Tell an engine that has come (back) what is wanted of it."""
+        if stream is Stream.MULTIENGINE and session.engine is not None:
+            levels = self._levels(session.engine.id)
+            if levels:
+                session.send(self.outbox, Stream.HUB, ForwardLogs(levels))
+
+    # ------------------------------------------------------------ from clients
+
+    @exposed
+    def forward(
+        self, caller: Session, logger: str, level: int, targets: Sequence[int] | None = None
+    ) -> None:
+        """Send a client what a logger, and those beneath it, log from a level on."""
+        if type(logger) is not str or len(logger) > MAX_TEXT or type(level) is not int:
+            raise InvalidRequest("a logger is a text, and a level a number")
+        chosen = None if targets is None else frozenset(checked_ids(targets))
+        wishes = self._wishes.setdefault(caller, {})
+        if logger not in wishes and len(wishes) >= MOST_LOGGERS:
+            raise LimitExceeded(f"this client follows {MOST_LOGGERS} loggers already")
+        wishes[logger] = Wish(level, chosen)
+        self._tell()
+
+    @exposed
+    def unforward(self, caller: Session, logger: str) -> bool:
+        """Send no more of a logger; False if none of it was sent."""
+        wishes = self._wishes.get(caller, {})
+        known = wishes.pop(logger, None) is not None if type(logger) is str else False
+        if not wishes:
+            self._wishes.pop(caller, None)
+        if known:
+            self._tell()
+        return known
+
+    def session_ended(self, session: Session, now: float) -> None:
+        """Forget a client."""
+        if self._wishes.pop(session, None):
+            self._tell()
+
+    def _tell(self) -> None:
+        for number in self.engines:
+            message = ForwardLogs(self._levels(number))
+            self.engine(number).session.send(self.outbox, Stream.HUB, message)
+
+    def _levels(self, engine: int) -> dict[str, int]:
+        """Return what all clients together want of an engine: by logger, the lowest level."""
+        levels: dict[str, int] = {}
+        for wishes in self._wishes.values():
+            for name, wish in wishes.items():
+                if wish.is_for(engine):
+                    levels[name] = min(wish.level, levels.get(name, wish.level))
+        return levels
+
+    def check(self) -> None:
+        """Assert that nothing is kept for who has gone."""
+        assert all(self._wishes.values())
+        assert not any(session.ended for session in self._wishes)
+
+
+def _is_record(record: Mapping[str, Any]) -> bool:
+    return type(record.get("name")) is str and type(record.get("levelno")) is int
+
+
+def _is_wanted(record: Mapping[str, Any], levels: Mapping[str, int]) -> bool:
+    name = record["name"]
+    return any(
+        (record["levelno"] >= level
+        and (not logger or name == logger or name.startswith(f"{logger}.")))
+        # What an engine has to say of its own forwarding concerns everybody.
+        or name == "ctrlhub.engine"
+        for logger, level in levels.items()
+    )
