@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from ctrlhub.client.async_result import AsyncResult
+from ctrlhub.client.blocking import waited_for
 from ctrlhub.client.chunks import columns_of, over_chunk, tables_of
 from ctrlhub.client.engine_setup import EngineSetup
 from ctrlhub.client.function_book import name_of
@@ -84,7 +85,7 @@ class DirectView(EngineSetup, NamespaceView):
         payload = dumps({"code": code, "silent": bool(silent)})
         self._submit(first, ids, Action.EXECUTE, [payload], None, result, stop_on_error)
         if self._blocks(block):
-            result.get()
+            waited_for(result)
         return result
 
     def apply_async(self, f: Callable[..., Any], /, *args: Any, **kwargs: Any) -> AsyncResult:

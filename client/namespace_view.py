@@ -7,6 +7,7 @@ from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
 from ctrlhub.client.async_result import AsyncGroup, AsyncResult
+from ctrlhub.client.blocking import waited_for
 from ctrlhub.client.map_result import AsyncJoinedResult
 from ctrlhub.client.partition import check_dist, only_item, split
 from ctrlhub.client.requests import About, CommandRequest, Function
@@ -73,7 +74,7 @@ class NamespaceView(View):
             return self._push_persistently(ns, targets, block)
         payload = detached(dumps(dict(ns), "the values"))
         result = self._command(Action.PUSH, [payload], targets=targets)
-        return result.get() if self._blocks(block) else result
+        return waited_for(result) if self._blocks(block) else result
 
     def _push_persistently(
         self, ns: Mapping[str, Any], targets: Targets | None, block: bool | None
@@ -85,7 +86,7 @@ class NamespaceView(View):
                 "client[:], or for some engines without persistent=True"
             )
         result = self.client._push_persistently(ns)
-        return result.get() if self._blocks(block) else result
+        return waited_for(result) if self._blocks(block) else result
 
     def pull(
         self,
@@ -108,7 +109,7 @@ class NamespaceView(View):
         for name in [wanted] if isinstance(wanted, str) else wanted:
             _check_name(name)
         result = self._command(Action.PULL, [dumps(wanted)], targets=targets)
-        return result.get() if self._blocks(block) else result
+        return waited_for(result) if self._blocks(block) else result
 
     def update(self, ns: Mapping[str, Any]) -> Any:
         """Set names in the engines' namespaces: `push`."""
@@ -127,7 +128,7 @@ class NamespaceView(View):
     def clear(self, targets: Targets | None = None, block: bool | None = None) -> Any:
         """Forget everything in the engines' namespaces."""
         result = self._command(Action.CLEAR, [b""], targets=targets)
-        return result.get() if self._blocks(block) else result
+        return waited_for(result) if self._blocks(block) else result
 
     # ------------------------------------------------------------ parts
 
@@ -162,7 +163,10 @@ class NamespaceView(View):
         values = [only_item(part) if flatten and len(part) == 1 else part for part in parts]
         payloads = [detached(dumps({key: value}, repr(key))) for value in values]
         result = self._command(Action.PUSH, payloads, targets=ids, what="scatter")
-        return result.get() if self._blocks(block) else result
+        if not self._blocks(block):
+            return result
+        waited_for(result)
+        return None
 
     def gather(
         self,
@@ -190,7 +194,7 @@ class NamespaceView(View):
         about = About("gather", Stream.MULTIENGINE, self._label(None))
         result = AsyncJoinedResult(home, about, first, len(ids), dist=dist)
         self._submit(first, ids, Action.PULL, [dumps(key)], None, result)
-        return result.get() if self._blocks(block) else result
+        return waited_for(result) if self._blocks(block) else result
 
     # ------------------------------------------------------------ sending
 

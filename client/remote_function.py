@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from ctrlhub.client.blocking import waited_for
 from ctrlhub.client.partition import BLOCK, check_dist
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class ParallelFunction(RemoteFunction):
             ordered=self.ordered,
             return_exceptions=self.return_exceptions,
         )
-        return result.get() if view.block else result
+        return waited_for(result) if view.block else result
 
     def map(self, *sequences: Iterable[Any]) -> Any:
         """Call the function with each row of items of the sequences."""

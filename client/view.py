@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 from ctrlhub.client.async_result import AsyncResult
+from ctrlhub.client.blocking import waited_for
 from ctrlhub.client.html import panel, table
 from ctrlhub.client.map_result import AsyncJoinedResult, AsyncMapResult
 from ctrlhub.client.remote_function import ParallelFunction, RemoteFunction, parallel, remote
@@ -33,6 +34,7 @@ class View:
     ----------
     block : bool
         Whether `apply`, `map` and the like wait and return values instead of results to come.
+        Ctrl-C stops what is waited for: what is queued at once, what runs by an interrupt.
     track : bool
         Kept for programs that set it. Arguments are taken as they are at the call: arrays may be
         changed as soon as it returns, whether tracked or not.
@@ -126,12 +128,12 @@ class View:
 
     def apply_sync(self, f: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Call ``f(*args, **kwargs)`` remotely, wait, and return its value."""
-        return self.apply_async(f, *args, **kwargs).get()
+        return waited_for(self.apply_async(f, *args, **kwargs))
 
     def apply(self, f: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Call ``f(*args, **kwargs)`` remotely: `apply_sync` or `apply_async`, as `block` says."""
         result = self.apply_async(f, *args, **kwargs)
-        return result.get() if self._flags["block"] else result
+        return waited_for(result) if self._flags["block"] else result
 
     # ------------------------------------------------------------ map
 
@@ -157,7 +159,7 @@ class View:
             Further options of the view's `map_async`.
         """
         result = self.map_async(f, *sequences, **options)
-        return result.get() if self._blocks(block) else result
+        return waited_for(result) if self._blocks(block) else result
 
     def map_async(
         self, f: Callable[..., Any], /, *sequences: Iterable[Any], **options: Any
@@ -169,7 +171,7 @@ class View:
         self, f: Callable[..., Any], /, *sequences: Iterable[Any], **options: Any
     ) -> list[Any]:
         """Map, wait, and return the list of values."""
-        values: list[Any] = self.map_async(f, *sequences, **options).get()
+        values: list[Any] = waited_for(self.map_async(f, *sequences, **options))
         return values
 
     def imap(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ctrlhub.client.balanced_view import LoadBalancedView as LoadBalancedView
     from ctrlhub.client.broadcast_view import BroadcastView as BroadcastView
     from ctrlhub.client.client import Client as Client
+    from ctrlhub.client.dependency import Dependency as Dependency
     from ctrlhub.client.direct_view import DirectView as DirectView
     from ctrlhub.client.executor import ViewExecutor as ViewExecutor
     from ctrlhub.client.hub_result import AsyncHubResult as AsyncHubResult
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
     from ctrlhub.wire.errors import UnknownInterface as UnknownInterface
     from ctrlhub.wire.errors import UnmetDependency as UnmetDependency
     from ctrlhub.wire.errors import VersionMismatch as VersionMismatch
+    from ctrlhub.wire.prepickled import PrePickled as PrePickled
     from ctrlhub.wire.references import Reference as Reference
 
 # Where each public name lives; tests/unit/test_packaging.py holds this table to the imports above
@@ -89,6 +91,7 @@ _HOMES = {
     "ctrlhub.client.balanced_view": ("LoadBalancedView",),
     "ctrlhub.client.broadcast_view": ("BroadcastView",),
     "ctrlhub.client.client": ("Client",),
+    "ctrlhub.client.dependency": ("Dependency",),
     "ctrlhub.client.direct_view": ("DirectView",),
     "ctrlhub.client.executor": ("ViewExecutor",),
     "ctrlhub.client.hub_result": ("AsyncHubResult",),
@@ -143,6 +146,7 @@ _HOMES = {
         "UnmetDependency",
         "VersionMismatch",
     ),
+    "ctrlhub.wire.prepickled": ("PrePickled",),
     "ctrlhub.wire.references": ("Reference",),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}

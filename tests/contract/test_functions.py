@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ctrlhub import Client
+from ctrlhub import Client, PrePickled
 from tests.contract.conftest import ENGINES
 
 WAIT = 30.0
@@ -152,3 +152,12 @@ def test_a_large_function_travels_once(client: Client) -> None:
         3_000_000 + n for n in range(20)
     ]
     assert client[:].apply_sync(lambda: len(constant)) == [3_000_000] * ENGINES
+
+
+def test_what_is_pickled_once(client: Client) -> None:
+    """It arrives as itself, as it was then, in any number of calls."""
+    table = {"k": [1, 2]}
+    once = PrePickled(table)
+    table["k"] = []
+    results = [client[:].apply_async(lambda t: t["k"], once) for _ in range(3)]
+    assert [r.get(WAIT) for r in results] == [[[1, 2]] * ENGINES] * 3

@@ -120,6 +120,60 @@ with Cluster(n=1) as client:
     print(struck > 0)
 """
 
+BLOCKED = """
+import os, signal, sys, threading, time
+from ctrlhub import Client, Cluster
+
+
+def forever(*_):
+    import time
+    while True:
+        time.sleep(0.01)
+
+
+def waits():
+    frame = sys._current_frames()[threading.main_thread().ident]
+    while frame is not None and frame.f_code.co_name != "get":
+        frame = frame.f_back
+    return frame is not None
+
+
+def strike(watcher):
+    while not any(engine["running"] for engine in watcher.status()["engines"]) or not waits():
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+cluster = Cluster(n=2)
+with cluster as client:
+    watcher = cluster.connect_client_sync()
+    tasks = client.load_balanced_view()
+    tasks.block = True
+    calls = [
+        lambda: client[0].apply_sync(forever),
+        lambda: client[:].apply_sync(forever),
+        lambda: tasks.apply(forever),
+        lambda: tasks.map(forever, range(100)),
+        lambda: client[:].map_sync(forever, range(4)),
+        lambda: client[:].execute("while True: pass", block=True),
+        lambda: client[0].remote(block=True)(forever)(),
+    ]
+    stopped = 0
+    for call in calls:
+        thread = threading.Thread(target=strike, args=(watcher,))
+        thread.start()
+        try:
+            call()
+        except KeyboardInterrupt:
+            stopped += 1
+        thread.join()
+        deadline = time.monotonic() + 60
+        while any(engine["running"] for engine in watcher.status()["engines"]):
+            assert time.monotonic() < deadline, "it runs on"
+            time.sleep(0.01)
+    print(f"stopped {stopped} of {len(calls)}, then {client[:].apply_sync(int, '7')}")
+"""
+
 
 def run(state: Path, script: str, *arguments: str) -> str:
     """Run a program to its end, and return what it prints."""
@@ -151,3 +205,7 @@ def test_a_wait_for_ever_is_interrupted(state: Path) -> None:
 def test_handlers_of_other_signals_may_raise(state: Path) -> None:
     """A program that times out its calls by SIGALRM goes on with the same client."""
     assert run(state, HANDLERS) == "True\n"
+
+def test_a_call_that_blocks_is_stopped(state: Path) -> None:
+    """Ctrl-C ends what nobody could stop afterwards, of every kind; the engines stay."""
+    assert run(state, BLOCKED) == "stopped 7 of 7, then [7, 7]\n"
