@@ -201,6 +201,10 @@ class NamespaceView(View):
     def _ids(self, targets: Targets | None) -> list[int]:
         return self.client._resolve(self._flags["targets"] if targets is None else targets)
 
+    def _engines(self) -> Targets:
+        targets: Targets = self._flags["targets"]
+        return targets
+
     def _label(self, label: str | None) -> str | None:
         check_label(label)
         own: str | None = self._flags["label"]

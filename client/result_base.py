@@ -14,7 +14,7 @@ from ctrlhub.client.live_output import Follower, LiveRequest
 from ctrlhub.client.metadata import KEYS, Metadata, metadata
 from ctrlhub.client.output import OutputMembers
 from ctrlhub.client.requests import About
-from ctrlhub.client.rows import Row
+from ctrlhub.client.rows import Row, is_ok
 from ctrlhub.client.timing import Timing
 from ctrlhub.wire.errors import ResultNotCompleted
 from ctrlhub.wire.ids import Ranges, text_of, to_ranges
@@ -215,8 +215,12 @@ class ResultBase(OutputMembers, Timing, Awaiting):
         return not self._failed()
 
     def wait_interactive(
-        self, interval: float = 0.1, timeout: float | None = None, widget: bool | None = None
-    ) -> bool:
+        self,
+        interval: float = 0.1,
+        timeout: float | None = None,
+        widget: bool | None = None,
+        return_when: str | None = None,
+    ) -> Any:
         """Show a progress bar while waiting.
 
         Parameters
@@ -227,20 +231,29 @@ class ResultBase(OutputMembers, Timing, Awaiting):
             The longest wait in seconds; None or a negative number waits as long as it takes.
         widget
             Show a Jupyter widget; None does where that is possible.
+        return_when
+            As for `wait`.
 
         Returns
         -------
-        bool
-            Whether it is done.
+        bool or tuple of sets
+            As of `wait`.
         """
         from ctrlhub.client.progress import Progress
 
         end = time.monotonic() + timeout if timeout is not None and timeout >= 0 else float("inf")
         with Progress(len(self), self._about.what, widget=widget) as bar:
-            while not self.done() and (left := end - time.monotonic()) > 0:
+            while not self._is_enough(return_when) and (left := end - time.monotonic()) > 0:
                 self._await(self.done, min(interval, left))
                 bar.show(self.progress)
             bar.show(self.progress)
+        return self.wait(0, return_when)
+
+    def _is_enough(self, return_when: str | None) -> bool:
+        """Say whether a wait is over."""
+        if return_when in (FIRST_COMPLETED, FIRST_EXCEPTION) and not self.done():
+            there = [row for row in self._rows() if row is not None]
+            return any(return_when == FIRST_COMPLETED or not is_ok(row) for row in there)
         return self.done()
 
     # ------------------------------------------------------------ sending

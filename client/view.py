@@ -11,6 +11,7 @@ from ctrlhub.client.blocking import waited_for
 from ctrlhub.client.html import panel, table
 from ctrlhub.client.map_result import AsyncJoinedResult, AsyncMapResult
 from ctrlhub.client.remote_function import ParallelFunction, RemoteFunction, parallel, remote
+from ctrlhub.client.view_jobs import ViewJobs
 from ctrlhub.wire.limits import MAX_TEXT
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 V = TypeVar("V", bound="View")
 
 
-class View:
+class View(ViewJobs):
     """A way to use engines. Its flags hold for every call that does not say otherwise.
 
     Parameters

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+version_info = tuple(int(part) for part in __version__.split("."))
 
 if TYPE_CHECKING:
     from builtins import TimeoutError as TimeoutError
@@ -151,7 +152,7 @@ _HOMES = {
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 
-__all__ = ["__version__", *_MODULE_OF]
+__all__ = ["__version__", "version_info", *_MODULE_OF]
 
 
 _MODULES = ("error",)

@@ -305,3 +305,38 @@ def test_a_view_follows_its_client(client: Client) -> None:
         client.block = False
     with pytest.raises(SerializationError, match="DirectView belongs to its client"):
         client[0].apply(len, client[:])
+
+
+def test_what_views_know_of_their_client(client: Client, work: Work) -> None:
+    """Waiting, stopping and looking are the client's, with the view's engines by default."""
+    view = client[0]
+    held = view.apply_async(work.held())
+    work.begun("held")
+    queued, elsewhere = view.apply_async(int, "7"), client[1].apply_async(int, "7")
+    assert set(view.queue_status()) == {0, "unassigned"}
+    assert set(view.outstanding) >= {held.msg_id, queued.msg_id}
+    assert not view.wait([queued], timeout=0)
+    view.abort([queued])
+    assert queued.cancelled()
+    assert elsewhere.get(WAIT) == 7
+    work.release()
+    assert view.wait(timeout=WAIT)
+    assert elsewhere.msg_id in view.history
+    assert view.get_result(elsewhere.msg_id).get(WAIT) == 7
+    view.purge_results("all")
+    with pytest.warns(DeprecationWarning, match="come by themselves"):
+        view.spin()
+
+
+@pytest.mark.usefixtures("needs_processes")
+def test_a_view_stops_what_its_engines_do(client: Client, work: Work) -> None:
+    """Commands to other engines go on."""
+    here, there = client[0].apply_async(work.endless("here")), client[1].apply_async(work.held())
+    work.begun("here")
+    work.begun("held")
+    client[0].abort()
+    assert here.wait(WAIT)
+    assert here.cancelled()
+    assert not there.done()
+    work.release()
+    assert there.get(WAIT) == "held"

@@ -1,0 +1,89 @@
+"""What a view does with what was asked: wait for it, stop it, look at it; its client does it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from warnings import warn
+
+from ctrlhub.client.targets import Targets
+
+if TYPE_CHECKING:
+    from ctrlhub.client.async_result import AsyncResult
+    from ctrlhub.client.client import Client
+
+
+class ViewJobs:
+    """The part of a view that knows what was asked.
+
+    What was asked is known of the whole client, not of each of its views.
+    """
+
+    client: Client
+
+    def _engines(self) -> Targets:
+        """Return the engines that are meant where none are named; None if it is any."""
+        return None
+
+    @property
+    def history(self) -> Any:
+        """The ids of the client's requests."""
+        return self.client.history
+
+    @property
+    def outstanding(self) -> set[str]:
+        """The ids of the client's requests that have not ended."""
+        return self.client.outstanding
+
+    @property
+    def results(self) -> Mapping[str, Any]:
+        """The client's results, by id."""
+        return self.client.results
+
+    def wait(self, jobs: Any = None, timeout: float | None = None) -> bool:
+        """Wait for results: `Client.wait`."""
+        return self.client.wait(jobs, timeout)
+
+    def abort(self, jobs: Any = None, targets: Targets = None, block: bool | None = None) -> None:
+        """Stop results: `Client.abort`. Without `jobs`, the commands on the view's engines.
+
+        Parameters
+        ----------
+        jobs, block
+            As for `Client.abort`.
+        targets
+            Only commands on these engines; None are the view's, where no jobs are named.
+        """
+        if jobs is None and targets is None:
+            targets = self._engines()
+        self.client.abort(jobs, targets=targets, block=block)
+
+    def get_result(
+        self, indices_or_msg_ids: Any = None, block: bool | None = None, owner: bool = True
+    ) -> AsyncResult:
+        """Return the result of earlier requests: `Client.get_result`."""
+        return self.client.get_result(indices_or_msg_ids, block=block, owner=owner)
+
+    def queue_status(self, targets: Targets = None, verbose: bool = False) -> dict[Any, Any]:
+        """Return what engines have to do: `Client.queue_status`, by default of the view's."""
+        wanted = self._engines() if targets is None else targets
+        return self.client.queue_status("all" if wanted is None else wanted, verbose)
+
+    def purge_results(self, jobs: Any = (), targets: Targets = ()) -> None:
+        """Forget requests that have ended: `Client.purge_results`."""
+        self.client.purge_results(jobs, targets)
+
+    def shutdown(
+        self,
+        targets: Targets = None,
+        restart: bool = False,
+        hub: bool = False,
+        block: bool | None = None,
+    ) -> None:
+        """End engines: `Client.shutdown`, by default the view's."""
+        wanted = self._engines() if targets is None else targets
+        self.client.shutdown("all" if wanted is None else wanted, restart, hub, block)
+
+    def spin(self) -> None:
+        """Do nothing: results come by themselves."""
+        warn("spin() does nothing: results come by themselves", DeprecationWarning, stacklevel=2)
