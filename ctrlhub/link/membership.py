@@ -197,6 +197,15 @@ class Membership:
         else:  # accepted a moment ago and refused again: no hurry
             self._asking.asked(now)
 
+    def reopened(self, now: float) -> None:
+        """Take note that all connections are new: the hub knows none of them before we join again.
+
+        What was sent on them before that would be answered with "say hello", and a call is sent but
+        once.
+        """
+        if self.state is State.JOINED:
+            self._join_again(now)
+
     def goodbye(self, now: float, reason: str = "") -> None:
         """Leave on purpose: nothing is to be kept for us."""
         if self.state is State.GONE:

@@ -176,7 +176,7 @@ class Runner:
             self._failed = error  # for the loop's own thread to report
             return False
         except BaseException:  # raised by a signal's handler, perhaps between two frames
-            self.post(lambda now: self.link.reopen())
+            self.post(self._reopen)
             raise
         finally:
             self._guest = NOBODY
@@ -255,7 +255,7 @@ class Runner:
             self._send()
             woken = link.missed() or self._due_earlier()
         except BaseException:  # Ctrl-C, perhaps between two frames
-            self.post(lambda now: link.reopen())
+            self.post(self._reopen)
             raise
         finally:
             self._speaker = NOBODY
@@ -265,6 +265,10 @@ class Runner:
                 woken = False
             if woken:
                 link.wake()
+
+    def _reopen(self, now: float) -> None:
+        self.link.reopen()
+        self.machine.reopened(now)
 
     def _due_earlier(self) -> bool:
         due = self.machine.next_deadline()

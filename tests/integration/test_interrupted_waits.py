@@ -84,6 +84,7 @@ with Cluster(n=1) as client:
     try:
         result.get()
     except KeyboardInterrupt:
+        assert client.status()["engines"]
         print("struck")
     client.load_balanced_view()
     result.cancel()
@@ -198,7 +199,7 @@ def test_a_storm_of_interrupts_loses_no_result(state: Path, seed: str) -> None:
 
 
 def test_a_wait_for_ever_is_interrupted(state: Path) -> None:
-    """Nothing comes from the hub meanwhile but beats."""
+    """Nothing comes from the hub meanwhile but beats; the very next question is answered."""
     assert run(state, ENDLESS) == "struck\n"
 
 

@@ -300,6 +300,16 @@ def test_say_hello_on_hub_registers_again_once() -> None:
     ]
 
 
+def test_new_connections_are_joined_before_anything_else() -> None:
+    """A peer whose connections were all opened anew registers at once, unless it does already."""
+    peer = joined()
+    peer.reopened(1.0)
+    assert peer.state is State.REGISTERING
+    assert kinds(peer.drain()) == [(Stream.HUB, Register)]
+    peer.reopened(1.0)
+    assert peer.drain() == []
+
+
 def test_say_hello_does_not_end_joining() -> None:
     """What answers an older message leaves a registration that is under way alone."""
     peer = Peer()
