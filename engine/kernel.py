@@ -8,7 +8,7 @@ next request. So while the engine rests, it lends the main thread to the kernel'
 What a console has begun is finished first: commands and cells run one at a time.
 
 Standard streams, display hook and `get_ipython` are the kernel's while it handles a message, else
-the engine's own. The namespace is the same for both. Interrupts go through the engine's gate, as for
+the engine's own. The namespace is the same for both, but for `In`, `Out` and the like. Interrupts go through the engine's gate, as for
 any request: the console's code is armed as `CONSOLE`, so that nothing that was meant for a command
 strikes a console, nor the other way round.
 """
@@ -38,7 +38,7 @@ QUIET = 40
 """The kernel's log level: errors."""
 
 _NAMES = ("In", "Out", "_ih", "_oh", "_dh", "get_ipython", "exit", "quit", "open")
-"""What each shell puts into its namespace, and the engine's own keeps."""
+"""What each shell puts into the namespace, and has there while it runs."""
 
 
 class _Shell(ZMQInteractiveShell):  # type: ignore[misc]
@@ -128,6 +128,11 @@ class _App(IPKernelApp):  # type: ignore[misc]
         sys.stdout, sys.stderr, sys.displayhook = own
 
 
+def _taken(names: dict[str, Any]) -> dict[str, Any]:
+    """Take out of a namespace what a shell has put there."""
+    return {name: names.pop(name) for name in _NAMES if name in names}
+
+
 class EngineConsole:
     """The kernel of an engine.
 
@@ -170,14 +175,22 @@ class EngineConsole:
             **options,
         )
         app.place, app.console = place, self
-        kept = {name: place.names[name] for name in _NAMES if name in place.names}
-        shells = InteractiveShell._instance
+        self._app = app
+        self._names = place.names
+        own, shell = _taken(place.names), InteractiveShell._instance
         try:
             app.initialize([])
         finally:
-            InteractiveShell._instance = shells
-            place.names.update(kept)
-        self._app = app
+            self._kernels = _taken(place.names)
+            place.names.update(own)
+            InteractiveShell._instance = shell
+        if isinstance(InteractiveShell._instance, InteractiveShell):  # the engine's own
+            InteractiveShell._instance.register_magic_function(self.connect_info)
+
+    def connect_info(self, line: str = "") -> None:
+        """Say how a console is connected to this engine."""
+        print(Path(self.connection_file).read_text())
+        print(f"jupyter console --existing {self.connection_file}")
 
     def serve(self, wait: Callable[[], None]) -> None:
         """Run what the console asks for, until `wait`, called in another thread, has returned."""
@@ -200,20 +213,25 @@ class EngineConsole:
     @contextmanager
     def in_charge(self, shell: Any) -> Iterator[None]:
         """Have the process's streams and shell be the kernel's, for the time of a ``with`` block."""
+        if not self._depth:  # else a message that came while a cell waits for something
+            self._free.clear()
+            self._swap(self.streams, self._kernels, shell)
         self._depth += 1
-        self._free.clear()
-        own = sys.stdout, sys.stderr, sys.displayhook
-        engines_shell = InteractiveShell._instance
-        sys.stdout, sys.stderr, sys.displayhook = self.streams
-        InteractiveShell._instance = shell
         try:
             yield
         finally:
-            sys.stdout, sys.stderr, sys.displayhook = own
-            InteractiveShell._instance = engines_shell
             self._depth -= 1
             if not self._depth:
+                self._swap(*self._others)
                 self._free.set()
+
+    def _swap(self, streams: tuple[Any, Any, Any], names: dict[str, Any], shell: Any) -> None:
+        """Exchange what belongs to a shell for that of the other one."""
+        own = sys.stdout, sys.stderr, sys.displayhook
+        self._others = own, _taken(self._names), InteractiveShell._instance
+        sys.stdout, sys.stderr, sys.displayhook = streams
+        self._names.update(names)
+        InteractiveShell._instance = shell
 
     def close(self) -> None:
         """Be found by no console any more."""

@@ -17,10 +17,10 @@ from tests.support.state import own_state
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """A client of a cluster of two engines, the first of which has a console."""
+    """A client of a cluster of three engines, the last of which has no console."""
     with own_state(tmp_path_factory.mktemp("state")), pytest.MonkeyPatch.context() as patch:
         patch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path_factory.mktemp("jupyter")))
-        with Cluster(n=2) as client:
+        with Cluster(n=3) as client:
             yield client
 
 
@@ -51,6 +51,27 @@ def test_outputs_go_to_whom_they_belong(client: Client, console: Kernel) -> None
     ran = console.run("from IPython.display import HTML, display\ndisplay(HTML('<i>k</i>'))")
     assert ran.data("text/html") == ["<i>k</i>"]
     assert client[0].execute("print('again')", block=True).stdout == "again\n"
+
+
+def test_the_engines_own_shell_stays_its_own(client: Client) -> None:
+    """A cell of the client is run by the engine's shell, before and after there is a console; its
+    `%connect_info` says how to connect one.
+    """
+    shell = "get_ipython().__class__.__name__"
+    engine = client[1]
+    assert engine.execute(shell, silent=False).get().data["text/plain"] == "'EngineShell'"
+    path = engine.apply_sync(ctrlhub.bind_kernel)
+    console = Kernel.at(path)
+    assert console.run(shell).data("text/plain") == ["'_Shell'"]
+    assert engine.execute(shell, silent=False).get().data["text/plain"] == "'EngineShell'"
+    assert console.run("'mine'").data("text/plain") == ["'mine'"]
+    engine.execute("'theirs'", silent=False).get()
+    assert console.run("Out[2]").data("text/plain") == ["'mine'"]
+    assert engine.execute("Out[3]", silent=False).get().data["text/plain"] == "'theirs'"
+    told = engine.execute("%connect_info", silent=False)
+    told.get()
+    assert f"jupyter console --existing {path}" in told.stdout
+    console.close()
 
 
 def test_commands_and_cells_take_turns(client: Client, console: Kernel) -> None:
@@ -90,7 +111,7 @@ def test_the_engine_outlives_the_console(client: Client, console: Kernel) -> Non
     again = Kernel.at(path)
     assert again.run("x = 1").status == "ok"
     again.close()
-    assert client.ids == [0, 1]
+    assert client.ids == [0, 1, 2]
 
 
 def test_the_connection_file_goes_with_the_engine(tmp_path: Path) -> None:
@@ -113,7 +134,7 @@ def test_bind_kernel_is_for_engines() -> None:
 def test_a_wrong_transport(client: Client) -> None:
     """What is neither ipc nor tcp is refused."""
     with pytest.raises(ValueError, match="transport must be one of"):
-        client[1].apply_sync(ctrlhub.bind_kernel, "pigeon")
+        client[2].apply_sync(ctrlhub.bind_kernel, "pigeon")
 
 
 def test_without_ipykernel(client: Client) -> None:
@@ -126,9 +147,9 @@ def test_without_ipykernel(client: Client) -> None:
         sys.modules["ipykernel"] = None  # type: ignore[assignment]
         return loaded
 
-    assert not client[1].apply_sync(hide)
+    assert not client[2].apply_sync(hide)
     try:
         with pytest.raises(ImportError, match=r"ctrl-hub\[jupyter\]"):
-            client[1].apply_sync(ctrlhub.bind_kernel)
+            client[2].apply_sync(ctrlhub.bind_kernel)
     finally:
-        client[1].apply_sync(lambda: sys.modules.pop("ipykernel", None))
+        client[2].apply_sync(lambda: sys.modules.pop("ipykernel", None))
