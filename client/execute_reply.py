@@ -58,13 +58,20 @@ class ExecuteReply:
             print(self._labelled(), flush=True)
             return
         known = {**self._result.get("metadata", {}), "engine": self.metadata["engine_id"]}
-        data = {**self.data, "text/plain": self._labelled()}
+        data = self.data
+        if list(data) == ["text/plain"]:
+            data["text/plain"] = self._labelled()
+        else:  # of these one is shown, and not the text
+            print(self._label, flush=True)
         shell.display_pub.publish(data=data, metadata=known)
+
+    @property
+    def _label(self) -> str:
+        return f"Out[{self.metadata['engine_id']}:{self.execution_count}]:"
 
     def _labelled(self) -> str:
         text = self.data.get("text/plain", "")
-        label = f"Out[{self.metadata['engine_id']}:{self.execution_count}]:"
-        return f"{label}\n{text}" if "\n" in text else f"{label} {text}"
+        return f"{self._label}\n{text}" if "\n" in text else f"{self._label} {text}"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
         data = self.data

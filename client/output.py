@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from ctrlhub.client.extras import in_order
 from ctrlhub.client.metadata import Metadata
 from ctrlhub.client.rows import Row, is_ok, opened
 from ctrlhub.client.terminal import Terminal
+from ctrlhub.wire.errors import CompositeError, RemoteError
 
 if TYPE_CHECKING:
-    from ctrlhub.client.execute_reply import ExecuteReply
     from ctrlhub.client.result_base import Home
 
 GROUPINGS = ("type", "engine", "order")
@@ -35,7 +36,7 @@ class OutputMembers:
     def _of_each(self, name: str) -> Any:
         raise NotImplementedError
 
-    def _all_metadata(self) -> list[Metadata]:
+    def _metadata_of(self, index: int) -> Metadata:
         raise NotImplementedError
 
     def _is_single(self) -> bool:
@@ -101,28 +102,25 @@ class OutputMembers:
         self.wait()
         rows = [row for row in self._rows() if row is not None]
         terminal = Terminal(labelled=not self._is_single())
-        replies = self._replies()
         if groupby == "engine":
             for index, row in enumerate(rows):
                 if not result_only:
-                    _show(terminal, [row])
-                _display_reply(terminal, replies[index])
+                    _show(terminal, row)
+                self._show_value(terminal, index, row)
             return
         if not result_only:
             _show_grouped(terminal, rows, alternating=groupby == "order")
-        for reply in replies:
-            _display_reply(terminal, reply)
+        for index, row in enumerate(rows):
+            self._show_value(terminal, index, row)
 
-    def _replies(self) -> list[ExecuteReply | None]:
-        """Return for each request what its cell ended with, if it did."""
-        if not any(row is not None and row[6] for row in self._rows()):
-            return [None] * len(self._rows())
+    def _show_value(self, terminal: Terminal, index: int, row: Row) -> None:
+        """Show what a cell ended with, if it did."""
+        if not (row[6] and row[6].get("execute_result")):
+            return
         from ctrlhub.client.execute_reply import ExecuteReply
 
-        return [
-            ExecuteReply(known) if known["execute_result"] is not None else None
-            for known in self._all_metadata()
-        ]
+        terminal.end_line()
+        ExecuteReply(self._metadata_of(index)).display()
 
     @contextmanager
     def stream_output(self) -> Iterator[None]:
@@ -141,7 +139,14 @@ class OutputMembers:
             assert row is not None
             return row
 
-        stream = OutputStream(not self._is_single(), row_of, self._show_end)
+        def show_end(terminal: Terminal, row: Row) -> None:
+            if is_ok(row):
+                self._show_value(terminal, index_of[row[0]], row)
+            else:
+                _show_error(terminal, row, next(errors) < CompositeError.tb_limit)
+
+        errors = count()
+        stream = OutputStream(not self._is_single(), row_of, show_end)
         try:
             self._home.follow_output(numbers, stream)
             yield
@@ -149,22 +154,18 @@ class OutputMembers:
             self._home.leave(numbers, stream)
             stream.finish()
 
-    def _show_end(self, terminal: Terminal, row: Row) -> None:
-        """Show the value or the error that a request ended with."""
-        if not is_ok(row):
-            error = opened(row)[2]
-            text = getattr(error, "traceback", None)
-            terminal.write_line((text or repr(error)).rstrip(), error=True)
-        elif row[6] and row[6].get("execute_result"):
-            index = list(self._numbers()).index(row[0])
-            _display_reply(terminal, self._replies()[index])
+
+def _show_error(terminal: Terminal, row: Row, in_full: bool) -> None:
+    """Show what was raised: with its traceback, or in a line where there are many."""
+    error = opened(row)[2]
+    text = error.traceback.rstrip() if in_full and isinstance(error, RemoteError) else ""
+    terminal.write_error(text or f"{type(error).__name__}: {error}", row[3])
 
 
-def _show(terminal: Terminal, rows: Sequence[Row]) -> None:
-    """Show what requests put out, one after the other."""
-    for row in rows:
-        for output in in_order(row[6] or {}):
-            terminal.show(output, row[3])
+def _show(terminal: Terminal, row: Row) -> None:
+    """Show what a request put out, in order."""
+    for output in in_order(row[6] or {}):
+        terminal.show(output, row[3])
 
 
 def _show_grouped(terminal: Terminal, rows: Sequence[Row], alternating: bool) -> None:
@@ -180,9 +181,3 @@ def _show_grouped(terminal: Terminal, rows: Sequence[Row], alternating: bool) ->
         shown.sort()
     for place, index in shown:
         terminal.display(displayed[index][place], rows[index][3])
-
-
-def _display_reply(terminal: Terminal, reply: ExecuteReply | None) -> None:
-    if reply is not None:
-        terminal.end_line()
-        reply.display()

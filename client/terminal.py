@@ -84,11 +84,18 @@ class Terminal:
             update=output.get("output_type") == "update_display_data",
         )
 
-    def write_line(self, text: str, *, error: bool = False) -> None:
+    def write_line(self, text: str) -> None:
         """Show a line of our own."""
         self.end_line()
         self._speaker = None
-        print(text, file=sys.stderr if error else sys.stdout, flush=True)
+        print(text, flush=True)
+
+    def write_error(self, text: str, engine: int) -> None:
+        """Show what was raised on an engine."""
+        self.end_line()
+        self._speaker = None
+        label = f"[{engine}]:\n" if self._labelled and engine >= 0 else ""
+        print(label + text, file=sys.stderr, flush=True)
 
     def end_line(self) -> None:
         """Begin a new line, unless at the begin of one."""

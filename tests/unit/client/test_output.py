@@ -8,6 +8,7 @@ import pytest
 
 from ctrlhub.client.execute_reply import AsyncExecution, AsyncExecutionGroup, ExecuteReply
 from ctrlhub.client.requests import About
+from ctrlhub.wire.failure import Failure, pack_failure
 from ctrlhub.wire.messages import Stream
 from ctrlhub.wire.serialize import dumps
 from tests.unit.client.support import Home
@@ -162,3 +163,20 @@ def test_an_unknown_grouping_is_refused() -> None:
     """With those there are."""
     with pytest.raises(ValueError, match="type, engine, order"):
         one(None).display_outputs("colour")
+
+
+def test_many_errors_are_shown_in_full_for_a_few(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each with its engine; the others in a line."""
+    result = AsyncExecutionGroup(Home(), CELL, 1, 6)
+    for index in range(6):
+        failure = Failure("remote", "ValueError", f"no {index}", f"a traceback\nno {index}", index)
+        result._take(index, (1 + index, 1, pack_failure(failure), index, 0.0, 0.0, None), 0.0)
+
+    with result.stream_output():
+        pass
+
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[:3] == ["[0]:", "a traceback", "no 0"]
+    assert lines.count("a traceback") == 4
+    assert lines[-2] == "[5]:"
+    assert "no 5" in lines[-1]
