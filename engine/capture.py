@@ -58,14 +58,15 @@ class Capture:
 
     __slots__ = (
         "_data", "_displayed", "_lock", "_order", "_pieces", "_published", "_put", "_queue", "_room",
-        "_taken", "_texts", "request",
+        "_taken", "_text_limit", "_texts", "request",
     )  # fmt: skip
 
     def __init__(self, request: int, text_limit: int = OUTPUT_TEXT_BYTES) -> None:
         self.request = request
         # Reentrant, since a signal's handler of user code may print, too.
         self._lock = RLock()
-        self._texts = {name: _Text(text_limit) for name in STREAMS}
+        self._text_limit = text_limit
+        self._texts: dict[str, _Text] = {}
         self._room = OUTPUT_DISPLAY_BYTES
         self._order: list[dict[str, Any]] = []
         self._pieces = self._displayed = self._published = 0
@@ -83,8 +84,10 @@ class Capture:
             # Half a surrogate pair, which Python allows in a text, cannot travel.
             text = text.encode("utf-8", "backslashreplace").decode("utf-8")
             size = size_of(text)
-        stream = self._texts[name]
         with self._lock:
+            stream = self._texts.get(name)
+            if stream is None:
+                stream = self._texts[name] = _Text(self._text_limit)
             length = len(text)
             if size <= stream.room:
                 kept = text
@@ -164,13 +167,13 @@ class Capture:
         """Return all that was kept, as it travels with the result."""
         with self._lock:
             extras: dict[str, Any] = {}
-            for name in STREAMS:
-                text = self._texts[name].kept.getvalue()
-                if lost := self._texts[name].lost:
-                    text += f"\n[{lost} more characters were printed; all of it is in the engine's log]\n"
-                if text:
-                    extras[name] = text
-            if len(self._order) > 1 or any("name" not in each for each in self._order):
+            for name, stream in self._texts.items():
+                extras[name] = stream.kept.getvalue()
+                if lost := stream.lost:
+                    extras[name] += (
+                        f"\n[{lost} more characters were printed; all of it is in the engine's log]\n"
+                    )
+            if len(self._order) > 1 or self._displayed:
                 extras["outputs"] = list(self._order)
             if self._data:
                 extras["data"] = self._data
