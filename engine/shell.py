@@ -8,14 +8,17 @@ is one. This module imports IPython; only `ctrlhub.engine.cells` imports it, whe
 from __future__ import annotations
 
 import asyncio
+import linecache
 import os
 import sys
 import warnings
+from collections import OrderedDict
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
 from IPython.core.async_helpers import get_asyncio_loop
+from IPython.core.compilerop import CachingCompiler
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
@@ -27,6 +30,9 @@ from ctrlhub.engine.namespace import Namespace
 from ctrlhub.engine.output import Output
 from ctrlhub.engine.system_command import run_command
 from ctrlhub.wire.codec import size_of_extras
+
+KEPT_SOURCES = 1000
+"""The sources of so many cells are kept."""
 
 INLINE_BACKEND = "module://matplotlib_inline.backend_inline"
 """Figures are displayed at the end of the cell that draws them."""
@@ -73,6 +79,25 @@ class _Hook(DisplayHook):  # type: ignore[misc]
         """Leave the streams alone."""
 
 
+class _Compiler(CachingCompiler):  # type: ignore[misc]
+    """Keeps the sources of the last cells for tracebacks, and not of all: engines run for weeks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._recent: OrderedDict[str, None] = OrderedDict()
+
+    def cache(self, transformed_code: str, number: int = 0, raw_code: str | None = None) -> str:
+        """Name a cell and keep its source, in the place of the oldest."""
+        name: str = super().cache(transformed_code, number, raw_code)
+        self._recent.pop(name, None)
+        self._recent[name] = None
+        if len(self._recent) > KEPT_SOURCES:
+            oldest, _ = self._recent.popitem(last=False)
+            self._filename_map.pop(oldest, None)
+            linecache.cache.pop(oldest, None)
+        return name
+
+
 class EngineShell(InteractiveShell):  # type: ignore[misc]
     """IPython on an engine.
 
@@ -86,6 +111,7 @@ class EngineShell(InteractiveShell):  # type: ignore[misc]
 
     displayhook_class = Type(_Hook)
     display_pub_class = Type(_Publisher)
+    compiler_class = Type(_Compiler)
 
     def __init__(self, namespace: Namespace, output: Output, **options: Any) -> None:
         self.output = output

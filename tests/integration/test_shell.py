@@ -179,6 +179,22 @@ def test_a_cell_is_interrupted(client: Client, tmp_path: Path, code: str) -> Non
     assert run(client, "import asyncio; await asyncio.sleep(0); kept").get().data["text/plain"] == "1"
 
 
+def test_an_engine_that_runs_ever_other_code_does_not_grow(client: Client) -> None:
+    """The sources of old cells go."""
+    run(client, "1")
+
+    def run_many() -> int:
+        import linecache
+
+        from IPython import get_ipython
+
+        for number in range(1500):
+            get_ipython().run_cell(f"x = {number}", silent=True)
+        return sum(name.startswith("<ipython-input") for name in linecache.cache)
+
+    assert client[0].apply_sync(run_many) <= 1000
+
+
 def test_clearing_leaves_the_shell_usable(client: Client) -> None:
     """Names are gone, history and magics are not."""
     run(client, "gone = 1")

@@ -1,0 +1,73 @@
+"""Live output at a client's session: of what runs, acknowledged on the request's stream."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ctrlhub.client.live_output import ACKNOWLEDGE
+from ctrlhub.wire.messages import Output, OutputReceived, Stream
+from tests.unit.client.support import Bench
+from tests.unit.client.test_live_output import Listener
+
+ITEMS = [("stdout", 0, "hello\n")]
+
+
+def asked(bench: Bench, stream: Stream) -> int:
+    """Have a request under way; return its id."""
+    number: int = bench.task()._number if stream is Stream.TASK else bench.command().first
+    bench.drain()
+    return number
+
+
+@pytest.mark.parametrize("stream", [Stream.TASK, Stream.MULTIENGINE])
+def test_output_is_kept_until_its_result_is_there(stream: Stream) -> None:
+    """What comes afterwards is late."""
+    bench = Bench()
+    number = asked(bench, stream)
+
+    bench.receive(Stream.IOPUB, Output(number, 1, ITEMS, 4))
+    live = bench.session.live.requests[number]
+    assert (live.engine, live.extras()["stdout"]) == (4, "hello\n")
+
+    bench.complete([number], stream)
+    bench.receive(Stream.IOPUB, Output(number, 2, ITEMS, 4))
+    assert bench.session.live.requests == {}
+
+
+@pytest.mark.parametrize("stream", [Stream.TASK, Stream.MULTIENGINE])
+def test_much_output_is_acknowledged_on_the_stream_of_its_request(stream: Stream) -> None:
+    """So that its engine sends more."""
+    bench = Bench()
+    number = asked(bench, stream)
+    much: list[Any] = [("stdout", 0, "x" * ACKNOWLEDGE)]
+
+    bench.receive(Stream.IOPUB, Output(number, 7, much, 4))
+
+    assert bench.drain(OutputReceived) == [OutputReceived(number, 7, 4)]
+
+
+def test_output_of_nothing_that_runs_is_ignored() -> None:
+    """Whatever its number."""
+    bench = Bench()
+
+    bench.receive(Stream.IOPUB, Output(12345, 1, ITEMS, 4))
+
+    assert bench.session.live.requests == {}
+
+
+def test_who_follows_is_told_of_each_end() -> None:
+    """Of what waits to be sent, what runs, and what has ended before."""
+    bench, listener = Bench(), Listener()
+    ended = asked(bench, Stream.TASK)
+    bench.complete([ended])
+    running = asked(bench, Stream.TASK)
+    waiting = bench.task()._number
+
+    bench.session.follow_output([ended, running, waiting], listener)
+    assert listener.told == [f"{ended} ended"]
+
+    bench.drain()
+    bench.complete([running, waiting])
+    assert listener.told[1:] == [f"{running} ended", f"{waiting} ended"]
