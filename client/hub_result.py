@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ctrlhub.client.async_result import AsyncGroup, AsyncResult
 from ctrlhub.client.cancellations import STOP
 from ctrlhub.client.requests import About
+from ctrlhub.client.rows import VALUE, Row
 from ctrlhub.wire.errors import InvalidRequest
 from ctrlhub.wire.ids import session_of, text_of, to_ranges
 from ctrlhub.wire.messages import Stream
@@ -49,6 +50,14 @@ class AsyncHubResult(AsyncGroup):
 
     def _is_single(self) -> bool:
         return self._single
+
+    def _row(self, index: int) -> Row:
+        row = super()._row(index)
+        if row[1] == VALUE and row[2] is None and row[6] and row[6].get("execute_result"):
+            from ctrlhub.client.execute_reply import ExecuteReply
+
+            row = (*row[:2], ExecuteReply(self._metadata_of(index)), *row[3:])
+        return row
 
     @property
     def metadata(self) -> Any:

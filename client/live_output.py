@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from ctrlhub.client.rows import Row
 from ctrlhub.wire.codec import size_of_extras
 from ctrlhub.wire.limits import OUTPUT_DISPLAY_BYTES, OUTPUT_TEXT_BYTES, OUTPUT_WINDOW
 from ctrlhub.wire.messages import Output, OutputItem, OutputReceived
@@ -139,6 +140,13 @@ class LiveOutputs:
         for follower in self._followers.get(message.request, ()):
             follower.output(message.request, message.engine, message.items)
         return live.take(message)
+
+    def completed(self, row: Row) -> Row:
+        """Return a row that came without output, from no engine, with what has come of it before."""
+        live = self.requests.get(row[0])
+        if live is None or row[6] is not None or row[3] >= 0:
+            return row
+        return (*row[:3], live.engine, *row[4:6], live.extras())
 
     def ended(self, requests: Iterable[int]) -> None:
         """Forget requests: their results are there."""

@@ -134,10 +134,8 @@ class OutputMembers:
         numbers = list(self._numbers())
         index_of = {number: index for index, number in enumerate(numbers)}
 
-        def row_of(number: int) -> Row:
-            row = self._rows()[index_of[number]]
-            assert row is not None
-            return row
+        def row_of(number: int) -> Row | None:
+            return self._rows()[index_of[number]]
 
         def show_end(terminal: Terminal, row: Row) -> None:
             if is_ok(row):
@@ -152,6 +150,8 @@ class OutputMembers:
             yield
         finally:
             self._home.leave(numbers, stream)
+            for number in numbers:  # also of those whose end nobody has told us of
+                stream.ended(number)
             stream.finish()
 
 

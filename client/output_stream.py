@@ -36,16 +36,17 @@ class OutputStream:
     labelled
         Whether to say which engine it is from.
     row_of
-        Returns the row of a request that has ended.
+        Returns the row of a request; None if its result is not there.
     show_end
         Shows the value or the error of one.
     """
 
-    def __init__(self, labelled: bool, row_of: Callable[[int], Row], show_end: End) -> None:
+    def __init__(self, labelled: bool, row_of: Callable[[int], Row | None], show_end: End) -> None:
         self._terminal = Terminal(labelled)
         self._row_of = row_of
         self._show_end = show_end
         self._progress: dict[int, Progress] = {}
+        self._shown: set[int] = set()
         self._condition = threading.Condition()
         self._waiting: deque[tuple[int, int, OutputItem | None]] = deque()
         self._bytes = 0
@@ -116,8 +117,11 @@ class OutputStream:
             self._terminal.display(value, engine)
 
     def _print_rest(self, request: int) -> None:
-        """Print what has not been shown of a request that has ended, and how it did."""
+        """Print what has not been shown of a request that has ended, and how it did; once."""
         row = self._row_of(request)
+        if row is None or request in self._shown:  # one that is fetched comes later
+            return
+        self._shown.add(request)
         for position, kind, value in _placed(row[6] or {}):
             self._print_item(request, row[3], (kind, position, value))
         self._progress.pop(request, None)

@@ -327,6 +327,7 @@ class ClientSession(Membership):
 
     def _on_completed(self, stream: Stream, message: Any, now: float) -> None:
         pop, frames = self._ledger(stream).requests.pop, message.frames
+        live = self.live.requests
         ranges: list[tuple[int, int]] = []
         stirred: dict[Stirred, None] = {}
         first, last = 0, -2
@@ -342,6 +343,8 @@ class ClientSession(Membership):
                 continue  # it came before, and our acknowledgement was lost
             if type(row[2]) is not bytes:
                 row = (number, row[1], resolve(row[2], frames), *row[3:])
+            if live and row[6] is None:
+                row = self.live.completed(row)
             waiter = request._settle(row, now)
             if waiter is not None:
                 stirred[waiter] = None
@@ -414,7 +417,7 @@ class ClientSession(Membership):
         ended = []
         for number, request in requests:
             ended.append(number)
-            waiter = request._settle(failed(number, error), now)
+            waiter = request._settle(self.live.completed(failed(number, error)), now)
             if waiter is not None:
                 stirred[waiter] = None
         if self.live:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ctrlhub.client.live_output import ACKNOWLEDGE
-from ctrlhub.wire.messages import Output, OutputReceived, Stream
+from ctrlhub.wire.messages import Completed, Output, OutputReceived, Stream
 from tests.unit.client.support import Bench
 from tests.unit.client.test_live_output import Listener
 
@@ -71,3 +71,18 @@ def test_who_follows_is_told_of_each_end() -> None:
     bench.drain()
     bench.complete([running, waiting])
     assert listener.told[1:] == [f"{running} ended", f"{waiting} ended"]
+
+
+def test_the_last_words_of_an_engine_that_died_are_kept() -> None:
+    """Its request ends without output, from nowhere."""
+    bench = Bench()
+    result = bench.task()
+    bench.drain()
+    bench.receive(Stream.IOPUB, Output(result._number, 1, ITEMS, 4))
+
+    died = (result._number, 2, b"", -1, 0.0, 0.0, None)
+    bench.receive(Stream.TASK, Completed([died]))
+
+    [row] = result._rows()
+    assert row is not None
+    assert (row[3], row[6]["stdout"]) == (4, "hello\n")
