@@ -31,6 +31,9 @@ from ctrlhub.wire.segments import (
     share,
 )
 
+LARGEST_COPIED = 512 * 1024 * 1024
+"""The hub copies no more bytes than this for the sake of sharing: everybody else waits meanwhile."""
+
 
 class Borrowing:
     """What a hub does with segments.
@@ -90,7 +93,7 @@ class Borrowing:
     def keep(self, message: Message) -> Message:
         """Put the large buffers of a message into segments of the hub's own."""
         frames = [
-            self._kept(frame) if nbytes_of(frame) >= SEGMENT_BYTES else frame
+            self._kept(frame) if SEGMENT_BYTES <= nbytes_of(frame) <= LARGEST_COPIED else frame
             for frame in message.frames  # type: ignore[attr-defined]
         ]
         return replace(message, frames=tuple(frames))  # type: ignore[call-arg]

@@ -26,6 +26,7 @@ from ctrlhub.controller.stores.base import Store
 from ctrlhub.controller.switchboard import Origin, Switchboard
 from ctrlhub.controller.transports.base import Transport
 from ctrlhub.wire.codec import encode
+from ctrlhub.wire.errors import SegmentLost
 from ctrlhub.wire.messages import Buffer, Refused, Stream
 from ctrlhub.wire.security import KeyRegistry, new_token
 from ctrlhub.wire.versions import versions
@@ -210,7 +211,12 @@ class Hub:
 
     def _send(self, effect: Send) -> None:
         connection = effect.connection
-        frames = encode(effect.message, effect.shares)
+        try:
+            frames = encode(effect.message, effect.shares)
+        except SegmentLost as error:  # no room to read it: it is said again after the next hello
+            log.error("%s: a peer that cannot open it has to wait", error)
+            self.switchboard.disconnected(connection)
+            return
         if not self._transports[connection.transport].send(connection, frames):
             self.switchboard.disconnected(connection)
 

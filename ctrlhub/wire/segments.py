@@ -21,6 +21,7 @@ import stat
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from ctrlhub.wire.errors import SegmentLost
@@ -44,7 +45,6 @@ _PORTION = 64 * 1024 * 1024
 """So much is written (bytes) before a signal's handler has its turn."""
 
 _MAP_FIXED = 0x10
-_MAP_FAILED = 2**64 - 1
 
 _held: dict[int, int] = {}
 """The segments that this process has open: sizes (bytes) by descriptor."""
@@ -110,14 +110,25 @@ class Segment:
 
     def view(self) -> memoryview:
         """Map it to be read, for whoever has to be sent the bytes."""
-        return memoryview(mmap.mmap(self.descriptor, self.nbytes, access=mmap.ACCESS_READ))
+        return self.private().toreadonly()
 
     def private(self) -> memoryview:
-        """Map it to be used: what is written stays here, in pages of our own."""
-        # Python's mmap keeps a descriptor for each mapping, of which a process has few; so the
-        # segment takes the place of anonymous memory whose mapping is then kept.
-        place = mmap.mmap(-1, self.nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        _map_over(place, self.descriptor, self.nbytes)
+        """Map it to be used: what is written stays here, in pages of our own.
+
+        Raises
+        ------
+        SegmentLost
+            There is no room for it.
+        """
+        try:
+            # Python's mmap keeps a descriptor for each mapping, of which a process has few; so the
+            # segment takes the place of anonymous memory whose mapping is then kept.
+            place = mmap.mmap(-1, self.nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            _map_over(place, self.descriptor, self.nbytes)
+        except OSError as error:
+            raise SegmentLost(
+                f"a segment of {self.nbytes} bytes cannot be mapped: {error.strerror}"
+            ) from error
         return memoryview(place)
 
 
@@ -246,13 +257,21 @@ def _map_over(place: mmap.mmap, descriptor: int, nbytes: int) -> None:
     """Map a memory file privately where something is mapped already."""
     import ctypes
 
+    function = _system_mmap()
+    address = ctypes.addressof(ctypes.c_char.from_buffer(place))
+    protection, flags = mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE | _MAP_FIXED
+    if function(address, nbytes, protection, flags, descriptor, 0) in (None, ctypes.c_void_p(-1).value):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+@cache
+def _system_mmap() -> Any:
+    import ctypes
+
     function = ctypes.CDLL(None, use_errno=True).mmap
     function.restype = ctypes.c_void_p
     function.argtypes = [
         ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long,
     ]  # fmt: skip
-    address = ctypes.addressof(ctypes.c_char.from_buffer(place))
-    protection, flags = mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE | _MAP_FIXED
-    if function(address, nbytes, protection, flags, descriptor, 0) in (None, _MAP_FAILED):
-        number = ctypes.get_errno()
-        raise SegmentLost(f"a segment of {nbytes} bytes cannot be mapped: {os.strerror(number)}")
+    return function

@@ -245,6 +245,18 @@ def test_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     assert share(memoryview(DATA)) is None
 
 
+def test_no_room_to_map_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is as if it could not be opened: the bytes are asked for."""
+
+    def none(*arguments: object, **named: object) -> mmap.mmap:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    segment = made()
+    monkeypatch.setattr(segments.mmap, "mmap", none)
+    with pytest.raises(SegmentLost, match="cannot be mapped: Cannot allocate"):
+        segment.private()
+
+
 def test_ctrl_c_while_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     """Raises as it should, and leaves nothing open."""
 
