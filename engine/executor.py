@@ -97,6 +97,7 @@ class Executor:
         self._loaded: WeakSet[Function] = WeakSet()
         self._sources: OrderedDict[str, None] = OrderedDict()
         self._executions = 0
+        self._replaced: list[Any] = []
         self._shown: dict[str, Any] | None = None
         output.runs = self._runs
         self._actions: dict[str, Callable[[CommandWork], Payload]] = {
@@ -138,6 +139,8 @@ class Executor:
         Whatever user code did to the handler of interrupts is undone, now that nobody waits.
         """
         self._board[0] = IDLE
+        if self._replaced:
+            self._replaced = []
         self.gate.reinstall()
 
     def _extras(self) -> dict[str, Any] | None:
@@ -198,6 +201,9 @@ class Executor:
 
     def _push(self, work: CommandWork) -> Payload:
         values = loads(work.payload, ON_THE_ENGINE)
+        names = self.namespace.names
+        # To free what was there, perhaps gigabytes, is nothing that the client has to wait for.
+        self._replaced = [names[name] for name in values if name in names]
         for name, value in values.items():
             self.namespace.assign(name, value)
         return _NOTHING
