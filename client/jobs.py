@@ -10,9 +10,10 @@ from typing import Any, TypeAlias
 
 from ctrlhub.client.async_result import AsyncResult
 from ctrlhub.client.hub_result import AsyncHubResult
-from ctrlhub.client.records import Records
+from ctrlhub.client.records import UNFINISHED, Records
 from ctrlhub.client.requests import CommandRequest
 from ctrlhub.client.targets import Targets
+from ctrlhub.wire.errors import InvalidRequest
 from ctrlhub.wire.ids import from_ranges, session_of, text_of, to_ranges
 from ctrlhub.wire.messages import Stream
 
@@ -99,11 +100,13 @@ class Jobs(Records):
         ------
         HubUnavailable
             The hub does not answer.
+        InvalidRequest
+            Some are another client's and have not ended.
         """
         on = None if targets is None else self._commands_on(self._resolve(targets))
         chosen: dict[Stream, set[int]] = {Stream.MULTIENGINE: set(), Stream.TASK: set()}
         whole: list[Future[Any]] = []
-        for future in self._futures(jobs):
+        for future in self._futures(jobs, to_stop=True):
             if isinstance(future, AsyncResult) and not isinstance(future, AsyncHubResult):
                 waiting = set(from_ranges(future._waiting()))
                 chosen[future._about.stream] |= waiting if on is None else waiting & on
@@ -147,27 +150,35 @@ class Jobs(Records):
 
         return DirectView(self, targets).clear(block=bool(block))  # type: ignore[arg-type]
 
-    def _futures(self, jobs: SomeJobs) -> list[Future[Any]]:
+    def _futures(self, jobs: SomeJobs, *, to_stop: bool = False) -> list[Future[Any]]:
+        """Return what is meant; by ids what is out, and of others what there is to wait for."""
         if jobs is None:
             requests = self._connection.outstanding()
             return list(dict.fromkeys(request._future() for request in requests))
         wanted = [jobs] if isinstance(jobs, Future | str | int) else list(jobs)
         futures: list[Future[Any]] = [job for job in wanted if isinstance(job, Future)]
         named = [job for job in wanted if not isinstance(job, Future)]
-        if named:
-            futures += self._named_futures(self._numbers_of(named))
-        return futures
-
-    def _named_futures(self, numbers: Iterable[int]) -> list[Future[Any]]:
-        """Return what to wait for: of one's own requests what is out, and of others."""
+        if not named:
+            return futures
+        numbers, own = self._numbers_of(named), self._connection.session
+        others = [number for number in numbers if session_of(number) != own]
+        if others and to_stop:
+            self._check_over(others)
+        elif others:
+            futures.append(self._result_of([text_of(number) for number in others]))
         outstanding: dict[int, Future[Any]] = {}
         for request in self._connection.outstanding():
             outstanding.update(dict.fromkeys(request._numbers(), request._future()))
-        others = [n for n in numbers if session_of(n) != self._connection.session]
         found = [outstanding[number] for number in numbers if number in outstanding]
-        if others:
-            found.append(self._result_of([text_of(number) for number in others]))
-        return list(dict.fromkeys(found))
+        return list(dict.fromkeys([*futures, *found]))
+
+    def _check_over(self, others: Iterable[int]) -> None:
+        """See that other clients' requests have ended, or are unknown: there is nothing to stop."""
+        going = [r["msg_id"] for r in self._records(others) if r["status"] in UNFINISHED]
+        if going:
+            raise InvalidRequest(
+                f"request {going[0]} is another client's: only that one can stop it"
+            )
 
 
 def _items(futures: Iterable[Future[Any]]) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from warnings import warn
 
 from ctrlhub.client.targets import Targets
+from ctrlhub.wire.messages import Stream
 
 if TYPE_CHECKING:
     from ctrlhub.client.async_result import AsyncResult
@@ -45,7 +46,7 @@ class ViewJobs:
         return self.client.wait(jobs, timeout)
 
     def abort(self, jobs: Any = None, targets: Targets = None, block: bool | None = None) -> None:
-        """Stop results: `Client.abort`. Without `jobs`, the commands on the view's engines.
+        """Stop results: `Client.abort`. Without `jobs`, the commands on the view's engines, or tasks.
 
         Parameters
         ----------
@@ -56,6 +57,8 @@ class ViewJobs:
         """
         if jobs is None and targets is None:
             targets = self._engines()
+            if targets is None:  # engines as one
+                jobs = [future for future in self.client._futures(None) if _is_task(future)]
         self.client.abort(jobs, targets=targets, block=block)
 
     def get_result(
@@ -87,3 +90,8 @@ class ViewJobs:
     def spin(self) -> None:
         """Do nothing: results come by themselves."""
         warn("spin() does nothing: results come by themselves", DeprecationWarning, stacklevel=2)
+
+
+def _is_task(future: Any) -> bool:
+    about = getattr(future, "_about", None)
+    return about is not None and about.stream is Stream.TASK
