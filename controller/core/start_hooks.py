@@ -132,9 +132,12 @@ class StartHooks:
         """Give up a hook that is on trial."""
         del self._tried[hook.request.id]
 
-    def remove(self, name: str) -> StartHook | None:
-        """Remove a hook that is kept; None if there is none of this name."""
-        return self._kept.pop(name, None)
+    def remove(self, name: str) -> list[StartHook]:
+        """Remove the hooks of a name: the one that is kept, and those on trial."""
+        removed = [hook for hook in self if hook.name == name]
+        self._kept.pop(name, None)
+        self._tried = {n: hook for n, hook in self._tried.items() if hook.name != name}
+        return removed
 
     def killed(self, hook: StartHook, engine: Engine) -> None:
         """Remember that an engine ended while it ran a hook: another in its place would, too."""

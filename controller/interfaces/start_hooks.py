@@ -199,10 +199,12 @@ class StartHookInterface(Interface):
         """Remove a hook: engines that come do not run it any more; False if there is none."""
         if type(name) is not str:
             raise InvalidRequest("a start hook is removed by its name")
-        hook = self._hooks.remove(name)
-        if hook is not None:
+        hooks = self._hooks.remove(name)
+        for hook in hooks:
+            if hook.request.state is not CommandState.ENDED:  # it is still on trial
+                self._commands.conclude(hook.request, Status.CANCELLED, b"")
             self._clean_up(hook)
-        return hook is not None
+        return bool(hooks)
 
     def check(self) -> None:
         """Assert that hooks, engines and their failures agree."""

@@ -51,7 +51,7 @@ class ScriptedEngine(Membership):
         self.known: set[bytes] = set()
         self.interrupted: list[int] = []
         self.shutdown = False
-        self.highest: dict[int, int] = {}
+        self.taken: set[int] = set()
         self.lanes = {m.Stream.MULTIENGINE: Lane(), m.Stream.TASK: Lane()}
         self.lacking: dict[m.Stream, set[bytes]] = {stream: set() for stream in self.lanes}
 
@@ -118,13 +118,13 @@ class ScriptedEngine(Membership):
             lacking -= self.known
 
     def _take_command(self, stream: m.Stream, message: m.RunCommand, payload: bytes) -> None:
-        lane, session = self.lanes[stream], message.id >> 40
+        lane = self.lanes[stream]
         is_new = message.id not in lane.held and message.id not in lane.results
-        if is_new and message.id <= self.highest.get(session, 0):
+        if is_new and message.id in self.taken:
             lost = (message.id, 0, int(m.Status.ERROR), LOST, 0.0, 0.0, None)
             lane.results[message.id] = lane.unsent[message.id] = lost
             return
-        self.highest[session] = max(message.id, self.highest.get(session, 0))
+        self.taken.add(message.id)
         self._take(stream, message.id, 0, message.function, payload)
 
     def _take(
@@ -216,6 +216,7 @@ class Wanted:
     engine_retries: int = 3
     after: int = 0
     target: int = -1
+    hook: str = ""
     accepted: bool = False
 
 
@@ -267,6 +268,19 @@ class ScriptedClient(Membership):
         if self.state is State.JOINED:
             self._send_command(numbers[0], targets, payload, function, action or "push")
         return numbers
+
+    def hook(self, name: str, payload: bytes) -> int:
+        """Make a start hook; return its id."""
+        number = request_id(self.session, next(self._counter))
+        self._commands()[number] = Wanted(payload, b"", hook=name)
+        self._last_command = number
+        if self.state is State.JOINED:
+            self._send_hook(number)
+        return number
+
+    def _send_hook(self, number: int) -> None:
+        wanted = self._commands()[number]
+        self.send(m.Stream.MULTIENGINE, m.StartHook(number, wanted.hook, "push", wanted.payload))
 
     def call(self, interface: str, method: str, **arguments: Any) -> int:
         """Call a method; its answer will be in `answers` under the number returned."""
@@ -332,6 +346,9 @@ class ScriptedClient(Membership):
             self._send_tasks(again)
             return
         for number, each in again.items():
+            if each.hook:
+                self._send_hook(number)
+                continue
             self._send_command(number, [each.target], each.payload, each.function, "push")
 
     def drain(self) -> list[tuple[m.Stream, m.Message]]:

@@ -313,6 +313,17 @@ def test_a_hook_that_was_removed_does_not_run(exchange: Exchange, client: Line) 
     assert states(client)[0] == ("idle", ())
 
 
+def test_a_hook_on_trial_is_removed(client: Line, engines: list[Line]) -> None:
+    """Its maker is told that it was cancelled."""
+    number = hook(client, 1)
+    other = a_peer(client.exchange, "other", m.Role.CLIENT)
+
+    assert other.call("start_hooks", "remove", name="one").value is True
+
+    assert ends_of(client.heard(m.Completed)) == {number: (m.Status.CANCELLED, b"")}
+    assert names(client) == []
+
+
 def test_there_is_none_to_remove(client: Line) -> None:
     """It is said; a name is text."""
     assert client.call("start_hooks", "remove", name="one").value is False

@@ -32,6 +32,7 @@ class Faults(RuleBasedStateMachine):
         self.ran: list[tuple[int, int]] = []
         self.submitted: dict[int, tuple[ScriptedClient, bytes]] = {}
         self.cancelled: set[int] = set()
+        self.hooks: dict[int, ScriptedClient] = {}
         self.restarts = self.deaths = 0
         self.engines: list[ScriptedEngine] = []
         self.nanny = self.world.joined(ScriptedNanny("nanny"))
@@ -79,6 +80,21 @@ class Faults(RuleBasedStateMachine):
         payload = b"command %d" % next(self.numbers)
         for number in chosen.command(chosen_engines, payload, function):
             self.submitted[number] = chosen, payload
+        self.world.tick(chosen)
+
+    @rule(client=st.integers(0, 9), name=st.sampled_from(["one", "two"]), raises=st.booleans())
+    def make_hook(self, client: int, name: str, raises: bool) -> None:
+        """A client makes a start hook, perhaps in place of another, perhaps one that raises."""
+        chosen = self.pick(client, self.clients)
+        payload = b"!" * raises + b"hook %d" % next(self.numbers)
+        self.hooks[chosen.hook(name, payload)] = chosen
+        self.world.tick(chosen)
+
+    @rule(client=st.integers(0, 9), name=st.sampled_from(["one", "two"]))
+    def remove_hook(self, client: int, name: str) -> None:
+        """Somebody removes a hook."""
+        chosen = self.pick(client, self.clients)
+        chosen.call("start_hooks", "remove", name=name)
         self.world.tick(chosen)
 
     @rule(client=st.integers(0, 9), method=st.sampled_from(["cancel", "abort"]))
@@ -205,7 +221,8 @@ class Faults(RuleBasedStateMachine):
             return
         self.world.check()
         if not self.restarts:
-            assert max(Counter(self.ran).values(), default=1) == 1
+            ran = (each for each in self.ran if each[0] not in self.hooks)
+            assert max(Counter(ran).values(), default=1) == 1
 
     def teardown(self) -> None:
         """Without further faults, everything ends: once, at its client, with its own result."""
@@ -220,6 +237,8 @@ class Faults(RuleBasedStateMachine):
         while world.now < until and not self.is_over():
             world.store.late = False
             world.commit()
+            for name in ("one", "two"):  # an engine on which one has failed gets no tasks
+                self.remove_hook(0, name)
             world.pass_time(1.0)
             for engine in self.engines:
                 while engine.work():
@@ -227,6 +246,8 @@ class Faults(RuleBasedStateMachine):
         assert self.is_over(), self.story()
         for number, (client, payload) in self.submitted.items():
             self.check_end(number, client, payload)
+        for number, client in self.hooks.items():
+            self.check_hook(number, client)
         assert not any(client.refusals for client in self.clients)
         summary = world.tasks.summary()
         assert (summary["queued"], summary["running"]) == (0, 0)
@@ -268,6 +289,15 @@ class Faults(RuleBasedStateMachine):
             assert code in ("engine_error", "invalid_engine_id")
             if code == "engine_error":
                 assert self.deaths or b"command" in payload or self.world.now > 1010
+
+
+    def check_hook(self, number: int, client: ScriptedClient) -> None:
+        """Check how a start hook has ended."""
+        status, result, _ = client.ends[number]
+        if status == Status.OK:
+            assert result == b"N."
+        elif status == Status.ERROR and not result.startswith(b"result of !"):
+            assert unpack_failure(result).code == "engine_error" or self.restarts
 
 
 TestFaults = Faults.TestCase
