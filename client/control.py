@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ctrlhub.client.connection import Connection
+from ctrlhub.client.requests import CommandRequest
 from ctrlhub.client.targets import Targets
 
 RESTART_TIMEOUT = 60.0
@@ -33,7 +34,14 @@ class Control:
         targets
             The engines.
         """
-        self._control("interrupt", self._resolve(targets))
+        # What this client has given before is to be there, although it takes another stream.
+        commands = [
+            number
+            for request in self._connection.outstanding()
+            if isinstance(request, CommandRequest)
+            for number in request._numbers()
+        ]
+        self._control("interrupt", self._resolve(targets), after=max(commands, default=0))
 
     def send_signal(
         self, sig: int | str, targets: Targets = "all", block: bool | None = None

@@ -11,11 +11,16 @@ from collections.abc import Sequence
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.interfaces.arguments import checked_ids
-from ctrlhub.controller.interfaces.base import Interface, exposed
+from ctrlhub.controller.interfaces.base import Context, Interface, exposed
 from ctrlhub.controller.interfaces.multiengine import MultiEngine
 from ctrlhub.controller.interfaces.start_hooks import StartHookInterface
-from ctrlhub.wire.errors import EngineError, InvalidEngineID, InvalidRequest
+from ctrlhub.controller.service import IControllerBase
+from ctrlhub.wire.errors import EngineError, InvalidEngineID, InvalidRequest, LimitExceeded
+from ctrlhub.wire.ids import session_of
 from ctrlhub.wire.messages import Interrupt, Message, Restart, Shutdown, Signal, Stream
+
+MOST_PARKED = 1024
+"""So many interrupts may wait for what they are to interrupt."""
 
 
 class Control(Interface):
@@ -23,17 +28,49 @@ class Control(Interface):
 
     name = "control"
 
+    def __init__(self, controller: IControllerBase, context: Context) -> None:
+        super().__init__(controller, context)
+        self._parked: list[tuple[Session, int, list[int]]] = []
+
     @exposed
-    def interrupt(self, caller: Session, targets: Sequence[int]) -> list[int]:
-        """Interrupt what runs on engines, whoever asked for it; return the engines."""
-        engines = self._chosen(targets)
+    def interrupt(self, caller: Session, targets: Sequence[int], after: int = 0) -> list[int]:
+        """Interrupt what runs on engines, whoever asked for it; return the engines.
+
+        It waits until the command `after` of the caller is here, which takes another stream.
+        """
+        engines = [engine.id for engine in self._chosen(targets)]
+        if type(after) is not int or session_of(after) not in (0, caller.number):
+            raise InvalidRequest("a command of the caller is named by its id")
+        if after > caller.last_command:
+            if len(self._parked) >= MOST_PARKED:
+                raise LimitExceeded(f"{MOST_PARKED} interrupts wait for commands that do not come")
+            self._parked.append((caller, after, engines))
+        else:
+            self._interrupt(engines)
+        return engines
+
+    def _interrupt(self, numbers: Sequence[int]) -> None:
         commands = self.context.interfaces.get("multiengine")
-        for engine in engines:
+        for number in numbers:
+            if number not in self.engines:  # it has gone since
+                continue
             # A command is named: on its own stream it may be slower than this.
-            number = commands.in_flight(engine.id) if isinstance(commands, MultiEngine) else 0
-            requests = ((number, number),) if number else ()
-            engine.session.send(self.outbox, Stream.HUB, Interrupt(requests, cancels=False))
-        return [engine.id for engine in engines]
+            running = commands.in_flight(number) if isinstance(commands, MultiEngine) else 0
+            message = Interrupt(((running, running),) if running else (), cancels=False)
+            self.engine(number).session.send(self.outbox, Stream.HUB, message)
+
+    def flush(self, now: float) -> None:
+        """Interrupt what had to come first."""
+        super().flush(now)
+        if self._parked:
+            ready = [each for each in self._parked if each[1] <= each[0].last_command]
+            self._parked = [each for each in self._parked if each[1] > each[0].last_command]
+            for _, _, engines in ready:
+                self._interrupt(engines)
+
+    def session_ended(self, session: Session, now: float) -> None:
+        """Forget a client."""
+        self._parked = [each for each in self._parked if each[0] is not session]
 
     @exposed
     def signal(self, caller: Session, targets: Sequence[int], name: str) -> list[int]:

@@ -68,3 +68,11 @@ def test_an_engine_that_is_not_there(client: Client) -> None:
     """It is said, and nobody is interrupted."""
     with pytest.raises(InvalidEngineID):
         client.interrupt([0, 99])
+
+
+def test_a_command_that_was_given_just_before(client: Client, work: Work) -> None:
+    """It is interrupted although it may not have begun: it was there first."""
+    for number in range(20):
+        result = client[0].apply_async(work.endless(f"endless {number}"))
+        client.interrupt(0)
+        interrupted(result)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ctrlhub.controller.interfaces.control import MOST_PARKED
 from ctrlhub.wire import messages as m
 from ctrlhub.wire.errors import unpack_failure
 from tests.support.exchange import Exchange, Line, ends_of, rows_of
@@ -29,6 +30,11 @@ def reborn(exchange: Exchange, engine: Line) -> Line:
     made.register(m.Role.ENGINE, key=engine.said.key)
     made.heard()
     return made
+
+
+def interrupts(engine: Line) -> list[m.Interrupt]:
+    """Take the interrupts that an engine was sent."""
+    return [each for each in engine.heard(m.Interrupt) if isinstance(each, m.Interrupt)]
 
 
 def evalue(client: Line, number: int) -> str:
@@ -75,6 +81,32 @@ def test_what_was_interrupted_ends_as_the_engine_says(client: Line, engines: lis
 
     assert ends_of(client.heard(m.Completed)) == {client.id(1): (m.Status.ERROR, b"why")}
     assert begun(engines[0]) == [client.id(1), client.id(2)]
+
+
+def test_an_interrupt_waits_for_the_command_that_it_is_for(
+    client: Line, engines: list[Line]
+) -> None:
+    """Which was sent before it, and takes another stream."""
+    number = client.id(1)
+    assert client.call("control", "interrupt", targets=[0], after=number).value == (0,)
+    assert engines[0].heard(m.Interrupt) == []
+
+    client.command(1, 0)
+
+    assert engines[0].heard(m.Interrupt) == [m.Interrupt(((number, number),), cancels=False)]
+    client.call("control", "interrupt", targets=[0], after=client.id(2))
+    client.say(HUB, m.Goodbye())
+    assert [each.cancels for each in interrupts(engines[0])] == [True]  # its command 1
+
+
+def test_interrupts_that_wait_are_bounded(client: Line, engines: list[Line]) -> None:
+    """And wait for the caller's own commands only."""
+    for _ in range(MOST_PARKED):
+        client.call("control", "interrupt", targets=[0], after=client.id(9))
+    answer = client.call("control", "interrupt", targets=[0], after=client.id(9))
+    assert answer.code == "limit_exceeded"
+    answer = client.call("control", "interrupt", targets=[0], after=client.id(9) + (1 << 40))
+    assert answer.code == "invalid_request"
 
 
 # ---------------------------------------------------------------- signals
