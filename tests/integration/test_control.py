@@ -13,6 +13,7 @@ import pytest
 
 from ctrlhub import AsyncResult, Client, Cluster, EngineError, RemoteError
 from ctrlhub.client.direct_view import DirectView
+from ctrlhub.cluster.errors import ClusterError
 from tests.support.processes import until
 from tests.support.work import Work
 
@@ -37,6 +38,11 @@ def pids(client: Client) -> list[int]:
     """The processes of the engines."""
     found: list[int] = client[:].apply_sync(os.getpid)
     return found
+
+
+def registered(client: Client) -> dict[int, int]:
+    """The processes of the engines, as the hub has them."""
+    return {engine["id"]: engine["pid"] for engine in client.status()["engines"]}
 
 
 def begin(view: DirectView, code: str, tmp_path: Path) -> AsyncResult:
@@ -215,3 +221,30 @@ def test_an_engine_whose_io_thread_is_killed_does_not_stay(own: Client) -> None:
     with pytest.raises(EngineError, match="the connection to the hub ended"):
         own[0].execute(KILL_IO_THREAD).get(WAIT)
     own.wait_for_engines(2, timeout=WAIT)
+
+
+def test_a_cluster_restarts_signals_and_stops_engines(state: Path) -> None:
+    """By ipyparallel's names."""
+    cluster = Cluster(n=2)
+    with cluster as client:
+        first = pids(client)
+        cluster.restart_engine_sync(0)
+        second = pids(client)
+        assert (second[0] != first[0], second[1]) == (True, first[1])
+
+        cluster.restart_engines_sync()
+        third = pids(client)
+        assert not set(third) & set(second)
+
+        cluster.signal_engines_sync("SIGURG")
+        cluster.signal_engine_sync(1, signal.SIGKILL)
+        until(lambda: registered(client).get(1, third[1]) != third[1], "another engine")
+
+        cluster.stop_engine_sync(1)
+        assert client.ids == [0]
+
+
+def test_engines_of_a_cluster_that_does_not_run() -> None:
+    """There are none, and it is said how to get them."""
+    with pytest.raises(ClusterError, match=r"call start\(\)"):
+        Cluster(n=1).restart_engines_sync()
