@@ -34,6 +34,9 @@ from ctrlhub.wire.messages import Register
 LAST_MOMENT = 0.5
 """How long (seconds) user code has to let go, once the engine has left the hub."""
 
+_NONE: Any = object()
+"""Stands for a command where there is none."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -218,6 +221,9 @@ class EngineService:
             try:
                 command = queue.urgent.popleft()
             except IndexError:  # none, or withdrawn in this moment
+                command = _NONE
+            # Not in the handler: user code must not find an exception that is handled.
+            if command is _NONE:
                 if queue.tasks:
                     executor.run_tasks(queue.tasks, queue.urgent, self._done_tasks, self._flush)
                     self._flush()

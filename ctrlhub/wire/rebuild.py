@@ -11,8 +11,12 @@ text. No error on the way may replace the one that is reported.
 
 from __future__ import annotations
 
+import linecache
+import re
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import zip_longest
 from types import TracebackType, new_class
 from typing import Any
 from weakref import WeakValueDictionary
@@ -28,6 +32,8 @@ _ACTING = (StopIteration, StopAsyncIteration)
 _HEAP_TYPE = 1 << 9
 """Flag of the classes that were made by a class statement (CPython's Py_TPFLAGS_HEAPTYPE)."""
 
+
+_PLACE = re.compile(r'(?P<indent> +)File "(?P<file>[^"]+)", line (?P<line>\d{1,9}), in ')
 
 _NAME: Any = type.__dict__["__name__"]
 
@@ -146,6 +152,7 @@ def exception_from(failure: Failure) -> CtrlHubError:
     """Make the exception that a failure stands for, ready to be raised."""
     if failure.code != REMOTE:
         return _of_our_own(failure)
+    failure = replace(failure, traceback=with_sources(failure.traceback))
     error = _original(failure) or RemoteError(
         failure.ename, failure.evalue, failure.traceback, _engine_info(failure)
     )
@@ -153,6 +160,34 @@ def exception_from(failure: Failure) -> CtrlHubError:
         # Past any __setattr__ of the class, as a frozen dataclass has one.
         object.__setattr__(error, "__cause__", RemoteTraceback(failure.traceback))
     return error
+
+
+def with_sources(text: str) -> str:
+    """Add the source lines that are known here alone: of a notebook's cells, or a prompt's.
+
+    Parameters
+    ----------
+    text
+        A traceback from an engine, which has no file of that name to look into.
+    """
+    lines = text.splitlines(keepends=True)
+    found = []
+    for line, following in zip_longest(lines, lines[1:], fillvalue=""):
+        found.append(line)
+        place = _PLACE.match(line)
+        if place is not None and not following.startswith(f"{place['indent']}  "):
+            source = _line_of(place["file"], int(place["line"]))
+            if source:
+                found.append(f"{place['indent']}  {source}\n")
+    return "".join(found)
+
+
+def _line_of(file: str, number: int) -> str:
+    """Return a line of a file that is none: cells have their source in this cache only."""
+    entry = linecache.cache.get(file, ())
+    if len(entry) != 4 or entry[1] is not None or not 0 < number <= len(entry[2]):
+        return ""
+    return entry[2][number - 1].strip()
 
 
 def _of_our_own(failure: Failure) -> CtrlHubError:

@@ -24,6 +24,7 @@ import io
 import pickle
 import sys
 from collections.abc import Callable, Mapping
+from types import CodeType
 from typing import Any, NoReturn
 
 import cloudpickle
@@ -40,6 +41,8 @@ PROTOCOL = 5
 """The pickle protocol, whatever Python's highest is: both sides must know it."""
 
 _MAIN = MAIN.encode()
+_NO_FILE = "<dynamic-code>"
+"""The name that cloudpickle gives to the file of all code."""
 _ATOMS = frozenset((int, float, str, bytes, bool, type(None)))
 """Exact types whose pickles hold neither names nor buffers."""
 
@@ -233,12 +236,23 @@ def _by_value(obj: object, stays_inside: Callable[[pickle.PickleBuffer], bool] |
 
 
 class _ByValue(cloudpickle.Pickler):  # type: ignore[misc]  # it has no annotations
-    """Cloudpickle, and what ``functools.lru_cache`` made: that is only ever pickled by name."""
+    """Cloudpickle, and two things that it does in another way.
+
+    What ``functools.lru_cache`` made is only ever pickled by name there. And it gives all code one
+    file name, where tracebacks should lead to the user's source.
+    """
 
     def reducer_override(self, obj: Any) -> Any:
         if type(obj) is LRU_CACHED and not is_importable(obj):
             return _lru_cached, (obj.__wrapped__, obj.cache_parameters())
+        if type(obj) is CodeType:
+            make, args = self.dispatch_table[CodeType](obj)
+            return make, tuple(obj.co_filename if _is_no_file(part) else part for part in args)
         return super().reducer_override(obj)
+
+
+def _is_no_file(part: object) -> bool:
+    return type(part) is str and part == _NO_FILE
 
 
 def _lru_cached(function: Callable[..., Any], parameters: dict[str, Any]) -> Callable[..., Any]:

@@ -322,3 +322,38 @@ def test_a_retry_that_succeeds(client: Client, tmp_path: Path) -> None:
         raise OSError("not yet")
 
     assert client.load_balanced_view(retries=1).apply_sync(second_time) == "done"
+
+
+def test_a_traceback_has_the_source(call: Callable[..., Any]) -> None:
+    """Of a function that travelled by value, from the file that it was defined in."""
+
+    def fail() -> None:
+        raise ValueError("here")  # this very line
+
+    with pytest.raises(ValueError, match="here") as caught:
+        call(fail)
+    assert isinstance(caught.value, RemoteError)
+    assert __file__ in caught.value.traceback
+    assert 'raise ValueError("here")  # this very line' in caught.value.traceback
+
+
+def test_user_code_handles_no_exception(call: Callable[..., Any]) -> None:
+    """The engine's own are its own: a bare raise is the error that it is anywhere."""
+
+    def look() -> Any:
+        import sys
+
+        return sys.exc_info()
+
+    def fail() -> None:
+        raise ValueError("alone")
+
+    def reraise() -> None:
+        raise
+
+    assert call(look) in ((None, None, None), [(None, None, None)])
+    with pytest.raises(RemoteError) as caught:
+        call(fail)
+    assert "During handling" not in caught.value.traceback
+    with pytest.raises(RuntimeError, match="No active exception"):
+        call(reraise)

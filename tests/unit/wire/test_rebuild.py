@@ -6,6 +6,7 @@ import asyncio
 import copy
 import gc
 import json
+import linecache
 import os
 import pickle
 import subprocess
@@ -28,7 +29,12 @@ from ctrlhub.wire.errors import (
     RemoteError,
 )
 from ctrlhub.wire.failure import Failure, pack_failure, unpack_failure
-from ctrlhub.wire.rebuild import RemoteTraceback, exception_from, failure_from_exception
+from ctrlhub.wire.rebuild import (
+    RemoteTraceback,
+    exception_from,
+    failure_from_exception,
+    with_sources,
+)
 
 
 class Plain(Exception):
@@ -543,3 +549,23 @@ def test_a_class_that_cannot_be_asked_arrives_with_its_text() -> None:
         raise arrived
     assert caught.value.ename == "Unaskable"
     assert "words" in "".join(traceback.format_exception(caught.value))
+
+
+def test_source_lines_that_are_known_here_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a notebook's cell, which has no file on the engine; files are left to themselves."""
+    code = ["def f(x):\n", "    return 1 / x\n"]
+    monkeypatch.setitem(linecache.cache, "<cell 1>", (27, None, code, "<cell 1>"))
+    monkeypatch.setitem(linecache.cache, "file.py", (27, 1.0, code, "file.py"))
+    there = (
+        'Traceback (most recent call last):\n  File "<cell 1>", line 2, in f\n'
+        '  File "<cell 1>", line 3, in g\n  File "file.py", line 2, in h\n'
+        '  | File "<cell 1>", line 2, in f\n'
+        '  File "<cell 1>", line 2, in f\n    something else\nZeroDivisionError: x\n'
+    )
+    error = exception_from(Failure("remote", "ZeroDivisionError", "x", there))
+    assert isinstance(error, RemoteError)
+    lines = error.traceback.splitlines()
+    assert lines[1:4] == ['  File "<cell 1>", line 2, in f', "    return 1 / x", there.split("\n")[2]]
+    assert len(lines) == len(there.splitlines()) + 1
+    assert with_sources("") == ""
+    assert with_sources(f'  File "<cell 1>", line {"9" * 5000}, in f') != ""
