@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ctrlhub.cluster.claim import Claim
 from ctrlhub.cluster.clients import Clients
+from ctrlhub.cluster.coroutines import Coroutines
 from ctrlhub.cluster.engines import EngineCommands
 from ctrlhub.cluster.ephemeral import discard, private_profile, private_state, sweep
 from ctrlhub.cluster.errors import ClusterError
@@ -33,7 +34,7 @@ _running: set[Cluster] = set()
 hub must not go when the expression has been evaluated."""
 
 
-class Cluster(EngineCommands):
+class Cluster(EngineCommands, Coroutines):
     """A hub and engines on this host; a context manager that gives a connected `Client`.
 
     They end with `stop`, at the latest with this process, however that ends. Without a profile the
@@ -212,17 +213,22 @@ class Cluster(EngineCommands):
         """End everything: `stop`, as ipyparallel calls it."""
         self.stop()
 
-    def start_and_connect_sync(self, n: int | None = None) -> Client:
+    def start_and_connect_sync(self, n: int | None = None, activate: bool = False) -> Client:
         """Start everything and return a client: `start`, as ipyparallel calls it.
 
         Parameters
         ----------
         n
             How many engines, instead of those given at first.
+        activate
+            Make `%px` and the other magics those of this client.
         """
         if n is not None and self._claim is None:
             self.n = _checked(n, self._hub.max_engines)
-        return self.start()
+        client = self.start()
+        if activate:
+            client.activate()
+        return client
 
     def __enter__(self) -> Client:
         return self.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -138,6 +139,24 @@ def test_names_of_ipyparallel(state: Path) -> None:
     finally:
         other.close()
         cluster.stop_cluster_sync()
+
+
+def test_coroutines(state: Path) -> None:
+    """In an event loop the same is had by `await` and `async with`, under ipyparallel's names."""
+
+    async def use() -> tuple[list[int], list[int], list[int]]:
+        cluster = Cluster(n=2)
+        client = await cluster.start_and_connect(n=1)
+        first = client[:].apply_sync(abs, -1)
+        await cluster.stop_cluster()
+        await cluster.start_cluster()
+        second = await cluster.connect_client(timeout=30)
+        ids = second.ids
+        await cluster.stop_cluster()
+        async with Cluster(n=2) as third:
+            return first, ids, third[:].apply_sync(abs, -2)
+
+    assert asyncio.run(use()) == ([1], [0], [2, 2])
 
 
 def test_over_tcp(state: Path) -> None:
