@@ -157,9 +157,8 @@ class Connection:
         watch, ended = self._watch, threading.Event()
 
         def on_end() -> None:
-            with watch.lock:
-                ended.set()
-                watch.condition.notify_all()
+            ended.set()
+            watch.bells.ring()
 
         wish = Cancellation(stream, from_ranges(requests), on_end)
         self._runner.post(lambda now: self._session.cancel(wish, now))
@@ -271,9 +270,8 @@ class Connection:
         watch, answers = self._watch, []
 
         def answered(answer: Answer) -> None:
-            with watch.lock:
-                answers.append(answer)
-                watch.condition.notify_all()
+            answers.append(answer)
+            watch.bells.ring()
 
         session = self._session
         self._runner.post(lambda now: session.call(message, answered))
@@ -297,9 +295,8 @@ class Connection:
 
         def act(now: float) -> None:
             action()
-            with watch.lock:
-                done.append(True)
-                watch.condition.notify_all()
+            done.append(True)
+            watch.bells.ring()
 
         self._runner.post(act)
         watch.wait_for(lambda: bool(done), self.timeout)

@@ -30,6 +30,8 @@ from threading import Condition, Lock, RLock, get_ident
 from time import monotonic
 from typing import Any, NoReturn
 
+from ctrlhub.client.bells import Bells
+
 _log = getLogger("concurrent.futures")
 
 PENDING, CANCELLED, FINISHED = "PENDING", "CANCELLED_AND_NOTIFIED", "FINISHED"
@@ -43,15 +45,16 @@ register_at_fork(after_in_child=_turn._at_fork_reinit)  # type: ignore[attr-defi
 class _Sync:
     """What waiting takes.
 
-    The lock is entered, not the condition: whose ``__enter__`` and ``__exit__`` are Python code, in
-    which Ctrl-C may strike and leave the lock taken for ever.
+    The lock guards all but the bells. The condition is for `concurrent.futures.wait`, which takes and
+    releases it; nobody waits on it.
     """
 
-    __slots__ = ("callbacks", "condition", "finished", "listeners", "lock", "waiters")
+    __slots__ = ("bells", "callbacks", "condition", "finished", "listeners", "lock", "waiters")
 
     def __init__(self) -> None:
         self.lock = RLock()
         self.condition = Condition(self.lock)
+        self.bells = Bells()
         self.finished = False
         self.waiters: list[Any] = []
         self.callbacks: list[Callable[[Any], object]] = []
@@ -95,11 +98,10 @@ class LazyFuture(Future[Any]):
         if self.done():
             self._finish()
         elif (sync := self._sync) is not None:
-            with sync.lock:
-                sync.condition.notify_all()
             self._tell(sync)
 
     def _tell(self, sync: _Sync) -> None:
+        sync.bells.ring()
         for listener in sync.listeners:
             listener()
 
@@ -113,10 +115,8 @@ class LazyFuture(Future[Any]):
         end = None if timeout is None else monotonic() + timeout
         if self._wait_leading(ready, timeout):
             return True
-        sync = self._synced()
-        with sync.lock:
-            left = None if end is None else max(0.0, end - monotonic())
-            return sync.condition.wait_for(ready, left)
+        left = None if end is None else max(0.0, end - monotonic())
+        return self._synced().bells.wait_for(ready, left)
 
     def _open_once(self, opening: Callable[[], None]) -> None:
         """Run `opening`, in one thread at a time."""
@@ -130,8 +130,7 @@ class LazyFuture(Future[Any]):
             if self._opener == me:
                 self._opener = None
                 if self._sync is not None:
-                    with self._sync.lock:
-                        self._sync.condition.notify_all()
+                    self._sync.bells.ring()
 
     def _become_opener(self, me: int) -> None:
         while True:
@@ -139,9 +138,7 @@ class LazyFuture(Future[Any]):
                 if self._opener is None:
                     self._opener = me
                     return
-            sync = self._synced()
-            with sync.lock:
-                sync.condition.wait_for(lambda: self._opener is None)
+            self._synced().bells.wait_for(lambda: self._opener is None, None)
 
     # ------------------------------------------------------------ the machinery
 
@@ -175,7 +172,6 @@ class LazyFuture(Future[Any]):
                 else:
                     waiter.add_result(self)
             callbacks, sync.callbacks = sync.callbacks, []
-            sync.condition.notify_all()
         self._tell(sync)
         for callback in callbacks:
             self._call_back(callback)

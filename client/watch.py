@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ctrlhub.client.bells import Bells
 from ctrlhub.wire.errors import CtrlHubError, HubUnavailable
 from ctrlhub.wire.messages import LogRecords
 
@@ -26,8 +26,8 @@ class Watch:
 
     Attributes
     ----------
-    lock, condition : RLock, Condition
-        Guards what is here; the latter is notified at every change.
+    bells : Bells
+        Rung after every change.
     session : int
         The number of the session; -1 before the hub let us in.
     by_id : mapping
@@ -43,9 +43,7 @@ class Watch:
     def __init__(
         self, patience: float = math.inf, is_gone: Callable[[], bool] | None = None
     ) -> None:
-        # The lock is entered, not the condition, in whose own methods Ctrl-C may strike.
-        self.lock = threading.RLock()
-        self.condition = threading.Condition(self.lock)
+        self.bells = Bells()
         self.session = -1
         self.by_id: Mapping[int, Mapping[str, Any]] = {}
         self.losses: tuple[int, Mapping[str, Any]] = 0, {}
@@ -57,8 +55,7 @@ class Watch:
 
     def wait_for(self, ready: Callable[[], bool], timeout: float | None) -> bool:
         """Wait until `ready`, or the session is over; False after the timeout (seconds)."""
-        with self.lock:
-            return self.condition.wait_for(lambda: self.over or ready(), timeout)
+        return self.bells.wait_for(lambda: self.over or ready(), timeout)
 
     # ------------------------------------------------------------ told by the I/O thread
 
@@ -67,9 +64,8 @@ class Watch:
         if self._is_silent:
             self._is_silent = False
             _log.warning("the hub answers again")
-        with self.lock:
-            self.session = session
-            self.condition.notify_all()
+        self.session = session
+        self.bells.ring()
 
     def silent(self, seconds: float) -> None:
         """Take note that the hub has not answered for so long; say so once."""
@@ -93,9 +89,8 @@ class Watch:
 
     def engines(self, engines: Mapping[int, Mapping[str, Any]]) -> None:
         """Take the engines of the moment."""
-        with self.lock:
-            self.by_id = engines
-            self.condition.notify_all()
+        self.by_id = engines
+        self.bells.ring()
 
     def lost(self, engine: Mapping[str, Any]) -> None:
         """Take note that an engine ended unasked, and that no other takes its place."""
@@ -119,6 +114,5 @@ class Watch:
         """Take no more requests, and let nobody wait: the session is over."""
         if self.on_end is not None:
             self.on_end(error)
-        with self.lock:
-            self.over = True
-            self.condition.notify_all()
+        self.over = True
+        self.bells.ring()
