@@ -325,11 +325,17 @@ class ResultBase(OutputMembers, Timing, Awaiting):
         return [text_of(number) for number in self._numbers()]
 
     def _all_metadata(self) -> list[Metadata]:
-        return [self._metadata_of(index) for index in range(len(self._rows()))]
+        numbers, rows = self._numbers(), self._rows()  # made once: there may be many
+        return [
+            self._known(index, number, row)
+            for index, (number, row) in enumerate(zip(numbers, rows, strict=True))
+        ]
 
     def _metadata_of(self, index: int) -> Metadata:
+        return self._known(index, self._numbers()[index], self._rows()[index])
+
+    def _known(self, index: int, number: int, row: Row | None) -> Metadata:
         unix = self._home.unix_time
-        number, row = self._numbers()[index], self._rows()[index]
         return metadata(
             number,
             row,
