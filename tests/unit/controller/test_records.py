@@ -1,0 +1,349 @@
+"""Requests on record: who follows them, what stays of them, what a failure clears."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ctrlhub.controller.config import HubConfig
+from ctrlhub.controller.interfaces import recorded
+from ctrlhub.wire import messages as m
+from ctrlhub.wire.failure import unpack_failure
+from ctrlhub.wire.ids import text_of
+from tests.support.exchange import Exchange, Line, ends_of
+from tests.support.multiengine import a_peer, begun, ends
+
+HUB, COMMANDS, TASKS = m.Stream.HUB, m.Stream.MULTIENGINE, m.Stream.TASK
+
+
+@pytest.fixture
+def exchange() -> Exchange:
+    """A hub that is old enough not to wait for engines of a life before."""
+    return made(HubConfig())
+
+
+def made(config: HubConfig) -> Exchange:
+    """Return a hub that is old enough."""
+    exchange = Exchange(config)
+    exchange.turn()
+    exchange.pass_time(60.0)
+    return exchange
+
+
+@pytest.fixture
+def client(exchange: Exchange) -> Line:
+    """The client that makes requests."""
+    return a_peer(exchange, "client", m.Role.CLIENT)
+
+
+@pytest.fixture
+def other(exchange: Exchange) -> Line:
+    """A client that wants to know."""
+    return a_peer(exchange, "other", m.Role.CLIENT)
+
+
+@pytest.fixture
+def engine(exchange: Exchange) -> Line:
+    """An engine."""
+    return a_peer(exchange, "engine", m.Role.ENGINE)
+
+
+def follow(line: Line, *numbers: int) -> Any:
+    """Follow requests; return those that are found."""
+    answer = line.call("history", "follow", requests=[[n, n] for n in numbers])
+    return answer.value["found"] if not answer.code else answer.code
+
+
+def have(line: Line, *numbers: int, stream: m.Stream = COMMANDS) -> None:
+    """Acknowledge results."""
+    line.say(stream, m.Received(tuple((n, n) for n in numbers)))
+
+
+def over(client: Line, engine: Line, counter: int, payload: bytes = b"value") -> int:
+    """Have a command run, and its client have the result; return its id."""
+    number = client.id(counter)
+    client.command(counter, 0)
+    ends(engine, number, payload=payload)
+    have(client, number)
+    client.heard()
+    return number
+
+
+def known(line: Line) -> list[int]:
+    """Return the ids of all requests on record."""
+    ranges = line.call("history", "requests").value["requests"]
+    return [n for first, last in ranges for n in range(first, last + 1)]
+
+
+# ---------------------------------------------------------------- following
+
+
+def test_who_follows_gets_the_result_when_it_comes(
+    client: Line, other: Line, engine: Line
+) -> None:
+    """As its own client does; each acknowledges for itself."""
+    number = client.id(1)
+    client.command(1, 0)
+    assert follow(other, number) == ((number, number),)
+    ends(engine, number)
+    assert ends_of(other.heard()) == ends_of(client.heard()) == {number: (0, b"value")}
+    have(other, number)
+    assert client.exchange.commands._records
+    have(client, number)
+    assert not client.exchange.commands._records
+
+
+def test_who_follows_what_has_ended_gets_it_at_once(
+    client: Line, other: Line, engine: Line
+) -> None:
+    """Before and after its client has it, and as often as it asks."""
+    number = client.id(1)
+    client.command(1, 0)
+    ends(engine, number)
+    for _ in range(3):
+        follow(other, number)
+        assert ends_of(other.heard()) == {number: (0, b"value")}
+        have(other, number)
+    have(client, number)
+    for line in (other, client):
+        follow(line, number)
+        assert ends_of(line.heard(m.Completed)) == {number: (0, b"value")}
+
+
+def test_what_was_not_acknowledged_comes_again(client: Line, other: Line, engine: Line) -> None:
+    """After another hello, and when it is asked for once more."""
+    number = over(client, engine, 1)
+    follow(other, number)
+    other.heard()
+    assert other.registered is not None
+    other.say(COMMANDS, m.Hello(other.registered.token))
+    assert ends_of(other.heard()) == {number: (0, b"value")}
+    follow(other, number)
+    assert ends_of(other.heard()) == {number: (0, b"value")}
+
+
+def test_tasks_are_followed_too(client: Line, other: Line, engine: Line) -> None:
+    """On the stream of tasks."""
+    number = client.id(1)
+    client.submit(1)
+    follow(other, number)
+    engine.results((number, 0))
+    assert ends_of(other.heard()) == {number: (0, b"value")}
+    have(client, number, stream=TASKS)
+    have(other, number, stream=TASKS)
+    follow(other, number)
+    assert ends_of(other.heard()) == {number: (0, b"value")}
+
+
+def test_a_follower_that_goes_is_forgotten(client: Line, other: Line, engine: Line) -> None:
+    """And what was on its way to it."""
+    number, later = over(client, engine, 1), client.id(2)
+    client.command(2, 0)
+    follow(other, number, later)
+    other.say(HUB, m.Goodbye())
+    ends(engine, later)
+    assert ends_of(client.heard()) == {later: (0, b"value")}
+
+
+def test_what_nobody_has_made_is_not_found(client: Line, other: Line, engine: Line) -> None:
+    """However many are asked for; too many at once are refused."""
+    number = over(client, engine, 1)
+    assert follow(other, 5, number, 7) == ((number, number),)
+    answer = other.call("history", "follow", requests=[[0, 2**62]])
+    assert answer.code == "limit_exceeded"
+
+
+def test_no_client_follows_without_end(
+    monkeypatch: pytest.MonkeyPatch, client: Line, other: Line, engine: Line
+) -> None:
+    """It is told to fetch some."""
+    monkeypatch.setattr(recorded, "MOST_FOLLOWED", 2)
+    for counter in range(1, 5):
+        client.command(counter, 0)
+    assert follow(other, client.id(1), client.id(2), client.id(2))
+    assert follow(other, client.id(3)) == "limit_exceeded"
+
+
+def test_a_value_that_was_too_large(engine: Line, client: Line) -> None:
+    """Its end says so; its record stays."""
+    exchange = made(HubConfig(history_bytes=16_000))
+    client = a_peer(exchange, "client", m.Role.CLIENT)
+    engine = a_peer(exchange, "engine", m.Role.ENGINE)
+    number = over(client, engine, 1, payload=bytes(2000))
+    follow(client, number)
+    [(status, payload)] = ends_of(client.heard()).values()
+    assert (status, unpack_failure(payload).code) == (m.Status.ERROR, "result_lost")
+    assert known(client) == [number]
+
+
+# ---------------------------------------------------------------- what stays
+
+
+def test_what_a_client_leaves_behind(
+    exchange: Exchange, client: Line, other: Line, engine: Line
+) -> None:
+    """Results that were there stay; what waits is cancelled; what runs ends."""
+    done, running, queued = (client.id(n) for n in (1, 2, 3))
+    client.command(1, 0)
+    ends(engine, done)
+    for counter in (2, 3):
+        client.command(counter, 0)
+    client.submit(4)
+    client.say(HUB, m.Goodbye())
+    ends(engine, running)
+    follow(other, done, running, queued, client.id(4))
+    assert ends_of(other.heard()) == {
+        done: (0, b"value"), running: (0, b"value"), queued: (2, b""), client.id(4): (2, b""),
+    }  # fmt: skip
+    assert not exchange.commands._records
+    assert not exchange.tasks._records
+
+
+def test_history_is_bounded(engine: Line) -> None:
+    """By number and by age."""
+    exchange = made(HubConfig(history_records=8, history_age=1000.0))
+    client = a_peer(exchange, "client", m.Role.CLIENT)
+    engine = a_peer(exchange, "engine", m.Role.ENGINE)
+    for counter in range(1, 21):
+        over(client, engine, counter)
+    assert known(client) == [client.id(n) for n in range(13, 21)]
+    exchange.now += 1000.0
+    exchange.switchboard.tick(exchange.now)
+    engine.exchange.turn()
+    assert len(exchange.commands._history) == 0
+
+
+def test_purging_is_for_ones_own(client: Line, other: Line, engine: Line) -> None:
+    """And for what nobody owns any more."""
+    mine, theirs = over(client, engine, 1), over(other, engine, 1)
+    everything = [[0, 2**62]]
+    assert client.call("history", "purge", requests=everything).value == 1
+    assert known(client) == [theirs]
+    assert mine not in known(other)
+    other.say(HUB, m.Goodbye())
+    assert client.call("history", "purge", rest=True).value == 1
+    assert known(client) == []
+
+
+def test_what_a_client_purges_it_has(client: Line, engine: Line) -> None:
+    """Its acknowledgement may be on its way still."""
+    number = client.id(1)
+    client.command(1, 0)
+    ends(engine, number)
+    client.heard()
+    assert client.call("history", "purge", requests=[[number, number]]).value == 1
+    have(client, number)
+    assert known(client) == []
+
+
+def test_pages(monkeypatch: pytest.MonkeyPatch, client: Line, engine: Line) -> None:
+    """A long answer comes in parts, each of which says where the next begins."""
+    from ctrlhub.controller.interfaces import history
+
+    monkeypatch.setattr(history, "SCAN", 3)
+    numbers = [over(client, engine, counter) for counter in range(1, 8)]
+    found: list[str] = []
+    after, pages = 0, 0
+    while after is not None:
+        page = client.call("history", "select", query={}, keys=["msg_id"], after=after).value
+        found += [record["msg_id"] for record in page["records"]]
+        after, pages = page["after"], pages + 1
+    assert found == [text_of(number) for number in numbers]
+    assert pages >= 3
+    monkeypatch.setattr(history, "ANSWER_BYTES", 1)
+    page = client.call("history", "records", requests=[[numbers[0], numbers[-1]]]).value
+    assert (len(page["records"]), page["after"]) == (1, numbers[0])
+
+
+def test_resubmitting(client: Line, other: Line, engine: Line) -> None:
+    """A command on its engine, a task anywhere: with the arguments that it had."""
+    command = over(client, engine, 1)
+    engine.heard()
+    client.submit(2)
+    engine.results((client.id(2), 0))
+    have(client, client.id(2), stream=TASKS)
+    engine.heard()
+    other.call("history", "resubmit", requests=[command, client.id(2)], first=other.id(10))
+    [run] = engine.heard(m.RunCommand)
+    assert isinstance(run, m.RunCommand)
+    assert (run.id, run.payload) == (other.id(10), b"data")
+    ends(engine, run.id)
+    [run_tasks] = engine.heard(m.RunTasks)
+    assert isinstance(run_tasks, m.RunTasks)
+    assert [row[0] for row in run_tasks.rows] == [other.id(11)]
+    engine.results((other.id(11), 0))
+    assert set(ends_of(other.heard())) == {other.id(10), other.id(11)}
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"requests": [3]}, "result_lost"),
+        ({"requests": "x"}, "invalid_request"),
+        ({"first": -1}, "invalid_request"),
+        ({"first": 5}, "invalid_request"),
+    ],
+)
+def test_what_cannot_be_resubmitted(
+    client: Line, engine: Line, fields: dict[str, Any], code: str
+) -> None:
+    """The error says why, and nothing runs."""
+    number = over(client, engine, 1)
+    engine.heard()
+    said = {"requests": [number], "first": client.id(50), **fields}
+    assert client.call("history", "resubmit", **said).code == code
+    assert begun(engine) == []
+
+
+# ---------------------------------------------------------------- failures that stop
+
+
+def stopping(client: Line, engine: Line) -> int:
+    """Have a command fail that stops what is behind it; return its id."""
+    number = client.id(1)
+    client.command(1, 0, stop_on_error=True)
+    engine.heard()
+    ends(engine, number, status=m.Status.ERROR, payload=b"")
+    return number
+
+
+def test_what_comes_before_the_failure_is_known_is_cleared(client: Line, engine: Line) -> None:
+    """From its acknowledgement on commands run again."""
+    number = stopping(client, engine)
+    client.command(2, 0)
+    assert begun(engine) == []
+    [(status, payload)] = [end for n, end in ends_of(client.heard()).items() if n != number]
+    failure = unpack_failure(payload)
+    assert (status, failure.code) == (m.Status.ERROR, "queue_cleared")
+    assert text_of(number) in failure.evalue
+    have(client, number)
+    client.command(3, 0)
+    assert begun(engine) == [client.id(3)]
+
+
+def test_what_is_queued_is_cleared_and_others_commands_run(
+    client: Line, other: Line, engine: Line
+) -> None:
+    """In their order."""
+    client.command(1, 0, stop_on_error=True)
+    for counter in (2, 3):
+        client.command(counter, 0)
+        other.command(counter, 0)
+    ends(engine, client.id(1), status=m.Status.ERROR, payload=b"")
+    assert begun(engine) == [client.id(1), other.id(2)]
+    assert set(ends_of(client.heard())) == {client.id(1), client.id(2), client.id(3)}
+
+
+def test_a_halt_ends_with_its_client_and_its_engine(
+    exchange: Exchange, client: Line, engine: Line
+) -> None:
+    """Nothing is kept of it."""
+    stopping(client, engine)
+    assert exchange.commands._halts
+    client.say(HUB, m.Goodbye())
+    assert not exchange.commands._halts
+    again = a_peer(exchange, "again", m.Role.CLIENT)
+    stopping(again, engine)
+    engine.say(HUB, m.Goodbye())
+    assert not exchange.commands._halts
