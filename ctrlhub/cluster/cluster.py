@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from ctrlhub.cluster.claim import Claim
 from ctrlhub.cluster.clients import Clients
 from ctrlhub.cluster.coroutines import Coroutines
-from ctrlhub.cluster.engines import EngineCommands
 from ctrlhub.cluster.ephemeral import discard, private_profile, private_state, sweep
 from ctrlhub.cluster.errors import ClusterError
 from ctrlhub.cluster.keeper import Keeper
@@ -34,7 +33,7 @@ _running: set[Cluster] = set()
 hub must not go when the expression has been evaluated."""
 
 
-class Cluster(EngineCommands, Coroutines):
+class Cluster(Coroutines):
     """A hub and engines on this host; a context manager that gives a connected `Client`.
 
     They end with `stop`, at the latest with this process, however that ends. Without a profile the

@@ -5,11 +5,13 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from ctrlhub.cluster.engines import EngineCommands
+
 if TYPE_CHECKING:
     from ctrlhub.client.client import Client
 
 
-class Coroutines:
+class Coroutines(EngineCommands):
     """What `Cluster` offers to a notebook's loop. The work is done in a thread meanwhile.
 
     A wait that is cancelled does not end what it has begun: `stop_cluster` does.
@@ -55,6 +57,18 @@ class Coroutines:
         from asyncio import to_thread
 
         return await to_thread(self.start_and_connect_sync, n, activate)
+
+    async def restart_engines(self) -> None:
+        """Put fresh processes in the places of all engines."""
+        from asyncio import to_thread
+
+        await to_thread(self.restart_engines_sync)
+
+    async def signal_engines(self, signum: int | str) -> None:
+        """Send a signal to all engines."""
+        from asyncio import to_thread
+
+        await to_thread(self.signal_engines_sync, signum)
 
     async def __aenter__(self) -> Client:
         return await self.start_and_connect()

@@ -153,7 +153,12 @@ def test_coroutines(state: Path) -> None:
         second = await cluster.connect_client(timeout=30)
         ids = second.ids
         await cluster.stop_cluster()
-        async with Cluster(n=2) as third:
+        cluster = Cluster(n=2)
+        async with cluster as third:
+            pids = third[:].apply_sync(os.getpid)
+            await cluster.restart_engines()
+            assert set(pids).isdisjoint(third[:].apply_sync(os.getpid))
+            await cluster.signal_engines("SIGCONT")
             return first, ids, third[:].apply_sync(abs, -2)
 
     assert asyncio.run(use()) == ([1], [0], [2, 2])
