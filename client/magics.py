@@ -20,7 +20,7 @@ from IPython.core.magic_arguments import MagicArgumentParser
 from ctrlhub.client.control import signal_name
 from ctrlhub.client.progress import is_quiet
 from ctrlhub.client.targets import Targets
-from ctrlhub.wire.errors import AlreadyDisplayedError, RemoteError
+from ctrlhub.wire.errors import AlreadyDisplayedError, EngineError, RemoteError
 
 if TYPE_CHECKING:
     from ctrlhub.client.client import Client
@@ -206,10 +206,11 @@ class ParallelMagics:
             raise Interrupted("KeyboardInterrupt: the engines were interrupted, and are alive")
         try:
             result.get()
-        except RemoteError as error:
-            if stream:
-                raise AlreadyDisplayedError(error) from None
-            raise
+        except (RemoteError, EngineError) as error:
+            if not stream:
+                raise
+            seen = error if isinstance(error, RemoteError) else RemoteError("EngineError", str(error))
+            raise AlreadyDisplayedError(seen) from None
 
     def _interrupt(self, result: AsyncResult, targets: Targets, signal: int | str) -> None:
         print(

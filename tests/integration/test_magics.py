@@ -110,6 +110,15 @@ def test_an_error_is_shown_once(kernel: Kernel) -> None:
     assert "magics.py" not in traceback
 
 
+def test_the_death_of_an_engine_is_shown_once(kernel: Kernel) -> None:
+    """It is told how the engine ended, and the next one in its place is used."""
+    ran = kernel.run("%%px -t 2\nimport os\nos._exit(3)")
+    assert ran.ename == "AlreadyDisplayedError"
+    assert ran.text("stderr").count("exit code 3") == 1
+    assert kernel.run("rc.wait_for_engines(3, timeout=60)").status == "ok"
+    assert kernel.run("%px print('alive')").text().count("alive") == 3
+
+
 def test_a_value_is_shown(kernel: Kernel) -> None:
     """The value that a cell ends with is shown for each engine."""
     texts = kernel.run("%%px --no-stream\n6 * 7").data("text/plain")
