@@ -9,7 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 MOMENT = 1.0
-"""How long (seconds) a kill for want of memory may lie back to explain the end of an engine."""
+"""How long (seconds) between two looks at the counter. A kill explains the end of an engine if it lies
+back no further than the look before the last."""
 
 
 def describe_exit(status: int, oom: OomWatch, asked: int = 0) -> str:
@@ -70,18 +71,19 @@ class OomWatch:
 
     def __init__(self, root: Path = Path("/")) -> None:
         self._counter, self._is_own = _counter(root)
-        self._seen = self._read()
+        self._before = self._seen = self._read()
         self.due = 0.0 if self._counter is not None else float("inf")
 
     def look(self, now: float) -> None:
-        """Take note of the kills that were nobody's here."""
-        self._seen = self._read()
+        """Take note of the kills so far; those of the last moment may be told a little later."""
+        self._before, self._seen = self._seen, self._read()
         self.due = now + MOMENT
 
     def explanation(self) -> str:
         """Return what a SIGKILL may be due to, as the end of a sentence; empty if memory was left."""
-        before, self._seen = self._seen, self._read()
-        if self._seen <= before:
+        before, now = self._before, self._read()
+        self._before = self._seen = now
+        if now <= before:
             return ""
         if self._is_own:
             return ": out of memory"

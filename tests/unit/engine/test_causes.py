@@ -68,6 +68,16 @@ def test_a_kill_for_want_of_memory_is_told_apart(tmp_path: Path, cgroup: str, fi
     assert describe_exit(9, watch) == "killed by signal 9 (SIGKILL)"
 
 
+def test_a_kill_may_be_counted_before_the_end_is_known(tmp_path: Path) -> None:
+    """There was a look in between."""
+    counter = group(tmp_path, "0::/user\n", "sys/fs/cgroup/user/memory.events")
+    counter.write_text("oom_kill 2\n")
+    watch = OomWatch(tmp_path)
+    counter.write_text("oom_kill 3\n")
+    watch.look(5.0)
+    assert describe_exit(9, watch) == "killed by signal 9 (SIGKILL): out of memory"
+
+
 def test_a_kill_of_the_past_explains_nothing(tmp_path: Path) -> None:
     """Another process was killed then, and this one by somebody else; nor what a client asked for."""
     counter = group(tmp_path, "0::/user\n", "sys/fs/cgroup/user/memory.events")
@@ -76,6 +86,7 @@ def test_a_kill_of_the_past_explains_nothing(tmp_path: Path) -> None:
     counter.write_text("oom_kill 3\n")
     watch.look(5.0)
     assert watch.due == 5.0 + MOMENT
+    watch.look(6.0)
     assert describe_exit(9, watch) == "killed by signal 9 (SIGKILL)"
 
     counter.write_text("oom_kill 4\n")
