@@ -172,6 +172,9 @@ class Peers:
                         # Else it speaks for the process that is about to take this one's place.
                         charge.nanny = session
                     self.heard(charge, now)
+                    if charge.engine is not None and charge.engine.restart:
+                        order = m.Restart(key, charge.incarnation, charge.engine.restart)
+                        session.send(self._outbox, m.Stream.HUB, order)  # it may have been lost
         self._outbox.add(Send(connection, m.Beat()))
         for stream in sorted(BULK):
             session.send(self._outbox, stream, m.Welcome(self._epoch))

@@ -302,10 +302,10 @@ class Nanny:
             )
         )
 
-    def _restart(self, slot: int, reason: str) -> None:
+    def _restart(self, slot: int, incarnation: bytes, reason: str) -> None:
         """Put another engine in a slot: ask the present one to go, and after a time of grace kill it."""
-        if self._ending is not None:
-            return
+        if self._ending is not None or self._incarnations[slot] != incarnation:
+            return  # what was meant has ended
         _log.info("restarting the engine of slot %d: %s", slot, reason)
         if self._slots.restart(slot, time.monotonic(), self._config.grace):
             self._signal(slot, signal.SIGTERM, Target.PROCESS)
@@ -363,12 +363,12 @@ class Nanny:
             return
         self._later(lambda: self._signal_as_asked(slot, number))
 
-    def _restart_wanted(self, key: str, reason: str) -> None:
+    def _restart_wanted(self, key: str, incarnation: bytes, reason: str) -> None:
         slot = self._slot_of(key)
         if slot is None:
             _log.warning("the hub asked for an engine to be restarted that is not of this nanny")
             return
-        self._later(lambda: self._restart(slot, reason))
+        self._later(lambda: self._restart(slot, incarnation, reason))
 
     def _shutdown_wanted(self, reason: str) -> None:
         self._later(lambda: self._stop(f"the hub said so: {reason}", Ending.LEFT))

@@ -89,9 +89,8 @@ class Control(Interface):
         """
         engines = self._chosen(targets)
         reason = f"client {caller.number} asked for it"
-        self._tell_nannies(
-            engines, [Restart(engine.key, reason) for engine in engines], "restart it"
-        )
+        orders = [Restart(e.key, e.session.incarnation, reason) for e in engines]
+        self._tell_nannies(engines, orders, "restart it")
         hooks = self.context.interfaces.get("start_hooks")
         for engine in engines:
             engine.restart = reason

@@ -296,10 +296,11 @@ class Signal(Message):
 
 @dataclass(frozen=True, slots=True)
 class Restart(Message):
-    """Hub to nanny: end the engine process of this key, and start another in its place."""
+    """Hub to nanny: end this process (`incarnation`) of an engine, and start another in its place."""
 
     kind: ClassVar[str] = "restart"
     key: str
+    incarnation: bytes
     reason: str = ""
 
 

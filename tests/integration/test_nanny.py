@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ctrlhub.engine.config import NannyConfig, RestartPolicy
-from ctrlhub.wire.messages import EngineDied, Goodbye, Role, Shutdown, Signal, Stream
+from ctrlhub.wire.messages import EngineDied, Goodbye, Restart, Role, Shutdown, Signal, Stream
 from tests.support.fake_hub import PATIENCE, FakeHub, Nanny, Peer
 from tests.support.processes import until
 
@@ -178,6 +178,50 @@ def test_the_nanny_delivers_signals(family: Family) -> None:
     family.hub.send(nanny, Stream.HUB, Signal(first.registration.key, "SIGKILL"))
     assert family.hub.death().key == first.registration.key
     assert len(family.hub.said(EngineDied)) == 1
+
+
+def test_an_engine_is_restarted_whatever_the_policy(hub: FakeHub) -> None:
+    """It is told to go, and another has its key; an order for a process that has ended is void."""
+    family = Family(hub, engines=1, restart=NEVER)
+    said = family.engines[0].registration
+    nanny = hub.nanny()
+    hub.send(nanny, Stream.HUB, Restart(said.key, b"another process", "void"))
+    hub.send(nanny, Stream.HUB, Restart("nobody", said.incarnation, "void"))
+    hub.execute(family.engines[0], 1, "x = 5")
+    assert hub.result(1)[0] == 0
+
+    hub.send(nanny, Stream.HUB, Restart(said.key, said.incarnation, "enough"))
+    hub.until(lambda: hub.said(Goodbye), "a goodbye")
+    (again,) = hub.engines(1)
+
+    assert again.registration.key == said.key
+    assert again.registration.incarnation != said.incarnation
+    hub.send(nanny, Stream.HUB, Restart(said.key, said.incarnation, "said again"))
+    hub.execute(again, 2, "x = 5")
+    assert hub.result(2)[0] == 0
+    assert hub.said(EngineDied) == []
+    family.pids.add(again.registration.pid)
+    family.close()
+
+
+def test_an_engine_that_does_not_go_is_killed_for_its_restart(hub: FakeHub) -> None:
+    """After the time of grace: it holds the GIL."""
+    family = Family(hub, engines=1, grace=0.2)
+    said = family.engines[0].registration
+    mark = hub.directory / "mark"
+    hub.execute(
+        family.engines[0], 1, f"open({str(mark)!r}, 'w')\nimport ctypes; ctypes.PyDLL(None).sleep(600)"
+    )
+    hub.until(mark.exists, "code that runs")
+
+    hub.send(hub.nanny(), Stream.HUB, Restart(said.key, said.incarnation, "enough"))
+
+    death = hub.death()
+    assert (death.incarnation, death.restarting) == (said.incarnation, True)
+    again = hub.engines(2)[-1].registration
+    assert again.key == said.key
+    family.pids.add(again.pid)
+    family.close()
 
 
 def test_the_end_of_the_lifeline_is_the_end_of_all(family: Family) -> None:

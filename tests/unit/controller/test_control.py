@@ -167,8 +167,24 @@ def test_a_restart_is_the_nannys_affair(client: Line, engines: list[Line], nanny
 
     (asked,) = nanny.heard(m.Restart)
     assert isinstance(asked, m.Restart)
-    assert asked.key == "engine 1"
+    assert (asked.key, asked.incarnation) == ("engine 1", engines[1].said.incarnation)
     assert engines[1].heard() == []
+
+
+def test_a_restart_is_said_again_until_the_engine_has_ended(
+    exchange: Exchange, client: Line, engines: list[Line], nanny: Line
+) -> None:
+    """The nanny may not have heard of it; and no more for the process that comes."""
+    client.call("control", "restart", targets=[1])
+    nanny.heard()
+    nanny.say(HUB, m.Beat(("engine 0", "engine 1")))
+    (again,) = nanny.heard(m.Restart)
+    assert isinstance(again, m.Restart)
+    assert again.incarnation == engines[1].said.incarnation
+
+    reborn(exchange, engines[1])
+    nanny.say(HUB, m.Beat(("engine 0", "engine 1")))
+    assert nanny.heard(m.Restart) == []
 
 
 @pytest.mark.parametrize("how", ["leaves", "is killed", "is replaced"])

@@ -687,14 +687,14 @@ class Nanny:
 
     def __init__(self) -> None:
         self.signals: list[tuple[str, str]] = []
-        self.restarts: list[tuple[str, str]] = []
+        self.restarts: list[tuple[str, bytes, str]] = []
         self.reasons: list[str] = []
         self.alive = ["one", "two"]
         self.session = NannySession(
             Register("nanny", "key", b"life", 1, "host", {}),
             vouches=lambda: self.alive,
             on_signal=lambda key, name: self.signals.append((key, name)),
-            on_restart=lambda key, reason: self.restarts.append((key, reason)),
+            on_restart=lambda *order: self.restarts.append(order),
             on_shutdown=self.reasons.append,
             hub_lease=100.0,
             seed=1,
@@ -760,11 +760,11 @@ def test_a_nanny_passes_on_signals_restarts_and_the_end() -> None:
     nanny.join()
 
     nanny.session.receive(Stream.HUB, Signal("one", "SIGKILL"), 0.0)
-    nanny.session.receive(Stream.HUB, Restart("two", "client 3"), 0.0)
+    nanny.session.receive(Stream.HUB, Restart("two", b"life", "client 3"), 0.0)
     nanny.session.receive(Stream.HUB, Shutdown("enough"), 0.0)
 
     assert nanny.signals == [("one", "SIGKILL")]
-    assert nanny.restarts == [("two", "client 3")]
+    assert nanny.restarts == [("two", b"life", "client 3")]
     assert nanny.reasons == ["enough"]
 
 
