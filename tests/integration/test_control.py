@@ -19,6 +19,11 @@ from tests.support.work import Work
 
 WAIT = 60.0
 HOLD_THE_GIL = "import ctypes; ctypes.PyDLL(None).sleep(600)"
+HEED_NOTHING = f"""
+import signal
+signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # not even to end a wait in C
+{HOLD_THE_GIL}
+"""
 
 
 @pytest.fixture
@@ -114,7 +119,7 @@ def test_an_engine_stuck_in_c_code_is_restarted(own: Client, tmp_path: Path) -> 
     """It has its id and a fresh namespace; what was there fails, the others are left alone."""
     own[:].push({"x": 5}, block=True)
     before = pids(own)
-    running = begin(own[0], HOLD_THE_GIL, tmp_path)
+    running = begin(own[0], HEED_NOTHING, tmp_path)
     queued = own[0].pull("x")
 
     own.restart(0)
