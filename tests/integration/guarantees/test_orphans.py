@@ -92,7 +92,7 @@ def test_with_its_creator(state: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("part", "cause"), [("nanny", "replaced by a new one"), ("warm", "warm process has ended")]
+    ("part", "cause"), [("nanny", "its nanny"), ("warm", "warm process has ended")]
 )
 def test_engines_with_their_nanny(start: Start, part: str, cause: str) -> None:
     """A nanny that is killed, or the process its engines come from: their clients hear why."""
@@ -128,7 +128,7 @@ def test_engines_without_a_hub_end_after_their_lease(
     start: Start, clusters: list[Cluster], state: Path
 ) -> None:
     """Not before, and whether they are idle or busy; a cluster's nanny ends with them."""
-    client = start(hub_lease=2.0, beat=0.2, suspect=0.5, lost=1.0)
+    client = start(hub_lease=6.0, beat=0.2, suspect=1.0, lost=10.0)
     family = Family(client)
     client[0].apply_async(sleeps, 0)
     until(lambda: client.queue_status(0)[0]["queue"] > 0, "one is busy")
