@@ -65,15 +65,16 @@ def test_two_clients_do_not_see_each_other_s_results(client: Client, other: Clie
         assert all(msg_id.startswith(f"{owner.session}-") for r in mine for msg_id in r.msg_ids)
 
 
-def test_a_client_waits_for_its_own_requests_alone(
+def test_a_client_waits_for_its_own_requests_and_those_it_names(
     client: Client, other: Client, work: Work
 ) -> None:
-    """Those of another, named by their ids, are none of its business."""
+    """Those of another client only if they are named."""
     held = client[0].apply_async(work.held())
 
     assert other.wait(timeout=0)
-    assert other.wait(held.msg_ids, timeout=0)
+    assert not other.wait(held.msg_ids, timeout=0)
     work.release()
+    assert other.wait(held.msg_ids, timeout=WAIT)
     assert held.get(WAIT) == "held"
 
 
