@@ -16,6 +16,8 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, Protocol
 
+from ctrlhub.engine.interrupts import Gate
+
 IPYTHON = "IPython"
 
 _MARKS = re.compile(r"^\s*[%!?]|=\s*[%!]|\?\s*$|\b(await|async)\b", re.MULTILINE)
@@ -45,6 +47,8 @@ class Cells:
     ----------
     make
         Makes the shell; imports IPython.
+    gate
+        Holds interrupts back meanwhile: a shell that is half made could not be mended.
 
     Attributes
     ----------
@@ -52,9 +56,10 @@ class Cells:
         The shell, once there is one.
     """
 
-    def __init__(self, make: Callable[[], Shell]) -> None:
+    def __init__(self, make: Callable[[], Shell], gate: Gate) -> None:
         self.shell: Shell | None = None
         self._make = make
+        self._gate = gate
         self._making = False
 
     def shell_for(self, code: str, silent: bool) -> Shell | None:
@@ -87,7 +92,8 @@ class Cells:
         if self.shell is None and not self._making and find_spec(IPYTHON) is not None:
             self._making = True
             try:
-                self.shell = self._make()
+                with self._gate.undisturbed():
+                    self.shell = self._make()
             finally:
                 self._making = False
         return self.shell

@@ -301,7 +301,7 @@ class Executor:
     # ------------------------------------------------------------ both
 
     def _runs(self) -> int:
-        return max(self.gate.armed, IDLE)  # a console's is none of ours
+        return max(self.gate.running, IDLE)  # a console's is none of ours
 
     def _begin(self) -> None:
         arrive_in(self.namespace)

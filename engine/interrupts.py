@@ -19,6 +19,10 @@ one). So whoever interrupts insists (`Gate.insist`) until the request has ended:
 not run yet is roused by a signal that does nothing but end the wait, and an interrupt that was
 dropped is sent anew. What user code does with a KeyboardInterrupt that it sees is its own affair.
 
+Where a machinery of others stands between us and user code (IPython's), an interrupt may tear it, or
+be swallowed by it: `Gate.undisturbed` holds interrupts back in it, `Gate.exposed` lets them through to
+the user code within.
+
 A SIGINT that was not announced by `interrupt` comes from outside, through the nanny or a terminal,
 and is for whatever runs.
 
@@ -32,6 +36,8 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -60,7 +66,7 @@ class Gate:
     """
 
     __slots__ = (
-        "_dropped", "_ending", "_former_hook", "_main", "_wanted", "armed", "cancelled", "struck",
+        "_dropped", "_ending", "_former_hook", "_held", "_main", "_wanted", "armed", "cancelled", "struck",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -70,6 +76,7 @@ class Gate:
         self._ending = False
         self._wanted = IDLE
         self._dropped = IDLE
+        self._held = IDLE
         self._main = 0
         self._former_hook = sys.unraisablehook
 
@@ -120,6 +127,48 @@ class Gate:
             self._dropped = IDLE
             self.interrupt(request)
 
+    @property
+    def running(self) -> int:
+        """The request that runs, whether or not interrupts get through just now; or `IDLE`."""
+        return self.armed or self._held
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """Hold interrupts back for the time of a ``with`` block in the main thread.
+
+        It is for what user code brings about and must not be left half done. What has come meanwhile
+        is raised at the end, or where `exposed` lets it through.
+        """
+        armed, held = self.armed, self._held
+        self._held = held if armed == IDLE else armed
+        self.armed = IDLE
+        try:
+            yield
+        finally:
+            self.armed, self._held = armed, held
+            self._raise_held()
+
+    @contextmanager
+    def exposed(self) -> Iterator[None]:
+        """Let interrupts through again: user code runs within what must be undisturbed."""
+        armed, held = self.armed, self._held
+        if held != IDLE:
+            self.armed = held
+            self._raise_held()
+        try:
+            yield
+        finally:
+            if self._held == held:  # else it was left behind, and ends with some other request
+                self.armed = armed
+
+    def _raise_held(self) -> None:
+        armed = self.armed
+        if armed == IDLE or not (self._ending or self._dropped == armed):
+            return
+        self._dropped = IDLE
+        self.struck = armed
+        raise KeyboardInterrupt
+
     def terminate(self) -> None:
         """Interrupt whatever runs, for good; called in the main thread, by a signal's handler.
 
@@ -139,6 +188,8 @@ class Gate:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         wanted, self._wanted = self._wanted, IDLE
+        if self.armed == IDLE and self._held != IDLE and wanted in (IDLE, self._held):
+            self._dropped = self._held
         if self.armed == IDLE or (wanted != IDLE and wanted != self.armed):
             return
         self.struck = self.armed

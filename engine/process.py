@@ -65,10 +65,10 @@ def run_engine(config: EngineConfig, board: MutableSequence[int]) -> int:
     except CtrlHubError as error:
         _log.error("%s", error)
         return end(Ending.MISCONFIGURED)
-    namespace, output = Namespace(), Output()
-    cells = Cells(lambda: _make_shell(namespace, output))
+    namespace, output, gate = Namespace(), Output(), Gate()
+    cells = Cells(lambda: _make_shell(namespace, output, gate), gate)
     uploads = uploads_of(Path(config.log))
-    executor = Executor(Gate(), output, namespace, board, cells, uploads)
+    executor = Executor(gate, output, namespace, board, cells, uploads)
     service = EngineService(
         link,
         registration(Role.ENGINE, config.public, bytes.fromhex(config.incarnation)),
@@ -89,10 +89,10 @@ def run_engine(config: EngineConfig, board: MutableSequence[int]) -> int:
     return end(service.run())
 
 
-def _make_shell(namespace: Namespace, output: Output) -> Shell:
+def _make_shell(namespace: Namespace, output: Output, gate: Gate) -> Shell:
     from ctrlhub.engine.shell import make_shell  # IPython
 
-    return make_shell(namespace, output)
+    return make_shell(namespace, output, gate)
 
 
 def registration(role: Role, key: str, incarnation: bytes) -> Register:

@@ -25,6 +25,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets import Type
 from traitlets.config import Config
 
+from ctrlhub.engine.interrupts import Gate
 from ctrlhub.engine.mime import plain
 from ctrlhub.engine.namespace import Namespace
 from ctrlhub.engine.output import Output
@@ -107,14 +108,17 @@ class EngineShell(InteractiveShell):  # type: ignore[misc]
         Where cells run.
     output
         Where what they put out goes.
+    gate
+        Holds interrupts back where IPython must not be torn.
     """
 
     displayhook_class = Type(_Hook)
     display_pub_class = Type(_Publisher)
     compiler_class = Type(_Compiler)
 
-    def __init__(self, namespace: Namespace, output: Output, **options: Any) -> None:
+    def __init__(self, namespace: Namespace, output: Output, gate: Gate, **options: Any) -> None:
         self.output = output
+        self._gate = gate
         self._shown: dict[str, Any] | None = None
         self._raised: BaseException | None = None
         self._traceback = ""
@@ -126,13 +130,17 @@ class EngineShell(InteractiveShell):  # type: ignore[misc]
         config.InteractiveShell.colors = "nocolor"
         super().__init__(user_module=namespace.module, config=config, **options)
         self.loop_runner = _run_until_complete
+        load = getattr(self.magics_manager, "load_lazy", None)
+        if load is not None:  # what an interrupt tears there, IPython takes for loaded
+            self.magics_manager.load_lazy = gate.undisturbed()(load)
 
     # ------------------------------------------------------------ for the executor
 
     def execute(self, code: str, silent: bool) -> dict[str, Any] | None:
         """Run code; return the value that it ends with, as it travels."""
         self._shown, self._traceback = None, ""
-        result = self.run_cell(code, store_history=not silent, silent=silent)
+        with self._gate.undisturbed():
+            result = self.run_cell(code, store_history=not silent, silent=silent)
         self._raised = result.error_before_exec or result.error_in_exec
         if self._raised is not None:
             raise self._raised
@@ -150,6 +158,11 @@ class EngineShell(InteractiveShell):  # type: ignore[misc]
         self.reset(new_session=False)
 
     # ------------------------------------------------------------ what IPython calls
+
+    async def run_code(self, *args: Any, **options: Any) -> Any:
+        """Run user code, open to interrupts."""
+        with self._gate.exposed():
+            return await super().run_code(*args, **options)
 
     def keep_shown(self, data: Any, metadata: Any, count: int) -> None:
         """Keep the value that a cell ends with."""
@@ -223,7 +236,7 @@ def _run_until_complete(coroutine: Coroutine[Any, Any, Any]) -> Any:
         raise
 
 
-def make_shell(namespace: Namespace, output: Output) -> EngineShell:
+def make_shell(namespace: Namespace, output: Output, gate: Gate) -> EngineShell:
     """Make the shell of this process: what `get_ipython` returns."""
-    shell: EngineShell = EngineShell.instance(namespace, output)
+    shell: EngineShell = EngineShell.instance(namespace, output, gate)
     return shell

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -235,3 +236,27 @@ def test_publishing_elsewhere_is_refused() -> None:
 
     with pytest.raises(RuntimeError, match="on an engine"):
         publish_data({"x": 1})
+
+
+@pytest.mark.slow
+def test_a_storm_of_interrupts_leaves_the_shell_whole(client: Client) -> None:
+    """At whatever moment a cell is cancelled: it ends, and the next one runs, magics and all."""
+    codes = [
+        "for number in range(10**9): pass",
+        "import asyncio\nawait asyncio.sleep(600)",
+        "%time sum(range(1000))",
+        "!sleep 600",
+        "display(1)\n5",
+        "1 / 0",
+    ]
+    run(client, "count = 0")
+    for number in range(150):
+        result = client[0].execute(codes[number % len(codes)], silent=number % 5 == 0)
+        Event().wait(0.001 * (number % 7))
+        result.cancel()
+        following = client[0].execute("count += 1\ncount", silent=False)
+
+        assert following.get(WAIT).data["text/plain"] == str(number + 1)
+        assert result.done()
+        if number % len(codes) in (0, 1, 3):
+            assert result.status == "aborted"

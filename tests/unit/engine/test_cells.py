@@ -45,7 +45,7 @@ class CellBench(Bench):
     def __init__(self) -> None:
         super().__init__()
         self.shell = FakeShell()
-        self.cells = Cells(lambda: self.shell)
+        self.cells = Cells(lambda: self.shell, self.gate)
         self.executor = Executor(
             self.gate, self.output, self.executor.namespace, self.board, self.cells
         )

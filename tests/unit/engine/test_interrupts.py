@@ -337,3 +337,100 @@ def test_the_queue_interrupts_what_runs(bench: Bench) -> None:
     # The interrupt strikes before the answer can be noted.
     assert answers in ([], [([], [])])
     assert done[0][2] == Status.CANCELLED
+
+
+# ---------------------------------------------------------------- what must not be torn
+
+
+def struck() -> None:
+    """Have a signal come that nobody announced."""
+    signal.raise_signal(signal.SIGINT)
+
+
+def test_what_must_not_be_torn_is_interrupted_at_its_end(bench: Bench) -> None:
+    """Neither in its midst nor never."""
+    steps = []
+
+    def run() -> None:
+        with bench.gate.undisturbed():
+            struck()
+            steps.append("whole")
+        steps.append("not reached")
+
+    (row,) = bench.run([work(1, run)])
+
+    assert failure(row).ename == "KeyboardInterrupt"
+    assert steps == ["whole"]
+
+
+def test_user_code_within_is_interrupted_at_once(bench: Bench) -> None:
+    """Also if the interrupt came before it began; within it can be held back again."""
+    steps = []
+
+    def run() -> None:
+        with bench.gate.undisturbed():
+            struck()
+            try:
+                with bench.gate.exposed():
+                    steps.append("not reached")
+            except KeyboardInterrupt:
+                steps.append("before")
+            with bench.gate.exposed():
+                try:
+                    with bench.gate.undisturbed():
+                        struck()
+                        steps.append("whole")
+                except KeyboardInterrupt:
+                    steps.append("after")
+                try:
+                    struck()
+                except KeyboardInterrupt:
+                    steps.append("within")
+        steps.append("goes on")
+
+    (row,) = bench.run([work(1, run)])
+
+    assert value(row) is None
+    assert steps == ["before", "whole", "after", "within", "goes on"]
+
+
+def test_user_code_that_is_exposed_already_stays_so(bench: Bench) -> None:
+    """A cell that is run by a function, not as a cell."""
+
+    def run() -> bool:
+        with bench.gate.exposed():
+            assert bench.gate.armed == 1
+        return bench.gate.armed == bench.gate.running == 1
+
+    (row,) = bench.run([work(1, run)])
+
+    assert value(row) is True
+
+
+def test_a_cancellation_waits_for_what_must_not_be_torn(bench: Bench) -> None:
+    """The request ends as cancelled then."""
+    held, free = threading.Event(), threading.Event()
+
+    def run() -> None:
+        with bench.gate.undisturbed():
+            assert bench.gate.running == 1
+            held.set()
+            free.wait(20)
+        time.sleep(60)
+
+    def cancel() -> None:
+        held.wait(20)
+        assert not bench.gate.cancel(1)
+        free.set()
+        while not bench.gate.cancel(1):
+            time.sleep(0)
+        while bench.gate.armed == 1:
+            bench.gate.insist(1)
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    (row,) = bench.run([work(1, run)])
+    thread.join()
+
+    assert row[2] == Status.CANCELLED
