@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ctrlhub.client.remote_function import parallel as parallel
     from ctrlhub.client.remote_function import remote as remote
     from ctrlhub.client.rows import TaskCancelled as TaskCancelled
+    from ctrlhub.client.start_hooks import StartHook as StartHook
     from ctrlhub.cluster.cluster import Cluster as Cluster
     from ctrlhub.controller.service import ControllerAdapterBase as ControllerAdapterBase
     from ctrlhub.controller.service import ControllerService as ControllerService
@@ -99,6 +100,7 @@ _HOMES = {
     "ctrlhub.client.map_result": ("AsyncMapResult",),
     "ctrlhub.client.remote_function": ("ParallelFunction", "RemoteFunction", "parallel", "remote"),
     "ctrlhub.client.rows": ("TaskCancelled",),
+    "ctrlhub.client.start_hooks": ("StartHook",),
     "ctrlhub.cluster.cluster": ("Cluster",),
     "ctrlhub.controller.service": (
         "ControllerAdapterBase",

@@ -51,3 +51,11 @@ def test_despair_needs_a_long_silence_and_a_hub_that_is_gone(
 def test_where_nothing_can_be_told_nobody_despairs() -> None:
     """A hub on another host leaves nothing to look at."""
     assert Watch(10.0).despair(1e6) is None
+
+
+def test_an_engine_on_which_a_hook_failed_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    """With what to do about it."""
+    Watch().unprepared({"id": 3, "pid": 5, "host": "here", "cause": "start hook 'x' failed: why"})
+
+    assert "engine 3 (process 5 on here) gets no tasks: start hook 'x' failed: why" in caplog.text
+    assert "client.restart()" in caplog.text
