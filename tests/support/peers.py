@@ -179,6 +179,7 @@ class ScriptedNanny(Membership):
         super().__init__(registration(m.Role.NANNY, key), patience=Patience(), seed=1)
         self.engines = list(engines)
         self.signals: list[m.Signal] = []
+        self.restarts: list[m.Restart] = []
         self._deaths: list[m.EngineDied] = []
 
     def beat(self) -> m.Beat:
@@ -201,9 +202,11 @@ class ScriptedNanny(Membership):
             self.send(m.Stream.HUB, death)
 
     def on_message(self, stream: m.Stream, message: m.Message, now: float) -> None:
-        """Take signals."""
+        """Take signals and orders."""
         if isinstance(message, m.Signal):
             self.signals.append(message)
+        elif isinstance(message, m.Restart):
+            self.restarts.append(message)
 
 
 @dataclass

@@ -191,6 +191,42 @@ class Faults(RuleBasedStateMachine):
             self.engines.append(again)
             self.nanny.engines.append(again)
 
+    @precondition(lambda self: len(self.engines) > 0)
+    @rule(client=st.integers(0, 9), engine=st.integers(0, 9))
+    def restart_engine(self, client: int, engine: int) -> None:
+        """A client has an engine restarted."""
+        chosen = self.pick(client, self.clients)
+        chosen.call("control", "restart", targets=[self.pick(engine, self.engines).engine_id])
+        self.world.tick(chosen)
+
+    @rule(leaves=st.booleans())
+    def obey(self, leaves: bool) -> None:
+        """The nanny does what it was told: engines leave, or are killed, and others are started."""
+        orders, self.nanny.restarts = self.nanny.restarts, []
+        for order in orders:
+            for engine in tuple(self.engines):
+                said = engine.registration
+                if (said.key, said.incarnation) == (order.key, order.incarnation):
+                    self.put_another_in_place_of(engine, leaves)
+
+    def put_another_in_place_of(self, engine: ScriptedEngine, leaves: bool) -> None:
+        """End an engine's process, and start another with its key."""
+        self.engines.remove(engine)
+        if leaves:
+            engine.goodbye(self.world.now, "it was told to")
+            self.world.tick(engine)
+            self.world.run()
+            self.nanny.engines.remove(engine)
+            self.world.kill(engine)
+        else:
+            self.world.kill(engine)
+            self.nanny.report(engine, restarting=True)
+            self.world.tick(self.nanny)
+        again = ScriptedEngine(engine.registration.key, self.ran)
+        self.world.add(again)
+        self.engines.append(again)
+        self.nanny.engines.append(again)
+
     @rule(client=st.integers(0, 9))
     def read_or_not(self, client: int) -> None:
         """A client stops to acknowledge results, or begins again."""
@@ -239,6 +275,7 @@ class Faults(RuleBasedStateMachine):
             world.commit()
             for name in ("one", "two"):  # an engine on which one has failed gets no tasks
                 self.remove_hook(0, name)
+            self.obey(leaves=True)
             world.pass_time(1.0)
             for engine in self.engines:
                 while engine.work():
