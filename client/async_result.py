@@ -64,7 +64,7 @@ class AsyncGroup(AsyncResult):
         self._settled = 0
         self._join = join
         self._parts: tuple[AsyncResult, ...] | None = None
-        self._news: deque[int] = deque()
+        self._news: deque[int] | None = None
         self._extend(first, count)
 
     def _extend(self, first: int, count: int) -> int:
@@ -84,7 +84,7 @@ class AsyncGroup(AsyncResult):
         self._settled += 1
         if self._sync is None:
             return None
-        if self._parts is not None:
+        if self._news is not None:
             self._news.append(index)
         return self
 
@@ -251,6 +251,7 @@ class AsyncGroup(AsyncResult):
     def split(self) -> tuple[AsyncResult, ...]:
         """Return a result for each request; the same ones each time."""
         if self._parts is None:
+            self._news = deque()
             self._synced()  # from here on what comes is told to us
             numbers = self._numbers()
             parts = tuple(self._part(self._home, n, b"", self._about) for n in numbers)

@@ -198,13 +198,13 @@ class TaskQueue(Relay, Recorded[Task]):
                     strange.append(row[0])
                 continue
             left.append(task)
-            if row[2] == _UNMET and not task.stopping:
-                self._declined(task, engine, resolve(row[3], frames))
-                continue
             if task.template.function is not function:  # most batches are of one
                 function = task.template.function
                 times = taken.setdefault(function, [])
             times.append(row[5])
+            if row[2] == _UNMET and not task.stopping:
+                self._declined(task, engine, resolve(row[3], frames))
+                continue
             outcome = self._take(task, engine, row, frames)
             if outcome is not None:
                 saved.append((task.id, outcome))
