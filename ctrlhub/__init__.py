@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from ctrlhub.controller.service import IControllerBase as IControllerBase
     from ctrlhub.controller.service import IControllerCore as IControllerCore
     from ctrlhub.engine.console import bind_kernel as bind_kernel
+    from ctrlhub.serialize import deserialize_object as deserialize_object
+    from ctrlhub.serialize import serialize_object as serialize_object
     from ctrlhub.wire.dependencies import depend as depend
     from ctrlhub.wire.dependencies import dependent as dependent
     from ctrlhub.wire.dependencies import interactive as interactive
@@ -109,6 +111,7 @@ _HOMES = {
         "IControllerCore",
     ),
     "ctrlhub.engine.console": ("bind_kernel",),
+    "ctrlhub.serialize": ("deserialize_object", "serialize_object"),
     "ctrlhub.wire.dependencies": ("depend", "dependent", "interactive", "require"),
     "ctrlhub.wire.errors": (
         "AlreadyDisplayedError",
@@ -157,7 +160,7 @@ _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names
 __all__ = ["__version__", "version_info", *_MODULE_OF]
 
 
-_MODULES = ("error",)
+_MODULES = ("error", "serialize")
 """Modules that are found as attributes without having been imported, as programs expect."""
 
 

@@ -17,6 +17,9 @@ from ctrlhub.wire.errors import ImpossibleDependency, UnmetDependency
 from ctrlhub.wire.naming import MAIN
 from ctrlhub.wire.references import arrived_in
 
+_HEAP_TYPE = 1 << 9
+"""Flag of the classes that were made by a class statement (CPython's Py_TPFLAGS_HEAPTYPE)."""
+
 
 class dependent:
     """A function with a condition; calling it asks the condition first.
@@ -157,7 +160,7 @@ def is_unmet(error: BaseException) -> bool:
 
 
 def interactive(f: Callable[..., Any]) -> Callable[..., Any]:
-    """Have a function treated as if it were defined in ``__main__``.
+    """Have a function, or a class, treated as if it were defined in ``__main__``.
 
     One of a module is otherwise imported by its name on the engines, and sees the module's names.
     This one is sent by value, and its globals are those of the engine's namespace.
@@ -165,10 +168,13 @@ def interactive(f: Callable[..., Any]) -> Callable[..., Any]:
     Parameters
     ----------
     f
-        The function. It is not changed.
+        The function, which is not changed; or the class, which is of ``__main__`` from now on.
     """
+    if isinstance(f, type) and f.__flags__ & _HEAP_TYPE:
+        f.__module__ = MAIN
+        return f
     if not isinstance(f, FunctionType):
-        raise TypeError(f"a function is needed, not {type(f).__name__}")
+        raise TypeError(f"a function or class of one's own is needed, not {f!r}")
     names = vars(sys.modules[MAIN])
     copy = FunctionType(f.__code__, names, f.__name__, f.__defaults__, f.__closure__)
     copy.__kwdefaults__ = f.__kwdefaults__

@@ -118,5 +118,13 @@ def test_an_interactive_function_is_of_main() -> None:
         assert function(3) == value
         assert loads(dumps(function))(3) == value
     assert double.__module__ != "__main__"
-    with pytest.raises(TypeError, match="function"):
-        interactive(int)
+
+    @interactive
+    class Box:
+        value = 7
+
+    assert Box.__module__ == "__main__"  # type: ignore[attr-defined]
+    assert loads(dumps(Box)).value == 7
+    for wrong in (int, len, 3):
+        with pytest.raises(TypeError, match="of one's own"):
+            interactive(wrong)  # type: ignore[arg-type]
