@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ctrlhub.client.async_result import AsyncGroup, AsyncResult
+from ctrlhub.client.ipython import running_shell
 from ctrlhub.client.metadata import Metadata
 from ctrlhub.client.result_base import ResultBase
 from ctrlhub.client.rows import VALUE, Row
-from ctrlhub.client.terminal import running_ipython
 
 SHORT = 32
 """So many characters of a value its repr shows."""
@@ -53,7 +53,7 @@ class ExecuteReply:
         """Show it: in a notebook as what it is, elsewhere as text."""
         if not self.data:
             return
-        shell = running_ipython()
+        shell = running_shell()
         if shell is None:
             print(self._labelled(), flush=True)
             return

@@ -8,15 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ctrlhub.client.extras import STREAM
+from ctrlhub.client.ipython import running_shell
 
 _RETURN = re.compile(r"\r(?=[^\n])")
 """The begin of a line that is written over another one."""
-
-
-def running_ipython() -> Any:
-    """Return the IPython shell that this code runs in, or None; never imports IPython."""
-    core = sys.modules.get("IPython.core.getipython")
-    return None if core is None else core.get_ipython()
 
 
 class Terminal:
@@ -68,7 +63,7 @@ class Terminal:
     def display(self, output: Mapping[str, Any], engine: int | None) -> None:
         """Show what was displayed: as it is in a notebook, by its text elsewhere."""
         data = output.get("data", {})
-        shell = running_ipython()
+        shell = running_shell()
         if self._labelled:
             self.write_line(f"[output:{engine}]")
         if shell is None:
