@@ -36,6 +36,8 @@ class AsyncHubResult(AsyncGroup):
 
     __slots__ = ("_single",)
 
+    public_name = "AsyncHubResult"
+
     _home: Connection
 
     def __init__(

@@ -34,6 +34,8 @@ class AsyncMapResult(AsyncGroup):
 
     __slots__ = ("_arrivals", "_return_exceptions", "_sizes")
 
+    public_name = "AsyncMapResult"
+
     def __init__(
         self,
         home: Home,

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION
 from concurrent.futures import wait as wait_for_futures
-from typing import Any, NoReturn, Protocol
+from typing import Any, ClassVar, NoReturn, Protocol
 from warnings import warn
 
 from ctrlhub.client.awaiting import Awaiting
@@ -64,6 +64,9 @@ class ResultBase(OutputMembers, Timing, Awaiting):
 
     __slots__ = ("_about", "_home", "_submitted")
 
+    public_name: ClassVar[str] = "AsyncResult"
+    """The name of the class, of those that users know, by which it is shown."""
+
     _about: About
     _home: Home
     _submitted: float
@@ -92,11 +95,11 @@ class ResultBase(OutputMembers, Timing, Awaiting):
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            f"{type(self).__name__} belongs to its client and cannot be pickled: send its value"
+            f"{self.public_name} belongs to its client and cannot be pickled: send its value"
         )
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {self._about.what}, {self._describe()}>"
+        return f"<{self.public_name}: {self._about.what}, {self._describe()}>"
 
     def _repr_html_(self) -> str:
         """Show how far it is, at this moment (Jupyter asks for it)."""
@@ -104,7 +107,7 @@ class ResultBase(OutputMembers, Timing, Awaiting):
 
         about = f"{self._about.what}: {self._describe()}, {self.elapsed:.3g} s"
         shown = "" if self.done() else f"<div>{bar(self.progress, len(self))}</div>"
-        return panel(type(self).__name__, about, shown)
+        return panel(self.public_name, about, shown)
 
     def _describe(self) -> str:
         if not self.done():

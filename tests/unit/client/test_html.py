@@ -97,6 +97,9 @@ def test_a_result_shows_how_far_it_is(client: Client) -> None:
     result = client[:].apply_async(abs, -1)
     result.get()
     shown = check(result._repr_html_())
+    assert "AsyncResult" in shown
+    assert "AsyncMapResult" in check(client[:].map_async(abs, range(3))._repr_html_())
+    assert repr(client[:].execute("1")).startswith("<AsyncResult: execute")
     assert "abs" in shown
     assert "done" in shown
 
