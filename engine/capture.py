@@ -157,7 +157,7 @@ class Capture:
 
     def _enqueue(self, kind: str, position: int, value: Any, size: int) -> None:
         size += PER_ITEM
-        if self._put - self._taken + size <= QUEUED_BYTES:
+        if size <= OUTPUT_WINDOW and self._put - self._taken + size <= QUEUED_BYTES:
             self._put += size
             self._queue.append((size - PER_ITEM, (kind, position, value)))
 

@@ -8,7 +8,7 @@ import pytest
 
 from ctrlhub.engine.capture import MOST_PIECES, QUEUED_BYTES, Capture
 from ctrlhub.wire.errors import LimitExceeded
-from ctrlhub.wire.limits import OUTPUT_DISPLAY_BYTES
+from ctrlhub.wire.limits import OUTPUT_DISPLAY_BYTES, OUTPUT_WINDOW
 
 
 def shown(text: str) -> dict[str, Any]:
@@ -151,3 +151,14 @@ def test_what_waits_is_bounded_and_positions_tell_what_was_left_out() -> None:
     assert 0.5 * QUEUED_BYTES < shown_before <= QUEUED_BYTES
     capture.add_text("stdout", "later")
     assert taken(capture) == [("stdout", written, "later")]
+
+
+def test_what_is_larger_than_the_window_is_kept_and_not_queued() -> None:
+    """It comes with the result; the position of the next one tells."""
+    capture = Capture(1)
+    large = shown("x" * OUTPUT_WINDOW)
+    capture.add_display(large)
+    capture.add_display(shown("small"))
+
+    assert taken(capture) == [("display", 1, shown("small"))]
+    assert capture.extras()["outputs"] == [large, shown("small")]
