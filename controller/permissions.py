@@ -35,6 +35,7 @@ PERMITTED: Mapping[type[m.Message], tuple[frozenset[m.Stream], frozenset[m.Role]
     m.Output: (BULK, ENGINES),
     m.OutputReceived: (BULK, CLIENTS),
     m.LogRecords: (COMMANDS, ENGINES),
+    m.Lent: (COMMANDS, ENGINES),
     m.NeedFunctions: (BULK, ENGINES),
 }
 """On which streams, and from which roles, a message is heard. All others go hub to peer.

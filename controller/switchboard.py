@@ -36,7 +36,7 @@ from ctrlhub.wire.errors import (
 )
 from ctrlhub.wire.limits import MAX_TEXT
 from ctrlhub.wire.security import KeyRegistry
-from ctrlhub.wire.segments import SegmentRef
+from ctrlhub.wire.segments import Keep, SegmentRef
 
 log = logging.getLogger(__name__)
 
@@ -167,7 +167,10 @@ class Switchboard:
 
     def _taken_over(self, origin: Origin, message: m.Message) -> m.Message:
         """Open the segments that a message refers to, at once: its sender may end at any moment."""
-        if not any(type(frame) is SegmentRef for frame in getattr(message, "frames", ())):
+        frames = getattr(message, "frames", ())
+        if any(type(f) is Keep or (type(f) is SegmentRef and f.pid) for f in frames):
+            raise InvalidRequest("a hub keeps nothing, and borrows from who speaks alone")
+        if not any(type(frame) is SegmentRef for frame in frames):
             return self._spread(message)
         session = self.sessions.of_connection(origin.connection)
         if session is None:
@@ -181,9 +184,10 @@ class Switchboard:
         if self._borrowing is None or type(message) is not m.Command or len(message.payloads) > 1:
             return message
         there = (self.controller.engines.get(number) for number in message.targets)
-        if sum(isinstance(engine, Engine) and engine.session.borrows for engine in there) < 2:
-            return message
-        return self._borrowing.keep(message)
+        found = [engine.session for engine in there if isinstance(engine, Engine)]
+        if sum(session.borrows for session in found) > 1 or _share_a_node(found):
+            return self._borrowing.keep(message)
+        return message
 
     def _begin(self, now: float) -> None:
         self._now = now
@@ -360,3 +364,9 @@ class Switchboard:
         """Assert every invariant of every machine."""
         self._peers.check()
         self._exposed.check()
+
+
+def _share_a_node(sessions: Sequence[Session]) -> bool:
+    """Tell whether two of some engines are on one node."""
+    nodes = [session.node for session in sessions if session.node]
+    return len(set(nodes)) < len(nodes)

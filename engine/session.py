@@ -43,7 +43,7 @@ from ctrlhub.wire.errors import (
     SerializationError,
     pack_failure,
 )
-from ctrlhub.wire.ids import Ranges
+from ctrlhub.wire.ids import Ranges, select
 from ctrlhub.wire.messages import (
     ForwardLogs,
     Functions,
@@ -197,6 +197,7 @@ class EngineSession(LeasedMembership):
         super().on_joined(registered, now)
         self._worker.joined(self.engine_id)
         if not self.same_epoch:
+            self.lent.clear()
             self._stops.forget_early()
             for lane in self._lanes.values():
                 lane.stored.clear()
@@ -284,6 +285,9 @@ class EngineSession(LeasedMembership):
     def _on_stored(self, stream: Stream, message: Stored, now: float) -> None:
         lane = self._lanes[stream]
         lane.acknowledge(message.requests)
+        if self.lent and stream is Stream.MULTIENGINE:
+            for number in select(message.requests, self.lent):
+                del self.lent[number]
         if lane.refusals.count:
             lane.settle(self._refusal, self.engine_id)
 

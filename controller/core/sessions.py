@@ -43,6 +43,10 @@ class Session:
         It can open the hub's segments.
     lends
         It could, once: so it is on this host, and the hub opens what it refers to.
+    node
+        What shares memory with it, as it says; empty for nobody.
+    given
+        It was sent to a segment of another engine's, and its request has not ended.
     """
 
     number: int
@@ -65,6 +69,8 @@ class Session:
     readable: bool = False
     borrows: bool = False
     lends: bool = False
+    node: str = ""
+    given: bool = False
 
     def send(self, outbox: Outbox, stream: Stream, message: Message) -> bool:
         """Put a message for this peer into the outbox.
@@ -161,7 +167,8 @@ class Sessions:
         known.incarnation = message.incarnation
         known.token = self._new_token()
         known.pid, known.host, known.versions = message.pid, message.host, message.versions
-        known.readable = known.borrows = known.lends = False
+        known.readable = known.borrows = known.lends = known.given = False
+        known.node = message.node
         self._by_token[known.token] = known
         return known, Arrival.REBORN
 
@@ -181,6 +188,7 @@ class Sessions:
             host=message.host,
             versions=message.versions,
             supervised=message.supervised,
+            node=message.node,
         )
         self._by_number[session.number] = session
         self._by_token[session.token] = session

@@ -18,6 +18,7 @@ from ctrlhub.controller.core.effects import Commit, Forget, SaveRequests, SaveRe
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.functions import Function, FunctionTable, function_rows
 from ctrlhub.controller.core.losses import command_story
+from ctrlhub.controller.core.relays import Relays
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.start_hooks import HookRun
 from ctrlhub.controller.interfaces.arguments import checked_ids, checked_ranges
@@ -43,6 +44,7 @@ from ctrlhub.wire.messages import (
     Command,
     Functions,
     Interrupt,
+    Lent,
     NeedFunctions,
     Payload,
     Received,
@@ -70,6 +72,7 @@ class MultiEngine(HookQueues, Relay):
         Results: "results",
         Received: "received",
         NeedFunctions: "need_functions",
+        Lent: "lent",
         Functions: "functions",
         **Relay.relayed,
     }
@@ -85,6 +88,7 @@ class MultiEngine(HookQueues, Relay):
         self._ready: dict[int, CommandQueue] = {}
         self._awaiting = Awaiting()
         self._halts = Halts()
+        self._relays = Relays(context.outbox, context.sessions)
         self.follow_engines(self._engine_came, self._engine_went)
 
     # ------------------------------------------------------------ from clients
@@ -202,6 +206,8 @@ class MultiEngine(HookQueues, Relay):
         if queue is not None:
             self._ready[queue.engine.id] = queue
         for row in message.rows:
+            if self._relays or session.given:
+                self._relays.ended(session, row[0])
             command = queue.finish(row[0]) if queue is not None and queue.engine is engine else None
             if type(command) is HookRun:
                 self._hook_ended(command, row[2], resolve(row[3], message.frames))
@@ -247,6 +253,10 @@ class MultiEngine(HookQueues, Relay):
         for command in queue.withdraw(mine):
             self._fail(command, cleared)
 
+    def lent(self, session: Session, message: Lent, stream: Stream, now: float) -> None:
+        """Take note of where an engine lends what came with a request."""
+        self._relays.lent(session, message)
+
     def need_functions(
         self, session: Session, message: NeedFunctions, stream: Stream, now: float
     ) -> None:
@@ -257,6 +267,7 @@ class MultiEngine(HookQueues, Relay):
         """Send again what a lost connection may have swallowed."""
         if stream is not Stream.MULTIENGINE:
             return
+        self._relays.left(session)
         self._deliveries.send_again(session)
         if session in self._parked:
             self._retry(session, now)
@@ -290,6 +301,7 @@ class MultiEngine(HookQueues, Relay):
 
     def _engine_went(self, number: int) -> None:
         queue = self._queues.pop(number)
+        self._relays.left(queue.engine.session)
         self._ready.pop(number, None)
         self._halts.engine_went(number)
         self._functions.forget_engine(number)
@@ -362,7 +374,7 @@ class MultiEngine(HookQueues, Relay):
             functions=function_rows(fresh, frames),
             frames=frames.frames,
         )
-        queue.engine.session.send(self.outbox, Stream.MULTIENGINE, message)
+        self._relays.send(queue.engine.session, message)
 
     # ------------------------------------------------------------ records
 

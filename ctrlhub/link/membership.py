@@ -80,6 +80,8 @@ class Membership:
         Reads what stands in a segment of the hub's; the shell's part, where there is one.
     proof : bytes
         What it read: as long as there is something, segments are referred to both ways.
+    lent : dict
+        The segments that are lent to other peers, by the request that they came with.
     """
 
     def __init__(
@@ -105,6 +107,7 @@ class Membership:
         self._enrols = False
         self.prove: Callable[[Sequence[int]], bytes] = _cannot
         self.proof = b""
+        self.lent: dict[int, Sequence[object]] = {}
         self._outbox: list[tuple[Stream, Message]] = []
         self._actions: list[LinkAction | Subscribe] = []
         self._topic = b""
@@ -216,10 +219,12 @@ class Membership:
 
     def segment_lost(self, now: float) -> None:
         """Have said again, as bytes, what referred to a segment that could not be opened."""
-        if self.state is not State.JOINED or not self.proof:
-            return  # that is asked for already
-        self.proof = b""
+        if self.state is not State.JOINED:
+            return
+        proven, self.proof = self.proof, b""
         for stream, hello in self._hellos.items():
+            if not proven and hello.awaited and now < hello.sent + self.patience.hello:
+                continue  # that is asked for already
             hello.restart()
             hello.again = True
             self._say_hello(stream, now)

@@ -7,13 +7,13 @@ wherever both can do it, whatever way they are connected, and nowhere else: the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ctrlhub.link.membership import Membership
 from ctrlhub.wire.errors import SegmentLost
-from ctrlhub.wire.messages import Message
-from ctrlhub.wire.segments import SegmentRef, borrow, read_proof, share
+from ctrlhub.wire.messages import Buffer, Lent, Message, RunCommand, Stream
+from ctrlhub.wire.segments import Keep, Segment, SegmentRef, borrow, node_name, read_proof, share
 
 
 class Sharing:
@@ -27,11 +27,14 @@ class Sharing:
 
     def __init__(self, machine: Membership) -> None:
         self._segment = share(memoryview(machine.registration.incarnation))
+        self._machine = machine
         self._hub = 0
         if self._segment is not None:
             ref = self._segment.ref
             shown = (ref.descriptor, ref.inode, ref.nbytes)
-            machine.registration = replace(machine.registration, segment=shown)
+            machine.registration = replace(
+                machine.registration, segment=shown, node=node_name()
+            )
             machine.prove = self._prove
 
     def _prove(self, segment: Sequence[int]) -> bytes:
@@ -51,7 +54,29 @@ class Sharing:
             One of them is not to be had.
         """
         frames = message.frames  # type: ignore[attr-defined]
-        if not any(type(frame) is SegmentRef for frame in frames):
+        if not any(type(frame) in (SegmentRef, Keep) for frame in frames):
             return message
-        mapped = [borrow(self._hub, f).private() if type(f) is SegmentRef else f for f in frames]
+        lent: dict[int, Segment] = {}
+        mapped: list[Buffer] = []
+        for index, frame in enumerate(frames):
+            if type(frame) is Keep:
+                segment = share(memoryview(frame.buffer).cast("B"))
+                if segment is not None:
+                    lent[index] = segment
+                mapped.append(frame.buffer if segment is None else segment.private())
+            elif type(frame) is SegmentRef:
+                mapped.append(borrow(frame.pid or self._hub, frame).private())
+            else:
+                mapped.append(frame)
+        if type(message) is RunCommand and any(type(frame) is Keep for frame in frames):
+            self._lend(message.id, lent)
         return replace(message, frames=tuple(mapped))  # type: ignore[call-arg]
+
+    def _lend(self, request: int, segments: Mapping[int, Segment]) -> None:
+        """Lend what came with a request to others of this node, until its result is stored."""
+        machine = self._machine
+        numbers: list[int] = []
+        for frame, segment in segments.items():
+            numbers += (frame, segment.descriptor, segment.inode, segment.nbytes)
+        machine.lent[request] = tuple(segments.values())
+        machine.send(Stream.MULTIENGINE, Lent(request, numbers))

@@ -24,7 +24,7 @@ from ctrlhub.wire.limits import (
     PROTOCOL_MAJOR,
 )
 from ctrlhub.wire.messages import KINDS, Buffer, Message, Payload, PayloadRef
-from ctrlhub.wire.segments import Segment, SegmentRef, nbytes_of
+from ctrlhub.wire.segments import Carried, Keep, Segment, SegmentRef, nbytes_of
 
 # Half a surrogate pair in a label must not end its sender's loop.
 _pack = msgpack.Packer(use_bin_type=True, unicode_errors="backslashreplace").pack
@@ -50,14 +50,20 @@ def encode(message: Message, shares: bool = False) -> list[Buffer]:
     return [_pack(envelope), *frames]
 
 
-def _part_segments(frames: list[Buffer], shares: bool) -> list[tuple[int, int, int, int]]:
+def _part_segments(frames: list[Buffer], shares: bool) -> list[tuple[int, ...]]:
     """Replace segments among frames by nothing, and return what they are; or by their bytes."""
-    found = []
+    found: list[tuple[int, ...]] = []
     for index, frame in enumerate(frames):
         if type(frame) is Segment:
             if shares:
                 found.append((index, frame.descriptor, frame.inode, frame.nbytes))
             frames[index] = b"" if shares else frame.view()
+        elif type(frame) is SegmentRef:
+            found.append((index, frame.descriptor, frame.inode, frame.nbytes, frame.pid))
+            frames[index] = b""
+        elif type(frame) is Carried:
+            found.append((index,))
+            frames[index] = frame.segment.view()
     return found
 
 
@@ -104,7 +110,7 @@ def _with_references(frames: Sequence[Buffer], segments: Any) -> list[Buffer]:
         for index, *numbers in segments:
             if type(index) is not int or not 0 <= index < len(placed):
                 raise ValueError("there is no such frame")
-            placed[index] = SegmentRef.of(numbers)
+            placed[index] = SegmentRef.of(numbers) if numbers else Keep(placed[index])
     except (TypeError, ValueError) as error:
         raise InvalidRequest(f"malformed segments: {error}") from error
     return placed

@@ -129,7 +129,7 @@ class Register(Message):
     namespace is gone. `session` and `engine_id` are wishes (-1: none), granted when free.
     `versions` holds ``ctrlhub``, ``python``, ``protocol``, and ``cloudpickle`` where it is loaded.
     `segment` is a segment of ours (descriptor, inode, bytes) that holds the incarnation: a hub that can
-    read it may be sent references to others.
+    read it may be sent references to others. `node` names what shares processes and memory with us.
     """
 
     kind: ClassVar[str] = "register"
@@ -144,6 +144,7 @@ class Register(Message):
     engine_id: int = -1
     supervised: bool = False
     segment: Sequence[int] = ()
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,6 +385,18 @@ class RunCommand(Message):
     frames: Sequence[Buffer] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Lent(Message):
+    """Engine to hub: what came with a request, and is to be kept, stands in segments of mine.
+
+    `segments` are groups of four: the number of a frame, and descriptor, inode and bytes of a segment.
+    """
+
+    kind: ClassVar[str] = "lent"
+    request: int
+    segments: Sequence[int]
+
+
 # ---------------------------------------------------------------- tasks (task stream)
 
 
@@ -511,7 +524,8 @@ KINDS: Mapping[str, type[Message]] = {
     for cls in (
         Enrol, Enrolled, Register, Registered, Refused, Hello, Welcome, SayHello, Beat, EngineDied,
         Goodbye, Call, Answer, Interrupt, Signal, Restart, Shutdown, ForwardLogs, EngineEvent, Command, StartHook,
-        RunCommand, SubmitTasks, RunTasks, Accepted, Results, Stored, Completed, Received, Output,
+        RunCommand, Lent, SubmitTasks, RunTasks, Accepted, Results, Stored, Completed, Received,
+        Output,
         OutputReceived, LogRecords, NeedFunctions, Functions,
     )
 }  # fmt: skip

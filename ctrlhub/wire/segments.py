@@ -22,6 +22,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from ctrlhub.wire.errors import SegmentLost
@@ -57,22 +58,38 @@ class SegmentRef:
     descriptor: int
     inode: int
     nbytes: int
+    pid: int = 0
+    """The process that lends it; 0 for the sender of the message."""
 
     @classmethod
     def of(cls, numbers: Sequence[int]) -> SegmentRef:
-        """Return the reference of three numbers.
+        """Return the reference of three numbers, or of four with a process id.
 
         Raises
         ------
         ValueError
             They are none.
         """
-        if len(numbers) != 3 or not all(type(n) is int and n >= 0 for n in numbers):
+        if len(numbers) not in (3, 4) or not all(type(n) is int and n >= 0 for n in numbers):
             raise ValueError("a segment is named by descriptor, inode and size")
         ref = cls(*numbers)
         if not 0 < ref.nbytes <= MAX_FRAME_BYTES:
             raise ValueError(f"a segment of {ref.nbytes} bytes")
         return ref
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """A segment to be sent as bytes, to a peer that is to keep and lend it."""
+
+    segment: Segment
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Bytes that have come, and are to be kept in a segment and lent to others."""
+
+    buffer: Any
 
 
 class Segment:
@@ -220,6 +237,15 @@ def count_held() -> int:
 def nbytes_of(buffer: Any) -> int:
     """Return the bytes of a buffer or a segment."""
     return buffer.nbytes if type(buffer) is Segment else memoryview(buffer).nbytes
+
+
+def node_name() -> str:
+    """Name what shares processes and their memory with us; empty where that cannot be told."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}:{os.stat('/proc/self/ns/pid').st_ino}:{this_uid()}"
+    except OSError:
+        return ""
 
 
 # ---------------------------------------------------------------- the system

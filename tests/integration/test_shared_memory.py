@@ -220,7 +220,7 @@ def apart(supervised: Client, command: Command) -> Iterator[Client]:
 
 
 def test_a_container_with_processes_of_its_own(apart: Client) -> None:
-    """Who cannot open what is lent gets bytes, and sends them; the others share."""
+    """It gets bytes, and sends them. What goes to all crosses over once, and is shared on both sides."""
     view, total = apart[:], float(numbers().sum())
     view.push({"a": numbers()}, block=True)
     view.execute("a[0] = 1", block=True)
@@ -228,12 +228,33 @@ def test_a_container_with_processes_of_its_own(apart: Client) -> None:
     for got in view.pull("a", block=True):
         assert float(got.sum()) == total + 1
 
-    def here() -> int:
+    def where() -> str:
+        address = b.__array_interface__["data"][0]  # type: ignore[name-defined] # noqa: F821
         with open("/proc/self/maps") as maps:
-            return sum("/memfd:ctrlhub" in line for line in maps)
+            for line in maps:
+                begin, end = (int(each, 16) for each in line.split()[0].split("-"))
+                if begin <= address < end:
+                    return line.split()[4]  # the file's inode
+        return "nowhere"
 
-    view.push({"a": numbers()}, block=True)
-    assert sum(n > 0 for n in view.apply_sync(here)) == 2
+    view.push({"b": numbers()}, block=True)
+    inodes = view.apply_sync(where)
+    assert len(set(inodes)) == 2
+    assert {"0", "nowhere"}.isdisjoint(inodes), "some have memory of their own"
+    assert view.apply_sync(lambda a: float(a.sum()), numbers()) == [total] * 4
+
+    def lent() -> int:
+        import os
+
+        found = 0
+        for number in os.listdir("/proc/self/fd"):
+            try:
+                found += os.readlink(f"/proc/self/fd/{number}").startswith("/memfd:ctrlhub")
+            except FileNotFoundError:  # closed in this moment
+                continue
+        return found
+
+    until(lambda: view.apply_sync(lent) == [1] * 4, "nothing is lent any more")
 
 
 def test_nothing_is_left_in_dev_shm(state: Path) -> None:

@@ -205,6 +205,13 @@ def test_results_leave_together_and_are_kept_until_stored(engine: Engine) -> Non
     assert engine.session.held(Stream.TASK) == ()
 
 
+def test_what_is_lent_is_let_go_once_stored(engine: Engine) -> None:
+    """With the results of the commands that it came with."""
+    engine.session.lent = {1: (object(),), 2: (object(),), 3: (object(),)}
+    engine.hear(Stream.MULTIENGINE, Stored(((1, 2),)))
+    assert list(engine.session.lent) == [3]
+
+
 def test_batches_have_limits(engine: Engine) -> None:
     """Many results are several messages; large ones travel in frames of their own."""
     numbers = range(1, BATCH_ROWS + 3)

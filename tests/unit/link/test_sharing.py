@@ -13,8 +13,18 @@ from ctrlhub.link.runner import Runner
 from ctrlhub.link.sharing import Sharing
 from ctrlhub.wire import segments
 from ctrlhub.wire.codec import encode
-from ctrlhub.wire.messages import Hello, Message, Register, RunTasks, Shutdown, Stream, Welcome
-from ctrlhub.wire.segments import Segment, SegmentRef, read_proof, share
+from ctrlhub.wire.messages import (
+    Hello,
+    Lent,
+    Message,
+    Register,
+    RunCommand,
+    RunTasks,
+    Shutdown,
+    Stream,
+    Welcome,
+)
+from ctrlhub.wire.segments import Carried, Segment, SegmentRef, borrow, read_proof, share
 from tests.unit.link.test_membership import REGISTERED, STEADY, joined, kinds
 from tests.unit.link.test_runner import REGISTER, FakeLink, Peer
 
@@ -156,3 +166,36 @@ def test_what_it_cannot_open_is_asked_for_again(link: FakeLink, runner: Runner) 
     runner.run()
     assert [hello.proof for hello in told(link, Hello)] == [SECRET, SECRET, b"", b""]
     assert [type(each) for each in runner.machine.heard] == [Shutdown]  # type: ignore[attr-defined]
+
+
+def test_what_is_to_be_kept_is_lent(link: FakeLink, runner: Runner) -> None:
+    """It is put into a segment before anybody can write into it, and the hub is told where."""
+    message = RunCommand(7, "push", (0, 2), frames=(b"pickle", Carried(made(DATA))))
+    header, *frames = encode(message)
+    link.then((Stream.HUB, REGISTERED))
+    link.turns.append(lambda: [(Stream.MULTIENGINE, header, frames)])
+    link.then((Stream.HUB, Shutdown()))
+    runner.run()
+    [heard, _] = runner.machine.heard  # type: ignore[attr-defined]
+    heard.frames[1][0] = 99
+    [lent] = told(link, Lent)
+    frame, *numbers = lent.segments
+    assert (lent.request, frame) == (7, 1)
+    assert borrow(os.getpid(), SegmentRef.of(numbers)).view() == DATA
+    assert list(runner.machine.lent) == [7]
+
+
+def test_no_room_to_keep_it(
+    link: FakeLink, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is used as it came, and nothing is lent."""
+    message = RunCommand(7, "push", (0, 2), frames=(b"pickle", Carried(made(DATA))))
+    header, *frames = encode(message)
+    monkeypatch.setattr("ctrlhub.link.sharing.share", lambda buffer: None)
+    link.then((Stream.HUB, REGISTERED))
+    link.turns.append(lambda: [(Stream.MULTIENGINE, header, frames)])
+    link.then((Stream.HUB, Shutdown()))
+    runner.run()
+    [heard, _] = runner.machine.heard  # type: ignore[attr-defined]
+    assert heard.frames[1] == DATA
+    assert [each.segments for each in told(link, Lent)] == [()]
