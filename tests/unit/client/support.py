@@ -425,11 +425,11 @@ class HubLink:
         self._events += 1
         self.put(Stream.IOPUB, EngineEvent(self._events, "registered", {"id": number}))
 
-    def engine_goes(self, number: int) -> None:
+    def engine_goes(self, number: int, **more: Any) -> None:
         """Lose an engine, and tell."""
         del self.namespaces[number]
         self._events += 1
-        self.put(Stream.IOPUB, EngineEvent(self._events, "unregistered", {"id": number}))
+        self.put(Stream.IOPUB, EngineEvent(self._events, "unregistered", {"id": number, **more}))
 
     def wait_for(self, condition: Callable[[], bool]) -> None:
         """Wait until something is true of what was sent."""

@@ -20,6 +20,7 @@ from ctrlhub.client.map_result import AsyncMapResult
 from ctrlhub.wire.errors import (
     AuthenticationError,
     CompositeError,
+    EngineError,
     HubUnavailable,
     InvalidEngineID,
     LimitExceeded,
@@ -147,6 +148,46 @@ def test_waiting_for_engines_ends_in_time(client: Client) -> None:
     """With how many there are, and what to do."""
     with pytest.raises(TimeoutError, match="3 of 9 engines"):
         client.wait_for_engines(9, timeout=0.05)
+
+
+def test_waiting_for_engines_ends_with_the_loss_of_one(hub: HubLink, client: Client) -> None:
+    """It says which, and how; one that left on purpose, or comes back, is no loss."""
+    client._connection.wait_for_engines(lambda ids: 2 in ids, PATIENCE)
+    waiting = client.wait_for_engines(5, block=False)
+    assert waiting is not None
+    hub.engine_goes(0, cause="it left", lost=False)
+    hub.engine_comes(3)
+    client._connection.wait_for_engines(lambda ids: 3 in ids, PATIENCE)
+    assert not waiting.done()
+    hub.engine_goes(1, cause="signal SIGSEGV", lost=True)
+    with pytest.raises(EngineError, match=r"5 engines.*engine 1 was lost: signal SIGSEGV"):
+        waiting.result(PATIENCE)
+    # Those that were lost before count no more.
+    again = client.wait_for_engines(3, block=False, timeout=PATIENCE)
+    assert again is not None
+    hub.engine_comes(4)
+    again.result(PATIENCE)
+    client.wait_for_engines(3, interactive=True, timeout=PATIENCE)
+
+
+def test_waiting_for_engines_ends_with_the_client(client: Client) -> None:
+    """There will be none any more."""
+    waiting = client.wait_for_engines(9, block=False)
+    assert waiting is not None
+    client.close()
+    with pytest.raises(SessionClosed):
+        waiting.result(PATIENCE)
+
+
+def test_how_many_engines_are_waited_for(client: Client) -> None:
+    """As many as the cluster has, else one; a whole number in any case."""
+    client.wait_for_engines(timeout=PATIENCE)
+    client.cluster = type("AnyCluster", (), {"n": 7})()
+    with pytest.raises(TimeoutError, match="3 of 7"):
+        client.wait_for_engines(timeout=0.01)
+    for number in (True, 1.5, "2", -1):
+        with pytest.raises(TypeError, match="whole number"):
+            client.wait_for_engines(number)  # type: ignore[arg-type]
 
 
 def test_waiting_for_engines_needs_no_event(hub: HubLink, client: Client) -> None:
