@@ -200,7 +200,7 @@ def test_a_process_that_is_gone() -> None:
 
 @pytest.mark.parametrize(
     "numbers",
-    [(), (1, 2), (1, 2, 3, 4), (-1, 2, 3), (1, 2, 0), (1, 2, MAX_FRAME_BYTES + 1), (True, 2, 3)],
+    [(), (1, 2), (1, 2, 3, 4, 5), (-1, 2, 3), (1, 2, 0), (1, 2, MAX_FRAME_BYTES + 1), (True, 2, 3)],
 )
 def test_no_reference(numbers: tuple[int, ...]) -> None:
     """What names no segment is refused before anything is opened."""
