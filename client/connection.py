@@ -335,6 +335,11 @@ class Connection:
             self._runner.post(lambda now: self._session.look_at_engines())
             pause = min(2 * pause, LAST_LOOK)
 
+    def hears_logs(self, timeout: float) -> bool:
+        """Wait until it is sure that what engines log reaches us; tell whether it does."""
+        watch = self._watch
+        return watch.wait_for(lambda: watch.hears_logs, timeout)
+
     # ------------------------------------------------------------ threads and times
 
     def check_wait(self) -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from ctrlhub.client.connection import Connection
 from ctrlhub.client.targets import Targets
+from ctrlhub.wire.errors import HubUnavailable
 from ctrlhub.wire.messages import LogRecords
+
+LOOK = 0.1
+"""How soon (seconds) to ask the hub again for a sign on the stream of notifications."""
 
 _FIELDS: Mapping[str, tuple[str, type | tuple[type, ...]]] = {
     "levelname": ("levelname", str),
@@ -58,7 +63,13 @@ class LogForwarding:
             raise TypeError(f"a logger is named by a text, not {type(logger).__name__}")
         ids = None if isinstance(targets, str) and targets == "all" else self._resolve(targets)
         wish = {"logger": logger, "level": number, "targets": ids}
+        end = time.monotonic() + self._connection.timeout
         self._connection.call("logs", "forward", wish)
+        while not self._connection.hears_logs(LOOK):
+            # Our subscription was not in force yet: what is logged now would be lost.
+            if time.monotonic() >= end:
+                raise HubUnavailable("the hub's notifications do not reach this client")
+            self._connection.call("logs", "forward", wish)
         # Said again to each hub that follows.
         self._connection.standing_calls["logs", logger] = ("logs", "forward", wish)
 

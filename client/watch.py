@@ -36,6 +36,8 @@ class Watch:
         How many engines have ended unasked, and what is known of the last one.
     over : bool
         Whether the session has ended.
+    hears_logs : bool
+        Whether what engines log reaches us.
     on_end : callable
         Gets the reason of the end, first.
     """
@@ -48,6 +50,7 @@ class Watch:
         self.by_id: Mapping[int, Mapping[str, Any]] = {}
         self.losses: tuple[int, Mapping[str, Any]] = 0, {}
         self.over = False
+        self.hears_logs = False
         self.on_end: Callable[[CtrlHubError], None] | None = None
         self._patience = patience
         self._is_gone = is_gone
@@ -105,10 +108,13 @@ class Watch:
         )  # fmt: skip
 
     def logged(self, message: LogRecords) -> None:
-        """Hand on what engines have logged."""
+        """Hand on what engines have logged, or take note that it will come."""
         from ctrlhub.client.log_forwarding import handle
 
         handle(message)
+        if not message.records:
+            self.hears_logs = True
+            self.bells.ring()
 
     def ended(self, error: CtrlHubError) -> None:
         """Take no more requests, and let nobody wait: the session is over."""

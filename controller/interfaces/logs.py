@@ -69,7 +69,10 @@ class Logs(Interface):
     def forward(
         self, caller: Session, logger: str, level: int, targets: Sequence[int] | None = None
     ) -> None:
-        """Send a client what a logger, and those beneath it, log from a level on."""
+        """Send a client what a logger, and those beneath it, log from a level on.
+
+        A message without records shows the client that its subscription is in force.
+        """
         if type(logger) is not str or len(logger) > MAX_TEXT or type(level) is not int:
             raise InvalidRequest("a logger is a text, and a level a number")
         chosen = None if targets is None else frozenset(checked_ids(targets))
@@ -78,6 +81,7 @@ class Logs(Interface):
             raise LimitExceeded(f"this client follows {MOST_LOGGERS} loggers already")
         wishes[logger] = Wish(level, chosen)
         self._tell()
+        caller.publish(self.outbox, LogRecords(()))
 
     @exposed
     def unforward(self, caller: Session, logger: str) -> bool:

@@ -44,6 +44,15 @@ def test_engines_are_told_what_is_wanted(client: Line, engines: list[Line]) -> N
     assert engines[1].heard(m.ForwardLogs) == [m.ForwardLogs({"": 30})]
 
 
+def test_the_client_gets_a_sign(exchange: Exchange, client: Line) -> None:
+    """On the stream on which records will come."""
+    exchange.published = []
+    forward(client)
+    ((topic, message),) = published(exchange)
+    assert client.registered is not None
+    assert (topic, message) == (client.registered.subscription, m.LogRecords(()))
+
+
 def test_engines_that_come_are_told(exchange: Exchange, client: Line) -> None:
     """If there is anything."""
     quiet = Line(exchange, "quiet")
