@@ -61,7 +61,7 @@ class Logs(Interface):
         if stream is Stream.MULTIENGINE and session.engine is not None:
             levels = self._levels(session.engine.id)
             if levels:
-                session.send(self.outbox, Stream.HUB, ForwardLogs(levels))
+                session.send(self.outbox, Stream.MULTIENGINE, ForwardLogs(levels))
 
     # ------------------------------------------------------------ from clients
 
@@ -102,7 +102,8 @@ class Logs(Interface):
     def _tell(self) -> None:
         for number in self.engines:
             message = ForwardLogs(self._levels(number))
-            self.engine(number).session.send(self.outbox, Stream.HUB, message)
+            # On the stream of commands: those that follow are to find it done.
+            self.engine(number).session.send(self.outbox, Stream.MULTIENGINE, message)
 
     def _levels(self, engine: int) -> dict[str, int]:
         """Return what all clients together want of an engine: by logger, the lowest level."""
