@@ -8,7 +8,6 @@ which an exception enters or leaves as a whole.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from queue import Empty, SimpleQueue
 from time import monotonic
 
@@ -21,6 +20,9 @@ class Bells:
     def __init__(self) -> None:
         self._bells: list[SimpleQueue[None]] = []
 
+    def __len__(self) -> int:
+        return len(self._bells)
+
     def ring(self) -> None:
         """Have all who wait look again."""
         for bell in tuple(self._bells):
@@ -29,16 +31,15 @@ class Bells:
     def wait_for(self, ready: Callable[[], bool], timeout: float | None) -> bool:
         """Wait until something is so, or the timeout (seconds; None for none) is over."""
         end = None if timeout is None else monotonic() + timeout
-        bell: SimpleQueue[None] = SimpleQueue()
-        # Hung up before the first look: what changes after that look rings.
-        self._bells.append(bell)
+        bells, bell = self._bells, SimpleQueue[None]()
         try:
+            bells.append(bell)  # before the first look: what changes after that look rings
             while not ready():
                 try:
                     bell.get(timeout=None if end is None else max(0.0, end - monotonic()))
                 except Empty:
                     return ready()
             return True
-        finally:
-            with suppress(ValueError):
-                self._bells.remove(bell)
+        finally:  # in C alone, so that nothing strikes before it is done
+            if bell in bells:
+                bells.remove(bell)

@@ -94,6 +94,7 @@ def test_a_handler_that_raises_ends_the_wait_and_nothing_else(alarm: None) -> No
         thread.join()
 
     assert struck
+    assert len(bells) == 0
     ready: list[bool] = []
     timer = threading.Timer(0.01, lambda: (ready.append(True), bells.ring()))
     timer.start()
