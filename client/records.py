@@ -7,71 +7,24 @@ had again. So `history`, `results` and `metadata` are views of what the hub know
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any, TypeAlias, overload
+from typing import Any, TypeAlias
 
 from ctrlhub.client.async_result import AsyncResult
 from ctrlhub.client.cancellations import AT_ONCE
 from ctrlhub.client.connection import Connection
 from ctrlhub.client.hub_result import AsyncHubResult
-from ctrlhub.client.metadata import Metadata
+from ctrlhub.client.lookups import UNFINISHED, AllMetadata, RequestIds, Results
 from ctrlhub.client.targets import Targets
-from ctrlhub.wire.errors import CtrlHubError, ResultLost, ResultNotCompleted
+from ctrlhub.wire.errors import ResultLost, ResultNotCompleted
 from ctrlhub.wire.ids import Ranges, from_ranges, number_of, text_of, to_ranges
 
 Named: TypeAlias = int | str | AsyncResult | Iterable["int | str | AsyncResult"] | None
 """A place in `Client.history`, the id of a request, a result, or several of these."""
 
 TIMES = ("submitted", "started", "completed")
-
-UNFINISHED = ("queued", "running")
-
-
-class RequestIds(Sequence[str]):
-    """The ids of a client's requests, first first; made when they are looked at.
-
-    Parameters
-    ----------
-    numbers
-        The ids, as numbers.
-    """
-
-    __slots__ = ("_numbers",)
-
-    def __init__(self, numbers: range) -> None:
-        self._numbers = numbers
-
-    def __len__(self) -> int:
-        return len(self._numbers)
-
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return [text_of(number) for number in self._numbers[index]]
-        return text_of(self._numbers[index])
-
-    def __contains__(self, value: object) -> bool:
-        try:
-            return isinstance(value, str) and number_of(value) in self._numbers
-        except ValueError:
-            return False
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, RequestIds):
-            return self._numbers == other._numbers
-        return isinstance(other, list) and list(self) == other
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        shown = [*self[:3], "...", *self[-3:]] if len(self) > 8 else list(self)
-        return f"[{', '.join(shown)}]"
-
 
 class Records:
     """The part of a client that knows of requests."""
@@ -403,63 +356,6 @@ def _without(numbers: range, gaps: Sequence[int]) -> Ranges:
     borders = [numbers.start - 1, *gaps, numbers.stop]
     pairs = ((a + 1, b - 1) for a, b in pairwise(borders))
     return tuple((first, last) for first, last in pairs if first <= last)
-
-
-class Results(Mapping[str, Any]):
-    """Results by the ids of requests: looked up at the hub, kept nowhere."""
-
-    def __init__(self, client: Records) -> None:
-        self._client = client
-
-    def __getitem__(self, name: str) -> Any:
-        client = self._client
-        if name not in client.history or name in client.outstanding:
-            raise KeyError(name)
-        [value] = client.get_result([name]).get(return_exceptions=True)
-        if isinstance(value, ResultLost):
-            raise KeyError(str(value))
-        return value
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._client.history and name not in self._client.outstanding
-
-    def __iter__(self) -> Iterator[str]:
-        out = self._client.outstanding
-        return (name for name in self._client.history if name not in out)
-
-    def __len__(self) -> int:
-        return len(self._client.history) - len(self._client.outstanding)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {len(self)} requests>"
-
-
-class AllMetadata(Mapping[str, Metadata]):
-    """What is known of requests, by their ids: looked up at the hub, kept nowhere."""
-
-    def __init__(self, client: Records) -> None:
-        self._client = client
-
-    def __getitem__(self, name: str) -> Metadata:
-        if name not in self._client.history:
-            raise KeyError(name)
-        try:
-            [record] = self._client._records([number_of(name)])
-        except (CtrlHubError, ValueError) as error:
-            raise KeyError(f"the hub does not know {name} (any more): {error}") from error
-        known = Metadata(record)
-        if known["status"] in UNFINISHED:
-            known["status"] = None
-        return known
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._client.history)
-
-    def __len__(self) -> int:
-        return len(self._client.history)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {len(self)} requests>"
 
 
 def _plain(value: Any) -> Any:

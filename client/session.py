@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from ctrlhub.client.call_list import Answered, CallList
 from ctrlhub.client.cancellations import STOP, Cancellation, CancellationList, parts
@@ -34,6 +34,7 @@ from ctrlhub.client.outgoing import Outgoing
 from ctrlhub.client.receipts import Receipts
 from ctrlhub.client.requests import Owner, Request, Stirred
 from ctrlhub.client.rows import TaskCancelled, failed
+from ctrlhub.client.watcher import Watcher
 from ctrlhub.link.membership import Membership, Patience, State
 from ctrlhub.wire.codec import resolve
 from ctrlhub.wire.errors import ControllerStopped, CtrlHubError, SessionClosed, error_for
@@ -56,34 +57,6 @@ from ctrlhub.wire.messages import (
 )
 
 _ERROR = int(Status.ERROR)
-
-
-class Watcher(Protocol):
-    """What the shell wants to know of its session."""
-
-    def joined(self, session: int) -> None:
-        """Take note that the hub let us in, or that it is back."""
-
-    def silent(self, seconds: float) -> None:
-        """Take note that the hub has not answered for so long."""
-
-    def despair(self, seconds: float) -> CtrlHubError | None:
-        """Say why a hub that has been silent for so long will not answer any more, if so."""
-
-    def lost(self, engine: Mapping[str, Any]) -> None:
-        """Take note that an engine ended unasked, and that no other takes its place."""
-
-    def engines(self, engines: Mapping[int, Mapping[str, Any]]) -> None:
-        """Take the engines of the moment, by id."""
-
-    def unprepared(self, engine: Mapping[str, Any]) -> None:
-        """Take note that a start hook failed on an engine, which gets no tasks."""
-
-    def logged(self, message: LogRecords) -> None:
-        """Take what engines have logged."""
-
-    def ended(self, error: CtrlHubError) -> None:
-        """Take note that this session is over, and why."""
 
 
 class ClientSession(Membership):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ctrlhub import AsyncHubResult, Client, InvalidRequest, ResultLost, ResultNotCompleted
-from ctrlhub.client.records import RequestIds
+from ctrlhub.client.lookups import RequestIds
 from tests.support.processes import until
 from tests.support.work import Work
 
