@@ -7,9 +7,10 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from itertools import islice
 from operator import length_hint
-from typing import Any
+from typing import Any, TypeVar
 from weakref import finalize
 
 from ctrlhub.client.cancellations import Cancellation
@@ -40,6 +41,8 @@ from ctrlhub.wire.limits import COUNTER_BITS, MAX_CONTROL_BYTES
 from ctrlhub.wire.messages import Answer, Call, Register, Stream
 
 _log = logging.getLogger("ctrlhub.client")
+
+T = TypeVar("T")
 
 JOIN_TIMEOUT = 2.0
 """How long (seconds) closing waits for the I/O thread."""
@@ -197,15 +200,11 @@ class Connection:
 
     def outstanding_numbers(self) -> set[int]:
         """Return the ids of the requests that have not ended."""
-        found: list[set[int]] = []
-        self._in_io_thread(lambda: found.append(self._session.outstanding_numbers()))
-        return found[0] if found else set()
+        return self._in_io_thread(self._session.outstanding_numbers)
 
     def outstanding(self) -> list[Request]:
         """Return the requests that have not ended."""
-        found: list[list[Request]] = []
-        self._in_io_thread(lambda: found.append(self._session.outstanding()))
-        return found[0] if found else []
+        return self._in_io_thread(self._session.outstanding)
 
     # ------------------------------------------------------------ live output
 
@@ -286,20 +285,28 @@ class Connection:
             raise error_for(answer.code)(answer.message)
         return answer.value
 
-    def _in_io_thread(self, action: Callable[[], None]) -> None:
+    def _in_io_thread(self, action: Callable[[], T]) -> T:
+        """Have the session do something, and return (or raise) what it returns (or raises)."""
         if self.is_io_thread() or self._watch.over:
-            action()
-            return
-        done: list[bool] = []
+            return action()
+        done: Future[T] = Future()
         watch = self._watch
 
         def act(now: float) -> None:
-            action()
-            done.append(True)
+            try:
+                done.set_result(action())
+            except BaseException as error:  # for whoever waits; the I/O thread goes on
+                done.set_exception(error)
             watch.bells.ring()
 
         self._runner.post(act)
-        watch.wait_for(lambda: bool(done), self.timeout)
+        if not watch.wait_for(done.done, self.timeout):
+            raise TimeoutError(
+                f"the thread that brings the results has been busy for {self.timeout:g} s: a done "
+                "callback runs there, and must not take long; let it hand its work to a thread"
+            )
+        # The session may have ended before it came to this; then there is nobody to disturb.
+        return done.result() if done.done() else action()
 
     # ------------------------------------------------------------ engines
 

@@ -130,7 +130,9 @@ class ClientSession(Membership):
     def outstanding_numbers(self) -> set[int]:
         """Return the ids of the requests that have not ended."""
         outgoing = self._outgoing
-        waiting = (number for request in self.submissions for number in request._numbers())
+        # A copy, as in `follow_output`: other threads go on submitting.
+        submitted = tuple(self.submissions)
+        waiting = (number for request in submitted for number in request._numbers())
         return {*outgoing.commands.requests, *outgoing.tasks.requests, *waiting}
 
     def follow(self, owner: Owner, numbers: Sequence[int], now: float, *, ask: bool = True) -> None:

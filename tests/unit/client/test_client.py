@@ -748,3 +748,45 @@ def test_streams_are_named_by_the_kind_of_call(hub: HubLink, client: Client) -> 
 
     calls = [(m.interface, m.method) for m in hub.sent if isinstance(m, Call)]
     assert ("multiengine", "abort") in calls
+
+
+# ---------------------------------------------------------------- asking the I/O thread
+
+
+def test_what_fails_in_the_io_thread_is_raised_here(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asked is told, at once; the thread goes on."""
+
+    def broken() -> set[int]:
+        raise RuntimeError("changed while it was looked at")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(client._connection._session, "outstanding_numbers", broken)
+        with pytest.raises(RuntimeError, match="changed while"):
+            client.outstanding  # noqa: B018
+    assert client.outstanding == set()
+    assert client[0].apply_sync(double, 2) == 4
+
+
+def test_an_io_thread_that_is_busy_is_no_answer(hub: HubLink) -> None:
+    """While a callback keeps it, nobody is told that nothing is out."""
+    release = threading.Event()
+    began = threading.Event()
+
+    def keep(_: object) -> None:
+        began.set()
+        release.wait(PATIENCE)
+
+    with hub.client(timeout=0.2) as client:
+        hub.hold = True
+        result = client[0].apply_async(double, 1)
+        hub.wait_for(lambda: any(isinstance(m, Command) for m in hub.sent))
+        result.add_done_callback(keep)
+        hub.release()
+        assert began.wait(PATIENCE)
+        try:
+            with pytest.raises(TimeoutError, match="done callback"):
+                client.outstanding  # noqa: B018
+        finally:
+            release.set()

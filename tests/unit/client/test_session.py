@@ -80,6 +80,22 @@ def test_two_templates_of_one_function_carry_it_once() -> None:
     assert len(message.functions) == 1
 
 
+def test_what_is_out_can_be_told_while_others_submit() -> None:
+    """A thread may leave a request while the I/O thread goes through them."""
+    bench = Bench()
+    first = bench.command()
+
+    class Late:
+        """Submits another one as it is looked at."""
+
+        def _numbers(self) -> range:
+            bench.command()
+            return range(1, 2)
+
+    bench.session.submissions.append(Late())  # type: ignore[arg-type]
+    assert bench.session.outstanding_numbers() == {first.first, 1}
+
+
 def test_batches_are_limited_in_rows() -> None:
     """A map of many items becomes several messages, none with too many rows."""
     bench = Bench()
