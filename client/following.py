@@ -33,12 +33,13 @@ class Following:
         Tells the time of the moment (seconds, monotonic).
     """
 
-    __slots__ = ("_calls", "_clock", "_wanted")
+    __slots__ = ("_calls", "_clock", "_open", "_wanted")
 
     def __init__(self, calls: CallList, clock: Callable[[], float]) -> None:
         self._calls = calls
         self._clock = clock
         self._wanted: dict[int, list[tuple[Owner, int]]] = {}
+        self._open: set[int] = set()  # the calls that were not answered
 
     def __bool__(self) -> bool:
         return bool(self._wanted)
@@ -59,13 +60,22 @@ class Following:
         """Ask the hub for results."""
         for ranges in parts(numbers):
             call = Call(next(self._calls.numbers), *FOLLOW, {"requests": ranges})
+            self._open.add(call.id)
             self._calls.add(call, partial(self._on_answer, list(from_ranges(ranges))))
 
     def ask_again(self, outstanding: Container[int]) -> None:
-        """Ask another hub for what is wanted, apart from our own requests that it gets again."""
+        """Ask a hub that we have joined for what is wanted, apart from our own requests.
+
+        Also the one that we had: it may not have got our question. Of what it knows already it takes
+        no note.
+        """
+        for call in self._open:
+            self._calls.forget(call)
+        self._open.clear()
         self.ask([number for number in self._wanted if number not in outstanding])
 
     def _on_answer(self, asked: Sequence[int], answer: Answer) -> None:
+        self._open.discard(answer.id)
         if answer.code:
             self.fail(asked, error_for(answer.code)(answer.message), self._clock())
             return

@@ -256,9 +256,10 @@ class ClientSession(Membership):
             return
         if not (registered.resumed and self.same_epoch):
             self._outgoing.new_hub()
-            self._following.ask_again(self.outstanding_numbers())
         if previous is not None and not self.same_epoch:
             self.calls.send_again()
+        if self._following:
+            self._following.ask_again(self.outstanding_numbers())
         for stream in (Stream.MULTIENGINE, Stream.TASK):
             self._say_again(stream)
         self._cancellations.repeat(now)

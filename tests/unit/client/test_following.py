@@ -75,13 +75,16 @@ def test_what_the_hub_does_not_know_is_lost() -> None:
 
 
 def test_another_hub_is_asked_again() -> None:
-    """The same one is not: it knows who follows."""
+    """Whether it is the same one, which has its question twice, or a new one."""
     bench = Bench()
     result = want(bench, OTHERS + 1)
     [(call, ranges)] = asked(bench)
     found(bench, call, *ranges)
-    bench.rejoin(resumed=True)
-    assert asked(bench) == []
+    again = [m for m in bench.rejoin(resumed=True) if isinstance(m, Call)]
+    [call] = [call for call in again if call.method == "follow"]
+    assert call.arguments["requests"] == ranges
+    found(bench, call.id, *ranges)
+    assert not result.done()
     bench.pass_time(3.5)
     bench.drain()
     bench.receive(Stream.HUB, registered(epoch="second"))
@@ -89,6 +92,21 @@ def test_another_hub_is_asked_again() -> None:
     assert again == ranges
     found(bench, call)
     assert isinstance(result.exception(0), ResultLost)
+
+
+def test_a_question_that_was_lost_is_asked_anew() -> None:
+    """By the session that resumes: not by the very call, whose answer nobody waits for then."""
+    bench = Bench()
+    result = want(bench, OTHERS + 1)
+    [(lost, ranges)] = asked(bench)
+    again = [m for m in bench.rejoin(resumed=True) if isinstance(m, Call)]
+    [call] = [call for call in again if call.method == "follow"]
+    assert (call.arguments["requests"], call.id != lost) == (ranges, True)
+    found(bench, lost)
+    assert not result.done()
+    found(bench, call.id, *ranges)
+    bench.receive(Stream.TASK, Completed((ok(OTHERS + 1, "one"),)))
+    assert result.get(0) == ["one"]
 
 
 def test_the_end_of_the_session_is_the_end_of_the_wait() -> None:
