@@ -26,8 +26,10 @@ STREAMS = ("stdout", "stderr")
 class Follower(Protocol):
     """Who wants to know of output as it comes; called in the I/O thread."""
 
-    def output(self, request: int, engine: int, items: Sequence[OutputItem]) -> None:
-        """Take what has come."""
+    def output(
+        self, request: int, engine: int, items: Sequence[OutputItem], attempt: int = 0
+    ) -> None:
+        """Take what has come of an attempt at a request."""
 
     def ended(self, request: int) -> None:
         """Take note that the result of a request is there, and with it all of its output."""
@@ -59,17 +61,18 @@ class Progress:
 
 
 class LiveRequest:
-    """What has come of a request that runs.
+    """What has come of one attempt at a request.
 
     Attributes
     ----------
-    engine : int
-        Where it runs.
+    attempt, engine : int
+        Which one, and where it runs.
     items : list
         What has come, as far as there is room.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, attempt: int = 0) -> None:
+        self.attempt = attempt
         self.engine = -1
         self.items: list[OutputItem] = []
         self._number = 0
@@ -108,7 +111,8 @@ class LiveRequest:
                 displayed.append(value)
             elif item[0] == "data":
                 data.update(value)
-        return {**{n: "".join(t) for n, t in texts.items()}, "outputs": displayed, "data": data}
+        joined = {name: "".join(parts) for name, parts in texts.items()}
+        return {**joined, "outputs": displayed, "data": data, "attempt": self.attempt}
 
 
 def gap(missing: int) -> str:
@@ -135,10 +139,11 @@ class LiveOutputs:
     def take(self, message: Output) -> OutputReceived | None:
         """Take what has come of a request that has not ended."""
         live = self.requests.get(message.request)
-        if live is None:
-            live = self.requests[message.request] = LiveRequest()
+        if live is None or (live.attempt, live.engine) != (message.attempt, message.engine):
+            # It begins, or begins anew: positions count from the start of each attempt.
+            live = self.requests[message.request] = LiveRequest(message.attempt)
         for follower in self._followers.get(message.request, ()):
-            follower.output(message.request, message.engine, message.items)
+            follower.output(message.request, message.engine, message.items, message.attempt)
         return live.take(message)
 
     def completed(self, row: Row) -> Row:
@@ -173,7 +178,7 @@ class LiveOutputs:
                 continue
             live = self.requests.get(number)
             if live is not None:
-                follower.output(number, live.engine, tuple(live.items))
+                follower.output(number, live.engine, tuple(live.items), live.attempt)
             self._followers.setdefault(number, []).append(follower)
 
     def leave(self, numbers: Iterable[int], follower: Follower) -> None:

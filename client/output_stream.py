@@ -10,9 +10,9 @@ from __future__ import annotations
 import contextvars
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, TypeAlias
 
 from ctrlhub.client.extras import in_order
 from ctrlhub.client.live_output import STREAMS, Progress, gap
@@ -26,6 +26,9 @@ _log = logging.getLogger("ctrlhub.client")
 
 End = Callable[[Terminal, Row], None]
 """Shows how a request has ended, beside its output."""
+
+_Run: TypeAlias = tuple[int, int]
+"""Which attempt at a request, and on which engine."""
 
 
 class OutputStream:
@@ -45,12 +48,12 @@ class OutputStream:
         self._terminal = Terminal(labelled)
         self._row_of = row_of
         self._show_end = show_end
-        self._progress: dict[int, Progress] = {}
+        self._progress: dict[int, tuple[_Run, Progress]] = {}
         self._shown: set[int] = set()
-        self._condition = threading.Condition()
-        self._waiting: deque[tuple[int, int, OutputItem | None]] = deque()
-        self._bytes = 0
-        self._over = False
+        # Ctrl-C may strike whoever puts something in: so no lock of Python's. None is the end.
+        self._waiting: SimpleQueue[tuple[int, _Run, OutputItem | None] | None] = SimpleQueue()
+        # Bytes that have been in the queue, and have left it: each is written by one side alone.
+        self._put = self._taken = 0
         context = contextvars.copy_context()
         self._thread = threading.Thread(
             target=context.run, args=(self._print,), name="ctrlhub-output", daemon=True
@@ -59,54 +62,46 @@ class OutputStream:
 
     # ------------------------------------------------------------ as a follower
 
-    def output(self, request: int, engine: int, items: Sequence[OutputItem]) -> None:
+    def output(
+        self, request: int, engine: int, items: Sequence[OutputItem], attempt: int = 0
+    ) -> None:
         """Take what has come."""
-        with self._condition:
-            for item in items:
-                size = size_of_extras(item[2])
-                if self._bytes + size <= OUTPUT_DISPLAY_BYTES:
-                    self._bytes += size
-                    self._waiting.append((request, engine, item))
-            self._condition.notify()
+        for item in items:
+            size = size_of_extras(item[2])
+            if self._put - self._taken + size <= OUTPUT_DISPLAY_BYTES:
+                self._put += size
+                self._waiting.put((request, (attempt, engine), item))
 
     def ended(self, request: int) -> None:
         """Take note that a result is there."""
-        with self._condition:
-            self._waiting.append((request, -1, None))
-            self._condition.notify()
+        self._waiting.put((request, (0, -1), None))
 
     # ------------------------------------------------------------ the printing thread
 
     def finish(self) -> None:
         """Wait until all that has come is printed."""
-        with self._condition:
-            self._over = True
-            self._condition.notify()
+        self._waiting.put(None)
         self._thread.join()
         self._terminal.end_line()
 
     def _print(self) -> None:
         try:
-            while (next_one := self._next()) is not None:
-                request, engine, item = next_one
+            while (next_one := self._waiting.get()) is not None:
+                request, run, item = next_one
                 if item is None:
                     self._print_rest(request)
                 else:
-                    self._print_item(request, engine, item)
+                    self._taken += size_of_extras(item[2])
+                    self._print_item(request, run, item)
         except Exception:  # the terminal is gone, or something cannot be shown there
             _log.exception("the output of engines cannot be shown here; the results have it")
 
-    def _next(self) -> tuple[int, int, OutputItem | None] | None:
-        with self._condition:
-            self._condition.wait_for(lambda: self._waiting or self._over)
-            if not self._waiting:
-                return None
-            request, engine, item = self._waiting.popleft()
-            self._bytes -= size_of_extras(item[2]) if item is not None else 0
-            return request, engine, item
-
-    def _print_item(self, request: int, engine: int, item: OutputItem) -> None:
-        progress = self._progress.setdefault(request, Progress())
+    def _print_item(self, request: int, run: _Run, item: OutputItem) -> None:
+        engine = run[1]
+        known, progress = self._progress.get(request, (run, Progress()))
+        if known != run:  # it runs once more: its output begins anew
+            progress = Progress()
+        self._progress[request] = run, progress
         missing, value = progress.take(item)
         if value is None:
             return
@@ -122,8 +117,10 @@ class OutputStream:
         if row is None or request in self._shown:  # one that is fetched comes later
             return
         self._shown.add(request)
-        for position, kind, value in _placed(row[6] or {}):
-            self._print_item(request, row[3], (kind, position, value))
+        extras = row[6] or {}
+        run = extras.get("attempt", 0), row[3]
+        for position, kind, value in _placed(extras):
+            self._print_item(request, run, (kind, position, value))
         self._progress.pop(request, None)
         self._show_end(self._terminal, row)
 

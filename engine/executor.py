@@ -290,7 +290,7 @@ class Executor:
                 if status == _ERROR and is_unmet(error):
                     status = _UNMET
             ended = clock()
-            extras = output.take() if output.dirty else None
+            extras = output.take(attempt) if output.dirty else None
             append((number, attempt, status, result, origin + began, ended - began, extras))
             if ended - flushed > FLUSH_INTERVAL:
                 flush()

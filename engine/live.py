@@ -50,10 +50,11 @@ class LiveOutput:
     def __init__(self) -> None:
         self.due = NEVER
         self._last = -NEVER
-        self._begin(0)
+        self._begin(0, 0)
 
-    def _begin(self, request: int) -> None:
+    def _begin(self, request: int, attempt: int) -> None:
         self.request = request
+        self._attempt = attempt
         self._number = 0
         self._sent: deque[tuple[int, int]] = deque()
         self._under_way = 0
@@ -86,13 +87,13 @@ class LiveOutput:
             self._trial = NEVER
             self.due = now
 
-    def messages(self, source: Source | None, now: float) -> Iterator[Output]:
-        """Yield what is to be sent now."""
+    def messages(self, source: Source | None, now: float, attempt: int = 0) -> Iterator[Output]:
+        """Yield what is to be sent now, of an attempt at what runs."""
         self.due = NEVER
         if source is None or not source.request:
             return
-        if source.request != self.request:
-            self._begin(source.request)
+        if (source.request, attempt) != (self.request, self._attempt):
+            self._begin(source.request, attempt)
         elif now >= self._trial:  # what was under way seems to be lost
             self._sent.clear()
             self._under_way = OUTPUT_WINDOW - 1
@@ -102,7 +103,7 @@ class LiveOutput:
             self._under_way += size
             self._sent.append((self._number, size))
             self._last = now
-            yield Output(source.request, self._number, items)
+            yield Output(source.request, self._number, items, attempt=attempt)
         self._trial = NEVER
         if self.is_full:
             self._trial = self.due = now + self._pause

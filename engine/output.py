@@ -179,11 +179,14 @@ class Output:
             self._told = _TOLD
             self.announce()
 
-    def take(self) -> dict[str, Any] | None:
-        """Return what was put out since the last time; None for nothing."""
+    def take(self, attempt: int = 0) -> dict[str, Any] | None:
+        """Return what an attempt has put out since the last time; None for nothing."""
         self.dirty = False
         capture, self._capture = self._capture, None
-        return (capture.extras() or None) if capture is not None else None
+        extras = (capture.extras() or None) if capture is not None else None
+        if extras is not None and attempt:
+            extras["attempt"] = attempt
+        return extras
 
     # ------------------------------------------------------------ from the I/O thread
 

@@ -339,7 +339,9 @@ class EngineSession(LeasedMembership):
 
     def _show(self, now: float) -> None:
         """Send what the request that runs has put out; what is not sent comes with its result."""
-        for message in self._live.messages(self._worker.look(), now):
+        source = self._worker.look()
+        attempt = self._tasks.held.get(source.request, 0) if source is not None else 0
+        for message in self._live.messages(source, now, attempt):
             stream = Stream.TASK if message.request in self._tasks.held else Stream.MULTIENGINE
             self.send(stream, message)
         if self._live.is_full:

@@ -472,7 +472,7 @@ class Received(Message):
 class Output(Message):
     """Engine to hub, and hub to the request's client on iopub: what a request puts out as it runs.
 
-    `number` counts the messages of a request. `engine` is filled in by the hub. What is lost on the
+    `number` counts the messages of an attempt. `engine` is filled in by the hub. What is lost on the
     way comes with the result.
     """
 
@@ -481,6 +481,7 @@ class Output(Message):
     number: int
     items: Sequence[OutputItem]
     engine: int = -1
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,9 @@ class Listener:
     def __init__(self) -> None:
         self.told: list[Any] = []
 
-    def output(self, request: int, engine: int, items: Sequence[OutputItem]) -> None:
+    def output(
+        self, request: int, engine: int, items: Sequence[OutputItem], attempt: int = 0
+    ) -> None:
         """Take note."""
         self.told += items
 
@@ -100,6 +102,17 @@ def test_who_follows_is_told_what_came_before_what_comes_and_the_end() -> None:
     assert late.told[-2:] == ["1 ended", "1 ended"]
 
 
+def test_what_runs_once_more_begins_anew() -> None:
+    """Whether another engine has it, or the same one: nothing of the attempt before is kept."""
+    live = LiveOutputs()
+    live.take(Output(1, 1, [("stdout", 0, "first attempt")], 4))
+    live.take(Output(1, 1, [("stdout", 0, "second")], 4, attempt=1))
+    assert live.requests[1].extras()["stdout"] == "second"
+
+    live.take(Output(1, 1, [("stdout", 0, "3rd")], 5, attempt=1))
+    assert (live.requests[1].extras()["stdout"], live.requests[1].engine) == ("3rd", 5)
+
+
 # ---------------------------------------------------------------- showing it
 
 
@@ -154,6 +167,23 @@ def test_the_result_brings_what_was_not_shown(capsys: pytest.CaptureFixture[str]
     shown.stream.finish()
 
     assert capsys.readouterr().out.splitlines() == ["one", "first", "second", "two", "end of 1"]
+
+
+@pytest.mark.parametrize(("attempt", "engine"), [(1, 0), (0, 1)])
+def test_what_runs_once_more_is_shown_from_its_beginning(
+    capsys: pytest.CaptureFixture[str], attempt: int, engine: int
+) -> None:
+    """Live, or by the result alone; nothing is taken for what was shown before."""
+    shown = Stream(labelled=False)
+    shown.stream.output(1, 0, [("stdout", 0, "one\ntwo\n")])
+    shown.stream.output(1, engine, [("stdout", 0, "ONE\n")], attempt)
+    shown.end(1, engine, {"stdout": "ONE\nTWO\n", "attempt": attempt})
+    shown.stream.output(2, 0, [("stdout", 0, "one\ntwo\n")])
+    shown.end(2, engine, {"stdout": "TWO\n", "attempt": attempt})
+    shown.stream.finish()
+
+    expected = ["one", "two", "ONE", "TWO", "end of 1", "one", "two", "TWO", "end of 2"]
+    assert capsys.readouterr().out.splitlines() == expected
 
 
 def test_a_gap_is_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,6 +41,20 @@ def test_output_leaves_on_the_stream_of_its_request(engine: Engine) -> None:
     assert shown(engine) == [(Stream.TASK, Output(2, 1, [("stdout", 0, "b\n")]))]
 
 
+def test_output_tells_its_attempt(engine: Engine) -> None:
+    """Its numbers begin anew with each."""
+    engine.tasks(2, attempt=3)
+    engine.worker.source = printed(2, "b\n")
+    engine.session.written(engine.now)
+    assert shown(engine) == [(Stream.TASK, Output(2, 1, [("stdout", 0, "b\n")], attempt=3))]
+
+    engine.tasks(2, attempt=4)
+    engine.worker.source = printed(2, "c\n")
+    engine.session.written(engine.now)
+    engine.wait(0.1)
+    assert shown(engine) == [(Stream.TASK, Output(2, 1, [("stdout", 0, "c\n")], attempt=4))]
+
+
 def test_a_client_that_does_not_follow_stops_it_until_it_does(engine: Engine) -> None:
     """The worker need not tell of more meanwhile."""
     engine.command(1)
