@@ -27,12 +27,17 @@ class Exposed:
     ----------
     by_name : mapping
         A live view of them.
+    flushed : tuple of Interface
+        Those that may have something to send at the end of a turn. There are many turns, and most
+        interfaces only answer.
     failures : int
         How often one has failed.
     """
 
     def __init__(self) -> None:
         self._interfaces: dict[str, Interface] = {}
+        self.flushed: tuple[Interface, ...] = ()
+        self._timed: tuple[Interface, ...] = ()
         self._left_alone: dict[Interface, float] = {}
         self.by_name: Mapping[str, Interface] = MappingProxyType(self._interfaces)
         self.failures = 0
@@ -43,6 +48,11 @@ class Exposed:
     def add(self, interface: Interface) -> None:
         """Expose one more."""
         self._interfaces[interface.name] = interface
+        kind = type(interface)
+        if kind.handlers or kind.flush is not Interface.flush:
+            self.flushed = (*self.flushed, interface)
+        if kind.next_deadline is not Interface.next_deadline:
+            self._timed = (*self._timed, interface)
 
     def flush(self, interface: Interface, now: float) -> None:
         """Let one send what became ready."""
@@ -69,7 +79,7 @@ class Exposed:
 
     def tick(self, now: float) -> None:
         """Let each do what is due."""
-        for interface in self:
+        for interface in self._timed:
             try:
                 due = interface.next_deadline()
                 if due is not None and max(due, self._left_alone.get(interface, due)) <= now:
@@ -82,7 +92,7 @@ class Exposed:
     def next_deadline(self) -> float | None:
         """Say when `tick` should be called; one that cannot say so is asked again by the way."""
         found = []
-        for interface in self:
+        for interface in self._timed:
             try:
                 due = interface.next_deadline()
             except Exception:

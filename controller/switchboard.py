@@ -200,7 +200,7 @@ class Switchboard:
         What one has to say is carried out before the next is asked: somebody waits for it.
         """
         self._begin(now)
-        for interface in self._exposed:
+        for interface in self._exposed.flushed:
             self._exposed.flush(interface, now)
             if self.outbox:
                 yield self.outbox.take()
