@@ -62,6 +62,8 @@ class ResultBase(Waits, OutputMembers, Timing):
 
     public_name: ClassVar[str] = "AsyncResult"
     """The name of the class, of those that users know, by which it is shown."""
+    owner: ClassVar[bool] = True
+    """Kept for programs that ask: results can be had as often as one asks, by anybody."""
 
     _about: About
     _home: Home
