@@ -40,7 +40,7 @@ class _Client:
         self.session = session
         self.sent: dict[int, Outcome] = {}
         self.unsent: deque[Outcome] = deque()
-        self.waiting: set[int] = set()  # the ids in `unsent`
+        self.waiting: dict[int, Outcome] = {}  # those in `unsent`, by id
         self.bulk = 0
 
     def batch(self) -> Completed:
@@ -69,7 +69,9 @@ class _Client:
             self.bulk += bulk
             sent[outcome[0]] = outcome
             rows.append((*outcome[:2], frames.add(payload), *outcome[3:]))
-        self.waiting.difference_update([row[0] for row in rows])
+        forget = self.waiting.pop
+        for row in rows:
+            forget(row[0])
         return Completed(rows=rows, frames=frames.frames)
 
 
@@ -92,7 +94,7 @@ class Deliveries:
             client = self._clients[session.number] = _Client(session)
         if outcome[0] in client.waiting or outcome[0] in client.sent:
             return
-        client.waiting.add(outcome[0])
+        client.waiting[outcome[0]] = outcome
         client.unsent.append(outcome)
         self._ready[session.number] = client
 
@@ -108,10 +110,7 @@ class Deliveries:
         client = self._clients.get(session.number)
         if client is None:
             return None
-        found = client.sent.get(number)
-        if found is None and number in client.waiting:
-            found = next(outcome for outcome in client.unsent if outcome[0] == number)
-        return found
+        return client.sent.get(number) or client.waiting.get(number)
 
     def outcomes(self) -> Iterator[Outcome]:
         """Yield every result on its way."""
@@ -174,7 +173,7 @@ class Deliveries:
         for client in self._clients.values():
             unsent = [outcome[0] for outcome in client.unsent]
             assert len(set(unsent)) == len(unsent)
-            assert client.waiting == set(unsent)
+            assert client.waiting == {outcome[0]: outcome for outcome in client.unsent}
             assert not set(unsent) & set(client.sent)
             assert client.sent or client.unsent
             assert client.bulk == sum(_bulk(outcome[2]) for outcome in client.sent.values())

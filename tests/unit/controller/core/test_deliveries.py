@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -69,6 +71,24 @@ def test_an_acknowledged_result_is_forgotten(desk: Desk) -> None:
     assert desk.deliveries.received(session, ((1, 1),)) == []
     assert len(desk.deliveries) == 0
     desk.deliveries.check()
+
+
+def test_a_result_that_waits_is_found_without_a_walk(desk: Desk) -> None:
+    """However many wait: questions about all of them would take the square of that."""
+
+    class Line(deque[Outcome]):
+        """Cannot be gone through."""
+
+        def __iter__(self) -> Iterator[Outcome]:
+            raise AssertionError("walked")
+
+    session = a_session()
+    for number in range(1, 4):
+        desk.deliveries.add(session, an_outcome(number))
+    client = desk.deliveries._clients[session.number]
+    client.unsent = Line(tuple(client.unsent))
+    assert desk.deliveries.find(session, 3) == an_outcome(3)
+    assert desk.deliveries.find(session, 4) is None
 
 
 def test_what_was_not_sent_cannot_be_acknowledged(desk: Desk) -> None:
