@@ -8,14 +8,21 @@ hold. What cannot be compared (a number with nothing, a text with a number) does
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Callable, Collection, Mapping
-from fnmatch import fnmatchcase
+from fnmatch import translate
 from typing import Any, TypeAlias
 
 from ctrlhub.wire.errors import InvalidRequest
 
 Record: TypeAlias = Mapping[str, Any]
 Test: TypeAlias = Callable[[Any], bool]
+
+SCALARS = (str, bytes, int, float, type(None))
+"""What records hold."""
+
+MAX_PATTERN = 256
+"""The longest pattern of ``$glob`` (characters)."""
 
 
 def compiled(query: object, keys: Collection[str]) -> Callable[[Record], bool]:
@@ -38,6 +45,12 @@ def compiled(query: object, keys: Collection[str]) -> Callable[[Record], bool]:
     check_keys(query, keys)
     tests = [(key, test) for key, value in query.items() for test in _tests(value)]
     return lambda record: all(test(record[key]) for key, test in tests)
+
+
+def text_keys(query: Mapping[str, Any]) -> list[str]:
+    """Return the keys whose texts a query reads through."""
+    conditions = query.items()
+    return [key for key, value in conditions if isinstance(value, Mapping) and "$glob" in value]
 
 
 def check_keys(wanted: Collection[Any], keys: Collection[str]) -> None:
@@ -94,8 +107,8 @@ def _listed(name: str, among: bool) -> Callable[[Any], Test]:
     def make(operand: Any) -> Test:
         if not isinstance(operand, list | tuple):
             raise InvalidRequest(f"{name} needs a list, not {operand!r:.80}")
-        values = tuple(operand)
-        return lambda value: (value in values) is among
+        values = frozenset(value for value in operand if isinstance(value, SCALARS))
+        return lambda value: (isinstance(value, SCALARS) and value in values) is among
 
     return make
 
@@ -103,7 +116,11 @@ def _listed(name: str, among: bool) -> Callable[[Any], Test]:
 def _glob(operand: Any) -> Test:
     if not isinstance(operand, str):
         raise InvalidRequest(f"$glob needs a pattern such as 'fit-*', not {operand!r:.80}")
-    return lambda value: isinstance(value, str) and fnmatchcase(value, operand)
+    if len(operand) > MAX_PATTERN:
+        raise InvalidRequest(f"a pattern has at most {MAX_PATTERN} characters, not {len(operand)}")
+    # Not by `fnmatch`, which keeps tens of thousands of patterns.
+    match = re.compile(translate(operand)).match
+    return lambda value: isinstance(value, str) and match(value) is not None
 
 
 def _exists(operand: Any) -> Test:

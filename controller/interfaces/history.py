@@ -8,12 +8,12 @@ to whoever follows a request, and lists come in pages.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from ctrlhub.controller.core.deliveries import Outcome
 from ctrlhub.controller.core.history import GONE
-from ctrlhub.controller.core.matching import check_keys, compiled
+from ctrlhub.controller.core.matching import check_keys, compiled, text_keys
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.interfaces.arguments import checked_ids, checked_ranges
 from ctrlhub.controller.interfaces.base import Interface, exposed
@@ -29,6 +29,9 @@ AT_ONCE = 32_768
 
 SCAN = 8_192
 """So many records are looked at for one answer, so that no question stops the hub."""
+
+SCAN_TEXT = 1024 * 1024
+"""And patterns are held against so many characters."""
 
 ANSWER_BYTES = 512 * 1024
 """An answer is closed once its records take about so many bytes."""
@@ -70,7 +73,7 @@ class HistoryQuery(Interface):
     def records(self, caller: Session, requests: Sequence[Sequence[int]]) -> dict[str, Any]:
         """Return the records of some requests: as many as an answer holds, and where to go on."""
         numbers = self._named(requests)
-        return self._page(numbers, KEYS, lambda record: True, more=False)
+        return self._page(numbers, KEYS, lambda record: True, (), more=False)
 
     @exposed
     def select(
@@ -90,7 +93,7 @@ class HistoryQuery(Interface):
         check_keys(shown, KEYS)
         fits = compiled(query, KEYS)
         numbers = self._numbers_after(after)
-        return self._page(numbers, shown, fits, more=len(numbers) == SCAN)
+        return self._page(numbers, shown, fits, text_keys(query), more=len(numbers) == SCAN)
 
     @exposed
     def requests(self, caller: Session, after: int = 0) -> dict[str, Any]:
@@ -164,18 +167,29 @@ class HistoryQuery(Interface):
         return heapq.nsmallest(SCAN, [number for numbers in found for number in numbers])
 
     def _page(
-        self, numbers: Sequence[int], keys: Iterable[str], fits: Any, *, more: bool
+        self,
+        numbers: Sequence[int],
+        keys: Iterable[str],
+        fits: Any,
+        read: Collection[str],
+        *,
+        more: bool,
     ) -> dict[str, Any]:
-        """Return the records of those that fit, as many as an answer holds."""
+        """Return the records of those that fit, as many as an answer holds.
+
+        `fits` reads through the texts of the keys `read`, which takes time.
+        """
         page: list[dict[str, Any]] = []
-        size = 0
+        size = scanned = 0
         for place, number in enumerate(numbers):
             record = self._record(number)
-            if record is None or not fits(record):
+            if record is None:
                 continue
-            page.append({key: record[key] for key in keys})
-            size += RECORD_BYTES + sum(len(v) for v in page[-1].values() if isinstance(v, str))
-            if size >= ANSWER_BYTES and place + 1 < len(numbers):
+            scanned += sum(len(record[key]) for key in read if isinstance(record[key], str))
+            if fits(record):
+                page.append({key: record[key] for key in keys})
+                size += RECORD_BYTES + sum(map(_bytes_of, page[-1].values()))
+            if (size >= ANSWER_BYTES or scanned >= SCAN_TEXT) and place + 1 < len(numbers):
                 return {"records": page, "after": number}
         return {"records": page, "after": numbers[-1] if more else None}
 
@@ -200,6 +214,10 @@ class HistoryQuery(Interface):
         if outcome is not None:
             _add_outcome(record, outcome)
         return record
+
+
+def _bytes_of(value: Any) -> int:
+    return len(value.encode("utf-8", "surrogatepass")) if isinstance(value, str) else 0
 
 
 def _add_outcome(record: dict[str, Any], outcome: Outcome) -> None:

@@ -198,7 +198,8 @@ class Line:
         payload = fields.pop("payload", b"value")
         stream = fields.pop("stream", m.Stream.TASK)
         elapsed = fields.pop("elapsed", 0.001)
-        made = tuple((n, attempt, status, payload, 0.0, elapsed, None) for n, attempt in rows)
+        extras = fields.pop("extras", None)
+        made = tuple((n, attempt, status, payload, 0.0, elapsed, extras) for n, attempt in rows)
         return self.say(stream, m.Results(made))
 
     def call(self, interface: str, method: str, **arguments: Any) -> m.Answer:

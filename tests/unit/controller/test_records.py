@@ -256,6 +256,51 @@ def test_pages(monkeypatch: pytest.MonkeyPatch, client: Line, engine: Line) -> N
     assert (len(page["records"]), page["after"]) == (1, numbers[0])
 
 
+def texts(line: Line, **how: Any) -> list[int]:
+    """Return how many records each page of a query has."""
+    found: list[int] = []
+    after: int | None = 0
+    while after is not None:
+        page = line.call("history", "select", after=after, **how).value
+        found.append(len(page["records"]))
+        after = page["after"]
+    return found
+
+
+def printed(client: Line, engine: Line, counter: int, text: str) -> int:
+    """Have a command run that prints; return its id."""
+    number = client.id(counter)
+    client.command(counter, 0)
+    ends(engine, number, extras={"stdout": text})
+    have(client, number)
+    return number
+
+
+def test_an_answer_is_bounded_in_bytes(
+    monkeypatch: pytest.MonkeyPatch, client: Line, engine: Line
+) -> None:
+    """Not in characters, of which some take three bytes and more."""
+    from ctrlhub.controller.interfaces import history
+
+    monkeypatch.setattr(history, "ANSWER_BYTES", 5000)
+    for counter in range(1, 5):
+        printed(client, engine, counter, "\N{EURO SIGN}" * 1000)
+    assert texts(client, query={}) == [2, 2]
+
+
+def test_patterns_are_held_against_so_much_for_one_answer(
+    monkeypatch: pytest.MonkeyPatch, client: Line, engine: Line
+) -> None:
+    """The rest comes with the next page; other questions do not read the texts."""
+    from ctrlhub.controller.interfaces import history
+
+    monkeypatch.setattr(history, "SCAN_TEXT", 1500)
+    for counter in range(1, 5):
+        printed(client, engine, counter, "x" * 1000)
+    assert texts(client, query={"stdout": {"$glob": "x*"}}) == [2, 2]
+    assert texts(client, query={"status": "ok"}) == [4]
+
+
 def test_resubmitting(client: Line, other: Line, engine: Line) -> None:
     """A command on its engine, a task anywhere: with the arguments that it had."""
     command = over(client, engine, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from typing import Any
 
 import pytest
@@ -86,3 +87,32 @@ def test_any_operand_and_any_value(name: str, operand: Any, value: Any) -> None:
     except InvalidRequest:
         return
     assert test({"a": value}) in (True, False)
+
+
+def test_a_long_pattern_is_refused() -> None:
+    """It would take the time of everybody; and no pattern is kept once its query is answered."""
+    with pytest.raises(InvalidRequest, match="256"):
+        compiled({"a": {"$glob": "*a" * 200}}, KEYS)
+    kept = fnmatch._compile_pattern.cache_info().currsize
+    assert fits({"a": {"$glob": "no-other-test-has-this-*"}}, a="no-other-test-has-this-1")
+    assert fnmatch._compile_pattern.cache_info().currsize == kept
+
+
+def test_long_lists_are_not_walked() -> None:
+    """For each record; what cannot be looked up fits nothing."""
+
+    class Compared(int):
+        """Counts how often it is compared."""
+
+        times = 0
+        __hash__ = int.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            Compared.times += 1
+            return int(self) == other
+
+    among = compiled({"a": {"$in": [*map(Compared, range(100)), [], {}]}}, KEYS)
+    Compared.times = 0
+    assert among(dict.fromkeys(KEYS, 70))
+    assert not among(dict.fromkeys(KEYS, 200))
+    assert Compared.times < 10
