@@ -19,7 +19,7 @@ from hmac import compare_digest
 
 from ctrlhub.wire.errors import SegmentLost
 from ctrlhub.wire.limits import BORROWED_SEGMENTS, SEGMENT_BYTES
-from ctrlhub.wire.messages import Buffer, Message, Results
+from ctrlhub.wire.messages import Buffer, Message, Payload, Results
 from ctrlhub.wire.segments import (
     PROOF_BYTES,
     Segment,
@@ -90,13 +90,14 @@ class Borrowing:
                     raise
         return replace(message, frames=tuple(frames))  # type: ignore[call-arg]
 
-    def keep(self, message: Message) -> Message:
-        """Put the large buffers of a message into segments of the hub's own."""
-        frames = [
+    def keep(self, payload: Payload) -> Payload:
+        """Put the large buffers of a payload into segments of the hub's own."""
+        if isinstance(payload, bytes):
+            return payload
+        return tuple(
             self._kept(frame) if SEGMENT_BYTES <= nbytes_of(frame) <= LARGEST_COPIED else frame
-            for frame in message.frames  # type: ignore[attr-defined]
-        ]
-        return replace(message, frames=tuple(frames))  # type: ignore[call-arg]
+            for frame in payload
+        )
 
     def _kept(self, frame: Buffer) -> Buffer:
         if type(frame) is Segment:

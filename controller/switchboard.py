@@ -14,7 +14,6 @@ from ctrlhub.controller.borrowing import Borrowing
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.awaiting import GRACE
 from ctrlhub.controller.core.effects import Connection, Effect, Outbox, Send
-from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.exposed import Exposed
 from ctrlhub.controller.interfaces.base import Context, Interface
@@ -123,6 +122,7 @@ class Switchboard:
             now=lambda: self._now,
             is_settling=lambda: self._now < self._settled,
             refuse=self._refuse_later,
+            keep=borrowing.keep if borrowing is not None else None,
         )
         for cls in interfaces:
             self._exposed.add(cls(self.controller, context))
@@ -155,8 +155,6 @@ class Switchboard:
         message: m.Message | None = None
         try:
             message = decode(header, frames)
-            if frames:
-                message = self._taken_over(origin, message)
             self._hear(origin, message, now)
         except CtrlHubError as error:
             self._refuse(origin, message, error)
@@ -165,29 +163,16 @@ class Switchboard:
             failure = InternalError(f"the hub failed on {kind}: {error!r}")
             self._refuse(origin, message, failure, error)
 
-    def _taken_over(self, origin: Origin, message: m.Message) -> m.Message:
+    def _taken_over(self, session: Session, message: m.Message) -> m.Message:
         """Open the segments that a message refers to, at once: its sender may end at any moment."""
         frames = getattr(message, "frames", ())
         if any(type(f) is Keep or (type(f) is SegmentRef and f.pid) for f in frames):
             raise InvalidRequest("a hub keeps nothing, and borrows from who speaks alone")
         if not any(type(frame) is SegmentRef for frame in frames):
-            return self._spread(message)
-        session = self.sessions.of_connection(origin.connection)
-        if session is None:
-            return message  # it has no effect
+            return message
         if self._borrowing is None or not session.lends:
             raise InvalidRequest("a segment of a peer that has not proven to share memory with us")
         return self._borrowing.take(session.pid, message)
-
-    def _spread(self, message: m.Message) -> m.Message:
-        """Have one copy of what came as bytes and goes to several engines of this host."""
-        if self._borrowing is None or type(message) is not m.Command or len(message.payloads) > 1:
-            return message
-        there = (self.controller.engines.get(number) for number in message.targets)
-        found = [engine.session for engine in there if isinstance(engine, Engine)]
-        if sum(session.borrows for session in found) > 1 or _share_a_node(found):
-            return self._borrowing.keep(message)
-        return message
 
     def _begin(self, now: float) -> None:
         self._now = now
@@ -273,6 +258,8 @@ class Switchboard:
         self._peers.heard(session, now)
         handler = self._routes.get((type(message), connection.stream))
         try:
+            if getattr(message, "frames", ()):
+                message = self._taken_over(session, message)
             if handler is not None:
                 handler(session, message, connection.stream, now)
             else:
@@ -364,9 +351,3 @@ class Switchboard:
         """Assert every invariant of every machine."""
         self._peers.check()
         self._exposed.check()
-
-
-def _share_a_node(sessions: Sequence[Session]) -> bool:
-    """Tell whether two of some engines are on one node."""
-    nodes = [session.node for session in sessions if session.node]
-    return len(set(nodes)) < len(nodes)

@@ -8,7 +8,7 @@ and an engine that cannot open what another one lends is sent bytes from then on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from ctrlhub.controller.core.effects import Outbox
@@ -123,6 +123,12 @@ class Relays:
         again = [each for key in list(keys) for each in self._relays.pop(key).waiting]
         for session, message in again:
             self.send(session, message)
+
+
+def have_one_copy(sessions: Sequence[Session]) -> bool:
+    """Tell whether several of these engines could read one copy: with the hub, or on their own node."""
+    nodes = [session.node for session in sessions if session.node]
+    return sum(session.borrows for session in sessions) > 1 or len(set(nodes)) < len(nodes)
 
 
 def _refs(message: Lent, pid: int) -> Iterator[tuple[int, SegmentRef]]:

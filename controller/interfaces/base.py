@@ -20,7 +20,7 @@ from ctrlhub.controller.core.sessions import Session, Sessions
 from ctrlhub.controller.service import ControllerAdapterBase, IControllerBase
 from ctrlhub.wire.errors import CtrlHubError, InvalidRequest, LimitExceeded, UnknownInterface
 from ctrlhub.wire.ids import Ranges, to_ranges
-from ctrlhub.wire.messages import Message, Results, Stored, Stream
+from ctrlhub.wire.messages import Message, Payload, Results, Stored, Stream
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -56,6 +56,8 @@ class Context:
     """Whether the hub is so young that clients and engines of its predecessor may be on their way."""
     refuse: Callable[[Session, Stream, Message, CtrlHubError], None]
     """Tell a peer that what it said on a stream is refused, behind what this turn accepts."""
+    keep: Callable[[Payload], Payload] | None = None
+    """Put the large buffers of a payload where several engines can read one copy; None shares nothing."""
 
     @contextmanager
     def refusing(self, session: Session, stream: Stream, message: Message) -> Iterator[None]:

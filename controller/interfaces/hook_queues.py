@@ -53,9 +53,9 @@ class HookQueues(Recorded[CommandRecord]):
         self._functions.learn(rows, frames)
         return self._functions.get(digest) if digest else None
 
-    def knows(self, request: CommandRecord) -> bool:
+    def knows(self, number: int) -> bool:
         """Tell whether a request is here already."""
-        return request.id in self._commands
+        return number in self._commands
 
     def take_in(self, request: CommandRecord) -> bool:
         """Keep a request that is no engine's, until `conclude`; False if it is here already."""

@@ -18,7 +18,7 @@ from ctrlhub.controller.core.effects import Commit, Forget, SaveRequests, SaveRe
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.functions import Function, FunctionTable, function_rows
 from ctrlhub.controller.core.losses import command_story
-from ctrlhub.controller.core.relays import Relays
+from ctrlhub.controller.core.relays import Relays, have_one_copy
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.start_hooks import HookRun
 from ctrlhub.controller.interfaces.arguments import checked_ids, checked_ranges
@@ -122,9 +122,10 @@ class MultiEngine(HookQueues, Relay):
     def _submit(
         self, session: Session, message: Command, function: Function | None, now: float
     ) -> None:
-        payloads = [resolve(ref, message.frames) for ref in message.payloads]
         numbers = range(message.first, message.first + len(message.targets))
-        kept = self._kept.get(session, 0) + sum(n not in self._commands for n in numbers)
+        fresh = [k for k, number in enumerate(numbers) if number not in self._commands]
+        payloads = self._payloads_of(message, fresh)
+        kept = self._kept.get(session, 0) + len(fresh)
         refusal = self.context.refusal(kept)
         self._kept[session] = kept
         accepted = self._accepted.setdefault(session, [])
@@ -132,9 +133,8 @@ class MultiEngine(HookQueues, Relay):
             number = numbers[k]
             known = self._commands.get(number)
             if known is None:
-                payload = payloads[k] if len(payloads) > 1 else payloads[0]
                 known = CommandRecord(
-                    number, session, message.action, payload, function,
+                    number, session, message.action, payloads[k], function,
                     target, message.label, now, message.stop_on_error,
                 )  # fmt: skip
                 self._commands[number] = known
@@ -144,6 +144,23 @@ class MultiEngine(HookQueues, Relay):
                     self._queue(known)
             accepted.append((number, known))
         session.last_command = max(session.last_command, numbers[-1])
+
+    def _payloads_of(self, message: Command, fresh: Sequence[int]) -> dict[int, Payload]:
+        """Return the payloads of those commands of a message that are not known yet, by place.
+
+        What is known has its payload, and its client may have let go of what it lent since.
+        """
+        refs, frames = message.payloads, message.frames
+        if len(refs) > 1:
+            return {k: resolve(refs[k], frames) for k in fresh}
+        if not fresh:
+            return {}
+        payload = resolve(refs[0], frames)
+        if len(fresh) > 1 and type(payload) is tuple and self.context.keep is not None:
+            there = [message.targets[k] for k in fresh if message.targets[k] in self.engines]
+            if have_one_copy([self.engine(target).session for target in there]):
+                payload = self.context.keep(payload)
+        return dict.fromkeys(fresh, payload)
 
     def _queue(self, command: CommandRecord) -> None:
         target = command.target

@@ -65,15 +65,17 @@ class StartHookInterface(Interface):
             raise InvalidRequest(f"the name of a start hook has 1 to {MAX_NAME} characters")
         if session_of(message.id) != session.number:
             raise InvalidRequest("a request id of another session")
-        payload = resolve(message.payload, message.frames)
         commands = self._commands
+        # What is known was sent again: its client may have let go of what it lent since.
+        known = commands.knows(message.id)
+        payload = b"" if known else resolve(message.payload, message.frames)
         function = commands.function(message.function, message.functions, message.frames)
         if message.function and function is None:
             raise InvalidRequest("a start hook must bring its function along")
         request = CommandRecord(message.id, session, message.action, payload, function)
         request.state = CommandState.RUNNING
         hook = StartHook(message.name, request)
-        if not commands.knows(request):  # else it was sent again
+        if not known:
             self._hooks.check_room(hook)
         if not commands.take_in(request):
             return

@@ -206,6 +206,48 @@ def test_a_request_that_is_known(engine: Lender, client: Lender) -> None:
     assert ran == [client.id(2), client.id(3)]
 
 
+def test_a_command_that_is_known(engine: Lender, client: Lender) -> None:
+    """On some of its targets, or as a start hook: sent again without its data, it is accepted."""
+    other = Lender(engine.exchange, "other")
+    other.join(ENGINE)
+    segment = made()
+    command = push(client, 1, 0, 1, data=segment)
+    [header, *frames] = [bytes(frame) for frame in encode(command, shares=True)]
+    hook = m.StartHook(client.id(3), "name", "push", (0, 2), frames=(b"pickle", segment))
+    [hook_header, *_] = [bytes(frame) for frame in encode(hook, shares=True)]
+    client.say_bytes(MULTIENGINE, header, frames)
+    client.say_bytes(MULTIENGINE, hook_header, frames)
+    assert client.heard(m.Refused) == []
+    del command, hook, segment
+    lost = SegmentRef(1_000_000, 1, len(DATA))
+    for message in (push(client, 1, 0, 1, data=b""), m.StartHook(
+        client.id(3), "name", "push", (0, 2), frames=(b"pickle", b"")
+    )):  # fmt: skip
+        client.say_bytes(MULTIENGINE, refer(encode(message)[0], 1, lost), [b"pickle", b""])
+    assert client.heard(m.Refused) == []
+    assert data_of(engine.one(m.RunCommand).frames) == DATA
+
+
+@pytest.mark.parametrize("said", ["unknown", "known", "not permitted"])
+def test_nothing_is_copied_for_who_may_not_speak(
+    monkeypatch: pytest.MonkeyPatch, exchange: Exchange, engine: Lender, said: str
+) -> None:
+    """Nor for a request that is here already."""
+    other, far = Lender(exchange, "other"), Line(exchange, "far")
+    other.join(ENGINE)
+    far.register(CLIENT)
+    command = push(far, 1, 0, 1, data=DATA)
+    if said == "known":
+        far.say(MULTIENGINE, command)
+    before = count_held()
+    sharings: list[Any] = []
+    monkeypatch.setattr("ctrlhub.controller.borrowing.share", lambda *a: sharings.append(a))
+    stranger = {"unknown": Line(exchange, "stranger"), "known": far, "not permitted": other}[said]
+    stranger.say(MULTIENGINE, command)
+
+    assert (sharings, count_held()) == ([], before)
+
+
 def test_a_request_that_is_not_known(engine: Lender, client: Lender) -> None:
     """It is refused, by name: it cannot be run."""
     ref = made().ref
