@@ -66,16 +66,21 @@ class Stops:
         self.look(now)
 
     def interrupt(self, commands: Ranges, taken: TakenIds, now: float) -> None:
-        """Interrupt commands as soon as they run; with none, whatever runs now."""
+        """Interrupt whatever runs now; if nothing does, commands as soon as they run."""
+        running = self._worker.interrupt_running()
+        if running:
+            self._strike(running)
+        else:
+            self._await(commands, taken)
+        self.look(now)
+
+    def _await(self, commands: Ranges, taken: TakenIds) -> None:
         self._interrupting += select(commands, self._commands.held)
         for number in bounded(commands):
             if number not in self._commands.held and number not in taken:
                 self._awaited[number] = None
                 if len(self._awaited) > MOST_AWAITED:
                     del self._awaited[next(iter(self._awaited))]
-        if not commands:
-            self._struck += self._worker.interrupt_running()
-        self.look(now)
 
     def forget_early(self) -> None:
         """Forget what has not come: another hub may mean other requests by the same ids."""

@@ -54,7 +54,7 @@ class Control(Interface):
         for number in numbers:
             if number not in self.engines:  # it has gone since
                 continue
-            # A command is named: on its own stream it may be slower than this.
+            # A command is named, in case nothing runs: on its own stream it may be slower than this.
             running = commands.in_flight(number) if isinstance(commands, MultiEngine) else 0
             message = Interrupt(((running, running),) if running else (), cancels=False)
             self.engine(number).session.send(self.outbox, Stream.HUB, message)

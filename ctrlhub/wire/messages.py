@@ -277,8 +277,9 @@ class Interrupt(Message):
     """Hub to engine: stop requests.
 
     With `cancels` they are those of a client that wants them no more: drop what has not begun,
-    interrupt what runs. Without it they are commands to be interrupted as soon as they run, or if
-    none is named whatever runs now; they end with the KeyboardInterrupt that they get.
+    interrupt what runs. Without it whatever runs now is interrupted, whether it is named or not;
+    if nothing runs, the commands that are named are, as soon as they run. What is interrupted ends
+    with the KeyboardInterrupt that it gets.
     """
 
     kind: ClassVar[str] = "interrupt"

@@ -45,6 +45,22 @@ def test_what_waits_behind_it_has_its_turn(client: Client, work: Work) -> None:
     interrupted(first)
 
 
+def test_a_task_before_a_command(client: Client, work: Work) -> None:
+    """The task runs, so it is interrupted, and not the command that waits for it to end."""
+    view = client.load_balanced_view()
+    names = [f"endless {number}" for number in range(ENGINES)]
+    tasks = [view.apply_async(work.endless(name)) for name in names]
+    for name in names:
+        work.begun(name)
+    commands = client[:].apply_async(int, "7")
+
+    client.interrupt()
+
+    for task in tasks:
+        interrupted(task)
+    assert commands.get(WAIT) == [7] * ENGINES
+
+
 def test_a_task_that_is_interrupted_is_not_run_again(client: Client, work: Work) -> None:
     """However many retries it has: whoever interrupts it wants it to end."""
     view = client.load_balanced_view()

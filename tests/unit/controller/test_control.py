@@ -47,8 +47,8 @@ def evalue(client: Line, number: int) -> str:
 # ---------------------------------------------------------------- interrupts
 
 
-def test_a_command_is_interrupted_by_its_number(client: Line, engines: list[Line]) -> None:
-    """Whoever gave it: it may come after its interrupt, on another stream."""
+def test_an_interrupt_names_the_command_that_is_on_its_way(client: Line, engines: list[Line]) -> None:
+    """Whoever gave it: the engine waits for it, but only if nothing runs there."""
     other = a_peer(client.exchange, "other", m.Role.CLIENT)
     other.command(1, 0)
     other.command(2, 0)

@@ -645,6 +645,30 @@ def test_an_early_interrupt_strikes_once_and_not_for_another_hub(engine: Engine)
     assert [w.id for w in engine.worker.tasks] == [1, 2]
 
 
+def test_what_runs_is_interrupted_rather_than_what_is_named(engine: Engine) -> None:
+    """The hub cannot know that a task runs before the command; which then has its turn."""
+    engine.tasks(1)
+    engine.worker.running = {1}
+    engine.command(2)
+
+    engine.hear(Stream.HUB, Interrupt(((2, 2),), cancels=False))
+    assert engine.worker.interrupted == [1]
+
+    engine.worker.running = {2}
+    engine.wait(RETRY_STOP)
+    assert engine.worker.interrupted == [1]
+
+
+def test_where_nothing_runs_what_is_named_is_interrupted_when_it_does(engine: Engine) -> None:
+    """Also if it comes after the interrupt, which takes another stream."""
+    engine.hear(Stream.HUB, Interrupt(((2, 2),), cancels=False))
+    engine.command(2)
+    engine.worker.running = {2}
+    engine.wait(RETRY_STOP)
+
+    assert engine.worker.interrupted == [2]
+
+
 def test_shutdown_lets_what_runs_end(engine: Engine) -> None:
     """Nothing begins; the last result is handed over before the goodbye."""
     engine.tasks(1)
