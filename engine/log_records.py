@@ -22,6 +22,9 @@ MOST_WAITING = 2000
 MOST_TRACEBACK = 16 * 1024
 """So many characters of a traceback are sent, of the end."""
 
+LARGEST = (1 << 31) - 1
+"""No level and no line has a greater number."""
+
 NEVER = float("inf")
 
 _FORMATTER = logging.Formatter()
@@ -40,7 +43,7 @@ class ForwardedLogs(logging.Handler):
         super().__init__()
         self._announce = announce
         self._levels: dict[str, int] = {}
-        self._former: dict[str, int] = {}
+        self._opened: dict[str, tuple[int, int]] = {}
         self._waiting: deque[dict[str, Any]] = deque()
         self._dropped = 0
         self.stopped = False
@@ -50,25 +53,40 @@ class ForwardedLogs(logging.Handler):
 
         A logger that keeps such records to itself is opened for as long.
         """
-        for name in self._levels.keys() - levels.keys():
-            logger = logging.getLogger(name or None)
-            logger.removeHandler(self)
-            if name in self._former:
-                logger.setLevel(self._former.pop(name))
+        known = self._levels.keys() | levels.keys()
         self._levels = dict(levels)
-        for name, level in levels.items():
-            logger = logging.getLogger(name or None)
-            if logger.getEffectiveLevel() > level:
-                self._former.setdefault(name, logger.level)
-                logger.setLevel(level)
-            logger.addHandler(self)
+        for name in sorted(known):  # parents first: others inherit their levels
+            logger, level = logging.getLogger(name or None), levels.get(name)
+            self._open(name, logger, level)
+            if level is None:
+                logger.removeHandler(self)
+            else:
+                logger.addHandler(self)
+
+    def _open(self, name: str, logger: logging.Logger, level: int | None) -> None:
+        """Have a logger let pass what is wanted; a level that others have set since stays theirs."""
+        former, ours = self._opened.pop(name, (logger.level, logger.level))
+        own = former if logger.level == ours else logger.level
+        inherits = own == logging.NOTSET and logger.parent is not None
+        passes = logger.parent.getEffectiveLevel() if inherits and logger.parent else own
+        least = own if level is None or passes <= level else max(level, 1)
+        if least != own:
+            self._opened[name] = (own, least)
+        if logger.level != least:
+            logger.setLevel(least)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a record, unless another logger's handler has, or it came from an engine itself."""
+        try:
+            self._keep(record)
+        except Exception:  # its fields and arguments are user code's, which is told as ever
+            self.handleError(record)
+
+    def _keep(self, record: logging.LogRecord) -> None:
         seen = record.__dict__
         if self.stopped or "engine_id" in seen or "_ctrlhub_taken" in seen:
             return
-        if not self._is_wanted(record):
+        if not self._is_wanted(_text(record.name), _whole(record.levelno)):
             return
         seen["_ctrlhub_taken"] = True
         if len(self._waiting) >= MOST_WAITING:
@@ -78,11 +96,10 @@ class ForwardedLogs(logging.Handler):
         if len(self._waiting) == 1:
             self._announce()
 
-    def _is_wanted(self, record: logging.LogRecord) -> bool:
+    def _is_wanted(self, name: str, levelno: int) -> bool:
         return any(
-            record.levelno >= level
-            and (not name or record.name == name or record.name.startswith(f"{name}."))
-            for name, level in self._levels.items()
+            levelno >= level and (not above or name == above or name.startswith(f"{above}."))
+            for above, level in self._levels.items()
         )
 
     def take(self) -> tuple[list[dict[str, Any]], bool]:
@@ -102,25 +119,47 @@ class ForwardedLogs(logging.Handler):
 
 
 def described(record: logging.LogRecord) -> dict[str, Any]:
-    """Return what is sent of a record: plain data."""
+    """Return what is sent of a record: plain data, whatever user code has put into its fields."""
     try:
         text = record.getMessage()
     except Exception as error:  # user code: arguments that do not fit, a __str__ that raises
-        text = f"{record.msg!r:.1000} (its arguments do not fit: {type(error).__name__})"
+        text = f"{_shown(record.msg)} (its arguments do not fit: {type(error).__name__})"
     trace = record.exc_text
     if not trace and record.exc_info and record.exc_info[0] is not None:
         trace = _FORMATTER.formatException(record.exc_info)
     return {
-        "name": record.name[:MAX_TEXT],
-        "levelno": record.levelno,
-        "levelname": str(record.levelname)[:MAX_TEXT],
-        "message": text[:MAX_TEXT],
-        "created": record.created,
-        "pathname": record.pathname[-MAX_TEXT:],
-        "lineno": record.lineno,
-        "function": record.funcName or "",
-        "traceback": (trace or "")[-MOST_TRACEBACK:],
+        "name": _text(record.name)[:MAX_TEXT],
+        "levelno": _whole(record.levelno),
+        "levelname": _text(record.levelname)[:MAX_TEXT],
+        "message": _text(text)[:MAX_TEXT],
+        "created": _real(record.created),
+        "pathname": _text(record.pathname)[-MAX_TEXT:],
+        "lineno": _whole(record.lineno),
+        "function": _text(record.funcName)[:MAX_TEXT],
+        "traceback": _text(trace)[-MOST_TRACEBACK:],
     }
+
+
+def _shown(value: object) -> str:
+    try:
+        return f"{value!r:.1000}"
+    except Exception as error:  # user code, again
+        return f"a {type(value).__name__} whose repr raises {type(error).__name__}"
+
+
+def _text(value: object) -> str:
+    """Return a text that can be sent: lone surrogates cannot."""
+    text = "" if value is None else str(value)
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _whole(value: object) -> int:
+    number = value if isinstance(value, int) else 0
+    return max(-LARGEST, min(LARGEST, int(number)))
+
+
+def _real(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
 
 
 class LogStream:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
 
 import pytest
 
 from ctrlhub.engine import log_records
 from ctrlhub.engine.log_records import INTERVAL, NEVER, ForwardedLogs, LogStream
+from ctrlhub.wire.codec import decode, encode
+from ctrlhub.wire.messages import LogRecords
 
 ROOT, NAME = "", "user.code"
 
@@ -26,6 +30,15 @@ class Followed:
     def messages(self) -> list[str]:
         """Take what there is, as text."""
         return [record["message"] for record in self.logs.take()[0]]
+
+
+@pytest.fixture
+def logger() -> Iterator[logging.Logger]:
+    """The logger of user code, which has its own level again afterwards."""
+    logger = logging.getLogger(NAME)
+    before = logger.level
+    yield logger
+    logger.setLevel(before)
 
 
 @pytest.fixture
@@ -101,6 +114,87 @@ def test_a_record_whose_arguments_do_not_fit(followed: Followed) -> None:
     record = logging.LogRecord(NAME, logging.INFO, __file__, 1, "%d", ("text",), None)
     followed.logs.emit(record)
     assert followed.messages() == ["'%d' (its arguments do not fit: TypeError)"]
+
+
+class Stubborn:
+    """Raises whatever is asked of it."""
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+    def __repr__(self) -> str:
+        raise KeyError("nor this")
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"lineno": Fraction(1, 2)}, {"lineno": None}, {"lineno": 1 << 70}, {"levelno": 1 << 70},
+        {"levelno": True}, {"created": "now"}, {"created": Fraction(1, 2)}, {"pathname": None},
+        {"pathname": 5}, {"funcName": 5}, {"funcName": b"f"}, {"levelname": None}, {"name": "user.code"},
+        {"msg": "\udc80 is half a character"}, {"msg": Stubborn()}, {"msg": b"bytes", "args": None},
+        {"exc_text": 5}, {"exc_info": None},
+    ],
+    ids=lambda field: next(iter(field)),
+)  # fmt: skip
+def test_a_record_with_an_odd_field(followed: Followed, field: dict[str, Any]) -> None:
+    """User code may put anything there; it is told of all the same, and can be sent."""
+    followed.logs.follow({NAME: 1})
+    record = logging.makeLogRecord({"name": NAME, "levelno": 20, "msg": "odd", **field})
+
+    followed.logs.handle(record)  # pytest's own handlers take no such record
+
+    (sent,) = followed.logs.take()[0]
+    header, *frames = encode(LogRecords([sent]))
+    message = decode(header, frames)
+    assert isinstance(message, LogRecords)
+    assert list(message.records) == [sent]
+    assert {key: type(value) for key, value in sent.items()} == {
+        "name": str, "levelno": int, "levelname": str, "message": str, "created": float,
+        "pathname": str, "lineno": int, "function": str, "traceback": str,
+    }  # fmt: skip
+
+
+def test_a_record_that_cannot_be_told_of(
+    followed: Followed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever logs it goes on, and sees why on the engine, as with any handler of logging."""
+    followed.logs.follow({NAME: 1})
+    record = logging.makeLogRecord({"name": NAME, "levelno": 20, "levelname": Stubborn()})
+
+    followed.logs.handle(record)  # pytest's own handlers take no such record
+
+    assert followed.messages() == []
+    assert "no text" in capsys.readouterr().err
+
+
+def test_a_level_that_was_set_meanwhile_stays(followed: Followed, logger: logging.Logger) -> None:
+    """It is user code's own wish, and nobody's business afterwards."""
+    followed.logs.follow({NAME: logging.DEBUG})
+    logger.setLevel(logging.ERROR)
+    followed.logs.follow({})
+    assert logger.level == logging.ERROR
+
+
+def test_a_wish_that_rises(followed: Followed, logger: logging.Logger) -> None:
+    """The logger is no more open than it has to be, and in the end as it was."""
+    logger.setLevel(logging.CRITICAL)
+    followed.logs.follow({NAME: logging.DEBUG})
+    followed.logs.follow({NAME: logging.ERROR})
+    assert logger.level == logging.ERROR
+    followed.logs.follow({})
+    assert logger.level == logging.CRITICAL
+
+
+def test_a_wish_that_another_one_has_served(followed: Followed) -> None:
+    """A logger inherits from one above; when that is as it was, it is opened itself."""
+    root, logger = logging.getLogger(), logging.getLogger(NAME)
+    before = root.level
+    followed.logs.follow({ROOT: logging.DEBUG, NAME: logging.DEBUG})
+    followed.logs.follow({NAME: logging.DEBUG})
+    assert root.level == before
+    logger.debug("still wanted")
+    assert followed.messages() == ["still wanted"]
 
 
 def test_of_a_flood_the_number_is_told(
