@@ -7,14 +7,14 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ctrlhub.wire.limits import MAX_TEXT
+from ctrlhub.wire.limits import MAX_TEXT, OUTPUT_MESSAGE_BYTES
 from ctrlhub.wire.messages import LogRecords
 
 INTERVAL = 0.1
 """How long (seconds) records gather while more come."""
 
 MOST_AT_ONCE = 200
-"""So many records leave at a time; with `INTERVAL` this is a rate."""
+"""So many records leave at a time, if they are short; with `INTERVAL` this is a rate."""
 
 MOST_WAITING = 2000
 """So many wait; of what comes beyond them, only the number is told."""
@@ -103,9 +103,12 @@ class ForwardedLogs(logging.Handler):
         )
 
     def take(self) -> tuple[list[dict[str, Any]], bool]:
-        """Take the next records; tell whether others wait."""
+        """Take the next records, of about `OUTPUT_MESSAGE_BYTES` at most; tell whether others wait."""
         waiting = self._waiting
-        records = [waiting.popleft() for _ in range(min(MOST_AT_ONCE, len(waiting)))]
+        records, size = [], 0
+        while waiting and size < OUTPUT_MESSAGE_BYTES and len(records) < MOST_AT_ONCE:
+            records.append(waiting.popleft())
+            size += _size(records[-1])
         if self._dropped and not waiting:
             dropped, self._dropped = self._dropped, 0
             text = f"{dropped} more records were logged than can be forwarded"
@@ -138,6 +141,10 @@ def described(record: logging.LogRecord) -> dict[str, Any]:
         "function": _text(record.funcName)[:MAX_TEXT],
         "traceback": _text(trace)[-MOST_TRACEBACK:],
     }
+
+
+def _size(record: Mapping[str, Any]) -> int:
+    return sum(len(value.encode()) for value in record.values() if type(value) is str)
 
 
 def _shown(value: object) -> str:

@@ -12,6 +12,7 @@ import pytest
 from ctrlhub.engine import log_records
 from ctrlhub.engine.log_records import INTERVAL, NEVER, ForwardedLogs, LogStream
 from ctrlhub.wire.codec import decode, encode
+from ctrlhub.wire.limits import OUTPUT_MESSAGE_BYTES
 from ctrlhub.wire.messages import LogRecords
 
 ROOT, NAME = "", "user.code"
@@ -214,6 +215,21 @@ def test_of_a_flood_the_number_is_told(
     assert [each["message"] for each in last] == [
         "2", "7 more records were logged than can be forwarded"
     ]  # fmt: skip
+
+
+def test_long_records_leave_few_at_a_time(followed: Followed) -> None:
+    """A message is bounded by its bytes: the hub may have to keep a thousand for a client that stands."""
+    followed.logs.follow({NAME: logging.INFO})
+    for _ in range(100):
+        logging.getLogger(NAME).info("%s", "\N{SNOWMAN}" * 10_000)
+
+    sizes, more = [], True
+    while more:
+        records, more = followed.logs.take()
+        sizes.append(sum(map(len, encode(LogRecords(records)))))
+
+    assert len(sizes) > 1
+    assert max(sizes) < 2 * OUTPUT_MESSAGE_BYTES
 
 
 def test_records_gather(followed: Followed) -> None:
