@@ -353,4 +353,9 @@ class Runner:
     def _send(self) -> None:
         send, shares = self.link.send, bool(self.machine.proof)
         for stream, message in self.machine.drain():
-            send(stream, encode(message, shares))
+            try:
+                frames = encode(message, shares)
+            except Exception as error:  # nor one that cannot be sent, and those behind it
+                self._on_error(error)
+            else:
+                send(stream, frames)

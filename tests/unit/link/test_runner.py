@@ -21,6 +21,7 @@ from ctrlhub.wire.messages import (
     Enrolled,
     Goodbye,
     Hello,
+    LogRecords,
     Message,
     Refused,
     Register,
@@ -378,3 +379,24 @@ def test_a_refused_joining_ends_the_loop(link: FakeLink, runner: Runner) -> None
     link.then((Stream.HUB, Refused("version_mismatch", "3.11 and 3.12")))
     runner.run()
     assert runner.machine.refused == Refused("version_mismatch", "3.11 and 3.12")
+
+
+def test_a_message_that_cannot_be_encoded_costs_itself_only(
+    runner: Runner, link: FakeLink, errors: list[Exception]
+) -> None:
+    """It is reported; what stands behind it is sent, and the loop goes on."""
+    odd = LogRecords([{"lineno": object()}])
+
+    def speak(now: float) -> None:
+        runner.machine.send(Stream.MULTIENGINE, odd)
+        runner.machine.send(Stream.MULTIENGINE, LogRecords([{"message": "behind"}]))
+
+    runner.post(speak)
+    link.then((Stream.HUB, Shutdown()))
+    runner.run()
+
+    assert len(errors) == 1
+    assert LogRecords(({"message": "behind"},)) in [
+        LogRecords(tuple(each[1].records)) for each in link.log
+        if isinstance(each, tuple) and isinstance(each[1], LogRecords)
+    ]  # fmt: skip
