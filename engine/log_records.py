@@ -105,7 +105,8 @@ class ForwardedLogs(logging.Handler):
     def take(self) -> tuple[list[dict[str, Any]], bool]:
         """Take the next records, of about `OUTPUT_MESSAGE_BYTES` at most; tell whether others wait."""
         waiting = self._waiting
-        records, size = [], 0
+        records: list[dict[str, Any]] = []
+        size = 0
         while waiting and size < OUTPUT_MESSAGE_BYTES and len(records) < MOST_AT_ONCE:
             records.append(waiting.popleft())
             size += _size(records[-1])
