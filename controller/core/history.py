@@ -35,7 +35,7 @@ OVERHEAD = 512
 """What a request takes besides its payloads, in bytes."""
 
 SHARE = 16
-"""A value that takes more than one part in so many of all bytes is not kept."""
+"""A value, or arguments, of more than one part in so many of all bytes are not kept."""
 
 LARGEST_ARGUMENTS = 256 * 1024
 """Arguments of more bytes go when their request ends: the hub is no place for bulk data."""
@@ -168,6 +168,9 @@ class History(Generic[E]):
                 more = _weight(request, outcome)
             if more > largest and size_of(value) > largest:
                 outcome = (*outcome[:2], GONE, *outcome[3:])
+                more = _weight(request, outcome)
+            if more > largest and size_of(payload) > largest:
+                request.payload = GONE
                 more = _weight(request, outcome)
             size += more
             block.outcomes.append(outcome)

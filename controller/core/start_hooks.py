@@ -20,6 +20,7 @@ from ctrlhub.controller.core.commands import CommandRecord, CommandState
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.wire.codec import size_of
 from ctrlhub.wire.errors import LimitExceeded
+from ctrlhub.wire.messages import Payload
 
 MOST_HOOKS = 256
 """The most hooks a hub keeps."""
@@ -41,6 +42,8 @@ class StartHook:
         How clients call it; another one of this name takes its place.
     request
         The request that brought it; its id is that of every run.
+    payload
+        What every run is given; the request lets go of it when it ends.
     trying
         The ids of the engines on which it is being tried.
     failed
@@ -51,6 +54,7 @@ class StartHook:
 
     name: str
     request: CommandRecord
+    payload: Payload
     trying: set[int] = field(default_factory=set)
     failed: dict[int, str] = field(default_factory=dict)
     deadly: dict[str, str] = field(default_factory=dict)
@@ -59,7 +63,7 @@ class StartHook:
     def size(self) -> int:
         """How many bytes it takes."""
         function = self.request.function
-        return size_of(self.request.payload) + (size_of(function.blob) if function else 0)
+        return size_of(self.payload) + (size_of(function.blob) if function else 0)
 
     def describe(self) -> dict[str, Any]:
         """Return what clients are told of it."""

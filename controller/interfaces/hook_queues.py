@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from ctrlhub.controller.core.commands import CommandQueue, CommandRecord, CommandState
+from ctrlhub.controller.core.commands import CommandQueue, CommandRecord
 from ctrlhub.controller.core.effects import Commit, SaveResults
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.functions import Function, FunctionTable
@@ -74,7 +74,7 @@ class HookQueues(Recorded[CommandRecord]):
         self, request: CommandRecord, status: Status, payload: Payload, engine: int = -1
     ) -> None:
         """End a request that is no engine's."""
-        request.state = CommandState.ENDED
+        request.end()
         if self._commands.get(request.id) is request:
             outcome = (request.id, int(status), payload, engine, 0.0, 0.0, None)
             self._deliver(request, outcome)

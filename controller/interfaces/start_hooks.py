@@ -74,7 +74,7 @@ class StartHookInterface(Interface):
             raise InvalidRequest("a start hook must bring its function along")
         request = CommandRecord(message.id, session, message.action, payload, function)
         request.state = CommandState.RUNNING
-        hook = StartHook(message.name, request)
+        hook = StartHook(message.name, request, payload)
         if not known:
             self._hooks.check_room(hook)
         if not commands.take_in(request):
@@ -87,7 +87,7 @@ class StartHookInterface(Interface):
     def _run(self, hook: StartHook, engine: Engine) -> HookRun:
         request = hook.request
         return HookRun(
-            request.id, request.session, request.action, request.payload, request.function,
+            request.id, request.session, request.action, hook.payload, request.function,
             hook=hook, engine=engine,
         )  # fmt: skip
 

@@ -71,6 +71,20 @@ def test_it_is_kept_once_all_engines_have_run_it(client: Line, engines: list[Lin
     assert client.call("query", "status").value["start_hooks"][0]["name"] == "one"
 
 
+def test_its_data_is_no_part_of_the_history(exchange: Exchange, client: Line) -> None:
+    """The hub has it as long as the hook is kept; then nothing of it is left."""
+    data = memoryview(bytes(300_000))
+    number = hook(client, 1, payload=(0, 1), frames=(data,))
+    client.say(STREAM, m.Received(((number, number),)))
+
+    engine = Line(exchange, "engine 0")
+    engine.register(m.Role.ENGINE)
+    (run,) = engine.heard(m.RunCommand)
+    assert isinstance(run, m.RunCommand)
+    assert [bytes(frame) for frame in run.frames] == [bytes(data)]
+    assert exchange.commands._history.size < len(data)
+
+
 def test_without_engines_it_is_kept_at_once(client: Line) -> None:
     """For those that come."""
     number = hook(client, 1)

@@ -75,6 +75,15 @@ def test_nothing_is_kept_where_nothing_should_be() -> None:
         assert (len(history), history.size, history.find(1)) == (0, 0, None)
 
 
+def test_arguments_that_are_too_large_do_not_stay() -> None:
+    """They would cost everything else its place; the request itself does stay."""
+    history: History[Request] = History(Retention(size=100_000))
+    remember(history, 1, value=b"v")
+    remember(history, 2, value=b"w", payload=b"x" * 99_000)
+    assert [(request.payload, outcome[2]) for request, outcome in history] == [(b"", b"v"), (GONE, b"w")]
+    assert history.size < 100_000 // SHARE
+
+
 def test_the_oldest_go_when_they_take_too_many_bytes() -> None:
     """Arguments, values and output all count."""
     size = 64 * (OVERHEAD + 3000)
