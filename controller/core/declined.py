@@ -13,7 +13,7 @@ from collections.abc import Collection
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.tasks import Task, TaskState
 from ctrlhub.wire.errors import ImpossibleDependency
-from ctrlhub.wire.failure import unpack_failure
+from ctrlhub.wire.failure import failure_of
 from ctrlhub.wire.messages import Payload
 
 
@@ -27,7 +27,7 @@ def impossible(failure: Payload = b"") -> ImpossibleDependency:
     """
     error = "no engine meets what this task depends on"
     if failure:
-        last = unpack_failure(failure if isinstance(failure, bytes) else b"".join(failure))
+        last = failure_of(failure)
         error += f"; the last one said: {last.ename}: {last.evalue}"
     return ImpossibleDependency(error)
 

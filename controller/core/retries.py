@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ctrlhub.controller.core.tasks import Task
-from ctrlhub.wire.failure import unpack_failure
+from ctrlhub.wire.failure import failure_of
 from ctrlhub.wire.messages import Payload
 
 
@@ -14,5 +14,4 @@ def is_run_again(task: Task, failure: Payload) -> bool:
     """
     if task.failures >= task.template.retries or task.stopping:
         return False
-    data = failure if isinstance(failure, bytes) else b"".join(map(bytes, failure))
-    return unpack_failure(data).ename != KeyboardInterrupt.__name__
+    return failure_of(failure).ename != KeyboardInterrupt.__name__

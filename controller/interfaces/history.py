@@ -222,7 +222,7 @@ def _bytes_of(value: Any) -> int:
 
 def _add_outcome(record: dict[str, Any], outcome: Outcome) -> None:
     _, status, value, engine, started, elapsed, extras = outcome
-    record["status"] = ENDS[status]
+    record["status"] = ENDS.get(status, "error")
     if engine >= 0:
         record["engine_id"] = engine
     if started:

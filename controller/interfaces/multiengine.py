@@ -32,6 +32,7 @@ from ctrlhub.wire.errors import (
     CtrlHubError,
     EngineError,
     InvalidEngineID,
+    InvalidReply,
     InvalidRequest,
     LimitExceeded,
     QueueCleared,
@@ -59,6 +60,12 @@ MOST_PARKED = 65_536
 """The most messages of a client that may wait for a function."""
 
 _ACTIONS = frozenset(action.value for action in Action)
+
+# Not `UNMET`, which is for tasks.
+_ENDS = frozenset({int(Status.OK), int(Status.ERROR), int(Status.CANCELLED)})
+_NO_END = pack_failure(
+    Failure.from_error(InvalidReply("the engine reported no end that a command can have"))
+)
 
 
 class MultiEngine(HookQueues, Relay):
@@ -226,6 +233,8 @@ class MultiEngine(HookQueues, Relay):
             if self._relays or session.given:
                 self._relays.ended(session, row[0])
             command = queue.finish(row[0]) if queue is not None and queue.engine is engine else None
+            if command is not None and row[2] not in _ENDS:
+                row = (*row[:2], int(Status.ERROR), _NO_END, *row[4:])
             if type(command) is HookRun:
                 self._hook_ended(command, row[2], resolve(row[3], message.frames))
                 continue

@@ -15,7 +15,7 @@ from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire import messages as m
 from ctrlhub.wire.codec import resolve
 from ctrlhub.wire.errors import InvalidRequest, ResultLost, UnknownInterface
-from ctrlhub.wire.failure import unpack_failure
+from ctrlhub.wire.failure import failure_of
 from ctrlhub.wire.ids import session_of
 from ctrlhub.wire.messages import Action, Payload, Status, Stream
 
@@ -223,8 +223,7 @@ def _story(status: int, failure: Payload) -> str:
         return ""
     if status == Status.CANCELLED:
         return "it was cancelled"
-    data = failure if isinstance(failure, bytes) else b"".join(map(bytes, failure))
-    found = unpack_failure(data)
+    found = failure_of(failure)
     # The engine has run it before, and lived on when the hub was restarted.
     return "" if found.code == ResultLost.code else f"{found.ename}: {found.evalue}"[:MAX_CAUSE]
 

@@ -115,10 +115,25 @@ def unpack_failure(data: bytes | bytearray | memoryview) -> Failure:
     )
 
 
+def failure_of(payload: Any) -> Failure:
+    """Decode a failure from a payload, as the hub has it; it never raises either.
+
+    Where the payload is not in memory (a segment that is lent), it is no failure that a peer of ours
+    has made: those are small.
+    """
+    try:
+        parts = [memoryview(part) for part in ([payload] if isinstance(payload, bytes) else payload)]
+    except TypeError:
+        return _invalid("it is not in the message")
+    size = sum(part.nbytes for part in parts)
+    if size > MAX_FAILURE_BYTES:
+        return _invalid(f"it has {size} bytes, more than {MAX_FAILURE_BYTES}")
+    return unpack_failure(b"".join(parts))
+
+
 def summary_of(payload: Any) -> str:
     """Say in one line what a failure, as it travels, is about."""
-    data = payload if isinstance(payload, bytes) else b"".join(payload)
-    failure = unpack_failure(data)
+    failure = failure_of(payload)
     return f"{failure.ename}: {failure.evalue}"[:MAX_NAME_BYTES]
 
 

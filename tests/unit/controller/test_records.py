@@ -288,6 +288,16 @@ def test_an_answer_is_bounded_in_bytes(
     assert texts(client, query={}) == [2, 2]
 
 
+def test_an_engine_cannot_spoil_the_records(client: Line, engine: Line) -> None:
+    """With an end that is for tasks: the command's client is told, and questions are answered."""
+    client.command(1, 0)
+    ends(engine, client.id(1), status=m.Status.UNMET)
+    [(status, payload)] = ends_of(client.heard()).values()
+    assert (status, unpack_failure(payload).code) == (m.Status.ERROR, "invalid_reply")
+    page = client.call("history", "select", query={}).value
+    assert [record["status"] for record in page["records"]] == ["error"]
+
+
 def test_patterns_are_held_against_so_much_for_one_answer(
     monkeypatch: pytest.MonkeyPatch, client: Line, engine: Line
 ) -> None:

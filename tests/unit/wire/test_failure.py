@@ -16,7 +16,9 @@ from ctrlhub.wire.failure import (
     MAX_PICKLED_BYTES,
     MAX_TRACEBACK_BYTES,
     Failure,
+    failure_of,
     pack_failure,
+    summary_of,
     unpack_failure,
 )
 
@@ -145,3 +147,14 @@ def test_any_bytes_are_survived(data: bytes) -> None:
 def test_any_short_failure_round_trips(failure: Failure) -> None:
     """Every valid failure within the limits comes through unchanged."""
     assert unpack_failure(pack_failure(failure)) == failure
+
+
+def test_a_payload_of_any_kind_is_survived() -> None:
+    """In one piece, in several, and where it is not in memory."""
+    packed = pack_failure(Failure("remote", "ValueError", "no"))
+    pieces = (memoryview(packed[:5]), packed[5:])
+    assert failure_of(packed) == failure_of(pieces) == Failure("remote", "ValueError", "no")
+    assert summary_of(pieces) == "ValueError: no"
+    for strange in ((object(),), None, (bytes(MAX_FAILURE_BYTES), b"more")):
+        assert failure_of(strange).code == "invalid_reply"
+        assert "could not be read" in summary_of(strange)
