@@ -131,7 +131,7 @@ class Jobs(Records):
         chosen = frozenset(engines)
         return {
             number
-            for request in set(self._connection.outstanding())
+            for request in self._connection.outstanding()
             if isinstance(request, CommandRequest)
             for number, target in zip(request._numbers(), request.targets, strict=True)
             if target in chosen

@@ -122,10 +122,10 @@ class ClientSession(Membership):
         )
 
     def outstanding(self) -> list[Request]:
-        """Return the requests that have not ended, each as often as it has rows."""
+        """Return the requests that have not ended, each once, however many rows it has."""
         outgoing = self._outgoing
         sent = (*outgoing.commands.requests.values(), *outgoing.tasks.requests.values())
-        return [*sent, *self.submissions]
+        return list(dict.fromkeys((*sent, *self.submissions)))
 
     def outstanding_numbers(self) -> set[int]:
         """Return the ids of the requests that have not ended."""

@@ -96,6 +96,16 @@ def test_what_is_out_can_be_told_while_others_submit() -> None:
     assert bench.session.outstanding_numbers() == {first.first, 1}
 
 
+def test_a_request_that_is_out_is_told_once() -> None:
+    """However many rows it has: whoever looks at the rows of each would take the square of that."""
+    bench = Bench()
+    sent = bench.command(targets=(0, 1, 2))
+    task = bench.task()
+    bench.drain()
+    waiting = bench.command(targets=(0, 1))
+    assert bench.session.outstanding() == [sent, task, waiting]
+
+
 def test_batches_are_limited_in_rows() -> None:
     """A map of many items becomes several messages, none with too many rows."""
     bench = Bench()
