@@ -135,6 +135,9 @@ class HistoryQuery(Interface):
                 raise ResultNotCompleted(f"request {text_of(number)} has not ended: abort it first")
             interface.check_again(request)
             chosen.append((interface, request))
+        for interface in self._recorded():
+            new = [first + place for place, (made, _) in enumerate(chosen) if made is interface]
+            interface.check_new(caller, new)
         for place, (interface, request) in enumerate(chosen):
             interface.resubmit(caller, request, first + place)
 

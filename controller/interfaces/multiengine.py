@@ -422,7 +422,7 @@ class MultiEngine(HookQueues, Relay):
 
     def resubmit(self, caller: Session, request: CommandRecord, number: int) -> None:
         """Give a command again, to the same engine."""
-        self._count_new(caller, number)
+        self._count_new(caller)
         again = CommandRecord(
             number, caller, request.action, request.payload, request.function,
             request.target, request.label, self.context.now(),

@@ -100,7 +100,7 @@ class Recorded(Interface, Generic[R]):
 
     @abstractmethod
     def resubmit(self, caller: Session, request: R, number: int) -> None:
-        """Do again what was asked for, by another id, for a client."""
+        """Do again what was asked for, by another id (see `check_new`), for a client."""
 
     @abstractmethod
     def _functions_of(self, requests: Iterable[R]) -> set[Function]:
@@ -267,15 +267,24 @@ class Recorded(Interface, Generic[R]):
                 f"(more than {LARGEST_ARGUMENTS} bytes): submit it anew"
             )
 
-    def _count_new(self, caller: Session, number: int) -> None:
-        """Count a request that is made here, not by a message of its client."""
-        if session_of(number) != caller.number or number in self._records:
-            raise InvalidRequest("a resubmitted request needs a new id of its client's session")
-        kept = self._kept.get(caller, 0) + 1
-        refusal = self.context.refusal(kept)
-        if refusal is not None:
+    def check_new(self, caller: Session, numbers: Collection[int]) -> None:
+        """Refuse requests that are to be made here, not by a message of their client.
+
+        Raises
+        ------
+        CtrlHubError
+            Their ids are not new, or not the client's; or it has too many results here.
+        """
+        for number in numbers:
+            if session_of(number) != caller.number or self.find(number) is not None:
+                raise InvalidRequest("a resubmitted request needs a new id of its client's session")
+        refusal = self.context.refusal(self._kept.get(caller, 0) + len(numbers))
+        if numbers and refusal is not None:
             raise refusal
-        self._kept[caller] = kept
+
+    def _count_new(self, caller: Session) -> None:
+        """Count a request that is made here."""
+        self._kept[caller] = self._kept.get(caller, 0) + 1
 
     # ------------------------------------------------------------ time
 

@@ -381,7 +381,7 @@ class TaskQueue(Relay, Recorded[Task]):
 
     def resubmit(self, caller: Session, request: Task, number: int) -> None:
         """Queue a task again."""
-        self._count_new(caller, number)
+        self._count_new(caller)
         template = replace(request.template, submitted=self.context.now())
         again = self._tasks[number] = Task(number, caller, template, request.payload)
         self._scheduler.add([again])

@@ -351,6 +351,24 @@ def test_what_cannot_be_resubmitted(
     assert begun(engine) == []
 
 
+def test_all_are_resubmitted_or_none() -> None:
+    """Where the limit lies between them, or one of the new ids is in use."""
+    exchange = made(HubConfig(max_outstanding=2))
+    client = a_peer(exchange, "client", m.Role.CLIENT)
+    engine = a_peer(exchange, "engine", m.Role.ENGINE)
+    former = [over(client, engine, counter) for counter in (1, 2, 3)]
+    engine.heard()
+    said = {"requests": former, "first": client.id(10)}
+    assert client.call("history", "resubmit", **said).code == "limit_exceeded"
+    said = {"requests": former[:2], "first": client.id(2)}
+    assert client.call("history", "resubmit", **said).code == "invalid_request"
+    assert begun(engine) == []
+    assert not exchange.commands._records
+    said = {"requests": former[:2], "first": client.id(10)}
+    assert client.call("history", "resubmit", **said).code == ""
+    assert begun(engine) == [client.id(10)]
+
+
 # ---------------------------------------------------------------- failures that stop
 
 
