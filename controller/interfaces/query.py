@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import Any
 
 from ctrlhub import __version__
@@ -67,13 +68,16 @@ class Query(Interface):
         """Return for each engine how many commands and tasks it has, and what waits for any.
 
         With `verbose` the requests themselves, as ranges of ids: at most `MOST_LISTED` of each kind,
-        and for each engine what runs, or nil.
+        and for each engine what runs, or nil: nothing, or it has a command and tasks, of which it
+        may be doing either.
         """
         numbers = sorted(self.engines)
         tasks = self.context.interfaces.get("tasks")
         if verbose:
             waiting = tasks.numbers_waiting(MOST_LISTED) if isinstance(tasks, TaskQueue) else []
-            return {**{str(n): self._listed(n) for n in numbers}, "unassigned": to_ranges(waiting)}
+            ended = self._ended_on()
+            listed = {str(n): self._listed(n, ended.get(n, ())) for n in numbers}
+            return {**listed, "unassigned": to_ranges(waiting)}
         status: dict[str, Any] = {
             str(engine.id): {
                 "queue": engine.commands,
@@ -85,22 +89,26 @@ class Query(Interface):
         status["unassigned"] = tasks.summary()["queued"] if tasks is not None else 0
         return status
 
-    def _listed(self, number: int) -> dict[str, Any]:
+    def _ended_on(self) -> dict[int, list[int]]:
+        found: dict[int, list[int]] = {}
+        for each in self.context.interfaces.values():
+            if isinstance(each, Recorded):
+                for engine, ids in each.ended_on().items():
+                    found.setdefault(engine, []).extend(ids)
+        return found
+
+    def _listed(self, number: int, ended: Iterable[int]) -> dict[str, Any]:
         interfaces = self.context.interfaces
         commands, tasks = interfaces.get("multiengine"), interfaces.get("tasks")
         queue = commands.numbers_on(number) if isinstance(commands, MultiEngine) else []
         given = tasks.numbers_on(number) if isinstance(tasks, TaskQueue) else []
-        completed = [
-            n
-            for each in interfaces.values()
-            if isinstance(each, Recorded)
-            for n in each.ended_on(number)
-        ]
-        begun = [*queue, *given]
+        # Commands that wait are not with the engine yet: the first may be.
+        sent = commands.in_flight(number) if isinstance(commands, MultiEngine) else 0
+        begun = [*([sent] if sent else []), *given[:1]]
         return {
-            "running": begun[0] if begun else None,
+            "running": begun[0] if len(begun) == 1 else None,
             "queue": to_ranges(queue[:MOST_LISTED]),
-            "completed": to_ranges(sorted(completed)[-MOST_LISTED:]),
+            "completed": to_ranges(sorted(ended)[-MOST_LISTED:]),
             "tasks": to_ranges(given[:MOST_LISTED]),
         }
 

@@ -7,12 +7,11 @@ too, now or when it is there, in the same way as its own client, so that none is
 
 from __future__ import annotations
 
-import heapq
 from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import ClassVar, Generic, Protocol, TypeVar
 
 from ctrlhub.controller.core.deliveries import Deliveries, Outcome
@@ -35,6 +34,9 @@ from ctrlhub.wire.messages import Received, Status, Stream
 
 MOST_FOLLOWED = 65_536
 """The most requests without a result that one client may follow."""
+
+ORDER_SECONDS = 5.0
+"""So long (seconds) the ids on record stay in order for who asks for them page by page."""
 
 
 class Request(Ended, Protocol):
@@ -91,6 +93,7 @@ class Recorded(Interface, Generic[R]):
         self._history: History[R] = History(retention)
         self._followers: dict[int, list[Session]] = {}
         self._followed: dict[Session, set[int]] = {}
+        self._ordered: tuple[float, list[int]] | None = None
 
     # ------------------------------------------------------------ an interface's own
 
@@ -213,15 +216,31 @@ class Recorded(Interface, Generic[R]):
         return request, self._deliveries.find(request.session, number)
 
     def numbers_after(self, number: int, most: int) -> list[int]:
-        """Return the next ids of requests on record, in order."""
-        every = chain(self._records, self._history.numbers())
-        return heapq.nsmallest(most, {n for n in every if n > number})
+        """Return the next ids of requests on record, in order: less than `most` at the end.
 
-    def ended_on(self, engine: int) -> list[int]:
-        """Return the ids of requests on record that ended on an engine."""
+        Who goes on from there gets those that were there when they were last put in order, which is
+        not done for each page.
+        """
+        now = self.context.now()
+        if number <= 0 or self._ordered is None or now - self._ordered[0] >= ORDER_SECONDS:
+            every = dict.fromkeys(chain(self._records, self._history.numbers()))
+            self._ordered = now, sorted(every)
+        ids = self._ordered[1]
+        records, ended = self._records, self._history.numbers()
+        there = (
+            ids[place]
+            for place in range(bisect_right(ids, number), len(ids))
+            if ids[place] in records or ids[place] in ended
+        )
+        return list(islice(there, most))
+
+    def ended_on(self) -> dict[int, list[int]]:
+        """Return the ids of requests on record that have ended, by engine."""
         kept = (outcome for _, outcome in self._history)
-        ended = chain(kept, self._deliveries.outcomes())
-        return sorted({outcome[0] for outcome in ended if outcome[3] == engine})
+        found: dict[int, list[int]] = {}
+        for outcome in chain(kept, self._deliveries.outcomes()):
+            found.setdefault(outcome[3], []).append(outcome[0])
+        return found
 
     def purge(self, caller: Session, ranges: Ranges, engines: Collection[int], rest: bool) -> int:
         """Forget requests that have ended: a client's own, and those that clients have left.
@@ -291,6 +310,8 @@ class Recorded(Interface, Generic[R]):
     def tick(self, now: float) -> None:
         """Let history forget what is too old."""
         self._history.tick(now)
+        if self._ordered is not None and now - self._ordered[0] >= ORDER_SECONDS:
+            self._ordered = None
 
     def next_deadline(self) -> float | None:
         """Say when `tick` is due."""

@@ -256,6 +256,73 @@ def test_pages(monkeypatch: pytest.MonkeyPatch, client: Line, engine: Line) -> N
     assert (len(page["records"]), page["after"]) == (1, numbers[0])
 
 
+def test_many_pages_are_put_in_order_once(
+    monkeypatch: pytest.MonkeyPatch, client: Line, engine: Line
+) -> None:
+    """Not for each; what came and went in between is no harm, and whoever begins gets all."""
+    from ctrlhub.controller.interfaces import history
+
+    monkeypatch.setattr(history, "SCAN", 10)
+    numbers = [over(client, engine, counter) for counter in range(1, 31)]
+    asked: list[int] = []
+
+    def counted(ids: Any) -> list[int]:
+        asked.append(1)
+        return sorted(ids)
+
+    monkeypatch.setattr(recorded, "sorted", counted, raising=False)
+    found: list[int] = []
+    after: int | None = 0
+    while after is not None:
+        page = client.call("history", "requests", after=after).value
+        found += [n for first, last in page["requests"] for n in range(first, last + 1)]
+        if after == 0:
+            client.call("history", "purge", requests=[[numbers[-1], numbers[-1]]])
+            over(client, engine, 31)
+        after = page["after"]
+    assert found == numbers[:-1]
+    assert len(asked) == 2  # by each interface
+    exchange = client.exchange
+    exchange.now += recorded.ORDER_SECONDS
+    page = client.call("history", "requests", after=numbers[20]).value
+    assert page["requests"] == ((numbers[21], numbers[28]), (client.id(31), client.id(31)))
+
+
+def test_what_each_engine_has_done_is_found_in_one_go(client: Line, engine: Line) -> None:
+    """However many engines there are: what has ended is gone through once."""
+    exchange = client.exchange
+    for number in range(1, 5):
+        a_peer(exchange, f"engine {number}", m.Role.ENGINE)
+    done = over(client, engine, 1)
+    walks: list[int] = []
+    outcomes = exchange.commands._deliveries.outcomes
+
+    def walked() -> Any:
+        walks.append(1)
+        return outcomes()
+
+    exchange.commands._deliveries.outcomes = walked  # type: ignore[method-assign]
+    status = client.call("query", "queue_status", verbose=True).value
+    assert [status[str(n)]["completed"] for n in range(5)] == [((done, done),), (), (), (), ()]
+    assert walks == [1]
+
+
+def test_what_runs_is_named_only_where_that_is_known(client: Line, engine: Line) -> None:
+    """A task, or a command; with both the engine may be doing either, and what waits runs not."""
+
+    def running() -> Any:
+        return client.call("query", "queue_status", verbose=True).value["0"]["running"]
+
+    assert running() is None
+    client.submit(1)
+    assert running() == client.id(1)
+    client.command(2, 0)
+    client.command(3, 0)
+    assert running() is None
+    engine.results((client.id(1), 0))
+    assert running() == client.id(2)
+
+
 def texts(line: Line, **how: Any) -> list[int]:
     """Return how many records each page of a query has."""
     found: list[int] = []
