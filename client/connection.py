@@ -285,6 +285,13 @@ class Connection:
             raise error_for(answer.code)(answer.message)
         return answer.value
 
+    def call_later(self, interface: str, method: str, arguments: Mapping[str, Any]) -> None:
+        """Call a method of an interface of the hub, and do not wait for its answer."""
+        self.intake.check()
+        session = self._session
+        message = Call(next(session.calls.numbers), interface, method, arguments)
+        self._runner.post(lambda now: session.call(message, _ignore))
+
     def _in_io_thread(self, action: Callable[[], T]) -> T:
         """Have the session do something, and return (or raise) what it returns (or raises)."""
         if self.is_io_thread() or self._watch.over:
@@ -384,6 +391,10 @@ class Connection:
     def close(self) -> None:
         """Leave the hub; what has not ended fails with `SessionClosed`. Twice is harmless."""
         self._leave()
+
+
+def _ignore(answer: Answer) -> None:
+    """Take the answer to what nobody waits for."""
 
 
 def _serve(runner: Runner, session: ClientSession) -> None:

@@ -8,16 +8,66 @@ from typing import TYPE_CHECKING, Any
 from ctrlhub.client.async_result import AsyncGroup, AsyncResult
 from ctrlhub.client.cancellations import STOP
 from ctrlhub.client.requests import About
+from ctrlhub.client.result_base import ResultBase
 from ctrlhub.client.rows import VALUE, Row
 from ctrlhub.wire.errors import InvalidRequest
-from ctrlhub.wire.ids import session_of, text_of, to_ranges
+from ctrlhub.wire.ids import Ranges, session_of, text_of, to_ranges
 from ctrlhub.wire.messages import Stream
 
 if TYPE_CHECKING:
     from ctrlhub.client.connection import Connection
 
 
-class AsyncHubResult(AsyncGroup):
+class OfAnyStream(ResultBase):
+    """The part of such a result that stops its requests: they may be tasks, or commands, or both."""
+
+    __slots__ = ()
+
+    public_name = "AsyncHubResult"
+
+    _home: Connection
+
+    def cancel(self) -> bool:
+        """Stop one's own requests; see `AsyncResult.cancel`.
+
+        Raises
+        ------
+        InvalidRequest
+            Some are another client's: only that one can stop them.
+        """
+        home, ranges = self._home, self._waiting()
+        others = [first for first, _ in ranges if session_of(first) != home.session]
+        if others:
+            raise InvalidRequest(
+                f"request {text_of(others[0])} is another client's: only that one can stop it"
+            )
+        if ranges and home.is_io_thread():
+            self._cancel_later()
+        elif ranges:
+            for stream, (interface, method) in STOP.items():
+                home.cancel(stream, ranges)  # what may not have left yet
+                home.call(interface, method, {"requests": ranges})
+            self._await(self.done, home.timeout)
+        return self.cancelled()
+
+    def _cancel_later(self) -> None:
+        ranges = self._waiting()
+        for stream, (interface, method) in STOP.items() if ranges else ():
+            self._home.cancel_later(stream, ranges)
+            self._home.call_later(interface, method, {"requests": ranges})
+
+    def _waiting(self) -> Ranges:
+        rows = zip(self._numbers(), self._rows(), strict=True)
+        return to_ranges(sorted({number for number, row in rows if row is None}))
+
+
+class HubPart(OfAnyStream, AsyncResult):
+    """The result of one of several such requests."""
+
+    __slots__ = ()
+
+
+class AsyncHubResult(OfAnyStream, AsyncGroup):
     """Results of any requests, which the hub sends once they are there, as often as one asks.
 
     `client.get_result` and `client.resubmit` make them.
@@ -36,9 +86,7 @@ class AsyncHubResult(AsyncGroup):
 
     __slots__ = ("_single",)
 
-    public_name = "AsyncHubResult"
-
-    _home: Connection
+    _part = HubPart
 
     def __init__(
         self, home: Connection, numbers: Sequence[int], *, single: bool, what: str = ""
@@ -70,32 +118,6 @@ class AsyncHubResult(AsyncGroup):
     def split(self) -> tuple[AsyncResult, ...]:
         """Return a result for each request; the same ones each time."""
         return (self,) if self._single else super().split()
-
-    def cancel(self) -> bool:
-        """Stop one's own requests; see `AsyncResult.cancel`.
-
-        Raises
-        ------
-        InvalidRequest
-            Some are another client's: only that one can stop them.
-        """
-        home = self._home
-        waiting = [n for n, row in zip(self._numbers(), self._rows(), strict=True) if row is None]
-        others = [number for number in waiting if session_of(number) != home.session]
-        if others:
-            raise InvalidRequest(
-                f"request {text_of(others[0])} is another client's: only that one can stop it"
-            )
-        ranges = to_ranges(sorted(set(waiting)))
-        for stream, (interface, method) in STOP.items() if waiting else ():
-            if home.is_io_thread():
-                home.cancel_later(stream, ranges)
-            else:
-                home.cancel(stream, ranges)  # what may not have left yet
-                home.call(interface, method, {"requests": ranges})
-        if waiting and not home.is_io_thread():
-            self._await(self.done, home.timeout)
-        return self.cancelled()
 
 
 def _first(values: list[Any]) -> Any:
