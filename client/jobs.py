@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from ctrlhub.client.async_result import AsyncResult
 from ctrlhub.client.hub_result import AsyncHubResult
-from ctrlhub.client.lookups import UNFINISHED
+from ctrlhub.client.metadata import UNFINISHED
 from ctrlhub.client.records import Records
 from ctrlhub.client.requests import CommandRequest
 from ctrlhub.client.targets import Targets

@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from ctrlhub.client.metadata import Metadata
+from ctrlhub.client.metadata import Metadata, metadata_of_record
 from ctrlhub.wire.errors import CtrlHubError, ResultLost
 from ctrlhub.wire.ids import number_of, text_of
 
 if TYPE_CHECKING:
     from ctrlhub.client.records import Records
-
-UNFINISHED = ("queued", "running")
-"""What records say of requests that have not ended."""
-
 
 class RequestIds(Sequence[str]):
     """The ids of a client's requests, first first; made when they are looked at.
@@ -102,10 +98,7 @@ class AllMetadata(Mapping[str, Metadata]):
             [record] = self._client._records([number_of(name)])
         except (CtrlHubError, ValueError) as error:
             raise KeyError(f"the hub does not know {name} (any more): {error}") from error
-        known = Metadata(record)
-        if known["status"] in UNFINISHED:
-            known["status"] = None
-        return known
+        return metadata_of_record(record)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._client.history)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +20,9 @@ KEYS = frozenset(
     )
 )  # fmt: skip
 """What there is of each request; also the names of attributes of results."""
+
+UNFINISHED = ("queued", "running")
+"""What records say of requests that have not ended."""
 
 
 class Metadata(dict[str, Any]):
@@ -59,24 +63,11 @@ def metadata(
     submitted, received
         Unix times in seconds; `received` counts once there is a row.
     """
-    known = Metadata(
+    known = _blank()
+    known.update(
         msg_id=text_of(number),
         submitted=_time(submitted),
-        started=None,
-        completed=None,
-        received=None,
-        engine_id=None,
-        engine_uuid=None,
-        follow=None,
-        after=None,
-        status=None,
         execute_input=about.code,
-        execute_result=None,
-        error=None,
-        stdout="",
-        stderr="",
-        outputs=[],
-        data={},
         label=about.label,
     )
     if row is None:
@@ -95,6 +86,27 @@ def metadata(
         known["error"] = opened(row)[2]
     if extras:
         known.update(output_metadata(extras))
+    return known
+
+
+def metadata_of_record(record: Mapping[str, Any]) -> Metadata:
+    """Make the metadata of a request of which there is the hub's record only.
+
+    It has the record's other items, too; what a request has displayed comes only with its result.
+    """
+    known = _blank()
+    # What the record does not know stays as it is for a request of which nothing has come.
+    known.update((k, value) for k, value in record.items() if value is not None or k not in KEYS)
+    if known["status"] in UNFINISHED:
+        known["status"] = None
+    if known["execute_result"] is not None:
+        known["execute_result"] = {"data": {"text/plain": known["execute_result"]}, "metadata": {}}
+    return known
+
+
+def _blank() -> Metadata:
+    known = Metadata(dict.fromkeys(KEYS))
+    known.update(stdout="", stderr="", outputs=[], data={})
     return known
 
 

@@ -16,7 +16,8 @@ from ctrlhub.client.async_result import AsyncResult
 from ctrlhub.client.cancellations import AT_ONCE
 from ctrlhub.client.connection import Connection
 from ctrlhub.client.hub_result import AsyncHubResult
-from ctrlhub.client.lookups import UNFINISHED, AllMetadata, RequestIds, Results
+from ctrlhub.client.lookups import AllMetadata, RequestIds, Results
+from ctrlhub.client.metadata import UNFINISHED
 from ctrlhub.client.targets import Targets
 from ctrlhub.wire.errors import ResultLost, ResultNotCompleted
 from ctrlhub.wire.ids import Ranges, from_ranges, number_of, text_of, to_ranges

@@ -50,7 +50,7 @@ KEYS = (
 )  # fmt: skip
 """The keys of a record."""
 
-_TEXTS = ("stdout", "stderr", "execute_result")
+_STREAMS = ("stdout", "stderr")
 
 
 class HistoryQuery(Interface):
@@ -233,6 +233,17 @@ def _add_outcome(record: dict[str, Any], outcome: Outcome) -> None:
     record["result_bytes"] = None if value == GONE else size_of(value)
     if status == Status.ERROR and value != GONE:
         record["error"] = summary_of(value)
-    for name in _TEXTS:
-        text = extras.get(name) if isinstance(extras, Mapping) else None
-        record[name] = text[:LONGEST_TEXT] if isinstance(text, str) else None
+    if isinstance(extras, Mapping):
+        for name in _STREAMS:
+            record[name] = _cut(extras.get(name))
+        record["execute_result"] = _cut(_shown(extras.get("execute_result")))
+
+
+def _shown(result: Any) -> Any:
+    """Return the text of the value that a cell ends with."""
+    data = result.get("data") if isinstance(result, Mapping) else None
+    return data.get("text/plain") if isinstance(data, Mapping) else None
+
+
+def _cut(text: Any) -> str | None:
+    return text[:LONGEST_TEXT] if isinstance(text, str) else None

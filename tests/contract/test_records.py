@@ -9,6 +9,7 @@ import pytest
 
 from ctrlhub import AsyncHubResult, Client, InvalidRequest, ResultLost, ResultNotCompleted
 from ctrlhub.client.lookups import RequestIds
+from ctrlhub.client.metadata import KEYS
 from tests.support.processes import until
 from tests.support.work import Work
 
@@ -280,6 +281,21 @@ def test_the_own_history(client: Client, work: Work) -> None:
         client.results[held.msg_ids[0]]
     work.release()
     assert held.get(WAIT) == "held"
+
+
+def test_the_metadata_has_what_a_result_says(client: Client) -> None:
+    """The same items, as far as the hub knows them; a value that a cell ends with as text."""
+    done = client[0].execute("print('hello'); 6 * 7", silent=False)
+    assert done.wait(WAIT)
+    known, said = client.metadata[done.msg_ids[0]], client.get_result(done.msg_ids[0])
+    assert said.wait(WAIT)
+    assert set(known) >= KEYS == set(said.metadata)
+    assert (known.data, known.outputs, known.received, known.stderr) == ({}, [], None, "")
+    assert known.stdout == said.metadata.stdout
+    shown = said.metadata["execute_result"]["data"]["text/plain"]
+    assert known.execute_result["data"]["text/plain"] == shown == "42"
+    [record] = client.db_query({"msg_id": done.msg_ids[0]}, keys=["execute_result"])
+    assert record["execute_result"] == "42"
 
 
 def test_purging(client: Client, other: Client, work: Work) -> None:
