@@ -21,7 +21,7 @@ from ctrlhub.controller.core.losses import command_story
 from ctrlhub.controller.core.relays import Relays, have_one_copy
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.start_hooks import HookRun
-from ctrlhub.controller.interfaces.arguments import checked_ids, checked_ranges
+from ctrlhub.controller.interfaces.arguments import checked_ranges
 from ctrlhub.controller.interfaces.base import Context, exposed
 from ctrlhub.controller.interfaces.hook_queues import HookQueues
 from ctrlhub.controller.interfaces.live import Relay
@@ -483,24 +483,6 @@ class MultiEngine(HookQueues, Relay):
         queue = self._queues.get(number)
         return queue.running.id if queue is not None and queue.running is not None else 0
 
-    def _chosen(self, targets: Sequence[int]) -> list[Engine]:
-        for target in checked_ids(targets):
-            if target not in self.engines:
-                raise InvalidEngineID(f"there is no engine {target}")
-        return [self.engine(target) for target in targets]
-
-    @exposed
-    def queue_status(self, caller: Session, targets: Sequence[int]) -> dict[str, Any]:
-        """Return for each engine the commands that run and wait, as ids and actions."""
-        status = {}
-        for engine in self._chosen(targets):
-            queue = self._queues[engine.id]
-            status[str(engine.id)] = {
-                "running": _describe(queue.running) if queue.running else None,
-                "queue": [_describe(command) for command in queue.waiting()],
-            }
-        return status
-
     def check(self) -> None:
         """Assert that queues, counts and records agree."""
         assert set(self._queues) == set(self.engines)
@@ -512,7 +494,3 @@ class MultiEngine(HookQueues, Relay):
         assert Counter(self._kept) == Counter(c.session for c in self._commands.values())
         assert not any(session.ended for session in (*self._parked, *self._accepted))
         assert not any(session.ended for session in self._halts.sessions())
-
-
-def _describe(command: CommandRecord) -> dict[str, Any]:
-    return {"id": command.id, "action": command.action, "session": command.session.number}

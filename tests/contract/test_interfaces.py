@@ -100,7 +100,7 @@ def test_interfaces_can_be_listed(client: Client) -> None:
     assert {"multiengine", "tasks", "query"} <= set(known)
     assert {"status", "engines_now", "queue_status", "interfaces"} <= set(known["query"])
     assert {"cancel", "counts"} <= set(known["tasks"])
-    assert {"abort", "queue_status"} <= set(known["multiengine"])
+    assert "abort" in known["multiengine"]
     assert {"interrupt", "restart", "shutdown", "signal"} <= set(known["control"])
 
 
@@ -157,13 +157,13 @@ def test_arguments_that_do_not_fit(
 def test_targets_that_are_none(client: Client, targets: Any) -> None:
     """They are refused, also by the hub."""
     with pytest.raises(InvalidRequest, match="targets"):
-        client.interface("multiengine").queue_status(targets=targets)
+        client.interface("control").interrupt(targets=targets)
 
 
 def test_an_engine_that_is_not_there(client: Client) -> None:
     """The hub's own word for it is the same error."""
     with pytest.raises(InvalidEngineID, match="no engine 99"):
-        client.interface("multiengine").queue_status(targets=[99])
+        client.interface("control").interrupt(targets=[99])
 
 
 @pytest.mark.parametrize("value", [object(), {1, 2}, 1 << 70, threading.Lock()])

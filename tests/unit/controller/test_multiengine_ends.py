@@ -126,20 +126,5 @@ def test_targets_are_checked(
     client: Line, engines: list[Line], targets: Any, code: str
 ) -> None:
     """Before anything is done."""
-    assert client.call("multiengine", "queue_status", targets=targets).code == code
+    assert client.call("control", "interrupt", targets=targets).code == code
     assert engines[0].heard() == []
-
-
-def test_queue_status(client: Line, engines: list[Line]) -> None:
-    """What runs and what waits, by engine."""
-    client.command(1, 0)
-    client.command(2, 0, action="pull")
-    assert client.registered is not None
-    session = client.registered.session
-    assert client.call("multiengine", "queue_status", targets=[0, 1]).value == {
-        "0": {
-            "running": {"id": client.id(1), "action": "push", "session": session},
-            "queue": ({"id": client.id(2), "action": "pull", "session": session},),
-        },
-        "1": {"running": None, "queue": ()},
-    }
