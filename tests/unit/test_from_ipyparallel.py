@@ -1,4 +1,7 @@
-"""The guide for programs written for ipyparallel says what is there, and what is not."""
+"""The guide for programs written for ipyparallel says what is there, and what is not.
+
+That is about names alone; what they do is held by the suites of the behaviour itself.
+"""
 
 from __future__ import annotations
 

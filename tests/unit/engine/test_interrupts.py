@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ctrlhub.engine.interrupts import NUDGE
+from ctrlhub.engine.interrupts import NUDGE, Gate
 from ctrlhub.engine.work import CommandWork, Row, TaskWork
 from ctrlhub.engine.workqueue import WorkQueue
 from ctrlhub.wire.messages import Action, Status
@@ -112,16 +112,28 @@ def test_an_interrupt_that_python_drops_is_sent_again(bench: Bench) -> None:
     assert dropped == [True]
 
 
-def test_who_sees_an_interrupt_may_take_his_time(bench: Bench) -> None:
+def test_who_sees_an_interrupt_may_take_his_time(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Insisting does not strike again what is cleaning up."""
     seen: list[int] = []
+    insisted: list[int] = []
+    insist = Gate.insist
+
+    def counted(gate: Gate, number: int) -> None:
+        insist(gate, number)
+        insisted.append(number)
+
+    monkeypatch.setattr(Gate, "insist", counted)
 
     def stubborn() -> str:
         try:
             while True:
                 pass
         except KeyboardInterrupt:
-            time.sleep(0.2)
+            enough = len(insisted) + 5
+            while len(insisted) < enough and thread.is_alive():
+                time.sleep(0.001)
             seen.append(1)
         return "done"
 
