@@ -161,7 +161,12 @@ class AsyncGroup(AsyncResult):
         if errors and not self._may_hold(errors):
             return None, self._error(errors)
         values = [row[2] for row in rows]
-        return (values if self._join is None else self._join(values)), None
+        if self._join is None:
+            return values, None
+        try:
+            return self._join(values), None
+        except Exception as error:  # of user code: it is what asking for the value raises
+            return None, error
 
     def _open_some(self, places: range) -> None:
         cells = self._cells

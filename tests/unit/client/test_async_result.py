@@ -313,6 +313,21 @@ def test_many_threads_open_a_result_once() -> None:
         assert all(value is found[0] for value in found)
 
 
+def test_values_that_cannot_be_put_together() -> None:
+    """That is an error as any: `exception` returns it, whoever waits is told, `result` raises it."""
+
+    def join(values: list[object]) -> object:
+        raise ValueError(f"{len(values)} of different shapes")
+
+    group = AsyncGroup(Home(), ABOUT, 1, 2, join=join)
+    settle_one(group, 0, ok(1, "a"))
+    settle_one(group, 1, ok(2, "b"))
+
+    assert isinstance(group.exception(), ValueError)
+    with pytest.raises(ValueError, match="2 of different shapes"):
+        group.result()
+
+
 @pytest.mark.usefixtures("_eager_switching")
 def test_items_of_a_map_are_seen_as_they_come() -> None:
     """A thread that iterates while rows arrive in any order gets each, in order."""
