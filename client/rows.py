@@ -11,7 +11,7 @@ from concurrent.futures import CancelledError
 from typing import Any
 
 from ctrlhub.wire.errors import TaskAborted
-from ctrlhub.wire.failure import unpack_failure
+from ctrlhub.wire.failure import failure_of
 from ctrlhub.wire.messages import Payload, Status
 from ctrlhub.wire.rebuild import exception_from
 from ctrlhub.wire.serialize import loads
@@ -68,5 +68,4 @@ def opened(row: Row) -> Row:
 
 
 def _rebuilt(payload: Payload) -> BaseException:
-    data = payload if isinstance(payload, bytes) else b"".join(payload)
-    return exception_from(unpack_failure(data))
+    return exception_from(failure_of(payload))

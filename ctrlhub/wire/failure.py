@@ -1,7 +1,7 @@
 """A `Failure`: an error in transport, as plain data.
 
-The hub makes failures of its own (a dead engine, a full queue) and passes on those of engines
-without looking into them. Nothing here unpickles: the pickled exception is bytes to this module.
+The hub makes failures of its own (a dead engine, a full queue), and of those of engines reads the
+plain data. Nothing here unpickles: the pickled exception is bytes to this module.
 
 Sizes are bounded when packing, so that an exception with a gigabyte of text cannot become a
 gigabyte on the wire; and reading never raises, since an error that hides an error helps nobody.
@@ -16,6 +16,7 @@ import msgpack
 
 if TYPE_CHECKING:
     from ctrlhub.wire.errors import CtrlHubError
+    from ctrlhub.wire.messages import Payload
 
 REMOTE = "remote"
 """The code of what user code raised; every other code is an error ctrl-hub made itself."""
@@ -94,7 +95,7 @@ def unpack_failure(data: bytes | bytearray | memoryview) -> Failure:
     """
     size = memoryview(data).nbytes
     if size > MAX_FAILURE_BYTES:
-        return _invalid(f"it has {size} bytes, more than {MAX_FAILURE_BYTES}")
+        return _too_large(size)
     try:
         fields = msgpack.unpackb(data)
     except Exception as error:  # msgpack has no common base for all that bad bytes can cause
@@ -115,23 +116,20 @@ def unpack_failure(data: bytes | bytearray | memoryview) -> Failure:
     )
 
 
-def failure_of(payload: Any) -> Failure:
-    """Decode a failure from a payload, as the hub has it; it never raises either.
-
-    Where the payload is not in memory (a segment that is lent), it is no failure that a peer of ours
-    has made: those are small.
-    """
+def failure_of(payload: Payload) -> Failure:
+    """Decode the failure that a payload holds, in however many parts it has come; it never raises."""
+    if isinstance(payload, bytes):
+        return unpack_failure(payload)
     try:
-        parts = [memoryview(part) for part in ([payload] if isinstance(payload, bytes) else payload)]
+        size = sum(memoryview(part).nbytes for part in payload)
+        if size > MAX_FAILURE_BYTES:
+            return _too_large(size)
+        return unpack_failure(b"".join(payload))
     except TypeError:
-        return _invalid("it is not in the message")
-    size = sum(part.nbytes for part in parts)
-    if size > MAX_FAILURE_BYTES:
-        return _invalid(f"it has {size} bytes, more than {MAX_FAILURE_BYTES}")
-    return unpack_failure(b"".join(parts))
+        return _invalid("it did not come as bytes")
 
 
-def summary_of(payload: Any) -> str:
+def summary_of(payload: Payload) -> str:
     """Say in one line what a failure, as it travels, is about."""
     failure = failure_of(payload)
     return f"{failure.ename}: {failure.evalue}"[:MAX_NAME_BYTES]
@@ -151,6 +149,10 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 def _invalid(why: str) -> Failure:
     return Failure(INVALID_REPLY, "InvalidReply", f"an error report could not be read: {why}")
+
+
+def _too_large(size: int) -> Failure:
+    return _invalid(f"it has {size} bytes, more than {MAX_FAILURE_BYTES}")
 
 
 def _bounded(text: str, limit: int) -> str:

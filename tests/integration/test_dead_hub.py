@@ -191,6 +191,7 @@ def test_a_killed_hub_that_comes_back(command: Command, work: Work) -> None:
         assert commands.get(WAIT) == [7, 7]
         assert queued.get(WAIT) == [7 + n for n in range(50)]
         assert [result.get(WAIT) for result in meanwhile] == list(range(50))
+        client.wait_for_engines(2, timeout=WAIT)  # news of them travels on a stream of its own
         assert client[:].apply_sync(os.getpid) == engines
         assert client.ids == [0, 1]
     assert command.run("stop").returncode == Exit.OK
