@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from ctrlhub.controller.config import HubConfig
+from ctrlhub.controller.core import deliveries
 from ctrlhub.controller.interfaces import recorded
+from ctrlhub.controller.interfaces.history import SCAN
 from ctrlhub.wire import messages as m
 from ctrlhub.wire.failure import unpack_failure
 from ctrlhub.wire.ids import text_of
@@ -286,6 +290,38 @@ def test_many_pages_are_put_in_order_once(
     exchange.now += recorded.ORDER_SECONDS
     page = client.call("history", "requests", after=numbers[20]).value
     assert page["requests"] == ((numbers[21], numbers[28]), (client.id(31), client.id(31)))
+
+
+def test_questions_about_many_results_that_wait(
+    monkeypatch: pytest.MonkeyPatch, client: Line, other: Line
+) -> None:
+    """Are answered and followed without a walk through them for each."""
+
+    class Walked(deque[Any]):
+        """Counts how often it is gone through: by the checks of the test, once in a turn."""
+
+        times = 0
+
+        def __iter__(self) -> Iterator[Any]:
+            Walked.times += 1
+            return super().__iter__()
+
+    many, window = 10_000, 100
+    monkeypatch.setattr(deliveries, "WINDOW_ROWS", window)
+    for first in range(1, many, 500):
+        client.submit(*range(first, first + 500))
+    everything = [client.id(1), client.id(many)]
+    client.call("tasks", "cancel", requests=[everything])
+    [waiting] = client.exchange.tasks._deliveries._clients.values()
+    assert len(waiting.unsent) > many // 2
+    waiting.unsent = Walked(tuple(waiting.unsent))
+    query = {"status": "aborted", "msg_id": {"$glob": "*-*"}}
+    assert sum(texts(other, query=query, keys=["msg_id"])) == many
+    assert other.call("history", "follow", requests=[everything]).value["found"] == (
+        tuple(everything),
+    )
+    assert len(known(other)) == min(many, SCAN)
+    assert Walked.times < window
 
 
 def test_what_each_engine_has_done_is_found_in_one_go(client: Line, engine: Line) -> None:
