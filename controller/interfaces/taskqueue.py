@@ -19,14 +19,13 @@ from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.functions import Function, FunctionTable
 from ctrlhub.controller.core.losses import Fate, fates, story
 from ctrlhub.controller.core.retries import is_run_again
-from ctrlhub.controller.core.scheduler import Scheduler
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.tasks import Task, TaskState, Template
-from ctrlhub.controller.interfaces.arguments import checked_ranges
-from ctrlhub.controller.interfaces.base import Context, exposed
+from ctrlhub.controller.interfaces.base import Context
 from ctrlhub.controller.interfaces.batches import run_messages
 from ctrlhub.controller.interfaces.live import Relay
-from ctrlhub.controller.interfaces.recorded import Particulars, Recorded
+from ctrlhub.controller.interfaces.recorded import Particulars
+from ctrlhub.controller.interfaces.task_ends import TaskEnds
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.codec import resolve
 from ctrlhub.wire.errors import (
@@ -41,7 +40,6 @@ from ctrlhub.wire.ids import Ranges, select, session_of, to_ranges
 from ctrlhub.wire.messages import (
     Accepted,
     Functions,
-    Interrupt,
     NeedFunctions,
     Payload,
     Received,
@@ -53,14 +51,13 @@ from ctrlhub.wire.messages import (
 )
 
 # As plain numbers: rows have those, and comparing with an enumeration's member costs ten times as much.
-_OK, _ERROR = int(Status.OK), int(Status.ERROR)
-_CANCELLED, _UNMET = int(Status.CANCELLED), int(Status.UNMET)
+_ERROR, _CANCELLED, _UNMET = int(Status.ERROR), int(Status.CANCELLED), int(Status.UNMET)
 
 MOST_WAITING = 65_536
 """The most messages of a client that may wait for a command given before them."""
 
 
-class TaskQueue(Relay, Recorded[Task]):
+class TaskQueue(TaskEnds, Relay):
     """The interface for load-balanced tasks."""
 
     name = "tasks"
@@ -78,7 +75,6 @@ class TaskQueue(Relay, Recorded[Task]):
     def __init__(self, controller: IControllerBase, context: Context) -> None:
         super().__init__(controller, context)
         self._tasks = self._records
-        self._scheduler = Scheduler()
         self._functions = FunctionTable()
         self._waiting: dict[Session, list[SubmitTasks]] = {}
         self._lacking: set[Session] = set()
@@ -86,7 +82,7 @@ class TaskQueue(Relay, Recorded[Task]):
         self._saved: list[tuple[int, Any]] = []
         self._again: list[Task] = []
         self._reasons: dict[Task, Payload] = {}
-        self.done = self.failed = self.cancelled = self.duplicates = 0
+        self.duplicates = 0
         self.follow_engines(self._engine_came, self._engine_went)
 
     # ------------------------------------------------------------ from clients
@@ -249,30 +245,6 @@ class TaskQueue(Relay, Recorded[Task]):
             self._end_here(task, Status.ERROR, pack_failure(Failure.from_error(error)))
         self._reasons.clear()
 
-    def _end(self, task: Task, outcome: Outcome) -> bool:
-        """End a task and deliver its outcome; False when there is nobody to deliver it to."""
-        task.finish()
-        if outcome[1] == _OK:
-            self.done += 1
-        elif outcome[1] == _ERROR:
-            self.failed += 1
-        else:
-            self.cancelled += 1
-        if self._followers:
-            self._tell_followers(outcome)
-        session = task.session
-        if session.ended:
-            self._bury(task, outcome)
-            return False
-        self._deliveries.add(session, outcome)
-        return True
-
-    def _end_here(self, task: Task, status: Status, payload: bytes, engine: int = -1) -> None:
-        """End a task with an outcome of the hub's own making."""
-        outcome = (task.id, int(status), payload, engine, 0.0, 0.0, None)
-        if self._end(task, outcome):
-            self.outbox.add(Commit((SaveResults([(task.id, outcome)]),), ()))
-
     def client_of(self, engine: Engine, request: int) -> Session | None:
         """Return the client of a task, if an engine has it."""
         task = self._tasks.get(request)
@@ -397,56 +369,6 @@ class TaskQueue(Relay, Recorded[Task]):
     def numbers_waiting(self, most: int) -> list[int]:
         """Return the ids of the first tasks that wait for an engine."""
         return [task.id for task in self._scheduler.waiting(most)]
-
-    # ------------------------------------------------------------ calls
-
-    @exposed
-    def cancel(self, caller: Session, requests: Sequence[Sequence[int]]) -> dict[str, Any]:
-        """Stop one's own tasks: queued ones at once, running ones by interrupt."""
-        ids = select(checked_ranges(requests), self._tasks)
-        return self._stop([self._tasks[n] for n in ids if self._tasks[n].session is caller])
-
-    def _stop(self, tasks: Iterable[Task]) -> dict[str, Any]:
-        sorted_out: dict[TaskState, list[int]] = {state: [] for state in TaskState}
-        running: dict[Engine, list[int]] = {}
-        for task in tasks:
-            sorted_out[task.state].append(task.id)
-            if task.state is TaskState.QUEUED:
-                self._scheduler.cancelled(task)
-                self._end_here(task, Status.CANCELLED, b"")
-            elif task.engine is not None:
-                task.stopping = True
-                running.setdefault(task.engine, []).append(task.id)
-        for engine, ids in running.items():
-            self._interrupt(engine, ids)
-        return {
-            "cancelled": to_ranges(sorted(sorted_out[TaskState.QUEUED])),
-            "interrupted": to_ranges(sorted(sorted_out[TaskState.DISPATCHED])),
-            "finished": to_ranges(sorted(sorted_out[TaskState.ENDED])),
-        }
-
-    def _interrupt(self, engine: Engine, ids: Iterable[int]) -> None:
-        requests = to_ranges(sorted(ids))
-        if requests:
-            engine.session.send(self.outbox, Stream.HUB, Interrupt(requests))
-
-    @exposed
-    def counts(self, caller: Session) -> dict[str, int]:
-        """Return how many tasks are queued, running, done and failed."""
-        return self.summary()
-
-    def summary(self) -> dict[str, int]:
-        """Return how many tasks are queued, running, done and failed.
-
-        What engines were given ahead of time is queued still, as their own lines of the status say.
-        """
-        running, ahead = self._scheduler.running, self._scheduler.dispatched
-        return {
-            "queued": self._scheduler.queued + ahead - running,
-            "running": running,
-            "done": self.done,
-            "failed": self.failed,
-        }
 
     def check(self) -> None:
         """Assert that queue, slots, counts and records agree."""
