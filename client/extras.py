@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ctrlhub.wire.messages import OUTPUT_STREAMS
 from ctrlhub.wire.serialize import loads
 
 STREAM, DISPLAY = "stream", "display_data"
@@ -61,7 +62,7 @@ def output_metadata(extras: Mapping[str, Any]) -> dict[str, Any]:
 
 def in_order(extras: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Yield what was put out, in order: stream pieces with their ``text``, and what was displayed."""
-    texts = {name: extras.get(name, "") for name in ("stdout", "stderr")}
+    texts = {name: extras.get(name, "") for name in OUTPUT_STREAMS}
     begun = dict.fromkeys(texts, 0)
     for each in extras.get("outputs", ()):
         if each.get("output_type") != STREAM:

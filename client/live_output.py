@@ -11,16 +11,16 @@ from typing import Any, Protocol
 
 from ctrlhub.client.rows import Row
 from ctrlhub.wire.codec import size_of_extras
-from ctrlhub.wire.limits import OUTPUT_DISPLAY_BYTES, OUTPUT_TEXT_BYTES, OUTPUT_WINDOW
-from ctrlhub.wire.messages import Output, OutputItem, OutputReceived
+from ctrlhub.wire.limits import (
+    OUTPUT_DISPLAY_BYTES,
+    OUTPUT_ITEM_BYTES,
+    OUTPUT_TEXT_BYTES,
+    OUTPUT_WINDOW,
+)
+from ctrlhub.wire.messages import OUTPUT_STREAMS, Output, OutputItem, OutputReceived
 
 ACKNOWLEDGE = OUTPUT_WINDOW // 4
 """What has arrived of a request is told once it is so much (bytes)."""
-
-PER_ITEM = 100
-"""What an item costs beside its text (bytes)."""
-
-STREAMS = ("stdout", "stderr")
 
 
 class Follower(Protocol):
@@ -35,7 +35,7 @@ class Follower(Protocol):
         """Take note that the result of a request is there, and with it all of its output."""
 
 
-class Progress:
+class Reached:
     """Up to where output has come, by kind."""
 
     __slots__ = ("_reached",)
@@ -51,11 +51,11 @@ class Progress:
         """Return how much is missing before an item, and of its value what is new; None for nothing."""
         kind, position, value = item[:3]
         reached = self._reached.get(kind, 0)
-        end = position + (len(value) if kind in STREAMS else 1)
+        end = position + (len(value) if kind in OUTPUT_STREAMS else 1)
         if end <= reached:
             return 0, None
         self._reached[kind] = end
-        if kind in STREAMS and position < reached:
+        if kind in OUTPUT_STREAMS and position < reached:
             value = value[reached - position :]
         return max(0, position - reached), value
 
@@ -77,16 +77,16 @@ class LiveRequest:
         self.items: list[OutputItem] = []
         self._number = 0
         self._unacknowledged = 0
-        self._room = {**dict.fromkeys(STREAMS, OUTPUT_TEXT_BYTES), "other": OUTPUT_DISPLAY_BYTES}
+        self._room = {**dict.fromkeys(OUTPUT_STREAMS, OUTPUT_TEXT_BYTES), "other": OUTPUT_DISPLAY_BYTES}
 
     def take(self, message: Output) -> OutputReceived | None:
         """Keep what has come; return what its engine is to be told, if anything."""
         self.engine = message.engine
         self._number = max(self._number, message.number)
         for item in message.items:
-            size = size_of_extras(item[2]) + PER_ITEM
+            size = size_of_extras(item[2]) + OUTPUT_ITEM_BYTES
             self._unacknowledged += size
-            kind = item[0] if item[0] in STREAMS else "other"
+            kind = item[0] if item[0] in OUTPUT_STREAMS else "other"
             if size <= self._room[kind]:
                 self._room[kind] -= size
                 self.items.append(item)
@@ -97,15 +97,15 @@ class LiveRequest:
 
     def extras(self) -> Mapping[str, Any]:
         """Return what has come, in the form of the extras of a result; from any thread."""
-        progress = Progress()
-        texts: dict[str, list[str]] = {name: [] for name in STREAMS}
+        progress = Reached()
+        texts: dict[str, list[str]] = {name: [] for name in OUTPUT_STREAMS}
         displayed: list[Mapping[str, Any]] = []
         data: dict[str, bytes] = {}
         for item in list(self.items):
             missing, value = progress.take(item)
             if value is None:
                 continue
-            if item[0] in STREAMS:
+            if item[0] in OUTPUT_STREAMS:
                 texts[item[0]] += [gap(missing), value] if missing else [value]
             elif item[0] == "display":
                 displayed.append(value)

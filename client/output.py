@@ -12,6 +12,7 @@ from ctrlhub.client.metadata import Metadata
 from ctrlhub.client.rows import Row, is_ok, opened
 from ctrlhub.client.terminal import Terminal
 from ctrlhub.wire.errors import CompositeError, RemoteError
+from ctrlhub.wire.messages import OUTPUT_STREAMS
 
 if TYPE_CHECKING:
     from ctrlhub.client.result_base import Home
@@ -169,7 +170,7 @@ def _show(terminal: Terminal, row: Row) -> None:
 
 
 def _show_grouped(terminal: Terminal, rows: Sequence[Row], alternating: bool) -> None:
-    for name in ("stdout", "stderr"):
+    for name in OUTPUT_STREAMS:
         for row in rows:
             terminal.write(name, (row[6] or {}).get(name, ""), row[3])
             terminal.end_line()

@@ -15,12 +15,12 @@ from queue import SimpleQueue
 from typing import Any, TypeAlias
 
 from ctrlhub.client.extras import in_order
-from ctrlhub.client.live_output import STREAMS, Progress, gap
+from ctrlhub.client.live_output import Reached, gap
 from ctrlhub.client.rows import Row
 from ctrlhub.client.terminal import Terminal
 from ctrlhub.wire.codec import size_of_extras
 from ctrlhub.wire.limits import OUTPUT_DISPLAY_BYTES
-from ctrlhub.wire.messages import OutputItem
+from ctrlhub.wire.messages import OUTPUT_STREAMS, OutputItem
 
 _log = logging.getLogger("ctrlhub.client")
 
@@ -48,7 +48,7 @@ class OutputStream:
         self._terminal = Terminal(labelled)
         self._row_of = row_of
         self._show_end = show_end
-        self._progress: dict[int, tuple[_Run, Progress]] = {}
+        self._progress: dict[int, tuple[_Run, Reached]] = {}
         self._shown: set[int] = set()
         # Ctrl-C may strike whoever puts something in: so no lock of Python's. None is the end.
         self._waiting: SimpleQueue[tuple[int, _Run, OutputItem | None] | None] = SimpleQueue()
@@ -98,14 +98,14 @@ class OutputStream:
 
     def _print_item(self, request: int, run: _Run, item: OutputItem) -> None:
         engine = run[1]
-        known, progress = self._progress.get(request, (run, Progress()))
+        known, progress = self._progress.get(request, (run, Reached()))
         if known != run:  # it runs once more: its output begins anew
-            progress = Progress()
+            progress = Reached()
         self._progress[request] = run, progress
         missing, value = progress.take(item)
         if value is None:
             return
-        if item[0] in STREAMS:
+        if item[0] in OUTPUT_STREAMS:
             text = gap(missing) + value if missing else value
             self._terminal.write(item[0], text, engine)
         elif item[0] == "display":

@@ -15,22 +15,22 @@ from typing import Any
 
 from ctrlhub.wire.codec import size_of_extras
 from ctrlhub.wire.errors import LimitExceeded
-from ctrlhub.wire.limits import OUTPUT_DISPLAY_BYTES, OUTPUT_TEXT_BYTES, OUTPUT_WINDOW
-from ctrlhub.wire.messages import OutputItem
+from ctrlhub.wire.limits import (
+    OUTPUT_DISPLAY_BYTES,
+    OUTPUT_ITEM_BYTES,
+    OUTPUT_TEXT_BYTES,
+    OUTPUT_WINDOW,
+)
+from ctrlhub.wire.messages import OUTPUT_STREAMS, OutputItem
 
 QUEUED_BYTES = 2 * OUTPUT_WINDOW
 """So much waits to be shown."""
-
-PER_ITEM = 100
-"""What an item costs beside its text (bytes)."""
 
 MOST_PIECES = 10_000
 """The order of so many pieces of text is kept; what is printed then follows behind them."""
 
 RESERVE = 64 * 1024
 """Room (bytes) to say of so much that is displayed that it was too much."""
-
-STREAMS = ("stdout", "stderr")
 
 
 class _Text:
@@ -98,12 +98,12 @@ class Capture:
                 stream.kept.write(kept)
                 self._note_order(name, len(kept))
             stream.lost += length - len(kept)
-            room = QUEUED_BYTES - PER_ITEM - self._put + self._taken
+            room = QUEUED_BYTES - OUTPUT_ITEM_BYTES - self._put + self._taken
             if size > room:
                 text = cut(text, room)
                 size = size_of(text)
             if text:
-                self._put += size + PER_ITEM
+                self._put += size + OUTPUT_ITEM_BYTES
                 self._queue.append((size, (name, stream.position, text)))
             stream.position += length
 
@@ -121,10 +121,10 @@ class Capture:
 
     def add_display(self, output: dict[str, Any]) -> None:
         """Take what was displayed."""
-        size = size_of_extras(output) + PER_ITEM
+        size = size_of_extras(output) + OUTPUT_ITEM_BYTES
         with self._lock:
             if size > self._room:
-                output, size = _left_out(output, size), 3 * PER_ITEM
+                output, size = _left_out(output, size), 3 * OUTPUT_ITEM_BYTES
             if size <= self._room + RESERVE:
                 self._room -= size
                 self._order.append(output)
@@ -156,10 +156,10 @@ class Capture:
         return max(0, self._room)
 
     def _enqueue(self, kind: str, position: int, value: Any, size: int) -> None:
-        size += PER_ITEM
+        size += OUTPUT_ITEM_BYTES
         if size <= OUTPUT_WINDOW and self._put - self._taken + size <= QUEUED_BYTES:
             self._put += size
-            self._queue.append((size - PER_ITEM, (kind, position, value)))
+            self._queue.append((size - OUTPUT_ITEM_BYTES, (kind, position, value)))
 
     # ------------------------------------------------------------ for the result
 
@@ -197,18 +197,18 @@ class Capture:
         while queue and (taken < most or not items):
             size, item = queue.popleft()
             kind, position, value = item
-            if kind in STREAMS and size > most:
+            if kind in OUTPUT_STREAMS and size > most:
                 first = cut(value, most)
                 size, value, rest = size_of(first), first, value[len(first) :]
                 queue.appendleft((size_of(rest), (kind, position + len(first), rest)))
-                self._taken -= PER_ITEM
+                self._taken -= OUTPUT_ITEM_BYTES
             elif items and taken + size > most:
                 queue.appendleft((size, item))
                 break
             taken += size
-            self._taken += size + PER_ITEM
+            self._taken += size + OUTPUT_ITEM_BYTES
             last = items[-1] if items else None
-            if last is not None and kind in STREAMS and (kind, position) == (last[0], expected):
+            if last is not None and kind in OUTPUT_STREAMS and (kind, position) == (last[0], expected):
                 parts.append(value)
             else:
                 _join(items, parts)

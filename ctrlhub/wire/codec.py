@@ -23,7 +23,7 @@ from ctrlhub.wire.limits import (
     MAX_TEXT,
     PROTOCOL_MAJOR,
 )
-from ctrlhub.wire.messages import KINDS, Buffer, Message, Payload, PayloadRef
+from ctrlhub.wire.messages import KINDS, OUTPUT_STREAMS, Buffer, Message, Payload, PayloadRef
 from ctrlhub.wire.segments import Carried, Keep, Segment, SegmentRef, nbytes_of
 
 # Half a surrogate pair in a label must not end its sender's loop.
@@ -349,7 +349,7 @@ def _is_output_items(value: Any, _: int) -> bool:
         and type(item[0]) is str
         and type(item[1]) is int
         and 0 <= item[1] <= MAX_ID
-        and type(item[2]) is (str if item[0] in ("stdout", "stderr") else dict)
+        and type(item[2]) is (str if item[0] in OUTPUT_STREAMS else dict)
         for item in value
     )
 

@@ -40,6 +40,9 @@ the most of what it publishes."""
 OUTPUT_MESSAGE_BYTES = 64 * 1024
 """An engine closes a message of live output once it holds so much (bytes)."""
 
+OUTPUT_ITEM_BYTES = 100
+"""What a piece of output counts beside its text or data, where it is bounded (bytes)."""
+
 OUTPUT_WINDOW = 512 * 1024
 """The most live output (bytes) of a request that is under way: more leaves when the client has it."""
 

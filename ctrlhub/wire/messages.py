@@ -50,6 +50,9 @@ CompletedRow: TypeAlias = tuple[int, int, PayloadRef, int, float, float, Any]
 """(request id, Status, value or failure, engine id or -1, started, elapsed, extras) to a client."""
 
 
+OUTPUT_STREAMS = ("stdout", "stderr")
+"""The kinds of output that are text."""
+
 OutputItem: TypeAlias = tuple[str, int, Any]
 """(kind, position, value): a piece of what a request puts out.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ctrlhub.client.live_output import ACKNOWLEDGE, LiveOutputs, LiveRequest, Progress
+from ctrlhub.client.live_output import ACKNOWLEDGE, LiveOutputs, LiveRequest, Reached
 from ctrlhub.client.output_stream import OutputStream
 from ctrlhub.client.rows import Row
 from ctrlhub.client.terminal import Terminal
@@ -37,9 +37,9 @@ class Listener:
         self.told.append(f"{request} ended")
 
 
-def test_progress_tells_what_is_missing_and_what_has_come_before() -> None:
+def test_reached_tells_what_is_missing_and_what_has_come_before() -> None:
     """By positions alone, for each kind."""
-    progress = Progress()
+    progress = Reached()
 
     assert progress.take(("stdout", 0, "abc")) == (0, "abc")
     assert progress.take(("stdout", 1, "bcd")) == (0, "d")
