@@ -1,8 +1,8 @@
 """Borrowing: the segments that peers on the hub's host lend to it, and that it lends on.
 
-The hub keeps a segment open for as long as it would keep the bytes, and neither reads nor maps it; so
-it outlives its maker, and costs the hub no memory. Only where somebody cannot open it, the bytes are
-taken from it.
+The hub keeps a segment open for as long as it would keep the bytes, and does not read it; so it
+outlives its maker, and costs the hub no memory. Where somebody cannot open it, the bytes are taken
+from it; and where so many are open that descriptors would run out, those of further ones at once.
 
 What comes as bytes, from another host, and goes to several engines of this one, the hub puts into a
 segment itself: it has crossed the network once, and is in memory once.

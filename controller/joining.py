@@ -1,12 +1,15 @@
-"""Joining: how a peer's key is enrolled, its session registered, its connections bound. No I/O."""
+"""Joining: how a peer's key is enrolled, its session registered, its connections bound.
+
+No I/O of its own: whether a peer shares memory with the hub is asked of the `Borrower`.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
 
-from ctrlhub.controller.borrowing import Borrowing
 from ctrlhub.controller.config import HubConfig
+from ctrlhub.controller.core.borrower import Borrower
 from ctrlhub.controller.core.effects import Outbox, Send
 from ctrlhub.controller.core.sessions import Arrival, Session
 from ctrlhub.controller.exposed import Exposed
@@ -60,7 +63,7 @@ class Joining:
         epoch: str,
         versions: Mapping[str, str],
         keys: KeyRegistry | None,
-        borrowing: Borrowing | None,
+        borrowing: Borrower | None,
     ) -> None:
         self._config = config
         self._peers = peers

@@ -1,7 +1,8 @@
-"""The switchboard: which peer may say what, and who answers. No I/O.
+"""The switchboard: which peer may say what, and who answers. No I/O of its own.
 
 Everything a hub decides passes through here: bytes come in with their origin, effects go out. The hub
-process (:mod:`ctrlhub.controller.hub`) feeds it from sockets; tests feed it by hand.
+process (:mod:`ctrlhub.controller.hub`) feeds it from sockets; tests feed it by hand. Memory that a
+peer lends is opened while its message is taken in, by the `Borrower` that the hub hands over.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 
-from ctrlhub.controller.borrowing import Borrowing
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.awaiting import GRACE
+from ctrlhub.controller.core.borrower import Borrower
 from ctrlhub.controller.core.effects import Connection, Effect, Outbox, Send
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.exposed import Exposed
@@ -74,7 +75,7 @@ class Switchboard:
         new_token: Callable[[], bytes],
         versions: Mapping[str, str],
         keys: KeyRegistry | None = None,
-        borrowing: Borrowing | None = None,
+        borrowing: Borrower | None = None,
         random: Random,
     ) -> None:
         self.config = config

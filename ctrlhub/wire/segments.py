@@ -11,6 +11,10 @@ buffer keeps it open, as it would keep the bytes. Who uses it maps it privately:
 into pages of its own, and what it only reads is shared by all.
 
 Where a system has none of this, or has no more of it, nothing here is made and the bytes travel.
+
+This is system calls, in a package that has few of them, since who serializes makes segments, and who
+encodes a message for a peer elsewhere reads them: both stand below everything that could hand it in.
+Nothing here waits, but for the kernel to copy.
 """
 
 from __future__ import annotations
