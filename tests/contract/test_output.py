@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
 
@@ -55,6 +56,34 @@ def test_output_of_tasks_is_there_while_they_run(
         result.get(WAIT)
 
     assert result.stdout == "before\nafter\n"
+
+
+def test_output_of_a_task_that_runs_once_more_begins_anew(
+    client: Client, work: Work, tmp_path: Path, printing: AbstractContextManager[None]
+) -> None:
+    """Nothing of the attempt that failed stands in it, live or with the result."""
+    before, held_first, held_second = tmp_path / "ran", work.held("first"), work.held("second")
+
+    def talk() -> None:
+        if before.exists():
+            print("twice")
+            held_second()
+            print("done")
+        else:
+            before.touch()
+            print("the first time")
+            held_first()
+            raise ValueError("and once more")
+
+    with printing:
+        result = client.load_balanced_view(retries=1).apply_async(talk)
+        until(lambda: result.stdout == "the first time\n", "the first attempt has printed")
+        work.release("first")
+        until(lambda: result.stdout == "twice\n", "only the second attempt's is there")
+        work.release("second")
+        result.get(WAIT)
+
+    assert result.stdout == "twice\ndone\n"
 
 
 def test_output_is_streamed_as_it_comes(
