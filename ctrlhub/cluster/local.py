@@ -219,6 +219,6 @@ class LocalProcesses:
 
 def _wait_for_engines(client: Client, engines: int, timeout: float) -> None:
     try:
-        client.wait_for_engines(engines, timeout=timeout)
+        client.wait_for_engines(engines, timeout=timeout, interactive=False)
     except TimeoutError:
         return  # the caller looks after the processes, and waits again

@@ -169,7 +169,7 @@ def open_private(path: Path, flags: int) -> int:
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
-            raise StateError(f"{path} is not a regular file: remove it")
+            raise StateError(f"{path} is not a regular file: name another, or see what it is")
         if sys.platform != "win32":
             _refuse_foreign(path, found)
             _refuse_open(path, found, "600")

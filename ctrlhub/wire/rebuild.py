@@ -22,7 +22,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from ctrlhub.wire.errors import CtrlHubError, RemoteError, error_for
-from ctrlhub.wire.failure import MAX_PICKLED_BYTES, REMOTE, Failure
+from ctrlhub.wire.failure import MAX_EVALUE_BYTES, MAX_PICKLED_BYTES, REMOTE, Failure
 from ctrlhub.wire.serialize import dumps_inline, loads
 
 _ACTING = (StopIteration, StopAsyncIteration)
@@ -133,11 +133,25 @@ def _pickled(error: BaseException) -> bytes | None:
     try:
         data = dumps_inline(error)
         if len(data) > MAX_PICKLED_BYTES:
+            data = dumps_inline(_shortened(error))
+        if len(data) > MAX_PICKLED_BYTES:
             return None
         trial = loads(data)
     except BaseException:  # user code: then the text must do
         return None
     return data if type(trial) is type(error) else None
+
+
+def _shortened(error: BaseException) -> BaseException:
+    """Return an exception of the same type whose arguments, if they are long texts, are cut."""
+    short = type(error).__new__(type(error))
+    short.args = tuple(
+        f"{argument[:MAX_EVALUE_BYTES // 4]}[…]"
+        if isinstance(argument, str) and len(argument) > MAX_EVALUE_BYTES // 4
+        else argument
+        for argument in error.args
+    )
+    return short
 
 
 def _may_be_rebuilt(error: object) -> bool:

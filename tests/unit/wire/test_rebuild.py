@@ -242,7 +242,7 @@ class TestRebuilt:
         Unpicklable("x"),
         Changeling("x"),
         Plain(threading.Lock()),
-        Plain("x" * 2**21),
+        Plain(b"x" * 2**21),
     ],
     ids=lambda e: type(e).__name__,
 )
@@ -569,3 +569,17 @@ def test_source_lines_that_are_known_here_alone(monkeypatch: pytest.MonkeyPatch)
     assert len(lines) == len(there.splitlines()) + 1
     assert with_sources("") == ""
     assert with_sources(f'  File "<cell 1>", line {"9" * 5000}, in f') != ""
+
+
+def test_a_long_text_does_not_cost_an_exception_its_type() -> None:
+    """It is cut, and ``except ValueError`` works."""
+    try:
+        raise ValueError("x" * 10_000_000, 7)
+    except ValueError as error:
+        failure = failure_from_exception(error)
+
+    found = exception_from(failure)
+
+    assert isinstance(found, ValueError)
+    assert found.args[0].endswith("x[…]")
+    assert found.args[1] == 7
