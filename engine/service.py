@@ -194,6 +194,8 @@ class EngineService:
     def forward_logs(self, levels: Mapping[str, int]) -> None:
         """Keep what these loggers log from these levels on, to be taken."""
         if self._logs is None:
+            if not levels:
+                return
             self._logs = ForwardedLogs(lambda: self._runner.post(self.session.logged))
         self._logs.follow(levels)
 

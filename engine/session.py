@@ -199,6 +199,7 @@ class EngineSession(LeasedMembership):
         if not self.same_epoch:
             self.lent.clear()
             self._stops.forget_early()
+            self._worker.forward_logs({})  # the hub says what its clients want
             for lane in self._lanes.values():
                 lane.stored.clear()
         for lane in self._lanes.values():

@@ -41,6 +41,8 @@ class Logs(Interface):
     def __init__(self, controller: IControllerBase, context: Context) -> None:
         super().__init__(controller, context)
         self._wishes: dict[Session, dict[str, Wish]] = {}
+        self._told: set[int] = set()
+        self.follow_engines(lambda number: None, self._told.discard)
 
     # ------------------------------------------------------------ from engines
 
@@ -60,8 +62,8 @@ class Logs(Interface):
         """Tell an engine that has come (back) what is wanted of it."""
         if stream is Stream.MULTIENGINE and session.engine is not None:
             levels = self._levels(session.engine.id)
-            if levels:
-                session.send(self.outbox, Stream.MULTIENGINE, ForwardLogs(levels))
+            if levels or session.engine.id in self._told:  # it may have been away when that ended
+                self._say(session.engine.id, levels)
 
     # ------------------------------------------------------------ from clients
 
@@ -101,9 +103,14 @@ class Logs(Interface):
 
     def _tell(self) -> None:
         for number in self.engines:
-            message = ForwardLogs(self._levels(number))
-            # On the stream of commands: those that follow are to find it done.
-            self.engine(number).session.send(self.outbox, Stream.MULTIENGINE, message)
+            self._say(number, self._levels(number))
+
+    def _say(self, number: int, levels: Mapping[str, int]) -> None:
+        if levels:
+            self._told.add(number)
+        # On the stream of commands: those that follow are to find it done.
+        session = self.engine(number).session
+        session.send(self.outbox, Stream.MULTIENGINE, ForwardLogs(levels))
 
     def _levels(self, engine: int) -> dict[str, int]:
         """Return what all clients together want of an engine: by logger, the lowest level."""
@@ -117,6 +124,7 @@ class Logs(Interface):
     def check(self) -> None:
         """Assert that nothing is kept for who has gone."""
         assert all(self._wishes.values())
+        assert self._told <= set(self.engines)
         assert not any(session.ended for session in self._wishes)
 
 

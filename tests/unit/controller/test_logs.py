@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from ctrlhub.controller.core.effects import Connection
 from ctrlhub.wire import messages as m
 from tests.support.exchange import Exchange, Line
-from tests.support.multiengine import HUB, STREAM, a_peer, client, engines, exchange
+from tests.support.multiengine import HUB, STREAM, a_peer, client, engines, exchange, hello
 
 __all__ = ["client", "engines", "exchange"]
 
@@ -63,6 +64,21 @@ def test_engines_that_come_are_told(exchange: Exchange, client: Line) -> None:
     late = Line(exchange, "late")
     late.register(m.Role.ENGINE)
     assert m.ForwardLogs({"": 20}) in late.heard(m.ForwardLogs)
+
+
+def test_an_engine_that_was_away_is_told_that_nobody_wants_it_any_more(
+    exchange: Exchange, client: Line, engines: list[Line]
+) -> None:
+    """It would send for ever what nobody hears."""
+    forward(client, "", 10)
+    engines[0].heard()
+    exchange.switchboard.disconnected(Connection(0, STREAM, engines[0].address))
+    client.call("logs", "unforward", logger="")
+    assert engines[0].heard(m.ForwardLogs) == []
+
+    hello(engines[0])
+
+    assert engines[0].heard(m.ForwardLogs) == [m.ForwardLogs({})]
 
 
 def test_each_client_gets_what_it_wants(

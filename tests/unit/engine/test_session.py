@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ from ctrlhub.wire.limits import BATCH_ROWS, INLINE_BYTES
 from ctrlhub.wire.messages import (
     Beat,
     EngineDied,
+    ForwardLogs,
     Functions,
     Goodbye,
     Hello,
@@ -60,6 +61,7 @@ class FakeWorker:
         self.finishing = False
         self.source: Source | None = None
         self.on_hold = 0
+        self.levels: dict[str, int] = {}
 
     def joined(self, engine_id: int) -> None:
         """Remember the id."""
@@ -100,6 +102,10 @@ class FakeWorker:
     def hold(self, request: int) -> None:
         """Remember."""
         self.on_hold = request
+
+    def forward_logs(self, levels: Mapping[str, int]) -> None:
+        """Remember."""
+        self.levels = dict(levels)
 
     def finish(self) -> None:
         """Remember."""
@@ -643,6 +649,18 @@ def test_an_early_interrupt_strikes_once_and_not_for_another_hub(engine: Engine)
     engine.tasks(2)
 
     assert [w.id for w in engine.worker.tasks] == [1, 2]
+
+
+def test_another_hub_says_anew_what_is_to_be_forwarded(engine: Engine) -> None:
+    """Nobody may want it any more; the same hub's wishes stay."""
+    engine.hear(Stream.MULTIENGINE, ForwardLogs({"": 10}))
+    engine.hear(Stream.HUB, SayHello())
+    engine.join("epoch")
+    assert engine.worker.levels == {"": 10}
+
+    engine.hear(Stream.HUB, SayHello())
+    engine.join("another")
+    assert engine.worker.levels == {}
 
 
 def test_what_runs_is_interrupted_rather_than_what_is_named(engine: Engine) -> None:
