@@ -33,6 +33,11 @@ class Control:
         ----------
         targets
             The engines.
+
+        Raises
+        ------
+        EngineError
+            The connections of some engines are lost. The others are interrupted.
         """
         # What this client has given before is to be there, although it takes another stream.
         commands = [

@@ -267,7 +267,7 @@ class Switchboard:
                 self._control(session, message, connection, now)
         except Exception:
             if type(message) is m.Command:  # the tasks behind it must not wait for it
-                session.last_command = max(session.last_command, message.first)
+                session.last_command = max(session.last_command, message.last)
             elif type(message) is m.StartHook:
                 session.last_command = max(session.last_command, message.id)
             raise

@@ -36,6 +36,8 @@ class Engine:
         How it ended, in words; "" while it lives.
     restart
         Why another process is to take its place, in words; "" if none is.
+    shutdown
+        Who has asked it to finish, in words; "" for nobody.
     blamed
         The request that was running when it ended; `UNKNOWN`, or `NOTHING`.
     """
@@ -48,6 +50,7 @@ class Engine:
     completed: int = 0
     cause: str = ""
     restart: str = ""
+    shutdown: str = ""
     blamed: int = UNKNOWN
     failed_hooks: dict[str, str] = field(default_factory=dict)
     _watchers: list[Callable[[Engine], None]] = field(default_factory=list)

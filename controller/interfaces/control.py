@@ -6,7 +6,9 @@ more than its goodwill (signals, a restart although its code does not let go) it
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.sessions import Session
@@ -16,11 +18,25 @@ from ctrlhub.controller.interfaces.multiengine import MultiEngine
 from ctrlhub.controller.interfaces.start_hooks import StartHookInterface
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.errors import EngineError, InvalidEngineID, InvalidRequest, LimitExceeded
-from ctrlhub.wire.ids import session_of
+from ctrlhub.wire.ids import Ranges, session_of
 from ctrlhub.wire.messages import Interrupt, Message, Restart, Shutdown, Signal, Stream
 
-MOST_PARKED = 1024
-"""So many interrupts may wait for what they are to interrupt."""
+MOST_PARKED = 64
+"""So many interrupts of a client may wait for what they are to interrupt."""
+
+PATIENCE = 10.0
+"""How long (seconds) they do: what runs later is not what was meant."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """An interrupt that waits for a command of its maker, on the way on another stream."""
+
+    after: int
+    engines: Sequence[int]
+    until: float
 
 
 class Control(Interface):
@@ -30,47 +46,98 @@ class Control(Interface):
 
     def __init__(self, controller: IControllerBase, context: Context) -> None:
         super().__init__(controller, context)
-        self._parked: list[tuple[Session, int, list[int]]] = []
+        self._parked: dict[Session, list[Parked]] = {}
 
     @exposed
     def interrupt(self, caller: Session, targets: Sequence[int], after: int = 0) -> list[int]:
         """Interrupt what runs on engines, whoever asked for it; return the engines.
 
-        It waits until the command `after` of the caller is here, which takes another stream.
+        It waits until the command `after` of the caller is here, which takes another stream; it is
+        given up if that does not come.
+
+        Raises
+        ------
+        EngineError
+            Some engines cannot be reached now; the others are interrupted.
         """
         engines = [engine.id for engine in self._chosen(targets)]
         if type(after) is not int or session_of(after) not in (0, caller.number):
             raise InvalidRequest("a command of the caller is named by its id")
         if after > caller.last_command:
-            if len(self._parked) >= MOST_PARKED:
-                raise LimitExceeded(f"{MOST_PARKED} interrupts wait for commands that do not come")
-            self._parked.append((caller, after, engines))
-        else:
-            self._interrupt(engines)
+            parked = self._parked.setdefault(caller, [])
+            if len(parked) >= MOST_PARKED:
+                raise LimitExceeded(
+                    f"{MOST_PARKED} interrupts of this client wait for commands that do not come: "
+                    "wait until they have"
+                )
+            parked.append(Parked(after, engines, self.context.now() + PATIENCE))
+        elif away := self._interrupt(engines):
+            raise EngineError(
+                f"not interrupted, since their connections are lost: engines {away}; try again "
+                "when they are back",
+                away[0],
+            )
         return engines
 
-    def _interrupt(self, numbers: Sequence[int]) -> None:
-        commands = self.context.interfaces.get("multiengine")
+    def _interrupt(self, numbers: Sequence[int]) -> list[int]:
+        """Interrupt engines; return those that cannot be reached."""
+        commands, away = self._commands(), []
         for number in numbers:
             if number not in self.engines:  # it has gone since
                 continue
             # A command is named, in case nothing runs: on its own stream it may be slower than this.
-            running = commands.in_flight(number) if isinstance(commands, MultiEngine) else 0
+            running = commands.in_flight(number) if commands is not None else 0
             message = Interrupt(((running, running),) if running else (), cancels=False)
-            self.engine(number).session.send(self.outbox, Stream.HUB, message)
+            if not self.engine(number).session.send(self.outbox, Stream.HUB, message):
+                away.append(number)
+        return away
+
+    def _commands(self) -> MultiEngine | None:
+        commands = self.context.interfaces.get("multiengine")
+        return commands if isinstance(commands, MultiEngine) else None
 
     def flush(self, now: float) -> None:
         """Interrupt what had to come first."""
         super().flush(now)
-        if self._parked:
-            ready = [each for each in self._parked if each[1] <= each[0].last_command]
-            self._parked = [each for each in self._parked if each[1] > each[0].last_command]
-            for _, _, engines in ready:
-                self._interrupt(engines)
+        for session in tuple(self._parked):
+            ready = [each for each in self._parked[session] if each.after <= session.last_command]
+            if ready:
+                self._keep(session, [each for each in self._parked[session] if each not in ready])
+            for each in ready:
+                # One that was taken back or refused is not there: what came behind it was not meant.
+                meant = each.after == session.last_command or self._is_known(each.after)
+                if meant and (away := self._interrupt(each.engines)):
+                    log.warning("engines %s are not interrupted: they are away", away)
+
+    def _is_known(self, command: int) -> bool:
+        commands = self._commands()
+        return commands is not None and commands.knows(command)
+
+    def _keep(self, session: Session, parked: list[Parked]) -> None:
+        if parked:
+            self._parked[session] = parked
+        else:
+            del self._parked[session]
+
+    def tick(self, now: float) -> None:
+        """Give up the interrupts of what does not come."""
+        super().tick(now)
+        for session, parked in tuple(self._parked.items()):
+            self._keep(session, [each for each in parked if each.until > now])
+
+    def next_deadline(self) -> float | None:
+        """Say when `tick` is due."""
+        return min((parked[0].until for parked in self._parked.values()), default=None)
+
+    def bound(self, session: Session, stream: Stream, held: Ranges, now: float) -> None:
+        """Tell an engine again that it is to finish: it may have been away."""
+        engine = session.engine
+        if engine is not None and engine.shutdown and stream is Stream.MULTIENGINE:
+            session.send(self.outbox, Stream.HUB, Shutdown(engine.shutdown))
 
     def session_ended(self, session: Session, now: float) -> None:
         """Forget a client."""
-        self._parked = [each for each in self._parked if each[0] is not session]
+        self._parked.pop(session, None)
 
     @exposed
     def signal(self, caller: Session, targets: Sequence[int], name: str) -> list[int]:
@@ -100,10 +167,11 @@ class Control(Interface):
 
     @exposed
     def shutdown(self, caller: Session, targets: Sequence[int]) -> list[int]:
-        """Ask engines to finish and exit; return them."""
+        """Ask engines to finish and exit, those that are away when they are back; return them."""
         engines = self._chosen(targets)
         for engine in engines:
-            engine.session.send(self.outbox, Stream.HUB, Shutdown(f"client {caller.number}"))
+            engine.shutdown = f"client {caller.number}"
+            engine.session.send(self.outbox, Stream.HUB, Shutdown(engine.shutdown))
         return [engine.id for engine in engines]
 
     def _tell_nannies(

@@ -54,7 +54,7 @@ class HookQueues(Recorded[CommandRecord]):
         return self._functions.get(digest) if digest else None
 
     def knows(self, number: int) -> bool:
-        """Tell whether a request is here already."""
+        """Tell whether a request is here, and its client has not let go of its result."""
         return number in self._commands
 
     def take_in(self, request: CommandRecord) -> bool:

@@ -107,8 +107,7 @@ class MultiEngine(HookQueues, Relay):
             raise InvalidRequest(f"unknown action {message.action[:40]!r}")
         if not count or len(message.payloads) not in (1, count):
             raise InvalidRequest("a command needs targets, and one payload or as many as targets")
-        last = message.first + count - 1
-        if session_of(message.first) != session.number or session_of(last) != session.number:
+        if not session_of(message.first) == session_of(message.last) == session.number:
             raise InvalidRequest("request ids of another session")
         self._functions.learn(message.functions, message.frames)
         parked = self._parked.get(session)
@@ -193,7 +192,7 @@ class MultiEngine(HookQueues, Relay):
                 self.submit(session, command, Stream.MULTIENGINE, now)
             except CtrlHubError as error:
                 self.context.refuse(session, Stream.MULTIENGINE, command, error)
-                session.last_command = max(session.last_command, command.first)
+                session.last_command = max(session.last_command, command.last)
 
     def received(self, session: Session, message: Received, stream: Stream, now: float) -> None:
         """Let go of results that their client has."""

@@ -357,6 +357,11 @@ class Command(Message):
     stop_on_error: bool = False
     frames: Sequence[Buffer] = ()
 
+    @property
+    def last(self) -> int:
+        """The id for its last target."""
+        return self.first + max(1, len(self.targets)) - 1
+
 
 @dataclass(frozen=True, slots=True)
 class StartHook(Message):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from ctrlhub.controller.interfaces.control import MOST_PARKED
+from ctrlhub.controller.core.effects import Connection
+from ctrlhub.controller.interfaces.control import MOST_PARKED, PATIENCE
 from ctrlhub.wire import messages as m
 from ctrlhub.wire.errors import unpack_failure
 from tests.support.exchange import Exchange, Line, ends_of, rows_of
-from tests.support.multiengine import HUB, a_peer, begun, client, engines, exchange
+from tests.support.multiengine import HUB, a_peer, begun, client, engines, exchange, hello
 
 __all__ = ["client", "engines", "exchange"]
 
@@ -30,6 +32,18 @@ def reborn(exchange: Exchange, engine: Line) -> Line:
     made.register(m.Role.ENGINE, key=engine.said.key)
     made.heard()
     return made
+
+
+def cut_off(engine: Line) -> None:
+    """Let an engine's connection on the stream of control break."""
+    engine.exchange.switchboard.disconnected(Connection(0, HUB, engine.address))
+
+
+def comes_back(engine: Line) -> None:
+    """Let an engine resume its session."""
+    assert engine.registered is not None
+    engine.say(HUB, replace(engine.said, token=engine.registered.token))
+    hello(engine)
 
 
 def interrupts(engine: Line) -> list[m.Interrupt]:
@@ -100,13 +114,60 @@ def test_an_interrupt_waits_for_the_command_that_it_is_for(
 
 
 def test_interrupts_that_wait_are_bounded(client: Line, engines: list[Line]) -> None:
-    """And wait for the caller's own commands only."""
+    """For each client by itself; and they wait for the caller's own commands only."""
     for _ in range(MOST_PARKED):
         client.call("control", "interrupt", targets=[0], after=client.id(9))
     answer = client.call("control", "interrupt", targets=[0], after=client.id(9))
     assert answer.code == "limit_exceeded"
     answer = client.call("control", "interrupt", targets=[0], after=client.id(9) + (1 << 40))
     assert answer.code == "invalid_request"
+    other = a_peer(client.exchange, "other", m.Role.CLIENT)
+    assert other.call("control", "interrupt", targets=[0], after=other.id(1)).value == (0,)
+
+
+def test_an_interrupt_does_not_wait_for_long(client: Line, engines: list[Line]) -> None:
+    """What comes much later is nothing that it was meant for."""
+    client.call("control", "interrupt", targets=[0], after=client.id(1))
+    client.exchange.pass_time(PATIENCE / 2)
+    client.say(HUB, m.Beat())
+    engines[0].say(HUB, m.Beat())
+    client.exchange.pass_time(PATIENCE / 2)
+
+    client.command(1, 0)
+
+    assert begun(engines[0]) == [client.id(1)]
+    assert engines[0].heard(m.Interrupt) == []
+
+
+def test_an_interrupt_for_a_command_that_was_taken_back(client: Line, engines: list[Line]) -> None:
+    """It never comes; the next one is not struck in its place."""
+    client.call("control", "interrupt", targets=[0], after=client.id(1))
+    client.command(2, 0)
+    assert engines[0].heard(m.Interrupt) == []
+
+
+@pytest.mark.parametrize("fields", [{"action": "dance"}, {"action": "push", "payloads": ()}])
+def test_an_interrupt_for_a_command_that_was_refused(
+    client: Line, engines: list[Line], fields: dict[str, Any]
+) -> None:
+    """It has come, with all of its targets: what runs is interrupted."""
+    client.call("control", "interrupt", targets=[0], after=client.id(2))
+    said = {"payloads": (b"",), **fields}
+    client.say(m.Stream.MULTIENGINE, m.Command(client.id(1), (0, 1), **said))
+
+    assert client.one(m.Refused).code == "invalid_request"
+    assert interrupts(engines[0]) == [m.Interrupt((), cancels=False)]
+
+
+def test_an_engine_that_is_away_is_not_interrupted(client: Line, engines: list[Line]) -> None:
+    """Whoever asks for it is told; the others are."""
+    cut_off(engines[0])
+
+    answer = client.call("control", "interrupt", targets=[0, 1])
+
+    assert answer.code == "engine_error"
+    assert "engines [0]" in answer.message
+    assert len(interrupts(engines[1])) == 1
 
 
 # ---------------------------------------------------------------- signals
@@ -240,6 +301,22 @@ def test_shutting_engines_down(client: Line, engines: list[Line]) -> None:
     assert client.call("control", "shutdown", targets=[1]).value == (1,)
     assert [type(each) for each in engines[1].heard()] == [m.Shutdown]
     assert engines[0].heard() == []
+
+
+def test_an_engine_that_is_away_is_shut_down_when_it_is_back(
+    client: Line, engines: list[Line]
+) -> None:
+    """The wish is kept for it, and not for the process that takes its place."""
+    cut_off(engines[0])
+    assert client.call("control", "shutdown", targets=[0]).value == (0,)
+    assert engines[0].heard(m.Shutdown) == []
+
+    comes_back(engines[0])
+    assert len(engines[0].heard(m.Shutdown)) == 1
+
+    again = reborn(client.exchange, engines[0])
+    hello(again)
+    assert again.heard(m.Shutdown) == []
 
 
 @pytest.mark.parametrize("method", ["interrupt", "restart", "shutdown"])
