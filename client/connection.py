@@ -294,6 +294,8 @@ class Connection:
 
     def _in_io_thread(self, action: Callable[[], T]) -> T:
         """Have the session do something, and return (or raise) what it returns (or raises)."""
+        if self.intake.forked:
+            self.intake.check()
         if self.is_io_thread() or self._watch.over:
             return action()
         done: Future[T] = Future()

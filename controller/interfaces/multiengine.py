@@ -8,11 +8,10 @@ tasks that its client submits next.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from ctrlhub.controller.core.awaiting import Awaiting
-from ctrlhub.controller.core.commands import CommandQueue, CommandRecord, CommandState, Halts
+from ctrlhub.controller.core.commands import CommandQueue, CommandRecord, Halts
 from ctrlhub.controller.core.deliveries import Outcome
 from ctrlhub.controller.core.effects import Commit, Forget, SaveRequests, SaveResults, Send
 from ctrlhub.controller.core.engines import Engine
@@ -21,11 +20,9 @@ from ctrlhub.controller.core.losses import command_story
 from ctrlhub.controller.core.relays import Relays, have_one_copy
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.start_hooks import HookRun
-from ctrlhub.controller.interfaces.arguments import checked_ranges
-from ctrlhub.controller.interfaces.base import Context, exposed
-from ctrlhub.controller.interfaces.hook_queues import HookQueues
+from ctrlhub.controller.interfaces.base import Context
 from ctrlhub.controller.interfaces.live import Relay
-from ctrlhub.controller.interfaces.recorded import Particulars
+from ctrlhub.controller.interfaces.recorded_commands import RecordedCommands
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.codec import FrameList, resolve
 from ctrlhub.wire.errors import (
@@ -38,13 +35,12 @@ from ctrlhub.wire.errors import (
     QueueCleared,
 )
 from ctrlhub.wire.failure import Failure, pack_failure, summary_of
-from ctrlhub.wire.ids import Ranges, select, session_of, text_of, to_ranges
+from ctrlhub.wire.ids import Ranges, session_of, text_of, to_ranges
 from ctrlhub.wire.messages import (
     Accepted,
     Action,
     Command,
     Functions,
-    Interrupt,
     Lent,
     NeedFunctions,
     Payload,
@@ -68,7 +64,7 @@ _NO_END = pack_failure(
 )
 
 
-class MultiEngine(HookQueues, Relay):
+class MultiEngine(RecordedCommands, Relay):
     """The interface for explicit engines; the seed's `MultiEngine`, one queue per engine."""
 
     name = "multiengine"
@@ -86,14 +82,11 @@ class MultiEngine(HookQueues, Relay):
 
     def __init__(self, controller: IControllerBase, context: Context) -> None:
         super().__init__(controller, context)
-        self._queues: dict[int, CommandQueue] = {}
-        self._commands = self._records
         self._functions = FunctionTable()
         self._parked: dict[Session, list[Command]] = {}
         self._accepted: dict[Session, list[tuple[int, CommandRecord]]] = {}
         self.duplicates = 0
         self._ready: dict[int, CommandQueue] = {}
-        self._awaiting = Awaiting()
         self._halts = Halts()
         self._relays = Relays(context.outbox, context.sessions)
         self.follow_engines(self._engine_came, self._engine_went)
@@ -335,22 +328,6 @@ class MultiEngine(HookQueues, Relay):
             why = command_story(queue.engine, command, running)
             self._fail(command, EngineError(why, number))
 
-    def _fail(self, command: CommandRecord, error: CtrlHubError) -> None:
-        command.end()
-        failure = Failure.from_error(error, method=command.action)
-        self._end(command, Status.ERROR, pack_failure(failure))
-
-    def _end(
-        self, command: CommandRecord, status: Status, payload: Payload, engine: int = -1
-    ) -> None:
-        if type(command) is HookRun:
-            self._hook_ended(command, status, payload)
-            return
-        outcome = (command.id, int(status), payload, engine, 0.0, 0.0, None)
-        self._deliver(command, outcome)
-        if not command.session.ended:
-            self.outbox.add(Commit((SaveResults([(command.id, outcome)]),), ()))
-
     # ------------------------------------------------------------ each turn
 
     def flush(self, now: float) -> None:
@@ -400,87 +377,6 @@ class MultiEngine(HookQueues, Relay):
             frames=frames.frames,
         )
         self._relays.send(queue.engine.session, message)
-
-    # ------------------------------------------------------------ records
-
-    def particulars(self, request: CommandRecord) -> Particulars:
-        """Return what a record says of a command."""
-        running = request.state is CommandState.RUNNING
-        return Particulars(
-            request.action, request.label, request.submitted, request.target, running
-        )
-
-    def check_again(self, request: CommandRecord) -> None:
-        """Refuse to do again what cannot be."""
-        super().check_again(request)
-        if request.target not in self._queues:
-            raise InvalidEngineID(
-                f"request {text_of(request.id)} was a command to engine {request.target}, which is "
-                "not there (any more)"
-            )
-
-    def resubmit(self, caller: Session, request: CommandRecord, number: int) -> None:
-        """Give a command again, to the same engine."""
-        self._count_new(caller)
-        again = CommandRecord(
-            number, caller, request.action, request.payload, request.function,
-            request.target, request.label, self.context.now(),
-        )  # fmt: skip
-        self._commands[number] = again
-        self._queue(again)
-        self.outbox.add(Commit((SaveRequests([(number, again)]),), ()))
-
-    def _functions_of(self, requests: Iterable[CommandRecord]) -> set[Function]:
-        return {request.function for request in requests if request.function is not None}
-
-    def numbers_on(self, engine: int) -> list[int]:
-        """Return the ids of the commands that an engine has to do, the running one first."""
-        queue = self._queues[engine]
-        running = [queue.running] if queue.running else []
-        return [command.id for command in (*running, *queue.waiting())]
-
-    # ------------------------------------------------------------ calls
-
-    @exposed
-    def abort(self, caller: Session, requests: Sequence[Sequence[int]]) -> dict[str, Any]:
-        """Stop one's own commands: queued ones at once, running ones by interrupt."""
-        chosen = select(checked_ranges(requests), self._commands)
-        commands = {number: self._commands[number] for number in chosen}
-        return self._stop({n: c for n, c in commands.items() if c.session is caller})
-
-    def _stop(self, commands: Mapping[int, CommandRecord]) -> dict[str, Any]:
-        finished = [n for n, command in commands.items() if command.state is CommandState.ENDED]
-        cancelled, interrupted = [], []
-        commands = {n: c for n, c in commands.items() if c.state is not CommandState.ENDED}
-        for number in [n for n in commands if self._hooks is not None and self._hooks.stop(n)]:
-            self.conclude(commands[number], Status.CANCELLED, b"")
-            cancelled.append(number)
-        for command in self._awaiting.withdraw(dict(commands)):
-            command.end()
-            self._end(command, Status.CANCELLED, b"")
-            cancelled.append(command.id)
-        for queue in self._queues.values() if commands else ():
-            for command in queue.withdraw(commands):
-                self._end(command, Status.CANCELLED, b"")
-                cancelled.append(command.id)
-            running = queue.running
-            if running is not None and commands.get(running.id) is running:
-                running.stopping = True
-                self._interrupt(queue.engine, running)
-                interrupted.append(running.id)
-        return {
-            "cancelled": to_ranges(sorted(cancelled)),
-            "interrupted": to_ranges(sorted(interrupted)),
-            "finished": to_ranges(sorted(finished)),
-        }
-
-    def _interrupt(self, engine: Engine, command: CommandRecord) -> None:
-        engine.session.send(self.outbox, Stream.HUB, Interrupt(((command.id, command.id),)))
-
-    def in_flight(self, number: int) -> int:
-        """Return the command that an engine was given and has not answered; 0 for none."""
-        queue = self._queues.get(number)
-        return queue.running.id if queue is not None and queue.running is not None else 0
 
     def check(self) -> None:
         """Assert that queues, counts and records agree."""

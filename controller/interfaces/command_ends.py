@@ -1,0 +1,98 @@
+"""The part of `MultiEngine` that ends commands without a word from an engine, or asks one to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ctrlhub.controller.core.awaiting import Awaiting
+from ctrlhub.controller.core.commands import CommandQueue, CommandRecord, CommandState
+from ctrlhub.controller.core.effects import Commit, SaveResults
+from ctrlhub.controller.core.engines import Engine
+from ctrlhub.controller.core.sessions import Session
+from ctrlhub.controller.core.start_hooks import HookRun
+from ctrlhub.controller.interfaces.arguments import checked_ranges
+from ctrlhub.controller.interfaces.base import Context, exposed
+from ctrlhub.controller.interfaces.hook_queues import HookQueues
+from ctrlhub.controller.service import IControllerBase
+from ctrlhub.wire.errors import CtrlHubError
+from ctrlhub.wire.failure import Failure, pack_failure
+from ctrlhub.wire.ids import select, to_ranges
+from ctrlhub.wire.messages import Interrupt, Payload, Status, Stream
+
+
+class CommandEnds(HookQueues):
+    """Ends commands that wait, and interrupts those that run.
+
+    Parameters
+    ----------
+    controller, context
+        As for `Interface`.
+    """
+
+    def __init__(self, controller: IControllerBase, context: Context) -> None:
+        super().__init__(controller, context)
+        self._queues: dict[int, CommandQueue] = {}
+        self._commands = self._records
+        self._awaiting = Awaiting()
+
+    # ------------------------------------------------------------ with an outcome of the hub's own
+
+    def _fail(self, command: CommandRecord, error: CtrlHubError) -> None:
+        command.end()
+        failure = Failure.from_error(error, method=command.action)
+        self._end(command, Status.ERROR, pack_failure(failure))
+
+    def _end(
+        self, command: CommandRecord, status: Status, payload: Payload, engine: int = -1
+    ) -> None:
+        if type(command) is HookRun:
+            self._hook_ended(command, status, payload)
+            return
+        outcome = (command.id, int(status), payload, engine, 0.0, 0.0, None)
+        self._deliver(command, outcome)
+        if not command.session.ended:
+            self.outbox.add(Commit((SaveResults([(command.id, outcome)]),), ()))
+
+    # ------------------------------------------------------------ calls
+
+    @exposed
+    def abort(self, caller: Session, requests: Sequence[Sequence[int]]) -> dict[str, Any]:
+        """Stop one's own commands: queued ones at once, running ones by interrupt."""
+        chosen = select(checked_ranges(requests), self._commands)
+        commands = {number: self._commands[number] for number in chosen}
+        return self._stop({n: c for n, c in commands.items() if c.session is caller})
+
+    def _stop(self, commands: Mapping[int, CommandRecord]) -> dict[str, Any]:
+        finished = [n for n, command in commands.items() if command.state is CommandState.ENDED]
+        cancelled, interrupted = [], []
+        commands = {n: c for n, c in commands.items() if c.state is not CommandState.ENDED}
+        for number in [n for n in commands if self._hooks is not None and self._hooks.stop(n)]:
+            self.conclude(commands[number], Status.CANCELLED, b"")
+            cancelled.append(number)
+        for command in self._awaiting.withdraw(dict(commands)):
+            command.end()
+            self._end(command, Status.CANCELLED, b"")
+            cancelled.append(command.id)
+        for queue in self._queues.values() if commands else ():
+            for command in queue.withdraw(commands):
+                self._end(command, Status.CANCELLED, b"")
+                cancelled.append(command.id)
+            running = queue.running
+            if running is not None and commands.get(running.id) is running:
+                running.stopping = True
+                self._interrupt(queue.engine, running)
+                interrupted.append(running.id)
+        return {
+            "cancelled": to_ranges(sorted(cancelled)),
+            "interrupted": to_ranges(sorted(interrupted)),
+            "finished": to_ranges(sorted(finished)),
+        }
+
+    def _interrupt(self, engine: Engine, command: CommandRecord) -> None:
+        engine.session.send(self.outbox, Stream.HUB, Interrupt(((command.id, command.id),)))
+
+    def in_flight(self, number: int) -> int:
+        """Return the command that an engine was given and has not answered; 0 for none."""
+        queue = self._queues.get(number)
+        return queue.running.id if queue is not None and queue.running is not None else 0
