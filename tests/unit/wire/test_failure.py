@@ -126,19 +126,6 @@ def test_malformed_is_a_failure(data: bytes) -> None:
     assert "could not be read" in failure.evalue
 
 
-def test_a_failure_comes_in_any_number_of_parts() -> None:
-    """Whatever buffers they are."""
-    packed = pack_failure(FULL)
-    for payload in (packed, (packed,), (packed[:9], memoryview(packed)[9:12], bytearray(packed[12:]))):
-        assert failure_of(payload) == FULL
-
-
-@pytest.mark.parametrize("payload", [(object(),), (b"x" * MAX_FAILURE_BYTES, b"x"), (), (b"\xc1",)])
-def test_parts_that_are_none_are_a_failure(payload: tuple[object, ...]) -> None:
-    """Such as memory that is not here; too many bytes are not put together."""
-    assert failure_of(payload).code == "invalid_reply"
-
-
 @given(st.binary(max_size=200))
 def test_any_bytes_are_survived(data: bytes) -> None:
     """Reading never raises."""
