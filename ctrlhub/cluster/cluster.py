@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from ctrlhub.cluster.arguments import options_of, renamed
 from ctrlhub.cluster.claim import Claim
 from ctrlhub.cluster.clients import Clients
 from ctrlhub.cluster.coroutines import Coroutines
@@ -84,9 +85,11 @@ class Cluster(Coroutines):
         listen: str | None = None,
         prefer: Prefer | None = None,
         max_engines: int = 511,
-        timeout: float = 60.0,
+        timeout: float | None = None,
         **options: Any,
     ) -> None:
+        called = renamed(options, {"profile": profile, "timeout": timeout})
+        profile, timeout = called.get("profile", profile), called.get("timeout", timeout)
         if prefer not in (None, "ipc", "tcp"):
             raise ValueError(f"prefer must be 'ipc' or 'tcp', not {prefer!r}")
         if prefer == "tcp" and listen is None:
@@ -94,12 +97,12 @@ class Cluster(Coroutines):
         self._name = profile
         self._state = None if state_dir is None else Path(state_dir).expanduser().absolute()
         # Made here so that a wrong option is an error of this line.
-        self._hub = HubConfig(listen=listen, max_engines=max_engines, **options)
+        self._hub = HubConfig(listen=listen, max_engines=max_engines, **options_of(options))
         self.n = _checked(min(available_cores(), max_engines) if n is None else n, max_engines)
         if profile is not None:
             Profile.named(profile, self._state)
         self._prefer = prefer
-        self._timeout = timeout
+        self._timeout = 60.0 if timeout is None else timeout
         self._owner = os.getpid()
         self._claim: Claim | None = None
         self._processes: LocalProcesses | None = None

@@ -1,0 +1,83 @@
+"""Arguments of `Cluster` that come from ipyparallel, and are called otherwise here or mean nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+from typing import Any
+from warnings import warn
+
+from ctrlhub.controller.config import HubConfig
+
+CALLED = {"cluster_id": "profile", "engine_timeout": "timeout"}
+"""What has another name here."""
+
+IGNORED = {
+    "delay": "engines start as soon as they can",
+    "load_profile": "there are no configuration files of profiles",
+    "profile_dir": "clusters are found by profile, wherever IPython keeps its files",
+    "send_engines_connection_env": "engines read the connection file",
+    "shutdown_atexit": "a Cluster ends with the program that made it; "
+    "`ctrl-hub start` makes one that outlives it",
+}
+"""What is taken and ignored, and why."""
+
+INSTEAD = {
+    "controller": "hub and engines run on this host",
+    "controller_args": "the hub's options are arguments of Cluster",
+    "controller_ip": "listen='ADDRESS' has the hub listen for other hosts",
+    "controller_location": "listen='ADDRESS' has the hub listen for other hosts",
+    "controller_launcher_class": "hub and engines run on this host",
+    "engine_launcher_class": "start engines on other hosts with `ctrl-hub engine --connection FILE`",
+    "engines": "start engines on other hosts with `ctrl-hub engine --connection FILE`",
+}
+"""What is refused unless it says ``'local'``, and what to do instead."""
+
+_OWN = ("n", "profile", "state_dir", "listen", "prefer", "max_engines", "timeout")
+
+
+def options_of(others: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the hub's options among the arguments that are not `Cluster`'s own.
+
+    Raises
+    ------
+    TypeError
+        There is no such argument, or it asks for what is done otherwise here.
+    """
+    known = {field.name for field in dataclasses.fields(HubConfig)} - {"listen", "max_engines"}
+    options: dict[str, Any] = {}
+    for name, value in others.items():
+        if name == "log_level" and (value is None or type(value) is int):
+            options |= {} if value is None else {name: logging.getLevelName(value)}
+        elif name in known:
+            options[name] = value
+        elif name in INSTEAD:
+            if value not in (None, "local", "Local"):
+                raise TypeError(f"Cluster: {name}={value!r}: {INSTEAD[name]}")
+        elif name in IGNORED:
+            if value is not None:
+                warn(f"Cluster: {name} is ignored: {IGNORED[name]}", stacklevel=3)
+        else:
+            listed = ", ".join((*_OWN, *sorted(known)))
+            raise TypeError(f"Cluster has no argument {name!r}; it has: {listed}")
+    return options
+
+
+def renamed(others: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the arguments that have another name here out of others; return them by that name.
+
+    Raises
+    ------
+    TypeError
+        One is given by both names, with two values.
+    """
+    found = {}
+    for name, name_here in CALLED.items():
+        value = others.pop(name, None)
+        if value is None or value == "":
+            continue
+        if own.get(name_here) not in (None, value):
+            raise TypeError(f"Cluster: {name} is {name_here} here: give one of them")
+        found[name_here] = value
+    return found
