@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from ctrlhub.wire.errors import CtrlHubError as CtrlHubError
     from ctrlhub.wire.errors import DependencyTimeout as DependencyTimeout
     from ctrlhub.wire.errors import EngineError as EngineError
+    from ctrlhub.wire.errors import FailedBefore as FailedBefore
     from ctrlhub.wire.errors import HubNotFound as HubNotFound
     from ctrlhub.wire.errors import HubUnavailable as HubUnavailable
     from ctrlhub.wire.errors import ImpossibleDependency as ImpossibleDependency
@@ -123,6 +124,7 @@ _HOMES = {
         "CtrlHubError",
         "DependencyTimeout",
         "EngineError",
+        "FailedBefore",
         "HubNotFound",
         "HubUnavailable",
         "IPythonError",

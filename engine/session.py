@@ -37,12 +37,14 @@ from ctrlhub.link.states import KEY_NOT_LIVE, UNKNOWN_SESSION, State
 from ctrlhub.wire.codec import resolve
 from ctrlhub.wire.errors import (
     CtrlHubError,
+    FailedBefore,
     Failure,
     ProtocolMismatch,
     ResultLost,
     SerializationError,
     pack_failure,
 )
+from ctrlhub.wire.failure import failure_of
 from ctrlhub.wire.ids import Ranges, select
 from ctrlhub.wire.messages import (
     ForwardLogs,
@@ -66,6 +68,7 @@ LAST_WORDS = 1.0
 """How long (seconds) an engine that ends waits for the hub to acknowledge its last results."""
 
 _NEVER = float("inf")
+_OK = int(Status.OK)
 
 _ABOUT_US = frozenset({KEY_NOT_LIVE, UNKNOWN_SESSION, ProtocolMismatch.code})
 """Codes by which the hub refuses a speaker, whatever it says: that is for membership to mend."""
@@ -136,6 +139,8 @@ class EngineSession(LeasedMembership):
     def command_results(self, rows: Iterable[Row], now: float) -> None:
         """Take the results of commands."""
         for row in rows:
+            if row[2] != _OK:
+                self._taken.failed(row[0], _how(row))
             self._commands.finish(row)
 
     def written(self, now: float) -> None:
@@ -264,9 +269,7 @@ class EngineSession(LeasedMembership):
             return
         lane.held[number] = 0
         if number in self._taken:
-            self._fail(lane, number, 0, ResultLost(
-                "this command was run before, and its result was lost with the hub that had it"
-            ))  # fmt: skip
+            self._fail(lane, number, 0, self._lost(number))
             return
         self._taken.add(number)
         frames = message.frames
@@ -291,6 +294,14 @@ class EngineSession(LeasedMembership):
                 del self.lent[number]
         if lane.refusals.count:
             lane.settle(self._refusal, self.engine_id)
+
+    def _lost(self, number: int) -> ResultLost:
+        failure = self._taken.failure(number)
+        if failure:
+            return FailedBefore(failure)
+        return ResultLost(
+            "this command was run before, and its result was lost with the hub that had it"
+        )
 
     def _fail(self, lane: Lane, number: int, attempt: int, error: CtrlHubError) -> None:
         failure = pack_failure(Failure.from_error(error, engine_id=self.engine_id))
@@ -363,6 +374,14 @@ class EngineSession(LeasedMembership):
 
     def _on_shutdown(self, stream: Stream, message: Shutdown, now: float) -> None:
         self.finish(message.reason, now)
+
+
+def _how(row: Row) -> str:
+    """Say how a command failed."""
+    if row[2] == Status.CANCELLED:
+        return "it was cancelled"
+    failure = failure_of(row[3])
+    return f"{failure.ename}: {failure.evalue}"
 
 
 def _digest(work: TaskWork | CommandWork) -> bytes:

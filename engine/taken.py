@@ -14,6 +14,12 @@ were outstanding, which are among the last."""
 SESSIONS = 4096
 """So many clients are known by their latest command."""
 
+FAILURES = 1024
+"""Of so many is known how they failed; the oldest are forgotten first."""
+
+MOST_TEXT = 1000
+"""So many characters of it."""
+
 
 class TakenIds:
     """The last ids, 8 bytes each.
@@ -22,13 +28,14 @@ class TakenIds:
     others, such as those of two threads of a client that met, are looked for one by one.
     """
 
-    __slots__ = ("_highest", "_ids", "_limit", "_place")
+    __slots__ = ("_failures", "_highest", "_ids", "_limit", "_place")
 
     def __init__(self, limit: int = REMEMBERED) -> None:
         self._limit = limit
         self._ids = array("Q")
         self._place = 0
         self._highest: OrderedDict[int, int] = OrderedDict()
+        self._failures: OrderedDict[int, str] = OrderedDict()
 
     def __contains__(self, number: object) -> bool:
         if not isinstance(number, int):
@@ -49,3 +56,13 @@ class TakenIds:
             self._highest.move_to_end(session)
             if len(self._highest) > SESSIONS:
                 self._highest.popitem(last=False)
+
+    def failed(self, number: int, how: str) -> None:
+        """Remember how a command failed."""
+        self._failures[number] = how[:MOST_TEXT]
+        if len(self._failures) > FAILURES:
+            self._failures.popitem(last=False)
+
+    def failure(self, number: int) -> str:
+        """Say how a command failed; empty if it did not, or nobody knows any more."""
+        return self._failures.get(number, "")

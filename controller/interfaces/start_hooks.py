@@ -14,7 +14,7 @@ from ctrlhub.controller.interfaces.multiengine import MultiEngine
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire import messages as m
 from ctrlhub.wire.codec import resolve
-from ctrlhub.wire.errors import InvalidRequest, ResultLost, UnknownInterface
+from ctrlhub.wire.errors import FailedBefore, InvalidRequest, ResultLost, UnknownInterface
 from ctrlhub.wire.failure import failure_of
 from ctrlhub.wire.ids import session_of
 from ctrlhub.wire.messages import Action, Payload, Status, Stream
@@ -116,7 +116,8 @@ class StartHookInterface(Interface):
             self._hooks.killed(hook, engine)
         else:
             why = _story(status, failure)
-        if why and hook.trying:
+        # An engine on which it failed once, under another hub, is unprepared still: no trial.
+        if why and hook.trying and (engine.cause or not _failed_before(failure)):
             self._reject(hook, engine, failure)
             return
         if why and not engine.cause:
@@ -224,7 +225,11 @@ def _story(status: int, failure: Payload) -> str:
     if status == Status.CANCELLED:
         return "it was cancelled"
     found = failure_of(failure)
+    if found.code == FailedBefore.code:
+        return found.evalue[:MAX_CAUSE]
     # The engine has run it before, and lived on when the hub was restarted.
     return "" if found.code == ResultLost.code else f"{found.ename}: {found.evalue}"[:MAX_CAUSE]
 
 
+def _failed_before(failure: Payload) -> bool:
+    return failure_of(failure).code == FailedBefore.code

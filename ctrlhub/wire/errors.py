@@ -18,6 +18,7 @@
     │       └── InvalidDependency      … and none could: it depends on itself, or on nothing
     ├── ResultNotCompleted             asked before it was there       (a RuntimeError)
     ├── ResultLost                     it was there, and is gone
+    │   └── FailedBefore               it was a failure, of which a text is left
     ├── SegmentLost                    shared memory that cannot be opened
     ├── RemoteError                    user code raised on an engine
     │   ├── CompositeError             … on several of them
@@ -154,6 +155,10 @@ class ResultNotCompleted(CtrlHubError, RuntimeError, code="result_not_completed"
 
 class ResultLost(CtrlHubError, code="result_lost"):
     """The result existed and is kept no longer."""
+
+
+class FailedBefore(ResultLost, code="failed_before"):
+    """The command was run before another hub, and failed; of the failure only this text is left."""
 
 
 class SegmentLost(CtrlHubError, code="segment_lost"):

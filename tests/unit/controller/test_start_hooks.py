@@ -8,7 +8,14 @@ import pytest
 
 from ctrlhub.controller.core import start_hooks
 from ctrlhub.wire import messages as m
-from ctrlhub.wire.errors import EngineError, Failure, ResultLost, pack_failure, unpack_failure
+from ctrlhub.wire.errors import (
+    EngineError,
+    FailedBefore,
+    Failure,
+    ResultLost,
+    pack_failure,
+    unpack_failure,
+)
 from tests.support.exchange import Exchange, Line, ends_of, rows_of
 from tests.support.multiengine import HUB, STREAM, a_peer, begun, client, engines, exchange
 
@@ -413,3 +420,19 @@ def test_an_engine_that_has_run_it_before_is_prepared(client: Line, engines: lis
 
     assert ends_of(client.heard(m.Completed)) == {number: (m.Status.OK, NONE)}
     assert states(client) == [("idle", ()), ("idle", ())]
+
+
+def test_an_engine_on_which_it_failed_before_is_unprepared_still(
+    client: Line, engines: list[Line]
+) -> None:
+    """The hook is kept: the hub that this engine has outlived had kept it, too."""
+    number = hook(client, 1)
+    before = pack_failure(Failure.from_error(FailedBefore("ValueError: no good")))
+
+    runs(engines[0], number, before)
+    runs(engines[1], number)
+
+    assert ends_of(client.heard(m.Completed)) == {number: (m.Status.OK, NONE)}
+    assert states(client) == [("idle", ("one",)), ("idle", ())]
+    (found,) = client.call("start_hooks", "list").value
+    assert found["failed"] == {"0": "ValueError: no good"}

@@ -14,7 +14,7 @@ from ctrlhub.engine.session import LAST_WORDS, EngineSession
 from ctrlhub.engine.stops import INSIST, RETRY_STOP
 from ctrlhub.engine.work import CommandWork, Row, TaskWork
 from ctrlhub.link.states import State
-from ctrlhub.wire.errors import unpack_failure
+from ctrlhub.wire.errors import Failure, pack_failure, unpack_failure
 from ctrlhub.wire.ids import request_id
 from ctrlhub.wire.limits import BATCH_ROWS, INLINE_BYTES
 from ctrlhub.wire.messages import (
@@ -284,6 +284,30 @@ def test_a_command_runs_once(engine: Engine) -> None:
     ((found,),) = [message.rows for message in engine.said(Results)]
     assert found[2] == Status.ERROR
     assert unpack_failure(found[3]).code == "result_lost"
+
+
+@pytest.mark.parametrize(
+    ("status", "payload", "text"),
+    [
+        (Status.ERROR, pack_failure(Failure("remote", "ValueError", "no good")), "ValueError: no good"),
+        (Status.CANCELLED, b"", "it was cancelled"),
+    ],
+)
+def test_how_a_command_failed_outlives_its_hub(
+    engine: Engine, status: Status, payload: bytes, text: str
+) -> None:
+    """One that comes again is not run, and ends with what is left of its failure."""
+    engine.command(50)
+    engine.session.command_results([(50, 0, int(status), payload, 0.0, 0.0, None)], 0.0)
+    engine.said(Results)
+    engine.hear(Stream.MULTIENGINE, Stored(((50, 50),)))
+
+    engine.command(50)
+
+    assert len(engine.worker.commands) == 1
+    ((found,),) = [message.rows for message in engine.said(Results)]
+    failure = unpack_failure(found[3])
+    assert (found[2], failure.code, failure.evalue) == (Status.ERROR, "failed_before", text)
 
 
 def test_each_client_has_its_own_order(engine: Engine) -> None:

@@ -7,7 +7,7 @@ from collections import deque
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctrlhub.engine.taken import TakenIds
+from ctrlhub.engine.taken import FAILURES, MOST_TEXT, TakenIds
 from ctrlhub.wire.limits import COUNTER_BITS
 
 IDS = st.builds(
@@ -37,3 +37,12 @@ def test_clients_are_forgotten_and_their_commands_are_not() -> None:
 
     assert first in taken
     assert 1 << COUNTER_BITS | 8 not in taken
+
+
+def test_failures_are_few_and_short() -> None:
+    """The oldest are forgotten."""
+    taken = TakenIds()
+    for number in range(FAILURES + 1):
+        taken.failed(number, "x" * 2 * MOST_TEXT)
+    assert taken.failure(0) == ""
+    assert taken.failure(FAILURES) == "x" * MOST_TEXT
