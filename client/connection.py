@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
 from itertools import islice
 from operator import length_hint
 from typing import Any, TypeVar
@@ -17,6 +15,7 @@ from ctrlhub.client.cancellations import Cancellation
 from ctrlhub.client.engine_list import LIST_ENGINES
 from ctrlhub.client.function_book import FunctionBook
 from ctrlhub.client.intake import Intake
+from ctrlhub.client.io_thread import ask, leave, serve
 from ctrlhub.client.live_output import Follower, LiveRequest
 from ctrlhub.client.requests import Owner, Request
 from ctrlhub.client.session import ClientSession
@@ -30,7 +29,6 @@ from ctrlhub.wire.errors import (
     AuthenticationError,
     CtrlHubError,
     HubUnavailable,
-    InternalError,
     LimitExceeded,
     SerializationError,
     SessionClosed,
@@ -40,12 +38,7 @@ from ctrlhub.wire.ids import Ranges, from_ranges, request_id
 from ctrlhub.wire.limits import COUNTER_BITS, MAX_CONTROL_BYTES
 from ctrlhub.wire.messages import Answer, Call, Register, Stream
 
-_log = logging.getLogger("ctrlhub.client")
-
 T = TypeVar("T")
-
-JOIN_TIMEOUT = 2.0
-"""How long (seconds) closing waits for the I/O thread."""
 
 MOST_REQUESTS = (1 << COUNTER_BITS) - 1
 """How many requests a session can make."""
@@ -102,11 +95,11 @@ class Connection:
         self.submit = self.intake.submit
         self._unix_offset = time.time() - time.monotonic()
         self._thread = threading.Thread(
-            target=_serve, args=(self._runner, self._session), name="ctrlhub-client", daemon=True
+            target=serve, args=(self._runner, self._session), name="ctrlhub-client", daemon=True
         )
         self._thread.start()
         # Also at the interpreter's exit.
-        self._leave = finalize(self, _leave, self._runner, self._session, self._thread, os.getpid())
+        self._leave = finalize(self, leave, self._runner, self._session, self._thread, os.getpid())
         self._join(timeout if join_timeout is None else join_timeout)
         first = request_id(self._watch.session, 1)
         # A range and not a count, since it can tell how far it has come.
@@ -298,24 +291,7 @@ class Connection:
             self.intake.check()
         if self.is_io_thread() or self._watch.over:
             return action()
-        done: Future[T] = Future()
-        watch = self._watch
-
-        def act(now: float) -> None:
-            try:
-                done.set_result(action())
-            except BaseException as error:  # for whoever waits; the I/O thread goes on
-                done.set_exception(error)
-            watch.bells.ring()
-
-        self._runner.post(act)
-        if not watch.wait_for(done.done, self.timeout):
-            raise TimeoutError(
-                f"the thread that brings the results has been busy for {self.timeout:g} s: a done "
-                "callback runs there, and must not take long; let it hand its work to a thread"
-            )
-        # The session may have ended before it came to this; then there is nobody to disturb.
-        return done.result() if done.done() else action()
+        return ask(self._runner, self._watch, action, self.timeout)
 
     # ------------------------------------------------------------ engines
 
@@ -397,26 +373,3 @@ class Connection:
 
 def _ignore(answer: Answer) -> None:
     """Take the answer to what nobody waits for."""
-
-
-def _serve(runner: Runner, session: ClientSession) -> None:
-    error: CtrlHubError = SessionClosed("this client was closed")
-    try:
-        runner.run()
-    except BaseException as failure:  # also a callback's SystemExit: nobody must wait in vain
-        _log.exception("the client's I/O thread failed")
-        error = InternalError(f"the client's I/O thread failed: {failure!r}; please report it")
-    finally:
-        session.close(error, time.monotonic())
-
-
-def _leave(runner: Runner, session: ClientSession, thread: threading.Thread, pid: int) -> None:
-    if os.getpid() != pid:
-        return  # a fork's copy: the session is the other process's
-    error = SessionClosed("this client was closed")
-    runner.post(lambda now: session.close(error, now))
-    if runner.leads:
-        return  # the last reference was dropped by a callback
-    thread.join(JOIN_TIMEOUT)
-    if thread.is_alive():
-        runner.stop()
