@@ -172,7 +172,8 @@ def exception_from(failure: Failure) -> CtrlHubError:
     )
     if failure.traceback:
         # Past any __setattr__ of the class, as a frozen dataclass has one.
-        object.__setattr__(error, "__cause__", RemoteTraceback(failure.traceback))
+        place = "" if failure.engine_id is None else f"[{failure.engine_id}:{failure.method}]\n"
+        object.__setattr__(error, "__cause__", RemoteTraceback(place + failure.traceback))
     return error
 
 

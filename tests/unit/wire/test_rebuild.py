@@ -215,7 +215,8 @@ class TestRebuilt:
         assert (error.engine_id, error.engine_info["method"]) == (3, "apply")
         assert error.traceback.rstrip().splitlines()[0] == "Traceback (most recent call last):"
         assert isinstance(error.__cause__, RemoteTraceback)
-        assert error.traceback in "".join(traceback.format_exception(error))
+        shown = "".join(traceback.format_exception(error))
+        assert f"[3:apply]\n{error.traceback}" in shown
 
     def test_can_be_pickled_and_copied(self, original: Exception) -> None:
         """Its class cannot be found by name, and yet it comes through."""
