@@ -11,7 +11,7 @@ from ctrlhub.client.hook_request import StartHookRequest
 from ctrlhub.client.ledger import Ledger
 from ctrlhub.client.requests import CommandRequest, Function, Request, TaskRequest, Template
 from ctrlhub.wire.codec import FrameList
-from ctrlhub.wire.ids import to_ranges
+from ctrlhub.wire.ids import Ranges, select, to_ranges
 from ctrlhub.wire.messages import Functions, Message, Payload, Stream
 
 MESSAGES_PER_TURN = 4
@@ -74,6 +74,12 @@ class Outgoing:
         if hooks:
             # Sorted: the last in the dictionary has to be the highest, for `_last_command`.
             self.commands.requests = dict(sorted({**self.commands.requests, **hooks}.items()))
+
+    def forget_hooks(self, gone: Ranges) -> None:
+        """Give start hooks to no other hub: somebody has removed them."""
+        hooks = {hook.first: name for name, hook in tuple(self.start_hooks.items())}
+        for number in select(gone, hooks):
+            self.start_hooks.pop(hooks[number], None)
 
     def withdraw(self, wanted: Container[int]) -> tuple[list[tuple[int, Request]], list[int]]:
         """Take back what waits here to be sent.

@@ -45,6 +45,7 @@ from ctrlhub.wire.messages import (
     Completed,
     EngineEvent,
     Goodbye,
+    HooksGone,
     LogRecords,
     Message,
     NeedFunctions,
@@ -418,5 +419,6 @@ class ClientSession(Membership):
         Output: _on_output,
         Refused: _on_refused_request,
         Goodbye: _on_goodbye,
+        HooksGone: lambda self, stream, message, now: self._outgoing.forget_hooks(message.requests),
         LogRecords: lambda self, stream, message, now: self._watcher.logged(message),
     }

@@ -8,7 +8,7 @@ from typing import Any
 from ctrlhub.controller.core.commands import CommandRecord, CommandState
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.sessions import Session
-from ctrlhub.controller.core.start_hooks import HookRun, StartHook, StartHooks
+from ctrlhub.controller.core.start_hooks import MOST_HOOKS, HookRun, StartHook, StartHooks
 from ctrlhub.controller.interfaces.base import Context, Interface, exposed
 from ctrlhub.controller.interfaces.multiengine import MultiEngine
 from ctrlhub.controller.service import IControllerBase
@@ -16,8 +16,8 @@ from ctrlhub.wire import messages as m
 from ctrlhub.wire.codec import resolve
 from ctrlhub.wire.errors import FailedBefore, InvalidRequest, ResultLost, UnknownInterface
 from ctrlhub.wire.failure import failure_of
-from ctrlhub.wire.ids import session_of
-from ctrlhub.wire.messages import Action, Payload, Status, Stream
+from ctrlhub.wire.ids import Ranges, session_of, to_ranges
+from ctrlhub.wire.messages import Action, HooksGone, Payload, Status, Stream
 
 MAX_NAME = 256
 """The longest name (characters) of a hook."""
@@ -43,6 +43,7 @@ class StartHookInterface(Interface):
     def __init__(self, controller: IControllerBase, context: Context) -> None:
         super().__init__(controller, context)
         self._hooks = StartHooks()
+        self._gone: dict[Session, dict[int, None]] = {}
         self._commands.watch_hooks(self)
         self.follow_engines(self._engine_came, self._engine_went)
 
@@ -132,6 +133,7 @@ class StartHookInterface(Interface):
         former = self._hooks.keep(hook)
         if former is not None:
             self._clean_up(former)
+            self._tell_maker(former, hook.request.session)
         log.info("start hook %.80r is kept (%d bytes)", hook.name, hook.size)
         self._commands.conclude(hook.request, Status.OK, NONE)
 
@@ -207,11 +209,37 @@ class StartHookInterface(Interface):
             if hook.request.state is not CommandState.ENDED:  # it is still on trial
                 self._commands.conclude(hook.request, Status.CANCELLED, b"")
             self._clean_up(hook)
+            self._tell_maker(hook, caller)
         return bool(hooks)
+
+    def _tell_maker(self, hook: StartHook, who: Session) -> None:
+        """Have a client give to no other hub what somebody else has removed."""
+        maker = hook.request.session
+        if maker is who or maker.ended:
+            return
+        gone = self._gone.setdefault(maker, {})
+        gone[hook.request.id] = None
+        if len(gone) > MOST_HOOKS:
+            del gone[next(iter(gone))]
+        self._tell_gone(maker)
+
+    def _tell_gone(self, maker: Session) -> None:
+        gone = HooksGone(to_ranges(sorted(self._gone[maker])))
+        maker.send(self.outbox, Stream.MULTIENGINE, gone)
+
+    def bound(self, session: Session, stream: Stream, held: Ranges, now: float) -> None:
+        """Say again what a lost connection may have swallowed."""
+        if stream is Stream.MULTIENGINE and session in self._gone:
+            self._tell_gone(session)
+
+    def session_ended(self, session: Session, now: float) -> None:
+        """Forget a client."""
+        self._gone.pop(session, None)
 
     def check(self) -> None:
         """Assert that hooks, engines and their failures agree."""
         self._hooks.check()
+        assert not any(maker.ended for maker in self._gone)
         for hook in self._hooks:
             assert hook.trying <= set(self.engines)
             for number in hook.failed:

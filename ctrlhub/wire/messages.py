@@ -382,6 +382,17 @@ class StartHook(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class HooksGone(Message):
+    """Hub to client: somebody else has removed or replaced these start hooks of yours.
+
+    They are not to be given to a hub that follows.
+    """
+
+    kind: ClassVar[str] = "hooks_gone"
+    requests: Ranges
+
+
+@dataclass(frozen=True, slots=True)
 class RunCommand(Message):
     """Hub to engine: run this before any task that has not begun."""
 
@@ -534,7 +545,7 @@ KINDS: Mapping[str, type[Message]] = {
     for cls in (
         Enrol, Enrolled, Register, Registered, Refused, Hello, Welcome, SayHello, Beat, EngineDied,
         Goodbye, Call, Answer, Interrupt, Signal, Restart, Shutdown, ForwardLogs, EngineEvent, Command, StartHook,
-        RunCommand, Lent, SubmitTasks, RunTasks, Accepted, Results, Stored, Completed, Received,
+        HooksGone, RunCommand, Lent, SubmitTasks, RunTasks, Accepted, Results, Stored, Completed, Received,
         Output,
         OutputReceived, LogRecords, NeedFunctions, Functions,
     )

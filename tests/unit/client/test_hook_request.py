@@ -119,3 +119,16 @@ def test_one_that_the_next_hub_does_not_keep(
     assert "no good" in caplog.text
     outgoing.new_hub()
     assert again(outgoing) == []
+
+
+def test_one_that_somebody_else_has_removed(outgoing: Outgoing) -> None:
+    """It is given to no other hub; the others are."""
+    for number, name in ((1, "one"), (2, "two")):
+        request = made(outgoing, number, name)
+        sent(outgoing)
+        ends(outgoing, request)
+
+    outgoing.forget_hooks(((1, 1), (7, 9)))
+    outgoing.new_hub()
+
+    assert again(outgoing) == [2]

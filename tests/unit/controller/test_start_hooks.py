@@ -17,7 +17,7 @@ from ctrlhub.wire.errors import (
     unpack_failure,
 )
 from tests.support.exchange import Exchange, Line, ends_of, rows_of
-from tests.support.multiengine import HUB, STREAM, a_peer, begun, client, engines, exchange
+from tests.support.multiengine import HUB, STREAM, a_peer, begun, client, engines, exchange, hello
 
 __all__ = ["client", "engines", "exchange"]
 
@@ -318,6 +318,25 @@ def test_removing_it_makes_the_engine_whole(exchange: Exchange, client: Line) ->
     assert exchange.events() == [("prepared", 0)]
     assert states(client) == [("busy", ())]
     assert rows_of(engine.heard(m.RunTasks)) == [(client.id(2), 0)]
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_the_maker_hears_that_somebody_else_has_taken_its_place(
+    client: Line, exchange: Exchange, how: str
+) -> None:
+    """Also when it was away; it would bring it back with the next hub."""
+    other = a_peer(exchange, "other", m.Role.CLIENT)
+    number = hook(client, 1)
+    if how == "removed":
+        assert other.call("start_hooks", "remove", name="one").value is True
+    else:
+        hook(other, 1)
+    assert client.heard(m.HooksGone) == [m.HooksGone(((number, number),))]
+
+    hello(client)
+
+    assert client.heard(m.HooksGone) == [m.HooksGone(((number, number),))]
+    assert other.heard(m.HooksGone) == []
 
 
 def test_a_hook_that_was_removed_does_not_run(exchange: Exchange, client: Line) -> None:
