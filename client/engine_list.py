@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ctrlhub.wire.messages import EngineEvent, Registered
+from ctrlhub.wire.messages import Answer, EngineEvent, Registered
 
 LOOK_AGAIN = 10.0
 """How often (seconds) to ask for the engines although nothing seems amiss: the last event before a
@@ -66,17 +66,14 @@ class EngineList:
         self.by_id = engines
         return True
 
-    def not_told(self, now: float) -> None:
-        """Take note that a question was answered with an error: it may be asked again later."""
+    def answered(self, answer: Answer, now: float) -> bool:
+        """Take the answer to a question; False if it tells nothing new, and is asked again later."""
+        self.asked = False
         self.due = now + LOOK_AGAIN
-
-    def replace(self, value: Any, now: float) -> bool:
-        """Take the answer to a question; False if it is older than what is known."""
-        self.due = now + LOOK_AGAIN
-        if value["events"] < self._last:
+        if answer.code or answer.value["events"] < self._last:
             return False
-        self.by_id = _by_id(value["engines"])
-        self._last = value["events"]
+        self.by_id = _by_id(answer.value["engines"])
+        self._last = answer.value["events"]
         return True
 
 

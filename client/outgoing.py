@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Container, Iterable, Iterator
 from itertools import groupby
+from typing import Any
 
 from ctrlhub.client.batches import TaskBatch, command_message, rows_for
 from ctrlhub.client.hook_request import StartHookRequest
@@ -45,6 +46,37 @@ class Outgoing:
     def waits(self) -> bool:
         """Whether there is something to send."""
         return bool(self.submissions or self._again)
+
+    @property
+    def ledgers(self) -> tuple[Ledger[Any], ...]:
+        """What has been sent and has not ended, of each stream."""
+        return self.commands, self.tasks
+
+    def ledger(self, stream: Stream) -> Ledger[Any]:
+        """Return what has been sent on a stream and has not ended."""
+        return self.tasks if stream is Stream.TASK else self.commands
+
+    def outstanding(self) -> list[Request]:
+        """Return the requests that have not ended, each once, however many rows it has."""
+        sent = (*self.commands.requests.values(), *self.tasks.requests.values())
+        return list(dict.fromkeys((*sent, *self.submissions)))
+
+    def numbers(self) -> set[int]:
+        """Return the ids of the requests that have not ended."""
+        return {*self.commands.requests, *self.tasks.requests, *self.waiting_numbers()}
+
+    def waiting_numbers(self) -> set[int]:
+        """Return the ids of the requests that have not been sent."""
+        submitted = tuple(self.submissions)  # a copy: other threads go on submitting
+        return {number for request in submitted for number in request._numbers()}
+
+    def take_waiting(self) -> Iterator[Request]:
+        """Take the requests that have not been sent; another thread may do so at the same time."""
+        while self.submissions:
+            try:
+                yield self.submissions.popleft()
+            except IndexError:
+                return
 
     def messages(self) -> list[tuple[Stream, Message]]:
         """Take the next messages to send: those again first, and not too many at a time."""

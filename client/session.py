@@ -28,7 +28,6 @@ from ctrlhub.client.call_list import Answered, CallList
 from ctrlhub.client.cancellations import STOP, Cancellation, CancellationList, parts
 from ctrlhub.client.engine_list import LIST_ENGINES, EngineList
 from ctrlhub.client.following import Following
-from ctrlhub.client.ledger import Ledger
 from ctrlhub.client.live_output import Follower, LiveOutputs
 from ctrlhub.client.outgoing import Outgoing
 from ctrlhub.client.receipts import Receipts
@@ -116,25 +115,17 @@ class ClientSession(Membership):
     def is_quiet(self) -> bool:
         """Whether nothing is outstanding: what is submitted now is alone on the line."""
         outgoing = self._outgoing
-        return (
-            self.state is State.JOINED
-            and not outgoing.tasks.requests
-            and not outgoing.commands.requests
+        return self.state is State.JOINED and not (
+            outgoing.tasks.requests or outgoing.commands.requests
         )
 
     def outstanding(self) -> list[Request]:
         """Return the requests that have not ended, each once, however many rows it has."""
-        outgoing = self._outgoing
-        sent = (*outgoing.commands.requests.values(), *outgoing.tasks.requests.values())
-        return list(dict.fromkeys((*sent, *self.submissions)))
+        return self._outgoing.outstanding()
 
     def outstanding_numbers(self) -> set[int]:
         """Return the ids of the requests that have not ended."""
-        outgoing = self._outgoing
-        # A copy, as in `follow_output`: other threads go on submitting.
-        submitted = tuple(self.submissions)
-        waiting = (number for request in submitted for number in request._numbers())
-        return {*outgoing.commands.requests, *outgoing.tasks.requests, *waiting}
+        return self._outgoing.numbers()
 
     def follow(self, owner: Owner, numbers: Sequence[int], now: float, *, ask: bool = True) -> None:
         """Have an owner get the results of requests, of whosoever they are.
@@ -161,19 +152,19 @@ class ClientSession(Membership):
 
     def follow_output(self, numbers: Iterable[int], follower: Follower) -> None:
         """Have somebody told of output, and of requests that have ended."""
-        waiting = {number for request in list(self.submissions) for number in request._numbers()}
-        self.live.follow(numbers, follower, [waiting, *(each.requests for each in self._ledgers())])
+        outgoing = self._outgoing
+        sent = [ledger.requests for ledger in outgoing.ledgers]
+        self.live.follow(numbers, follower, [outgoing.waiting_numbers(), *sent])
 
     def cancel(self, wish: Cancellation, now: float) -> None:
         """Stop requests: take back what has not left, and have the hub stop the rest."""
         taken, sent = self._outgoing.withdraw(wish.left)
         self._fail(taken, TaskCancelled("it was cancelled before it was sent"), now)
-        wish.keep(self._ledger(wish.stream).requests)
+        wish.keep(self._outgoing.ledger(wish.stream).requests)
         for number in wish.calls:  # their answers were lost
             self.calls.forget(number)
-        interface, method = STOP[wish.stream]
         calls = [
-            Call(next(self.calls.numbers), interface, method, {"requests": ranges})
+            Call(next(self.calls.numbers), *STOP[wish.stream], {"requests": ranges})
             for ranges in parts(wish.left.union(sent))
         ]
         wish.calls = {call.id for call in calls}
@@ -186,7 +177,7 @@ class ClientSession(Membership):
     def _on_stopped(self, wish: Cancellation, answer: Answer) -> None:
         if not wish.take(answer):
             return
-        wish.keep(self._ledger(wish.stream).requests)
+        wish.keep(self._outgoing.ledger(wish.stream).requests)
         if wish.is_over:
             self._cancellations.end(wish)
         else:
@@ -199,11 +190,7 @@ class ClientSession(Membership):
 
     def reject(self, error: CtrlHubError, now: float) -> None:
         """Fail what was submitted and will not be sent; from any thread, once we are gone."""
-        while self.submissions:
-            try:
-                request = self.submissions.popleft()
-            except IndexError:  # another thread rejects, too
-                return
+        for request in self._outgoing.take_waiting():
             self._fail([(number, request) for number in request._numbers()], error, now)
 
     def tick(self, now: float) -> None:
@@ -287,7 +274,7 @@ class ClientSession(Membership):
     def _end(self, error: CtrlHubError, now: float) -> None:
         """Fail everything: the session is over."""
         self._watcher.ended(error)
-        for ledger in self._ledgers():
+        for ledger in self._outgoing.ledgers:
             self._fail(ledger.take_all(), error, now)
         self._following.fail_all(error, now)
         self.calls.fail(error.code, str(error))
@@ -303,7 +290,7 @@ class ClientSession(Membership):
             handler(self, stream, message, now)
 
     def _on_completed(self, stream: Stream, message: Any, now: float) -> None:
-        pop, frames = self._ledger(stream).requests.pop, message.frames
+        pop, frames = self._outgoing.ledger(stream).requests.pop, message.frames
         live = self.live.requests
         ranges: list[tuple[int, int]] = []
         stirred: dict[Stirred, None] = {}
@@ -342,13 +329,13 @@ class ClientSession(Membership):
 
     def _on_output(self, stream: Stream, message: Any, now: float) -> None:
         for of in (Stream.MULTIENGINE, Stream.TASK):
-            if message.request in self._ledger(of).requests:
+            if message.request in self._outgoing.ledger(of).requests:
                 received = self.live.take(message)
                 if received is not None:
                     self.send(of, received)
 
     def _on_accepted(self, stream: Stream, message: Any, now: float) -> None:
-        self._ledger(stream).accept(message.requests)
+        self._outgoing.ledger(stream).accept(message.requests)
 
     def _on_need_functions(self, stream: Stream, message: Any, now: float) -> None:
         functions = self._outgoing.functions(stream, message.digests)
@@ -369,15 +356,12 @@ class ClientSession(Membership):
             self.look_at_engines()
 
     def _on_engines(self, answer: Answer) -> None:
-        self._engines.asked = False
-        if answer.code:
-            self._engines.not_told(self.last_heard)
-        elif self._engines.replace(answer.value, self.last_heard):
+        if self._engines.answered(answer, self.last_heard):
             self._watcher.engines(self._engines.by_id)
 
     def _on_refused_request(self, stream: Stream, message: Any, now: float) -> None:
         if stream in (Stream.MULTIENGINE, Stream.TASK):
-            ledger = self._ledger(stream)
+            ledger = self._outgoing.ledger(stream)
             refused = ledger.take(ledger.refused(message.requests))
             self._fail(refused, error_for(message.code)(message.message), now)
 
@@ -403,12 +387,6 @@ class ClientSession(Membership):
             self._following.fail(ended, error, now)
         for waiter in stirred:
             waiter._stir()
-
-    def _ledgers(self) -> tuple[Ledger[Any], ...]:
-        return self._outgoing.commands, self._outgoing.tasks
-
-    def _ledger(self, stream: Stream) -> Ledger[Any]:
-        return self._outgoing.tasks if stream is Stream.TASK else self._outgoing.commands
 
     _TAKES: ClassVar[Mapping[type[Message], Callable[..., None]]] = {
         Completed: _on_completed,
