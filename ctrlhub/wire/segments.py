@@ -23,9 +23,10 @@ import mmap
 import os
 import stat
 import sys
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ _PORTION = 64 * 1024 * 1024
 _MAP_FIXED = 0x10
 
 _held: dict[int, int] = {}
+_closers: dict[int, weakref.ref[Segment]] = {}
 """The segments that this process has open: sizes (bytes) by descriptor."""
 
 
@@ -101,25 +103,25 @@ class Segment:
 
     Parameters
     ----------
-    descriptor
-        The open memory file, which this object closes.
+    owned
+        The descriptor of the open memory file, which this object closes, unless it is not in the
+        list any more.
     inode, nbytes
         Its identity and its size.
     """
 
-    __slots__ = ("__weakref__", "_close", "descriptor", "inode", "nbytes")
+    __slots__ = ("__weakref__", "descriptor", "inode", "nbytes")
 
-    def __init__(self, descriptor: int, inode: int, nbytes: int) -> None:
-        # Bound here: at the interpreter's end modules are emptied before objects go.
-        self._close = os.close
-        self.descriptor = descriptor
+    def __init__(self, owned: list[int], inode: int, nbytes: int) -> None:
+        self.descriptor = descriptor = owned[0]
         self.inode = inode
         self.nbytes = nbytes
+        # Closed by C code alone. A signal's handler that raised in a `__del__` would be dropped, and
+        # Ctrl-C with it; so the steps are an iterator, and the callback takes its only item.
+        forget, close = map(_held.pop, (descriptor,), (0,)), map(os.close, owned)
+        steps = zip(forget, close, map(list.clear, (owned,)), strict=False)
+        _closers[descriptor] = weakref.ref(self, partial(next, steps))
         _held[descriptor] = nbytes
-
-    def __del__(self, held: dict[int, int] = _held) -> None:
-        held.pop(self.descriptor, None)
-        self._close(self.descriptor)
 
     def __repr__(self) -> str:
         return f"<Segment of {self.nbytes} bytes>"
@@ -172,24 +174,28 @@ def share(
     """
     if not AVAILABLE or not _has_room(buffer.nbytes, most, size):
         return None
+    owned: list[int] = []
     try:
-        descriptor = os.memfd_create(NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    except OSError:
-        return None
-    try:
+        # Into the list in one step: no exception of a signal's handler comes between.
+        owned.extend(map(os.memfd_create, (NAME,), (os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING,)))
+        descriptor = owned[0]
         # Written rather than mapped: where memory has run out this fails, and does not kill.
         written = 0
         while written < buffer.nbytes:
             written += os.write(descriptor, buffer[written : written + _PORTION])
         fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _seals())
-        inode = os.fstat(descriptor).st_ino
+        return Segment(owned, os.fstat(descriptor).st_ino, buffer.nbytes)
     except OSError:
-        os.close(descriptor)
+        _close(owned)
         return None
     except BaseException:  # Ctrl-C
-        os.close(descriptor)
+        _close(owned)
         raise
-    return Segment(descriptor, inode, buffer.nbytes)
+
+
+def _close(owned: list[int]) -> None:
+    while owned:
+        os.close(owned.pop())
 
 
 def borrow(pid: int, ref: SegmentRef) -> Segment:
@@ -204,21 +210,23 @@ def borrow(pid: int, ref: SegmentRef) -> Segment:
         There is no such segment, or none that we may open.
     """
     path = f"/proc/{pid}/fd/{ref.descriptor}"
+    owned: list[int] = []
     try:
         if not os.readlink(path).startswith(_LINK):
             raise SegmentLost(f"descriptor {ref.descriptor} of process {pid} is no segment")
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+        owned.extend(map(os.open, (path,), (flags,)))  # in one step, as in `share`
     except OSError as error:
         raise SegmentLost(
             f"the segment of {ref.nbytes} bytes that process {pid} lent cannot be opened: "
             f"{error.strerror}"
         ) from error
     try:
-        _check(descriptor, ref)
+        _check(owned[0], ref)
+        return Segment(owned, ref.inode, ref.nbytes)
     except BaseException:
-        os.close(descriptor)
+        _close(owned)
         raise
-    return Segment(descriptor, ref.inode, ref.nbytes)
 
 
 def read_proof(pid: int, ref: SegmentRef) -> bytes:

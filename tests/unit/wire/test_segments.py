@@ -7,8 +7,10 @@ import fcntl
 import gc
 import mmap
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -290,3 +292,42 @@ def test_without_room_they_are_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     payload = detached(dumps(np.arange(SEGMENT_BYTES)))
     assert [type(part) for part in payload] == [bytes, bytes]
     assert loads(payload)[-1] == SEGMENT_BYTES - 1
+
+
+class Struck(Exception):
+    """Raised by a signal's handler."""
+
+
+def test_an_exception_of_a_signals_handler_is_not_dropped_while_one_is_let_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ctrl-C in a loop that pushes: whenever it comes, it is raised in the loop."""
+    dropped: list[object] = []
+    struck, raised = 0, 0
+
+    def strike(number: int, frame: object) -> None:
+        nonlocal struck
+        struck += 1
+        raise Struck
+
+    monkeypatch.setattr(sys, "unraisablehook", dropped.append)
+    former = signal.signal(signal.SIGALRM, strike)
+    data = memoryview(bytes(300_000))
+    before = segments.count_held()
+    try:
+        until = time.monotonic() + 30
+        while struck < 200 and time.monotonic() < until:
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0.0005)
+                for _ in range(20):
+                    segments.share(data)
+            except Struck:
+                raised += 1
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+    finally:
+        signal.signal(signal.SIGALRM, former)
+
+    assert raised == struck > 0
+    assert dropped == []
+    assert segments.count_held() == before
