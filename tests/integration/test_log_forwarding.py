@@ -55,6 +55,35 @@ def test_a_traceback_comes_along(client: Client, caplog: pytest.LogCaptureFixtur
     until(lambda: "ZeroDivisionError: division by zero" in caplog.text, "the traceback")
 
 
+ODD = """
+import logging
+from fractions import Fraction
+
+class Stubborn:
+    def __str__(self): raise ValueError
+    def __repr__(self): raise ValueError
+
+def _odd(**fields):
+    record = logging.makeLogRecord({"name": "user.code", "levelno": 40, "msg": "odd", **fields})
+    logging.getLogger("user.code").handle(record)
+
+_odd(lineno=Fraction(1, 2))
+_odd(levelname=Stubborn())
+logging.getLogger("user.code").error(Stubborn())
+logging.getLogger("user.code").error("and the next")
+"""
+
+
+def test_odd_records(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    """They cost neither the engine nor the code that logs them, nor the records behind them."""
+    client.forward_logging("ERROR", "user")
+    client[0].execute(ODD, block=True)
+
+    until(lambda: ("and the next", 0) in records(caplog), f"the last record, not {records(caplog)}")
+    assert ("odd", 0) in records(caplog)
+    assert client[0].apply_sync(int, "7") == 7
+
+
 def test_some_engines_and_loggers(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     """No others; and none any more after that."""
     caplog.set_level("INFO")
