@@ -22,6 +22,7 @@ from ctrlhub.client.ipython import offer_magics
 from ctrlhub.client.jobs import Jobs
 from ctrlhub.client.log_forwarding import LogForwarding
 from ctrlhub.client.opening import Where, find, registration
+from ctrlhub.client.purging import Purging
 from ctrlhub.client.questions import Questions
 from ctrlhub.client.start_hooks import StartHooks
 from ctrlhub.client.targets import Targets, chosen, is_single
@@ -44,7 +45,7 @@ ARGUMENTS = (
 """The arguments of `Client`, for who misspells one."""
 
 
-class Client(EngineWaits, Jobs, Control, StartHooks, LogForwarding, Questions):
+class Client(EngineWaits, Jobs, Purging, Control, StartHooks, LogForwarding, Questions):
     """A connection to a running hub, with views on its engines.
 
     Parameters

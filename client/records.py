@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import pairwise
 from typing import Any, TypeAlias
 
 from ctrlhub.client.async_result import AsyncResult
@@ -19,8 +18,8 @@ from ctrlhub.client.hub_result import AsyncHubResult
 from ctrlhub.client.lookups import AllMetadata, RequestIds, Results
 from ctrlhub.client.metadata import UNFINISHED
 from ctrlhub.client.targets import Targets
-from ctrlhub.wire.errors import ResultLost, ResultNotCompleted
-from ctrlhub.wire.ids import Ranges, from_ranges, number_of, text_of, to_ranges
+from ctrlhub.wire.errors import ResultLost
+from ctrlhub.wire.ids import from_ranges, number_of, text_of, to_ranges
 
 Named: TypeAlias = int | str | AsyncResult | Iterable["int | str | AsyncResult"] | None
 """A place in `Client.history`, the id of a request, a result, or several of these."""
@@ -279,84 +278,6 @@ class Records:
             last = asked[-1] if page["after"] is None else page["after"]
             ordered = [number for number in ordered if number > last]
         return found
-
-    # ------------------------------------------------------------ forgetting
-
-    def purge_local_results(self, jobs: Named = (), targets: Targets = ()) -> None:
-        """Forget results here: nothing is to be done, since none are kept.
-
-        Parameters
-        ----------
-        jobs, targets
-            As for `purge_results`.
-
-        Raises
-        ------
-        ResultNotCompleted
-            Some of these requests have not ended.
-        """
-        self._ended(jobs)
-
-    def purge_hub_results(self, jobs: Named = (), targets: Targets = ()) -> None:
-        """Have the hub forget requests that have ended.
-
-        Only this client's, and those of clients that are gone: others may still ask for theirs.
-
-        Parameters
-        ----------
-        jobs
-            ``'all'``, or as for `get_result`.
-        targets
-            And all that ended on these engines.
-
-        Raises
-        ------
-        ResultNotCompleted
-            Some of these requests have not ended.
-        """
-        ranges = self._ended(jobs)
-        engines = [] if _is_nothing(targets) else self._resolve(targets)
-        for place in range(0, len(ranges) or 1, AT_ONCE):
-            arguments = {
-                "requests": ranges[place : place + AT_ONCE],
-                "engines": engines,
-                "rest": jobs == "all",
-            }
-            self._connection.call("history", "purge", arguments)
-
-    def purge_results(self, jobs: Named = (), targets: Targets = ()) -> None:
-        """Forget requests that have ended, here and at the hub: see `purge_hub_results`."""
-        self.purge_hub_results(jobs, targets)
-
-    def purge_everything(self) -> None:
-        """Forget all that has ended, here and at the hub, and begin a new `history`."""
-        self.purge_hub_results("all")
-        self._forgotten = len(self._connection.numbers())
-
-    def _ended(self, jobs: Named) -> Ranges:
-        """Return the ids of requests that have ended, in order."""
-        out = self._connection.outstanding_numbers()
-        if isinstance(jobs, str) and jobs == "all":
-            return _without(self._connection.numbers(), sorted(out))
-        numbers = [] if _is_nothing(jobs) else self._numbers_of(jobs)
-        waiting = [number for number in numbers if number in out]
-        if waiting:
-            raise ResultNotCompleted(
-                f"{len(waiting)} of these requests have not ended, {text_of(waiting[0])} among them: "
-                "wait for them, or abort() them"
-            )
-        return to_ranges(sorted(set(numbers)))
-
-
-def _is_nothing(value: object) -> bool:
-    return isinstance(value, tuple | list) and not value
-
-
-def _without(numbers: range, gaps: Sequence[int]) -> Ranges:
-    """Return consecutive ids without some of them."""
-    borders = [numbers.start - 1, *gaps, numbers.stop]
-    pairs = ((a + 1, b - 1) for a, b in pairwise(borders))
-    return tuple((first, last) for first, last in pairs if first <= last)
 
 
 def _plain(value: Any) -> Any:
