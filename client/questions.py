@@ -51,7 +51,8 @@ class Questions:
         dict
             ``{engine: {"queue": commands, "completed": requests, "tasks": tasks}, "unassigned":
             tasks}``; what runs is in the queue (first) or the tasks, and with `verbose` also under
-            ``"running"``.
+            ``"running"``: None where nothing does, or where an engine has a task and a command, of
+            which it may be doing either.
         """
         value: Mapping[str, Any] = self._connection.call(
             "query", "queue_status", {"verbose": verbose}
