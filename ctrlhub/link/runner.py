@@ -44,6 +44,9 @@ NOBODY = 0
 UNATTENDED = -1
 """In place of a leader's thread: the loop runs, and its guest has just gone."""
 
+_UNSENDABLE = (TypeError, ValueError, OverflowError, CtrlHubError)
+"""What a message that cannot be encoded raises. What a signal's handler raises is none of it."""
+
 ARRIVAL = 1.0
 """How long (seconds) a guest waits for the loop's own thread to step aside."""
 
@@ -355,7 +358,7 @@ class Runner:
         for stream, message in self.machine.drain():
             try:
                 frames = encode(message, shares)
-            except Exception as error:  # nor one that cannot be sent, and those behind it
+            except _UNSENDABLE as error:  # nor one that cannot be sent, and those behind it
                 self._on_error(error)
             else:
                 send(stream, frames)
