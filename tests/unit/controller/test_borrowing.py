@@ -239,6 +239,7 @@ def test_nothing_is_copied_for_who_may_not_speak(
     command = push(far, 1, 0, 1, data=DATA)
     if said == "known":
         far.say(MULTIENGINE, command)
+    gc.collect()
     before = count_held()
     sharings: list[Any] = []
     monkeypatch.setattr("ctrlhub.controller.borrowing.share", lambda *a: sharings.append(a))
