@@ -203,7 +203,11 @@ class TestLoadOrMakeKeys:
 
 
 class TestKeyRegistry:
-    @pytest.mark.parametrize(("enrolment", "role"), [(CLIENT, Role.CLIENT), (ENGINE, Role.ENGINE)])
+    @pytest.mark.parametrize(
+        ("enrolment", "role"),
+        [(CLIENT, Role.CLIENT), (ENGINE, Role.ENGINE)],
+        ids=["client", "engine"],
+    )
     def test_a_peer_has_the_role_of_the_key_it_came_with(
         self, registry: KeyRegistry, enrolment: str, role: Role
     ) -> None:
@@ -225,7 +229,9 @@ class TestKeyRegistry:
         assert all(registry.allows(stream, peer(1)) for stream in Stream)
         assert not registry.is_enrolment(peer(1))
 
-    @pytest.mark.parametrize("key", [peer(1), HUB.server.public, "", "not a key"])
+    @pytest.mark.parametrize(
+        "key", [peer(1), HUB.server.public, "", "not a key"], ids=["peer", "hub", "none", "text"]
+    )
     def test_an_unknown_key_opens_nothing(self, registry: KeyRegistry, key: str) -> None:
         """It has no role and is not live."""
         assert not any(registry.allows(stream, key) for stream in Stream)
@@ -243,7 +249,9 @@ class TestKeyRegistry:
                 registry.enrol(key, peer(3))
         assert not registry.is_live(peer(3))
 
-    @pytest.mark.parametrize("key", [CLIENT, ENGINE, HUB.server.public])
+    @pytest.mark.parametrize(
+        "key", [CLIENT, ENGINE, HUB.server.public], ids=["client", "engine", "hub"]
+    )
     def test_the_hubs_own_keys_cannot_be_registered(self, registry: KeyRegistry, key: str) -> None:
         """Else an enrolment key, which many hold, would open every stream."""
         with pytest.raises(AuthenticationError, match="own making"):
