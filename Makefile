@@ -22,7 +22,7 @@ demo: $(VENV)/.demo ## a hub, four engines and a real search on real data
 	$(BIN)/python examples/digits_search.py $(ARGS)
 
 test: $(VENV)/.test ## every test (ARGS="-m 'not slow' -k name" chooses)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: lint types layers ## lint, types and layers
 

@@ -116,8 +116,8 @@ def test_only_who_asked_gets_the_output(
     """Another client's request on the same engine has its own."""
     with printing:
         first = client[0].apply_async(talking(work))
-        second = other[0].apply_async(print, "of another")
         until(lambda: first.stdout == "before\n", "the first has printed")
+        second = other[0].apply_async(print, "of another")
         assert second.stdout == ""
         work.release("talking")
         client.wait(first, WAIT)

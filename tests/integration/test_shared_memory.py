@@ -187,7 +187,7 @@ def test_the_client_is_killed(supervised: Client, work: Work) -> None:
         assert dying.stdout is not None
         assert dying.stdout.readline() == "given\n"
         until(
-            lambda: supervised.queue_status([0])[0]["queue"] >= 2 and has_open(hub) >= PROOFS,
+            lambda: supervised.queue_status([0])[0]["queue"] >= 3 and has_open(hub) >= PROOFS,
             "the data is with the hub",
         )
         dying.stdin.write("\n")
