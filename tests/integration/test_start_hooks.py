@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ctrlhub import Client, Cluster, EngineError
+from tests.support.nannies import has_nannies
 from tests.support.processes import Command, until
 
 WAIT = 60.0
@@ -105,6 +106,7 @@ def test_hooks_are_given_to_a_hub_that_follows(command: Command) -> None:
         until(
             lambda: [h.state for h in client.start_hooks()] == ["kept"], "the hook at the other hub"
         )
+        until(lambda: has_nannies(client), "the nanny has found the other hub")
 
         client.restart(1)
 

@@ -127,15 +127,13 @@ def test_with_its_supervisor(command: Command) -> None:
 def test_engines_without_a_hub_end_after_their_lease(
     start: Start, clusters: list[Cluster], state: Path
 ) -> None:
-    """Not before, and whether they are idle or busy; a cluster's nanny ends with them."""
-    client = start(hub_lease=6.0, beat=0.2, suspect=1.0, lost=10.0)
+    """Whether they are idle or busy, at the latest; a cluster's nanny ends with them."""
+    client = start(hub_lease=2.0, beat=0.2, suspect=0.5, lost=1.0)
     family = Family(client)
     client[0].apply_async(sleeps, 0)
     until(lambda: client.queue_status(0)[0]["queue"] > 0, "one is busy")
 
     os.kill(family.hub, signal.SIGKILL)
-    until(lambda: "hub" not in family.alive(), "the hub is gone")
-    assert sorted(family.alive()["engines"]) == sorted(family.engines)
 
     until(lambda: not family.alive(), f"the others follow, but there are {family.alive()}")
 
