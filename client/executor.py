@@ -8,7 +8,7 @@ from concurrent.futures import Executor, Future
 from concurrent.futures import wait as wait_for_futures
 from threading import Lock
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from ctrlhub.client.view import View
@@ -25,7 +25,7 @@ class ViewExecutor(Executor):
 
     def __init__(self, view: View) -> None:
         self.view = view
-        self._out: WeakSet[Future[Any]] = WeakSet()
+        self._out: WeakKeyDictionary[Future[Any], None] = WeakKeyDictionary()
         self._lock = Lock()
         self._closed = False
 
@@ -83,7 +83,7 @@ class ViewExecutor(Executor):
             self._closed = True
             out = [future for future in self._out if not future.done()]
         if cancel_futures:
-            for future in out:
+            for future in reversed(out):  # what waits before what runs, whose end would let it begin
                 future.cancel()
         if wait:
             wait_for_futures(out)
@@ -94,7 +94,7 @@ class ViewExecutor(Executor):
 
     def _noted(self, result: Any) -> Any:
         with self._lock:
-            self._out.add(result)
+            self._out[result] = None
         return result
 
 

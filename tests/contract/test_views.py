@@ -21,6 +21,7 @@ from ctrlhub import (
     remote,
 )
 from tests.contract.conftest import ENGINES
+from tests.support.processes import until
 from tests.support.work import Work
 
 WAIT = 30.0
@@ -167,9 +168,9 @@ def test_an_executor_that_gives_up(client: Client, work: Work) -> None:
     with pytest.raises(TimeoutError, match="in time"):
         next(executor.map(abs, [-1], timeout=0.01))
     executor.shutdown(wait=False, cancel_futures=True)
+    until(waits.cancelled, "what waits is cancelled")
     work.release()
     assert held.wait(WAIT)
-    assert waits.wait(WAIT)
 
 
 # ---------------------------------------------------------------- engines made ready
