@@ -177,7 +177,7 @@ class Client(EngineWaits, Jobs, Purging, Control, StartHooks, LogForwarding, Que
         self.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self.closed else f"{len(self)} engines"
+        state = "closed" if self.closed else f"{len(self._connection.engines())} engines"
         return f"<Client {self.session} of {self.profile or 'a hub'}: {state}>"
 
     def _repr_html_(self) -> str:
@@ -193,11 +193,14 @@ class Client(EngineWaits, Jobs, Purging, Control, StartHooks, LogForwarding, Que
 
     @property
     def ids(self) -> list[int]:
-        """The ids of the engines there are, in order."""
-        return sorted(self._connection.engines())
+        """The ids of the engines there are, in order.
+
+        They include every engine that anything received from the hub so far depends on.
+        """
+        return sorted(self._connection.ids())
 
     def __len__(self) -> int:
-        return len(self._connection.engines())
+        return len(self.ids)
 
     # A client is true, also while there are no engines.
     def __bool__(self) -> bool:

@@ -32,6 +32,7 @@ from ctrlhub.wire.errors import (
     LimitExceeded,
     SerializationError,
     SessionClosed,
+    UnknownInterface,
     error_for,
 )
 from ctrlhub.wire.ids import Ranges, from_ranges, request_id
@@ -299,6 +300,18 @@ class Connection:
         """Return what is known of the engines, by id."""
         self.intake.check()
         return self._watch.by_id
+
+    def ids(self) -> Iterable[int]:
+        """Return the ids of the engines; where news may be on their way, the hub is asked for them.
+
+        A callback of results cannot wait for it, and gets what is known.
+        """
+        if not self._session.may_miss_engines or self.is_io_thread():
+            return self.engines()
+        try:
+            return self.engines_now()
+        except UnknownInterface:  # this hub does not tell
+            return self.engines()
 
     def engines_now(self) -> list[int]:
         """Ask the hub for the ids of the engines of this moment."""

@@ -1,4 +1,10 @@
-"""The engines of the moment, as numbered events tell."""
+"""The engines of the moment, as numbered events tell.
+
+Events travel on a stream of their own, so results may come before the news of the engines that made
+them, and what is published before a subscription is in force never comes. Other messages name the
+last event so far: as long as that is not here, the list may be out of date, and whoever needs to be
+sure asks the hub.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +34,19 @@ class EngineList:
         Whether an answer is on its way.
     """
 
-    __slots__ = ("_last", "asked", "by_id", "due")
+    __slots__ = ("_last", "_newest", "_subscribed", "asked", "by_id", "due")
 
     def __init__(self) -> None:
         self.by_id: dict[int, Mapping[str, Any]] = {}
         self.due = float("inf")
         self.asked = False
-        self._last = 0
+        self._last = self._newest = 0
+        self._subscribed = False
+
+    @property
+    def is_current(self) -> bool:
+        """Whether every event that we heard of is included, and those to come will be."""
+        return self._subscribed and self._last >= self._newest
 
     def clear(self) -> None:
         """Know of none."""
@@ -44,18 +56,30 @@ class EngineList:
     def joined(self, registered: Registered, now: float) -> None:
         """Take the engines that came with the session.
 
-        An event of the moments before the subscription is in force is lost, and nothing shows it
-        unless another one follows: so the list is asked for once more.
+        An event of the moments before the subscription is in force is lost.
         """
         self.by_id = _by_id(registered.engines)
-        self._last = registered.events
+        self._last = self._newest = registered.events
+        self._subscribed = False
         self.due = now + registered.beat
         self.asked = False  # an answer may have been lost with the connection
+
+    def subscribed(self, events: int) -> bool:
+        """Take note that events come from now on; False if some came before that are not here."""
+        self._subscribed = True
+        self.heard_of(events)
+        return self.is_current
+
+    def heard_of(self, events: int) -> None:
+        """Take note of the number of an event."""
+        if events > self._newest:
+            self._newest = events
 
     def take(self, event: EngineEvent) -> bool:
         """Take an event; False if there is a gap before it."""
         if event.number <= self._last:
             return True
+        self.heard_of(event.number)
         if event.number != self._last + 1:
             return False
         self._last = event.number

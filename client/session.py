@@ -15,7 +15,7 @@ same hub those are sent again that it had not accepted; after a restart of the h
 recognises what it has, results that come twice are acknowledged twice and otherwise ignored.
 
 The engines of the moment come with the registration and change by numbered events. A gap in the
-numbers, a new connection, and now and then the mere passing of time make the session ask again.
+numbers, a new subscription, and now and then the mere passing of time make the session ask again.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ from ctrlhub.wire.messages import (
     Registered,
     Status,
     Stream,
+    Subscribed,
 )
 
 _ERROR = int(Status.ERROR)
@@ -142,6 +143,11 @@ class ClientSession(Membership):
     def unfollow(self, owner: Owner, numbers: Sequence[int]) -> None:
         """Have an owner get no more results."""
         self._following.forget(owner, numbers)
+
+    @property
+    def may_miss_engines(self) -> bool:
+        """Whether there may be engines, or losses of engines, that only the hub knows of; any thread."""
+        return self.state is State.JOINED and not self._engines.is_current
 
     def look_at_engines(self) -> None:
         """Ask for the engines of the moment, unless an answer is on its way."""
@@ -291,6 +297,7 @@ class ClientSession(Membership):
 
     def _on_completed(self, stream: Stream, message: Any, now: float) -> None:
         pop, frames = self._outgoing.ledger(stream).requests.pop, message.frames
+        self._engines.heard_of(message.events)
         live = self.live.requests
         ranges: list[tuple[int, int]] = []
         stirred: dict[Stirred, None] = {}
@@ -345,6 +352,10 @@ class ClientSession(Membership):
     def _on_answer(self, stream: Stream, message: Any, now: float) -> None:
         self.calls.answer(message)
 
+    def _on_subscribed(self, stream: Stream, message: Any, now: float) -> None:
+        if not self._engines.subscribed(message.events):
+            self.look_at_engines()
+
     def _on_engine_event(self, stream: Stream, message: Any, now: float) -> None:
         if message.event == "unprepared":
             self._watcher.unprepared(message.engine)
@@ -393,6 +404,7 @@ class ClientSession(Membership):
         Accepted: _on_accepted,
         NeedFunctions: _on_need_functions,
         Answer: _on_answer,
+        Subscribed: _on_subscribed,
         EngineEvent: _on_engine_event,
         Output: _on_output,
         Refused: _on_refused_request,

@@ -95,7 +95,7 @@ class Hub:
         self._acknowledgements = Acknowledgements()
         self._acknowledging = False
         for transport in self._transports:
-            transport.allow(self.switchboard.sessions.may_subscribe)
+            transport.allow(self.switchboard.sessions.may_subscribe, self.switchboard.subscribed)
 
     def run(self) -> None:
         """Serve until `stop`."""

@@ -179,6 +179,12 @@ class Peers:
         for stream in sorted(BULK):
             session.send(self._outbox, stream, m.Welcome(self._epoch))
 
+    def subscribed(self, topic: bytes) -> None:
+        """Tell a peer what is published to it from now on, and what was before."""
+        session = self.sessions.of_topic(topic)
+        if session is not None:
+            session.publish(self._outbox, m.Subscribed(self.events))
+
     def disconnected(self, connection: Connection) -> None:
         """Forget a connection that its transport could not send to.
 

@@ -6,7 +6,7 @@ A client that does not read gets at most a window of results; the rest waits in 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from ctrlhub.controller.core.effects import Outbox
@@ -43,7 +43,7 @@ class _Client:
         self.waiting: dict[int, Outcome] = {}  # those in `unsent`, by id
         self.bulk = 0
 
-    def batch(self) -> Completed:
+    def batch(self, events: int) -> Completed:
         """Move results from `unsent` to `sent`, as many as one message may hold."""
         unsent, sent = self.unsent, self.sent
         rows: list[CompletedRow] = []
@@ -72,15 +72,26 @@ class _Client:
         forget = self.waiting.pop
         for row in rows:
             forget(row[0])
-        return Completed(rows=rows, frames=frames.frames)
+        return Completed(rows, events, frames.frames)
 
 
 class Deliveries:
-    """The results of one interface that clients have not acknowledged."""
+    """The results of one interface that clients have not acknowledged.
 
-    def __init__(self, stream: Stream, outbox: Outbox) -> None:
+    Parameters
+    ----------
+    stream
+        The interface's stream.
+    outbox
+        Where effects go.
+    events
+        Returns the number of the last engine event.
+    """
+
+    def __init__(self, stream: Stream, outbox: Outbox, events: Callable[[], int]) -> None:
         self._stream = stream
         self._outbox = outbox
+        self._events = events
         self._clients: dict[int, _Client] = {}
         self._ready: dict[int, _Client] = {}
 
@@ -166,7 +177,7 @@ class Deliveries:
 
     def _send(self, client: _Client) -> None:
         while client.unsent and len(client.sent) < WINDOW_ROWS and client.bulk < WINDOW_BYTES:
-            client.session.send(self._outbox, self._stream, client.batch())
+            client.session.send(self._outbox, self._stream, client.batch(self._events()))
 
     def check(self) -> None:
         """Assert that no result is in two places."""

@@ -136,6 +136,10 @@ class Sessions:
         """Return the session of a number."""
         return self._by_number.get(number)
 
+    def of_topic(self, topic: bytes) -> Session | None:
+        """Return the session of a topic on iopub."""
+        return self._topics.get(topic)
+
     def may_subscribe(self, topic: bytes, user: str | None) -> bool:
         """Tell whether a topic on iopub is that of a session, and of this user's where one is known."""
         session = self._topics.get(topic)

@@ -89,7 +89,7 @@ class Recorded(Interface, Generic[R]):
         retention = Retention(config.history_records, config.history_bytes, config.history_age)
         self._records: dict[int, R] = {}
         self._kept: dict[Session, int] = {}
-        self._deliveries = Deliveries(self.stream, context.outbox)
+        self._deliveries = Deliveries(self.stream, context.outbox, context.events)
         self._history: History[R] = History(retention)
         self._followers: dict[int, list[Session]] = {}
         self._followed: dict[Session, set[int]] = {}

@@ -44,8 +44,15 @@ class Transport(Protocol):
     def publish(self, topic: bytes, frames: Sequence[Buffer]) -> None:
         """Publish on iopub to whoever subscribed to the topic."""
 
-    def allow(self, may_subscribe: Callable[[bytes, str | None], bool]) -> None:
-        """Say who may have a topic, (topic, user): any other subscription is ignored."""
+    def allow(
+        self,
+        may_subscribe: Callable[[bytes, str | None], bool],
+        subscribed: Callable[[bytes], None],
+    ) -> None:
+        """Say who may have a topic, (topic, user): any other subscription is ignored.
+
+        `subscribed` is told of each that is in force, within `receive`.
+        """
 
     def addresses(self) -> Mapping[Stream, str]:
         """Return where each stream listens."""

@@ -72,7 +72,7 @@ class MemoryLink:
 
     def subscribe(self, topic: bytes) -> None:
         """Receive what is published under a topic."""
-        self._transport.subscribe(self, topic)
+        self._transport.deliver(self.address, Stream.IOPUB, topic, [])
 
     def enrolled(self) -> None:
         """Do nothing: within a process there are no keys."""
@@ -104,6 +104,7 @@ class MemoryTransport:
         self._loop: Loop | None = None
         self._ready: Callable[[], None] = lambda: None
         self._may_subscribe: Callable[[bytes, str | None], bool] = lambda topic, user: False
+        self._subscribed: Callable[[bytes], None] = lambda topic: None
 
     def connect(self) -> MemoryLink:
         """Return a new peer's link."""
@@ -127,10 +128,6 @@ class MemoryTransport:
         if not woken and self._loop is not None:
             self._loop.soon(self._ready)
 
-    def subscribe(self, link: MemoryLink, topic: bytes) -> None:
-        """Let a link have what is published under a topic."""
-        link.topics.add(topic)
-
     def start(self, number: int, loop: Loop, ready: Callable[[], None]) -> None:
         """Begin to pass on messages."""
         self._number, self._loop, self._ready = number, loop, ready
@@ -143,9 +140,18 @@ class MemoryTransport:
         for stream, inbox in self._inbox.items():
             for _ in range(min(budget, len(inbox))):
                 address, header, frames = inbox.popleft()
-                receiver(Connection(self._number, stream, address), None, header, frames)
                 taken += 1
+                if stream is Stream.IOPUB:
+                    self._subscribe(address, header)
+                    continue
+                receiver(Connection(self._number, stream, address), None, header, frames)
         return taken
+
+    def _subscribe(self, address: bytes, topic: bytes) -> None:
+        link = self._links.get(address)
+        if link is not None and self._may_subscribe(topic, None):
+            link.topics.add(topic)
+            self._subscribed(topic)
 
     def send(self, connection: Connection, frames: Sequence[Buffer]) -> bool:
         """Send a message; False when the peer has left."""
@@ -156,15 +162,18 @@ class MemoryTransport:
         return True
 
     def publish(self, topic: bytes, frames: Sequence[Buffer]) -> None:
-        """Publish to the links that subscribed to an existing topic."""
-        if self._may_subscribe(topic, None):
-            for link in tuple(self._links.values()):
-                if topic in link.topics:
-                    link.put(Stream.IOPUB, frames)
+        """Publish to the links that subscribed to the topic."""
+        for link in tuple(self._links.values()):
+            if topic in link.topics:
+                link.put(Stream.IOPUB, frames)
 
-    def allow(self, may_subscribe: Callable[[bytes, str | None], bool]) -> None:
-        """Say who may have a topic."""
-        self._may_subscribe = may_subscribe
+    def allow(
+        self,
+        may_subscribe: Callable[[bytes, str | None], bool],
+        subscribed: Callable[[bytes], None],
+    ) -> None:
+        """Say who may have a topic, and who wants to know of it."""
+        self._may_subscribe, self._subscribed = may_subscribe, subscribed
 
     def addresses(self) -> Mapping[Stream, str]:
         """Return nothing: peers in the process need no address."""

@@ -69,6 +69,7 @@ class ZeroMQTransport:
         self._number = -1
         self._loop: Loop | None = None
         self._may_subscribe: Callable[[bytes, str | None], bool] = lambda topic, user: False
+        self._subscribed: Callable[[bytes], None] = lambda topic: None
         self._sockets: dict[Stream, zmq.Socket[bytes]] = {}
         try:
             for stream in Stream:
@@ -103,9 +104,13 @@ class ZeroMQTransport:
         self._unsure.setdefault(socket, False)
         ready()
 
-    def allow(self, may_subscribe: Callable[[bytes, str | None], bool]) -> None:
-        """Say who may have a topic."""
-        self._may_subscribe = may_subscribe
+    def allow(
+        self,
+        may_subscribe: Callable[[bytes, str | None], bool],
+        subscribed: Callable[[bytes], None],
+    ) -> None:
+        """Say who may have a topic, and who wants to know of it."""
+        self._may_subscribe, self._subscribed = may_subscribe, subscribed
 
     def receive(self, receiver: Receiver, budget: int) -> int:
         """Pass on waiting messages, `budget` per stream at most; return how many.
@@ -155,6 +160,7 @@ class ZeroMQTransport:
         user = _user(frames[0]) if self._curve else None
         if message[:1] == b"\x01" and self._may_subscribe(message[1:], user):
             self._xpub.setsockopt(zmq.SUBSCRIBE, message[1:])
+            self._subscribed(message[1:])
 
     def send(self, connection: Connection, frames: Sequence[Buffer]) -> bool:
         """Send a message; False when the peer's connection is gone."""

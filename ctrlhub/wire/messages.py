@@ -326,6 +326,14 @@ class ForwardLogs(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class Subscribed(Message):
+    """Hub to client, iopub: what is published from now on arrives; `events` were before."""
+
+    kind: ClassVar[str] = "subscribed"
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
 class EngineEvent(Message):
     """Hub to clients, iopub: an engine came, went or changed state; `number` has no gaps."""
 
@@ -473,10 +481,14 @@ class Stored(Message):
 
 @dataclass(frozen=True, slots=True)
 class Completed(Message):
-    """Hub to client: how requests ended. The hub keeps them until `Received`."""
+    """Hub to client: how requests ended. The hub keeps them until `Received`.
+
+    `events` is the number of the last engine event so far: they travel on another stream.
+    """
 
     kind: ClassVar[str] = "completed"
     rows: Sequence[CompletedRow]
+    events: int = 0
     frames: Sequence[Buffer] = ()
 
 
@@ -544,7 +556,7 @@ KINDS: Mapping[str, type[Message]] = {
     cls.kind: cls
     for cls in (
         Enrol, Enrolled, Register, Registered, Refused, Hello, Welcome, SayHello, Beat, EngineDied,
-        Goodbye, Call, Answer, Interrupt, Signal, Restart, Shutdown, ForwardLogs, EngineEvent, Command, StartHook,
+        Goodbye, Call, Answer, Interrupt, Signal, Restart, Shutdown, ForwardLogs, Subscribed, EngineEvent, Command, StartHook,
         HooksGone, RunCommand, Lent, SubmitTasks, RunTasks, Accepted, Results, Stored, Completed, Received,
         Output,
         OutputReceived, LogRecords, NeedFunctions, Functions,

@@ -86,7 +86,7 @@ def test_done_callbacks(client: Client) -> None:
     assert called == [result, result]
 
 
-def test_waiting_in_a_callback_is_refused(client: Client) -> None:
+def test_waiting_in_a_callback_is_refused(client: Client, work: Work) -> None:
     """The thread that brings results would wait for itself."""
     raised: Future[BaseException] = Future()
 
@@ -96,8 +96,9 @@ def test_waiting_in_a_callback_is_refused(client: Client) -> None:
         except RuntimeError as error:
             raised.set_result(error)
 
-    result = client[0].apply_async(int)
+    result = client[0].apply_async(work.held())
     result.add_done_callback(callback)
+    work.release()
 
     assert "must not wait" in str(raised.result(WAIT))
 

@@ -29,6 +29,7 @@ from ctrlhub.wire.messages import (
     Register,
     Stream,
     SubmitTasks,
+    Subscribed,
 )
 from tests.unit.client.support import Bench, registered
 
@@ -262,7 +263,7 @@ def test_bulk_data_is_acknowledged_at_once() -> None:
     result = bench.task()
     bench.drain()
     row = (result._number, 0, (0, 1), 0, 0.0, 0.0, None)
-    bench.receive(Stream.TASK, Completed([row], [b"N."]))
+    bench.receive(Stream.TASK, Completed([row], frames=[b"N."]))
     bench.pass_time(0)
 
     assert len(bench.drain(Received)) == 1
@@ -278,7 +279,7 @@ def test_payload_frames_reach_the_result() -> None:
         b"\x80\x05" + b"\x8e" + (70_000).to_bytes(8, "little") + b"y" * 70_000 + b".",
     ]
     row = (large._number, 0, (1, 1), 0, 0.0, 0.0, None)
-    bench.receive(Stream.TASK, Completed([row], frames))
+    bench.receive(Stream.TASK, Completed([row], frames=frames))
     bench.complete([small._number])
 
     assert large.get(0) == b"y" * 70_000
@@ -484,6 +485,32 @@ def test_a_gap_in_the_events_is_asked_about_once() -> None:
     bench.receive(Stream.IOPUB, EngineEvent(6, "registered", {"id": 7}))
 
     assert sorted(bench.watched.by_id) == [6, 7]
+
+
+def test_news_missed_before_the_subscription_are_asked_for() -> None:
+    """The hub says what was published before, and the rest comes by itself."""
+    bench = Bench()
+    assert bench.session.may_miss_engines
+    bench.receive(Stream.IOPUB, Subscribed(3))
+    (call,) = bench.drain(Call)
+    assert bench.session.may_miss_engines
+    bench.receive(Stream.HUB, Answer(call.id, {"engines": [{"id": 6}], "events": 3}))
+
+    assert not bench.session.may_miss_engines
+    assert sorted(bench.watched.by_id) == [6]
+
+
+def test_results_tell_of_engines_whose_news_are_on_their_way() -> None:
+    """They come on another stream, perhaps earlier."""
+    bench = Bench()
+    bench.receive(Stream.IOPUB, Subscribed(2))
+    assert not bench.session.may_miss_engines
+    bench.receive(Stream.TASK, Completed([], 3))
+    assert bench.session.may_miss_engines
+    bench.receive(Stream.IOPUB, EngineEvent(3, "registered", {"id": 5}))
+
+    assert not bench.session.may_miss_engines
+    assert bench.drain(Call) == []
 
 
 def test_an_answer_older_than_an_event_is_ignored() -> None:

@@ -82,6 +82,19 @@ class TestLife:
         assert numbers == list(range(client.registered.events + 1, client.registered.events + 6))
         assert client.register(CLIENT, key="again").events == numbers[-1]
 
+    def test_a_subscriber_hears_what_came_before(self, exchange: Exchange) -> None:
+        """Only it, and only if it is one."""
+        client = a_peer(exchange, "client", CLIENT)
+        a_peer(exchange, "engine", ENGINE)
+        assert client.registered is not None
+        exchange.published.clear()
+        exchange.switchboard.subscribed(client.registered.subscription)
+        exchange.switchboard.subscribed(b"nobody's")
+        exchange.turn()
+        [answer] = exchange.published
+        assert answer.topic == client.registered.subscription
+        assert answer.message == m.Subscribed(client.registered.events + 1)
+
     def test_events_go_to_clients_on_their_own_topics(self, exchange: Exchange) -> None:
         """And to nobody else."""
         lines = [a_peer(exchange, name, CLIENT) for name in "ab"]

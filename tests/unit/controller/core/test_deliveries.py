@@ -23,7 +23,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.outbox = Outbox()
-        self.deliveries = Deliveries(Stream.TASK, self.outbox)
+        self.deliveries = Deliveries(Stream.TASK, self.outbox, lambda: 7)
 
     def flush(self) -> list[Completed]:
         """Return the messages that a turn sends; each can be read at the other end."""
