@@ -21,32 +21,34 @@ class CallList:
     ----------
     numbers : iterator
         The numbers of calls, for any thread.
+    unsent : dict
+        Those to be sent, by number.
     standing : dict
         What is said to each hub that follows, by what it is about: interface, method, arguments.
     """
 
-    __slots__ = ("_pending", "_unsent", "numbers", "standing")
+    __slots__ = ("_pending", "numbers", "standing", "unsent")
 
     def __init__(self) -> None:
         self.numbers = count(1)
         self.standing: dict[tuple[str, str], tuple[str, str, Mapping[str, Any]]] = {}
         self._pending: dict[int, tuple[Call, Answered]] = {}
-        self._unsent: dict[int, Call] = {}
+        self.unsent: dict[int, Call] = {}
 
     def add(self, call: Call, answered: Answered) -> None:
         """Have a call sent; `answered` gets its answer."""
         self._pending[call.id] = call, answered
-        self._unsent[call.id] = call
+        self.unsent[call.id] = call
 
     def forget(self, number: int) -> None:
         """Do not wait for an answer any longer."""
         self._pending.pop(number, None)
-        self._unsent.pop(number, None)
+        self.unsent.pop(number, None)
 
     def take_unsent(self) -> list[Call]:
         """Take the calls to be sent."""
-        calls = list(self._unsent.values())
-        self._unsent.clear()
+        calls = list(self.unsent.values())
+        self.unsent.clear()
         return calls
 
     def answer(self, answer: Answer) -> None:
@@ -60,13 +62,13 @@ class CallList:
         for said in tuple(self.standing.values()):
             call = Call(next(self.numbers), *said)
             self._pending[call.id] = call, _ignore
-        self._unsent = {number: call for number, (call, _) in self._pending.items()}
+        self.unsent = {number: call for number, (call, _) in self._pending.items()}
 
     def fail(self, code: str, message: str) -> None:
         """Answer all calls with an error."""
         for number in list(self._pending):
             self.answer(Answer(number, None, code, message))
-        self._unsent.clear()
+        self.unsent.clear()
 
 
 def _ignore(answer: Answer) -> None:

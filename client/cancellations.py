@@ -125,7 +125,7 @@ class CancellationList:
     @property
     def due(self) -> float:
         """When to repeat the first of them."""
-        return min((wish.due for wish in self._wishes), default=NEVER)
+        return min(wish.due for wish in self._wishes) if self._wishes else NEVER
 
     def begin(self, wish: Cancellation) -> None:
         """Keep a wish until its end."""

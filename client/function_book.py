@@ -1,13 +1,19 @@
-"""The functions that a client has used, each as one object for as long as a request needs it."""
+"""The functions that a client has used, each as one object, which knows where it was sent."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 from weakref import WeakValueDictionary
 
 from ctrlhub.client.requests import Function
 from ctrlhub.wire.functions import FunctionCache
+from ctrlhub.wire.limits import INLINE_BYTES
+
+RECENT = 256
+"""So many functions stay without a request that needs them, unless they are large: who calls one
+after the other does not send it each time."""
 
 
 def name_of(f: Callable[..., Any]) -> str:
@@ -26,6 +32,7 @@ class FunctionBook:
     def __init__(self) -> None:
         self._cache = FunctionCache()
         self._known: WeakValueDictionary[bytes, Function] = WeakValueDictionary()
+        self._recent: deque[Function] = deque(maxlen=RECENT)
         self.encode = self._cache.encode
 
     def function(self, f: Callable[..., Any]) -> Function:
@@ -47,4 +54,6 @@ class FunctionBook:
         known = self._known.get(digest)
         if known is None:
             known = self._known[digest] = Function(digest, blob)
+            if len(blob) <= INLINE_BYTES:
+                self._recent.append(known)
         return known

@@ -217,7 +217,7 @@ class ClientSession(Membership):
 
     def next_deadline(self) -> float | None:
         """Tell when `tick` is next due."""
-        due = super().next_deadline()
+        due = Membership.next_deadline(self)
         if self.state is not State.JOINED or due is None:
             return due
         if self._outgoing.waits:
@@ -226,10 +226,11 @@ class ClientSession(Membership):
 
     def drain(self) -> list[tuple[Stream, Message]]:
         """Take what is to be sent, in order."""
-        control = super().drain()
+        out = Membership.drain(self)
         if self.state is not State.JOINED:
-            return control
-        out = [*control, *((Stream.HUB, call) for call in self.calls.take_unsent())]
+            return out
+        if self.calls.unsent:
+            out += [(Stream.HUB, call) for call in self.calls.take_unsent()]
         if self._now >= self._receipts.due:
             out += self._receipts.take()
         if self._outgoing.waits:
@@ -291,6 +292,7 @@ class ClientSession(Membership):
 
     def on_message(self, stream: Stream, message: Message, now: float) -> None:
         """Take a message."""
+        self._now = now
         handler = self._TAKES.get(type(message))
         if handler is not None:
             handler(self, stream, message, now)

@@ -49,7 +49,7 @@ class Exposed:
         """Expose one more."""
         self._interfaces[interface.name] = interface
         kind = type(interface)
-        if kind.handlers or kind.flush is not Interface.flush:
+        if kind.flush is not Interface.flush:
             self.flushed = (*self.flushed, interface)
         if kind.next_deadline is not Interface.next_deadline:
             self._timed = (*self._timed, interface)

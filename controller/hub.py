@@ -16,7 +16,7 @@ from secrets import token_hex
 
 from ctrlhub.controller.borrowing import Borrowing
 from ctrlhub.controller.config import HubConfig
-from ctrlhub.controller.core.acknowledgements import Acknowledgements
+from ctrlhub.controller.core.commits import PATIENCE, Commits
 from ctrlhub.controller.core.effects import Commit, Connection, Effect, Publish, Send, Stop
 from ctrlhub.controller.interfaces.finding import find_interfaces
 from ctrlhub.controller.interfaces.history import HistoryQuery
@@ -92,8 +92,7 @@ class Hub:
         self._loop = loop or HubLoop()
         self._stopping = False
         self._tick_due = NEVER
-        self._acknowledgements = Acknowledgements()
-        self._acknowledging = False
+        self._commits = Commits()
         for transport in self._transports:
             transport.allow(self.switchboard.sessions.may_subscribe, self.switchboard.subscribed)
 
@@ -141,6 +140,7 @@ class Hub:
         log.info("stopping: %s", reason)
         try:
             self._carry_out(self.switchboard.shut_down(reason))
+            self._commit()
         finally:
             self._loop.stop()
 
@@ -200,9 +200,10 @@ class Hub:
                 later.append(effect)
         for effect in later:
             if type(effect) is Commit:
-                self._store.write(effect.operations, partial(self._acknowledge, effect.then))
+                self._gather(effect)
             elif type(effect) is Send:
-                self._refuse(effect)
+                # What was accepted before is told first: the client fails what it takes for refused.
+                self._commit(effect)
             elif type(effect) is Publish:
                 transport = self._transports[effect.transport]
                 transport.publish(effect.topic, encode(effect.message))
@@ -220,25 +221,23 @@ class Hub:
         if not self._transports[connection.transport].send(connection, frames):
             self.switchboard.disconnected(connection)
 
-    def _refuse(self, refusal: Send) -> None:
-        # What was accepted before is told first: the client fails what it takes for refused.
-        for send in self._acknowledgements.of(refusal.connection):
-            self._send(send)
-        self._send(refusal)
+    def _gather(self, commit: Commit) -> None:
+        if not self._commits:
+            self._loop.later(PATIENCE, self._commit_gathered)
+        if self._commits.add(commit):
+            self._commit()
 
-    def _acknowledge(self, sends: Sequence[Send]) -> None:
-        """Let acknowledgements of what is stored now gather a moment."""
+    def _commit_gathered(self) -> None:
+        if self._commits:
+            self._commit()
+            self._turn()
+
+    def _commit(self, *then: Send) -> None:
+        """Store what has gathered; acknowledge it once it is safe, and send what is to follow."""
+        commit = self._commits.take()
+        sends = (*(each.send() for each in commit.then), *then)
+        self._store.write(commit.operations, partial(self._send_all, sends))
+
+    def _send_all(self, sends: Sequence[Send]) -> None:
         for send in sends:
-            ready = self._acknowledgements.add(send, time.monotonic())
-            if ready is not None:
-                self._send(ready)
-        due = self._acknowledgements.next_deadline()
-        if due is not None and not self._acknowledging:
-            self._acknowledging = True
-            self._loop.later(max(0.0, due - time.monotonic()), self._send_acknowledgements)
-
-    def _send_acknowledgements(self) -> None:
-        self._acknowledging = False
-        for send in self._acknowledgements.tick(time.monotonic()):
             self._send(send)
-        self._turn()

@@ -152,10 +152,13 @@ class Peers:
         """Tell whether a peer was given up and must register again before it is heard."""
         return session.number in self._expiry
 
-    def heard(self, session: Session, now: float) -> None:
-        """Note a sign of life."""
+    def heard(self, session: Session, now: float) -> bool:
+        """Note a sign of life; False of a peer that was given up, and must register again."""
+        if session.number in self._expiry:
+            return False
         if self._heartbeats.heard(session.number, now):
             self._recovered(session)
+        return True
 
     def beat(self, session: Session, message: m.Beat, connection: Connection, now: float) -> None:
         """Answer a beat; a nanny's counts for the engines whose processes it sees.

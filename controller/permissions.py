@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from ctrlhub.controller.core.effects import Connection
 from ctrlhub.wire import messages as m
+from ctrlhub.wire.record import record
 
 ANYONE = frozenset(m.Role)
 ENGINES = frozenset({m.Role.ENGINE})
@@ -45,7 +45,7 @@ PERMITTED: Mapping[type[m.Message], tuple[frozenset[m.Stream], frozenset[m.Role]
 NOWHERE: tuple[frozenset[m.Stream], frozenset[m.Role]] = (frozenset(), frozenset())
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Origin:
     """Where a message came from, as its transport vouches.
 

@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 
 NEVER = float("inf")
 
+_JOINING = frozenset({m.Register, m.Hello})
+
 
 class Switchboard:
     """The composition of a hub: registry, sessions, heartbeats and interfaces.
@@ -188,12 +190,14 @@ class Switchboard:
         self._begin(now)
         for interface in self._exposed.flushed:
             self._exposed.flush(interface, now)
-            if self.outbox:
+            if self.outbox.effects:
                 yield self.outbox.take()
         # Behind what was accepted in this turn: a client fails what it takes for refused.
-        refusals, self._refusals = self._refusals, []
-        if rest := [*self.outbox.take(), *refusals]:
-            yield rest
+        if self._refusals:
+            refusals, self._refusals = self._refusals, []
+            yield [*self.outbox.take(), *refusals]
+        elif self.outbox.effects:
+            yield self.outbox.take()
 
     def tick(self, now: float) -> None:
         """Do what is due."""
@@ -229,23 +233,26 @@ class Switchboard:
     # ------------------------------------------------------------ hearing
 
     def _hear(self, origin: Origin, message: m.Message, now: float) -> None:
-        connection = origin.connection
+        connection, user = origin.connection, origin.user
         if type(message) is m.Enrol:
             self._joining.enrol(origin, message)
             return
-        if origin.user is not None and not self._joining.may_speak(origin.user):
+        if user is not None and not self._joining.may_speak(user):
             raise AuthenticationError("this key is not registered, or was revoked: enrol again")
-        if type(message) is m.Register:
-            self._joining.register(origin, message, now)
-            return
-        if type(message) is m.Hello:
-            self._joining.hello(origin, message, now)
+        if type(message) in _JOINING:
+            self._join(origin, message, now)
             return
         session = self.sessions.of_connection(connection)
-        if session is None or (origin.user is not None and session.key != origin.user):
+        if session is None or (user is not None and session.key != user):
             self.outbox.add(Send(connection, m.SayHello()))
             return
         self._dispatch(session, message, connection, now)
+
+    def _join(self, origin: Origin, message: m.Message, now: float) -> None:
+        if type(message) is m.Register:
+            self._joining.register(origin, message, now)
+        elif type(message) is m.Hello:
+            self._joining.hello(origin, message, now)
 
     def _dispatch(
         self, session: Session, message: m.Message, connection: Connection, now: float
@@ -256,11 +263,10 @@ class Switchboard:
                 f"a peer of role {session.role.value!r} may not send {message.kind!r} "
                 f"on stream {connection.stream.value!r}"
             )
-        if self._peers.is_away(session):
+        if not self._peers.heard(session, now):
             # Given up for its silence: it must register again, so that its engine gets an id.
             self.outbox.add(Send(connection, m.SayHello()))
             return
-        self._peers.heard(session, now)
         handler = self._routes.get((type(message), connection.stream))
         try:
             if getattr(message, "frames", ()):

@@ -78,7 +78,7 @@ class LeasedMembership(Membership):
 
     def next_deadline(self) -> float | None:
         """Tell when `tick` is next due."""
-        due = super().next_deadline()
+        due = Membership.next_deadline(self)
         return due if due is None or self.state is State.JOINED else min(due, self._lease.due)
 
     def on_joined(self, registered: Registered, now: float) -> None:

@@ -178,10 +178,12 @@ class EngineSession(LeasedMembership):
         if now >= self._logs.due and self.state is State.JOINED:
             for message in self._logs.messages(self._worker.take_logs, now):
                 self.send(Stream.MULTIENGINE, message)
-        if self._finished and self.state is not State.GONE:
-            owes = any(lane.held or lane.results for lane in self._lanes.values())
-            if now >= self._finish_due or not owes or self._is_alone():
-                self.goodbye(now, self._finished)
+        if self._finished and self.state is not State.GONE and self._may_leave(now):
+            self.goodbye(now, self._finished)
+
+    def _may_leave(self, now: float) -> bool:
+        owes = any(lane.held or lane.results for lane in self._lanes.values())
+        return not owes or now >= self._finish_due or self._is_alone()
 
     def _is_alone(self) -> bool:
         """Tell whether there is nobody to hand results to, and nothing runs any more."""
@@ -189,9 +191,13 @@ class EngineSession(LeasedMembership):
 
     def next_deadline(self) -> float | None:
         """Tell when `tick` is next due."""
-        due = super().next_deadline()
-        live = min(self._live.due, self._logs.due) if self.state is State.JOINED else _NEVER
-        return None if due is None else min(due, self._stops.due, self._finish_due, live)
+        due = LeasedMembership.next_deadline(self)
+        if due is None:
+            return None
+        if self._finished and self._may_leave(self.last_heard):
+            return self.last_heard  # it is over
+        due = min(due, self._stops.due, self._finish_due)
+        return min(due, self._live.due, self._logs.due) if self.state is State.JOINED else due
 
     def held(self, stream: Stream) -> Ranges:
         """Tell which requests of a stream we have."""
@@ -224,7 +230,7 @@ class EngineSession(LeasedMembership):
 
     def drain(self) -> list[tuple[Stream, Message]]:
         """Take what is to be sent: what membership has to say, then results."""
-        messages = super().drain()
+        messages = LeasedMembership.drain(self)
         if self.state is State.JOINED:
             for lane in self._lanes.values():
                 if lane.unsent or lane.again:

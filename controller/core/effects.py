@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-from ctrlhub.wire.ids import Ranges
-from ctrlhub.wire.messages import Message, Stream
+from ctrlhub.wire.ids import Ranges, to_ranges
+from ctrlhub.wire.messages import Accepted, Message, Stored, Stream
+from ctrlhub.wire.record import record
 
 
 class Connection(NamedTuple):
@@ -18,7 +18,7 @@ class Connection(NamedTuple):
     address: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Send:
     """Send a message over a connection; a peer that is gone makes no error.
 
@@ -30,7 +30,7 @@ class Send:
     shares: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Publish:
     """Publish a message on a topic of a transport's iopub stream."""
 
@@ -39,21 +39,21 @@ class Publish:
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SaveRequests:
     """Store accepted requests: (id, record) pairs."""
 
     records: Sequence[tuple[int, Any]]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SaveResults:
     """Store accepted results: (id, row) pairs."""
 
     rows: Sequence[tuple[int, Any]]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Forget:
     """Remove requests and their results: their client has them."""
 
@@ -63,15 +63,28 @@ class Forget:
 Operation: TypeAlias = SaveRequests | SaveResults | Forget
 
 
-@dataclass(frozen=True, slots=True)
+@record
+class Acknowledge:
+    """Tell a peer that requests (`Accepted`) or results (`Stored`) are safe."""
+
+    connection: Connection
+    kind: type[Accepted | Stored]
+    requests: Sequence[int]
+
+    def send(self) -> Send:
+        """Return the effect that tells it."""
+        return Send(self.connection, self.kind(to_ranges(self.requests)))
+
+
+@record
 class Commit:
-    """Store the operations; once they are safe, do what follows."""
+    """Store the operations; once they are safe, acknowledge."""
 
     operations: tuple[Operation, ...]
-    then: tuple[Send, ...]
+    then: Sequence[Acknowledge] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stop:
     """End the hub's process."""
 
@@ -82,22 +95,25 @@ Effect: TypeAlias = Send | Publish | Commit | Stop
 
 
 class Outbox:
-    """Collects the effects of a turn in order."""
+    """Collects the effects of a turn in order.
 
-    __slots__ = ("_effects",)
+    Attributes
+    ----------
+    effects : list
+        Those that nobody took.
+    """
+
+    __slots__ = ("effects",)
 
     def __init__(self) -> None:
-        self._effects: list[Effect] = []
+        self.effects: list[Effect] = []
 
     def add(self, effect: Effect) -> None:
         """Add an effect behind those already there."""
-        self._effects.append(effect)
+        self.effects.append(effect)
 
     def take(self) -> list[Effect]:
         """Return all effects and start anew."""
-        effects = self._effects
-        self._effects = []
+        effects = self.effects
+        self.effects = []
         return effects
-
-    def __len__(self) -> int:
-        return len(self._effects)

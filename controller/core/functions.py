@@ -68,6 +68,8 @@ class FunctionTable:
 
     def learn(self, rows: Sequence[FunctionRow], frames: Sequence[Buffer]) -> None:
         """Take in functions that a client sent; those stay at least until the next ones come."""
+        if not rows:
+            return
         fresh = [
             Function(digest, resolve(ref, frames))
             for digest, ref in rows

@@ -8,19 +8,19 @@ name (`Call`), over every protocol. One that has streams of messages of its own 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 from ctrlhub.controller.config import HubConfig
-from ctrlhub.controller.core.effects import Commit, Outbox, Send
+from ctrlhub.controller.core.effects import Outbox
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.sessions import Session, Sessions
 from ctrlhub.controller.service import ControllerAdapterBase, IControllerBase
 from ctrlhub.wire.errors import CtrlHubError, InvalidRequest, LimitExceeded, UnknownInterface
-from ctrlhub.wire.ids import Ranges, to_ranges
-from ctrlhub.wire.messages import Message, Payload, Results, Stored, Stream
+from ctrlhub.wire.ids import Ranges
+from ctrlhub.wire.messages import Message, Payload, Stream
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -109,7 +109,6 @@ class Interface(ControllerAdapterBase):
         super().__init__(controller)
         self.context = context
         self.outbox = context.outbox
-        self._withheld: dict[tuple[Session, Stream], dict[int, None]] = {}
 
     def call(self, caller: Session, method: str, arguments: Mapping[str, Any]) -> Any:
         """Call an exposed method for a client.
@@ -163,37 +162,11 @@ class Interface(ControllerAdapterBase):
     def check(self) -> None:
         """Assert the invariants."""
 
-    def acknowledgement(
-        self, session: Session, stream: Stream, message: Results, strange: Sequence[int]
-    ) -> tuple[Send, ...]:
-        """Return what tells an engine, after the commit, that it may forget results.
-
-        Those in `strange` belong to no request that is known here. A hub that has just begun lets
-        engines keep them for a while: when their client asks again, the engine still has them.
-        """
-        numbers = [row[0] for row in message.rows]
-        if strange and self.context.is_settling():
-            self._withheld.setdefault((session, stream), {}).update(dict.fromkeys(strange))
-            withheld = frozenset(strange)
-            numbers = [n for n in numbers if n not in withheld]
-        return _stored(session, stream, numbers)
-
     def flush(self, now: float) -> None:
-        """Send what became ready in this turn; an interface that has more to send extends this."""
-        if self._withheld and not self.context.is_settling():
-            withheld, self._withheld = self._withheld, {}
-            for (session, stream), numbers in withheld.items():
-                self.outbox.add(Commit((), _stored(session, stream, sorted(numbers))))
+        """Send what became ready in this turn."""
 
     def engine(self, number: int) -> Engine:
         """Return a registered engine."""
         engine = self.engines[number]
         assert isinstance(engine, Engine)
         return engine
-
-
-def _stored(session: Session, stream: Stream, numbers: Sequence[int]) -> tuple[Send, ...]:
-    connection = session.connections.get(stream)
-    if connection is None or not numbers:
-        return ()
-    return (Send(connection, Stored(to_ranges(numbers))),)

@@ -98,7 +98,6 @@ class Control(Interface):
 
     def flush(self, now: float) -> None:
         """Interrupt what had to come first."""
-        super().flush(now)
         for session in tuple(self._parked):
             ready = [each for each in self._parked[session] if each.after <= session.last_command]
             if ready:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ctrlhub.controller.core.commands import CommandQueue, CommandRecord, Halts
 from ctrlhub.controller.core.deliveries import Outcome
-from ctrlhub.controller.core.effects import Commit, Forget, SaveRequests, SaveResults, Send
+from ctrlhub.controller.core.effects import Acknowledge, Commit, Forget, SaveRequests, SaveResults
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.functions import Function, FunctionTable, function_rows
 from ctrlhub.controller.core.losses import command_story
@@ -349,8 +349,8 @@ class MultiEngine(RecordedCommands, Relay):
         accepted, self._accepted = self._accepted, {}
         for session, records in accepted.items():
             connection = session.connections.get(Stream.MULTIENGINE)
-            ranges = to_ranges([number for number, _ in records])
-            then = (Send(connection, Accepted(ranges)),) if connection else ()
+            numbers = [number for number, _ in records]
+            then = (Acknowledge(connection, Accepted, numbers),) if connection else ()
             self.outbox.add(Commit((SaveRequests(records),), then))
 
     def tick(self, now: float) -> None:

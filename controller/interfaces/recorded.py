@@ -15,7 +15,7 @@ from itertools import chain, islice
 from typing import ClassVar, Generic, Protocol, TypeVar
 
 from ctrlhub.controller.core.deliveries import Deliveries, Outcome
-from ctrlhub.controller.core.effects import Commit, Forget
+from ctrlhub.controller.core.effects import Acknowledge, Commit, Forget
 from ctrlhub.controller.core.functions import Function
 from ctrlhub.controller.core.history import (
     GONE,
@@ -30,7 +30,7 @@ from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.errors import InvalidRequest, LimitExceeded, ResultLost
 from ctrlhub.wire.failure import Failure, pack_failure
 from ctrlhub.wire.ids import Ranges, merged, session_of, text_of, to_ranges
-from ctrlhub.wire.messages import Received, Status, Stream
+from ctrlhub.wire.messages import Received, Results, Status, Stored, Stream
 
 MOST_FOLLOWED = 65_536
 """The most requests without a result that one client may follow."""
@@ -94,6 +94,7 @@ class Recorded(Interface, Generic[R]):
         self._followers: dict[int, list[Session]] = {}
         self._followed: dict[Session, set[int]] = {}
         self._ordered: tuple[float, list[int]] | None = None
+        self._withheld: dict[tuple[Session, Stream], dict[int, None]] = {}
 
     # ------------------------------------------------------------ an interface's own
 
@@ -168,6 +169,30 @@ class Recorded(Interface, Generic[R]):
             functions = self._functions_of(requests)
             self._history.add(requests, outcomes, functions, self.context.now())
             self.outbox.add(Commit((Forget(to_ranges(sorted(r.id for r in requests))),), ()))
+
+    # ------------------------------------------------------------ acknowledgements to engines
+
+    def acknowledgement(
+        self, session: Session, stream: Stream, message: Results, strange: Sequence[int]
+    ) -> tuple[Acknowledge, ...]:
+        """Return what tells an engine, after the commit, that it may forget results.
+
+        Those in `strange` belong to no request that is known here. A hub that has just begun lets
+        engines keep them for a while: when their client asks again, the engine still has them.
+        """
+        numbers = [row[0] for row in message.rows]
+        if strange and self.context.is_settling():
+            self._withheld.setdefault((session, stream), {}).update(dict.fromkeys(strange))
+            withheld = frozenset(strange)
+            numbers = [n for n in numbers if n not in withheld]
+        return _stored(session, stream, numbers)
+
+    def flush(self, now: float) -> None:
+        """Send what became ready in this turn; an interface that has more to send extends this."""
+        if self._withheld and not self.context.is_settling():
+            withheld, self._withheld = self._withheld, {}
+            for (session, stream), numbers in withheld.items():
+                self.outbox.add(Commit((), _stored(session, stream, sorted(numbers))))
 
     # ------------------------------------------------------------ who follows
 
@@ -345,3 +370,10 @@ def _lost(outcome: Outcome) -> Outcome:
     )
     payload = pack_failure(Failure.from_error(error))
     return (outcome[0], int(Status.ERROR), payload, *outcome[3:])
+
+
+def _stored(session: Session, stream: Stream, numbers: Sequence[int]) -> tuple[Acknowledge, ...]:
+    connection = session.connections.get(stream)
+    if connection is None or not numbers:
+        return ()
+    return (Acknowledge(connection, Stored, numbers),)

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from ctrlhub.controller.core.declined import impossible
 from ctrlhub.controller.core.deliveries import Outcome
-from ctrlhub.controller.core.effects import Commit, Forget, SaveRequests, SaveResults, Send
+from ctrlhub.controller.core.effects import Acknowledge, Commit, Forget, SaveRequests, SaveResults
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.functions import Function, FunctionTable
 from ctrlhub.controller.core.losses import Fate, fates, story
@@ -332,9 +333,9 @@ class TaskQueue(TaskEnds, Relay):
         for session, batches in self._accepted.items():
             connection = session.connections.get(Stream.TASK)
             if connection is not None:
-                ranges = to_ranges(number for batch in batches for number in batch)
-                then.append(Send(connection, Accepted(ranges)))
-        self.outbox.add(Commit((SaveRequests(self._saved),), tuple(then)))
+                numbers = list(chain.from_iterable(batches))
+                then.append(Acknowledge(connection, Accepted, numbers))
+        self.outbox.add(Commit((SaveRequests(self._saved),), then))
         self._saved = []
         self._accepted.clear()
 

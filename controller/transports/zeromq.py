@@ -38,6 +38,9 @@ TCP_HEARTBEAT_MS = 5000
 
 _GONE = (zmq.EHOSTUNREACH, zmq.EAGAIN)
 
+# The method beneath pyzmq's wrapper, which looks for options that no stream here has.
+send_frame = zmq.backend.Socket.send
+
 # As plain numbers: pyzmq's flags are enumerations, whose arithmetic costs more than a system call.
 NOBLOCK = int(zmq.NOBLOCK)
 MORE = int(zmq.SNDMORE | zmq.NOBLOCK)
@@ -167,7 +170,7 @@ class ZeroMQTransport:
         socket = self._sockets[connection.stream]
         self._unsure.setdefault(socket, False)
         try:
-            socket.send(connection.address, MORE)
+            send_frame(socket, connection.address, MORE)
         except zmq.ZMQError as error:
             if error.errno in _GONE:
                 return False
@@ -178,7 +181,7 @@ class ZeroMQTransport:
     def publish(self, topic: bytes, frames: Sequence[Buffer]) -> None:
         """Publish on iopub; a subscriber that is too slow loses messages, and sees the gap."""
         self._unsure.setdefault(self._xpub, False)
-        self._xpub.send(topic, MORE)
+        send_frame(self._xpub, topic, MORE)
         _send_rest(self._xpub, frames)
 
     def close(self) -> None:
@@ -225,6 +228,10 @@ def _user(frame: zmq.Frame) -> str:
 
 
 def _send_rest(socket: zmq.Socket[Any], frames: Sequence[Buffer]) -> None:
-    last = len(frames) - 1
-    for index, frame in enumerate(frames):
-        socket.send(frame, NOBLOCK if index == last else MORE, copy=index == 0)
+    if len(frames) == 1:
+        send_frame(socket, frames[0], NOBLOCK)
+        return
+    send_frame(socket, frames[0], MORE)
+    for frame in frames[1:-1]:
+        send_frame(socket, frame, MORE, False)
+    send_frame(socket, frames[-1], NOBLOCK, False)

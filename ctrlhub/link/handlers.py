@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found] # typeshed lacks it
 import signal
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -14,10 +15,10 @@ ALARMS = tuple(
 """Those besides Ctrl-C and SIGTERM."""
 
 
-# Both as they are beneath their wrappers, which make enumerations of numbers: looking at eight
-# signals with these takes longer than all else that a wait does.
-get_handler: Callable[[int], Any] = getattr(signal.getsignal, "__wrapped__", signal.getsignal)
-set_handler: Callable[[int, Any], Any] = getattr(signal.signal, "__wrapped__", signal.signal)
+# Both as they are beneath the wrappers of `signal`, which make enumerations of numbers: looking at
+# eight signals with these takes longer than all else that a wait does.
+get_handler: Callable[[int], Any] = _signal.getsignal
+set_handler: Callable[[int, Any], Any] = _signal.signal
 
 _PLAIN = (int(signal.SIG_DFL), int(signal.SIG_IGN))
 

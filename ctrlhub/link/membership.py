@@ -102,6 +102,7 @@ class Membership:
         self._asking = Backoff(patience.first, patience, self._random)
         self._token_sent = b""
         self._hellos: dict[Stream, Greeting] = {}
+        self._hello_due = NEVER  # of the first of them
         self._beat_due = NEVER
         self._suspect = patience.suspect
         self._enrols = False
@@ -150,22 +151,19 @@ class Membership:
         if self.state is State.JOINED:
             if now >= self._beat_due:
                 self._beat(now)
-            for stream, hello in self._hellos.items():
-                if now >= hello.due:
-                    self._say_hello(stream, now)
+            if now >= self._hello_due:
+                for stream, hello in self._hellos.items():
+                    if now >= hello.due:
+                        self._say_hello(stream, now)
         elif self.state not in (State.NEW, State.GONE) and now >= self._asking.due:
             self._ask(now)
 
     def next_deadline(self) -> float | None:
         """Tell when `tick` is next due. A subclass with deadlines of its own extends this."""
+        if self.state is State.JOINED:
+            return min(self._beat_due, self.last_heard + self._suspect, self._hello_due)
         if self.state in (State.NEW, State.GONE):
             return None
-        if self.state is State.JOINED:
-            due = min(self._beat_due, self.last_heard + self._suspect)
-            for hello in self._hellos.values():
-                if hello.due < due:
-                    due = hello.due
-            return due
         due = self._asking.due
         if self.state is State.REGISTERING and self.registered is not None:
             due = min(due, self.last_heard + self._suspect)
@@ -184,6 +182,8 @@ class Membership:
 
     def take_link_actions(self) -> list[LinkAction | Subscribe]:
         """Take what is to be done with the link, before anything is sent."""
+        if not self._actions:
+            return self._actions
         actions, self._actions = self._actions, []
         return actions
 
@@ -299,6 +299,7 @@ class Membership:
             self._actions.append(Subscribe(message.subscription))
         self.proof = self.prove(message.segment) if message.segment else b""
         self._hellos.clear()
+        self._look_at_hellos()
         for each in HELLO_STREAMS[self.registration.role]:
             self._hellos[each] = Greeting(self.patience, self._random)
             self._say_hello(each, now)
@@ -369,6 +370,7 @@ class Membership:
             return
         again = hello.again
         hello.answered()
+        self._look_at_hellos()
         if again:
             self.on_welcome(stream, now)
 
@@ -409,8 +411,12 @@ class Membership:
         self._asking.restart()
         self._register(now)
 
+    def _look_at_hellos(self) -> None:
+        self._hello_due = min((hello.due for hello in self._hellos.values()), default=NEVER)
+
     def _say_hello(self, stream: Stream, now: float) -> None:
         self._hellos[stream].asked(now)
+        self._look_at_hellos()
         self.send(stream, Hello(self.token, self.held(stream), self.proof))
 
     def _beat(self, now: float) -> None:

@@ -41,6 +41,9 @@ MORE = int(zmq.SNDMORE | zmq.NOBLOCK)
 POLLIN = int(zmq.POLLIN)
 EVENTS = zmq.EVENTS  # this one stays what it is: pyzmq looks plain numbers up
 
+# The method beneath pyzmq's wrapper, which looks for options that no stream here has.
+send_frame = zmq.backend.Socket.send
+
 NEVER = float("inf")
 
 _WATCHED = (
@@ -173,15 +176,15 @@ class Port:
         if self.socket is None:
             return
         self.unsure = True
-        send = self.socket.send
+        socket = self.socket
         try:
             if len(frames) == 1:
-                send(frames[0], NOBLOCK)
+                send_frame(socket, frames[0], NOBLOCK)
                 return
-            send(frames[0], MORE)
+            send_frame(socket, frames[0], MORE)
             for frame in frames[1:-1]:
-                send(frame, MORE, False)
-            send(frames[-1], NOBLOCK, False)
+                send_frame(socket, frame, MORE, False)
+            send_frame(socket, frames[-1], NOBLOCK, False)
         except zmq.Again:
             # There is no high-water mark: only a connection that the hub refused a moment ago
             # takes nothing, and whatever is said on it will be said again.

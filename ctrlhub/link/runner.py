@@ -256,7 +256,8 @@ class Runner:
             self._speaker = me
             action(self._clock())
             self._send()
-            woken = link.missed() or self._due_earlier()
+            # Nobody sleeps while the loop's own thread is parked: who leads next looks for itself.
+            woken = self._asleep and (link.missed() or self._due_earlier())
         except BaseException:  # Ctrl-C, perhaps between two frames
             self.post(self._reopen)
             raise
@@ -286,7 +287,8 @@ class Runner:
 
     def _turn(self, deadline: float | None = None) -> None:
         machine = self.machine
-        arrivals, now = self._wait(machine.next_deadline(), deadline)
+        due = machine.next_deadline()
+        arrivals, now = self._wait(due, deadline)
         if self.link.enrolling and machine.state is not State.ENROLLING:
             machine.enrol_again(now)
         for stream, header, frames in arrivals:
@@ -299,7 +301,9 @@ class Runner:
                 self._on_error(error)
         if self._posted:
             self._run_posted(now)
-        machine.tick(now)
+        # Asked before the wait: what has become due since then is seen in the next turn, at once.
+        if due is None or now >= due:
+            machine.tick(now)
         self._speak()
 
     def _wait(

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields
+from itertools import repeat
+from operator import attrgetter, call
 from typing import Any
 
 import msgpack
@@ -28,6 +30,7 @@ from ctrlhub.wire.segments import Carried, Keep, Segment, SegmentRef, nbytes_of
 
 # Half a surrogate pair in a label must not end its sender's loop.
 _pack = msgpack.Packer(use_bin_type=True, unicode_errors="backslashreplace").pack
+_unpack = msgpack.unpackb
 
 
 def encode(message: Message, shares: bool = False) -> list[Buffer]:
@@ -82,14 +85,29 @@ def decode(header: Buffer, frames: Sequence[Buffer] = ()) -> Message:
     if len(header) > MAX_HEADER_BYTES or len(frames) > MAX_FRAMES:
         raise InvalidRequest(f"message of {len(header)} header bytes and {len(frames)} frames")
     try:
-        envelope = msgpack.unpackb(header, use_list=False)
+        envelope = _unpack(header, use_list=False)
     except (
         Exception
     ) as error:  # msgpack raises many types, ValueError and RecursionError among them
         raise InvalidRequest(f"header is not msgpack: {type(error).__name__}") from error
-    if type(envelope) is not tuple or len(envelope) < 3 or type(envelope[0]) is not int:
+    if type(envelope) is not tuple or len(envelope) != 3:
+        return _decode_longer(envelope, frames)
+    return _spec_of(*envelope).build(envelope[2], frames)
+
+
+def _decode_longer(envelope: Any, frames: Sequence[Buffer]) -> Message:
+    """Return the message of an envelope with references to segments, or more that we do not know."""
+    if type(envelope) is not tuple or len(envelope) < 3:
         raise InvalidRequest("header is not [major, kind, fields]")
-    major, kind, body = envelope[:3]
+    spec = _spec_of(*envelope[:3])
+    if spec.has_frames:
+        frames = _with_references(frames, envelope[3])
+    return spec.build(envelope[2], frames)
+
+
+def _spec_of(major: Any, kind: Any, body: Any) -> _Spec:
+    if type(major) is not int:
+        raise InvalidRequest("header is not [major, kind, fields]")
     if major != PROTOCOL_MAJOR:
         raise ProtocolMismatch(
             f"the peer speaks protocol {major}, this side {PROTOCOL_MAJOR}: "
@@ -98,9 +116,7 @@ def decode(header: Buffer, frames: Sequence[Buffer] = ()) -> Message:
     spec = _SPECS.get(kind) if type(kind) is str else None
     if spec is None or type(body) is not dict:
         raise InvalidRequest(f"unknown kind of message: {str(kind)[:80]!r:.200}")
-    if len(envelope) > 3 and spec.has_frames:
-        frames = _with_references(frames, envelope[3])
-    return spec.build(body, frames)
+    return spec
 
 
 def _with_references(frames: Sequence[Buffer], segments: Any) -> list[Buffer]:
@@ -381,10 +397,18 @@ _CHECKS: Mapping[str, Check] = {
 """A check for every annotation that a message's field may have."""
 
 
+def _values_of(names: Sequence[str]) -> Callable[[Message], Iterable[Any]]:
+    """Return what gets the attributes of these names, in order."""
+    if len(names) > 1:
+        return attrgetter(*names)
+    one = [attrgetter(name) for name in names]
+    return lambda message: [get(message) for get in one]
+
+
 class _Spec:
     """How one class of message is read and written."""
 
-    __slots__ = ("_checks", "_defaults", "_make", "cls", "has_frames", "names", "required")
+    __slots__ = ("_checks", "_defaults", "_make", "_values", "cls", "has_frames", "names", "required")
 
     def __init__(self, cls: type[Message]) -> None:
         all_fields = fields(cls)
@@ -394,22 +418,25 @@ class _Spec:
         own = [field for field in all_fields if field.name != "frames"]
         self.names = tuple(field.name for field in own)
         self.required = frozenset(field.name for field in own if field.default is MISSING)
-        self._checks = tuple((field.name, _CHECKS[str(field.type)]) for field in own)
+        self._checks = tuple(_CHECKS[str(field.type)] for field in own)
         self._defaults = {field.name: field.default for field in own}
+        self._values = _values_of(self.names)
 
     def fields_of(self, message: Message) -> dict[str, Any]:
-        return {name: getattr(message, name) for name in self.names}
+        return dict(zip(self.names, self._values(message), strict=True))
 
     def build(self, body: dict[Any, Any], frames: Sequence[Buffer]) -> Message:
         if tuple(body) != self.names:
             body = self._arranged(body)
         count = len(frames)
-        for (name, check), value in zip(self._checks, body.values(), strict=True):
-            if not check(value, count):
-                raise InvalidRequest(f"{self.cls.kind}: malformed {name}")
+        values = body.values()
+        if not all(map(call, self._checks, values, repeat(count))):
+            pairs = zip(self.names, map(call, self._checks, values, repeat(count)), strict=True)
+            malformed = next(name for name, is_well_formed in pairs if not is_well_formed)
+            raise InvalidRequest(f"{self.cls.kind}: malformed {malformed}")
         if self.has_frames:
-            return self._make(*body.values(), tuple(frames))
-        return self._make(*body.values())
+            return self._make(*values, tuple(frames))
+        return self._make(*values)
 
     def _arranged(self, body: Mapping[Any, Any]) -> dict[str, Any]:
         """Bring the fields of a peer of another version into our order, with our defaults."""

@@ -49,6 +49,8 @@ def number_of(text: str) -> int:
 
 def to_ranges(ids: Iterable[int]) -> Ranges:
     """Fold ids, in the order given, into inclusive ranges (consecutive ids share one)."""
+    if type(ids) is list and len(ids) == 1:
+        return ((ids[0], ids[0]),)
     ranges: list[tuple[int, int]] = []
     first = last = None
     for number in ids:

@@ -11,11 +11,11 @@ to the message's own frames. Nobody but clients and engines looks into a payload
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Any, ClassVar, TypeAlias
 
 from ctrlhub.wire.ids import Ranges
+from ctrlhub.wire.record import record
 
 Buffer: TypeAlias = Any
 """Anything with the buffer protocol: bytes, memoryview, a received frame; also a `Segment` that is to
@@ -98,7 +98,7 @@ class Action(StrEnum):
     UPLOAD = "upload"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Message:
     """What all messages share."""
 
@@ -108,7 +108,7 @@ class Message:
 # ---------------------------------------------------------------- joining (hub stream unless said)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Enrol(Message):
     """Peer to hub, over TCP with an enrolment key: accept this public key of mine (z85)."""
 
@@ -116,7 +116,7 @@ class Enrol(Message):
     public_key: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Enrolled(Message):
     """Hub to peer: the key opens every stream now."""
 
@@ -124,7 +124,7 @@ class Enrolled(Message):
     public_key: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Register(Message):
     """Peer to hub: who I am. Repeated with `token` to resume a session after a silence.
 
@@ -150,7 +150,7 @@ class Register(Message):
     node: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Registered(Message):
     """Hub to peer: the session. `token` opens the other streams (`Hello`).
 
@@ -175,7 +175,7 @@ class Registered(Message):
     segment: Sequence[int] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Refused(Message):
     """Hub to peer, any stream: this will not be; `code` names the error class.
 
@@ -188,7 +188,7 @@ class Refused(Message):
     requests: Ranges = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Hello(Message):
     """Peer to hub, multiengine and task streams: this connection is my session's.
 
@@ -202,7 +202,7 @@ class Hello(Message):
     proof: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Welcome(Message):
     """Hub to peer, any stream but iopub: the connection is bound to the session."""
 
@@ -210,14 +210,14 @@ class Welcome(Message):
     epoch: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SayHello(Message):
     """Hub to peer, any stream: I do not know this connection; register or say hello."""
 
     kind: ClassVar[str] = "say_hello"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Beat(Message):
     """Peer to hub and back. A nanny vouches for the processes (keys) it sees running."""
 
@@ -225,7 +225,7 @@ class Beat(Message):
     vouches: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EngineDied(Message):
     """Nanny to hub: the process of this key and incarnation ended; `cause` says how.
 
@@ -242,7 +242,7 @@ class EngineDied(Message):
     running: int = -1
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Goodbye(Message):
     """Either way: I leave on purpose; nothing is to be kept for me."""
 
@@ -253,7 +253,7 @@ class Goodbye(Message):
 # ---------------------------------------------------------------- control (hub stream)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Call(Message):
     """Client to hub: call a small method of an interface. Exactly one `Answer` comes back."""
 
@@ -264,7 +264,7 @@ class Call(Message):
     arguments: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Answer(Message):
     """Hub to client: the value of a `Call`, or the error's code and text (`code` is "" for none)."""
 
@@ -275,7 +275,7 @@ class Answer(Message):
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Interrupt(Message):
     """Hub to engine: stop requests.
 
@@ -290,7 +290,7 @@ class Interrupt(Message):
     cancels: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Signal(Message):
     """Hub to nanny: send a signal, by name, to the engine process of this key."""
 
@@ -299,7 +299,7 @@ class Signal(Message):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Restart(Message):
     """Hub to nanny: end this process (`incarnation`) of an engine, and start another in its place."""
 
@@ -309,7 +309,7 @@ class Restart(Message):
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Shutdown(Message):
     """Hub to engine or nanny: finish and exit."""
 
@@ -317,7 +317,7 @@ class Shutdown(Message):
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ForwardLogs(Message):
     """Hub to engine: forward what these loggers log from these levels on (numbers), and no others."""
 
@@ -325,7 +325,7 @@ class ForwardLogs(Message):
     levels: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Subscribed(Message):
     """Hub to client, iopub: what is published from now on arrives; `events` were before."""
 
@@ -333,7 +333,7 @@ class Subscribed(Message):
     events: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EngineEvent(Message):
     """Hub to clients, iopub: an engine came, went or changed state; `number` has no gaps."""
 
@@ -346,7 +346,7 @@ class EngineEvent(Message):
 # ---------------------------------------------------------------- commands (multiengine stream)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Command(Message):
     """Client to hub: one action on explicit engines; target number k has id ``first + k``.
 
@@ -371,7 +371,7 @@ class Command(Message):
         return self.first + max(1, len(self.targets)) - 1
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StartHook(Message):
     """Client to hub: have each engine do this before anything else, those that are here now as well.
 
@@ -389,7 +389,7 @@ class StartHook(Message):
     frames: Sequence[Buffer] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class HooksGone(Message):
     """Hub to client: somebody else has removed or replaced these start hooks of yours.
 
@@ -400,7 +400,7 @@ class HooksGone(Message):
     requests: Ranges
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RunCommand(Message):
     """Hub to engine: run this before any task that has not begun."""
 
@@ -413,7 +413,7 @@ class RunCommand(Message):
     frames: Sequence[Buffer] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Lent(Message):
     """Engine to hub: what came with a request, and is to be kept, stands in segments of mine.
 
@@ -428,7 +428,7 @@ class Lent(Message):
 # ---------------------------------------------------------------- tasks (task stream)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SubmitTasks(Message):
     """Client to hub: a batch of tasks. `after` is the last command the client sent before (0: none)."""
 
@@ -440,7 +440,7 @@ class SubmitTasks(Message):
     frames: Sequence[Buffer] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RunTasks(Message):
     """Hub to engine: tasks to run, in this order."""
 
@@ -454,7 +454,7 @@ class RunTasks(Message):
 # ---------------------------------------------------------------- results (multiengine and task streams)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Accepted(Message):
     """Hub to client: these requests are stored and will end; they need not be sent again."""
 
@@ -462,7 +462,7 @@ class Accepted(Message):
     requests: Ranges
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Results(Message):
     """Engine to hub: how requests ended. The engine keeps them until `Stored`."""
 
@@ -471,7 +471,7 @@ class Results(Message):
     frames: Sequence[Buffer] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stored(Message):
     """Hub to engine: these results are safe; forget them."""
 
@@ -479,7 +479,7 @@ class Stored(Message):
     requests: Ranges
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Completed(Message):
     """Hub to client: how requests ended. The hub keeps them until `Received`.
 
@@ -492,7 +492,7 @@ class Completed(Message):
     frames: Sequence[Buffer] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Received(Message):
     """Client to hub: these results arrived; forget them."""
 
@@ -500,7 +500,7 @@ class Received(Message):
     requests: Ranges
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Output(Message):
     """Engine to hub, and hub to the request's client on iopub: what a request puts out as it runs.
 
@@ -516,7 +516,7 @@ class Output(Message):
     attempt: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OutputReceived(Message):
     """Client to hub to engine: live output up to this number has arrived; more may follow."""
 
@@ -526,7 +526,7 @@ class OutputReceived(Message):
     engine: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LogRecords(Message):
     """Engine to hub, and hub to clients on iopub: what was logged. `engine` is filled in by the hub."""
 
@@ -535,7 +535,7 @@ class LogRecords(Message):
     engine: int = -1
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NeedFunctions(Message):
     """Receiver of a request to its sender: I lack these functions (digests)."""
 
@@ -543,7 +543,7 @@ class NeedFunctions(Message):
     digests: Sequence[bytes]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Functions(Message):
     """The answer to `NeedFunctions`."""
 

@@ -64,7 +64,7 @@ class Stranger:
                 header, *frames = frames
             major, kind, fields = msgpack.unpackb(header)
             assert major == 1
-            assert kind in {wanted, "beat", "welcome", "accepted"}, (kind, fields)
+            assert kind in {wanted, "beat", "welcome", "accepted", "subscribed"}, (kind, fields)
             if kind == wanted:
                 return fields, frames
         pytest.fail(f"no {wanted} on {stream}")

@@ -83,8 +83,8 @@ class Exchange:
                 self._keep(effect)
             elif isinstance(effect, Commit):
                 self.operations += effect.operations
-                for send in effect.then:
-                    self._keep(send)
+                for each in effect.then:
+                    self._keep(each.send())
             elif isinstance(effect, Publish):
                 self.published.append(effect)
             elif isinstance(effect, Stop):

@@ -15,7 +15,7 @@ from random import Random
 from typing import Any, Protocol, TypeVar
 
 from ctrlhub.controller.config import HubConfig
-from ctrlhub.controller.core.acknowledgements import Acknowledgements
+from ctrlhub.controller.core.commits import Commits
 from ctrlhub.controller.core.effects import Commit, Connection, Effect, Publish, Send, Stop
 from ctrlhub.controller.interfaces.finding import find_interfaces
 from ctrlhub.controller.interfaces.multiengine import MultiEngine
@@ -137,7 +137,7 @@ class World:
         life = next(self._lives)
         tokens = itertools.count(1)
         self.store = LateStore()
-        self.acknowledgements = Acknowledgements()
+        self.commits = Commits()
         self.switchboard = Switchboard(
             self.config,
             find_interfaces(self.config.interfaces),
@@ -220,8 +220,7 @@ class World:
         """Let time pass, and everyone do what is due."""
         self.now += seconds
         self.switchboard.tick(self.now)
-        for send in self.acknowledgements.tick(self.now):
-            self._send(send)
+        self._commit()
         self.turn()
         for peer in tuple(self.wires):
             self.tick(peer)
@@ -238,7 +237,8 @@ class World:
         self.check()
 
     def commit(self) -> None:
-        """Let the store finish what it was given."""
+        """Let the store have, and finish, what has gathered."""
+        self._commit()
         self.store.commit()
         self.turn()
 
@@ -252,10 +252,12 @@ class World:
 
     def _carry_out(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
-            if isinstance(effect, Send):
+            if isinstance(effect, Send) and isinstance(effect.message, Refused):
+                self._commit(effect)
+            elif isinstance(effect, Send):
                 self._send(effect)
             elif isinstance(effect, Commit):
-                self.store.write(effect.operations, lambda then=effect.then: self._after(then))
+                self.commits.add(effect)
             elif isinstance(effect, Publish):
                 for wire in self.wires.values():
                     if effect.topic in wire.topics:
@@ -264,17 +266,14 @@ class World:
             elif isinstance(effect, Stop):
                 self.stopped.append(effect.reason)
 
-    def _after(self, sends: Sequence[Send]) -> None:
-        for send in sends:
-            ready = self.acknowledgements.add(send, self.now)
-            if ready is not None:
-                self._send(ready)
+    def _commit(self, *then: Send) -> None:
+        """Give the store what has gathered."""
+        commit = self.commits.take()
+        sends = (*(each.send() for each in commit.then), *then)
+        self.store.write(commit.operations, lambda: [self._send(send) for send in sends])
 
     def _send(self, effect: Send) -> None:
         connection = effect.connection
-        if isinstance(effect.message, Refused):
-            for send in self.acknowledgements.of(connection):
-                self._send(send)
         for wire in self.wires.values():
             if wire.address[connection.stream] == connection.address:
                 frames = [bytes(frame) for frame in encode(effect.message)]

@@ -77,6 +77,7 @@ def runner(link: OpenLink) -> Runner:
     register: Register = registration(Role.CLIENT, "key")
     made = Runner(Membership(register, patience=Patience(), seed=1), link)  # type: ignore[arg-type]
     made._thread = -1  # some thread's loop, which sleeps
+    made._asleep = True
     return made
 
 
@@ -157,6 +158,15 @@ def test_a_message_that_came_meanwhile_wakes_the_loop(runner: Runner, link: Open
     link.miss = True
     say(runner)
     assert link.wakes == 1
+
+
+def test_a_parked_loop_is_not_woken(runner: Runner, link: OpenLink) -> None:
+    """Nobody sleeps on the link: who leads next looks for itself."""
+    link.miss = True
+    runner._asleep = False
+    say(runner)
+    assert link.sent == [(Stream.HUB, threading.current_thread())]
+    assert link.wakes == 0
 
 
 def test_an_interrupted_send_opens_the_link_anew(runner: Runner, link: OpenLink) -> None:

@@ -184,7 +184,7 @@ def test_sending_needs_a_connection_of_the_stream() -> None:
     session, _ = sessions.register(a_register())
     assert session.send(outbox, Stream.TASK, Beat()) is False
     session.publish(outbox, Beat())
-    assert not outbox
+    assert not outbox.effects
     sessions.bind(session, on(Stream.TASK))
     sessions.bind(session, on(Stream.HUB))
     assert session.send(outbox, Stream.TASK, Beat()) is True
