@@ -70,6 +70,23 @@ GOALS = (
     Goal("one direct call, p50", _DIRECT, LESS, 1.3, Figure("prototype-thread", "balanced_p50")),
     *(
         Goal(
+            "a no-op on all of 16 engines, p50",
+            Figure(OURS, "fan_out_16"),
+            LESS,
+            factor,
+            Figure(peer, "fan_out_16"),
+        )
+        for peer, factor in (("ipyparallel", 1 / 10), ("dask", 1 / 2))
+    ),
+    Goal(
+        "the same, for 8 times the engines",
+        Figure(OURS, "fan_out_16"),
+        LESS,
+        8,
+        Figure(OURS, "fan_out_2"),
+    ),
+    *(
+        Goal(
             f"{way} 100 MB",
             Figure(OURS, f"{way}_100mb"),
             MORE,

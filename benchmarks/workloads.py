@@ -319,6 +319,7 @@ WORKLOADS = {
         ),
         _fan_out(2),
         _fan_out(8),
+        _fan_out(16),
         Workload(
             "data",
             (

@@ -234,10 +234,10 @@ class Client(EngineWaits, Jobs, Purging, Control, StartHooks, LogForwarding, Que
         except (NoEnginesRegistered, InvalidEngineID) as error:
             # Perhaps it came this instant: the hub knows, and an error is worth the question.
             try:
-                ids = self._connection.engines_now()
+                self._connection.look_at_engines()
             except UnknownInterface:  # this hub does not tell: what we know must do
                 raise error from None
-            return chosen(targets, ids)
+            return chosen(targets, self.ids)
 
     # ------------------------------------------------------------ views
 

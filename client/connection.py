@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from operator import length_hint
 from typing import Any, TypeVar
@@ -306,17 +307,15 @@ class Connection:
 
         A callback of results cannot wait for it, and gets what is known.
         """
-        if not self._session.may_miss_engines or self.is_io_thread():
-            return self.engines()
-        try:
-            return self.engines_now()
-        except UnknownInterface:  # this hub does not tell
-            return self.engines()
+        if self._session.may_miss_engines and not self.is_io_thread():
+            with suppress(UnknownInterface):  # this hub may not tell
+                self.look_at_engines()
+        return self.engines()
 
-    def engines_now(self) -> list[int]:
-        """Ask the hub for the ids of the engines of this moment."""
-        now = self.call("query", LIST_ENGINES, {})
-        return sorted(engine["id"] for engine in now["engines"])
+    def look_at_engines(self) -> None:
+        """Ask the hub for the engines of this moment."""
+        session, now = self._session, self.call("query", LIST_ENGINES, {})
+        self._in_io_thread(lambda: session.engines_are(now))
 
     def losses(self) -> tuple[int, Mapping[str, Any]]:
         """Return how many engines have ended unasked, and what is known of the last one."""
@@ -328,16 +327,18 @@ class Connection:
         """Wait until there are enough engines."""
         self.check_wait()
         end = float("inf") if timeout is None else time.monotonic() + timeout
-        watch, pause = self._watch, FIRST_LOOK
+        watch, session, pause = self._watch, self._session, FIRST_LOOK
+
+        def there_are() -> bool:
+            return not session.may_miss_engines and enough(watch.by_id)
+
         while True:
             left = max(0.0, end - time.monotonic())
-            if watch.wait_for(lambda: enough(watch.by_id), min(left, pause)):
+            if watch.wait_for(there_are, min(left, pause)) or enough(self.ids()):
                 self.intake.check()
                 return True
             if left <= pause:
                 return False
-            # Events tell, but the first of them may come before we are subscribed to them.
-            self._runner.post(lambda now: self._session.look_at_engines())
             pause = min(2 * pause, LAST_LOOK)
 
     def hears_logs(self, timeout: float) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ctrlhub.wire.messages import Answer, EngineEvent, Registered
+from ctrlhub.wire.messages import EngineEvent, Registered
 
 LOOK_AGAIN = 10.0
 """How often (seconds) to ask for the engines although nothing seems amiss: the last event before a
@@ -90,14 +90,13 @@ class EngineList:
         self.by_id = engines
         return True
 
-    def answered(self, answer: Answer, now: float) -> bool:
-        """Take the answer to a question; False if it tells nothing new, and is asked again later."""
-        self.asked = False
+    def told(self, engines: Mapping[str, Any], now: float) -> bool:
+        """Take what the hub tells who asks; False if more is known already."""
         self.due = now + LOOK_AGAIN
-        if answer.code or answer.value["events"] < self._last:
+        if engines["events"] < self._last:
             return False
-        self.by_id = _by_id(answer.value["engines"])
-        self._last = answer.value["events"]
+        self.by_id = _by_id(engines["engines"])
+        self._last = engines["events"]
         return True
 
 

@@ -26,7 +26,7 @@ from typing import Any, ClassVar
 
 from ctrlhub.client.call_list import Answered, CallList
 from ctrlhub.client.cancellations import STOP, Cancellation, CancellationList, parts
-from ctrlhub.client.engine_list import LIST_ENGINES, EngineList
+from ctrlhub.client.engine_list import LIST_ENGINES, LOOK_AGAIN, EngineList
 from ctrlhub.client.following import Following
 from ctrlhub.client.live_output import Follower, LiveOutputs
 from ctrlhub.client.outgoing import Outgoing
@@ -369,7 +369,15 @@ class ClientSession(Membership):
             self.look_at_engines()
 
     def _on_engines(self, answer: Answer) -> None:
-        if self._engines.answered(answer, self.last_heard):
+        self._engines.asked = False
+        if answer.code:
+            self._engines.due = self.last_heard + LOOK_AGAIN
+        else:
+            self.engines_are(answer.value)
+
+    def engines_are(self, now: Mapping[str, Any]) -> None:
+        """Take the engines of the moment, as the hub has told."""
+        if self._engines.told(now, self.last_heard):
             self._watcher.engines(self._engines.by_id)
 
     def _on_refused_request(self, stream: Stream, message: Any, now: float) -> None:

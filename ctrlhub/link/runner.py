@@ -182,8 +182,8 @@ class Runner:
             self.post(self._reopen)
             raise
         finally:
+            self._asleep = False  # before the loop's own thread may come, and sleep
             self._guest = NOBODY
-            self._asleep = False
             self._guests.release()
             if self._posted or not self._goes_on() or self._clock() - began > PATROL / 2:
                 self._parking.recall()

@@ -66,6 +66,7 @@ def test_a_killed_engine_is_gone_at_once(
     victim = engines(client)[0]
     client[0].push({"x": 1}, block=True)
     held = client[0].apply_async(time.sleep, 600)
+    until(lambda: state_of(client, 0) == "busy", "it runs")
 
     began = time.monotonic()
     os.kill(victim, signal.SIGKILL)

@@ -545,7 +545,7 @@ def test_ctrl_c_reaches_who_waits(hub: HubLink, client: Client) -> None:
     assert result.get(PATIENCE) == 2
 
 
-def test_a_callback_may_submit_and_must_not_wait(client: Client) -> None:
+def test_a_callback_may_submit_and_must_not_wait(client: Client, hub: HubLink) -> None:
     """What would wait for itself says so instead."""
     view = client.load_balanced_view()
     done: concurrent.futures.Future[object] = concurrent.futures.Future()
@@ -559,7 +559,9 @@ def test_a_callback_may_submit_and_must_not_wait(client: Client) -> None:
         except BaseException as error:
             done.set_exception(error)
 
+    hub.hold = True
     client[0].apply_async(double, 1).add_done_callback(callback)
+    client._connection._in_io_thread(hub.release)
 
     second = done.result(PATIENCE)
     assert isinstance(second, AsyncResult)

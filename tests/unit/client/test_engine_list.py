@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ctrlhub.client.engine_list import EngineList
-from ctrlhub.wire.messages import Answer, EngineEvent
+from ctrlhub.wire.messages import EngineEvent
 from tests.unit.client.support import registered
 
 
@@ -21,9 +21,9 @@ def came(number: int, engine: int) -> EngineEvent:
     return EngineEvent(number, "registered", {"id": engine})
 
 
-def now(events: int, *ids: int) -> Answer:
-    """Return the hub's answer to who asks for the engines."""
-    return Answer(1, {"engines": [{"id": each} for each in ids], "events": events})
+def now(events: int, *ids: int) -> dict[str, Any]:
+    """Return what the hub tells who asks for the engines."""
+    return {"engines": [{"id": each} for each in ids], "events": events}
 
 
 def test_before_the_subscription_nothing_is_sure() -> None:
@@ -39,7 +39,7 @@ def test_what_was_published_before_the_subscription_is_missing() -> None:
     engines = joined()
     assert not engines.subscribed(3)
     assert not engines.is_current
-    assert engines.answered(now(3, 0, 1, 2), 0.0)
+    assert engines.told(now(3, 0, 1, 2), 0.0)
     assert engines.is_current
     assert sorted(engines.by_id) == [0, 1, 2]
 
@@ -62,7 +62,7 @@ def test_after_a_gap_the_list_is_behind() -> None:
     engines.subscribed(2)
     assert not engines.take(came(4, 5))
     assert not engines.is_current
-    assert engines.answered(now(4, 0, 1, 2, 5), 0.0)
+    assert engines.told(now(4, 0, 1, 2, 5), 0.0)
     assert engines.is_current
 
 
