@@ -197,7 +197,7 @@ class Client(EngineWaits, Jobs, Purging, Control, StartHooks, LogForwarding, Que
 
         They include every engine that anything received from the hub so far depends on.
         """
-        return sorted(self._connection.ids())
+        return sorted(self._connection.current_engines())
 
     def __len__(self) -> int:
         return len(self.ids)

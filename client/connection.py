@@ -302,8 +302,8 @@ class Connection:
         self.intake.check()
         return self._watch.by_id
 
-    def ids(self) -> Iterable[int]:
-        """Return the ids of the engines; where news may be on their way, the hub is asked for them.
+    def current_engines(self) -> Mapping[int, Mapping[str, Any]]:
+        """Return the engines, by id; where news may be on their way, the hub is asked for them.
 
         A callback of results cannot wait for it, and gets what is known.
         """
@@ -334,7 +334,7 @@ class Connection:
 
         while True:
             left = max(0.0, end - time.monotonic())
-            if watch.wait_for(there_are, min(left, pause)) or enough(self.ids()):
+            if watch.wait_for(there_are, min(left, pause)) or enough(self.current_engines()):
                 self.intake.check()
                 return True
             if left <= pause:

@@ -103,7 +103,7 @@ class Control:
             Not all are back; those that are not may still come.
         """
         ids = self._resolve(targets)
-        before = {number: _process(self._connection.engines().get(number)) for number in ids}
+        before = self._processes(ids)
         self._control("restart", ids)
         if not block:
             return
@@ -147,7 +147,7 @@ class Control:
             self.restart(targets, block=block is not False)
         else:
             ids = self._resolve(targets)
-            before = {number: _process(self._connection.engines().get(number)) for number in ids}
+            before = self._processes(ids)
             self._control("shutdown", ids)
             limit = self._connection.timeout
             if block and not self._wait_for(
@@ -161,11 +161,17 @@ class Control:
     def _control(self, method: str, ids: Iterable[int], **arguments: Any) -> None:
         self._connection.call("control", method, {"targets": list(ids), **arguments})
 
+    def _processes(self, ids: Iterable[int]) -> dict[int, Any]:
+        """Return what tells the present processes of engines from others in their places."""
+        engines = self._connection.current_engines()
+        return {number: _process(engines.get(number)) for number in ids}
+
     def _wait_for(self, enough: Callable[[Mapping[int, Any]], bool], timeout: float) -> bool:
         """Wait for a state of the engines."""
         connection, end = self._connection, time.monotonic() + timeout
         return connection.wait_for_engines(
-            lambda _: enough(connection.engines()), max(0.0, end - time.monotonic())
+            lambda _: enough(connection.engines()),
+            max(0.0, end - time.monotonic()),
         )
 
 

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 
+from ctrlhub.controller.calls import Calls
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.awaiting import GRACE
 from ctrlhub.controller.core.borrower import Borrower
@@ -26,7 +27,7 @@ from ctrlhub.controller.permissions import Origin as Origin
 from ctrlhub.controller.refusals import requests_of
 from ctrlhub.controller.service import ControllerService
 from ctrlhub.wire import messages as m
-from ctrlhub.wire.codec import decode, encode
+from ctrlhub.wire.codec import decode
 from ctrlhub.wire.errors import (
     AuthenticationError,
     CtrlHubError,
@@ -87,9 +88,10 @@ class Switchboard:
         self.versions = versions
         self.outbox = Outbox()
         self.controller = ControllerService(config.max_engines, save_ids=True)
-        self.refused = self.failed_calls = 0
+        self.refused = 0
         self._exposed = Exposed()
         self.interfaces = self._exposed.by_name
+        self._calls = Calls(self.interfaces, self.outbox)
         self._refusals: list[Send] = []
         self._peers = Peers(
             config,
@@ -288,7 +290,7 @@ class Switchboard:
         if type(message) is m.Beat:
             self._peers.beat(session, message, connection, now)
         elif type(message) is m.Call:
-            self.outbox.add(Send(connection, self._call(session, message)))
+            self._calls.call(session, message, connection)
         elif type(message) is m.EngineDied:
             self._peers.engine_died(message, now)
         elif type(message) is m.Goodbye:
@@ -320,32 +322,6 @@ class Switchboard:
         connection = session.connections.get(stream)
         if connection is not None:
             self._refuse(Origin(connection, session.key), message, error)
-
-    def _call(self, session: Session, message: m.Call) -> m.Answer:
-        try:
-            interface = self.interfaces.get(message.interface)
-            if interface is None:
-                raise UnknownInterface(
-                    f"the hub does not expose interface {message.interface[:80]!r}; it exposes: "
-                    + ", ".join(sorted(self.interfaces))
-                )
-            answer = m.Answer(
-                message.id, interface.call(session, message.method, message.arguments)
-            )
-            # A value that cannot travel is this call's failure, not the hub's, nor a silence.
-            decode(*encode(answer))
-            return answer
-        except CtrlHubError as error:
-            return m.Answer(message.id, code=error.code, message=str(error)[:MAX_TEXT])
-        except Exception as error:
-            self.failed_calls += 1
-            if self.failed_calls <= 20 or self.failed_calls % 1000 == 0:
-                log.exception(
-                    "%.80s.%.80s failed (%d calls so far)",
-                    message.interface, message.method, self.failed_calls,
-                )  # fmt: skip
-            text = f"{message.interface}.{message.method} failed in the hub: {error!r}"
-            return m.Answer(message.id, code=InternalError.code, message=text[:MAX_TEXT])
 
     # ------------------------------------------------------------ what interfaces may ask
 

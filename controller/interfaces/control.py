@@ -11,15 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ctrlhub.controller.core.engines import Engine
+from ctrlhub.controller.core.later import Later
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.interfaces.arguments import checked_ids
 from ctrlhub.controller.interfaces.base import Context, Interface, exposed
 from ctrlhub.controller.interfaces.multiengine import MultiEngine
+from ctrlhub.controller.interfaces.nanny_orders import NannyOrders, Order
 from ctrlhub.controller.interfaces.start_hooks import StartHookInterface
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.errors import EngineError, InvalidEngineID, InvalidRequest, LimitExceeded
 from ctrlhub.wire.ids import Ranges, session_of
-from ctrlhub.wire.messages import Interrupt, Message, Restart, Shutdown, Signal, Stream
+from ctrlhub.wire.messages import Interrupt, Restart, Shutdown, Signal, Stream
 
 MOST_PARKED = 64
 """So many interrupts of a client may wait for what they are to interrupt."""
@@ -47,6 +49,7 @@ class Control(Interface):
     def __init__(self, controller: IControllerBase, context: Context) -> None:
         super().__init__(controller, context)
         self._parked: dict[Session, list[Parked]] = {}
+        self._orders = NannyOrders(self.outbox)
 
     @exposed
     def interrupt(self, caller: Session, targets: Sequence[int], after: int = 0) -> list[int]:
@@ -97,7 +100,9 @@ class Control(Interface):
         return commands if isinstance(commands, MultiEngine) else None
 
     def flush(self, now: float) -> None:
-        """Interrupt what had to come first."""
+        """Interrupt what had to come first, and tell nannies that had to."""
+        if self._orders.held:  # asked in every turn
+            self._orders.flush()
         for session in tuple(self._parked):
             ready = [each for each in self._parked[session] if each.after <= session.last_command]
             if ready:
@@ -119,14 +124,17 @@ class Control(Interface):
             del self._parked[session]
 
     def tick(self, now: float) -> None:
-        """Give up the interrupts of what does not come."""
+        """Give up what does not come: commands to interrupt, nannies to tell."""
         super().tick(now)
+        self._orders.tick(now)
         for session, parked in tuple(self._parked.items()):
             self._keep(session, [each for each in parked if each.until > now])
 
     def next_deadline(self) -> float | None:
         """Say when `tick` is due."""
-        return min((parked[0].until for parked in self._parked.values()), default=None)
+        due = [parked[0].until for parked in self._parked.values()]
+        due += [self._orders.held[0].until] if self._orders.held else []
+        return min(due, default=None)
 
     def bound(self, session: Session, stream: Stream, held: Ranges, now: float) -> None:
         """Tell an engine again that it is to finish: it may have been away."""
@@ -137,32 +145,46 @@ class Control(Interface):
     def session_ended(self, session: Session, now: float) -> None:
         """Forget a client."""
         self._parked.pop(session, None)
+        self._orders.forget(session)
 
     @exposed
-    def signal(self, caller: Session, targets: Sequence[int], name: str) -> list[int]:
+    def signal(self, caller: Session, targets: Sequence[int], name: str) -> list[int] | Later:
         """Have the nannies send a signal, by name, to engine processes; return the engines."""
         if type(name) is not str:
             raise InvalidRequest("a signal is given by its name")
-        engines = self._chosen(targets)
-        self._tell_nannies(engines, [Signal(engine.key, name) for engine in engines], "signal it")
-        return [engine.id for engine in engines]
+        order = Order(
+            caller,
+            self._chosen(targets),
+            lambda engine: Signal(engine.key, name),
+            "signal it",
+            lambda: None,
+        )
+        return self._orders.give(order, self.context.now())
 
     @exposed
-    def restart(self, caller: Session, targets: Sequence[int]) -> list[int]:
+    def restart(self, caller: Session, targets: Sequence[int]) -> list[int] | Later:
         """Have the nannies put other processes in the places of engines; return the engines.
 
         What an engine still has to do fails if it is a command; tasks go elsewhere, uncharged.
         """
         engines = self._chosen(targets)
         reason = f"client {caller.number} asked for it"
-        orders = [Restart(e.key, e.session.incarnation, reason) for e in engines]
-        self._tell_nannies(engines, orders, "restart it")
+        order = Order(
+            caller,
+            engines,
+            lambda engine: Restart(engine.key, engine.session.incarnation, reason),
+            "restart it",
+            lambda: self._restarting(engines, reason),
+        )
+        return self._orders.give(order, self.context.now())
+
+    def _restarting(self, engines: Sequence[Engine], reason: str) -> None:
+        """Take note that other processes are to take the places of engines."""
         hooks = self.context.interfaces.get("start_hooks")
         for engine in engines:
             engine.restart = reason
             if isinstance(hooks, StartHookInterface):
                 hooks.forgive(engine)
-        return [engine.id for engine in engines]
 
     @exposed
     def shutdown(self, caller: Session, targets: Sequence[int]) -> list[int]:
@@ -172,30 +194,6 @@ class Control(Interface):
             engine.shutdown = f"client {caller.number}"
             engine.session.send(self.outbox, Stream.HUB, Shutdown(engine.shutdown))
         return [engine.id for engine in engines]
-
-    def _tell_nannies(
-        self, engines: Sequence[Engine], messages: Sequence[Message], what: str
-    ) -> None:
-        """Send each engine's nanny a message, or none of them any.
-
-        Raises
-        ------
-        EngineError
-            An engine has no nanny, or one that does not answer.
-        """
-        for engine in engines:
-            nanny = engine.session.nanny
-            if nanny is None or Stream.HUB not in nanny.connections:
-                raise EngineError(
-                    f"engine {engine.id} has no nanny that could {what}"
-                    f" (process {engine.session.pid} on {engine.session.host}): "
-                    "engines that `ctrl-hub engine` or a Cluster starts have one",
-                    engine.id,
-                )
-        for engine, message in zip(engines, messages, strict=True):
-            nanny = engine.session.nanny
-            assert nanny is not None
-            nanny.send(self.outbox, Stream.HUB, message)
 
     def _chosen(self, targets: Sequence[int]) -> list[Engine]:
         for target in checked_ids(targets):

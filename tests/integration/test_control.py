@@ -14,7 +14,6 @@ import pytest
 from ctrlhub import AsyncResult, Client, Cluster, EngineError, RemoteError
 from ctrlhub.client.direct_view import DirectView
 from ctrlhub.cluster.errors import ClusterError
-from tests.support.nannies import has_nannies
 from tests.support.processes import until
 from tests.support.work import Work
 
@@ -31,7 +30,6 @@ signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # not even to 
 def own(state: Path) -> Iterator[Client]:
     """A client of two engines of this test alone."""
     with Cluster(n=2) as client:
-        until(lambda: has_nannies(client), "the hub has heard of its engines from their nanny")
         yield client
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from ctrlhub import Client, Cluster, EngineError
-from tests.support.nannies import has_nannies
 from tests.support.processes import Command, until
 
 WAIT = 60.0
@@ -79,9 +78,7 @@ def test_a_hook_that_fails_on_an_engine_that_comes(
 def test_a_hook_that_kills_engines_does_not_do_so_for_ever(own: Client, tmp_path: Path) -> None:
     """The process that comes after is not given it, and gets no tasks."""
     file = tmp_path / "deadly"
-    own.on_engine_start(
-        f"import os\nif os.path.exists({str(file)!r}): os._exit(3)", name="deadly"
-    )
+    own.on_engine_start(f"import os\nif os.path.exists({str(file)!r}): os._exit(3)", name="deadly")
     file.touch()
 
     own.restart(0)
@@ -106,7 +103,6 @@ def test_hooks_are_given_to_a_hub_that_follows(command: Command) -> None:
         until(
             lambda: [h.state for h in client.start_hooks()] == ["kept"], "the hook at the other hub"
         )
-        until(lambda: has_nannies(client), "the nanny has found the other hub")
 
         client.restart(1)
 

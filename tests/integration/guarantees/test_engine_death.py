@@ -22,7 +22,7 @@ QUICK = {"beat": 0.2, "suspect": 0.8, "lost": 2.0}
 
 def engines(client: Client) -> dict[int, int]:
     """Return the processes of the engines, by id, as the client has been told."""
-    return {number: each["pid"] for number, each in client._connection.engines().items()}
+    return {number: each["pid"] for number, each in client._connection.current_engines().items()}
 
 
 def state_of(client: Client, number: int) -> str | None:

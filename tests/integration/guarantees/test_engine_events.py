@@ -16,7 +16,7 @@ Start = Callable[..., Client]
 
 def pids(client: Client) -> dict[int, int]:
     """Return the processes of the engines, by id, as the client has been told."""
-    return {number: each["pid"] for number, each in client._connection.engines().items()}
+    return {number: each["pid"] for number, each in client._connection.current_engines().items()}
 
 
 def test_engines_that_are_killed_again_and_again(start: Start, clusters: list[Cluster]) -> None:

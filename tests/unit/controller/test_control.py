@@ -9,6 +9,8 @@ import pytest
 
 from ctrlhub.controller.core.effects import Connection
 from ctrlhub.controller.interfaces.control import MOST_PARKED, PATIENCE
+from ctrlhub.controller.interfaces.nanny_orders import MOST_HELD
+from ctrlhub.controller.interfaces.nanny_orders import PATIENCE as NANNY_PATIENCE
 from ctrlhub.wire import messages as m
 from ctrlhub.wire.errors import unpack_failure
 from tests.support.exchange import Exchange, Line, ends_of, rows_of
@@ -61,7 +63,9 @@ def evalue(client: Line, number: int) -> str:
 # ---------------------------------------------------------------- interrupts
 
 
-def test_an_interrupt_names_the_command_that_is_on_its_way(client: Line, engines: list[Line]) -> None:
+def test_an_interrupt_names_the_command_that_is_on_its_way(
+    client: Line, engines: list[Line]
+) -> None:
     """Whoever gave it: the engine waits for it, but only if nothing runs there."""
     other = a_peer(client.exchange, "other", m.Role.CLIENT)
     other.command(1, 0)
@@ -179,9 +183,7 @@ def test_signals_go_to_the_nanny(client: Line, nanny: Line) -> None:
     assert nanny.heard(m.Signal) == [m.Signal("engine 0", "SIGINT")]
 
 
-@pytest.mark.parametrize(
-    ("method", "arguments"), [("signal", {"name": "SIGINT"}), ("restart", {})]
-)
+@pytest.mark.parametrize(("method", "arguments"), [("signal", {"name": "SIGINT"}), ("restart", {})])
 def test_an_engine_without_a_nanny(
     exchange: Exchange, client: Line, engines: list[Line], method: str, arguments: Any
 ) -> None:
@@ -211,6 +213,105 @@ def test_a_nanny_may_vouch_for_an_engine_before_it_comes(exchange: Exchange, cli
     a_peer(exchange, "late", m.Role.ENGINE)
 
     assert client.call("control", "signal", targets=[0], name="SIGINT").value == (0,)
+
+
+@pytest.fixture
+def supervised(exchange: Exchange) -> Line:
+    """An engine that has come before its nanny."""
+    made = Line(exchange, "young")
+    made.register(m.Role.ENGINE, supervised=True)
+    made.heard()
+    return made
+
+
+def ask(client: Line, method: str, **arguments: Any) -> list[m.Message]:
+    """Call a method; return what is answered at once."""
+    client.say(HUB, m.Call(9, "control", method, {"targets": [0], **arguments}))
+    return client.heard(m.Answer)
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "kind"),
+    [("signal", {"name": "SIGINT"}, m.Signal), ("restart", {}, m.Restart)],
+)
+def test_a_nanny_that_has_not_come_yet_is_waited_for(
+    exchange: Exchange, supervised: Line, client: Line, method: str, arguments: Any, kind: Any
+) -> None:
+    """The answer waits with the wish; the nanny hears it as soon as it vouches for the engine."""
+    assert ask(client, method, **arguments) == []
+    nanny = a_peer(exchange, "nanny", m.Role.NANNY)
+    assert client.heard(m.Answer) == []
+
+    nanny.say(HUB, m.Beat(("young",)))
+
+    assert client.one(m.Answer).value == (0,)
+    assert [each.key for each in nanny.heard(kind)] == ["young"]  # type: ignore[attr-defined]
+    exchange.pass_time(2 * NANNY_PATIENCE)
+    assert client.heard(m.Answer) == []
+
+
+def test_a_nanny_that_is_away_for_a_moment_is_waited_for(
+    exchange: Exchange, supervised: Line, client: Line
+) -> None:
+    """Its connection may be on its way back."""
+    nanny = a_peer(exchange, "nanny", m.Role.NANNY)
+    nanny.say(HUB, m.Beat(("young",)))
+    exchange.switchboard.disconnected(Connection(0, HUB, nanny.address))
+    assert ask(client, "signal", name="SIGINT") == []
+
+    assert nanny.registered is not None
+    nanny.say(HUB, replace(nanny.said, token=nanny.registered.token))
+
+    assert client.one(m.Answer).value == (0,)
+    assert len(nanny.heard(m.Signal)) == 1
+
+
+def test_a_nanny_that_does_not_come(exchange: Exchange, supervised: Line, client: Line) -> None:
+    """It is waited for for a while only, and not again by those who ask later than it came."""
+    ask(client, "signal", name="SIGINT")
+    exchange.pass_time(NANNY_PATIENCE / 2)
+    client.say(HUB, m.Beat())
+    supervised.say(HUB, m.Beat())
+    assert client.heard(m.Answer) == []
+
+    exchange.pass_time(NANNY_PATIENCE / 2)
+
+    answer = client.one(m.Answer)
+    assert answer.code == "engine_error"
+    assert "the nanny of engine 0 (process 4711 on here), which could signal it" in answer.message
+    nanny = a_peer(exchange, "nanny", m.Role.NANNY)
+    nanny.say(HUB, m.Beat(("young",)))
+    assert nanny.heard(m.Signal) == []
+
+
+def test_an_engine_that_ends_before_its_nanny_comes(
+    exchange: Exchange, supervised: Line, client: Line
+) -> None:
+    """Whoever wished something of it is told, and how it ended."""
+    ask(client, "restart")
+
+    supervised.say(HUB, m.Goodbye("it was told to"))
+
+    answer = client.one(m.Answer)
+    assert answer.code == "engine_error"
+    assert "ended before its nanny could restart it: it left: it was told to" in answer.message
+
+
+def test_wishes_to_nannies_are_bounded(exchange: Exchange, supervised: Line, client: Line) -> None:
+    """For each client by itself, and they go with it."""
+    for _ in range(MOST_HELD):
+        assert ask(client, "signal", name="SIGINT") == []
+    (refused,) = ask(client, "signal", name="SIGINT")
+    assert isinstance(refused, m.Answer)
+    assert refused.code == "limit_exceeded"
+    other = a_peer(exchange, "other", m.Role.CLIENT)
+    assert ask(other, "signal", name="SIGTERM") == []
+
+    client.say(HUB, m.Goodbye())
+    nanny = a_peer(exchange, "nanny", m.Role.NANNY)
+    nanny.say(HUB, m.Beat(("young",)))
+
+    assert nanny.heard(m.Signal) == [m.Signal("young", "SIGTERM")]
 
 
 @pytest.mark.parametrize("name", [5, None, ["SIGINT"]])
