@@ -234,10 +234,10 @@ class Client(EngineWaits, Jobs, Purging, Control, StartHooks, LogForwarding, Que
         except (NoEnginesRegistered, InvalidEngineID) as error:
             # Perhaps it came this instant: the hub knows, and an error is worth the question.
             try:
-                self._connection.look_at_engines()
+                absent = self._connection.look_at_engines()
             except UnknownInterface:  # this hub does not tell: what we know must do
                 raise error from None
-            return chosen(targets, self.ids)
+            return chosen(targets, self.ids, absent)
 
     # ------------------------------------------------------------ views
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import SupportsIndex, TypeAlias, TypeGuard
 
 from ctrlhub.wire.errors import InvalidEngineID, NoEnginesRegistered
@@ -19,7 +20,9 @@ def is_single(targets: object) -> TypeGuard[SupportsIndex]:
     return hasattr(targets, "__index__") and not isinstance(targets, Iterable | bool)
 
 
-def chosen(targets: Targets, ids: Sequence[int]) -> list[int]:
+def chosen(
+    targets: Targets, ids: Sequence[int], absent: Mapping[int, str] = MappingProxyType({})
+) -> list[int]:
     """Return the ids that are meant.
 
     Parameters
@@ -28,6 +31,8 @@ def chosen(targets: Targets, ids: Sequence[int]) -> list[int]:
         An id (a negative one counts from the end), several, a slice, or ``'all'`` or None.
     ids
         The engines there are, in order.
+    absent
+        What is to be said of engines that are away for a while, by id.
 
     Raises
     ------
@@ -43,6 +48,12 @@ def chosen(targets: Targets, ids: Sequence[int]) -> list[int]:
     if isinstance(targets, str) and targets != "all":
         raise TypeError(f"engines are named by numbers or 'all', not {targets!r}")
     if not ids:
+        if absent:
+            number = next(iter(absent))
+            raise NoEnginesRegistered(
+                f"there are no engines now: engine {number} {absent[number]}; wait with "
+                f"client.wait_for_engines({len(absent)})"
+            )
         raise NoEnginesRegistered(
             "there are no engines: start some with `ctrl-hub engine -n 4`, and wait for them with "
             "client.wait_for_engines(4)"
@@ -52,9 +63,9 @@ def chosen(targets: Targets, ids: Sequence[int]) -> list[int]:
     if isinstance(targets, slice):
         wanted = list(ids[targets])
     elif isinstance(targets, Iterable):
-        wanted = [_one(target, ids) for target in targets]
+        wanted = [_one(target, ids, absent) for target in targets]
     elif is_single(targets):
-        wanted = [_one(targets, ids)]
+        wanted = [_one(targets, ids, absent)]
     else:
         raise TypeError(f"engines are named by numbers or 'all', not by {type(targets).__name__}")
     if not wanted:
@@ -62,14 +73,14 @@ def chosen(targets: Targets, ids: Sequence[int]) -> list[int]:
     return wanted
 
 
-def _one(target: object, ids: Sequence[int]) -> int:
+def _one(target: object, ids: Sequence[int], absent: Mapping[int, str]) -> int:
     if not is_single(target):
         raise TypeError(f"an engine is named by a number, not by {target!r}")
     number = target.__index__()
     if number < 0 and -number <= len(ids):
         return ids[number]
     if number not in ids:
-        raise InvalidEngineID(f"there is no engine {number}; there are {_listed(ids)}")
+        raise InvalidEngineID.of(number, absent, f"; there are {_listed(ids)}")
     return number
 
 

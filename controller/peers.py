@@ -80,6 +80,7 @@ class Peers:
         self._epoch = epoch
         self._heartbeats = Heartbeats(config.suspect, config.lost)
         self._expiry: dict[int, float] = {}
+        self._absent: dict[int, tuple[int, str]] = {}
         self._nannies: dict[int, Session] = {}
         self._revoked: dict[str, None] = {}
         controller.on_register_engine_do(self._number, True)
@@ -89,6 +90,7 @@ class Peers:
     def arrived(self, session: Session, connection: Connection, now: float) -> None:
         """Begin to watch a peer that has registered, or take it back."""
         self._expiry.pop(session.number, None)
+        self._absent.pop(session.number, None)
         self.sessions.bind(session, connection)
         if session.role is m.Role.NANNY:
             self._nannies[session.number] = session
@@ -123,6 +125,11 @@ class Peers:
         """Return the nanny that vouches for a key; of several, one of which has died, the last."""
         here = (n for n in reversed(self._nannies.values()) if m.Stream.HUB in n.connections)
         return next((nanny for nanny in here if key in nanny.vouches), None)
+
+    def absent(self) -> dict[int, str]:
+        """Return what is to be said of the engines that are away for a while, by id."""
+        here = self._controller.engines
+        return {number: state for number, state in self._absent.values() if number not in here}
 
     def announce_engines(self) -> None:
         """Tell clients of engines that register, from now on: after the interfaces have heard."""
@@ -262,6 +269,7 @@ class Peers:
         session.suspect = False
         self._expiry[session.number] = now + self._config.session_ttl
         if session.engine is not None:
+            self._absent[session.number] = session.engine.id, session.engine.absence(lost=lost)
             self._unregister(session.engine, lost=lost)
 
     def replaced(self, session: Session) -> None:
@@ -346,6 +354,7 @@ class Peers:
         """End a session whose key stays in use: its peer is refused, or begins anew."""
         self._heartbeats.forget(session.number)
         self._expiry.pop(session.number, None)
+        self._absent.pop(session.number, None)
         self._nannies.pop(session.number, None)
         self.sessions.end(session)
         if self.clients.pop(session.number, None) is not None:
@@ -384,6 +393,7 @@ class Peers:
         watched = self._heartbeats.watched()
         assert watched | self._expiry.keys() == numbers
         assert not watched & self._expiry.keys()
+        assert self._absent.keys() <= self._expiry.keys()
         assert self._nannies == {s.number: s for s in self.sessions if s.role is m.Role.NANNY}
         assert self.clients == {s.number: s for s in self.sessions if s.role is m.Role.CLIENT}
         for number, engine in self._controller.engines.items():

@@ -126,6 +126,7 @@ class Switchboard:
             announce=self._peers.announce,
             now=lambda: self._now,
             is_settling=lambda: self._now < self._settled,
+            absent=self._peers.absent,
             refuse=self._refuse_later,
             keep=borrowing.keep if borrowing is not None else None,
         )

@@ -27,6 +27,39 @@ def size_of(log: Path) -> int:
         return 0
 
 
+class LastWords:
+    """The end of what the process in a slot has written lately.
+
+    A log serves one process after another, and a process may write nothing for days: what it said
+    long before its end is no hint to why it ended. So `mark` is called from time to time, and what
+    is older than the last mark but one is not quoted.
+
+    Parameters
+    ----------
+    log
+        The log that is written to.
+    """
+
+    __slots__ = ("_log", "_marks")
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._marks = 0, 0
+
+    def begin(self) -> None:
+        """Take note that another process begins to write."""
+        size = size_of(self._log)
+        self._marks = size, size
+
+    def mark(self) -> None:
+        """Take note of how far the log has come."""
+        self._marks = self._marks[1], size_of(self._log)
+
+    def text(self) -> str:
+        """Return them; empty if nothing was written lately, or the log cannot be read."""
+        return last_lines(self._log, self._marks[0])
+
+
 def last_lines(log: Path, start: int = 0) -> str:
     """Return the end of a log, of what stands behind byte `start`; empty if it cannot be read."""
     try:

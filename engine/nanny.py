@@ -22,7 +22,7 @@ from ctrlhub.engine.causes import OomWatch, describe_exit, is_running
 from ctrlhub.engine.channel import EngineEnded, EngineStarted, SignalEngine, StartEngine, Target
 from ctrlhub.engine.config import EngineConfig, NannyConfig
 from ctrlhub.engine.lease import Ending
-from ctrlhub.engine.logs import bound, last_lines, size_of, uploads_of
+from ctrlhub.engine.logs import LastWords, bound, uploads_of
 from ctrlhub.engine.nanny_hub import NannyHub
 from ctrlhub.engine.process import log_to_stderr
 from ctrlhub.engine.slots import Slot, Slots, SlotState
@@ -33,7 +33,7 @@ from ctrlhub.wire.security import KeyPair
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 LOOK_AFTER_LOGS = 10.0
-"""How often (seconds) the sizes of logs are looked at."""
+"""How often (seconds) the sizes of logs are looked at; what is written last is up to twice as old."""
 
 _log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class Nanny:
         self._keys = list(config.keys) or [KeyPair.generate() for _ in range(config.engines)]
         self._incarnations = [b""] * config.engines
         self._slots = Slots(config.engines, config.restart)
-        self._began = [0] * config.engines  # where in its log the engine of each slot begins
+        self._last_words = [LastWords(self._log_of(n)) for n in range(config.engines)]
         self._oom = OomWatch()
         self._calls: deque[Callable[[], None]] = deque()
         self._wakeup = Wakeup()
@@ -181,7 +181,7 @@ class Nanny:
     def _start(self, slot: Slot) -> None:
         keys, config = self._keys[slot.number], self._config
         self._incarnations[slot.number] = os.urandom(16)
-        self._began[slot.number] = size_of(self._log_of(slot.number))
+        self._last_words[slot.number].begin()
         self._remove_uploads(slot.number)  # if a nanny before this one was killed
         engine = EngineConfig(
             slot=slot.number,
@@ -245,7 +245,7 @@ class Nanny:
             self._outcome = Ending.REFUSED
             _log.error(
                 "slot %d is given up: the hub does not let its engine in; the end of its log, %s:\n%s",
-                slot.number, self._log_of(slot.number), self._last_words(slot.number),
+                slot.number, self._log_of(slot.number), self._last_words[slot.number].text(),
             )  # fmt: skip
         else:
             self._give_up(slot, cause)
@@ -257,7 +257,7 @@ class Nanny:
             "slot %d is given up: its engine died %d times in a row, each within %g s of its start; "
             "the last time: %s; the end of its log, %s:\n%s",
             slot.number, slot.early_deaths, self._config.restart.early, cause, log,
-            self._last_words(slot.number),
+            self._last_words[slot.number].text(),
         )  # fmt: skip
 
     def _remove_uploads(self, slot: int) -> None:
@@ -267,10 +267,6 @@ class Nanny:
                 shutil.rmtree(directory)
             except OSError as error:  # what is left takes only room
                 _log.warning("what was uploaded to slot %d is left: %s", slot, error)
-
-    def _last_words(self, slot: int) -> str:
-        """Return the end of what an engine has written; its predecessors are not quoted."""
-        return last_lines(self._log_of(slot), self._began[slot])
 
     def _lose_warm(self) -> None:
         """End: without the warm process its engines are dead, and no others can be made."""
@@ -285,6 +281,7 @@ class Nanny:
 
     def _bound_logs(self) -> None:
         for slot in range(self._config.engines):
+            self._last_words[slot].mark()
             try:
                 bound(self._log_of(slot))
             except Exception as error:  # a full disk, an odd file: engines go on
@@ -296,7 +293,7 @@ class Nanny:
                 key=self._keys[slot].public,
                 incarnation=self._incarnations[slot],
                 cause=cause,
-                log=self._last_words(slot),
+                log=self._last_words[slot].text(),
                 restarting=restarting,
                 running=running,
             )

@@ -81,6 +81,11 @@ class Engine:
             for watcher in self._watchers:
                 watcher(self)
 
+    def absence(self, *, lost: bool) -> str:
+        """Return what is to be said of it while it is away; `lost`: nobody has promised another."""
+        why = (self.restart or self.cause).split("\n", 1)[0][:1000]
+        return f"is away, and may come back: {why}" if lost else f"is being restarted: {why}"
+
     def describe(self) -> dict[str, Any]:
         """Return what clients are told about the engine."""
         return {

@@ -18,7 +18,13 @@ from ctrlhub.controller.core.effects import Outbox
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.sessions import Session, Sessions
 from ctrlhub.controller.service import ControllerAdapterBase, IControllerBase
-from ctrlhub.wire.errors import CtrlHubError, InvalidRequest, LimitExceeded, UnknownInterface
+from ctrlhub.wire.errors import (
+    CtrlHubError,
+    InvalidEngineID,
+    InvalidRequest,
+    LimitExceeded,
+    UnknownInterface,
+)
 from ctrlhub.wire.ids import Ranges
 from ctrlhub.wire.messages import Message, Payload, Stream
 
@@ -54,6 +60,8 @@ class Context:
     """The hub's clock, as of this turn (seconds)."""
     is_settling: Callable[[], bool]
     """Whether the hub is so young that clients and engines of its predecessor may be on their way."""
+    absent: Callable[[], Mapping[int, str]]
+    """The engines that are away for a while: by id, what is to be said of them."""
     refuse: Callable[[Session, Stream, Message, CtrlHubError], None]
     """Tell a peer that what it said on a stream is refused, behind what this turn accepts."""
     keep: Callable[[Payload], Payload] | None = None
@@ -164,6 +172,10 @@ class Interface(ControllerAdapterBase):
 
     def flush(self, now: float) -> None:
         """Send what became ready in this turn."""
+
+    def no_engine(self, number: int) -> InvalidEngineID:
+        """Return the error that says that an engine is not there, or not now."""
+        return InvalidEngineID.of(number, self.context.absent())
 
     def engine(self, number: int) -> Engine:
         """Return a registered engine."""

@@ -19,7 +19,7 @@ from ctrlhub.controller.interfaces.multiengine import MultiEngine
 from ctrlhub.controller.interfaces.nanny_orders import NannyOrders, Order
 from ctrlhub.controller.interfaces.start_hooks import StartHookInterface
 from ctrlhub.controller.service import IControllerBase
-from ctrlhub.wire.errors import EngineError, InvalidEngineID, InvalidRequest, LimitExceeded
+from ctrlhub.wire.errors import EngineError, InvalidRequest, LimitExceeded
 from ctrlhub.wire.ids import Ranges, session_of
 from ctrlhub.wire.messages import Interrupt, Restart, Shutdown, Signal, Stream
 
@@ -198,5 +198,5 @@ class Control(Interface):
     def _chosen(self, targets: Sequence[int]) -> list[Engine]:
         for target in checked_ids(targets):
             if target not in self.engines:
-                raise InvalidEngineID(f"there is no engine {target}")
+                raise self.no_engine(target)
         return [self.engine(target) for target in targets]

@@ -28,7 +28,6 @@ from ctrlhub.wire.codec import FrameList, resolve
 from ctrlhub.wire.errors import (
     CtrlHubError,
     EngineError,
-    InvalidEngineID,
     InvalidReply,
     InvalidRequest,
     LimitExceeded,
@@ -166,7 +165,7 @@ class MultiEngine(RecordedCommands, Relay):
         queue = self._queues.get(target)
         if queue is None:
             if not self._awaiting.hold(target, command):
-                self._fail(command, InvalidEngineID(f"there is no engine {target}"))
+                self._fail(command, self.no_engine(target))
         elif self._halts and (cleared := self._halts.of(command)) is not None:
             self._fail(command, cleared)
         else:
@@ -357,7 +356,7 @@ class MultiEngine(RecordedCommands, Relay):
         """Fail the commands whose engines did not come back to this hub."""
         super().tick(now)
         for target, command in self._awaiting.expire(now):
-            self._fail(command, InvalidEngineID(f"there is no engine {target} (any more)"))
+            self._fail(command, self.no_engine(target))
 
     def next_deadline(self) -> float | None:
         """Say when `tick` is due."""

@@ -61,7 +61,8 @@ class Query(Interface):
     def engines_now(self, caller: Session) -> dict[str, Any]:
         """Return what is known of each engine, and the last event that this includes."""
         engines = [self.engine(number).describe() for number in sorted(self.engines)]
-        return {"engines": engines, "events": self.context.events()}
+        absent = [{"id": n, "state": state} for n, state in self.context.absent().items()]
+        return {"engines": engines, "events": self.context.events(), "absent": absent}
 
     @exposed
     def queue_status(self, caller: Session, verbose: bool = False) -> dict[str, Any]:

@@ -49,8 +49,8 @@ pickle and therefore lives in `ctrlhub.wire.rebuild`, for clients and engines on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, NoReturn, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, NoReturn, Self, TypeAlias
 
 from ctrlhub.wire.failure import Failure as Failure
 from ctrlhub.wire.failure import pack_failure as pack_failure
@@ -107,6 +107,26 @@ class NoEnginesRegistered(CtrlHubError, code="no_engines"):
 
 class InvalidEngineID(CtrlHubError, IndexError, code="invalid_engine_id"):
     """No engine has this id."""
+
+    @classmethod
+    def of(cls, number: int, absent: Mapping[int, str], there: str = "") -> Self:
+        """Return the error about an engine.
+
+        Parameters
+        ----------
+        number
+            The id.
+        absent
+            What is said of engines that are away for a while, by id.
+        there
+            The engines there are, in words.
+        """
+        if number in absent:
+            return cls(
+                f"engine {number} {absent[number]}; wait for it with client.wait_for_engines(), "
+                "which takes the number of engines"
+            )
+        return cls(f"there is no engine {number}{there}")
 
 
 class TooManyEngines(CtrlHubError, code="too_many_engines"):

@@ -349,6 +349,47 @@ def test_a_restart_is_said_again_until_the_engine_has_ended(
     assert nanny.heard(m.Restart) == []
 
 
+def test_an_engine_that_is_being_restarted_is_said_to_be(
+    exchange: Exchange, client: Line, engines: list[Line], nanny: Line
+) -> None:
+    """To who asks for the engines, and to who names it, until it is back."""
+    client.call("control", "restart", targets=[0])
+    said = engines[0].said
+    nanny.say(HUB, m.EngineDied(said.key, said.incarnation, "killed", restarting=True))
+
+    session = client.registered.session if client.registered else 0
+    state = f"is being restarted: client {session} asked for it"
+    now = client.call("query", "engines_now").value
+    assert [engine["id"] for engine in now["engines"]] == [1]
+    assert now["absent"] == ({"id": 0, "state": state},)
+    assert (
+        f"engine 0 {state}" in client.call("control", "signal", targets=[0], name="SIGINT").message
+    )
+    client.command(1, 0)
+    assert f"engine 0 {state}" in evalue(client, client.id(1))
+
+    reborn(exchange, engines[0])
+    assert client.call("query", "engines_now").value["absent"] == ()
+
+
+def test_an_engine_that_is_lost_may_come_back(
+    exchange: Exchange, client: Line, engines: list[Line]
+) -> None:
+    """So long as its session is kept; one that has left does not."""
+    engines[0].say(HUB, m.Goodbye("done"))
+    for _ in range(12):
+        exchange.pass_time(1.0)
+        client.say(HUB, m.Beat())
+
+    (absent,) = client.call("query", "engines_now").value["absent"]
+    assert absent == {"id": 1, "state": "is away, and may come back: not heard of for 10 s"}
+
+    for _ in range(int(exchange.config.session_ttl)):
+        exchange.pass_time(1.0)
+        client.say(HUB, m.Beat())
+    assert client.call("query", "engines_now").value["absent"] == ()
+
+
 @pytest.mark.parametrize("how", ["leaves", "is killed", "is replaced"])
 def test_a_restarted_engine_keeps_its_id(
     exchange: Exchange, client: Line, engines: list[Line], nanny: Line, how: str

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ctrlhub.engine.logs import KEPT_BYTES, LAST_BYTES, LAST_LINES, bound, last_lines, size_of
+from ctrlhub.engine.logs import (
+    KEPT_BYTES,
+    LAST_BYTES,
+    LAST_LINES,
+    LastWords,
+    bound,
+    last_lines,
+    size_of,
+)
 
 
 def test_the_last_lines_are_few_and_short(tmp_path: Path) -> None:
@@ -31,6 +39,27 @@ def test_the_lines_of_an_earlier_writer_are_not_quoted(tmp_path: Path) -> None:
     log.write_text("cut\n")
 
     assert last_lines(log, start) == "cut"
+
+
+def test_last_words_are_of_late(tmp_path: Path) -> None:
+    """What a process has written long before its end, or another one before it, are none."""
+    log = tmp_path / "engine-0.log"
+    log.write_text("the former process\n")
+    words = LastWords(log)
+    words.begin()
+    assert words.text() == ""
+    with log.open("a") as file:
+        file.write("hello\n")
+    words.mark()
+    assert words.text() == "hello"
+    with log.open("a") as file:
+        file.write("Segmentation fault\n")
+    assert words.text() == "hello\nSegmentation fault"
+
+    words.mark()
+    assert words.text() == "Segmentation fault"
+    words.mark()
+    assert words.text() == ""
 
 
 def test_a_log_that_is_not_there_has_no_lines(tmp_path: Path) -> None:
