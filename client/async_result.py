@@ -157,7 +157,7 @@ class AsyncGroup(AsyncResult):
         if not all(row is not None and is_open(row) for row in self._cells):
             self._open_once(lambda: self._open_some(range(len(self._cells))))
         rows = [self._row(index) for index in range(len(self._cells))]
-        errors = [row[2] for row in rows if row[1] == RAISED]
+        errors = [self._raised(i, row[2]) for i, row in enumerate(rows) if row[1] == RAISED]
         if errors and not self._may_hold(errors):
             return None, self._error(errors)
         values = [row[2] for row in rows]
@@ -201,6 +201,10 @@ class AsyncGroup(AsyncResult):
             return self._cells.index(None, place)
         except ValueError:
             return len(self._cells)
+
+    def _raised(self, index: int, error: BaseException) -> BaseException:
+        """Return what a request raised, as it is to be seen."""
+        return error
 
     def _may_hold(self, errors: list[BaseException]) -> bool:
         return False

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ctrlhub.client.async_result import AsyncResult
-from ctrlhub.client.chunks import chunked, over_chunk, tables_of
+from ctrlhub.client.chunks import chunked, tables_of
 from ctrlhub.client.function_book import name_of
 from ctrlhub.client.lazy_map import LazyMapIterator
 from ctrlhub.client.map_result import AsyncJoinedResult, AsyncMapResult
 from ctrlhub.client.partition import split
 from ctrlhub.client.requests import ENGINE_RETRIES, Portion, Template
 from ctrlhub.client.view import View, check_label
+from ctrlhub.wire.each_row import EachRow
 from ctrlhub.wire.ids import to_ranges
 from ctrlhub.wire.limits import BATCH_ROWS
 from ctrlhub.wire.messages import Payload, Stream
@@ -124,12 +125,10 @@ class LoadBalancedView(View):
             raise ValueError(f"chunksize must be a number from 1 on, not {chunksize!r}")
         check_label(label)
         rows: Iterable[tuple[Any, ...]] = zip(*sequences)  # noqa: B905 - up to the shortest
-        call = f
+        call: Any = f
         if chunksize > 1:
-            if not callable(f):
-                raise TypeError(f"a function is needed, not {type(f).__name__}")
-            call, rows = over_chunk(f), chunked(rows, chunksize)
-        template = self._template(call, self._encode(call), label, name_of(f))
+            call, rows = EachRow(f, return_exceptions), chunked(rows, chunksize)
+        template = self._template(f, self._encode(call), label, name_of(f))
         result = AsyncMapResult(
             self._home,
             template,
@@ -211,7 +210,7 @@ class LoadBalancedView(View):
             payload = dumps_call(args, {})
             payloads.append(payload if type(payload) is bytes else detached(payload))
             if sizes is not None:
-                sizes.append(len(args[0]))
+                sizes.append(len(args[1]))
             # While the I/O thread is on its way more gathers; when it has been here, it gets more.
             if not intake.busy or len(payloads) >= BATCH_ROWS:
                 self._send_portion(payloads, template, result)

@@ -1,25 +1,12 @@
-"""One call for many items."""
+"""Sequences of arguments, as columns of many rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
 from ctrlhub.client.partition import cut, is_sliced
-
-
-def over_chunk(function: Callable[..., Any]) -> Callable[..., list[Any]]:
-    """Return a function of columns of arguments that calls `function` with each row of them.
-
-    It travels by value and refers to nothing else of this package, so that engines need not import
-    it, and a function of the user's inside it finds the engine's names.
-    """
-
-    def call_each(*columns: Any) -> list[Any]:
-        return [function(*row) for row in zip(*columns)]  # noqa: B905 - they are of one length
-
-    return call_each
 
 
 def columns_of(sequences: Sequence[Iterable[Any]]) -> list[Any]:
@@ -40,8 +27,9 @@ def tables_of(sequences: Sequence[Iterable[Any]]) -> list[Any]:
     return [cut(table, length) for table in tables]
 
 
-def chunked(rows: Iterable[tuple[Any, ...]], size: int) -> Iterable[tuple[list[Any], ...]]:
-    """Yield chunks of rows as columns."""
-    iterator = iter(rows)
+def chunked(rows: Iterable[tuple[Any, ...]], size: int) -> Iterator[tuple[Any, ...]]:
+    """Yield chunks of rows: the place of the first row, and the columns."""
+    iterator, first = iter(rows), 0
     while chunk := list(islice(iterator, size)):
-        yield tuple(list(column) for column in zip(*chunk, strict=True))
+        yield first, *(list(column) for column in zip(*chunk, strict=True))
+        first += len(chunk)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
 from typing import Any, TypeVar
 
 from ctrlhub.client.async_result import AsyncResult
 from ctrlhub.client.blocking import waited_for
-from ctrlhub.client.chunks import columns_of, over_chunk, tables_of
+from ctrlhub.client.chunks import columns_of, tables_of
 from ctrlhub.client.engine_setup import EngineSetup
 from ctrlhub.client.function_book import name_of
 from ctrlhub.client.ipython import running_shell
@@ -17,6 +18,7 @@ from ctrlhub.client.namespace_view import NamespaceView
 from ctrlhub.client.partition import split
 from ctrlhub.client.requests import About
 from ctrlhub.client.targets import Targets, is_single
+from ctrlhub.wire.each_row import EachRow
 from ctrlhub.wire.messages import Action, Stream
 from ctrlhub.wire.serialize import detached, dumps, dumps_call
 
@@ -122,8 +124,8 @@ class DirectView(EngineSetup, NamespaceView):
         track
             As the view's flag.
         return_exceptions
-            Have exceptions among the values instead of raising them. An item that raises takes
-            the rest of its block with it.
+            Have exceptions among the values instead of raising them. Otherwise an item that raises
+            takes the rest of its block with it.
         label
             As the view's flag.
         """
@@ -133,14 +135,18 @@ class DirectView(EngineSetup, NamespaceView):
             raise TypeError(f"a function is needed, not {type(f).__name__}")
         columns = columns_of(sequences)
         ids = self._ids_for(len(columns[0]))
-        calls = list(zip(*(split(column, len(ids)) for column in columns), strict=True))
-        return self._mapped(f, over_chunk(f), ids, calls, lambda about, first: AsyncMapResult(
+        blocks = list(zip(*(split(column, len(ids)) for column in columns), strict=True))
+        sizes = [len(block[0]) for block in blocks]
+        firsts = accumulate(sizes, initial=0)
+        calls = [(first, *block) for first, block in zip(firsts, blocks, strict=False)]
+        call = EachRow(f, return_exceptions)
+        return self._mapped(f, call, ids, calls, lambda about, first: AsyncMapResult(
             self._home,
             about,
             first,
             len(ids),
             return_exceptions=return_exceptions,
-            sizes=[len(columns[0]) for columns in calls],
+            sizes=sizes,
         ), label)  # fmt: skip
 
     def _call_parts(
@@ -175,7 +181,7 @@ class DirectView(EngineSetup, NamespaceView):
     def _mapped(
         self,
         f: Callable[..., Any],
-        call: Callable[..., Any],
+        call: Callable[..., Any] | EachRow,
         ids: Sequence[int],
         calls: Sequence[tuple[Any, ...]],
         make: Callable[[About, int], M],
@@ -184,7 +190,7 @@ class DirectView(EngineSetup, NamespaceView):
         """Send one call to each of several engines, as one message."""
         home = self._home
         payloads = [detached(dumps_call(columns, {})) for columns in calls]
-        function = home.functions.function(call)
+        function = home.functions.of(*home.functions.encode(call))
         first = home.next_ids(len(ids))
         result = make(About(name_of(f), Stream.MULTIENGINE, self._label(label)), first)
         self._submit(first, ids, Action.APPLY, payloads, function, result)

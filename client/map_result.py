@@ -10,6 +10,7 @@ from ctrlhub.client.partition import BLOCK, is_sliced, join
 from ctrlhub.client.requests import About, Stirred
 from ctrlhub.client.result_base import Home
 from ctrlhub.client.rows import RAISED, Row, TaskCancelled
+from ctrlhub.wire.each_row import name_item
 from ctrlhub.wire.errors import CompositeError
 
 
@@ -56,6 +57,11 @@ class AsyncMapResult(AsyncGroup):
         if self._arrivals is not None:
             self._arrivals.append(index)
         return super()._take(index, row, now)
+
+    def _raised(self, index: int, error: BaseException) -> BaseException:
+        if self._sizes is None and not isinstance(error, TaskCancelled):  # else it has its name
+            name_item(error, index)
+        return error
 
     def _may_hold(self, errors: list[BaseException]) -> bool:
         return self._return_exceptions
@@ -109,9 +115,12 @@ class AsyncMapResult(AsyncGroup):
     def _value(self, index: int) -> Any:
         self._await(lambda: self._cells[index] is not None, None)
         row = self._row(index)
-        if row[1] == RAISED and not self._return_exceptions:
-            raise row[2].with_traceback(None)
-        return row[2]
+        if row[1] != RAISED:
+            return row[2]
+        error = self._raised(index, row[2])
+        if not self._return_exceptions:
+            raise error.with_traceback(None)
+        return error
 
     def __getitem__(self, index: int | slice | str) -> Any:
         """Return an item, several, or one item of the metadata of each request."""
@@ -149,6 +158,9 @@ class AsyncJoinedResult(AsyncMapResult):
         )
         self._dist = dist
         self._join = lambda parts: join(parts, dist)
+
+    def _raised(self, index: int, error: BaseException) -> BaseException:
+        return error
 
     def _items(self, index: int, value: Any) -> Any:
         return value if is_sliced(value) else [value]

@@ -20,6 +20,7 @@ from weakref import WeakSet
 
 from ctrlhub.engine.capture import cut
 from ctrlhub.engine.cells import Cells
+from ctrlhub.engine.each_row import caller
 from ctrlhub.engine.forks import end_copy
 from ctrlhub.engine.interrupts import IDLE, Gate
 from ctrlhub.engine.namespace import Namespace
@@ -28,6 +29,7 @@ from ctrlhub.engine.uploads import Uploads
 from ctrlhub.engine.work import CommandWork, Function, Row, TaskWork
 from ctrlhub.wire.codec import size_of
 from ctrlhub.wire.dependencies import is_unmet
+from ctrlhub.wire.each_row import EachRow
 from ctrlhub.wire.errors import pack_failure
 from ctrlhub.wire.limits import OUTPUT_TEXT_BYTES
 from ctrlhub.wire.messages import Action, Payload, Status
@@ -311,6 +313,8 @@ class Executor:
     def _load(self, function: Function) -> Any:
         before = resolved()
         call = self.namespace.adopt(loads(function.blob, ON_THE_ENGINE))
+        if type(call) is EachRow:
+            call = caller(call, self._row_failed)
         if resolved() == before:  # what references gave may be something else the next time
             function.call = call
             if size_of(function.blob or b"") > KEPT_BLOB:
@@ -325,11 +329,21 @@ class Executor:
             end_copy(error)
         if self.gate.cancelled == request and issubclass(type(error), KeyboardInterrupt):
             return _CANCELLED, b""
+        return _ERROR, self._described(error, method)
+
+    def _row_failed(self, error: BaseException) -> bytes:
+        """Describe what one of many calls raised, which is no end of the request."""
+        with self.gate.undisturbed():
+            if self.is_copy:
+                end_copy(error)
+            return self._described(error, Action.APPLY.value)
+
+    def _described(self, error: BaseException, method: str) -> bytes:
         failure = failure_from_exception(error, self.engine_id, method)
         if self._cells is not None and self._cells.shell is not None:
             text = self._cells.shell.traceback_of(error)
             failure = failure if text is None else replace(failure, traceback=text)
-        return _ERROR, pack_failure(failure)
+        return pack_failure(failure)
 
 
 def _plainly(value: Any, count: int) -> dict[str, Any]:

@@ -17,9 +17,13 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from ctrlhub.wire.dependencies import dependent
+from ctrlhub.wire.each_row import EachRow
 from ctrlhub.wire.naming import is_importable
 
 MAIN = "__main__"
+
+_HOLDERS = (dependent, EachRow)
+"""What holds a function, and is itself imported by name."""
 
 _ASSIGNED = "_the_value_that_is_assigned"
 
@@ -86,7 +90,7 @@ class Namespace:
         if isinstance(call, functools.partial):
             return functools.partial(self.adopt(call.func), *call.args, **call.keywords)
         if not _is_by_value(call):
-            return call.adopted(self.adopt) if type(call) is dependent else call
+            return call.adopted(self.adopt) if type(call) in _HOLDERS else call
         adoption = _Adoption(self.names, self._fallback)
         function = adoption.adopted(call)
         return adoption.writing_back(function) if adoption.assigned else function

@@ -356,7 +356,10 @@ class CompositeError(RemoteError, code="composite"):
         return [f"… and {more} more" if more > 1 else "… and one more"] if more > 0 else []
 
     def __str__(self) -> str:
-        lines = [f"{_where(info)}{ename}: {evalue}" for ename, evalue, _, info in self._shown()]
+        lines = [
+            f"{_where(info)}{ename}: {evalue}{_notes(error)}"
+            for (ename, evalue, _, info), error in zip(self._shown(), self.errors, strict=False)
+        ]
         return "\n".join([self.message, *lines, *self._hidden()])
 
     def render_traceback(self, excid: int | None = None) -> list[str]:
@@ -430,6 +433,12 @@ def _where(info: dict[str, Any]) -> str:
         return ""
     method = info.get("method")
     return f"[{info['engine_id']}{f':{method}' if method else ''}]: "
+
+
+def _notes(error: BaseException) -> str:
+    """Return the short notes of an error, such as which item of a map it is about."""
+    notes = [str(note) for note in getattr(error, "__notes__", ())]
+    return "".join(f" ({note})" for note in notes if "\n" not in note and len(note) < 200)
 
 
 def error_for(code: str) -> type[CtrlHubError]:

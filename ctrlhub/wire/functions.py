@@ -22,6 +22,7 @@ from hashlib import blake2b
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, TypeAlias
 
+from ctrlhub.wire.each_row import EachRow
 from ctrlhub.wire.naming import is_importable
 from ctrlhub.wire.serialize import dumps_inline
 from ctrlhub.wire.snapshot import Snapshot, cells_of, snapshot_of
@@ -40,7 +41,7 @@ def digest_of(blob: bytes) -> bytes:
     return blake2b(blob, digest_size=DIGEST_BYTES).digest()
 
 
-def encode(f: Callable[..., Any]) -> Encoded:
+def encode(f: Callable[..., Any] | EachRow) -> Encoded:
     """Serialize a function and name it, without a cache.
 
     Raises
@@ -48,7 +49,8 @@ def encode(f: Callable[..., Any]) -> Encoded:
     SerializationError
         It cannot be pickled; the message names the global, default or variable that cannot.
     """
-    name = getattr(f, "__qualname__", None) or type(f).__qualname__
+    called = f.function if isinstance(f, EachRow) else f
+    name = getattr(called, "__qualname__", None) or type(called).__qualname__
     blob = dumps_inline(f, f"the function {name}")
     return digest_of(blob), blob
 
@@ -64,7 +66,7 @@ class FunctionCache:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def encode(self, f: Callable[..., Any]) -> Encoded:
+    def encode(self, f: Callable[..., Any] | EachRow) -> Encoded:
         """Give the digest and the serialized form of a function, as it is now.
 
         Raises

@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ctrlhub import AsyncMapResult, Client, CompositeError, DirectView, LoadBalancedView
+from ctrlhub import (
+    AsyncMapResult,
+    Client,
+    CompositeError,
+    DirectView,
+    LoadBalancedView,
+    RemoteError,
+    depend,
+)
 from tests.contract.conftest import ENGINES
 
 WAIT = 30.0
@@ -108,14 +116,65 @@ def test_errors_are_counted(view: View) -> None:
     assert {ename for ename, *_ in caught.value.elist} == {"ZeroDivisionError"}
 
 
-def test_errors_can_be_values(client: Client) -> None:
-    """Each in its place."""
+@pytest.mark.parametrize("options", [{}, {"chunksize": 4}])
+def test_errors_can_be_values(view: View, options: dict[str, int]) -> None:
+    """Each in its place, whatever travelled with it; each knows its item and its engine."""
+    if isinstance(view, DirectView):
+        options = {}
+    numbers = [1, 0, -1, 0, 5, 6, 0]
+    result = view.map_async(lambda n: 1 // n, numbers, return_exceptions=True, **options)
+    values = result.get(WAIT)
+
+    assert [v for v in values if not isinstance(v, Exception)] == [1, -1, 0, 0]
+    assert list(result) == values
+    for place in (1, 3, 6):
+        assert isinstance(values[place], ZeroDivisionError)
+        assert values[place].__notes__ == [f"item {place} of the map"]
+        assert values[place].engine_id in range(ENGINES)  # type: ignore[attr-defined]
+
+
+def test_an_item_that_leaves_is_an_error_like_others(view: View) -> None:
+    """`SystemExit` ends neither the engine nor the items beside it."""
+
+    def leave(n: int) -> int:
+        if n == 2:
+            raise SystemExit(3)
+        return n
+
+    values = view.map_sync(leave, range(5), return_exceptions=True)
+
+    assert values[:2] + values[3:] == [0, 1, 3, 4]
+    assert isinstance(values[2], RemoteError)
+    assert values[2].ename == "SystemExit"
+
+
+@pytest.mark.parametrize("chunksize", [None, 1, 3])
+def test_the_item_that_failed_is_named(client: Client, chunksize: int | None) -> None:
+    """Of a block, a chunk, or alone; the frames of ours that called it are not shown."""
+    view: Any = client[:] if chunksize is None else client.load_balanced_view()
+    options = {} if chunksize is None else {"chunksize": chunksize}
+
+    with pytest.raises(CompositeError, match=r"ZeroDivisionError: .* \(item 5 of the map\)") as caught:
+        view.map_sync(lambda n: 1 // n, [1, 2, 3, 4, 5, 0, 7], **options)
+
+    (error,) = caught.value.errors
+    assert isinstance(error, RemoteError)
+    assert "call_" not in error.traceback
+
+
+def test_an_item_that_another_engine_has_to_try(client: Client) -> None:
+    """An unmet dependency is no error of an item: its task goes elsewhere, with all of its items."""
+    client[:].scatter("me", range(ENGINES), flatten=True, block=True)
+
+    @depend(lambda: me == 1)  # type: ignore[name-defined]  # noqa: F821
+    def where(n: int) -> int:
+        return n * me  # type: ignore[name-defined,no-any-return]  # noqa: F821
+
     values = client.load_balanced_view().map_sync(
-        lambda n: 1 // n, [1, 0, -1], return_exceptions=True
+        where, range(6), chunksize=3, return_exceptions=True
     )
 
-    assert (values[0], values[2]) == (1, -1)
-    assert isinstance(values[1], ZeroDivisionError)
+    assert values == list(range(6))
 
 
 def test_iteration_raises_at_the_item_that_failed(client: Client) -> None:

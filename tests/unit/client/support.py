@@ -12,7 +12,9 @@ from ctrlhub.client.client import Client
 from ctrlhub.client.live_output import Follower, LiveRequest
 from ctrlhub.client.requests import About, CommandRequest, Function, Template
 from ctrlhub.client.session import ClientSession
+from ctrlhub.engine.each_row import caller
 from ctrlhub.wire.codec import decode, encode, resolve
+from ctrlhub.wire.each_row import EachRow
 from ctrlhub.wire.errors import CtrlHubError, pack_failure
 from ctrlhub.wire.ids import Ranges, from_ranges, request_id, to_ranges
 from ctrlhub.wire.messages import (
@@ -352,7 +354,9 @@ class HubLink:
         while self._held:
             message = self._held.popleft()
             for digest, ref in message.functions:
-                self._functions[digest] = loads(resolve(ref, message.frames))
+                function = loads(resolve(ref, message.frames))
+                each = type(function) is EachRow
+                self._functions[digest] = caller(function, _described) if each else function
             if isinstance(message, Command):
                 self._run_command(message)
             else:
@@ -441,6 +445,10 @@ def _numbers(message: SubmitTasks | Command) -> list[int]:
     if isinstance(message, SubmitTasks):
         return [row[0] for row in message.rows]
     return [message.first + place for place in range(len(message.targets))]
+
+
+def _described(error: BaseException) -> bytes:
+    return pack_failure(failure_from_exception(error))
 
 
 def _do(action: Action, payload: Any, function: Any, names: dict[str, Any]) -> Any:

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctrlhub.client.chunks import chunked, columns_of, over_chunk
+from ctrlhub.client.chunks import chunked, columns_of
 from ctrlhub.client.partition import join, split
-from ctrlhub.wire.serialize import dumps, loads
 
 dists = st.sampled_from(["b", "r"])
 parts = st.integers(1, 8)
@@ -116,15 +115,7 @@ def test_columns_end_with_the_shortest(sequences: list[list[int]]) -> None:
 
 
 def test_chunks_are_columns() -> None:
-    """A task of several items has one list for each parameter."""
+    """A task of several items has one list for each parameter, and says where they begin."""
     found = list(chunked(zip([1, 2, 3], "abc", strict=True), 2))
 
-    assert found == [([1, 2], ["a", "b"]), ([3], ["c"])]
-
-
-def test_a_chunk_function_needs_nothing_of_this_package() -> None:
-    """It travels by value, so that engines import nothing for it."""
-    blob = dumps(over_chunk(pow))
-
-    assert b"ctrlhub.client.partition" not in bytes(blob)  # type: ignore[arg-type]
-    assert loads(blob)([2, 3], [2, 2]) == [4, 9]
+    assert found == [(0, [1, 2], ["a", "b"]), (2, [3], ["c"])]
