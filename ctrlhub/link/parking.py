@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import Event
 
 PATROL = 0.005
@@ -15,10 +16,12 @@ class Parking:
     ----------
     occupied : bool
         Whether the thread waits here.
+    asleep : bool
+        Whether it waits until it is recalled, however long that takes.
     """
 
     def __init__(self) -> None:
-        self.occupied = False
+        self.occupied = self.asleep = False
         self._arrived = Event()
         self._recalled = Event()
 
@@ -32,9 +35,17 @@ class Parking:
         self.occupied = False
         self._arrived.clear()
 
-    def wait(self, timeout: float | None) -> None:
-        """Wait for `recall`, or for so long (seconds)."""
-        self._recalled.wait(timeout)
+    def patrol(self) -> None:
+        """Wait for `recall`, or for `PATROL`."""
+        self._recalled.wait(PATROL)
+        self._recalled.clear()
+
+    def sleep(self, still: Callable[[], bool]) -> None:
+        """Wait for `recall` alone, if `still` says so once `asleep` is to be seen."""
+        self.asleep = True
+        if still():
+            self._recalled.wait()
+        self.asleep = False
         self._recalled.clear()
 
     def recall(self) -> None:

@@ -25,7 +25,7 @@ from threading import Lock, get_ident
 
 from ctrlhub.link.base import Arrival, Link
 from ctrlhub.link.membership import Membership
-from ctrlhub.link.parking import PATROL, Parking
+from ctrlhub.link.parking import Parking
 from ctrlhub.link.sharing import Sharing
 from ctrlhub.link.states import LinkAction, State, Subscribe
 from ctrlhub.wire.codec import decode, encode
@@ -170,7 +170,6 @@ class Runner:
         """
         if self._thread == NOBODY or not self._guests.acquire(blocking=False):
             return until()
-        began = self._clock()
         try:
             self._visits += 1
             self._guest = get_ident()
@@ -185,7 +184,8 @@ class Runner:
             self._asleep = False  # before the loop's own thread may come, and sleep
             self._guest = NOBODY
             self._guests.release()
-            if self._posted or not self._goes_on() or self._clock() - began > PATROL / 2:
+            # Last: the parked thread says that it sleeps before it looks for a guest a last time.
+            if self._posted or self._parking.asleep or not self._goes_on():
                 self._parking.recall()
 
     def _parked(self) -> bool:
@@ -221,10 +221,11 @@ class Runner:
         try:
             while self._goes_on():
                 visit = self._visits
-                is_long = visit == seen and self._guest != NOBODY
-                parking.wait(None if is_long else PATROL)
-                stays_away = visit == self._visits and not is_long
-                if self._guest == NOBODY and (stays_away or self._posted):
+                if visit == seen and self._guest != NOBODY:
+                    parking.sleep(lambda: self._guest != NOBODY)
+                    continue
+                parking.patrol()
+                if self._guest == NOBODY and (visit == self._visits or self._posted):
                     return
                 seen = visit
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
@@ -257,3 +258,20 @@ def test_a_guest_that_is_interrupted_opens_the_link_anew(loop: Loop) -> None:
     loop.link.put()
     loop.machine.await_heard(1)
     assert loop.link.reopened == 1
+
+
+def test_who_sleeps_is_roused_by_the_shortest_visit(loop: Loop) -> None:
+    """The loop's own thread may fall asleep in any moment of a visit; then it takes over again."""
+    parking = loop.runner._parking
+
+    def is_asleep() -> bool:
+        end = time.monotonic() + PATIENCE
+        while not parking.asleep and time.monotonic() < end:
+            parking.recall()  # as if something had been posted just before
+            time.sleep(0.0001)
+        return parking.asleep
+
+    assert loop.runner.lead(is_asleep)
+    loop.link.put()
+    loop.machine.await_heard(1)
+    assert loop.machine.heard == [loop.thread]
