@@ -4,8 +4,9 @@ What user code raised comes back as itself: ``except ValueError`` works, and the
 `RemoteError`, of a class made for the purpose (`_both`) that has the name of the original, its
 arguments and its attributes. The remote traceback is its cause, so that Python prints it.
 
-Some cannot: those that do not survive pickling, those whose class cannot be inherited from, and
-those that would act on the client when raised there. They arrive as a plain `RemoteError` with the
+Those that pickle's own way does not bring back are taken apart and put together (`ctrlhub.wire.bare`).
+Some cannot be had at all: those whose class is unknown here or cannot be inherited from, and those
+that would act on the client when raised there. They arrive as a plain `RemoteError` with the
 text. No error on the way may replace the one that is reported.
 """
 
@@ -14,13 +15,14 @@ from __future__ import annotations
 import linecache
 import re
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from types import TracebackType, new_class
 from typing import Any
 from weakref import WeakValueDictionary
 
+from ctrlhub.wire.bare import Bare, Parts
 from ctrlhub.wire.errors import CtrlHubError, RemoteError, error_for
 from ctrlhub.wire.failure import MAX_EVALUE_BYTES, MAX_PICKLED_BYTES, REMOTE, Failure
 from ctrlhub.wire.serialize import dumps_inline, loads
@@ -28,10 +30,6 @@ from ctrlhub.wire.serialize import dumps_inline, loads
 _ACTING = (StopIteration, StopAsyncIteration)
 """Raised at a client these would end its loop in silence. `SystemExit`, `KeyboardInterrupt`,
 `GeneratorExit` and ``asyncio.CancelledError`` act too; not being an `Exception`, none is rebuilt."""
-
-_HEAP_TYPE = 1 << 9
-"""Flag of the classes that were made by a class statement (CPython's Py_TPFLAGS_HEAPTYPE)."""
-
 
 _PLACE = re.compile(r'(?P<indent> +)File "(?P<file>[^"]+)", line (?P<line>\d{1,9}), in ')
 
@@ -130,16 +128,37 @@ def _pickled(error: BaseException) -> bytes | None:
     """Pickle an exception; None unless it is known to be rebuilt as what it is."""
     if not _may_be_rebuilt(error):
         return None
+    text = _text(error)
+    own = _trial(error, lambda: error)
+    if own is not None and own[1] == text:
+        return own[0]
+    bare = _trial(error, lambda: Bare(type(error), Parts.of(error).sendable(_can_be_sent)))
+    if bare is not None and bare[1] == text:
+        return bare[0]
+    return own[0] if own is not None else None
+
+
+def _trial(error: BaseException, form: Callable[[], object]) -> tuple[bytes, str] | None:
+    """Pickle a form of an exception, and the text that it arrives with; None if it does not."""
     try:
-        data = dumps_inline(error)
+        data = dumps_inline(form())
         if len(data) > MAX_PICKLED_BYTES:
             data = dumps_inline(_shortened(error))
         if len(data) > MAX_PICKLED_BYTES:
             return None
-        trial = loads(data)
+        arrived = loads(data)
+        getattr(arrived, "__notes__", None)  # a __getattr__ that needs what is not there raises
     except BaseException:  # user code: then the text must do
         return None
-    return data if type(trial) is type(error) else None
+    return (data, _text(arrived)) if type(arrived) is type(error) else None
+
+
+def _can_be_sent(value: object) -> bool:
+    try:
+        loads(dumps_inline(value))
+    except Exception:  # the question is only whether
+        return False
+    return True
 
 
 def _shortened(error: BaseException) -> BaseException:
@@ -231,7 +250,8 @@ def _original(failure: Failure) -> RemoteError | None:
         if isinstance(original, RemoteError):  # from a cluster used by the engine
             error = original
         else:
-            error = _copied_into(_both(type(original)), original)
+            # Not by __init__: it would call RemoteError's in turn, with arguments meant for another.
+            error = Parts.of(original).as_a(_both(type(original)))
         vars(error).update(_remote(failure), _failure=failure)
         if not issubclass(type(error), type(error)):  # Python asks the metaclass too, to raise it
             return None
@@ -280,25 +300,6 @@ def _body(cls: type[Exception]) -> dict[str, Any]:
         "__str__": cls.__str__,
         "__reduce_ex__": _reduce,
     }
-
-
-def _copied_into(both: type[RemoteError], original: Exception) -> RemoteError:
-    """Copy an exception into another class, without its ``__init__``.
-
-    That would call RemoteError's in turn, with arguments meant for another. So the parts are
-    copied: what the built-in base keeps in C, through its own constructor; and the attributes.
-    """
-    base: Any = next(c for c in type(original).__mro__ if not c.__flags__ & _HEAP_TYPE)
-    _, args, *rest = base.__reduce__(original)
-    copied: RemoteError = base.__new__(both, *args)
-    base.__init__(copied, *args)
-    for name, value in (rest[0] if rest and rest[0] else {}).items():
-        object.__setattr__(copied, name, value)
-    state = object.__getstate__(original)
-    if isinstance(state, tuple):
-        for name, value in state[1].items():
-            object.__setattr__(copied, name, value)
-    return copied
 
 
 def _reduce(self: RemoteError, _: int) -> tuple[Any, ...]:

@@ -186,13 +186,17 @@ def test_a_result_that_cannot_be_pickled_is_a_serialization_error(bench: Bench) 
     assert "the result (of type lock)" in failure(row).evalue
 
 
-def test_an_exception_that_cannot_be_pickled_arrives_as_text(bench: Bench) -> None:
+def test_an_exception_that_does_not_survive_pickling_arrives_as_text(bench: Bench) -> None:
     """It has its name and its words, and no pickle that would fail at the client."""
 
     class Awkward(Exception):
         def __init__(self) -> None:
             super().__init__("awkward")
             self.lock = threading.Lock()
+
+        def __str__(self) -> str:
+            with self.lock:
+                return "awkward"
 
     def task(x: int) -> None:
         raise Awkward

@@ -16,7 +16,9 @@ import traceback
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from email.message import Message
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 
@@ -238,11 +240,7 @@ class TestRebuilt:
         asyncio.CancelledError(),
         StopIteration(5),
         StopAsyncIteration(),
-        Unbuildable(1, 2),
         Sealed("sealed"),
-        Unpicklable("x"),
-        Changeling("x"),
-        Plain(threading.Lock()),
         Plain(b"x" * 2**21),
     ],
     ids=lambda e: type(e).__name__,
@@ -255,6 +253,64 @@ def test_arrives_as_text(original: BaseException) -> None:
     assert error.evalue[:4] == str(original)[:4]
     assert error.engine_id == 3
     assert isinstance(error.__cause__, RemoteTraceback)
+
+
+class Doubles(Exception):
+    """Pickles, but pickle's own way gives it another text."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no file {name!r}")
+
+
+class Lends(Exception):
+    """Looks for attributes in another one, which it may not have."""
+
+    def __init__(self, text: str, file: object) -> None:
+        super().__init__(text)
+        self.file = file
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.__dict__["file"], name)
+
+
+@pytest.mark.parametrize(
+    "original",
+    [
+        Unbuildable(1, 2),
+        Unpicklable("x"),
+        Changeling("x"),
+        Plain(threading.Lock()),
+        Doubles("x"),
+        Lends("x", threading.Lock()),
+        HTTPError("http://here", 404, "not found", Message(), None),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"),
+    ],
+    ids=lambda e: type(e).__name__,
+)
+def test_what_pickles_own_way_does_not_bring_back_is_put_together(original: Exception) -> None:
+    """Without calling its constructor; what could not be sent of it has a stand-in."""
+    error = across(raised(original))
+
+    assert isinstance(error, type(original))
+    assert str(error) == str(original)
+    assert error.engine_id == 3
+    assert isinstance(error.__cause__, RemoteTraceback)
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again)) == (type(error), str(error))
+
+
+def test_an_http_error_has_its_parts() -> None:
+    """All but the body, which stayed where it was; asking for it says so."""
+    headers = Message()
+    headers["Retry-After"] = "7"
+    with open(os.devnull, "rb") as file:
+        error = across(raised(HTTPError("http://here", 503, "busy", headers, file)))
+
+    assert isinstance(error, HTTPError)
+    assert (error.code, error.reason, error.url) == (503, "busy", "http://here")
+    assert error.headers["Retry-After"] == "7"
+    with pytest.raises(AttributeError, match="of an exception was not sent"):
+        error.read()
 
 
 def test_text_that_cannot_be_had_is_survived() -> None:
