@@ -9,9 +9,11 @@ from typing import Any
 from ctrlhub.client.async_result import AsyncResult
 from ctrlhub.client.imports import SyncImports
 from ctrlhub.client.targets import Targets
+from ctrlhub.client.view import View
+from ctrlhub.wire.by_value import CLOUDPICKLE, DILL, use, used
 
 
-class EngineSetup:
+class EngineSetup(View):
     """The part of a `DirectView` that prepares its engines."""
 
     def execute(
@@ -77,17 +79,40 @@ class EngineSetup:
 
     # ------------------------------------------------------------ serialization
 
-    def use_cloudpickle(self) -> Any:
-        """Have closures and what is defined in ``__main__`` sent by value: so it is always."""
-        return self.execute("", block=None)
-
     def use_dill(self) -> Any:
-        """Have closures and what is defined in ``__main__`` sent by value: so it is always.
+        """Pickle with dill, here and on the engines, what plain pickle cannot.
 
-        What only dill can pickle (running generators, open files) is not sent.
+        It holds for this whole program, and for the engines of this view until they are restarted.
+
+        Returns
+        -------
+        AsyncResult
+            Done when the engines have changed over; with the view's `block` their values.
+
+        Raises
+        ------
+        SerializationError
+            Dill is not installed here; or, when the result is had, on an engine. If this waits for
+            the engines, and one has none, all stays as it was here.
         """
-        return self.execute("", block=None)
+        return self._pickle_with(DILL)
+
+    def use_cloudpickle(self) -> Any:
+        """Pickle with cloudpickle, here and on the engines, what plain pickle cannot.
+
+        So it is from the beginning; this takes back `use_dill`.
+        """
+        return self._pickle_with(CLOUDPICKLE)
 
     def use_pickle(self) -> Any:
-        """Do nothing: plain pickle is used for all it can do, and cloudpickle for the rest."""
-        return self.execute("", block=None)
+        """Take back `use_dill`: plain pickle for all it can do, and cloudpickle for the rest."""
+        return self._pickle_with(CLOUDPICKLE)
+
+    def _pickle_with(self, name: str) -> Any:
+        former = used()
+        use(name)
+        try:
+            return self.apply(use, name)
+        except BaseException:
+            use(former)
+            raise

@@ -4,7 +4,7 @@ Two ways to pickle, the quick one first:
 
 1. ``pickle`` in C. It writes a class or function as the name of its module and its own, which is
    right for everything the other side can import.
-2. ``cloudpickle``, which writes them by value. It is taken where the first way fails (a lambda, a
+2. ``cloudpickle`` (or another: `ctrlhub.wire.by_value`), which writes them by value. It is taken where the first way fails (a lambda, a
    module) and where it succeeds wrongly: what is defined in ``__main__``, or in a module registered
    with `cloudpickle.register_pickle_by_value`, has a name the other side cannot follow. Such a name
    stands in the pickle as text, so a search for it finds out; text that merely looks so costs time
@@ -19,21 +19,17 @@ is copied once; one that arrives writable (a received frame) becomes the array's
 
 from __future__ import annotations
 
-import functools
-import io
 import pickle
 import sys
 from collections.abc import Callable, Mapping
-from types import CodeType
 from typing import Any, NoReturn
 
-import cloudpickle
-
 from ctrlhub.wire.blame import culprit
+from ctrlhub.wire.by_value import dump_by_value
 from ctrlhub.wire.errors import SerializationError
 from ctrlhub.wire.limits import INLINE_BYTES, SEGMENT_BYTES
 from ctrlhub.wire.messages import Buffer, Payload
-from ctrlhub.wire.naming import LRU_CACHED, MAIN, is_importable, registered_by_value
+from ctrlhub.wire.naming import MAIN, registered_by_value
 from ctrlhub.wire.references import Unresolved
 from ctrlhub.wire.segments import Segment, share
 
@@ -41,8 +37,6 @@ PROTOCOL = 5
 """The pickle protocol, whatever Python's highest is: both sides must know it."""
 
 _MAIN = MAIN.encode()
-_NO_FILE = "<dynamic-code>"
-"""The name that cloudpickle gives to the file of all code."""
 _ATOMS = frozenset((int, float, str, bytes, bool, type(None)))
 """Exact types whose pickles hold neither names nor buffers."""
 
@@ -204,13 +198,13 @@ def _dump(obj: object) -> Payload:
     data = _by_name(obj, stays_inside)
     if data is None:
         buffers.clear()
-        data = _by_value(obj, stays_inside)
+        data = dump_by_value(obj, stays_inside)
     return (data, *buffers) if buffers or len(data) >= SEGMENT_BYTES else data
 
 
 def _dump_inline(obj: object) -> bytes:
     data = _by_name(obj, None)
-    return _by_value(obj, None) if data is None else data
+    return dump_by_value(obj, None) if data is None else data
 
 
 def _by_name(
@@ -227,37 +221,6 @@ def _by_name(
     if _MAIN in data or (by_value and any(name.encode() in data for name in by_value)):
         return None
     return data
-
-
-def _by_value(obj: object, stays_inside: Callable[[pickle.PickleBuffer], bool] | None) -> bytes:
-    file = io.BytesIO()
-    _ByValue(file, PROTOCOL, stays_inside).dump(obj)
-    return file.getvalue()
-
-
-class _ByValue(cloudpickle.Pickler):  # type: ignore[misc]  # it has no annotations
-    """Cloudpickle, and two things that it does in another way.
-
-    What ``functools.lru_cache`` made is only ever pickled by name there. And it gives all code one
-    file name, where tracebacks should lead to the user's source.
-    """
-
-    def reducer_override(self, obj: Any) -> Any:
-        if type(obj) is LRU_CACHED and not is_importable(obj):
-            return _lru_cached, (obj.__wrapped__, obj.cache_parameters())
-        if type(obj) is CodeType:
-            make, args = self.dispatch_table[CodeType](obj)
-            return make, tuple(obj.co_filename if _is_no_file(part) else part for part in args)
-        return super().reducer_override(obj)
-
-
-def _is_no_file(part: object) -> bool:
-    return type(part) is str and part == _NO_FILE
-
-
-def _lru_cached(function: Callable[..., Any], parameters: dict[str, Any]) -> Callable[..., Any]:
-    cached: Callable[..., Any] = functools.lru_cache(**parameters)(function)
-    return cached
 
 
 # ---------------------------------------------------------------- refusing
