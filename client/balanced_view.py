@@ -53,6 +53,7 @@ class LoadBalancedView(View):
         super().__init__(client, **{**defaults, **flags})
         home = self._home
         self._encode, self._next_id, self._submit = home.functions.encode, home.next_id, home.submit
+        self._note = self._given.append
 
     def __len__(self) -> int:
         return len(self.client)
@@ -85,7 +86,9 @@ class LoadBalancedView(View):
         payload = dumps_call(args, kwargs)
         if type(payload) is not bytes:
             payload = detached(payload)
-        result = AsyncResult(self._home, self._next_id(), payload, template)
+        number = self._next_id()
+        result = AsyncResult(self._home, number, payload, template)
+        self._note(number)
         self._submit(result)
         return result
 
@@ -222,6 +225,7 @@ class LoadBalancedView(View):
         self, payloads: list[Payload], template: Template, result: AsyncMapResult
     ) -> None:
         first = self._home.next_ids(len(payloads))
+        self._note(range(first, first + len(payloads)))
         offset = result._extend(first, len(payloads))
         self._submit(Portion(first, payloads, template, result, offset))
 

@@ -23,7 +23,7 @@ class RequestIds(Sequence[str]):
 
     __slots__ = ("_numbers",)
 
-    def __init__(self, numbers: range) -> None:
+    def __init__(self, numbers: Sequence[int]) -> None:
         self._numbers = numbers
 
     def __len__(self) -> int:

@@ -246,6 +246,7 @@ class NamespaceView(View):
     ) -> None:
         """Send a command that a result waits for."""
         stop = self._flags["stop_on_error"] if stop_on_error is None else stop_on_error
+        self._given.append(range(first, first + len(ids)))
         label = result._about.label
         self._home.submit(
             CommandRequest(first, ids, action.value, payloads, function, result, label, stop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from ctrlhub.client.executor import ViewExecutor
 
 V = TypeVar("V", bound="View")
+
+MOST_GIVEN = 4096
+"""So many calls are in the `history` of a view, the last ones; `Client.history` has all."""
 
 
 class View(ViewJobs):
@@ -54,6 +58,7 @@ class View(ViewJobs):
     def __init__(self, client: Client, **flags: Any) -> None:
         self.client = client
         self._home = client._connection
+        vars(self)["_given"] = deque(maxlen=MOST_GIVEN)
         self._flags: dict[str, Any] = {"block": client.block, "track": False, "label": None}
         self.set_flags(**flags)
 

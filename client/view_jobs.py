@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 from warnings import warn
 
+from ctrlhub.client.lookups import RequestIds
 from ctrlhub.client.targets import Targets
 from ctrlhub.wire.messages import Stream
 
@@ -15,26 +18,26 @@ if TYPE_CHECKING:
 
 
 class ViewJobs:
-    """The part of a view that knows what was asked.
-
-    What was asked is known of the whole client, not of each of its views.
-    """
+    """The part of a view that knows what was asked."""
 
     client: Client
+    _given: deque[int | range]
+    """The numbers of the requests of its calls."""
 
     def _engines(self) -> Targets:
         """Return the engines that are meant where none are named; None if it is any."""
         return None
 
     @property
-    def history(self) -> Any:
-        """The ids of the client's requests."""
-        return self.client.history
+    def history(self) -> RequestIds:
+        """The ids of the requests of this view, first first: those of its last 4,096 calls."""
+        given = [(n,) if isinstance(n, int) else n for n in tuple(self._given)]
+        return RequestIds(list(chain.from_iterable(given)))
 
     @property
     def outstanding(self) -> set[str]:
-        """The ids of the client's requests that have not ended."""
-        return self.client.outstanding
+        """The ids of the requests of this view that have not ended."""
+        return self.client.outstanding.intersection(self.history)
 
     @property
     def results(self) -> Mapping[str, Any]:
@@ -42,8 +45,8 @@ class ViewJobs:
         return self.client.results
 
     def wait(self, jobs: Any = None, timeout: float | None = None) -> bool:
-        """Wait for results: `Client.wait`."""
-        return self.client.wait(jobs, timeout)
+        """Wait for results: `Client.wait`; without `jobs`, for those of this view."""
+        return self.client.wait(self.outstanding if jobs is None else jobs, timeout)
 
     def abort(self, jobs: Any = None, targets: Targets = None, block: bool | None = None) -> None:
         """Stop results: `Client.abort`. Without `jobs`, the commands on the view's engines, or tasks.
@@ -64,8 +67,26 @@ class ViewJobs:
     def get_result(
         self, indices_or_msg_ids: Any = None, block: bool | None = None, owner: bool = True
     ) -> AsyncResult:
-        """Return the result of earlier requests: `Client.get_result`."""
-        return self.client.get_result(indices_or_msg_ids, block=block, owner=owner)
+        """Return the result of earlier requests: `Client.get_result`; places are in `history`.
+
+        Raises
+        ------
+        IndexError
+            There is no such place in the history.
+        """
+        wanted = self._named(-1 if indices_or_msg_ids is None else indices_or_msg_ids)
+        return self.client.get_result(wanted, block=block, owner=owner)
+
+    def _named(self, wanted: Any) -> Any:
+        """Return requests with ids in the place of places in the history."""
+        if isinstance(wanted, list | tuple):
+            return [self._named(each) for each in wanted]
+        if type(wanted) is not int:
+            return wanted
+        history = self.history
+        if not -len(history) <= wanted < len(history):
+            raise IndexError(f"there is no request {wanted} in a history of {len(history)}")
+        return history[wanted]
 
     def queue_status(self, targets: Targets = None, verbose: bool = False) -> dict[Any, Any]:
         """Return what engines have to do: `Client.queue_status`, by default of the view's."""

@@ -308,6 +308,41 @@ def test_a_view_follows_its_client(client: Client) -> None:
         client[0].apply(len, client[:])
 
 
+def test_a_view_remembers_its_own_calls(client: Client) -> None:
+    """Also maps, and what its decorated functions do; other views have theirs, the client has all."""
+    direct, balanced = client[:], client.load_balanced_view()
+    first = direct.apply_async(int, "1")
+    mapped = balanced.map_async(abs, range(-3, 0))
+    one = balanced.apply_async(int, "2")
+    pushed = direct.push({"a": 1}, block=False)
+    called = balanced.remote(block=False)(abs)(-4)
+    assert client.wait(timeout=WAIT)
+
+    assert direct.history == [*first.msg_ids, *pushed.msg_ids]
+    assert balanced.history == [*mapped.msg_ids, *one.msg_ids, *called.msg_ids]
+    assert client[:].history == []
+    assert len(client.history) == len(direct.history) + len(balanced.history)
+    assert balanced.get_result(-2).get(WAIT) == 2
+    assert direct.get_result().msg_ids == pushed.msg_ids[-1:]
+    assert balanced.get_result([0, 1]).get(WAIT) == [3, 2]
+    with pytest.raises(IndexError, match="no request 99 in a history of 5"):
+        balanced.get_result(99)
+
+
+def test_a_view_waits_for_its_own_calls(client: Client, work: Work) -> None:
+    """Where none are named; what other views have out goes on."""
+    held = client[1].apply_async(work.held())
+    view = client[0]
+    result = view.apply_async(int, "7")
+
+    assert view.wait(timeout=WAIT)
+    assert result.done()
+    assert view.outstanding == set()
+    assert not held.done()
+    work.release()
+    assert held.get(WAIT) == "held"
+
+
 def test_what_views_know_of_their_client(client: Client, work: Work) -> None:
     """Waiting, stopping and looking are the client's, with the view's engines by default."""
     view = client[0]
@@ -322,7 +357,7 @@ def test_what_views_know_of_their_client(client: Client, work: Work) -> None:
     assert elsewhere.get(WAIT) == 7
     work.release()
     assert view.wait(timeout=WAIT)
-    assert elsewhere.msg_id in view.history
+    assert view.history == [held.msg_id, queued.msg_id]
     assert view.get_result(elsewhere.msg_id).get(WAIT) == 7
     view.purge_results("all")
     with pytest.warns(DeprecationWarning, match="come by themselves"):
