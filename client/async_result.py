@@ -177,11 +177,13 @@ class AsyncGroup(AsyncResult):
                     cells[index] = opened(row)
 
     def _result_within(self, timeout: float | None) -> tuple[Any, BaseException | None]:
+        __tracebackhide__ = True
         self._open_within(timeout)
         return self._outcome()
 
     def _open_within(self, timeout: float | None) -> None:
         """Wait for all, and open what has come while the rest is on its way."""
+        __tracebackhide__ = True
         until = inf if timeout is None or timeout < 0 else monotonic() + timeout
         place, missing = 0, self._first_missing
         while place < len(self._cells):
@@ -216,6 +218,7 @@ class AsyncGroup(AsyncResult):
         return CompositeError(what, errors)
 
     def _all(self, timeout: float | None) -> Any:
+        __tracebackhide__ = True
         self._open_within(timeout)
         values = [self._row(index)[2] for index in range(len(self._cells))]
         return values if self._join is None else self._join(values)
@@ -226,6 +229,7 @@ class AsyncGroup(AsyncResult):
             yield self._value(index)
 
     def _value(self, index: int) -> Any:
+        __tracebackhide__ = True
         self._await(lambda: self._cells[index] is not None, None)
         row = self._row(index)
         if row[1] == RAISED:

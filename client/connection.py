@@ -326,6 +326,7 @@ class Connection:
         self, enough: Callable[[Iterable[int]], bool], timeout: float | None
     ) -> bool:
         """Wait until there are enough engines."""
+        __tracebackhide__ = True
         self.check_wait()
         end = float("inf") if timeout is None else time.monotonic() + timeout
         watch, session, pause = self._watch, self._session, FIRST_LOOK

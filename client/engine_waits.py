@@ -88,6 +88,7 @@ class _Wait:
     def show(self, widget: bool | None) -> None:
         from ctrlhub.client.progress import Progress
 
+        __tracebackhide__ = True
         connection = self._connection
         with Progress(self._n, "engines", unit="engine", widget=widget) as bar:
             while not self._within(min(STEP, max(0.0, self._end - time.monotonic()))):
@@ -119,6 +120,7 @@ class _Wait:
         EngineError
             One was lost.
         """
+        __tracebackhide__ = True
         connection = self._connection
 
         def is_decided(ids: Iterable[int]) -> bool:

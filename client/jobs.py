@@ -13,6 +13,7 @@ from ctrlhub.client.hub_result import AsyncHubResult
 from ctrlhub.client.metadata import UNFINISHED
 from ctrlhub.client.records import Records
 from ctrlhub.client.requests import CommandRequest
+from ctrlhub.client.short_traceback import shortened
 from ctrlhub.client.targets import Targets
 from ctrlhub.wire.errors import InvalidRequest
 from ctrlhub.wire.ids import from_ranges, session_of, text_of, to_ranges
@@ -46,7 +47,10 @@ class Jobs(Records):
         futures = self._futures(jobs)
         limit = None if timeout is None or timeout < 0 else timeout
         self._connection.check_wait()
-        return not wait_for_futures(futures, limit).not_done
+        try:
+            return not wait_for_futures(futures, limit).not_done
+        except KeyboardInterrupt as stop:
+            raise shortened(stop)  # noqa: B904 - it is the same
 
     def wait_interactive(
         self,

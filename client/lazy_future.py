@@ -31,6 +31,7 @@ from time import monotonic
 from typing import Any, NoReturn
 
 from ctrlhub.client.bells import Bells
+from ctrlhub.client.short_traceback import shortened
 
 _log = getLogger("concurrent.futures")
 
@@ -109,14 +110,18 @@ class LazyFuture(Future[Any]):
         """Wait until `ready` or the timeout (seconds; none if negative or None)."""
         if ready():
             return True
+        __tracebackhide__ = True
         self._check_wait()
         if timeout is not None and timeout < 0:
             timeout = None
         end = None if timeout is None else monotonic() + timeout
-        if self._wait_leading(ready, timeout):
-            return True
-        left = None if end is None else max(0.0, end - monotonic())
-        return self._synced().bells.wait_for(ready, left)
+        try:
+            if self._wait_leading(ready, timeout):
+                return True
+            left = None if end is None else max(0.0, end - monotonic())
+            return self._synced().bells.wait_for(ready, left)
+        except KeyboardInterrupt as stop:
+            raise shortened(stop)  # noqa: B904 - it is the same
 
     def _open_once(self, opening: Callable[[], None]) -> None:
         """Run `opening`, in one thread at a time."""
@@ -218,6 +223,7 @@ class LazyFuture(Future[Any]):
         TimeoutError
             It is not there yet. It goes on, and can be asked for again.
         """
+        __tracebackhide__ = True
         value, error = self._result_within(timeout)
         if error is None:
             return value
@@ -235,6 +241,7 @@ class LazyFuture(Future[Any]):
         return error
 
     def _result_within(self, timeout: float | None) -> tuple[Any, BaseException | None]:
+        __tracebackhide__ = True
         if not self._await(self.done, timeout):
             raise self._late(timeout)
         return self._outcome()

@@ -113,6 +113,7 @@ class AsyncMapResult(AsyncGroup):
             yield arrivals[place]
 
     def _value(self, index: int) -> Any:
+        __tracebackhide__ = True
         self._await(lambda: self._cells[index] is not None, None)
         row = self._row(index)
         if row[1] != RAISED:

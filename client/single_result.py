@@ -132,6 +132,7 @@ class AsyncResult(ResultBase):
         row = self._cell
         if type(row) is tuple and row[1] == VALUE:
             return row[2]
+        __tracebackhide__ = True
         return super().get(timeout, return_exceptions, return_when)
 
     def __iter__(self) -> Iterator[Any]:

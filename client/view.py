@@ -134,10 +134,12 @@ class View(ViewJobs):
 
     def apply_sync(self, f: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Call ``f(*args, **kwargs)`` remotely, wait, and return its value."""
+        __tracebackhide__ = True
         return waited_for(self.apply_async(f, *args, **kwargs))
 
     def apply(self, f: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Call ``f(*args, **kwargs)`` remotely: `apply_sync` or `apply_async`, as `block` says."""
+        __tracebackhide__ = True
         result = self.apply_async(f, *args, **kwargs)
         return waited_for(result) if self._flags["block"] else result
 
@@ -164,6 +166,7 @@ class View(ViewJobs):
         **options
             Further options of the view's `map_async`.
         """
+        __tracebackhide__ = True
         result = self.map_async(f, *sequences, **options)
         return waited_for(result) if self._blocks(block) else result
 
@@ -177,6 +180,7 @@ class View(ViewJobs):
         self, f: Callable[..., Any], /, *sequences: Iterable[Any], **options: Any
     ) -> list[Any]:
         """Map, wait, and return the list of values."""
+        __tracebackhide__ = True
         values: list[Any] = waited_for(self.map_async(f, *sequences, **options))
         return values
 

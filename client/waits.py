@@ -57,6 +57,7 @@ class Waits(Awaiting):
         CompositeError
             Several calls were made, and some of them raised.
         """
+        __tracebackhide__ = True
         if return_when is not None:
             self._check_first(timeout, return_when)
         return self._all(timeout) if return_exceptions else self.result(timeout)
@@ -106,6 +107,7 @@ class Waits(Awaiting):
             Whether it is done; with `return_when` its parts (see `split`), those that are done and
             the others.
         """
+        __tracebackhide__ = True
         if return_when is None:
             return self._await(self.done, timeout)
         self._check_wait()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ctrlhub.client.bells import Bells
+from ctrlhub.client.short_traceback import shortened
 from ctrlhub.wire.errors import CtrlHubError, HubUnavailable
 from ctrlhub.wire.messages import LogRecords
 
@@ -58,7 +59,10 @@ class Watch:
 
     def wait_for(self, ready: Callable[[], bool], timeout: float | None) -> bool:
         """Wait until `ready`, or the session is over; False after the timeout (seconds)."""
-        return self.bells.wait_for(lambda: self.over or ready(), timeout)
+        try:
+            return self.bells.wait_for(lambda: self.over or ready(), timeout)
+        except KeyboardInterrupt as stop:
+            raise shortened(stop)  # noqa: B904 - it is the same
 
     # ------------------------------------------------------------ told by the I/O thread
 
