@@ -1,0 +1,152 @@
+"""Every message of the protocol, as a frozen dataclass, by what it is about; one table from kind to class.
+
+A message is one msgpack header and, for bulk data, raw frames behind it (:mod:`ctrlhub.wire.codec`).
+Hot messages are batches: their rows stay plain tuples, whose columns are named here, since one object
+per task would cost more than the rest of the protocol.
+
+A *payload* in a row is either ``bytes`` (up to `limits.INLINE_BYTES`) or a reference ``(first, count)``
+to the message's own frames. Nobody but clients and engines looks into a payload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ctrlhub.wire.messages.base import (
+    OUTPUT_STREAMS,
+    Action,
+    Buffer,
+    CompletedRow,
+    FunctionRow,
+    Message,
+    OutputItem,
+    Payload,
+    PayloadRef,
+    ResultRow,
+    Role,
+    RunRow,
+    Status,
+    Stream,
+    SubmitRow,
+    TemplateRow,
+)
+from ctrlhub.wire.messages.commands import (
+    Command,
+    HooksGone,
+    Lent,
+    RunCommand,
+    StartHook,
+)
+from ctrlhub.wire.messages.control import (
+    Answer,
+    Call,
+    EngineEvent,
+    ForwardLogs,
+    Interrupt,
+    Restart,
+    Shutdown,
+    Signal,
+    Subscribed,
+)
+from ctrlhub.wire.messages.functions import (
+    Functions,
+    NeedFunctions,
+)
+from ctrlhub.wire.messages.joining import (
+    Beat,
+    EngineDied,
+    Enrol,
+    Enrolled,
+    Goodbye,
+    Hello,
+    Refused,
+    Register,
+    Registered,
+    SayHello,
+    Welcome,
+)
+from ctrlhub.wire.messages.output import (
+    LogRecords,
+    Output,
+    OutputReceived,
+)
+from ctrlhub.wire.messages.results import (
+    Accepted,
+    Completed,
+    Received,
+    Results,
+    Stored,
+)
+from ctrlhub.wire.messages.tasks import (
+    RunTasks,
+    SubmitTasks,
+)
+
+__all__ = [
+    "KINDS",
+    "OUTPUT_STREAMS",
+    "Accepted",
+    "Action",
+    "Answer",
+    "Beat",
+    "Buffer",
+    "Call",
+    "Command",
+    "Completed",
+    "CompletedRow",
+    "EngineDied",
+    "EngineEvent",
+    "Enrol",
+    "Enrolled",
+    "ForwardLogs",
+    "FunctionRow",
+    "Functions",
+    "Goodbye",
+    "Hello",
+    "HooksGone",
+    "Interrupt",
+    "Lent",
+    "LogRecords",
+    "Message",
+    "NeedFunctions",
+    "Output",
+    "OutputItem",
+    "OutputReceived",
+    "Payload",
+    "PayloadRef",
+    "Received",
+    "Refused",
+    "Register",
+    "Registered",
+    "Restart",
+    "ResultRow",
+    "Results",
+    "Role",
+    "RunCommand",
+    "RunRow",
+    "RunTasks",
+    "SayHello",
+    "Shutdown",
+    "Signal",
+    "StartHook",
+    "Status",
+    "Stored",
+    "Stream",
+    "SubmitRow",
+    "SubmitTasks",
+    "Subscribed",
+    "TemplateRow",
+    "Welcome",
+]
+
+KINDS: Mapping[str, type[Message]] = {
+    cls.kind: cls
+    for cls in (
+        Enrol, Enrolled, Register, Registered, Refused, Hello, Welcome, SayHello, Beat, EngineDied,
+        Goodbye, Call, Answer, Interrupt, Signal, Restart, Shutdown, ForwardLogs, Subscribed, EngineEvent, Command, StartHook,
+        HooksGone, RunCommand, Lent, SubmitTasks, RunTasks, Accepted, Results, Stored, Completed, Received,
+        Output,
+        OutputReceived, LogRecords, NeedFunctions, Functions,
+    )
+}  # fmt: skip
+"""Every message by its word on the wire."""

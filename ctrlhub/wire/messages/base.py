@@ -1,0 +1,95 @@
+"""What messages are made of: streams, roles, the columns of rows, and what all messages share."""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+from typing import Any, ClassVar, TypeAlias
+
+from ctrlhub.wire.record import record
+
+Buffer: TypeAlias = Any
+"""Anything with the buffer protocol: bytes, memoryview, a received frame; also a `Segment` that is to
+be sent, and a `SegmentRef` that has come (:mod:`ctrlhub.wire.segments`)."""
+
+PayloadRef: TypeAlias = bytes | tuple[int, int]
+"""A payload as it stands in a row: inline bytes, or (first frame, number of frames)."""
+
+Payload: TypeAlias = bytes | tuple[Buffer, ...]
+"""A payload in memory: inline bytes, or the buffers themselves."""
+
+FunctionRow: TypeAlias = tuple[bytes, PayloadRef]
+"""(digest, serialized function)."""
+
+TemplateRow: TypeAlias = tuple[bytes, int, int, str]
+"""(function digest, retries, engine_retries, label): what the tasks of a call share."""
+
+SubmitRow: TypeAlias = tuple[int, int, PayloadRef]
+"""(task id, index into templates, arguments)."""
+
+RunRow: TypeAlias = tuple[int, int, int, PayloadRef]
+"""(task id, attempt, index into templates, arguments)."""
+
+ResultRow: TypeAlias = tuple[int, int, int, PayloadRef, float, float, Any]
+"""(request id, attempt, Status, value or failure, started, elapsed, extras) from an engine.
+
+`started` is a Unix time and `elapsed` a duration, both in seconds; `extras` is None or a map
+(``stdout``, ``stderr``, ``execute_result`` ...).
+"""
+
+CompletedRow: TypeAlias = tuple[int, int, PayloadRef, int, float, float, Any]
+"""(request id, Status, value or failure, engine id or -1, started, elapsed, extras) to a client."""
+
+
+OUTPUT_STREAMS = ("stdout", "stderr")
+"""The kinds of output that are text."""
+
+OutputItem: TypeAlias = tuple[str, int, Any]
+"""(kind, position, value): a piece of what a request puts out.
+
+The kind is ``stdout``, ``stderr`` (a text; its position counts characters), ``display`` (a map) or
+``data`` (a map of pickled values); their positions count what came before of the same kind.
+"""
+
+
+class Stream(StrEnum):
+    """The four streams: one socket each, so that bulk data never delays a heartbeat."""
+
+    HUB = "hub"
+    MULTIENGINE = "multiengine"
+    TASK = "task"
+    IOPUB = "iopub"
+
+
+class Role(StrEnum):
+    """What a peer is, and so what it may say."""
+
+    ENGINE = "engine"
+    NANNY = "nanny"
+    CLIENT = "client"
+
+
+class Status(IntEnum):
+    """How a request ended; `UNMET`, an error too, is for tasks that may run elsewhere."""
+
+    OK = 0
+    ERROR = 1
+    CANCELLED = 2
+    UNMET = 3
+
+
+class Action(StrEnum):
+    """What a command asks of an engine."""
+
+    EXECUTE = "execute"
+    APPLY = "apply"
+    PUSH = "push"
+    PULL = "pull"
+    CLEAR = "clear"
+    UPLOAD = "upload"
+
+
+@record
+class Message:
+    """What all messages share."""
+
+    kind: ClassVar[str]

@@ -1,0 +1,152 @@
+"""Joining: messages of the hub stream, and the hello of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from ctrlhub.wire.ids import Ranges
+from ctrlhub.wire.messages.base import Message
+from ctrlhub.wire.record import record
+
+
+@record
+class Enrol(Message):
+    """Peer to hub, over TCP with an enrolment key: accept this public key of mine (z85)."""
+
+    kind: ClassVar[str] = "enrol"
+    public_key: str
+
+
+@record
+class Enrolled(Message):
+    """Hub to peer: the key opens every stream now."""
+
+    kind: ClassVar[str] = "enrolled"
+    public_key: str
+
+
+@record
+class Register(Message):
+    """Peer to hub: who I am. Repeated with `token` to resume a session after a silence.
+
+    `incarnation` is fresh in every process: an engine's key with another incarnation means that its
+    namespace is gone. `session` and `engine_id` are wishes (-1: none), granted when free.
+    `versions` holds ``ctrlhub``, ``python``, ``protocol``, and ``cloudpickle`` where it is loaded.
+    `segment` is a segment of ours (descriptor, inode, bytes) that holds the incarnation: a hub that can
+    read it may be sent references to others. `node` names what shares processes and memory with us.
+    """
+
+    kind: ClassVar[str] = "register"
+    role: str
+    key: str
+    incarnation: bytes
+    pid: int
+    host: str
+    versions: Mapping[str, str]
+    token: bytes = b""
+    session: int = -1
+    engine_id: int = -1
+    supervised: bool = False
+    segment: Sequence[int] = ()
+    node: str = ""
+
+
+@record
+class Registered(Message):
+    """Hub to peer: the session. `token` opens the other streams (`Hello`).
+
+    `subscription` is the session's secret topic on iopub. `resumed` tells that the hub still knew
+    the session. `engines` are the engines of the moment, for clients; `events` the number of the
+    last engine event they include. Times are in seconds. `segment` is one of the hub's (process id,
+    descriptor, inode, bytes), if it could read the peer's.
+    """
+
+    kind: ClassVar[str] = "registered"
+    session: int
+    token: bytes
+    engine_id: int
+    epoch: str
+    resumed: bool
+    subscription: bytes
+    beat: float
+    suspect: float
+    lease: float
+    engines: Sequence[Mapping[str, Any]] = ()
+    events: int = 0
+    segment: Sequence[int] = ()
+
+
+@record
+class Refused(Message):
+    """Hub to peer, any stream: this will not be; `code` names the error class.
+
+    `requests` are those of the refused message, as far as the hub could read it.
+    """
+
+    kind: ClassVar[str] = "refused"
+    code: str
+    message: str
+    requests: Ranges = ()
+
+
+@record
+class Hello(Message):
+    """Peer to hub, multiengine and task streams: this connection is my session's.
+
+    `held` are the requests an engine has (queued, running, or finished and not acknowledged). `proof`
+    is what stands in the hub's segment: it may send references to others.
+    """
+
+    kind: ClassVar[str] = "hello"
+    token: bytes
+    held: Ranges = ()
+    proof: bytes = b""
+
+
+@record
+class Welcome(Message):
+    """Hub to peer, any stream but iopub: the connection is bound to the session."""
+
+    kind: ClassVar[str] = "welcome"
+    epoch: str
+
+
+@record
+class SayHello(Message):
+    """Hub to peer, any stream: I do not know this connection; register or say hello."""
+
+    kind: ClassVar[str] = "say_hello"
+
+
+@record
+class Beat(Message):
+    """Peer to hub and back. A nanny vouches for the processes (keys) it sees running."""
+
+    kind: ClassVar[str] = "beat"
+    vouches: Sequence[str] = ()
+
+
+@record
+class EngineDied(Message):
+    """Nanny to hub: the process of this key and incarnation ended; `cause` says how.
+
+    `restarting` tells that the nanny will start another in its place, so its id stays reserved;
+    `running` is the request that was running (-1: none), which alone is to blame.
+    """
+
+    kind: ClassVar[str] = "engine_died"
+    key: str
+    incarnation: bytes
+    cause: str
+    log: str = ""
+    restarting: bool = False
+    running: int = -1
+
+
+@record
+class Goodbye(Message):
+    """Either way: I leave on purpose; nothing is to be kept for me."""
+
+    kind: ClassVar[str] = "goodbye"
+    reason: str = ""

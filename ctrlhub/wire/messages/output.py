@@ -1,0 +1,44 @@
+"""What requests put out while they run, and what engines log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from ctrlhub.wire.messages.base import Message, OutputItem
+from ctrlhub.wire.record import record
+
+
+@record
+class Output(Message):
+    """Engine to hub, and hub to the request's client on iopub: what a request puts out as it runs.
+
+    `number` counts the messages of an attempt. `engine` is filled in by the hub. What is lost on the
+    way comes with the result.
+    """
+
+    kind: ClassVar[str] = "output"
+    request: int
+    number: int
+    items: Sequence[OutputItem]
+    engine: int = -1
+    attempt: int = 0
+
+
+@record
+class OutputReceived(Message):
+    """Client to hub to engine: live output up to this number has arrived; more may follow."""
+
+    kind: ClassVar[str] = "output_received"
+    request: int
+    number: int
+    engine: int
+
+
+@record
+class LogRecords(Message):
+    """Engine to hub, and hub to clients on iopub: what was logged. `engine` is filled in by the hub."""
+
+    kind: ClassVar[str] = "log_records"
+    records: Sequence[Mapping[str, Any]]
+    engine: int = -1
