@@ -42,7 +42,7 @@ class Borrowing:
     ----------
     own : tuple of int
         A segment of the hub's own, for its peers to prove that they can open what it lends: process
-        id, descriptor, inode, bytes. Empty where there are no segments.
+        id, descriptor, stamp, bytes. Empty where there are no segments.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class Borrowing:
         self.own: tuple[int, ...] = ()
         if self._segment is not None:
             ref = self._segment.ref
-            self.own = os.getpid(), ref.descriptor, ref.inode, ref.nbytes
+            self.own = os.getpid(), ref.descriptor, ref.stamp, ref.nbytes
         descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._most = min(BORROWED_SEGMENTS, descriptors // 4)
 

@@ -17,7 +17,7 @@ from ctrlhub.wire.messages import Buffer, Lent, Role, RunCommand, Stream
 from ctrlhub.wire.segments import Carried, Segment, SegmentRef
 
 Key = tuple[str, tuple[int, ...]]
-"""A node, and the segments (inodes) that are carried there."""
+"""A node, and the segments (stamps) that are carried there."""
 
 
 class _Relay:
@@ -68,12 +68,12 @@ class Relays:
     def _key(self, session: Session, message: RunCommand) -> Key | None:
         if session.borrows or not session.node:
             return None
-        inodes = tuple(frame.inode for frame in message.frames if type(frame) is Segment)
+        stamps = tuple(frame.stamp for frame in message.frames if type(frame) is Segment)
         alone = not any(
             other is not session and other.node == session.node and other.role is Role.ENGINE
             for other in self._sessions
         )
-        return None if not inodes or alone else (session.node, inodes)
+        return None if not stamps or alone else (session.node, stamps)
 
     def _lend(self, relay: _Relay, session: Session, message: RunCommand) -> None:
         frames: list[Buffer] = list(message.frames)
@@ -133,5 +133,5 @@ def have_one_copy(sessions: Sequence[Session]) -> bool:
 
 def _refs(message: Lent, pid: int) -> Iterator[tuple[int, SegmentRef]]:
     numbers = iter(message.segments)
-    for frame, descriptor, inode, nbytes in zip(numbers, numbers, numbers, numbers, strict=False):
-        yield frame, SegmentRef(descriptor, inode, nbytes, pid)
+    for frame, descriptor, stamp, nbytes in zip(numbers, numbers, numbers, numbers, strict=False):
+        yield frame, SegmentRef(descriptor, stamp, nbytes, pid)

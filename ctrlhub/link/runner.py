@@ -305,6 +305,8 @@ class Runner:
         # Asked before the wait: what has become due since then is seen in the next turn, at once.
         if due is None or now >= due:
             machine.tick(now)
+            if self._sharing is not None:
+                self._sharing.tidy(now)
         self._speak()
 
     def _wait(

@@ -14,6 +14,7 @@ from ctrlhub.link.membership import Membership
 from ctrlhub.wire.errors import SegmentLost
 from ctrlhub.wire.messages import Buffer, Lent, Message, RunCommand, Stream
 from ctrlhub.wire.segments import Keep, Segment, SegmentRef, borrow, node_name, read_proof, share
+from ctrlhub.wire.warm import cool, count_warm
 
 
 class Sharing:
@@ -31,7 +32,7 @@ class Sharing:
         self._hub = 0
         if self._segment is not None:
             ref = self._segment.ref
-            shown = (ref.descriptor, ref.inode, ref.nbytes)
+            shown = (ref.descriptor, ref.stamp, ref.nbytes)
             machine.registration = replace(
                 machine.registration, segment=shown, node=node_name()
             )
@@ -72,11 +73,16 @@ class Sharing:
             self._lend(message.id, lent)
         return replace(message, frames=tuple(mapped))  # type: ignore[call-arg]
 
+    def tidy(self, now: float) -> None:
+        """Let go of memory that has not been used for long."""
+        if count_warm():
+            cool(now)
+
     def _lend(self, request: int, segments: Mapping[int, Segment]) -> None:
         """Lend what came with a request to others of this node, until its result is stored."""
         machine = self._machine
         numbers: list[int] = []
         for frame, segment in segments.items():
-            numbers += (frame, segment.descriptor, segment.inode, segment.nbytes)
+            numbers += (frame, segment.descriptor, segment.stamp, segment.nbytes)
         machine.lent[request] = tuple(segments.values())
         machine.send(Stream.MULTIENGINE, Lent(request, numbers))

@@ -58,10 +58,10 @@ def _part_segments(frames: list[Buffer], shares: bool) -> list[tuple[int, ...]]:
     for index, frame in enumerate(frames):
         if type(frame) is Segment:
             if shares:
-                found.append((index, frame.descriptor, frame.inode, frame.nbytes))
+                found.append((index, frame.descriptor, frame.stamp, frame.nbytes))
             frames[index] = b"" if shares else frame.view()
         elif type(frame) is SegmentRef:
-            found.append((index, frame.descriptor, frame.inode, frame.nbytes, frame.pid))
+            found.append((index, frame.descriptor, frame.stamp, frame.nbytes, frame.pid))
             frames[index] = b""
         elif type(frame) is Carried:
             found.append((index,))

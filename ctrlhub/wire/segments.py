@@ -1,9 +1,11 @@
 """Shared memory: large buffers that the processes of one host hand to each other by reference.
 
 A segment is a memory file (``memfd_create``): memory of the kernel's without a name. Its maker writes
-it once and seals it, after which nobody can change it, itself included. It exists for as long as some
-process has it open or mapped: the kernel sees to that, so nothing has to be swept after anybody's
-death, and there is no name to be guessed, taken or left behind.
+it and seals it, after which nobody can change it; its maker may use it for other data once nobody else
+has it open (`ctrlhub.wire.warm`). It exists for as long as some process has it open or mapped: the
+kernel sees to that, so nothing has to be swept after anybody's death, and there is no name to be
+guessed, taken or left behind. What tells one content from the next is its *stamp*, a random number
+that its maker sets as the file's time of modification.
 
 Who has it open can lend it: another process of the same user opens ``/proc/PID/fd/DESCRIPTOR``. So a
 message refers to a segment by its descriptor in the process that sends the message, and whoever owes a
@@ -24,7 +26,7 @@ import os
 import stat
 import sys
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -33,6 +35,7 @@ from typing import Any
 from ctrlhub.wire.errors import SegmentLost
 from ctrlhub.wire.limits import MAX_FRAME_BYTES, SEGMENT_BYTES, SEGMENTS, SHARED_BYTES
 from ctrlhub.wire.private import this_uid
+from ctrlhub.wire.untouched import address_of, remember, remembered
 
 if sys.platform == "linux":
     import fcntl
@@ -52,9 +55,16 @@ _PORTION = 64 * 1024 * 1024
 
 _MAP_FIXED = 0x10
 
+F_SEAL_FUTURE_WRITE = 0x10
+"""Nobody can write any more, but through what its maker had mapped before. Python does not name it."""
+
+FIXED_SIZE = 0x7 if AVAILABLE else 0
+"""The seals against shrinking, growing and further sealing."""
+
 _held: dict[int, int] = {}
-_closers: dict[int, weakref.ref[Segment]] = {}
 """The segments that this process has open: sizes (bytes) by descriptor."""
+
+_closers: dict[int, weakref.ref[Any]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +72,7 @@ class SegmentRef:
     """Names a segment within the process that lends it; what a message carries in place of bytes."""
 
     descriptor: int
-    inode: int
+    stamp: int
     nbytes: int
     pid: int = 0
     """The process that lends it; 0 for the sender of the message."""
@@ -77,7 +87,7 @@ class SegmentRef:
             They are none.
         """
         if len(numbers) not in (3, 4) or not all(type(n) is int and n >= 0 for n in numbers):
-            raise ValueError("a segment is named by descriptor, inode and size")
+            raise ValueError("a segment is named by descriptor, stamp and size")
         ref = cls(*numbers)
         if not 0 < ref.nbytes <= MAX_FRAME_BYTES:
             raise ValueError(f"a segment of {ref.nbytes} bytes")
@@ -106,21 +116,17 @@ class Segment:
     owned
         The descriptor of the open memory file, which this object closes, unless it is not in the
         list any more.
-    inode, nbytes
+    stamp, nbytes
         Its identity and its size.
     """
 
-    __slots__ = ("__weakref__", "descriptor", "inode", "nbytes")
+    __slots__ = ("__weakref__", "descriptor", "nbytes", "stamp")
 
-    def __init__(self, owned: list[int], inode: int, nbytes: int) -> None:
+    def __init__(self, owned: list[int], stamp: int, nbytes: int) -> None:
         self.descriptor = descriptor = owned[0]
-        self.inode = inode
+        self.stamp = stamp
         self.nbytes = nbytes
-        # Closed by C code alone. A signal's handler that raised in a `__del__` would be dropped, and
-        # Ctrl-C with it; so the steps are an iterator, and the callback takes its only item.
-        forget, close = map(_held.pop, (descriptor,), (0,)), map(os.close, owned)
-        steps = zip(forget, close, map(list.clear, (owned,)), strict=False)
-        _closers[descriptor] = weakref.ref(self, partial(next, steps))
+        close_with(self, owned, map(_held.pop, (descriptor,), (0,)))
         _held[descriptor] = nbytes
 
     def __repr__(self) -> str:
@@ -129,11 +135,11 @@ class Segment:
     @property
     def ref(self) -> SegmentRef:
         """What to call it in a message of this process."""
-        return SegmentRef(self.descriptor, self.inode, self.nbytes)
+        return SegmentRef(self.descriptor, self.stamp, self.nbytes)
 
     def view(self) -> memoryview:
         """Map it to be read, for whoever has to be sent the bytes."""
-        return self.private().toreadonly()
+        return memoryview(self._map()).toreadonly()
 
     def private(self) -> memoryview:
         """Map it to be used: what is written stays here, in pages of our own.
@@ -143,16 +149,27 @@ class Segment:
         SegmentLost
             There is no room for it.
         """
+        place = self._map()
+        remember(place, self)
+        return memoryview(place)
+
+    def _map(self) -> mmap.mmap:
         try:
-            # Python's mmap keeps a descriptor for each mapping, of which a process has few; so the
-            # segment takes the place of anonymous memory whose mapping is then kept.
-            place = mmap.mmap(-1, self.nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-            _map_over(place, self.descriptor, self.nbytes)
+            return map_file(self.descriptor, self.nbytes, mmap.MAP_PRIVATE)
         except OSError as error:
             raise SegmentLost(
                 f"a segment of {self.nbytes} bytes cannot be mapped: {error.strerror}"
             ) from error
-        return memoryview(place)
+
+
+def close_with(owner: object, owned: list[int], *first: Iterator[object]) -> None:
+    """Have the only descriptor of a list closed when an object goes, if it is still in the list.
+
+    It is done by C code alone. A signal's handler that raised in a `__del__` would be dropped, and
+    Ctrl-C with it; so the steps are an iterator, and the callback takes its only item.
+    """
+    steps = zip(*first, map(os.close, owned), map(list.clear, (owned,)), strict=False)
+    _closers[owned[0]] = weakref.ref(owner, partial(next, steps))
 
 
 def share(
@@ -172,28 +189,42 @@ def share(
     Segment or None
         None where there are no segments, no room for one, or too many already.
     """
-    if not AVAILABLE or not _has_room(buffer.nbytes, most, size):
+    if not AVAILABLE or not has_room(buffer.nbytes, most, size):
         return None
     owned: list[int] = []
     try:
         # Into the list in one step: no exception of a signal's handler comes between.
         owned.extend(map(os.memfd_create, (NAME,), (os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING,)))
-        descriptor = owned[0]
-        # Written rather than mapped: where memory has run out this fails, and does not kill.
-        written = 0
-        while written < buffer.nbytes:
-            written += os.write(descriptor, buffer[written : written + _PORTION])
-        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _seals())
-        return Segment(owned, os.fstat(descriptor).st_ino, buffer.nbytes)
+        fill(owned[0], buffer)
+        fcntl.fcntl(owned[0], fcntl.F_ADD_SEALS, FIXED_SIZE | fcntl.F_SEAL_WRITE)
+        return Segment(owned, new_stamp(owned[0]), buffer.nbytes)
     except OSError:
-        _close(owned)
+        close(owned)
         return None
     except BaseException:  # Ctrl-C
-        _close(owned)
+        close(owned)
         raise
 
 
-def _close(owned: list[int]) -> None:
+def fill(descriptor: int, buffer: memoryview) -> None:
+    """Write a memory file.
+
+    It is not written through a mapping: where memory has run out this fails, and does not kill.
+    """
+    written = 0
+    while written < buffer.nbytes:
+        written += os.write(descriptor, buffer[written : written + _PORTION])
+
+
+def new_stamp(descriptor: int) -> int:
+    """Give a memory file an identity that no other has, nor had; return it."""
+    number = int.from_bytes(os.urandom(8), "little") >> 2
+    os.utime(descriptor, ns=(number, number))
+    return number
+
+
+def close(owned: list[int]) -> None:
+    """Close the descriptors of a list."""
     while owned:
         os.close(owned.pop())
 
@@ -223,9 +254,9 @@ def borrow(pid: int, ref: SegmentRef) -> Segment:
         ) from error
     try:
         _check(owned[0], ref)
-        return Segment(owned, ref.inode, ref.nbytes)
+        return Segment(owned, ref.stamp, ref.nbytes)
     except BaseException:
-        _close(owned)
+        close(owned)
         raise
 
 
@@ -263,27 +294,28 @@ def node_name() -> str:
 # ---------------------------------------------------------------- the system
 
 
-def _has_room(nbytes: int, most: int, size: int) -> bool:
+def has_room(nbytes: int, most: int, size: int) -> bool:
+    """Tell whether so many more bytes may be kept for others; what is only remembered counts not."""
     if nbytes < SEGMENT_BYTES:  # a proof: there are few
         return True
-    return len(_held) < most and nbytes + sum(_held.copy().values()) <= size
-
-
-def _seals() -> int:
-    return fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+    known = {origin.descriptor: 0 for origin in remembered()}
+    held = {**_held.copy(), **known}
+    return len(held) - len(known) < most and nbytes + sum(held.values()) <= size
 
 
 def _check(descriptor: int, ref: SegmentRef) -> None:
     found = os.fstat(descriptor)
     try:
-        sealed = fcntl.fcntl(descriptor, fcntl.F_GET_SEALS) & _seals() == _seals()
+        seals = fcntl.fcntl(descriptor, fcntl.F_GET_SEALS)
     except OSError:  # no memory file
-        sealed = False
+        seals = 0
     if (
-        not sealed
+        not seals & (fcntl.F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)
+        or seals & FIXED_SIZE != FIXED_SIZE
         or not stat.S_ISREG(found.st_mode)
         or found.st_uid != this_uid()
-        or (found.st_ino, found.st_size) != (ref.inode, ref.nbytes)
+        or found.st_mtime_ns != ref.stamp
+        or found.st_size < ref.nbytes
     ):
         raise SegmentLost(
             f"descriptor {ref.descriptor} is another segment than the one of {ref.nbytes} bytes "
@@ -291,14 +323,24 @@ def _check(descriptor: int, ref: SegmentRef) -> None:
         )
 
 
-def _map_over(place: mmap.mmap, descriptor: int, nbytes: int) -> None:
-    """Map a memory file privately where something is mapped already."""
+def map_file(descriptor: int, nbytes: int, kind: int) -> mmap.mmap:
+    """Map a memory file, privately or shared.
+
+    Python's own keeps a descriptor for each mapping, of which a process has few; so the file takes
+    the place of anonymous memory whose mapping is then kept.
+    """
+    place = mmap.mmap(-1, nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    _map_over(place, descriptor, kind)
+    return place
+
+
+def _map_over(place: mmap.mmap, descriptor: int, kind: int) -> None:
+    """Map a memory file where something is mapped already."""
     import ctypes
 
-    function = _system_mmap()
-    address = ctypes.addressof(ctypes.c_char.from_buffer(place))
-    protection, flags = mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE | _MAP_FIXED
-    if function(address, nbytes, protection, flags, descriptor, 0) in (None, ctypes.c_void_p(-1).value):
+    function, address = _system_mmap(), address_of(place)
+    protection, flags = mmap.PROT_READ | mmap.PROT_WRITE, kind | _MAP_FIXED
+    if function(address, len(place), protection, flags, descriptor, 0) in (None, ctypes.c_void_p(-1).value):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
 

@@ -31,7 +31,9 @@ from ctrlhub.wire.limits import INLINE_BYTES, SEGMENT_BYTES
 from ctrlhub.wire.messages import Buffer, Payload
 from ctrlhub.wire.naming import MAIN, registered_by_value
 from ctrlhub.wire.references import Unresolved
-from ctrlhub.wire.segments import Segment, share
+from ctrlhub.wire.segments import Segment
+from ctrlhub.wire.untouched import origin_of
+from ctrlhub.wire.warm import share_warm
 
 PROTOCOL = 5
 """The pickle protocol, whatever Python's highest is: both sides must know it."""
@@ -136,9 +138,11 @@ def detached(payload: Payload) -> Payload:
 
 def _copied(part: Buffer) -> Buffer:
     view = memoryview(part)
-    segment = share(view.cast("B")) if view.nbytes >= SEGMENT_BYTES else None
-    if segment is not None:
-        return segment
+    if view.nbytes >= SEGMENT_BYTES:
+        view = view.cast("B")
+        segment = origin_of(view) or share_warm(view)
+        if segment is not None:
+            return segment
     return part if type(part) is bytes else bytes(view)
 
 

@@ -81,7 +81,7 @@ class RunCommand(Message):
 class Lent(Message):
     """Engine to hub: what came with a request, and is to be kept, stands in segments of mine.
 
-    `segments` are groups of four: the number of a frame, and descriptor, inode and bytes of a segment.
+    `segments` are groups of four: the number of a frame, and descriptor, stamp and bytes of a segment.
     """
 
     kind: ClassVar[str] = "lent"

@@ -33,7 +33,7 @@ class Register(Message):
     `incarnation` is fresh in every process: an engine's key with another incarnation means that its
     namespace is gone. `session` and `engine_id` are wishes (-1: none), granted when free.
     `versions` holds ``ctrlhub``, ``python``, ``protocol``, and ``cloudpickle`` where it is loaded.
-    `segment` is a segment of ours (descriptor, inode, bytes) that holds the incarnation: a hub that can
+    `segment` is a segment of ours (descriptor, stamp, bytes) that holds the incarnation: a hub that can
     read it may be sent references to others. `node` names what shares processes and memory with us.
     """
 
@@ -59,7 +59,7 @@ class Registered(Message):
     `subscription` is the session's secret topic on iopub. `resumed` tells that the hub still knew
     the session. `engines` are the engines of the moment, for clients; `events` the number of the
     last engine event they include. Times are in seconds. `segment` is one of the hub's (process id,
-    descriptor, inode, bytes), if it could read the peer's.
+    descriptor, stamp, bytes), if it could read the peer's.
     """
 
     kind: ClassVar[str] = "registered"

@@ -41,7 +41,7 @@ class Lender(Line):
         said = replace(registration(role, self.address.decode()), pid=os.getpid())
         self.shown = made(content or said.incarnation)
         ref = self.shown.ref
-        said = replace(said, segment=(ref.descriptor, ref.inode, ref.nbytes))
+        said = replace(said, segment=(ref.descriptor, ref.stamp, ref.nbytes))
         [registered] = self.say(HUB, said)
         assert isinstance(registered, m.Registered)
         self.registered = registered
@@ -177,7 +177,7 @@ def test_results_that_are_not_to_be_had(engine: Lender, client: Lender) -> None:
 
 def refer(header: Any, frame: int, ref: SegmentRef) -> bytes:
     """A header that refers to a segment."""
-    segment = [frame, ref.descriptor, ref.inode, ref.nbytes]
+    segment = [frame, ref.descriptor, ref.stamp, ref.nbytes]
     return bytes(msgpack.packb([*msgpack.unpackb(header, strict_map_key=False), [segment]]))
 
 
@@ -305,7 +305,7 @@ class TestProof:
         pid, (ref, said) = os.getpid(), (client.shown.ref, client.registered)
         again = replace(
             registration(CLIENT, "client"),
-            pid=pid, token=said.token, segment=(ref.descriptor, ref.inode, ref.nbytes),
+            pid=pid, token=said.token, segment=(ref.descriptor, ref.stamp, ref.nbytes),
             incarnation=bytes(client.shown.view()),
         )  # fmt: skip
         [answer] = client.say(HUB, again)

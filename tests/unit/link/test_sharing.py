@@ -43,7 +43,7 @@ def made(data: bytes) -> Segment:
 
 def lent(segment: Segment) -> tuple[int, ...]:
     """What a hub, this process, says of a segment."""
-    return os.getpid(), segment.descriptor, segment.inode, segment.nbytes
+    return os.getpid(), segment.descriptor, segment.stamp, segment.nbytes
 
 
 def proofs(sent: list[tuple[Stream, Message]]) -> list[bytes]:
@@ -120,7 +120,7 @@ def refer(link: FakeLink, segment: Segment, *, lost: bool = False) -> None:
     message = RunTasks([(b"f", 0, 0, "")], [(1, 1, 0, (0, 2))], frames=frames)
     header, *rest = encode(message, shares=True)
     if lost:
-        header = header.replace(b"\xcd" + segment.nbytes.to_bytes(2), b"\xcd\x01\x00")
+        header = header.replace(segment.stamp.to_bytes(8), bytes(8))
     link.turns.append(lambda: [(Stream.TASK, header, rest)])
 
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not segments.AVAILABLE, reason="this system has 
 
 DATA = b"0123456789abcdef" * 20_000
 WHERE = (1, 17, 99, len(DATA))
-"""Where a carrier says that the second frame stands: descriptor 17, inode 99."""
+"""Where a carrier says that the second frame stands: descriptor 17, stamp 99."""
 
 
 class Telling(Exchange):
@@ -68,7 +68,7 @@ def kind_of(frame: Buffer) -> str:
     if type(frame) is Keep:
         return "keep" if frame.buffer == DATA else "?"
     if type(frame) is SegmentRef:
-        return f"{frame.pid}: {frame.descriptor} {frame.inode} {frame.nbytes}"
+        return f"{frame.pid}: {frame.descriptor} {frame.stamp} {frame.nbytes}"
     return "bytes" if frame == DATA else "?"
 
 
