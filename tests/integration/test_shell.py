@@ -258,5 +258,5 @@ def test_a_storm_of_interrupts_leaves_the_shell_whole(client: Client) -> None:
 
         assert following.get(WAIT).data["text/plain"] == str(number + 1)
         assert result.done()
-        if number % len(codes) in (0, 1, 3):  # IPython handles an interrupt itself, sometimes
-            assert result.status in ("aborted", "ok")
+        if number % len(codes) in (0, 1, 3):  # they would go on for ever
+            assert result.status == "aborted"
