@@ -208,7 +208,11 @@ class Capture:
             taken += size
             self._taken += size + OUTPUT_ITEM_BYTES
             last = items[-1] if items else None
-            if last is not None and kind in OUTPUT_STREAMS and (kind, position) == (last[0], expected):
+            if (
+                last is not None
+                and kind in OUTPUT_STREAMS
+                and (kind, position) == (last[0], expected)
+            ):
                 parts.append(value)
             else:
                 _join(items, parts)

@@ -37,6 +37,12 @@ from ctrlhub.wire.rebuild import failure_from_exception
 from ctrlhub.wire.references import arrive_in, resolved
 from ctrlhub.wire.serialize import STAYED_THERE, detached, dumps, loads
 
+SETTLE_INTERVAL = 0.0001
+"""How often (seconds) to look, while there are more tasks, for what was written behind Python's back."""
+
+ALERT = 1.0
+"""Where something was found, it is looked for after each task for so long (seconds)."""
+
 FLUSH_INTERVAL = 0.002
 """Results wait for company no longer than this (seconds), while more tasks run."""
 
@@ -99,9 +105,10 @@ class Executor:
         self._loaded: WeakSet[Function] = WeakSet()
         self._sources: OrderedDict[str, None] = OrderedDict()
         self._executions = 0
+        self._alert = 0.0
         self._replaced: list[Any] = []
         self._shown: dict[str, Any] | None = None
-        output.runs = self._runs
+        output.follow(self._runs, lambda: self._board[0] != IDLE)
         self._actions: dict[str, Callable[[CommandWork], Payload]] = {
             Action.EXECUTE.value: self._execute,
             Action.APPLY.value: self._apply,
@@ -146,6 +153,7 @@ class Executor:
         self.gate.reinstall()
 
     def _extras(self) -> dict[str, Any] | None:
+        self.output.end_request()
         extras: dict[str, Any] | None = self.output.take() if self.output.dirty else None
         if self._shown is None:
             return extras
@@ -264,7 +272,8 @@ class Executor:
         self._begin()
         gate, board, output = self.gate, self._board, self.output
         clock, take, append = perf_counter, tasks.popleft, done.append
-        ended = flushed = clock()
+        ended = flushed = settled = clock()
+        pause = 0.0 if settled < self._alert else SETTLE_INTERVAL
         origin = time() - ended
         while tasks and not urgent:
             try:
@@ -292,6 +301,11 @@ class Executor:
                 if status == _ERROR and is_unmet(error):
                     status = _UNMET
             ended = clock()
+            if ended - settled >= pause or not tasks:
+                settled = ended
+                if output.end_request():
+                    self._alert = ended + ALERT
+                pause = 0.0 if ended < self._alert else SETTLE_INTERVAL
             extras = output.take(attempt) if output.dirty else None
             append((number, attempt, status, result, origin + began, ended - began, extras))
             if ended - flushed > FLUSH_INTERVAL:

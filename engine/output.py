@@ -1,7 +1,7 @@
 """What user code prints: to the log as before, and a bounded copy for whoever asked.
 
 The streams stand in for ``sys.stdout`` and ``sys.stderr``. What is written to the descriptors
-behind Python's back (by C code, or child processes) reaches the log alone.
+behind Python's back (by C code, or child processes) comes from `ctrlhub.engine.descriptors`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 from ctrlhub.engine.capture import Capture
+from ctrlhub.engine.descriptors import Descriptors, binary_writer_of, writer_of
 from ctrlhub.wire.limits import OUTPUT_TEXT_BYTES
 
 _LOOKED = 0
@@ -30,13 +31,19 @@ class CapturedStream(io.TextIOBase):
         What keeps a copy.
     log
         Where everything goes.
+    descriptor
+        Where child processes write; None for the log's own.
     """
 
-    def __init__(self, name: str, output: Output, log: TextIO) -> None:
+    def __init__(
+        self, name: str, output: Output, log: TextIO, descriptor: int | None = None
+    ) -> None:
         super().__init__()
         self._name = name
         self._output = output
         self._log = log
+        self._descriptor = descriptor
+        self._binary: io.RawIOBase | None = None
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
@@ -50,8 +57,12 @@ class CapturedStream(io.TextIOBase):
 
     @property
     def buffer(self) -> Any:
-        """The log's binary stream: what is written there is not kept."""
-        return self._log.buffer
+        """A binary stream to the descriptor that child processes write to."""
+        if self._descriptor is None:
+            return self._log.buffer
+        if self._binary is None:
+            self._binary = binary_writer_of(self._descriptor)
+        return self._binary
 
     def writable(self) -> bool:
         """Say that it is."""
@@ -62,13 +73,14 @@ class CapturedStream(io.TextIOBase):
         return False
 
     def fileno(self) -> int:
-        """Return the log's descriptor, for child processes."""
-        return self._log.fileno()
+        """Return the descriptor for child processes."""
+        return self._log.fileno() if self._descriptor is None else self._descriptor
 
     def write(self, text: str) -> int:
         """Write to the log, and keep what there is room for."""
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        self._output.settle()  # what was written behind our back before comes before
         # A full disk, or a log that user code has closed, is no trouble of the code that prints.
         try:  # noqa: SIM105 - on the path of every print
             self._log.write(text)
@@ -84,6 +96,11 @@ class CapturedStream(io.TextIOBase):
             self._log.flush()
         self._output.flush()
 
+    def go_around(self) -> None:
+        """Write to the descriptor from now on, as a child process does: this is one."""
+        if self._descriptor is not None:
+            self._log = writer_of(self._descriptor)
+
 
 class Output:
     """What the requests of a process put out, one after the other.
@@ -97,6 +114,8 @@ class Output:
         Where what is printed goes; the process's own streams by default.
     limit
         How many bytes of each are kept.
+    descriptors
+        What is written behind Python's back; None if nobody minds that.
 
     Attributes
     ----------
@@ -104,6 +123,10 @@ class Output:
         Whether there is anything to take.
     runs : callable
         Says which request runs; 0 for none.
+    settle : callable
+        Hands over what was written behind Python's back until now; returns whether it was anything.
+    end_request : callable
+        The same, at the end of a request.
     announce : callable or None
         Told, in the thread of user code, that there is something to show: once until somebody looks.
     """
@@ -113,12 +136,17 @@ class Output:
         out: TextIO | None = None,
         err: TextIO | None = None,
         limit: int = OUTPUT_TEXT_BYTES,
+        descriptors: Descriptors | None = None,
     ) -> None:
         self.dirty = False
+        self.settle: Callable[[], bool] = bool
+        self.end_request: Callable[[], bool] = bool
         self.runs: Callable[[], int] = _nothing
         self.announce: Callable[[], None] | None = None
-        self.out = CapturedStream("stdout", self, sys.stdout if out is None else out)
-        self.err = CapturedStream("stderr", self, sys.stderr if err is None else err)
+        one, two = (None, None) if descriptors is None else (1, 2)
+        self.out = CapturedStream("stdout", self, sys.stdout if out is None else out, one)
+        self.err = CapturedStream("stderr", self, sys.stderr if err is None else err, two)
+        self._descriptors = descriptors
         self._limit = limit
         self._capture: Capture | None = None
         # Whether somebody is told of what there is to show: `_LOOKED`, `_TOLD`, or the request whose
@@ -128,6 +156,21 @@ class Output:
     def install(self) -> None:
         """Stand in for ``sys.stdout`` and ``sys.stderr``."""
         sys.stdout, sys.stderr = self.out, self.err
+
+    def follow(self, runs: Callable[[], int], is_busy: Callable[[], bool]) -> None:
+        """Be told how to find out which request runs, and whether one has not handed over its row."""
+        self.runs = runs
+        if self._descriptors is not None:
+            self.settle = self._descriptors.drain
+            self.end_request = self._descriptors.end_request
+            self._descriptors.follow(self.add_text, is_busy)
+
+    def become_copy(self) -> None:
+        """Take note that this is a copy of the engine's process, and its output that of a child."""
+        self.announce = None
+        self.settle = self.end_request = bool
+        self.out.go_around()
+        self.err.go_around()
 
     # ------------------------------------------------------------ from user code
 

@@ -16,6 +16,7 @@ from ctrlhub.engine.board import LEAVING
 from ctrlhub.engine.cells import Cells, Shell
 from ctrlhub.engine.config import EngineConfig
 from ctrlhub.engine.console import Place, offer
+from ctrlhub.engine.descriptors import Descriptors, Pipes
 from ctrlhub.engine.executor import Executor
 from ctrlhub.engine.interrupts import Gate
 from ctrlhub.engine.lease import Ending
@@ -35,7 +36,7 @@ OF_ITS_OWN_ACCORD = frozenset({Ending.LEFT, Ending.HUB_LOST})
 _log = logging.getLogger(__name__)
 
 
-def run_engine(config: EngineConfig, board: MutableSequence[int]) -> int:
+def run_engine(config: EngineConfig, board: MutableSequence[int], pipes: Pipes) -> int:
     """Be an engine, and return the process's exit code.
 
     Parameters
@@ -44,9 +45,13 @@ def run_engine(config: EngineConfig, board: MutableSequence[int]) -> int:
         What the nanny says.
     board
         The slot's part of the `Board`.
+    pipes
+        What descriptors 1 and 2 are to be.
     """
+    descriptors = Descriptors(pipes)
+    sys.stdout, sys.stderr = descriptors.install()
     log_to_stderr(config.log_level)
-    faulthandler.enable(all_threads=False)
+    faulthandler.enable(descriptors.log, all_threads=False)
 
     def end(ending: Ending) -> int:
         board[LEAVING] = int(ending in OF_ITS_OWN_ACCORD)
@@ -65,7 +70,7 @@ def run_engine(config: EngineConfig, board: MutableSequence[int]) -> int:
     except CtrlHubError as error:
         _log.error("%s", error)
         return end(Ending.MISCONFIGURED)
-    namespace, output, gate = Namespace(), Output(), Gate()
+    namespace, output, gate = Namespace(), Output(descriptors=descriptors), Gate()
     cells = Cells(lambda: _make_shell(namespace, output, gate), gate)
     uploads = uploads_of(Path(config.log))
     executor = Executor(gate, output, namespace, board, cells, uploads)

@@ -127,7 +127,7 @@ class EngineService:
 
     def _in_fork(self) -> None:
         self._executor.is_copy = True
-        self._executor.output.announce = None  # the loop is the original's
+        self._executor.output.become_copy()  # the loop is the original's
         if self._logs is not None:
             self._logs.stopped = True
         self._queue.end()

@@ -16,11 +16,11 @@ import select
 import signal
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn, TextIO
+from typing import NoReturn
 
 from ctrlhub.engine.board import Board
 from ctrlhub.engine.channel import (
@@ -33,6 +33,8 @@ from ctrlhub.engine.channel import (
     Target,
 )
 from ctrlhub.engine.config import EngineConfig
+from ctrlhub.engine.descriptors import Pipes, writer_of
+from ctrlhub.engine.outlets import Outlets
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -158,6 +160,7 @@ class _Nursery:
         self._channel = channel
         self._board = board
         self._pids: dict[int, int] = {}
+        self._outlets = Outlets()
         self._wakeup = os.pipe()
         for end in self._wakeup:
             os.set_blocking(end, False)
@@ -177,7 +180,9 @@ class _Nursery:
         while notes is not None:
             room = select.POLLOUT if self._channel.unsent else 0
             poller.modify(self._channel, select.POLLIN | room)
-            ready = dict(poller.poll())
+            ready = dict(poller.poll(self._outlets.patience))
+            if not ready:
+                self._outlets.relieve()
             if self._wakeup[0] in ready:
                 with suppress(BlockingIOError):
                     os.read(self._wakeup[0], 4096)
@@ -201,10 +206,12 @@ class _Nursery:
     def _start(self, note: StartEngine) -> None:
         self._board.clear(note.slot)
         warm = os.getpid()
+        pipes = Pipes.make()
         pid = os.fork()
         if pid == 0:
-            self._become_engine(note, warm)
+            self._become_engine(note, warm, pipes)
         self._pids[note.slot] = pid
+        self._outlets.open(pid, pipes, Path(EngineConfig.from_json(note.config).log))
         self._channel.post(EngineStarted(note.slot, pid))
 
     def _signal(self, slot: int, number: int, target: Target) -> None:
@@ -227,9 +234,10 @@ class _Nursery:
                 os.killpg(pid, signal.SIGKILL)
             _, status = os.waitpid(pid, 0)
             del self._pids[slot]
+            self._outlets.last_words(pid)
             self._channel.post(EngineEnded(slot, pid, status))
 
-    def _become_engine(self, note: StartEngine, warm: int) -> NoReturn:
+    def _become_engine(self, note: StartEngine, warm: int, pipes: Pipes) -> NoReturn:
         code = 1
         try:
             signal.set_wakeup_fd(-1)
@@ -240,11 +248,11 @@ class _Nursery:
             config = EngineConfig.from_json(note.config)
             self._channel.close()
             _redirect(Path(config.log))
-            os.closerange(_FIRST_FD, _MOST_FDS)
+            _close_all_but(pipes.all)
             _renew_random(sys.modules)
             from ctrlhub.engine.process import run_engine
 
-            code = run_engine(config, self._board.slot(note.slot))
+            code = run_engine(config, self._board.slot(note.slot), pipes)
             atexit._run_exitfuncs()
         except BaseException:
             traceback.print_exc()
@@ -275,14 +283,16 @@ def _redirect(log: Path) -> None:
     os.dup2(file, 1)
     os.dup2(file, 2)
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - for good
-    sys.stdout, sys.stderr = _writer(1), _writer(2)
+    sys.stdout, sys.stderr = writer_of(1), writer_of(2)
 
 
-def _writer(descriptor: int) -> TextIO:
-    # Line by line, so that the last words of a process that is killed are in the log.
-    return open(
-        descriptor, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
-    )
+def _close_all_but(kept: Iterable[int]) -> None:
+    """Close what is the warm process's."""
+    first = _FIRST_FD
+    for descriptor in sorted(kept):
+        os.closerange(first, descriptor)
+        first = descriptor + 1
+    os.closerange(first, _MOST_FDS)
 
 
 def _renew_random(modules: Mapping[str, object]) -> None:

@@ -115,7 +115,7 @@ def test_the_log_is_private_and_has_everything(place: Place) -> None:
     log = place.nanny.logs / "engine-0.log"
     assert log.stat().st_mode & 0o777 == 0o600
     assert "from python\npast it\n" in log.read_text()
-    assert place.hub.results[1][6] == {"stdout": "from python\n"}
+    assert place.hub.results[1][6] == {"stdout": "from python\npast it\n"}
 
 
 def test_sys_exit_does_not_end_an_engine(place: Place) -> None:

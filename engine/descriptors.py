@@ -1,0 +1,226 @@
+"""What is written to descriptors 1 and 2 behind Python's back: by child processes, and by C code.
+
+Theory of operation
+-------------------
+Both are pipes. Whoever reads gives what came to the engine's log, and to the output of what runs. A
+thread of its own reads as soon as something comes, so that no writer waits; the thread of user code
+reads what is left before it prints, and when a request ends, so that the order is kept and nothing of
+a request comes late. Who reads says so before, and until all is handed over: where the pipes are empty
+and nobody reads, nothing is missing.
+
+The warm process has the reading ends, too. What a process that died has not read, its last words, it
+writes to the log, as it does where C code holds the interpreter's lock and fills a pipe, which nobody
+in this process could read.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import select
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from io import RawIOBase
+from typing import TextIO
+
+PIPE_BYTES = 256 * 1024
+"""So much may wait in each pipe; of many engines of one user, the system grants less."""
+
+READ_BYTES = 64 * 1024
+READS = PIPE_BYTES // READ_BYTES + 1
+"""So many take all that a pipe can have held, also where others go on writing."""
+
+NAMES = ("stdout", "stderr")
+"""What is written to descriptors 1 and 2."""
+
+Take = Callable[[str, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Pipes:
+    """A pipe for each of the two descriptors: the ends to read, and those to write."""
+
+    readers: tuple[int, int]
+    writers: tuple[int, int]
+
+    @classmethod
+    def make(cls) -> Pipes:
+        """Make both; reading never waits."""
+        pairs = [os.pipe(), os.pipe()]
+        for reader, _ in pairs:
+            os.set_blocking(reader, False)
+            _enlarge(reader)
+        return cls((pairs[0][0], pairs[1][0]), (pairs[0][1], pairs[1][1]))
+
+    @property
+    def all(self) -> tuple[int, ...]:
+        """All four ends."""
+        return (*self.readers, *self.writers)
+
+
+def _enlarge(pipe: int) -> None:
+    import fcntl
+
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with suppress(OSError):  # more than this user may have: it stays as it is
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+
+
+def read_some(pipe: int) -> bytes:
+    """Return what waits in a pipe, or a part of it; empty for nothing."""
+    try:
+        return os.read(pipe, READ_BYTES)
+    except BlockingIOError:
+        return b""
+
+
+def pour(pipe: int, log: int) -> bool:
+    """Write to a log what waits in a pipe; return False if it can never be more."""
+    with suppress(BlockingIOError):
+        while data := os.read(pipe, READ_BYTES):
+            _write(log, data)
+        return False
+    return True
+
+
+def _write(log: int, data: bytes) -> None:
+    with suppress(OSError):  # a full disk is no trouble of the code that prints
+        while data:
+            data = data[os.write(log, data) :]
+
+
+class Descriptors:
+    """Descriptors 1 and 2 of this process, and what is written to them.
+
+    Parameters
+    ----------
+    pipes
+        What they are from `install` on.
+
+    Attributes
+    ----------
+    log : int
+        A descriptor of the log, which 2 was before.
+    """
+
+    def __init__(self, pipes: Pipes) -> None:
+        self.log = -1
+        self._pipes = pipes
+        self._take: Take = _ignore
+        self._is_wanted: Callable[[], bool] = bool
+        # Reentrant, since a signal's handler, or a finalizer, may print in the midst of a step.
+        self._lock = threading.RLock()
+        self._has_read = False
+        self._decoders = [codecs.getincrementaldecoder("utf-8")("replace") for _ in NAMES]
+        self._reading = False
+        self._poll = _poll_of(pipes.readers)
+
+    def install(self) -> tuple[TextIO, TextIO]:
+        """Take over 1 and 2; return streams to write to the log with, in place of these."""
+        self.log = os.dup(2)
+        for number, writer in zip((1, 2), self._pipes.writers, strict=True):
+            os.dup2(writer, number)  # the writer stays open: so the pipe has no end
+        _write_lines()
+        return writer_of(self.log), writer_of(self.log)
+
+    def follow(self, take: Take, is_wanted: Callable[[], bool]) -> None:
+        """Begin to read.
+
+        Parameters
+        ----------
+        take
+            Gets what was written while something ran, as text, with the name of its stream.
+        is_wanted
+            Says whether something runs.
+        """
+        self._take, self._is_wanted = take, is_wanted
+        threading.Thread(target=self._read_on, name="ctrlhub-descriptors", daemon=True).start()
+
+    def drain(self) -> bool:
+        """Hand over what was written until now; return whether it was anything."""
+        if not self._poll(0) and not self._reading:
+            return False
+        with self._lock:
+            for _ in range(READS):
+                if not self._poll(0):
+                    break
+                self._read(True)
+        return True
+
+    def end_request(self) -> bool:
+        """Hand over what a request has written; half a character of it stays no other's."""
+        if not self.drain() and not self._has_read:
+            return False
+        with self._lock:
+            self._has_read = False
+            for name, decoder in zip(NAMES, self._decoders, strict=True):
+                if rest := decoder.decode(b"", final=True):
+                    self._take(name, rest)
+        return True
+
+    def _read_on(self) -> None:
+        while self._poll(None):
+            with self._lock:
+                self._read(self._is_wanted())
+
+    def _read(self, is_wanted: bool) -> None:
+        self._reading = True
+        for index, reader in enumerate(self._pipes.readers):
+            try:
+                data = read_some(reader)
+            except OSError:  # user code has closed it, as all that is not its own
+                self._poll = _nothing
+                break
+            if not data:
+                continue
+            _write(self.log, data)
+            text = self._decoders[index].decode(data)
+            if is_wanted:
+                self._has_read = True
+                if text:
+                    self._take(NAMES[index], text)
+        self._reading = False
+
+
+def _poll_of(descriptors: Iterable[int]) -> Callable[[int | None], Sequence[object]]:
+    """Return what waits for one of some descriptors to be readable; for several threads at once."""
+    make_poller = getattr(select, "epoll", None)
+    if make_poller is not None:
+        poller = make_poller()
+        for descriptor in descriptors:
+            poller.register(descriptor, select.EPOLLIN)
+        poll: Callable[[int | None], Sequence[object]] = poller.poll
+        return poll
+    return lambda timeout: select.select(tuple(descriptors), (), (), timeout)[0]
+
+
+def writer_of(descriptor: int) -> TextIO:
+    """Return a stream for a descriptor: line by line, so that the last words of a process get out."""
+    return open(
+        descriptor, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
+    )
+
+
+def binary_writer_of(descriptor: int) -> RawIOBase:
+    """Return a stream of bytes for a descriptor, without a buffer."""
+    return open(descriptor, "wb", buffering=0, closefd=False)
+
+
+def _nothing(timeout: int | None) -> Sequence[object]:
+    return ()
+
+
+def _ignore(name: str, text: str) -> None:
+    """Take what nobody wants."""
+
+
+def _write_lines() -> None:
+    """Have what C code prints leave line by line, as to a terminal: else it waits for 4096 bytes."""
+    import ctypes
+
+    line_by_line = 1
+    with suppress(ValueError, AttributeError):  # another C library
+        library = ctypes.CDLL(None)
+        library.setvbuf(ctypes.c_void_p.in_dll(library, "stdout"), None, line_by_line, 0)

@@ -1,0 +1,130 @@
+"""What is written to descriptors: handed over in whole, and to whom it belongs."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from ctrlhub.engine.descriptors import PIPE_BYTES, Descriptors, Pipes, pour
+
+PATIENCE = 20.0
+
+
+@pytest.fixture
+def pipes() -> Iterator[Pipes]:
+    """A pipe for each stream."""
+    made = Pipes.make()
+    yield made
+    for end in made.all:
+        os.close(end)
+
+
+@pytest.fixture
+def log() -> Iterator[int]:
+    """A log in memory, to be read with `os.pread`."""
+    descriptor = os.memfd_create("log")
+    yield descriptor
+    os.close(descriptor)
+
+
+def followed(pipes: Pipes, log: int) -> tuple[Descriptors, list[tuple[str, str]]]:
+    """Descriptors whose text is gathered, without a thread that reads."""
+    descriptors = Descriptors(pipes)
+    taken: list[tuple[str, str]] = []
+    descriptors.log = log
+    descriptors._take = lambda name, text: taken.append((name, text))
+    return descriptors, taken
+
+
+def test_nothing_written_is_nothing_found(pipes: Pipes, log: int) -> None:
+    """And nothing is handed over."""
+    descriptors, taken = followed(pipes, log)
+
+    assert descriptors.drain() is descriptors.end_request() is False
+    assert taken == []
+
+
+def test_each_stream_is_handed_over_and_logged(pipes: Pipes, log: int) -> None:
+    """Under its name; the log has the bytes."""
+    descriptors, taken = followed(pipes, log)
+    os.write(pipes.writers[0], b"out\n")
+    os.write(pipes.writers[1], b"err\n")
+
+    assert descriptors.end_request() is True
+    assert taken == [("stdout", "out\n"), ("stderr", "err\n")]
+    assert os.pread(log, 100, 0) == b"out\nerr\n"
+
+
+def test_a_character_in_two_parts_is_one(pipes: Pipes, log: int) -> None:
+    """But what a request has left of one is not the next one's."""
+    descriptors, taken = followed(pipes, log)
+    for part in (b"\xc3", b"\xa9"):
+        os.write(pipes.writers[0], part)
+        descriptors.drain()
+    os.write(pipes.writers[0], b"\xc3")
+    descriptors.end_request()
+    os.write(pipes.writers[0], b"\xa9")
+    descriptors.end_request()
+
+    assert "".join(text for _, text in taken) == "é��"
+
+
+def test_whoever_writes_on_does_not_hold_up_a_request(pipes: Pipes, log: int) -> None:
+    """What can have been written before its end is taken, and no more."""
+    descriptors, taken = followed(pipes, log)
+    writer, reader = pipes.writers[0], pipes.readers[0]
+    os.write(writer, b"begun")
+    read = os.read
+
+    def read_and_write_more(descriptor: int, most: int) -> bytes:
+        data = read(descriptor, most)
+        if descriptor == reader and data:
+            os.write(writer, b"more")
+        return data
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "read", read_and_write_more)
+        assert descriptors.end_request() is True
+
+    assert taken[0] == ("stdout", "begun")
+    assert descriptors.drain() is True
+
+
+def test_a_thread_reads_as_it_comes(pipes: Pipes, log: int) -> None:
+    """So nobody who writes waits; while nothing runs, for the log alone."""
+    descriptors = Descriptors(pipes)
+    descriptors.log = log
+    taken: list[str] = []
+    came, runs = threading.Event(), [True]
+
+    def take(name: str, text: str) -> None:
+        taken.append(text)
+        came.set()
+
+    descriptors.follow(take, lambda: runs[0])
+    os.write(pipes.writers[0], b"x" * (3 * PIPE_BYTES))
+    assert came.wait(PATIENCE)
+    descriptors.drain()
+    assert sum(map(len, taken)) == 3 * PIPE_BYTES
+
+    runs[0] = False
+    before = len(taken)
+    for _ in range(3):
+        os.write(pipes.writers[0], b"y" * PIPE_BYTES)  # returns once the thread has read
+    assert len(taken) == before
+
+
+def test_what_is_left_is_poured_into_a_log(pipes: Pipes, log: int) -> None:
+    """And it is told when nobody can write any more."""
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    os.write(writer, b"last words")
+
+    assert pour(reader, log) is True
+    os.close(writer)
+    assert pour(reader, log) is False
+    assert os.pread(log, 100, 0) == b"last words"
+    os.close(reader)
