@@ -14,14 +14,17 @@ import os
 import resource
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from hmac import compare_digest
 
 from ctrlhub.wire.errors import SegmentLost
 from ctrlhub.wire.limits import BORROWED_SEGMENTS, SEGMENT_BYTES
 from ctrlhub.wire.messages import Buffer, Message, Payload, Results
+from ctrlhub.wire.parts import Memory, Sink
 from ctrlhub.wire.segments import (
     PROOF_BYTES,
+    Draft,
     Segment,
     SegmentRef,
     borrow,
@@ -89,6 +92,13 @@ class Borrowing:
                 if type(message) is Results:
                     raise
         return replace(message, frames=tuple(frames))  # type: ignore[call-arg]
+
+    def gather(self, nbytes: int) -> Sink:
+        """Gather a frame that comes in parts in a segment, out of this process's memory."""
+        if self.own and count_held() < self._most:
+            with suppress(OSError):  # no descriptor
+                return Draft(nbytes)
+        return Memory(nbytes)
 
     def keep(self, payload: Payload) -> Payload:
         """Put the large buffers of a payload into segments of the hub's own."""

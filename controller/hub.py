@@ -27,7 +27,8 @@ from ctrlhub.controller.switchboard import Origin, Switchboard
 from ctrlhub.controller.transports.base import Transport
 from ctrlhub.wire.codec import encode
 from ctrlhub.wire.errors import SegmentLost
-from ctrlhub.wire.messages import Buffer, Refused, Stream
+from ctrlhub.wire.messages import Buffer, Message, Refused, Stream
+from ctrlhub.wire.parts import is_large, whole
 from ctrlhub.wire.security import KeyRegistry, new_token
 from ctrlhub.wire.versions import versions
 
@@ -218,7 +219,18 @@ class Hub:
             log.error("%s: a peer that cannot open it has to wait", error)
             self.switchboard.disconnected(connection)
             return
-        if not self._transports[connection.transport].send(connection, frames):
+        if is_large(frames):
+            self._send_large(connection, effect.message, frames)
+        elif not self._transports[connection.transport].send(connection, frames):
+            self.switchboard.disconnected(connection)
+
+    def _send_large(
+        self, connection: Connection, message: Message, frames: Sequence[Buffer]
+    ) -> None:
+        parts = self.switchboard.in_parts(connection, message, frames)
+        ready = [whole(frames)] if parts is None else map(encode, parts)
+        transport = self._transports[connection.transport]
+        if not all(transport.send(connection, each) for each in ready):
             self.switchboard.disconnected(connection)
 
     def _gather(self, commit: Commit) -> None:

@@ -124,6 +124,7 @@ class Joining:
         session, arrival = sessions.register(message)
         if arrival is Arrival.REBORN:
             self._peers.replaced(session)
+        session.parts = message.parts
         self._peers.arrived(session, origin.connection, now)
         if role is m.Role.CLIENT:
             self._peers.clients[session.number] = session
@@ -221,6 +222,7 @@ class Joining:
                 engines=self._peers.described() if is_client else (),
                 events=self._peers.events,
                 segment=segment,
+                parts=True,
             ),
         )
 

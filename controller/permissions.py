@@ -37,6 +37,8 @@ PERMITTED: Mapping[type[m.Message], tuple[frozenset[m.Stream], frozenset[m.Role]
     m.LogRecords: (COMMANDS, ENGINES),
     m.Lent: (COMMANDS, ENGINES),
     m.NeedFunctions: (BULK, ENGINES),
+    m.Part: (BULK, BOTH_ENDS),
+    m.PartsTaken: (BULK, BOTH_ENDS),
 }
 """On which streams, and from which roles, a message is heard. All others go hub to peer.
 

@@ -33,9 +33,11 @@ from ctrlhub.wire.errors import (
     CtrlHubError,
     InternalError,
     InvalidRequest,
+    LimitExceeded,
     UnknownInterface,
 )
 from ctrlhub.wire.limits import MAX_TEXT
+from ctrlhub.wire.parts import Flows, Memory, NoRoom
 from ctrlhub.wire.security import KeyRegistry
 from ctrlhub.wire.segments import Keep, SegmentRef
 
@@ -114,6 +116,7 @@ class Switchboard:
             keys=keys,
             borrowing=borrowing,
         )
+        self._flows: Flows[Connection] = Flows(borrowing.gather if borrowing is not None else Memory)
         self._now = 0.0
         self._settled = NEVER
         context = Context(
@@ -202,9 +205,27 @@ class Switchboard:
         elif self.outbox.effects:
             yield self.outbox.take()
 
+    def in_parts(
+        self, connection: Connection, message: m.Message, frames: Sequence[m.Buffer]
+    ) -> list[m.Message] | None:
+        """Cut a large message that is about to be sent into parts.
+
+        Returns
+        -------
+        list of Message or None
+            What is to be sent of it now; None if it is to be sent whole.
+        """
+        session = self.sessions.of_connection(connection)
+        if session is None or not session.parts:
+            return None
+        return self._flows.offer(connection, message, frames)
+
     def tick(self, now: float) -> None:
         """Do what is due."""
         self._begin(now)
+        for connection in self._flows.connections():
+            if self.sessions.of_connection(connection) is None:
+                self._flows.drop(connection)
         self._peers.tick(now)
         self._exposed.tick(now)
 
@@ -223,6 +244,7 @@ class Switchboard:
 
     def disconnected(self, connection: Connection) -> None:
         """Forget a connection that its transport could not send to."""
+        self._flows.drop(connection)
         self._peers.disconnected(connection)
 
     def shut_down(self, reason: str) -> list[Effect]:
@@ -255,6 +277,7 @@ class Switchboard:
         if type(message) is m.Register:
             self._joining.register(origin, message, now)
         elif type(message) is m.Hello:
+            self._flows.drop(origin.connection)  # what was under way is said again
             self._joining.hello(origin, message, now)
 
     def _dispatch(
@@ -269,6 +292,9 @@ class Switchboard:
         if not self._peers.heard(session, now):
             # Given up for its silence: it must register again, so that its engine gets an id.
             self.outbox.add(Send(connection, m.SayHello()))
+            return
+        if type(message) is m.Part:
+            self._take_part(session, message, connection, now)
             return
         handler = self._routes.get((type(message), connection.stream))
         try:
@@ -288,7 +314,10 @@ class Switchboard:
     def _control(
         self, session: Session, message: m.Message, connection: Connection, now: float
     ) -> None:
-        if type(message) is m.Beat:
+        if type(message) is m.PartsTaken:
+            for part in self._flows.taken(connection, message):
+                self.outbox.add(Send(connection, part))
+        elif type(message) is m.Beat:
             self._peers.beat(session, message, connection, now)
         elif type(message) is m.Call:
             self._calls.call(session, message, connection)
@@ -298,6 +327,36 @@ class Switchboard:
             self._peers.goodbye(session, message, now)
         else:
             raise UnknownInterface(f"no exposed interface takes {message.kind!r}")
+
+    def _take_part(
+        self, session: Session, part: m.Part, connection: Connection, now: float
+    ) -> None:
+        """Gather a large message, and hear it once it is complete."""
+        try:
+            frames, answer = self._flows.take(connection, part)
+        except NoRoom as error:
+            refused = decode(error.header, [b""] * error.count)
+            why = LimitExceeded(
+                f"the hub's host has no memory for a message of this size ({error.__cause__}): send "
+                "less at a time, or let the hub run where there is more"
+            )
+            self._refuse(Origin(connection, session.key), refused, why)
+            return
+        if answer is not None:
+            self.outbox.add(Send(connection, answer))
+        if frames is None:
+            return
+        message = decode(bytes(frames[0]), frames[1:])
+        if type(message) in (m.Part, m.PartsTaken, *_JOINING):
+            raise InvalidRequest(f"{message.kind!r} does not come in parts")
+        origin = Origin(connection, session.key)
+        try:
+            self._dispatch(session, message, connection, now)
+        except CtrlHubError as error:
+            self._refuse(origin, message, error)
+        except Exception as error:  # as in `receive`, where only the last part would be named
+            failure = InternalError(f"the hub failed on {message.kind}: {error!r}")
+            self._refuse(origin, message, failure, error)
 
     def _refuse(
         self,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ctrlhub.wire.messages import Message, Payload
+from ctrlhub.wire.parts import Sink
 
 
 class Borrower(Protocol):
@@ -30,6 +31,9 @@ class Borrower(Protocol):
 
     def take(self, pid: int, message: Message) -> Message:
         """Take over the segments that a message refers to."""
+
+    def gather(self, nbytes: int) -> Sink:
+        """Make what gathers a frame of so many bytes of which parts come in."""
 
     def keep(self, payload: Payload) -> Payload:
         """Put large buffers where several engines can read one copy."""

@@ -45,6 +45,8 @@ class Session:
         It could, once: so it is on this host, and the hub opens what it refers to.
     node
         What shares memory with it, as it says; empty for nobody.
+    parts
+        It takes large messages in parts.
     given
         It was sent to a segment of another engine's, and its request has not ended.
     """
@@ -71,6 +73,7 @@ class Session:
     lends: bool = False
     node: str = ""
     given: bool = False
+    parts: bool = False
 
     def send(self, outbox: Outbox, stream: Stream, message: Message) -> bool:
         """Put a message for this peer into the outbox.

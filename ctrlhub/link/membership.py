@@ -87,7 +87,7 @@ class Membership:
     def __init__(
         self, registration: Register, *, patience: Patience, seed: int | None = None
     ) -> None:
-        self.registration = registration
+        self.registration = replace(registration, parts=True)
         self.patience = patience
         self.state = State.NEW
         self.session = registration.session

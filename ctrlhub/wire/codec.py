@@ -23,6 +23,7 @@ from ctrlhub.wire.limits import (
     MAX_FRAMES,
     MAX_HEADER_BYTES,
     PROTOCOL_MAJOR,
+    WHOLE_BYTES,
 )
 from ctrlhub.wire.messages import KINDS, Buffer, Message, Payload, PayloadRef
 from ctrlhub.wire.segments import Carried, Keep, Segment, SegmentRef, nbytes_of
@@ -34,6 +35,9 @@ _unpack = msgpack.unpackb
 
 def encode(message: Message, shares: bool = False) -> list[Buffer]:
     """Return the frames of a message: the header, then the message's own buffers.
+
+    Of a large message (`limits.WHOLE_BYTES`) the segments that are not referred to are left as they are,
+    for whoever cuts it into parts (`ctrlhub.wire.parts`).
 
     Parameters
     ----------
@@ -55,18 +59,23 @@ def encode(message: Message, shares: bool = False) -> list[Buffer]:
 def _part_segments(frames: list[Buffer], shares: bool) -> list[tuple[int, ...]]:
     """Replace segments among frames by nothing, and return what they are; or by their bytes."""
     found: list[tuple[int, ...]] = []
+    stays = not shares and sum(map(nbytes_of, filter(_has_bytes, frames))) > WHOLE_BYTES
     for index, frame in enumerate(frames):
         if type(frame) is Segment:
             if shares:
                 found.append((index, frame.descriptor, frame.stamp, frame.nbytes))
-            frames[index] = b"" if shares else frame.view()
+            frames[index] = b"" if shares else frame if stays else frame.view()
         elif type(frame) is SegmentRef:
             found.append((index, frame.descriptor, frame.stamp, frame.nbytes, frame.pid))
             frames[index] = b""
         elif type(frame) is Carried:
             found.append((index,))
-            frames[index] = frame.segment.view()
+            frames[index] = frame.segment if stays else frame.segment.view()
     return found
+
+
+def _has_bytes(frame: Buffer) -> bool:
+    return type(frame) is not SegmentRef
 
 
 def decode(header: Buffer, frames: Sequence[Buffer] = ()) -> Message:

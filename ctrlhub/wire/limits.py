@@ -65,6 +65,15 @@ SEGMENT_BYTES = 256 * 1024
 """A buffer from this size (bytes) is kept in shared memory, and handed over by reference to a peer on
 the same host: below it, the bytes are there sooner."""
 
+WHOLE_BYTES = 4 * 1024 * 1024
+"""A larger message (bytes) travels in parts, where its receiver takes them."""
+
+PART_BYTES = 512 * 1024
+"""The bytes of a part: so long others wait for the line."""
+
+PARTS_WINDOW = 4 * 1024 * 1024
+"""The most bytes of parts under way that the receiver has not said to have taken."""
+
 SEGMENTS = 256
 """The most segments that a client or engine keeps for others: each takes a descriptor, of which a
 process has some thousand. What is beyond travels as bytes."""

@@ -141,6 +141,13 @@ class Segment:
         """Map it to be read, for whoever has to be sent the bytes."""
         return memoryview(self._map()).toreadonly()
 
+    def read(self, start: int, nbytes: int) -> bytes:
+        """Copy a part of it, which is not mapped."""
+        data = os.pread(self.descriptor, nbytes, start)
+        if len(data) < nbytes:
+            raise SegmentLost(f"of {nbytes} bytes at {start}, {len(data)} are there")
+        return data
+
     def private(self) -> memoryview:
         """Map it to be used: what is written stays here, in pages of our own.
 
@@ -204,6 +211,44 @@ def share(
     except BaseException:  # Ctrl-C
         close(owned)
         raise
+
+
+class Draft:
+    """A segment that is written piece by piece.
+
+    Parameters
+    ----------
+    nbytes
+        How large it will be.
+
+    Raises
+    ------
+    OSError
+        There is no descriptor for it.
+    """
+
+    __slots__ = ("__weakref__", "_nbytes", "_owned")
+
+    def __init__(self, nbytes: int) -> None:
+        self._nbytes = nbytes
+        self._owned: list[int] = []
+        flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
+        self._owned.extend(map(os.memfd_create, (NAME,), (flags,)))
+        close_with(self, self._owned)
+
+    def write(self, chunk: Any) -> None:
+        """Add to its end; OSError where memory has run out."""
+        fill(self._owned[0], memoryview(chunk))
+
+    def finish(self) -> Segment:
+        """Seal it, and return it."""
+        descriptor = self._owned[0]
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, FIXED_SIZE | fcntl.F_SEAL_WRITE)
+        number = new_stamp(descriptor)
+        # In one step: the descriptor has one owner at any time, and is closed once.
+        owned: list[int] = []
+        owned.append(self._owned.pop())
+        return Segment(owned, number, self._nbytes)
 
 
 def fill(descriptor: int, buffer: memoryview) -> None:
@@ -279,7 +324,9 @@ def count_held() -> int:
 
 def nbytes_of(buffer: Any) -> int:
     """Return the bytes of a buffer or a segment."""
-    return buffer.nbytes if type(buffer) is Segment else memoryview(buffer).nbytes
+    if type(buffer) is Segment:
+        return buffer.nbytes
+    return buffer.segment.nbytes if type(buffer) is Carried else memoryview(buffer).nbytes
 
 
 def node_name() -> str:

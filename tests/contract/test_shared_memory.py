@@ -236,3 +236,14 @@ def test_a_client_elsewhere(outsider: Callable[[], Client], client: Client) -> N
         got[1] = 9
         assert (got[0], got[-1]) == (5, ITEMS - 1)
         assert far.load_balanced_view().apply_sync(lambda a: a * 2, sent)[-1] == 2 * (ITEMS - 1)
+
+
+def test_large_messages_go_in_parts(outsider: Callable[[], Client]) -> None:
+    """Both ways, through commands and tasks, whatever the transport."""
+    large = np.arange(2_000_000.0)
+    with outsider() as remote:
+        remote[:].push({"far": large}, block=True)
+        for got in remote[:].pull("far", block=True):
+            assert np.array_equal(got, large)
+        got = remote.load_balanced_view().apply_sync(lambda a: -a, large)
+        assert np.array_equal(got, -large)

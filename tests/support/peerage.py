@@ -54,7 +54,8 @@ def every_message(line: Line) -> dict[type[m.Message], m.Message]:
         m.RunCommand(first, "push", b""), m.Lent(first, ()), m.SubmitTasks((), ()), m.RunTasks((), ()),
         m.HooksGone(ranges), m.Accepted(ranges), m.Results(()), m.Stored(ranges), m.Completed(()), m.Received(ranges),
         m.NeedFunctions((b"d",)), m.Functions(()), m.Output(first, 1, ()),
-        m.OutputReceived(first, 1, 0), m.Subscribed(1),
+        m.OutputReceived(first, 1, 0), m.Subscribed(1), m.Part(1, 0, (9, 9), (b"x",)),
+        m.PartsTaken(1, 1),
     )  # fmt: skip
     return {type(message): message for message in made}
 

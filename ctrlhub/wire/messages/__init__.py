@@ -70,6 +70,10 @@ from ctrlhub.wire.messages.output import (
     Output,
     OutputReceived,
 )
+from ctrlhub.wire.messages.parts import (
+    Part,
+    PartsTaken,
+)
 from ctrlhub.wire.messages.results import (
     Accepted,
     Completed,
@@ -112,6 +116,8 @@ __all__ = [
     "Output",
     "OutputItem",
     "OutputReceived",
+    "Part",
+    "PartsTaken",
     "Payload",
     "PayloadRef",
     "Received",
@@ -144,7 +150,7 @@ KINDS: Mapping[str, type[Message]] = {
     for cls in (
         Enrol, Enrolled, Register, Registered, Refused, Hello, Welcome, SayHello, Beat, EngineDied,
         Goodbye, Call, Answer, Interrupt, Signal, Restart, Shutdown, ForwardLogs, Subscribed, EngineEvent, Command, StartHook,
-        HooksGone, RunCommand, Lent, SubmitTasks, RunTasks, Accepted, Results, Stored, Completed, Received,
+        HooksGone, RunCommand, Lent, Part, PartsTaken, SubmitTasks, RunTasks, Accepted, Results, Stored, Completed, Received,
         Output,
         OutputReceived, LogRecords, NeedFunctions, Functions,
     )

@@ -35,6 +35,7 @@ class Register(Message):
     `versions` holds ``ctrlhub``, ``python``, ``protocol``, and ``cloudpickle`` where it is loaded.
     `segment` is a segment of ours (descriptor, stamp, bytes) that holds the incarnation: a hub that can
     read it may be sent references to others. `node` names what shares processes and memory with us.
+    `parts` says that we take large messages in parts.
     """
 
     kind: ClassVar[str] = "register"
@@ -50,6 +51,7 @@ class Register(Message):
     supervised: bool = False
     segment: Sequence[int] = ()
     node: str = ""
+    parts: bool = False
 
 
 @record
@@ -59,7 +61,8 @@ class Registered(Message):
     `subscription` is the session's secret topic on iopub. `resumed` tells that the hub still knew
     the session. `engines` are the engines of the moment, for clients; `events` the number of the
     last engine event they include. Times are in seconds. `segment` is one of the hub's (process id,
-    descriptor, stamp, bytes), if it could read the peer's.
+    descriptor, stamp, bytes), if it could read the peer's. `parts` says that it takes large messages in
+    parts.
     """
 
     kind: ClassVar[str] = "registered"
@@ -75,6 +78,7 @@ class Registered(Message):
     engines: Sequence[Mapping[str, Any]] = ()
     events: int = 0
     segment: Sequence[int] = ()
+    parts: bool = False
 
 
 @record

@@ -26,7 +26,7 @@ from ctrlhub.wire.messages import (
 )
 
 REGISTER = Register(
-    role="engine", key="k" * 40, incarnation=b"i", pid=7, host="node", versions={"python": "3.11"}
+    role="engine", key="k" * 40, incarnation=b"i", pid=7, host="node", versions={"python": "3.11"}, parts=True
 )
 REGISTERED = Registered(
     session=5,

@@ -33,7 +33,7 @@ from ctrlhub.wire.messages import (
 )
 
 KEY = "k" * 40
-REGISTER = Register(role="engine", key=KEY, incarnation=b"i", pid=7, host="node", versions={})
+REGISTER = Register(role="engine", key=KEY, incarnation=b"i", pid=7, host="node", versions={}, parts=True)
 REGISTERED = Registered(
     session=5,
     token=b"token",
