@@ -12,7 +12,7 @@ from typing import Any
 from ctrlhub.wire.messages import OUTPUT_STREAMS
 from ctrlhub.wire.serialize import loads
 
-STREAM, DISPLAY = "stream", "display_data"
+STREAM, DISPLAY, CLEAR = "stream", "display_data", "clear_output"
 """The types of an output, as in a notebook."""
 
 
@@ -52,7 +52,8 @@ def output_metadata(extras: Mapping[str, Any]) -> dict[str, Any]:
     known: dict[str, Any] = {
         name: extras[name] for name in ("stdout", "stderr", "execute_result") if name in extras
     }
-    displayed = [each for each in extras.get("outputs", ()) if each.get("output_type") != STREAM]
+    kinds = STREAM, CLEAR
+    displayed = [each for each in extras.get("outputs", ()) if each.get("output_type") not in kinds]
     if displayed:
         known["outputs"] = displayed
     if extras.get("data"):

@@ -203,6 +203,8 @@ class ParallelMagics:
         if not stream:
             result.display_outputs(given.group_outputs)
         if struck:
+            if not stream:
+                result.show_errors()
             raise Interrupted("KeyboardInterrupt: the engines were interrupted, and are alive")
         try:
             result.get()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ctrlhub.client.extras import in_order
 from ctrlhub.client.metadata import Metadata
-from ctrlhub.client.rows import Row, is_ok, opened
+from ctrlhub.client.rows import Row, TaskCancelled, is_ok, opened
 from ctrlhub.client.terminal import Terminal
 from ctrlhub.wire.errors import CompositeError, RemoteError
 from ctrlhub.wire.messages import OUTPUT_STREAMS
@@ -114,6 +114,13 @@ class OutputMembers:
         for index, row in enumerate(rows):
             self._show_value(terminal, index, row)
 
+    def show_errors(self) -> None:
+        """Show what was raised on each engine, and where."""
+        terminal = Terminal(labelled=not self._is_single())
+        raised = [row for row in self._rows() if row is not None and not is_ok(row)]
+        for index, row in enumerate(raised):
+            _show_error(terminal, row, index < CompositeError.tb_limit)
+
     def _show_value(self, terminal: Terminal, index: int, row: Row) -> None:
         """Show what a cell ended with, if it did."""
         if not (row[6] and row[6].get("execute_result")):
@@ -159,7 +166,8 @@ class OutputMembers:
 def _show_error(terminal: Terminal, row: Row, in_full: bool) -> None:
     """Show what was raised: with its traceback, or in a line where there are many."""
     error = opened(row)[2]
-    text = error.traceback.rstrip() if in_full and isinstance(error, RemoteError) else ""
+    has_traceback = in_full and isinstance(error, RemoteError | TaskCancelled)
+    text = (error.traceback or "").rstrip() if has_traceback else ""
     terminal.write_error(text or f"{type(error).__name__}: {error}", row[3])
 
 

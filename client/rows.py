@@ -27,7 +27,15 @@ _OK, _CANCELLED = int(Status.OK), int(Status.CANCELLED)
 
 
 class TaskCancelled(TaskAborted, CancelledError):
-    """The request was cancelled before it ended."""
+    """The request was cancelled before it ended.
+
+    Attributes
+    ----------
+    traceback : str or None
+        Where its code was interrupted, if it ran.
+    """
+
+    traceback: str | None = None
 
 
 def failed(number: int, error: BaseException) -> Row:
@@ -63,8 +71,15 @@ def opened(row: Row) -> Row:
         return (row[0], VALUE, loads(payload), *row[3:])
     if status < 0:
         return row
-    error = TaskCancelled("it was cancelled") if status == _CANCELLED else _rebuilt(payload)
+    error = _cancelled(payload) if status == _CANCELLED else _rebuilt(payload)
     return (row[0], RAISED, error, *row[3:])
+
+
+def _cancelled(payload: Payload) -> TaskCancelled:
+    error = TaskCancelled("it was cancelled")
+    if payload:
+        error.traceback = failure_of(payload).traceback
+    return error
 
 
 def _rebuilt(payload: Payload) -> BaseException:

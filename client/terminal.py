@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import defaultdict, deque
 from collections.abc import Mapping
 from typing import Any
 
-from ctrlhub.client.extras import STREAM
-from ctrlhub.client.ipython import running_shell
+from ctrlhub.client.extras import CLEAR, DISPLAY, STREAM
+from ctrlhub.client.ipython import is_notebook, running_shell
 
 _RETURN = re.compile(r"\r(?=[^\n])")
 """The begin of a line that is written over another one."""
+
+
+REMEMBERED = 1000
+"""So many pieces of an engine's output are shown again when another engine clears a cell."""
 
 
 class Terminal:
@@ -28,6 +33,7 @@ class Terminal:
 
     def __init__(self, labelled: bool = True) -> None:
         self._labelled = labelled
+        self._shown: dict[int | None, deque[tuple[str, Any]]] = defaultdict(_last)
         self._speaker: tuple[str, int | None] | None = None
         self._ends_line = True
 
@@ -42,6 +48,10 @@ class Terminal:
         """Show text of ``stdout`` or ``stderr``."""
         if not text:
             return
+        self._remember(engine, name, text)
+        self._write(name, text, engine)
+
+    def _write(self, name: str, text: str, engine: int | None) -> None:
         file = sys.stderr if name == "stderr" else sys.stdout
         speaker = name, engine
         if speaker != self._speaker:
@@ -62,6 +72,33 @@ class Terminal:
 
     def display(self, output: Mapping[str, Any], engine: int | None) -> None:
         """Show what was displayed: as it is in a notebook, by its text elsewhere."""
+        if output.get("output_type") == CLEAR:
+            self.clear(engine, bool(output.get("wait")))
+            return
+        self._remember(engine, DISPLAY, output)
+        self._display(output, engine)
+
+    def clear(self, engine: int | None, wait: bool = False) -> None:
+        """Have gone from a notebook's cell what an engine has put out, and leave that of others."""
+        self._shown.pop(engine, None)
+        shell = running_shell()
+        if shell is None or not is_notebook():
+            return
+        self.end_line()
+        shell.display_pub.clear_output(wait=wait or bool(self._shown))
+        self._speaker = None
+        for other, outputs in self._shown.items():
+            for kind, value in outputs:
+                if kind == DISPLAY:
+                    self._display(value, other)
+                else:
+                    self._write(kind, value, other)
+
+    def _remember(self, engine: int | None, kind: str, value: Any) -> None:
+        if self._labelled and is_notebook():
+            self._shown[engine].append((kind, value))
+
+    def _display(self, output: Mapping[str, Any], engine: int | None) -> None:
         data = output.get("data", {})
         shell = running_shell()
         if self._labelled:
@@ -75,7 +112,7 @@ class Terminal:
         shell.display_pub.publish(
             data=dict(data),
             metadata={**output.get("metadata", {}), "engine": engine},
-            transient=output.get("transient"),
+            transient=_own_display(output.get("transient"), engine),
             update=output.get("output_type") == "update_display_data",
         )
 
@@ -98,3 +135,16 @@ class Terminal:
             file = sys.stderr if self._speaker and self._speaker[0] == "stderr" else sys.stdout
             print(file=file, flush=True)
             self._ends_line = True
+
+
+def _last() -> deque[tuple[str, Any]]:
+    return deque(maxlen=REMEMBERED)
+
+
+def _own_display(
+    transient: Mapping[str, Any] | None, engine: int | None
+) -> Mapping[str, Any] | None:
+    """Return what names a display, so that those of several engines are several."""
+    if not transient or engine is None or "display_id" not in transient:
+        return transient
+    return {**transient, "display_id": f"{transient['display_id']}@engine-{engine}"}

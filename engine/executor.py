@@ -341,9 +341,8 @@ class Executor:
         """Return status and payload of a request that raised."""
         if self.is_copy:
             end_copy(error)
-        if self.gate.cancelled == request and issubclass(type(error), KeyboardInterrupt):
-            return _CANCELLED, b""
-        return _ERROR, self._described(error, method)
+        cancelled = self.gate.cancelled == request and issubclass(type(error), KeyboardInterrupt)
+        return _CANCELLED if cancelled else _ERROR, self._described(error, method)
 
     def _row_failed(self, error: BaseException) -> bytes:
         """Describe what one of many calls raised, which is no end of the request."""

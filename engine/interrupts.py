@@ -161,6 +161,16 @@ class Gate:
             if self._held == held:  # else it was left behind, and ends with some other request
                 self.armed = armed
 
+    @contextmanager
+    def closed(self) -> Iterator[None]:
+        """Let no interrupt through, for good: the user code that it is for has just ended."""
+        armed, held = self.armed, self._held
+        self.armed = self._held = IDLE
+        try:
+            yield
+        finally:
+            self.armed, self._held = armed, held
+
     def _raise_held(self) -> None:
         armed = self.armed
         if armed == IDLE or not (self._ending or self._dropped == armed):

@@ -14,7 +14,7 @@ import sys
 import warnings
 from collections import OrderedDict
 from collections.abc import Coroutine
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
 from IPython.core.async_helpers import get_asyncio_loop
@@ -34,6 +34,12 @@ from ctrlhub.wire.codec import size_of_extras
 
 KEPT_SOURCES = 1000
 """The sources of so many cells are kept."""
+
+CLEAR_OUTPUT = "clear_output"
+"""The type of an output that asks for those before it to be cleared."""
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+"""A widget, which a notebook shows by talking to it; engines have no line for that."""
 
 INLINE_BACKEND = "module://matplotlib_inline.backend_inline"
 """Figures are displayed at the end of the cell that draws them."""
@@ -55,7 +61,7 @@ class _Publisher(DisplayPublisher):  # type: ignore[misc]
         """Put it among the output of what runs."""
         output = {
             "output_type": "update_display_data" if update else "display_data",
-            "data": plain(data),
+            "data": plain(shown_far_away(data)),
             "metadata": plain(metadata or {}),
         }
         if transient:
@@ -63,7 +69,8 @@ class _Publisher(DisplayPublisher):  # type: ignore[misc]
         self.shell.output.add_display(output)
 
     def clear_output(self, wait: bool = False) -> None:
-        """Leave what was put out: it has reached the client."""
+        """Say so among the output of what runs: it is for who shows it."""
+        self.shell.output.add_display({"output_type": CLEAR_OUTPUT, "wait": bool(wait)})
 
 
 class _Hook(DisplayHook):  # type: ignore[misc]
@@ -129,7 +136,7 @@ class EngineShell(InteractiveShell):  # type: ignore[misc]
         config.HistoryManager.enabled = False
         config.InteractiveShell.colors = "nocolor"
         super().__init__(user_module=namespace.module, config=config, **options)
-        self.loop_runner = _run_until_complete
+        self.loop_runner = self._run_async
         load = getattr(self.magics_manager, "load_lazy", None)
         if load is not None:  # what an interrupt tears there, IPython takes for loaded
             self.magics_manager.load_lazy = gate.undisturbed()(load)
@@ -164,14 +171,28 @@ class EngineShell(InteractiveShell):  # type: ignore[misc]
         with self._gate.exposed():
             return await super().run_code(*args, **options)
 
+    def _run_async(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Run a cell that awaits."""
+        try:
+            return _run_until_complete(coroutine)
+        except BaseException:
+            self._traceback = ""  # of what was interrupted, whose own comes
+            raise
+
     def keep_shown(self, data: Any, metadata: Any, count: int) -> None:
         """Keep the value that a cell ends with."""
+        data = shown_far_away(data)
         shown = {"data": plain(data), "metadata": plain(metadata or {}), "execution_count": count}
         size = size_of_extras(shown)
         if size > self.output.room_for_result():
             text = f"[not shown: a value of {size} bytes; show less of it, or pull() it]"
             shown["data"], shown["metadata"] = {"text/plain": text}, {}
         self._shown = shown
+
+    def showtraceback(self, *args: Any, **options: Any) -> None:
+        """Describe what was raised; what user code has ended with is safe from a second interrupt."""
+        with self._gate.closed() if options.get("running_compiled_code") else nullcontext():
+            super().showtraceback(*args, **options)
 
     def _showtraceback(self, etype: Any, evalue: Any, stb: Any) -> None:
         """Keep a traceback for the client, instead of printing it."""
@@ -215,6 +236,13 @@ class EngineShell(InteractiveShell):  # type: ignore[misc]
         run_command(self.var_expand(cmd, depth=depth + 1), parts.append)
         text = "".join(parts)
         return SList(text.splitlines()) if split else LSString(text)
+
+
+def shown_far_away(data: Any) -> Any:
+    """Return of what is displayed what can be shown without the kernel that made it: no widgets."""
+    if WIDGET not in data:
+        return data
+    return {kind: value for kind, value in data.items() if kind != WIDGET}
 
 
 def print_part(text: str) -> None:

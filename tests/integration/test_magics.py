@@ -191,7 +191,21 @@ def test_ctrl_c_interrupts_the_engines(kernel: Kernel, tmp_path: Path) -> None:
     ran = kernel.finish(request)
     assert ran.ename == "Interrupted"
     assert "sending SIGINT to all engines" in ran.text("stderr")
+    assert ran.text("stderr").count("----> 3 time.sleep(600)") == 3
+    assert ran.text("stderr").count("KeyboardInterrupt:") >= 3
     assert value(kernel, "view['n']") == "[11, 11, 11]"
+
+
+def test_ctrl_c_says_where_also_without_streaming(kernel: Kernel, tmp_path: Path) -> None:
+    """And in code that awaits, without what the interrupt brought about in between."""
+    started = f"import asyncio, os\nopen({str(tmp_path)!r} + f'/{{os.getpid()}}', 'w').close()"
+    request = kernel.start(f"%%px --no-stream\n{started}\nawait asyncio.sleep(600)")
+    until(lambda: all_run(tmp_path), "all engines run it")
+    kernel.interrupt()
+    ran = kernel.finish(request)
+    assert ran.ename == "Interrupted"
+    assert ran.text("stderr").count("KeyboardInterrupt") >= 3
+    assert value(kernel, "view.apply_sync(lambda: 1)") == "[1, 1, 1]"
 
 
 def test_ctrl_c_twice_returns(kernel: Kernel, tmp_path: Path) -> None:
@@ -242,3 +256,46 @@ def test_outside_ipython(capsys: pytest.CaptureFixture[str]) -> None:
 
     with HubLink().client() as client, pytest.warns(UserWarning, match="IPython"):
         client.activate()
+
+
+def test_a_cell_is_cleared_by_its_engine(kernel: Kernel) -> None:
+    """What other engines have put out stays."""
+    one = kernel.run(
+        "%%px -t 0\nfrom IPython.display import clear_output\n"
+        "for step in range(3):\n    clear_output(wait=True)\n    print('step', step)"
+    )
+    assert one.status == "ok"
+    assert (one.cleared, one.left()) == (3, "step 2\n")
+
+    several = kernel.run(
+        "%%px\nfrom IPython.display import clear_output\nprint('early')\n"
+        "clear_output()\nprint('late')"
+    )
+    assert several.cleared == 3
+    assert (several.left().count("early"), several.left().count("late")) == (0, 3)
+
+
+def test_a_display_is_updated_where_it_is(kernel: Kernel) -> None:
+    """That of each engine by itself, also by a later cell."""
+    ran = kernel.run(
+        "%%px\nfrom IPython.display import display, update_display\n"
+        "display('first', display_id='it')\nupdate_display('second', display_id='it')"
+    )
+    assert ran.status == "ok"
+    assert ran.displays() == {f"it@engine-{engine}": "'second'" for engine in range(3)}
+
+    later = kernel.run("%px update_display('third', display_id='it')")
+    assert later.displays() == {f"it@engine-{engine}": "'third'" for engine in range(3)}
+
+
+def test_a_widget_is_shown_as_text(kernel: Kernel) -> None:
+    """A notebook has no line to what lives on an engine."""
+    ran = kernel.run(
+        "%%px -t 0\nclass Widget:\n    def _repr_mimebundle_(self, **options):\n"
+        "        return {'text/plain': 'Slider(value=3)',"
+        " 'application/vnd.jupyter.widget-view+json': {'model_id': 'x'}}\n"
+        "display(Widget())\nWidget()"
+    )
+    shown = ran.data("text/plain")
+    assert [text.rpartition(": ")[2] for text in shown] == ["Slider(value=3)"] * 2
+    assert ran.data("application/vnd.jupyter.widget-view+json") == []

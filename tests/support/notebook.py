@@ -16,6 +16,12 @@ PATIENCE = 60.0
 """How long (seconds) to wait for what must happen."""
 
 
+SHOWN = frozenset(
+    {"stream", "display_data", "execute_result", "error", "update_display_data", "clear_output"}
+)
+"""The messages that change what a cell shows."""
+
+
 class Ran:
     """What came of a cell.
 
@@ -42,6 +48,23 @@ class Ran:
     def data(self, mime: str) -> list[Any]:
         """Return all that was displayed of a type, values of cells included."""
         return [each["data"][mime] for each in self.outputs if mime in each.get("data", ())]
+
+    @property
+    def cleared(self) -> int:
+        """How often the cell was cleared."""
+        return sum(each["output_type"] == "clear_output" for each in self.outputs)
+
+    def left(self) -> str:
+        """Return the text that stands there at last: what came after the last clearing."""
+        text = ""
+        for each in self.outputs:
+            text = "" if each["output_type"] == "clear_output" else text + each.get("text", "")
+        return text
+
+    def displays(self) -> dict[str, str]:
+        """Return what each display that has a name shows at last, as text."""
+        named = [each for each in self.outputs if each.get("transient", {}).get("display_id")]
+        return {each["transient"]["display_id"]: each["data"]["text/plain"] for each in named}
 
 
 class Kernel:
@@ -101,8 +124,8 @@ class Kernel:
             content = message["content"]
             if content.get("execution_state") == "idle":
                 return Ran(reply, outputs)
-            if message["msg_type"] in ("stream", "display_data", "execute_result", "error"):
-                outputs.append(content)
+            if message["msg_type"] in SHOWN:
+                outputs.append({**content, "output_type": message["msg_type"]})
 
     def interrupt(self) -> None:
         """Interrupt what runs, by a message."""
