@@ -219,7 +219,7 @@ class Hub:
             log.error("%s: a peer that cannot open it has to wait", error)
             self.switchboard.disconnected(connection)
             return
-        if is_large(frames):
+        if len(frames) > 1 and is_large(frames):
             self._send_large(connection, effect.message, frames)
         elif not self._transports[connection.transport].send(connection, frames):
             self.switchboard.disconnected(connection)

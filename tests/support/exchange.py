@@ -18,6 +18,7 @@ from ctrlhub.controller.switchboard import Origin, Switchboard
 from ctrlhub.wire import messages as m
 from ctrlhub.wire.codec import decode, encode
 from ctrlhub.wire.ids import request_id
+from ctrlhub.wire.parts import whole
 from ctrlhub.wire.security import KeyRegistry
 from tests.support.peers import registration
 
@@ -93,7 +94,7 @@ class Exchange:
         assert not self.switchboard.failures
 
     def _keep(self, send: Send) -> None:
-        frames = [bytes(frame) for frame in encode(send.message, send.shares)]
+        frames = [bytes(frame) for frame in whole(encode(send.message, send.shares))]
         self.inboxes[send.connection.address].append(decode(frames[0], frames[1:]))
 
     def pass_time(self, seconds: float) -> None:
