@@ -29,6 +29,7 @@ from ctrlhub.client.cancellations import STOP, Cancellation, CancellationList, p
 from ctrlhub.client.engine_list import LIST_ENGINES, LOOK_AGAIN, EngineList
 from ctrlhub.client.following import Following
 from ctrlhub.client.live_output import Follower, LiveOutputs
+from ctrlhub.client.logs_received import LogsReceived
 from ctrlhub.client.outgoing import Outgoing
 from ctrlhub.client.receipts import Receipts
 from ctrlhub.client.requests import Owner, Request, Stirred
@@ -100,6 +101,7 @@ class ClientSession(Membership):
         self._engines = EngineList()
         self._cancellations = CancellationList()
         self.live = LiveOutputs()
+        self._logs_received = LogsReceived()
         self._following = Following(self.calls, lambda: self.last_heard)
         self._now = 0.0
 
@@ -409,6 +411,12 @@ class ClientSession(Membership):
         for waiter in stirred:
             waiter._stir()
 
+    def _on_log_records(self, stream: Stream, message: LogRecords, now: float) -> None:
+        self._watcher.logged(message)
+        if self._logs_received.is_to_be_told(message.number):
+            number = next(self.calls.numbers)
+            self.call(Call(number, "logs", "received", {"number": message.number}), _heed_nothing)
+
     _TAKES: ClassVar[Mapping[type[Message], Callable[..., None]]] = {
         Completed: _on_completed,
         Accepted: _on_accepted,
@@ -420,5 +428,9 @@ class ClientSession(Membership):
         Refused: _on_refused_request,
         Goodbye: _on_goodbye,
         HooksGone: lambda self, stream, message, now: self._outgoing.forget_hooks(message.requests),
-        LogRecords: lambda self, stream, message, now: self._watcher.logged(message),
+        LogRecords: _on_log_records,
     }
+
+
+def _heed_nothing(answer: Answer) -> None:
+    """Take an answer that says nothing."""

@@ -1,4 +1,7 @@
-"""Logs: what user code logs on engines, for the clients that have asked for it. Nothing is kept."""
+"""Logs: what user code logs on engines, for the clients that have asked for it. Nothing is kept.
+
+A client is sent as much as it takes in; of what comes beyond that, only the number is told.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ctrlhub.controller.core.log_credit import LogCredit
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.interfaces.arguments import checked_ids
 from ctrlhub.controller.interfaces.base import Context, Interface, exposed
@@ -14,6 +18,9 @@ from ctrlhub.wire.errors import InvalidRequest, LimitExceeded
 from ctrlhub.wire.ids import Ranges
 from ctrlhub.wire.limits import MAX_TEXT
 from ctrlhub.wire.messages import ForwardLogs, LogRecords, Stream
+
+HUB, WARNING = "ctrlhub.hub", 30
+"""What a hub has to say of its forwarding is logged under this name, at this level."""
 
 MOST_LOGGERS = 64
 """So many loggers may a client follow."""
@@ -41,6 +48,7 @@ class Logs(Interface):
     def __init__(self, controller: IControllerBase, context: Context) -> None:
         super().__init__(controller, context)
         self._wishes: dict[Session, dict[str, Wish]] = {}
+        self._credits: dict[Session, LogCredit] = {}
         self._told: set[int] = set()
         self.follow_engines(lambda number: None, self._told.discard)
 
@@ -56,7 +64,19 @@ class Logs(Interface):
             wanted = {name: w.level for name, w in wishes.items() if w.is_for(engine.id)}
             chosen = [each for each in records if _is_wanted(each, wanted)]
             if chosen:
-                client.publish(self.outbox, LogRecords(chosen, engine.id))
+                self._publish(client, chosen, engine.id, now)
+
+    def _publish(
+        self, client: Session, records: list[Mapping[str, Any]], engine: int, now: float
+    ) -> None:
+        credit = self._credits[client]
+        number = credit.take(len(records), now)
+        if not number:
+            return
+        if credit.dropped:
+            records = [_of_dropped(credit.dropped), *records]
+            credit.dropped = 0
+        client.publish(self.outbox, LogRecords(records, engine, number))
 
     def bound(self, session: Session, stream: Stream, held: Ranges, now: float) -> None:
         """Tell an engine that has come (back) what is wanted of it."""
@@ -82,8 +102,17 @@ class Logs(Interface):
         if logger not in wishes and len(wishes) >= MOST_LOGGERS:
             raise LimitExceeded(f"this client follows {MOST_LOGGERS} loggers already")
         wishes[logger] = Wish(level, chosen)
+        self._credits.setdefault(caller, LogCredit())
         self._tell()
         caller.publish(self.outbox, LogRecords(()))
+
+    @exposed
+    def received(self, caller: Session, number: int) -> None:
+        """Take note that a client has taken in what it was sent up to a number."""
+        if type(number) is not int:
+            raise InvalidRequest("messages are counted")
+        if caller in self._credits:
+            self._credits[caller].received(number)
 
     @exposed
     def unforward(self, caller: Session, logger: str) -> bool:
@@ -98,6 +127,7 @@ class Logs(Interface):
 
     def session_ended(self, session: Session, now: float) -> None:
         """Forget a client."""
+        self._credits.pop(session, None)
         if self._wishes.pop(session, None):
             self._tell()
 
@@ -125,7 +155,13 @@ class Logs(Interface):
         """Assert that nothing is kept for who has gone."""
         assert all(self._wishes.values())
         assert self._told <= set(self.engines)
-        assert not any(session.ended for session in self._wishes)
+        assert not any(session.ended for session in self._credits)
+        assert self._wishes.keys() <= self._credits.keys()
+
+
+def _of_dropped(count: int) -> Mapping[str, Any]:
+    text = f"{count} more records were logged than this client takes in"
+    return {"name": HUB, "levelno": WARNING, "levelname": "WARNING", "message": text}
 
 
 def _is_record(record: Mapping[str, Any]) -> bool:

@@ -37,8 +37,9 @@ class OutputReceived(Message):
 
 @record
 class LogRecords(Message):
-    """Engine to hub, and hub to clients on iopub: what was logged. `engine` is filled in by the hub."""
+    """Engine to hub, and hub to clients on iopub: what was logged. The rest is filled in by the hub."""
 
     kind: ClassVar[str] = "log_records"
     records: Sequence[Mapping[str, Any]]
     engine: int = -1
+    number: int = 0

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from ctrlhub.controller.core.effects import Connection
+from ctrlhub.controller.core.log_credit import WINDOW
 from ctrlhub.wire import messages as m
+from ctrlhub.wire.errors import InvalidRequest
 from tests.support.exchange import Exchange, Line
 from tests.support.multiengine import HUB, STREAM, a_peer, client, engines, exchange, hello
 
@@ -140,3 +142,28 @@ def test_there_is_a_limit(client: Line) -> None:
         assert forward(client, f"logger {number}").code == ""
     assert forward(client, "one more").code == "limit_exceeded"
     assert forward(client, "logger 5", 30).code == ""
+
+
+def test_a_client_that_takes_nothing_in_is_sent_no_more(
+    exchange: Exchange, client: Line, engines: list[Line]
+) -> None:
+    """Others are; once it has caught up, it is told how much it has missed."""
+    other = a_peer(exchange, "other", m.Role.CLIENT)
+    forward(client)
+    forward(other)
+    assert client.registered is not None
+    topic = client.registered.subscription
+    exchange.published = []
+    for number in range(1, WINDOW + 4):
+        engines[0].say(STREAM, m.LogRecords([record()]))
+        other.call("logs", "received", number=number)
+    assert [t for t, _ in published(exchange)].count(topic) == WINDOW
+
+    assert client.call("logs", "received", number="all").code == InvalidRequest.code
+    client.call("logs", "received", number=WINDOW)
+    engines[0].say(STREAM, m.LogRecords([record()]))
+    message = dict(published(exchange))[topic]
+
+    assert message.number == WINDOW + 1
+    assert message.records[0]["message"].startswith("3 more records")
+    assert message.records[1] == record()

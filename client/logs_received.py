@@ -1,0 +1,24 @@
+"""What a client has taken in of what engines log. No I/O."""
+
+from __future__ import annotations
+
+ACKNOWLEDGE = 16
+"""The hub is told once so many messages were taken in: a quarter of what may be on its way."""
+
+
+class LogsReceived:
+    """Up to where messages have come, as the hub counts them."""
+
+    __slots__ = ("_told",)
+
+    def __init__(self) -> None:
+        self._told = 0
+
+    def is_to_be_told(self, number: int) -> bool:
+        """Tell whether the hub is to know that a message was taken in, and those before it."""
+        if number < self._told:  # another hub, which counts anew
+            self._told = 0
+        if number - self._told < ACKNOWLEDGE:
+            return False
+        self._told = number
+        return True

@@ -1,0 +1,46 @@
+"""How much of what engines log is on its way to a client: as much as it takes in. No I/O."""
+
+from __future__ import annotations
+
+WINDOW = 64
+"""So many messages, of about 64 KiB at most, may be on their way to a client."""
+
+FIRST_TRIAL, LONGEST_TRIAL = 1.0, 60.0
+"""A client of which nothing is heard is sent a single message so often (seconds), at first and at last:
+what was on its way may be lost."""
+
+
+class LogCredit:
+    """What one client has been sent, and what it has taken in.
+
+    Attributes
+    ----------
+    dropped : int
+        How many records were left out since the last message.
+    """
+
+    __slots__ = ("_pause", "_received", "_sent", "_trial", "dropped")
+
+    def __init__(self) -> None:
+        self.dropped = 0
+        self._sent = self._received = 0
+        self._trial = 0.0
+        self._pause = FIRST_TRIAL
+
+    def take(self, records: int, now: float) -> int:
+        """Return the number of the message that may be sent; 0 for none: these records are left out."""
+        is_full = self._sent - self._received >= WINDOW
+        if is_full and now < self._trial:
+            self.dropped += records
+            return 0
+        self._sent += 1
+        if is_full:
+            self._pause = min(2 * self._pause, LONGEST_TRIAL)
+        self._trial = now + self._pause
+        return self._sent
+
+    def received(self, number: int) -> None:
+        """Take note that the client has taken in what it was sent up to a number."""
+        if self._received < number <= self._sent:
+            self._received = number
+            self._pause = FIRST_TRIAL
