@@ -24,6 +24,7 @@ from ctrlhub.wire.errors import (
     VersionMismatch,
 )
 from ctrlhub.wire.limits import MAX_TEXT
+from ctrlhub.wire.options import checked_resources
 from ctrlhub.wire.security import KeyRegistry
 from ctrlhub.wire.versions import SERIALIZATION
 
@@ -276,3 +277,4 @@ def _check_sizes(message: m.Register) -> None:
         raise InvalidRequest("register: a name is too long, or there are too many versions")
     if not message.key:
         raise InvalidRequest("register: a peer needs a key")
+    checked_resources(dict(message.resources))

@@ -111,7 +111,7 @@ class Peers:
         CtrlHubError
             There is none for it.
         """
-        session.engine = Engine(session.key, session)
+        session.engine = Engine(session.key, session, resources=session.resources)
         session.nanny = self._nanny_of(session.key)
         try:
             self._controller.register_engine(

@@ -32,6 +32,7 @@ PERMITTED: Mapping[type[m.Message], tuple[frozenset[m.Stream], frozenset[m.Role]
     m.Received: (BULK, CLIENTS),
     m.Functions: (BULK, CLIENTS),
     m.Results: (BULK, ENGINES),
+    m.GaveBack: (TASKS, ENGINES),
     m.Output: (BULK, ENGINES),
     m.OutputReceived: (BULK, CLIENTS),
     m.LogRecords: (COMMANDS, ENGINES),

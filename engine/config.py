@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar
 
+from ctrlhub.wire.errors import InvalidRequest
+from ctrlhub.wire.options import checked_resources
 from ctrlhub.wire.security import KeyPair
 
 T = TypeVar("T")
@@ -67,6 +69,9 @@ class NannyConfig:
         How to reach the hub: ``ipc``, ``tcp``, or None for the best that is open.
     log_level
         Name of a level of :mod:`logging`.
+    resources
+        What engines have, for tasks that ask for it: a map of names to amounts for each slot, one
+        map for all slots, or none.
     keys
         The key pair of each slot, so that the engines of a nanny that follows another in its place
         take the place of the other's engines; with none the nanny makes its own.
@@ -82,6 +87,7 @@ class NannyConfig:
     restart: RestartPolicy = field(default_factory=RestartPolicy)
     prefer: Literal["ipc", "tcp"] | None = None
     log_level: str = "INFO"
+    resources: tuple[Mapping[str, float], ...] = ()
     keys: tuple[KeyPair, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
@@ -95,6 +101,19 @@ class NannyConfig:
             raise ValueError(f"prefer must be 'ipc' or 'tcp', not {self.prefer!r}")
         if self.keys and len(self.keys) != self.engines:
             raise ValueError(f"{len(self.keys)} key pairs are not one for each of {self.engines=}")
+        if len(self.resources) not in (0, 1, self.engines):
+            raise ValueError(
+                f"resources are given once, or for each of {self.engines} engines, "
+                f"not {len(self.resources)} times"
+            )
+        for each in self.resources:
+            check_resources(each)
+
+    def resources_of(self, slot: int) -> Mapping[str, float]:
+        """Return what the engine of a slot has."""
+        if not self.resources:
+            return {}
+        return self.resources[slot if len(self.resources) > 1 else 0]
 
     def to_json(self) -> str:
         """Return the configuration, secret keys included, as one line of JSON."""
@@ -113,6 +132,8 @@ class NannyConfig:
         if isinstance(values.get("restart"), Mapping):
             values["restart"] = _made(RestartPolicy, values["restart"], "restart")
         values["keys"] = _key_pairs(values.get("keys", ()))
+        if isinstance(values.get("resources"), list):
+            values["resources"] = tuple(values["resources"])
         return _made(cls, values, "nanny")
 
 
@@ -134,6 +155,8 @@ class EngineConfig:
         Path of its log.
     drain
         How long (s) what runs may go on when the hub asks the engine to finish.
+    resources
+        What it has, by name.
     """
 
     slot: int
@@ -147,6 +170,7 @@ class EngineConfig:
     drain: float = 5.0
     prefer: Literal["ipc", "tcp"] | None = None
     log_level: str = "INFO"
+    resources: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def keys(self) -> KeyPair:
@@ -167,6 +191,20 @@ class EngineConfig:
             It is not JSON, names an unknown option, or an option has a wrong value.
         """
         return _made(cls, _values(text, "engine"), "engine")
+
+
+def check_resources(resources: object) -> None:
+    """Make sure that resources are a map of names to amounts.
+
+    Raises
+    ------
+    ValueError
+        They are not.
+    """
+    try:
+        checked_resources(resources)
+    except InvalidRequest as error:
+        raise ValueError(str(error)) from None
 
 
 def _key_pairs(found: object) -> tuple[KeyPair, ...]:

@@ -26,7 +26,7 @@ from ctrlhub.engine.interrupts import IDLE, Gate
 from ctrlhub.engine.namespace import Namespace
 from ctrlhub.engine.output import Output
 from ctrlhub.engine.uploads import Uploads
-from ctrlhub.engine.work import CommandWork, Function, Row, TaskWork
+from ctrlhub.engine.work import CommandWork, Function, Row, Supplied, TaskWork
 from ctrlhub.wire.codec import size_of
 from ctrlhub.wire.dependencies import is_unmet
 from ctrlhub.wire.each_row import EachRow
@@ -36,6 +36,7 @@ from ctrlhub.wire.messages import Action, Payload, Status
 from ctrlhub.wire.rebuild import failure_from_exception
 from ctrlhub.wire.references import arrive_in, resolved
 from ctrlhub.wire.serialize import STAYED_THERE, detached, dumps, loads
+from ctrlhub.wire.supplied import supply
 
 SETTLE_INTERVAL = 0.0001
 """How often (seconds) to look, while there are more tasks, for what was written behind Python's back."""
@@ -108,6 +109,7 @@ class Executor:
         self._alert = 0.0
         self._replaced: list[Any] = []
         self._shown: dict[str, Any] | None = None
+        self._is_supplied = False
         output.follow(self._runs, lambda: self._board[0] != IDLE)
         self._actions: dict[str, Callable[[CommandWork], Payload]] = {
             Action.EXECUTE.value: self._execute,
@@ -313,6 +315,9 @@ class Executor:
                 flushed = ended
         # What the last task held on to goes now, not with the next one.
         args = kwargs = result = payload = call = function = None  # type: ignore[assignment]
+        if self._is_supplied:
+            self._is_supplied = False
+            supply({})
 
     # ------------------------------------------------------------ both
 
@@ -324,7 +329,13 @@ class Executor:
         if self.output.dirty:  # printed by a thread of user code while nothing ran
             self.output.take()
 
-    def _load(self, function: Function) -> Any:
+    def _load(self, function: Function | Supplied) -> Any:
+        if isinstance(function, Supplied):
+            self._is_supplied = True
+            supply(function.values)
+            function = function.function
+            if function.call is not None:
+                return function.call
         before = resolved()
         call = self.namespace.adopt(loads(function.blob, ON_THE_ENGINE))
         if type(call) is EachRow:

@@ -194,6 +194,7 @@ class Nanny:
             hub_lease=config.hub_lease,
             prefer=config.prefer,
             log_level=config.log_level,
+            resources=config.resources_of(slot.number),
         )
         self._warm.channel.send(StartEngine(slot.number, engine.to_json()))
 

@@ -8,7 +8,7 @@ import os
 import platform
 import signal
 import sys
-from collections.abc import MutableSequence
+from collections.abc import Mapping, MutableSequence
 from pathlib import Path
 
 from ctrlhub.engine import publishing
@@ -76,7 +76,9 @@ def run_engine(config: EngineConfig, board: MutableSequence[int], pipes: Pipes) 
     executor = Executor(gate, output, namespace, board, cells, uploads)
     service = EngineService(
         link,
-        registration(Role.ENGINE, config.public, bytes.fromhex(config.incarnation)),
+        registration(
+            Role.ENGINE, config.public, bytes.fromhex(config.incarnation), config.resources
+        ),
         executor,
         hub_lease=config.hub_lease,
         drain=config.drain,
@@ -100,7 +102,9 @@ def _make_shell(namespace: Namespace, output: Output, gate: Gate) -> Shell:
     return make_shell(namespace, output, gate)
 
 
-def registration(role: Role, key: str, incarnation: bytes) -> Register:
+def registration(
+    role: Role, key: str, incarnation: bytes, resources: Mapping[str, float] | None = None
+) -> Register:
     """Say who this process is."""
     return Register(
         role=role.value,
@@ -110,6 +114,7 @@ def registration(role: Role, key: str, incarnation: bytes) -> Register:
         host=platform.node(),
         versions=versions(),
         supervised=role is Role.ENGINE,
+        resources=tuple((resources or {}).items()),
     )
 
 

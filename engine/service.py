@@ -171,6 +171,10 @@ class EngineService:
         """Withdraw what has not begun, interrupt what runs."""
         return self._queue.stop(requests)
 
+    def give_back(self, most: int) -> list[int]:
+        """Withdraw tasks that have not begun; return them."""
+        return self._queue.give_back(most)
+
     def interrupt(self, requests: Sequence[int]) -> list[int]:
         """Interrupt that of the requests which runs; return it."""
         return self._queue.interrupt(requests)

@@ -31,7 +31,7 @@ from ctrlhub.engine.live import LiveOutput
 from ctrlhub.engine.log_records import LogStream
 from ctrlhub.engine.stops import Stops
 from ctrlhub.engine.taken import TakenIds
-from ctrlhub.engine.work import CommandWork, Function, Row, TaskWork, Worker
+from ctrlhub.engine.work import CommandWork, Function, Row, Supplied, TaskWork, Worker
 from ctrlhub.link.patience import Patience
 from ctrlhub.link.states import KEY_NOT_LIVE, UNKNOWN_SESSION, State
 from ctrlhub.wire.codec import resolve
@@ -45,10 +45,12 @@ from ctrlhub.wire.errors import (
     pack_failure,
 )
 from ctrlhub.wire.failure import failure_of
-from ctrlhub.wire.ids import Ranges, select
+from ctrlhub.wire.ids import Ranges, select, to_ranges
 from ctrlhub.wire.messages import (
     ForwardLogs,
     Functions,
+    GaveBack,
+    GiveBack,
     Interrupt,
     Message,
     NeedFunctions,
@@ -62,6 +64,7 @@ from ctrlhub.wire.messages import (
     Status,
     Stored,
     Stream,
+    TemplateRow,
 )
 
 LAST_WORDS = 1.0
@@ -119,6 +122,7 @@ class EngineSession(LeasedMembership):
         self._refusal = ""
         self._handlers: dict[type[Message], Callable[[Stream, Any, float], None]] = {
             RunTasks: self._on_run_tasks,
+            GiveBack: self._on_give_back,
             RunCommand: self._on_run_command,
             Stored: self._on_stored,
             Functions: self._on_functions,
@@ -250,7 +254,7 @@ class EngineSession(LeasedMembership):
             return
         frames = message.frames
         self._functions.learn((d, resolve(ref, frames)) for d, ref in message.functions)
-        functions = [self._functions.get(row[0]) for row in message.templates]
+        functions = [self._function_of(row, message) for row in message.templates]
         missing = {f.digest: None for f in functions if f.blob is None}
         lane, held, work = self._tasks, self._tasks.held, []
         for number, attempt, index, ref in message.rows:
@@ -268,6 +272,21 @@ class EngineSession(LeasedMembership):
             self._request(lane, missing)
         if work:
             self._worker.run_tasks(work)
+
+    def _function_of(self, row: TemplateRow, message: RunTasks) -> Function | Supplied:
+        """Return what tasks of a template call; the values that they need are in the message."""
+        function = self._functions.get(row[0])
+        if len(row) < 5 or not message.values:
+            return function
+        refs = dict(message.values)
+        wanted = select(row[4].get("arguments", ()), refs)
+        return Supplied(function, {n: resolve(refs[n], message.frames) for n in wanted})
+
+    def _on_give_back(self, stream: Stream, message: GiveBack, now: float) -> None:
+        withdrawn = self._worker.give_back(message.most)
+        for number in withdrawn:
+            del self._tasks.held[number]
+        self.send(Stream.TASK, GaveBack(to_ranges(sorted(withdrawn))))
 
     def _on_run_command(self, stream: Stream, message: RunCommand, now: float) -> None:
         lane, number = self._commands, message.id
@@ -395,5 +414,5 @@ def _digest(work: TaskWork | CommandWork) -> bytes:
 
 
 def _waits(work: TaskWork | CommandWork) -> bool:
-    function: Function | None = work.function
+    function: Function | Supplied | None = work.function
     return function is not None and function.blob is None

@@ -35,12 +35,43 @@ class Function:
         self.call: Any = None
 
 
+class Supplied:
+    """A function that is called with the values of other requests, which came with the task.
+
+    Parameters
+    ----------
+    function
+        The function.
+    values
+        The values, by request.
+    """
+
+    __slots__ = ("function", "values")
+
+    call: None = None
+    """Never known: whoever loads the function sees to it that the values are at hand."""
+
+    def __init__(self, function: Function, values: Mapping[int, Payload]) -> None:
+        self.function = function
+        self.values = values
+
+    @property
+    def digest(self) -> bytes:
+        """The function's hash."""
+        return self.function.digest
+
+    @property
+    def blob(self) -> Payload | None:
+        """The function's serialized form."""
+        return self.function.blob
+
+
 class TaskWork(NamedTuple):
     """One task to run."""
 
     id: int
     attempt: int
-    function: Function
+    function: Function | Supplied
     payload: Payload
 
 
@@ -74,6 +105,9 @@ class Worker(Protocol):
         tuple of lists
             What was withdrawn; and what was in neither state: between the two, or ended.
         """
+
+    def give_back(self, most: int) -> list[int]:
+        """Withdraw so many tasks that have not begun, the last first; return them."""
 
     def interrupt(self, requests: Sequence[int]) -> list[int]:
         """Interrupt that of the requests which runs; return it."""

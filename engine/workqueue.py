@@ -80,6 +80,16 @@ class WorkQueue:
         wanted.difference_update(withdrawn)
         return withdrawn, [number for number in wanted if not self._gate.cancel(number)]
 
+    def give_back(self, most: int) -> list[int]:
+        """Withdraw so many tasks that have not begun, the last first; return them."""
+        withdrawn: list[int] = []
+        while len(withdrawn) < most:
+            try:
+                withdrawn.append(self.tasks.pop().id)
+            except IndexError:
+                break
+        return withdrawn
+
     def interrupt(self, requests: Iterable[int]) -> list[int]:
         """Interrupt that of the requests which runs; return it."""
         return [number for number in requests if self._gate.interrupt(number)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +40,8 @@ class Engine:
         Who has asked it to finish, in words; "" for nobody.
     blamed
         The request that was running when it ended; `UNKNOWN`, or `NOTHING`.
+    resources
+        What it has, by name, for tasks that ask for it.
     """
 
     key: str
@@ -53,6 +55,7 @@ class Engine:
     shutdown: str = ""
     blamed: int = UNKNOWN
     failed_hooks: dict[str, str] = field(default_factory=dict)
+    resources: Mapping[str, float] = field(default_factory=dict)
     _watchers: list[Callable[[Engine], None]] = field(default_factory=list)
 
     @property
@@ -97,4 +100,5 @@ class Engine:
             "running": min(1, self.commands + self.tasks),
             "queued": max(0, self.commands + self.tasks - 1),
             "failed_hooks": sorted(self.failed_hooks),
+            "resources": dict(self.resources),
         }

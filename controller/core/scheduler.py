@@ -1,44 +1,60 @@
-"""The scheduler: queued tasks meet engines with room."""
+"""The scheduler: queued tasks meet engines with room.
+
+Theory of operation
+-------------------
+Tasks wait in *places*, one for each set of needs that some task has, and one for those that need
+nothing. An engine that has room is offered in each place of which it may take tasks; there a policy
+says which of the engines on offer is next. It takes first what is next of all that it may take: so
+a task that cannot run holds up none that can, and nothing is looked through.
+"""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, islice
 
-from ctrlhub.controller.core.declined import DeclinedTasks
 from ctrlhub.controller.core.engines import Engine
+from ctrlhub.controller.core.lines import Append, Shares, of_one_kind, oldest_first
+from ctrlhub.controller.core.needs import ANYWHERE, Needs
+from ctrlhub.controller.core.places import Place
 from ctrlhub.controller.core.policies import LeastLoad, Policy
+from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.slots import MOST_AHEAD, Slot
 from ctrlhub.controller.core.tasks import Task, TaskState
 
-FEW_HUSKS = 1024
-"""So many husks in the queue are never worth removing."""
-
 
 class Scheduler:
-    """A queue of tasks, a slot per engine, and a policy between them.
+    """Places where tasks wait, a slot per engine, and policies between them.
 
-    The cost of an event does not depend on the length of the queue. A task that was cancelled while
-    queued stays in the queue as a husk and is skipped when its turn comes; once husks are the majority
-    they are removed together.
+    The cost of an event depends neither on how many tasks wait nor on how many engines there are;
+    where tasks with needs come to a place that was empty, on how many engines fit.
 
-    Tasks that an engine declined wait apart and go first to the others. An idle engine for which
-    there is nothing but what it has declined is set aside until something is queued.
+    Parameters
+    ----------
+    policy
+        Makes the policy of a place.
+    append
+        The order of the tasks of a client.
     """
 
-    def __init__(self, policy: Policy | None = None) -> None:
-        self._queue: deque[Task] = deque()
-        self._policy = policy if policy is not None else LeastLoad()
+    def __init__(
+        self, policy: Callable[[], Policy] = LeastLoad, append: Append = oldest_first
+    ) -> None:
+        self._make_policy = policy
+        self._append = append
+        self._shares = Shares()
+        self._anywhere = self._new_place(ANYWHERE)
+        self._places: dict[Needs, Place] = {}  # the others, as long as something waits there
+        self._offered: dict[Place, None] = {}  # those of them where engines may be on offer
+        self._stranded: dict[Place, None] = {}  # and those that no engine fits
         self._slots: dict[int, Slot] = {}
-        self._queued = 0
-        self._declined = DeclinedTasks()
-        self._aside: dict[Slot, None] = {}
-
-    @property
-    def queued(self) -> int:
+        self.queued = 0
         """How many tasks wait for an engine."""
-        return self._queued
+        self.crowded: dict[Slot, None] = {}
+        """The slots that may have more than one task."""
+
+    def _new_place(self, needs: Needs) -> Place:
+        return Place(needs, self._make_policy(), self._shares, self._append)
 
     @property
     def dispatched(self) -> int:
@@ -50,9 +66,14 @@ class Scheduler:
         """How many tasks run: each engine that has any runs one, and the others wait there."""
         return sum(1 for slot in self._slots.values() if slot.tasks)
 
+    # ------------------------------------------------------------ engines
+
     def add_engine(self, engine: Engine) -> None:
         """Begin to use an engine."""
-        self._slots[engine.id] = Slot(engine)
+        slot = self._slots[engine.id] = Slot(engine)
+        for place in self._places.values():
+            if place.needs.fit(engine):
+                self._join(place, slot)
         engine.on_available(self.offer)
         self.offer(engine)
 
@@ -61,135 +82,238 @@ class Scheduler:
         slot = self._slots.pop(number, None)
         if slot is None:
             return []
-        self._policy.discard(slot)
-        self._aside.pop(slot, None)
+        self._anywhere.policy.discard(slot)
+        self.crowded.pop(slot, None)
+        for place in slot.places:
+            place.policy.discard(slot)
+            del place.slots[slot]
+            if not place.slots:
+                self._stranded[place] = None
         return list(slot.tasks.values())
+
+    def slot_of(self, engine: Engine) -> Slot | None:
+        """Return the slot of an engine that is in use."""
+        slot = self._slots.get(engine.id)
+        return slot if slot is not None and slot.engine is engine else None
+
+    def engine_of(self, number: int) -> Engine | None:
+        """Return the engine in use that has an id."""
+        slot = self._slots.get(number)
+        return None if slot is None else slot.engine
+
+    def slots(self) -> Iterable[Slot]:
+        """Return the slots of all engines."""
+        return self._slots.values()
+
+    def idle(self) -> int:
+        """Return how many engines have nothing to do, and could."""
+        if not len(self._anywhere.policy):
+            return 0
+        return sum(not slot.tasks and slot.wants_more() for slot in self._slots.values())
 
     def tasks_of(self, number: int) -> list[Task]:
         """Return the tasks an engine holds, in the order they were given."""
         slot = self._slots.get(number)
         return list(slot.tasks.values()) if slot else []
 
-    def waiting(self, most: int) -> list[Task]:
-        """Return the first of the tasks that wait for an engine."""
-        return list(islice((t for t in self._queue if t.state is TaskState.QUEUED), most))
-
     def offer(self, engine: Engine) -> None:
         """Consider an engine that may have become available."""
-        slot = self._slots.get(engine.id)
-        if slot is not None and slot.engine is engine and slot.wants_more():
-            self._policy.add(slot)
+        slot = self.slot_of(engine)
+        if slot is not None and slot.wants_more():
+            self._offer(slot)
+
+    def _offer(self, slot: Slot) -> None:
+        self._anywhere.policy.add(slot)
+        for place in slot.places:
+            place.policy.add(slot)
+            self._offered[place] = None
+
+    # ------------------------------------------------------------ tasks
 
     def add(self, tasks: Sequence[Task]) -> None:
-        """Queue tasks behind the others."""
-        self._queue.extend(tasks)
-        self._queued += len(tasks)
-        if self._aside:
-            self._use_all()
+        """Queue tasks of one client with the same needs and priority, behind the others."""
+        self.queued += len(tasks)
+        needs = tasks[0].needs
+        if needs is ANYWHERE:
+            self._anywhere.add(tasks)
+            return
+        self._place(needs).add(tasks)
 
-    def add_again(self, tasks: Sequence[Task], *, first: bool = False) -> None:
-        """Queue tasks that were taken back: behind the others, or `first`, in their order."""
-        fresh = [task for task in tasks if not task.declined]
-        if first:
-            self._queue.extendleft(reversed(fresh))
+    def add_each(self, tasks: Iterable[Task]) -> None:
+        """Queue any tasks, behind the others."""
+        for run in of_one_kind(tasks):
+            self.add(run)
+
+    def add_first(self, tasks: Sequence[Task]) -> None:
+        """Queue tasks that were taken back before the others, in their order."""
+        self.queued += len(tasks)
+        for task in reversed(tasks):
+            self._place(task.needs).add_first(task)
+
+    def _place(self, needs: Needs) -> Place:
+        if needs == ANYWHERE:
+            return self._anywhere
+        place = self._places.get(needs)
+        if place is None:
+            place = self._places[needs] = self._new_place(needs)
+            for slot in self._that_fit(needs):
+                self._join(place, slot)
+                if slot.wants_more():
+                    place.policy.add(slot)
+            self._offered[place] = None
+            if not place.slots:
+                self._stranded[place] = None
+        return place
+
+    def _that_fit(self, needs: Needs) -> list[Slot]:
+        if needs.targets is None:
+            candidates: Iterable[Slot | None] = self._slots.values()
         else:
-            self._queue.extend(fresh)
-        for task in reversed(tasks) if first else tasks:
-            if task.declined:
-                self._declined.add(task, first=first)
-        self._queued += len(tasks)
-        self._use_all()
+            candidates = map(self._slots.get, sorted(needs.targets))
+        return [slot for slot in candidates if slot is not None and needs.fit(slot.engine)]
 
-    def hopeless(self) -> list[Task]:
-        """Take out the tasks that every engine has declined; with no engines they may wait."""
-        if not len(self._declined):
-            return []
-        tasks = self._declined.hopeless({slot.engine for slot in self._slots.values()})
-        self._queued -= len(tasks)
-        return tasks
+    def _join(self, place: Place, slot: Slot) -> None:
+        place.slots[slot] = None
+        slot.places[place] = None
+        self._stranded.pop(place, None)
 
-    def _use_all(self) -> None:
-        """Offer again the engines that were set aside."""
-        aside, self._aside = self._aside, {}
-        for slot in aside:
-            self.offer(slot.engine)
+    def _drop(self, place: Place) -> None:
+        """Forget a place where nothing waits."""
+        place.clear()
+        for slot in place.slots:
+            del slot.places[place]
+        del self._places[place.needs]
+        self._offered.pop(place, None)
+        self._stranded.pop(place, None)
 
     def cancelled(self, task: Task) -> None:
         """Note that a queued task ends; its state may still say that it is queued."""
-        self._queued -= 1
-        if task.declined:
-            self._declined.discard(task)
-            return
-        if len(self._queue) > 2 * self._queued + FEW_HUSKS:
-            queued = TaskState.QUEUED
-            self._queue = deque(t for t in self._queue if t.state is queued and t is not task)
+        self.queued -= 1
+        place = self._place(task.needs)
+        place.cancelled(task)
+        if not place.queued and place is not self._anywhere:
+            self._drop(place)
 
-    def left(self, engine: Engine, tasks: Iterable[Task]) -> None:
+    def left(self, engine: Engine, tasks: Iterable[Task], now: float = 0.0) -> None:
         """Note that tasks have left an engine; it may get others."""
-        slot = self._slots.get(engine.id)
-        if slot is None or slot.engine is not engine:
+        slot = self.slot_of(engine)
+        if slot is None:
             return
         for task in tasks:
             slot.take(task)
+        slot.closed = slot.asked
+        slot.since = now
         if slot.wants_more():
-            self._policy.add(slot)
+            self._offer(slot)
 
-    def assign(self) -> list[tuple[Engine, list[Task]]]:
+    def session_ended(self, session: Session) -> None:
+        """Forget a client that is gone."""
+        self._shares.forget(session)
+
+    # ------------------------------------------------------------ what no engine fits
+
+    def hopeless(self, may_come: Callable[[Needs], bool]) -> list[Task]:
+        """Take out the tasks that no engine fits; with no engines they may wait.
+
+        Parameters
+        ----------
+        may_come
+            Says whether an engine that fits is expected; then the tasks stay.
+        """
+        if not self._stranded or not self._slots:
+            return []
+        found: list[Task] = []
+        for place in [p for p in self._stranded if not may_come(p.needs)]:
+            found += place
+            self.queued -= place.queued
+            self._drop(place)
+        return found
+
+    @property
+    def stranded(self) -> bool:
+        """Whether there are tasks that no engine fits, and engines."""
+        return bool(self._stranded and self._slots)
+
+    def why_nobody(self, needs: Needs) -> str:
+        """Say why no engine fits."""
+        return needs.why_nobody([slot.engine for slot in self._slots.values()])
+
+    def that_fit(self, needs: Needs) -> list[Slot]:
+        """Return the slots of the engines that may run a task."""
+        return self._that_fit(needs)
+
+    # ------------------------------------------------------------ tasks meet engines
+
+    def assign(self, now: float = 0.0) -> list[tuple[Engine, list[Task]]]:
         """Give queued tasks to engines with room; return who gets what.
 
         No engine gets more than its share of what is queued, so that a small job spreads.
         """
         given: dict[Slot, list[Task]] = {}
-        while self._queued and len(self._policy):
-            share = -(-self._queued // len(self._policy))
-            slot = self._policy.next()
+        while self._offered:
+            place = self._offered.popitem()[0]
+            self._assign(place, given, now)
+        self._assign(self._anywhere, given, now)
+        return [(slot.engine, batch) for slot, batch in given.items()]
+
+    def _assign(self, place: Place, given: dict[Slot, list[Task]], now: float) -> None:
+        policy = place.policy
+        while place.queued and len(policy):
+            share = -(-place.queued // len(policy))
+            slot = policy.next()
             if slot is None:
                 break
             if not slot.wants_more():
                 continue
+            if not slot.tasks:
+                slot.since = now
             batch = self._fill(slot, min(share, MOST_AHEAD))
-            if not batch:
-                if not slot.tasks:
-                    self._aside[slot] = None
-                continue
-            given.setdefault(slot, []).extend(batch)
-            if slot.wants_more():
-                self._policy.add(slot)
-        return [(slot.engine, batch) for slot, batch in given.items()]
+            if batch:
+                if len(slot.tasks) > 1:
+                    self.crowded[slot] = None
+                given.setdefault(slot, []).extend(batch)
+                if slot.wants_more():
+                    self._offer(slot)
 
     def _fill(self, slot: Slot, most: int) -> list[Task]:
         batch: list[Task] = []
-        if len(self._declined):
-            self._fill_declined(slot, most, batch)
-        queue = self._queue
-        while queue and len(batch) < most:
-            task = queue[0]
-            if task.state is not TaskState.QUEUED:
-                queue.popleft()
-                continue
-            if not slot.has_room(task):
+        if not slot.places:
+            self._anywhere.give(slot, batch, most)
+        while slot.places and len(batch) < most:
+            place = self._best(slot)
+            has_room = place.give(slot, batch, len(batch) + 1)
+            if not place.queued and place is not self._anywhere:
+                self._drop(place)
+            if not has_room or not (slot.places or self._anywhere.queued):
                 break
-            queue.popleft()
-            slot.give(task)
-            batch.append(task)
-        self._queued -= len(batch)
+        self.queued -= len(batch)
         return batch
 
-    def _fill_declined(self, slot: Slot, most: int, batch: list[Task]) -> None:
-        while len(batch) < most:
-            task = self._declined.first_for(slot.engine)
-            if task is None or not slot.has_room(task):
-                return
-            self._declined.discard(task)
-            slot.give(task)
-            batch.append(task)
+    def _best(self, slot: Slot) -> Place:
+        """Return the place whose first task is next of all that an engine may take."""
+        places = slot.places if not self._anywhere.queued else (*slot.places, self._anywhere)
+        return min(places, key=Place.key)
+
+    def waiting(self, most: int) -> list[Task]:
+        """Return the first of the tasks that wait for an engine."""
+        return list(islice(chain(*self._places.values(), self._anywhere), most))
 
     def check(self) -> None:
         """Assert that counts and slots agree with the tasks."""
-        queued = sum(task.state is TaskState.QUEUED for task in self._queue)
-        assert self._queued == queued + len(self._declined)
-        self._declined.check()
-        assert len(set(self._queue)) == len(self._queue)
-        self._policy.check()
+        places = (*self._places.values(), self._anywhere)
+        assert self.queued == sum(place.queued for place in places)
+        tasks = [task for place in places for task in place]
+        assert len(set(tasks)) == len(tasks)
+        assert all(task.state is TaskState.QUEUED for task in tasks)
+        for needs, place in self._places.items():
+            assert place.queued
+            assert place.needs == needs
+            assert set(place.slots) == set(self._that_fit(needs))
+            assert (place in self._stranded) == (not place.slots)
+            assert all(place in slot.places for slot in place.slots)
+        for place in places:
+            place.check()
         for slot in self._slots.values():
             slot.check()
+            assert len(slot.tasks) < 2 or slot in self.crowded
+            assert all(slot in place.slots for place in slot.places)

@@ -47,6 +47,10 @@ class Session:
         What shares memory with it, as it says; empty for nobody.
     parts
         It takes large messages in parts.
+    returned
+        It has had a session with another hub, the predecessor of this one.
+    resources
+        What an engine has.
     given
         It was sent to a segment of another engine's, and its request has not ended.
     """
@@ -74,6 +78,8 @@ class Session:
     node: str = ""
     given: bool = False
     parts: bool = False
+    returned: bool = False
+    resources: Mapping[str, float] = field(default_factory=dict)
 
     def send(self, outbox: Outbox, stream: Stream, message: Message) -> bool:
         """Put a message for this peer into the outbox.
@@ -176,6 +182,7 @@ class Sessions:
         known.pid, known.host, known.versions = message.pid, message.host, message.versions
         known.readable = known.borrows = known.lends = known.given = False
         known.node = message.node
+        known.resources = dict(message.resources)
         self._by_token[known.token] = known
         return known, Arrival.REBORN
 
@@ -196,6 +203,8 @@ class Sessions:
             versions=message.versions,
             supervised=message.supervised,
             node=message.node,
+            returned=message.session >= 0,
+            resources=dict(message.resources),
         )
         self._by_number[session.number] = session
         self._by_token[session.token] = session

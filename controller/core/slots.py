@@ -9,9 +9,14 @@ engine first, then with a few times what was seen.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.functions import UNKNOWN_DURATION
 from ctrlhub.controller.core.tasks import Task
+
+if TYPE_CHECKING:
+    from ctrlhub.controller.core.places import Place
 
 LEAD = UNKNOWN_DURATION
 """Expected seconds of work an engine may hold ahead of time: one task of which nothing is known."""
@@ -28,19 +33,39 @@ TRUST = 4
 
 
 class Slot:
-    """The tasks of one engine, in the order they were given."""
+    """The tasks of one engine, in the order they were given; and the places where it may take more.
 
-    __slots__ = ("backlog", "engine", "tasks")
+    Attributes
+    ----------
+    backlog
+        The work that they are expected to be (seconds).
+    places
+        Only those of tasks with needs are named.
+    since
+        When the first task became the first.
+    closed
+        Whether it gets nothing more until something has left it.
+    asked
+        Whether the engine was asked to give back some, and has not answered.
+    """
+
+    __slots__ = ("asked", "backlog", "closed", "engine", "places", "since", "tasks")
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.tasks: dict[int, Task] = {}
         self.backlog = 0.0
+        self.places: dict[Place, None] = {}
+        self.since = 0.0
+        self.closed = False
+        self.asked = False
 
     def wants_more(self) -> bool:
         """Tell whether to top it up: at half of its lead, so that batches stay large."""
-        return self.engine.available and (
-            not self.tasks or self.backlog <= LEAD / 2 or len(self.tasks) < 2
+        return (
+            not self.closed
+            and self.engine.available
+            and (not self.tasks or self.backlog <= LEAD / 2 or len(self.tasks) < 2)
         )
 
     def has_room(self, task: Task) -> bool:
@@ -76,6 +101,7 @@ class Slot:
 
     def check(self) -> None:
         """Assert that the counts agree with the tasks."""
+        assert self.closed or not self.asked
         assert self.engine.tasks == len(self.tasks)
         assert all(task.engine is self.engine for task in self.tasks.values())
         assert abs(self.backlog - sum(t.expected for t in self.tasks.values())) < 1e-6

@@ -2,10 +2,12 @@
 
 ::
 
+    WAITING --release--> QUEUED         what it depends on has ended
     QUEUED --dispatch--> DISPATCHED --finish--> ENDED --(client has the result)--> forgotten
        ^                     |
-       +------ requeue ------+     engine lost, an exception with retries left, or declined there
-    QUEUED or DISPATCHED --finish--> ENDED     cancelled, or given up
+       +------ requeue ------+     engine lost, an exception with retries left, declined
+                                        there, or given back
+    WAITING, QUEUED or DISPATCHED --finish--> ENDED     cancelled, or given up
 
 `attempt` grows with every requeue, and a result counts only with the attempt of the moment: a late one
 from an engine that was given up is dropped, so the first accepted result is final.
@@ -20,10 +22,10 @@ from typing import NoReturn
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.functions import Function
 from ctrlhub.controller.core.history import worth_keeping
+from ctrlhub.controller.core.needs import ANYWHERE, Needs
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.wire.messages import Payload
-
-NOBODY: frozenset[Engine] = frozenset()
+from ctrlhub.wire.options import PLAIN, TaskOptions
 
 
 class TaskState(IntEnum):
@@ -32,6 +34,7 @@ class TaskState(IntEnum):
     QUEUED = 1
     DISPATCHED = 2
     ENDED = 3
+    WAITING = 4
 
 
 class Step(IntEnum):
@@ -40,6 +43,7 @@ class Step(IntEnum):
     DISPATCH = 0
     REQUEUE = 1
     FINISH = 2
+    RELEASE = 3
 
 
 TRANSITIONS = {
@@ -48,11 +52,13 @@ TRANSITIONS = {
     Step.FINISH: {
         TaskState.QUEUED: TaskState.ENDED,
         TaskState.DISPATCHED: TaskState.ENDED,
+        TaskState.WAITING: TaskState.ENDED,
     },
+    Step.RELEASE: {TaskState.WAITING: TaskState.QUEUED},
 }
 """All legal steps; any other is a bug in the hub."""
 
-_DISPATCH, _REQUEUE, _FINISH = (TRANSITIONS[step].get for step in Step)
+_DISPATCH, _REQUEUE, _FINISH, _RELEASE = (TRANSITIONS[step].get for step in Step)
 
 
 class IllegalStep(Exception):
@@ -69,16 +75,20 @@ class Template:
     label: str
     submitted: float
     """When they came, on the hub's clock (seconds)."""
+    options: TaskOptions = PLAIN
+    needs: Needs = ANYWHERE
+    """What the options say of where."""
 
 
 class Task:
     """One task. There may be a million: slots, and nothing that is not needed.
 
-    `declined` are the engines on which its dependencies are not met. `stopping` is set once nobody wants it any more: it is not run again, whatever happens to it.
+    `needs` say where it may run, as far as that is known. `stopping` is set once nobody wants it any
+    more: it is not run again, whatever happens to it.
     """
 
     __slots__ = (
-        "attempt", "declined", "engine", "expected", "failures", "id", "losses", "payload", "session", "state",
+        "attempt", "engine", "expected", "failures", "id", "losses", "needs", "payload", "session", "state",
         "stopping", "template",
     )  # fmt: skip
 
@@ -90,7 +100,7 @@ class Task:
         self.state = TaskState.QUEUED
         self.attempt = 0
         self.engine: Engine | None = None
-        self.declined: frozenset[Engine] = NOBODY
+        self.needs = template.needs
         self.losses = 0
         self.failures = 0
         self.expected = 0.0
@@ -100,6 +110,14 @@ class Task:
         """Give the task to an engine."""
         self.state = _DISPATCH(self.state) or self._refuse(Step.DISPATCH)
         self.engine = engine
+
+    def wait(self) -> None:
+        """Have a task that is new wait for others."""
+        self.state = TaskState.WAITING
+
+    def release(self) -> None:
+        """Let the task run: what it depends on has ended."""
+        self.state = _RELEASE(self.state) or self._refuse(Step.RELEASE)
 
     def requeue(self) -> None:
         """Take the task back; results of the attempt so far count no more."""

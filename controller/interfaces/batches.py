@@ -2,42 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.functions import FunctionTable, function_rows
 from ctrlhub.controller.core.tasks import Task, Template
 from ctrlhub.wire.codec import FrameList, size_of
 from ctrlhub.wire.limits import BATCH_BYTES, BATCH_ROWS, MAX_FRAMES
-from ctrlhub.wire.messages import RunRow, RunTasks
+from ctrlhub.wire.messages import Payload, PayloadRef, RunRow, RunTasks, TemplateRow
 
 MOST_FRAMES = MAX_FRAMES // 2
 """A batch is closed at this many frames; what is left is for functions."""
 
 
 def run_messages(
-    engine: Engine, tasks: Sequence[Task], functions: FunctionTable
+    engine: Engine,
+    tasks: Sequence[Task],
+    functions: FunctionTable,
+    values: Mapping[Task, Mapping[int, Payload]],
 ) -> Iterator[RunTasks]:
-    """Yield the messages that give tasks to an engine, with the functions it lacks."""
+    """Yield the messages that give tasks to an engine, with the functions it lacks.
+
+    Parameters
+    ----------
+    engine
+        The engine.
+    tasks
+        The tasks.
+    functions
+        All functions, and who has them.
+    values
+        The values of other requests that tasks are called with.
+    """
     rows: list[RunRow] = []
     templates: dict[Template, int] = {}
+    lent: dict[int, PayloadRef] = {}
     frames = FrameList()
     size = 0
     for task in tasks:
         payload = task.payload
         more = 0 if isinstance(payload, bytes) else len(payload)
+        if values and task in values:
+            more += sum(1 if isinstance(v, bytes) else len(v) for v in values[task].values())
         if rows and (
             size >= BATCH_BYTES
             or len(rows) >= BATCH_ROWS
             or len(frames.frames) + more > MOST_FRAMES
         ):
-            yield _message(engine, templates, rows, frames, functions)
-            rows, templates, frames, size = [], {}, FrameList(), 0
+            yield _message(engine, templates, rows, frames, functions, lent)
+            rows, templates, frames, size, lent = [], {}, FrameList(), 0, {}
         index = templates.setdefault(task.template, len(templates))
         rows.append((task.id, task.attempt, index, frames.add(payload)))
         size += len(payload) if type(payload) is bytes else size_of(payload)
+        if values and task in values:
+            for number, value in values[task].items():
+                if number not in lent:
+                    lent[number] = frames.add(value)
+                    size += size_of(value)
     if rows:
-        yield _message(engine, templates, rows, frames, functions)
+        yield _message(engine, templates, rows, frames, functions, lent)
 
 
 def _message(
@@ -46,11 +69,20 @@ def _message(
     rows: list[RunRow],
     frames: FrameList,
     functions: FunctionTable,
+    lent: Mapping[int, PayloadRef],
 ) -> RunTasks:
     fresh = functions.unknown_to(engine.id, {t.function: None for t in templates})
     return RunTasks(
-        templates=[(t.function.digest, t.retries, t.engine_retries, t.label) for t in templates],
+        templates=[_template_row(template) for template in templates],
         rows=rows,
         functions=function_rows(fresh, frames),
+        values=tuple(lent.items()),
         frames=frames.frames,
     )
+
+
+def _template_row(template: Template) -> TemplateRow:
+    """Return what the engine needs to know of a template."""
+    row = template.function.digest, template.retries, template.engine_retries, template.label
+    arguments = template.options.arguments
+    return (*row, {"arguments": arguments}) if arguments else row

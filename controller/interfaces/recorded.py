@@ -93,6 +93,7 @@ class Recorded(Interface, Generic[R]):
         self._history: History[R] = History(retention)
         self._followers: dict[int, list[Session]] = {}
         self._followed: dict[Session, set[int]] = {}
+        self._watched: dict[int, Callable[[Outcome], None]] = {}
         self._ordered: tuple[float, list[int]] | None = None
         self._withheld: dict[tuple[Session, Stream], dict[int, None]] = {}
 
@@ -139,7 +140,7 @@ class Recorded(Interface, Generic[R]):
 
     def _deliver(self, request: R, outcome: Outcome) -> None:
         """Send an outcome to a request's client and to who follows it; history takes it else."""
-        if self._followers:
+        if self._followers or self._watched:
             self._tell_followers(outcome)
         if request.session.ended:
             self._bury(request, outcome)
@@ -220,7 +221,14 @@ class Recorded(Interface, Generic[R]):
             self._deliveries.repeat(session, outcome if outcome[2] != GONE else _lost(outcome))
         return True
 
+    def watch(self, number: int, watcher: Callable[[Outcome], None]) -> None:
+        """Call `watcher` with the outcome of a request that has none yet; it has one watcher."""
+        self._watched[number] = watcher
+
     def _tell_followers(self, outcome: Outcome) -> None:
+        watcher = self._watched.pop(outcome[0], None)
+        if watcher is not None:
+            watcher(outcome)
         for session in self._followers.pop(outcome[0], ()):
             self._followed[session].discard(outcome[0])
             self._deliveries.add(session, outcome)

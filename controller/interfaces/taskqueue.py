@@ -9,24 +9,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from itertools import chain
 from typing import Any
 
-from ctrlhub.controller.core.declined import impossible
 from ctrlhub.controller.core.deliveries import Outcome
 from ctrlhub.controller.core.effects import Acknowledge, Commit, Forget, SaveRequests, SaveResults
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.functions import Function, FunctionTable
 from ctrlhub.controller.core.losses import Fate, fates, story
+from ctrlhub.controller.core.needs import ANYWHERE, Needs
 from ctrlhub.controller.core.retries import is_run_again
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.tasks import Task, TaskState, Template
 from ctrlhub.controller.interfaces.base import Context
 from ctrlhub.controller.interfaces.batches import run_messages
 from ctrlhub.controller.interfaces.live import Relay
-from ctrlhub.controller.interfaces.recorded import Particulars
-from ctrlhub.controller.interfaces.task_ends import TaskEnds
+from ctrlhub.controller.interfaces.task_records import TaskRecords
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.codec import resolve
 from ctrlhub.wire.errors import (
@@ -41,6 +39,7 @@ from ctrlhub.wire.ids import Ranges, select, session_of, to_ranges
 from ctrlhub.wire.messages import (
     Accepted,
     Functions,
+    GaveBack,
     NeedFunctions,
     Payload,
     Received,
@@ -49,7 +48,9 @@ from ctrlhub.wire.messages import (
     Status,
     Stream,
     SubmitTasks,
+    TemplateRow,
 )
+from ctrlhub.wire.options import TaskOptions
 
 # As plain numbers: rows have those, and comparing with an enumeration's member costs ten times as much.
 _ERROR, _CANCELLED, _UNMET = int(Status.ERROR), int(Status.CANCELLED), int(Status.UNMET)
@@ -58,16 +59,16 @@ MOST_WAITING = 65_536
 """The most messages of a client that may wait for a command given before them."""
 
 
-class TaskQueue(TaskEnds, Relay):
+class TaskQueue(TaskRecords, Relay):
     """The interface for load-balanced tasks."""
 
     name = "tasks"
-    stream = Stream.TASK
     streams = frozenset({Stream.TASK})
     handlers = {  # noqa: RUF012 - a constant; the base class types it
         SubmitTasks: "submit",
         Results: "results",
         Received: "received",
+        GaveBack: "gave_back",
         NeedFunctions: "need_functions",
         Functions: "functions",
         **Relay.relayed,
@@ -82,7 +83,6 @@ class TaskQueue(TaskEnds, Relay):
         self._accepted: dict[Session, list[Sequence[int]]] = {}
         self._saved: list[tuple[int, Any]] = []
         self._again: list[Task] = []
-        self._reasons: dict[Task, Payload] = {}
         self.duplicates = 0
         self.follow_engines(self._engine_came, self._engine_went)
 
@@ -110,7 +110,7 @@ class TaskQueue(TaskEnds, Relay):
         self, session: Session, message: SubmitTasks, functions: Sequence[Function], now: float
     ) -> None:
         templates = [
-            Template(function, max(0, row[1]), max(0, row[2]), row[3], now)
+            _template(function, row, now)
             for function, row in zip(functions, message.templates, strict=True)
         ]
         frames, known, number = message.frames, self._tasks, session.number
@@ -139,7 +139,8 @@ class TaskQueue(TaskEnds, Relay):
             self._refuse(session, fresh, refusal)
             return
         self._saved.extend(fresh.items())
-        self._scheduler.add(tuple(fresh.values()))
+        if fresh:
+            self._place(tuple(fresh.values()))
 
     def _refuse(self, session: Session, requests: Iterable[int], error: CtrlHubError) -> None:
         payload = pack_failure(Failure.from_error(error))
@@ -168,6 +169,7 @@ class TaskQueue(TaskEnds, Relay):
         self._lacking.discard(session)
         self._accepted.pop(session, None)
         self._leave_results(session)
+        self._scheduler.session_ended(session)
         if not self._kept.pop(session, 0):
             return  # nothing of its own, which need not be looked for among everybody's
         self._saved = [saved for saved in self._saved if saved[1].session is not session]
@@ -209,11 +211,12 @@ class TaskQueue(TaskEnds, Relay):
             function.took(sum(times) / len(times), len(times))
         if engine is not None and left:
             engine.completed += len(left)
-            self._scheduler.left(engine, left)
+            self._scheduler.left(engine, left, now)
+            if self._limited:
+                self._look_at_first(engine)
         if self._again:
-            self._scheduler.add_again(self._again)
+            self._scheduler.add_each(self._again)
             self._again = []
-            self._end_hopeless()
         then = self.acknowledgement(session, stream, message, strange)
         self.outbox.add(Commit((SaveResults(saved),), then))
 
@@ -229,22 +232,18 @@ class TaskQueue(TaskEnds, Relay):
             return None
         if status == _UNMET:  # and nobody wants it any more
             status, payload = _CANCELLED, b""
+        if task in self._overdue and status == _CANCELLED:
+            status, payload = _ERROR, pack_failure(Failure.from_error(self._overdue[task]))
         outcome = (number, status, payload, engine.id, started, elapsed, extras)
         return outcome if self._end(task, outcome) else None
 
     def _declined(self, task: Task, engine: Engine, failure: Payload) -> None:
         """Have another engine try, and remember why this one would not."""
         task.requeue()
-        task.declined |= {engine}
+        task.needs = task.needs.without(engine)
         self._reasons[task] = failure
+        self._tracked.add(task)
         self._again.append(task)
-
-    def _end_hopeless(self) -> None:
-        """End the tasks that every engine has declined."""
-        for task in self._scheduler.hopeless():
-            error = impossible(self._reasons.get(task, b""))
-            self._end_here(task, Status.ERROR, pack_failure(Failure.from_error(error)))
-        self._reasons.clear()
 
     def client_of(self, engine: Engine, request: int) -> Session | None:
         """Return the client of a task, if an engine has it."""
@@ -273,12 +272,13 @@ class TaskQueue(TaskEnds, Relay):
         It says which tasks it has, but not which attempts: those after the first are always given
         again, and it ignores those it has.
         """
+        self._forget_question(engine)
         given = self._scheduler.tasks_of(engine.id)
         present = set(select(held, {task.id: task for task in given}))
         stopped = [task for task in given if task.stopping and task.id not in present]
         self._scheduler.left(engine, stopped)
         for task in stopped:
-            self._end_here(task, Status.CANCELLED, b"")
+            self._end_stopped(task, engine.id)
         lacking = [t for t in given if not t.stopping and (t.attempt or t.id not in present)]
         if lacking:
             self._functions.forget_engine(engine.id)
@@ -295,6 +295,7 @@ class TaskQueue(TaskEnds, Relay):
 
     def _engine_went(self, number: int) -> None:
         self._functions.forget_engine(number)
+        self._forget_question(self._scheduler.engine_of(number))
         tasks = self._scheduler.remove_engine(number)
         if not tasks:
             return
@@ -306,12 +307,10 @@ class TaskQueue(TaskEnds, Relay):
                 task.requeue()
                 again.append(task)
             elif fate is Fate.CANCELLED:
-                self._end_here(task, Status.CANCELLED, b"")
+                self._end_stopped(task, engine.id)
             else:
-                failure = Failure.from_error(EngineError(story(engine, task), engine.id))
-                self._end_here(task, Status.ERROR, pack_failure(failure), engine.id)
-        self._scheduler.add_again(again, first=True)
-        self._end_hopeless()
+                self._fail(task, EngineError(story(engine, task), engine.id), engine.id)
+        self._scheduler.add_first(again)
 
     # ------------------------------------------------------------ each turn
 
@@ -323,9 +322,15 @@ class TaskQueue(TaskEnds, Relay):
                 self._retry(session, now)
         if self._accepted:
             self._acknowledge()
+        if self._ended:
+            self._settle()
+        if self._scheduler.stranded:
+            self._end_hopeless()
         if self._scheduler.queued:
-            for engine, tasks in self._scheduler.assign():
+            for engine, tasks in self._scheduler.assign(now):
                 self._run(engine, tasks)
+        if self._scheduler.crowded:
+            self._reclaim(now)
         self._deliveries.flush()
 
     def _acknowledge(self) -> None:
@@ -341,35 +346,10 @@ class TaskQueue(TaskEnds, Relay):
 
     def _run(self, engine: Engine, tasks: Sequence[Task]) -> None:
         """Send tasks to an engine, in messages within the limits."""
-        for message in run_messages(engine, tasks, self._functions):
+        if self._limited:
+            self._look_at_first(engine)
+        for message in run_messages(engine, tasks, self._functions, self._values):
             engine.session.send(self.outbox, Stream.TASK, message)
-
-    # ------------------------------------------------------------ records
-
-    def particulars(self, request: Task) -> Particulars:
-        """Return what a record says of a task."""
-        template, engine = request.template, request.engine
-        number = engine.id if engine is not None else -1
-        return Particulars("apply", template.label, template.submitted, number, engine is not None)
-
-    def resubmit(self, caller: Session, request: Task, number: int) -> None:
-        """Queue a task again."""
-        self._count_new(caller)
-        template = replace(request.template, submitted=self.context.now())
-        again = self._tasks[number] = Task(number, caller, template, request.payload)
-        self._scheduler.add([again])
-        self.outbox.add(Commit((SaveRequests([(number, again)]),), ()))
-
-    def _functions_of(self, requests: Iterable[Task]) -> set[Function]:
-        return {template.function for template in {request.template for request in requests}}
-
-    def numbers_on(self, engine: int) -> list[int]:
-        """Return the ids of the tasks that an engine has."""
-        return [task.id for task in self._scheduler.tasks_of(engine)]
-
-    def numbers_waiting(self, most: int) -> list[int]:
-        """Return the ids of the first tasks that wait for an engine."""
-        return [task.id for task in self._scheduler.waiting(most)]
 
     def check(self) -> None:
         """Assert that queue, slots, counts and records agree."""
@@ -382,3 +362,15 @@ class TaskQueue(TaskEnds, Relay):
         assert Counter(self._kept) == kept
         assert self._lacking <= set(self._waiting)
         assert not any(session.ended for session in (*self._waiting, *self._accepted))
+
+
+def _template(function: Function, row: TemplateRow, now: float) -> Template:
+    retries, engine_retries = max(0, row[1]), max(0, row[2])
+    if len(row) < 5:
+        return Template(function, retries, engine_retries, row[3], now)
+    options = TaskOptions.from_wire(row[4])
+    needs = ANYWHERE
+    if options.targets is not None or options.resources:
+        targets = None if options.targets is None else frozenset(options.targets)
+        needs = Needs(targets, options.resources)
+    return Template(function, retries, engine_retries, row[3], now, options, needs)

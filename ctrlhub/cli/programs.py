@@ -56,6 +56,25 @@ def hub(
     ctx.exit(run(config))
 
 
+def _resources(ctx: click.Context, option: click.Parameter, text: str | None) -> dict[str, float]:
+    """Read ``gpu=1,memory=16``."""
+    from ctrlhub.wire.errors import InvalidRequest
+    from ctrlhub.wire.options import checked_resources
+
+    found: dict[str, float] = {}
+    for part in filter(None, (text or "").split(",")):
+        name, sign, amount = part.partition("=")
+        try:
+            found[name.strip()] = float(amount) if sign else 1.0
+        except ValueError:
+            raise click.BadParameter(f"{amount!r} is not an amount, in {part!r}") from None
+    try:
+        checked_resources(found)
+    except InvalidRequest as error:
+        raise click.BadParameter(str(error)) from None
+    return found
+
+
 @click.command()
 @click.option(
     "-n",
@@ -77,6 +96,12 @@ def hub(
     type=click.Choice(["ipc", "tcp"]),
     help="How to reach the hub, where both ways are open.  [default: ipc]",
 )
+@click.option(
+    "--resources",
+    callback=_resources,
+    metavar="NAME=AMOUNT,...",
+    help="What each engine has, for tasks that ask for it; such as gpu=1,memory=16.",
+)
 @profile_option
 @state_dir_option
 @click.pass_context
@@ -85,6 +110,7 @@ def engine(
     engines: int,
     connection: Path | None,
     prefer: Literal["ipc", "tcp"] | None,
+    resources: dict[str, float],
     profile: str,
     state_dir: Path | None,
 ) -> None:
@@ -100,7 +126,8 @@ def engine(
 
     place.make()
     logs = make_logs(place)
-    config = NannyConfig(str(file), engines, str(logs), prefer=prefer)
+    having = (resources,) if resources else ()
+    config = NannyConfig(str(file), engines, str(logs), prefer=prefer, resources=having)
     owner = profile_of(file, place)
     with nullcontext() if owner is None else recorded(owner):
         code = _exit_of_nanny(run(config))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +20,7 @@ from ctrlhub.cluster.keeper import Keeper
 from ctrlhub.cluster.local import LocalProcesses, Prefer, available_cores, routed
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.wire.errors import TooManyEngines
+from ctrlhub.wire.options import checked_resources
 from ctrlhub.wire.places import Profile
 
 if TYPE_CHECKING:
@@ -59,6 +60,9 @@ class Cluster(Coroutines):
         With ``"tcp"`` and no `listen` the hub listens on the loopback interface.
     max_engines
         The most engines that the hub registers.
+    resources
+        What the engines have, for tasks that ask for it (`LoadBalancedView.resources`): such as
+        ``{"gpu": 1}`` for each of them, or a list of maps, one for each engine.
     timeout
         Seconds within which everything must be ready.
     **options
@@ -85,6 +89,7 @@ class Cluster(Coroutines):
         listen: str | None = None,
         prefer: Prefer | None = None,
         max_engines: int = 511,
+        resources: Mapping[str, float] | Sequence[Mapping[str, float]] = (),
         timeout: float | None = None,
         **options: Any,
     ) -> None:
@@ -99,6 +104,7 @@ class Cluster(Coroutines):
         # Made here so that a wrong option is an error of this line.
         self._hub = HubConfig(listen=listen, max_engines=max_engines, **options_of(options))
         self.n = _checked(min(available_cores(), max_engines) if n is None else n, max_engines)
+        self._resources = _checked_resources(resources, self.n)
         if profile is not None:
             Profile.named(profile, self._state)
         self._prefer = prefer
@@ -261,7 +267,13 @@ class Cluster(Coroutines):
         hub = self._processes.hub if self._processes else None
         rows = [("engines", self.n), ("profile", self.profile or "private")]
         rows += [(name, pids) for name, pids in self.pids.items() if pids]
-        state = "not running" if hub is None else "running" if hub.ended() is None else hub.how_it_ended()
+        state = (
+            "not running"
+            if hub is None
+            else "running"
+            if hub.ended() is None
+            else hub.how_it_ended()
+        )
         return panel("Cluster", state, table(("", ""), rows))
 
     def _choose_profile(self) -> Profile:
@@ -272,7 +284,14 @@ class Cluster(Coroutines):
     def _start_processes(self, profile: Profile) -> LocalProcesses:
         state = self._state if self._name is not None else private_state(self._state)
         hub = replace(self._hub, profile=profile.name, state_dir=str(state or ""))
-        processes = LocalProcesses(profile, hub, self.n, prefer=self._prefer, timeout=self._timeout)
+        processes = LocalProcesses(
+            profile,
+            hub,
+            self.n,
+            prefer=self._prefer,
+            resources=self._resources,
+            timeout=self._timeout,
+        )
         # Known before anything is started, so that a failure half-way stops what there is.
         self._processes = processes
         processes.start()
@@ -285,6 +304,17 @@ def _checked(n: int, max_engines: int) -> int:
     if n > max_engines:
         raise TooManyEngines(f"{n} engines are more than max_engines={max_engines}")
     return n
+
+
+def _checked_resources(
+    resources: Mapping[str, float] | Sequence[Mapping[str, float]], n: int
+) -> tuple[Mapping[str, float], ...]:
+    found = (resources,) if isinstance(resources, Mapping) else tuple(resources)
+    if len(found) not in (0, 1, n):
+        raise ValueError(f"resources are one map for all, or one for each of {n} engines")
+    for each in found:
+        checked_resources(each)
+    return found
 
 
 def _stop_all() -> None:

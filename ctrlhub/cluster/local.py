@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -62,6 +62,8 @@ class LocalProcesses:
         How many engines; with none there is no nanny.
     prefer
         How the engines reach the hub, where both ways are open.
+    resources
+        What the engines have: as `NannyConfig` takes it.
     timeout
         How long (seconds) the nanny waits for the hub to begin.
     """
@@ -73,12 +75,14 @@ class LocalProcesses:
         engines: int,
         *,
         prefer: Prefer | None = None,
+        resources: tuple[Mapping[str, float], ...] = (),
         timeout: float = 60.0,
     ) -> None:
         self.profile = profile
         self.engines = engines
         self._hub_config = hub.to_json()
         self._prefer = prefer
+        self._resources = resources
         self._timeout = timeout
         self._hub_lease = hub.hub_lease
         self.hub: Child | None = None
@@ -117,6 +121,7 @@ class LocalProcesses:
             hub_lease=self._hub_lease,
             wait=self._timeout,
             prefer=self._prefer,
+            resources=self._resources,
             keys=self._keys,
         )
         log = self.profile.logs / "nanny.log"

@@ -86,6 +86,26 @@ def _is_function_row(row: Any, n: int) -> bool:
     )
 
 
+def _is_resource_row(row: Any, _: int) -> bool:
+    return (
+        type(row) is tuple
+        and len(row) == 2
+        and type(row[0]) is str
+        and len(row[0]) <= MAX_TEXT
+        and type(row[1]) in (int, float)
+    )
+
+
+def _is_value_row(row: Any, n: int) -> bool:
+    return (
+        type(row) is tuple
+        and len(row) == 2
+        and type(row[0]) is int
+        and row[0] >= 0
+        and _is_payload(row[1], n)
+    )
+
+
 def _is_template_rows(value: Any, _: int) -> bool:
     return type(value) is tuple and all(
         type(row) is tuple
@@ -95,6 +115,7 @@ def _is_template_rows(value: Any, _: int) -> bool:
         and _is_int(row[2], 0)
         and type(row[3]) is str
         and len(row[3]) <= MAX_TEXT
+        and (len(row) == 4 or _is_map(row[4], 0))
         for row in value
     )
 
@@ -199,6 +220,8 @@ CHECKS: Mapping[str, Check] = {
     "Sequence[PayloadRef]": _sequence_of(_is_payload),
     "Sequence[Mapping[str, Any]]": _sequence_of(_is_map),
     "Sequence[FunctionRow]": _sequence_of(_is_function_row),
+    "Sequence[ResourceRow]": _sequence_of(_is_resource_row),
+    "Sequence[ValueRow]": _sequence_of(_is_value_row),
     "Sequence[TemplateRow]": _is_template_rows,
     "Sequence[SubmitRow]": _is_submit_rows,
     "Sequence[RunRow]": _is_run_rows,

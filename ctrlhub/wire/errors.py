@@ -10,6 +10,7 @@
     ├── RegistrationRefused            an engine or client was not let in
     ├── TaskAborted                    cancelled before it ended
     ├── TaskTimeout                    waited in the queue for too long
+    │   └── TimeLimitExceeded          … or ran for too long
     ├── QueueCleared                   removed from an engine's queue
     ├── UnmetDependency                this engine will not do
     │   ├── TaskRejectError            … because the task itself says so
@@ -145,6 +146,10 @@ class TaskTimeout(CtrlHubError, code="task_timeout"):
     """The task waited in the queue for longer than its ``timeout``."""
 
 
+class TimeLimitExceeded(TaskTimeout, code="time_limit_exceeded"):
+    """The task ran for longer than its ``time_limit``, and was interrupted."""
+
+
 class QueueCleared(CtrlHubError, code="queue_cleared"):
     """The command was removed from its engine's queue before it began."""
 
@@ -161,7 +166,7 @@ class TaskRejectError(UnmetDependency, code="task_reject"):
     """Raised by a task that does not want to run where it is: another engine gets it."""
 
 
-class DependencyTimeout(ImpossibleDependency, code="dependency_timeout"):
+class DependencyTimeout(ImpossibleDependency, TaskTimeout, code="dependency_timeout"):
     """The task's dependencies were not met within its ``timeout``."""
 
 

@@ -52,6 +52,7 @@ def every_message(line: Line) -> dict[type[m.Message], m.Message]:
         m.EngineEvent(1, "registered", {}), m.Command(first, (0,), "push", (b"",)),
         m.StartHook(first, "name", "push", b""), m.ForwardLogs({}), m.LogRecords(()),
         m.RunCommand(first, "push", b""), m.Lent(first, ()), m.SubmitTasks((), ()), m.RunTasks((), ()),
+        m.GiveBack(1), m.GaveBack(ranges),
         m.HooksGone(ranges), m.Accepted(ranges), m.Results(()), m.Stored(ranges), m.Completed(()), m.Received(ranges),
         m.NeedFunctions((b"d",)), m.Functions(()), m.Output(first, 1, ()),
         m.OutputReceived(first, 1, 0), m.Subscribed(1), m.Part(1, 0, (9, 9), (b"x",)),

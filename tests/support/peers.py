@@ -111,6 +111,15 @@ class ScriptedEngine(Membership):
             self._stop(set(from_ranges(message.requests)))
         elif isinstance(message, m.Shutdown):
             self.shutdown = True
+        elif isinstance(message, m.GiveBack):
+            self._give_back(message.most)
+
+    def _give_back(self, most: int) -> None:
+        lane, given = self.lanes[m.Stream.TASK], []
+        while lane.waiting and len(given) < most:
+            given.append(lane.waiting.pop()[0])
+            del lane.held[given[-1]]
+        self.send(m.Stream.TASK, m.GaveBack(to_ranges(sorted(given))))
 
     def _learn(self, functions: Iterable[m.FunctionRow]) -> None:
         self.known.update(digest for digest, _ in functions)

@@ -22,6 +22,7 @@ from ctrlhub.wire.messages.base import (
     OutputItem,
     Payload,
     PayloadRef,
+    ResourceRow,
     ResultRow,
     Role,
     RunRow,
@@ -29,6 +30,7 @@ from ctrlhub.wire.messages.base import (
     Stream,
     SubmitRow,
     TemplateRow,
+    ValueRow,
 )
 from ctrlhub.wire.messages.commands import (
     Command,
@@ -82,6 +84,8 @@ from ctrlhub.wire.messages.results import (
     Stored,
 )
 from ctrlhub.wire.messages.tasks import (
+    GaveBack,
+    GiveBack,
     RunTasks,
     SubmitTasks,
 )
@@ -105,6 +109,8 @@ __all__ = [
     "ForwardLogs",
     "FunctionRow",
     "Functions",
+    "GaveBack",
+    "GiveBack",
     "Goodbye",
     "Hello",
     "HooksGone",
@@ -124,6 +130,7 @@ __all__ = [
     "Refused",
     "Register",
     "Registered",
+    "ResourceRow",
     "Restart",
     "ResultRow",
     "Results",
@@ -142,6 +149,7 @@ __all__ = [
     "SubmitTasks",
     "Subscribed",
     "TemplateRow",
+    "ValueRow",
     "Welcome",
 ]
 
@@ -150,7 +158,7 @@ KINDS: Mapping[str, type[Message]] = {
     for cls in (
         Enrol, Enrolled, Register, Registered, Refused, Hello, Welcome, SayHello, Beat, EngineDied,
         Goodbye, Call, Answer, Interrupt, Signal, Restart, Shutdown, ForwardLogs, Subscribed, EngineEvent, Command, StartHook,
-        HooksGone, RunCommand, Lent, Part, PartsTaken, SubmitTasks, RunTasks, Accepted, Results, Stored, Completed, Received,
+        HooksGone, RunCommand, Lent, Part, PartsTaken, SubmitTasks, RunTasks, GiveBack, GaveBack, Accepted, Results, Stored, Completed, Received,
         Output,
         OutputReceived, LogRecords, NeedFunctions, Functions,
     )

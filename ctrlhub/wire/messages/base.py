@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum, StrEnum
 from typing import Any, ClassVar, TypeAlias
 
@@ -20,8 +21,17 @@ Payload: TypeAlias = bytes | tuple[Buffer, ...]
 FunctionRow: TypeAlias = tuple[bytes, PayloadRef]
 """(digest, serialized function)."""
 
-TemplateRow: TypeAlias = tuple[bytes, int, int, str]
-"""(function digest, retries, engine_retries, label): what the tasks of a call share."""
+TemplateRow: TypeAlias = (
+    tuple[bytes, int, int, str] | tuple[bytes, int, int, str, Mapping[str, Any]]
+)
+"""(function digest, retries, engine_retries, label): what the tasks of a call share; and behind it
+their options, if they have any (`ctrlhub.wire.options`)."""
+
+ResourceRow: TypeAlias = tuple[str, float]
+"""(name, amount): what an engine has, for tasks that ask for it."""
+
+ValueRow: TypeAlias = tuple[int, PayloadRef]
+"""(request id, its value): what a task is called with."""
 
 SubmitRow: TypeAlias = tuple[int, int, PayloadRef]
 """(task id, index into templates, arguments)."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from ctrlhub.wire.ids import Ranges
-from ctrlhub.wire.messages.base import Message
+from ctrlhub.wire.messages.base import Message, ResourceRow
 from ctrlhub.wire.record import record
 
 
@@ -36,6 +36,7 @@ class Register(Message):
     `segment` is a segment of ours (descriptor, stamp, bytes) that holds the incarnation: a hub that can
     read it may be sent references to others. `node` names what shares processes and memory with us.
     `parts` says that we take large messages in parts.
+    `resources` are what an engine has.
     """
 
     kind: ClassVar[str] = "register"
@@ -52,6 +53,7 @@ class Register(Message):
     segment: Sequence[int] = ()
     node: str = ""
     parts: bool = False
+    resources: Sequence[ResourceRow] = ()
 
 
 @record

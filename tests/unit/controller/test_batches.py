@@ -21,7 +21,7 @@ def test_tasks_of_many_functions_can_be_read() -> None:
     tasks = [Task(n, client, Template(f, 0, 0, "", 0.0), b"") for n, f in enumerate(functions)]
 
     carried: list[bytes] = []
-    for message in run_messages(engine, tasks, FunctionTable()):
+    for message in run_messages(engine, tasks, FunctionTable(), {}):
         header, *frames = encode(message)
         read = decode(header, frames)
         assert isinstance(read, RunTasks)

@@ -87,7 +87,7 @@ class TestCalls:
         assert set(status["hub"]) == {"pid", "started", "version", "ports", "http"}
         assert status["engines"] == (
             {"id": 0, "pid": 4711, "host": "here", "state": "busy", "running": 1, "queued": 0,
-             "failed_hooks": ()},
+             "failed_hooks": (), "resources": {}},
         )
         assert status["tasks"] == {"queued": 1, "running": 1, "done": 0, "failed": 0}
         assert client.call("query", "queue_status").value == {
@@ -99,7 +99,7 @@ class TestCalls:
         """So a client can be made for one that it does not know."""
         value = a_peer(exchange, "client", CLIENT).call("query", "interfaces").value
         assert set(value) == set(HubConfig().interfaces)
-        assert value["tasks"] == ("cancel", "counts")
+        assert value["tasks"] == ("cancel", "counts", "explain")
 
     def test_the_hub_can_be_stopped(self, exchange: Exchange) -> None:
         """The answer still arrives."""

@@ -87,7 +87,12 @@ OF_TYPE: Mapping[str, st.SearchStrategy[Any]] = {
     "Sequence[PayloadRef]": _several(payloads),
     "Sequence[Mapping[str, Any]]": _several(maps),
     "Sequence[FunctionRow]": _several(st.tuples(blobs, payloads)),
-    "Sequence[TemplateRow]": _several(st.tuples(blobs, integers, integers, texts)),
+    "Sequence[TemplateRow]": _several(
+        st.tuples(blobs, integers, integers, texts)
+        | st.tuples(blobs, integers, integers, texts, maps)
+    ),
+    "Sequence[ValueRow]": _several(st.tuples(requests, payloads)),
+    "Sequence[ResourceRow]": _several(st.tuples(texts, floats)),
     "Sequence[SubmitRow]": _several(st.tuples(requests, integers, payloads)),
     "Sequence[RunRow]": _several(st.tuples(requests, integers, integers, payloads)),
     "Sequence[ResultRow]": _several(

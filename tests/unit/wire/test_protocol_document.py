@@ -40,6 +40,8 @@ TYPE_NAMES: Mapping[str, str] = {
     "Sequence[Mapping[str, Any]]": "list of map",
     "Sequence[FunctionRow]": "function rows",
     "Sequence[TemplateRow]": "template rows",
+    "Sequence[ValueRow]": "value rows",
+    "Sequence[ResourceRow]": "resource rows",
     "Sequence[SubmitRow]": "task rows",
     "Sequence[RunRow]": "run rows",
     "Sequence[ResultRow]": "result rows",

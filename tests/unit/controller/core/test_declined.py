@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from ctrlhub.controller.core.declined import DeclinedTasks, impossible
 from ctrlhub.controller.core.engines import Engine
+from ctrlhub.controller.core.needs import Needs
 from ctrlhub.controller.core.scheduler import Scheduler
 from ctrlhub.controller.core.tasks import Task
-from ctrlhub.wire.errors import ImpossibleDependency, UnmetDependency
-from ctrlhub.wire.failure import Failure, pack_failure
 from tests.support.records import an_engine, some_tasks
+
+
+def no_hope(needs: Needs) -> bool:
+    """Expect no engine."""
+    return False
 
 
 def declined_by(scheduler: Scheduler, task: Task, engine: Engine) -> None:
     """Let an engine decline the task it has."""
     task.requeue()
-    task.declined |= {engine}
+    task.needs = task.needs.without(engine)
     scheduler.left(engine, [task])
-    scheduler.add_again([task])
+    scheduler.add([task])
     scheduler.check()
 
 
@@ -42,12 +45,12 @@ def test_each_engine_is_asked_once() -> None:
     [task] = some_tasks(1)
     scheduler.add([task])
     for number in range(3):
-        assert scheduler.hopeless() == []
+        assert scheduler.hopeless(no_hope) == []
         assert given(scheduler) == {number: [1]}
         declined_by(scheduler, task, engines[number])
     assert given(scheduler) == {}
-    assert scheduler.hopeless() == [task]
-    assert scheduler.hopeless() == []
+    assert scheduler.hopeless(no_hope) == [task]
+    assert scheduler.hopeless(no_hope) == []
     assert scheduler.queued == 0
 
 
@@ -74,7 +77,7 @@ def test_a_new_engine_may_try() -> None:
     given(scheduler)
     declined_by(scheduler, task, former)
     scheduler.remove_engine(0)
-    assert scheduler.hopeless() == [], "with no engine there is hope for one"
+    assert scheduler.hopeless(no_hope) == [], "with no engine there is hope for one"
     scheduler.add_engine(an_engine(0))
     assert given(scheduler) == {0: [1]}
 
@@ -86,9 +89,9 @@ def test_a_loss_may_leave_no_hope() -> None:
     scheduler.add([task])
     given(scheduler)
     declined_by(scheduler, task, engines[0])
-    assert scheduler.hopeless() == []
+    assert scheduler.hopeless(no_hope) == []
     scheduler.remove_engine(1)
-    assert scheduler.hopeless() == [task]
+    assert scheduler.hopeless(no_hope) == [task]
 
 
 def test_a_cancelled_one_is_taken_out() -> None:
@@ -106,27 +109,33 @@ def test_a_cancelled_one_is_taken_out() -> None:
 
 def test_taken_back_first() -> None:
     """What an engine had is taken back before what waits, declined or not, in its order."""
-    waiting = DeclinedTasks()
-    engine, other = an_engine(0), an_engine(1)
-    tasks = some_tasks(3)
-    for task in tasks:
-        task.declined = frozenset({other})
-    waiting.add(tasks[2])
-    waiting.add(tasks[1], first=True)
-    waiting.add(tasks[0], first=True)
+    scheduler, [engine] = with_engines(1)
+    other = an_engine(1)
+    tasks = some_tasks(4)
+    scheduler.add(tasks[3:])
+    for task in tasks[:3]:
+        task.needs = task.needs.without(other)
+    scheduler.add_first(tasks[:3])
     order = []
-    while (task := waiting.first_for(engine)) is not None:  # type: ignore[assignment]
-        waiting.discard(task)
-        waiting.check()
-        order.append(task.id)
-    assert order == [1, 2, 3]
-    assert waiting.first_for(other) is None
+    for _ in tasks:
+        [[number]] = given(scheduler).values()
+        order.append(number)
+        task = tasks[number - 1]
+        task.finish()
+        scheduler.left(engine, [task])
+    assert order == [1, 2, 3, 4]
+    scheduler.add_engine(other)
+    assert given(scheduler) == {}
 
 
-def test_the_error_says_what_the_last_engine_said() -> None:
-    """As far as that is known."""
-    last = pack_failure(Failure.from_error(UnmetDependency("no GPU here")))
-    error = impossible(last)
-    assert isinstance(error, ImpossibleDependency)
-    assert str(error).endswith("the last one said: UnmetDependency: no GPU here")
-    assert str(impossible()) == "no engine meets what this task depends on"
+def test_while_one_is_expected_there_is_hope() -> None:
+    """An engine that is restarted may meet what its former process did not."""
+    scheduler, [engine] = with_engines(1)
+    [task] = some_tasks(1)
+    scheduler.add([task])
+    given(scheduler)
+    declined_by(scheduler, task, engine)
+    assert scheduler.hopeless(lambda needs: True) == []
+    assert scheduler.stranded
+    assert scheduler.hopeless(no_hope) == [task]
+    assert not scheduler.stranded

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from ctrlhub.controller.core import scheduler as module
+from ctrlhub.controller.core import places as module
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.functions import Function
 from ctrlhub.controller.core.policies import LeastLoad
 from ctrlhub.controller.core.scheduler import Scheduler
 from ctrlhub.controller.core.slots import Slot
 from ctrlhub.controller.core.tasks import Task
-from tests.support.records import a_template, an_engine, some_tasks
+from tests.support.records import a_session, a_template, an_engine, some_tasks
 
 
 def seen(duration: float = 1e-4, runs: int = 1000) -> Function:
@@ -27,7 +27,7 @@ def seen(duration: float = 1e-4, runs: int = 1000) -> Function:
 
 def with_engines(count: int, policy: LeastLoad | None = None) -> tuple[Scheduler, list[Engine]]:
     """Return a scheduler that uses so many engines."""
-    scheduler = Scheduler(policy)
+    scheduler = Scheduler(lambda: policy or LeastLoad())
     engines = [an_engine(number) for number in range(count)]
     for engine in engines:
         scheduler.add_engine(engine)
@@ -113,7 +113,7 @@ def test_a_lost_engine_gives_its_tasks_back() -> None:
     assert [task.id for task in tasks] == list(range(1, 11))
     for task in tasks:
         task.requeue()
-    scheduler.add_again(tasks, first=True)
+    scheduler.add_first(tasks)
     engine.became_available()
     assert assigned(scheduler) == {}
     assert scheduler.remove_engine(0) == []
@@ -123,10 +123,14 @@ def test_a_lost_engine_gives_its_tasks_back() -> None:
 def test_tasks_taken_back_go_first() -> None:
     """Before those that wait already, in their order."""
     scheduler = Scheduler()
-    waiting, back = some_tasks(2, first=10), some_tasks(2, first=1)
+    session = a_session()
+    waiting, back = [
+        [Task(number, session, a_template(), b"") for number in numbers]
+        for numbers in ((10, 11), (1, 2))
+    ]
     scheduler.add(waiting)
-    scheduler.add_again(back, first=True)
-    assert [task.id for task in scheduler._queue] == [1, 2, 10, 11]
+    scheduler.add_first(back)
+    assert [task.id for task in scheduler.waiting(9)] == [1, 2, 10, 11]
     scheduler.check()
 
 
@@ -168,8 +172,9 @@ def test_husks_do_not_pile_up() -> None:
             scheduler.cancelled(task)
             task.finish()
     scheduler.check()
-    assert len(scheduler._queue) <= 2 * (1 + module.FEW_HUSKS)
-    assert kept[0] in scheduler._queue
+    lines = scheduler._anywhere._lines.values()
+    assert sum(1 for line in lines for _ in line) <= 2 * (1 + module.FEW_HUSKS)
+    assert scheduler.waiting(9) == kept
 
 
 # ---------------------------------------------------------------- what it costs, counted
@@ -216,8 +221,9 @@ def cost(queued: int, engines: int, rounds: int = 200) -> tuple[int, int]:
     policy = CountingPolicy()
     scheduler, made = with_engines(engines, policy)
     tasks = some_tasks(queued, a_template(seen(1.0)))
-    scheduler._queue = queue = Counting(tasks)
-    scheduler._queued = queued
+    scheduler.add(tasks)
+    [line] = scheduler._anywhere._lines.values()
+    line._levels[0] = queue = Counting(tasks)
     scheduler.assign()
     before = queue.steps, policy.calls
     for n in range(rounds):

@@ -14,6 +14,9 @@ from tests.support.records import an_engine, some_tasks
 def in_state(state: TaskState) -> Task:
     """Return a task that got there by legal steps."""
     [task] = some_tasks(1)
+    if state is TaskState.WAITING:
+        task.wait()
+        return task
     if state is not TaskState.QUEUED:
         task.dispatch(an_engine())
     if state is TaskState.ENDED:
@@ -27,6 +30,8 @@ def take(task: Task, step: Step) -> None:
         task.dispatch(an_engine())
     elif step is Step.REQUEUE:
         task.requeue()
+    elif step is Step.RELEASE:
+        task.release()
     else:
         task.finish()
 

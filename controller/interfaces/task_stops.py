@@ -1,0 +1,191 @@
+"""The part of `TaskQueue` that stops tasks: by their client's wish, or because they run for too long.
+
+A task that runs is interrupted. Where its options say so, its engine is restarted if it goes on for
+longer than its `grace`: that also ends what does not listen.
+
+A time limit counts from when a task is the first of those that its engine has, and the engine has no
+command to run: what it takes to get there counts, too, which is little.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ctrlhub.controller.core.deadlines import Deadlines
+from ctrlhub.controller.core.engines import Engine
+from ctrlhub.controller.core.sessions import Session
+from ctrlhub.controller.core.slots import Slot
+from ctrlhub.controller.core.tasks import Task, TaskState
+from ctrlhub.controller.interfaces.arguments import checked_ranges
+from ctrlhub.controller.interfaces.base import Context, exposed
+from ctrlhub.controller.interfaces.task_waits import TaskWaits
+from ctrlhub.controller.service import IControllerBase
+from ctrlhub.wire.errors import TimeLimitExceeded
+from ctrlhub.wire.ids import select, text_of, to_ranges
+from ctrlhub.wire.messages import Interrupt, Restart, Status, Stream
+
+log = logging.getLogger(__name__)
+
+
+class TaskStops(TaskWaits):
+    """Stops tasks.
+
+    Parameters
+    ----------
+    controller, context
+        As for `Interface`.
+    """
+
+    def __init__(self, controller: IControllerBase, context: Context) -> None:
+        super().__init__(controller, context)
+        self._limited: set[Task] = set()
+        self._limits: Deadlines[Task] = Deadlines()
+        self._graces: Deadlines[Task] = Deadlines()
+        self._overdue: dict[Task, TimeLimitExceeded] = {}
+
+    # ------------------------------------------------------------ because their client wants it
+
+    @exposed
+    def cancel(self, caller: Session, requests: Sequence[Sequence[int]]) -> dict[str, Any]:
+        """Stop one's own tasks: queued ones at once, running ones by interrupt."""
+        ids = select(checked_ranges(requests), self._records)
+        return self._stop([self._records[n] for n in ids if self._records[n].session is caller])
+
+    def _stop(self, tasks: Iterable[Task]) -> dict[str, Any]:
+        cancelled: list[int] = []
+        finished: list[int] = []
+        running: dict[Engine, list[Task]] = {}
+        for task in tasks:
+            if task.state is TaskState.ENDED:
+                finished.append(task.id)
+            elif task.engine is not None:
+                running.setdefault(task.engine, []).append(task)
+            else:
+                cancelled.append(task.id)
+                if task.state is TaskState.QUEUED:
+                    self._scheduler.cancelled(task)
+                self._end_here(task, Status.CANCELLED, b"")
+        for engine, those in running.items():
+            self._interrupt_tasks(engine, those)
+        interrupted = [task.id for those in running.values() for task in those]
+        return {
+            "cancelled": to_ranges(sorted(cancelled)),
+            "interrupted": to_ranges(sorted(interrupted)),
+            "finished": to_ranges(sorted(finished)),
+        }
+
+    def _interrupt_tasks(self, engine: Engine, tasks: Iterable[Task]) -> None:
+        for task in tasks:
+            task.stopping = True
+            grace = task.template.options.grace
+            if grace is not None and task not in self._graces:
+                self._tracked.add(task)
+                self._graces.set(task, self.context.now() + grace)
+        self._interrupt(engine, [task.id for task in tasks])
+
+    def _interrupt(self, engine: Engine, ids: Iterable[int]) -> None:
+        requests = to_ranges(sorted(ids))
+        if requests:
+            engine.session.send(self.outbox, Stream.HUB, Interrupt(requests))
+
+    # ------------------------------------------------------------ because they run for too long
+
+    def _limit(self, task: Task) -> None:
+        """Take note of a task that has a time limit."""
+        self._limited.add(task)
+        self._tracked.add(task)
+
+    def _look_at_first(self, engine: Engine) -> None:
+        """Begin to count the time of the task that an engine runs."""
+        slot = self._scheduler.slot_of(engine)
+        task = next(iter(slot.tasks.values()), None) if slot is not None else None
+        if task is not None and task in self._limited and task not in self._limits:
+            self._begin_limit(task)
+
+    def _begin_limit(self, task: Task) -> None:
+        limit = task.template.options.time_limit
+        if limit is not None and not task.stopping:
+            self._limits.set(task, self.context.now() + limit)
+
+    def _stop_overdue(self, now: float) -> None:
+        for task in self._limits.take_due(now):
+            engine = task.engine
+            if engine is None:
+                continue
+            if engine.commands:  # one of them may run before it
+                self._begin_limit(task)
+                continue
+            limit = task.template.options.time_limit
+            self._overdue[task] = TimeLimitExceeded(
+                f"it has run for longer than its time_limit of {limit:g} s on engine {engine.id}, "
+                "and was interrupted"
+            )
+            self._interrupt_tasks(engine, [task])
+
+    # ------------------------------------------------------------ because they do not listen
+
+    def _kill_deaf(self, now: float) -> None:
+        for task in self._graces.take_due(now):
+            engine = task.engine
+            slot = self._scheduler.slot_of(engine) if engine is not None else None
+            if engine is None or slot is None:
+                continue
+            if engine.commands or not _runs(slot, task):
+                # It has not begun, and what runs instead is not to be killed for it.
+                self._graces.set(task, now + max(0.1, task.template.options.grace or 0.0))
+            else:
+                self._kill(engine, task)
+
+    def _kill(self, engine: Engine, task: Task) -> None:
+        grace = task.template.options.grace
+        why = f"task {text_of(task.id)} went on for {grace:g} s after it was interrupted"
+        nanny = engine.session.nanny
+        if nanny is None or Stream.HUB not in nanny.connections:
+            log.warning("%s, and engine %d has no nanny that could restart it", why, engine.id)
+            return
+        log.warning("%s: engine %d is restarted", why, engine.id)
+        engine.restart = why
+        restart = Restart(engine.key, engine.session.incarnation, why)
+        nanny.send(self.outbox, Stream.HUB, restart)
+
+    def _untrack(self, task: Task) -> None:
+        super()._untrack(task)
+        self._limited.discard(task)
+        self._limits.discard(task)
+        self._graces.discard(task)
+        self._overdue.pop(task, None)
+
+    def _end_stopped(self, task: Task, engine: int) -> None:
+        """End a task that was to stop, with the reason."""
+        error = self._overdue.get(task)
+        if error is None:
+            self._end_here(task, Status.CANCELLED, b"")
+        else:
+            self._fail(task, error, engine)
+
+    # ------------------------------------------------------------ time
+
+    def tick(self, now: float) -> None:
+        """Do what is due."""
+        super().tick(now)
+        if self._limits:
+            self._stop_overdue(now)
+        if self._graces:
+            self._kill_deaf(now)
+
+    def next_deadline(self) -> float | None:
+        """Say when `tick` is due."""
+        times = (super().next_deadline(), self._limits.next, self._graces.next)
+        return min((due for due in times if due is not None), default=None)
+
+    def check(self) -> None:
+        """Assert that what is watched has not ended."""
+        super().check()
+        assert self._limited <= self._tracked
+        assert self._overdue.keys() <= self._limited
+
+
+def _runs(slot: Slot, task: Task) -> bool:
+    return next(iter(slot.tasks.values()), None) is task

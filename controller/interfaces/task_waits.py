@@ -1,0 +1,212 @@
+"""The part of `TaskQueue` for tasks that wait: for other requests, and not for longer than they may."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ctrlhub.controller.core.deadlines import Deadlines
+from ctrlhub.controller.core.deliveries import Outcome
+from ctrlhub.controller.core.dependencies import Dependencies, Freed, Unknown
+from ctrlhub.controller.core.needs import Needs
+from ctrlhub.controller.core.sessions import Session
+from ctrlhub.controller.core.tasks import Task, TaskState
+from ctrlhub.controller.interfaces.base import Context, exposed
+from ctrlhub.controller.interfaces.recorded import Recorded
+from ctrlhub.controller.interfaces.task_ends import TaskEnds
+from ctrlhub.controller.service import IControllerBase
+from ctrlhub.wire.errors import (
+    CtrlHubError,
+    DependencyTimeout,
+    ImpossibleDependency,
+    TaskTimeout,
+)
+from ctrlhub.wire.failure import failure_of
+from ctrlhub.wire.messages import Payload, Role
+from ctrlhub.wire.options import PLAIN
+
+
+class TaskWaits(TaskEnds):
+    """Lets tasks wait.
+
+    Parameters
+    ----------
+    controller, context
+        As for `Interface`.
+    """
+
+    def __init__(self, controller: IControllerBase, context: Context) -> None:
+        super().__init__(controller, context)
+        self._dependencies = Dependencies(self._outcome_of, self._watch_for_tasks)
+        self._ended: list[Outcome] = []
+        self._unplaced: dict[int, Task] = {}
+        self._values: dict[Task, dict[int, Payload]] = {}
+        self._timeouts: Deadlines[Task] = Deadlines()
+        self._reasons: dict[Task, Payload] = {}
+
+    # ------------------------------------------------------------ new tasks
+
+    def _place(self, tasks: Sequence[Task]) -> None:
+        """Queue new tasks of one client, or have them wait."""
+        if all(template.options is PLAIN for template in {task.template for task in tasks}):
+            self._scheduler.add(tasks)
+            return
+        # Those that are not placed yet are not known: so no circle can be made.
+        self._unplaced = {task.id: task for task in tasks}
+        ready: list[Task] = []
+        for task in tasks:
+            options = task.template.options
+            if options.timeout is not None:
+                self._tracked.add(task)
+                self._timeouts.set(task, task.template.submitted + options.timeout)
+            if options.waits:
+                self._wait(task, ready)
+            else:
+                ready.append(task)
+            del self._unplaced[task.id]
+        self._scheduler.add_each(ready)
+
+    def _wait(self, task: Task, ready: list[Task]) -> None:
+        task.wait()
+        self._tracked.add(task)
+        try:
+            freed = self._dependencies.add(task)
+        except CtrlHubError as error:
+            self._fail(task, error)
+            return
+        if freed is not None:
+            self._free(freed)
+            ready.append(task)
+
+    def _free(self, freed: Freed) -> None:
+        task = freed.task
+        task.release()
+        if freed.targets is not None:
+            task.needs = task.needs.within(freed.targets)
+        if freed.values:
+            self._values[task] = freed.values
+
+    def _untrack(self, task: Task) -> None:
+        super()._untrack(task)
+        self._timeouts.discard(task)
+        self._values.pop(task, None)
+        self._dependencies.discard(task)
+        self._reasons.pop(task, None)
+
+    # ------------------------------------------------------------ the ends of others
+
+    def _recorded(self) -> list[Recorded[object]]:  # type: ignore[type-var]
+        return [i for i in self.context.interfaces.values() if isinstance(i, Recorded)]
+
+    def _outcome_of(self, number: int) -> Outcome | Unknown:
+        if number in self._unplaced:
+            return Unknown.NOWHERE
+        for interface in self._recorded():
+            found = interface.find(number)
+            if found is not None:
+                return Unknown.PENDING if found[1] is None else found[1]
+        return Unknown.NOWHERE
+
+    def _watch_for_tasks(self, number: int) -> None:
+        for interface in self._recorded():
+            if interface.find(number) is not None:
+                interface.watch(number, self._ended.append)
+                return
+
+    def _settle(self) -> None:
+        """Let tasks run, or fail, that have waited for what has ended; and those behind them."""
+        ready: list[Task] = []
+        for outcome in self._ended:  # which grows meanwhile
+            for each in self._dependencies.ended(outcome):
+                if isinstance(each, Freed):
+                    self._free(each)
+                    ready.append(each.task)
+                else:
+                    self._fail(*each)
+        self._ended.clear()
+        self._scheduler.add_each(ready)
+
+    # ------------------------------------------------------------ in vain
+
+    def _end_hopeless(self) -> None:
+        """End the tasks that no engine fits, unless one may come."""
+        for task in self._scheduler.hopeless(self._may_come):
+            self._give_up(task)
+
+    def _give_up(self, task: Task) -> None:
+        error = self._scheduler.why_nobody(task.needs)
+        reason = self._reasons.get(task)
+        if reason is not None:
+            last = failure_of(reason)
+            error += f"; the last one said: {last.ename}: {last.evalue}"
+        self._fail(task, ImpossibleDependency(error))
+
+    def _may_come(self, needs: Needs) -> bool:
+        """Tell whether an engine that fits may be on its way: it is restarted, or the hub was."""
+        sessions = self.context.sessions
+        if self.context.is_settling() and any(session.returned for session in sessions):
+            return True
+        return any(s.role is Role.ENGINE and not self._is_here(s) for s in sessions)
+
+    def _is_here(self, session: Session) -> bool:
+        return session.engine is not None and session.engine.id in self.engines
+
+    # ------------------------------------------------------------ time
+
+    def _time_out(self, now: float) -> None:
+        for task in self._timeouts.take_due(now):
+            waited = (
+                f"it has waited for more than its timeout of {task.template.options.timeout:g} s"
+            )
+            if task.state is TaskState.WAITING:
+                self._fail(task, DependencyTimeout(f"{waited}: {self._why(task)}"))
+            elif task.state is TaskState.QUEUED:
+                reason = self._why(task)
+                self._scheduler.cancelled(task)
+                self._fail(task, TaskTimeout(f"{waited}: {reason}"))
+
+    def tick(self, now: float) -> None:
+        """Do what is due."""
+        super().tick(now)
+        if self._timeouts:
+            self._time_out(now)
+
+    def next_deadline(self) -> float | None:
+        """Say when `tick` is due."""
+        times = (super().next_deadline(), self._timeouts.next)
+        return min((due for due in times if due is not None), default=None)
+
+    # ------------------------------------------------------------ what is said of it
+
+    def _why(self, task: Task) -> str:
+        """Say why a task does not run."""
+        raise NotImplementedError
+
+    @exposed
+    def counts(self, caller: Session) -> dict[str, int]:
+        """Return how many tasks are queued, running, done and failed."""
+        return self.summary()
+
+    def summary(self) -> dict[str, int]:
+        """Return how many tasks are queued, running, done and failed.
+
+        What engines were given ahead of time is queued still, as their own lines of the status say;
+        and so is what waits for other requests.
+        """
+        running, ahead = self._scheduler.running, self._scheduler.dispatched
+        return {
+            "queued": self._scheduler.queued + len(self._dependencies) + ahead - running,
+            "running": running,
+            "done": self.done,
+            "failed": self.failed,
+        }
+
+    def check(self) -> None:
+        """Assert that those who wait are known."""
+        super().check()
+        self._dependencies.check()
+        assert not self._ended
+        assert not self._unplaced
+        waiting = {t for t in self._records.values() if t.state is TaskState.WAITING}
+        assert {task for task in self._tracked if task in self._dependencies} == waiting
+        assert len(self._dependencies) == len(waiting)
+        assert not any(task.state is TaskState.ENDED for task in (*self._tracked, *self._values))

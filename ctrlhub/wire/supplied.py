@@ -1,0 +1,36 @@
+"""Results as arguments: what stands for them in the arguments of a call, and what takes its place.
+
+Where the result of a request is an argument of another one, a mark with its id is pickled. The hub
+sends the values along, serialized as they came, and they are opened where the call is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ctrlhub.wire.messages import Payload
+from ctrlhub.wire.serialize import loads
+
+_values: Mapping[int, Payload] = {}
+
+
+def supply(values: Mapping[int, Payload]) -> None:
+    """Have these values at hand for the arguments that are opened next, in this process."""
+    global _values
+    _values = values
+
+
+def value_of(request: int) -> Any:
+    """Return the value of a request. Its name is pickled: it stays."""
+    return loads(_values[request], "on the engine")
+
+
+def values_of(requests: tuple[int, ...]) -> list[Any]:
+    """Return the values of several requests. Its name is pickled: it stays."""
+    return [value_of(request) for request in requests]
+
+
+def items_of(requests: tuple[int, ...]) -> list[Any]:
+    """Return the items of several requests whose values are lists of them."""
+    return [item for request in requests for item in value_of(request)]
