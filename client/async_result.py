@@ -103,6 +103,10 @@ class AsyncGroup(AsyncResult):
     def _is_single(self) -> bool:
         return False
 
+    def _mark(self) -> tuple[Any, ...] | None:
+        # What is joined here is not known where it would be an argument.
+        return super()._mark() if self._join is None or self._is_single() else None
+
     def _stamp(self, index: int) -> float:
         return self._stamps[index]
 

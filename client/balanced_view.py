@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ctrlhub.client.async_result import AsyncResult
@@ -12,11 +13,16 @@ from ctrlhub.client.lazy_map import LazyMapIterator
 from ctrlhub.client.map_result import AsyncJoinedResult, AsyncMapResult
 from ctrlhub.client.partition import split
 from ctrlhub.client.requests import ENGINE_RETRIES, Portion, Template
+from ctrlhub.client.result_arguments import collecting
+from ctrlhub.client.targets import chosen
+from ctrlhub.client.task_options import FLAGS, check, options_of
 from ctrlhub.client.view import View, check_label
 from ctrlhub.wire.each_row import EachRow
+from ctrlhub.wire.errors import SerializationError
 from ctrlhub.wire.ids import to_ranges
 from ctrlhub.wire.limits import BATCH_ROWS
 from ctrlhub.wire.messages import Payload, Stream
+from ctrlhub.wire.options import PLAIN
 from ctrlhub.wire.serialize import detached, dumps_call
 
 if TYPE_CHECKING:
@@ -38,31 +44,76 @@ class LoadBalancedView(View):
         How often a task that raised is run again (default 0).
     engine_retries : int
         How often a task is run again that was running on an engine which was lost (default 3).
+    targets : tuple of int or None
+        The engines that may run tasks; None is all there are, also those that come later.
+    after, follow : AsyncResult, str, Dependency, several of these, or None
+        What tasks wait for: results, or the ids of requests. With `follow` they also run on the engine
+        where that ran. What can never be met any more fails with `ImpossibleDependency`, at once.
+    timeout : float or None
+        How long (seconds) a task may wait for an engine; then it fails with `TaskTimeout`.
+    time_limit : float or None
+        How long (seconds) a task may run; then it is interrupted, and fails with
+        `TimeLimitExceeded`.
+    grace : float or None
+        How long (seconds) a task may go on after it was interrupted, because it was cancelled or by
+        its time limit; then its engine is killed and started again. None lets it go on.
+    priority : int
+        Tasks of a higher one go first, among those of this client. Clients share evenly.
+    resources : dict or None
+        What an engine must have to run tasks, such as ``{"gpu": 1}``: see the `resources` of
+        `Cluster`, and ``ctrl-hub engine --resources``.
     """
 
-    flag_names = (*View.flag_names, "retries", "engine_retries")
+    flag_names = (*View.flag_names, "retries", "engine_retries", *FLAGS)
 
     is_balanced = True
 
     retries: int
     engine_retries: int
+    targets: tuple[int, ...] | None
+    after: Any
+    follow: Any
+    timeout: float | None
+    time_limit: float | None
+    grace: float | None
+    priority: int
+    resources: dict[str, float] | None
 
     def __init__(self, client: Client, **flags: Any) -> None:
         self._templates: dict[bytes, Template] = {}
-        defaults = {"retries": 0, "engine_retries": ENGINE_RETRIES}
+        self._options = PLAIN
+        defaults = {"retries": 0, "engine_retries": ENGINE_RETRIES, **FLAGS}
         super().__init__(client, **{**defaults, **flags})
         home = self._home
         self._encode, self._next_id, self._submit = home.functions.encode, home.next_id, home.submit
         self._note = self._given.append
 
     def __len__(self) -> int:
-        return len(self.client)
+        targets = self._flags["targets"]
+        return len(self.client) if targets is None else len(targets)
 
     def __repr__(self) -> str:
         return f"<LoadBalancedView of {len(self)} engines>"
 
+    def set_flags(self, **flags: Any) -> LoadBalancedView:
+        """Set flags by name, and return the view.
+
+        Raises
+        ------
+        TypeError, ValueError
+            There is no such flag, or it cannot have that value.
+        """
+        if "targets" in flags:
+            targets = flags["targets"]
+            anywhere = targets is None or (isinstance(targets, str) and targets == "all")
+            named = None if anywhere else tuple(chosen(targets, self.client.ids))
+            flags = {**flags, "targets": named}
+        return super().set_flags(**flags)
+
     def _check_flag(self, name: str, value: Any) -> None:
         super()._check_flag(name, value)
+        if name in FLAGS:
+            check(name, value)
         if name in ("retries", "engine_retries") and (
             type(value) is not int or not 0 <= value <= MAX_RETRIES
         ):
@@ -70,9 +121,14 @@ class LoadBalancedView(View):
 
     def _flags_changed(self) -> None:
         self._templates = {}
+        self._options = options_of(self._flags)
 
     def apply_async(self, f: Callable[..., Any], /, *args: Any, **kwargs: Any) -> AsyncResult:
         """Call ``f(*args, **kwargs)`` on some engine; return its result to come.
+
+        Results to come may be among the arguments, also within lists and the like: the task waits
+        until they have ended well, and is called with their values, which go from the hub to the
+        engine.
 
         Raises
         ------
@@ -83,7 +139,10 @@ class LoadBalancedView(View):
         """
         encoded = self._encode(f)
         template = self._templates.get(encoded[0]) or self._template(f, encoded)
-        payload = dumps_call(args, kwargs)
+        try:
+            payload = dumps_call(args, kwargs)
+        except SerializationError:  # of a result, maybe
+            payload, template = _with_results(args, kwargs, template)
         if type(payload) is not bytes:
             payload = detached(payload)
         number = self._next_id()
@@ -210,10 +269,18 @@ class LoadBalancedView(View):
         intake, sizes = self._home.intake, result._sizes
         payloads: list[Payload] = []
         for args in rows:
-            payload = dumps_call(args, {})
-            payloads.append(payload if type(payload) is bytes else detached(payload))
             if sizes is not None:
                 sizes.append(len(args[1]))
+            try:
+                payload = dumps_call(args, {})
+            except SerializationError:  # of a result, maybe
+                payload, own = _with_results(args, {}, template)
+                if payloads:
+                    self._send_portion(payloads, template, result)
+                self._send_portion([detached(payload)], own, result)
+                payloads = []
+                continue
+            payloads.append(payload if type(payload) is bytes else detached(payload))
             # While the I/O thread is on its way more gathers; when it has been here, it gets more.
             if not intake.busy or len(payloads) >= BATCH_ROWS:
                 self._send_portion(payloads, template, result)
@@ -242,9 +309,29 @@ class LoadBalancedView(View):
         function = self._home.functions.of(*encoded)
         own = flags["label"] if label is None else label
         name = name_of(f) if what is None else what
-        template = Template(name, own, function, flags["retries"], flags["engine_retries"])
+        template = Template(
+            name, own, function, flags["retries"], flags["engine_retries"], self._options
+        )
         if label is None and what is None:
             if len(self._templates) >= MAX_TEMPLATES:
                 self._templates = {}
             self._templates[encoded[0]] = template
         return template
+
+
+def _with_results(
+    args: tuple[Any, ...], kwargs: Mapping[str, Any], template: Template
+) -> tuple[Payload, Template]:
+    """Serialize arguments that may hold results; return them, and what waits for those results."""
+    with collecting() as found:
+        payload = dumps_call(args, kwargs)
+    options = replace(template.options, arguments=found.requests) if found else template.options
+    waiting = Template(
+        template.what,
+        template.label,
+        template.function,
+        template.retries,
+        template.engine_retries,
+        options,
+    )
+    return payload, waiting

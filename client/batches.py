@@ -18,6 +18,7 @@ from ctrlhub.wire.messages import (
     SubmitTasks,
     TemplateRow,
 )
+from ctrlhub.wire.options import PLAIN
 
 
 def rows_for(
@@ -81,9 +82,7 @@ class TaskBatch:
 
     def message(self) -> SubmitTasks:
         """Return the message."""
-        templates: list[TemplateRow] = [
-            (t.function.digest, t.retries, t.engine_retries, t.label or "") for t in self._templates
-        ]
+        templates = [_template_row(template) for template in self._templates]
         functions = list(dict.fromkeys(t.function for t in self._templates))
         return SubmitTasks(
             templates=templates,
@@ -92,6 +91,13 @@ class TaskBatch:
             after=self.after,
             frames=self._frames.frames,
         )
+
+
+def _template_row(template: Template) -> TemplateRow:
+    row = (
+        template.function.digest, template.retries, template.engine_retries, template.label or "",
+    )  # fmt: skip
+    return row if template.options is PLAIN else (*row, template.options.to_wire())
 
 
 def command_message(

@@ -286,20 +286,16 @@ class Client(EngineWaits, Jobs, Purging, Control, StartHooks, LogForwarding, Que
         return ids[0] if is_single(targets) else ids
 
     def load_balanced_view(self, targets: Targets = None, **flags: Any) -> LoadBalancedView:
-        """Return a view on all engines as one.
+        """Return a view on engines as one: each task runs on one that has room.
 
         Parameters
         ----------
         targets
-            None or ``'all'``.
+            The engines that may run its tasks; None or ``'all'`` are all, also those to come.
         **flags
             The view's flags.
         """
-        if targets is not None and targets != "all":
-            raise NotImplementedError(
-                "a load-balanced view is of all engines: use client[...] for some of them"
-            )
-        return LoadBalancedView(self, **flags)
+        return LoadBalancedView(self, targets=targets, **flags)
 
     def activate(self, targets: Targets = "all", suffix: str = "") -> DirectView:
         """Make `%px` and the other magics those of a view that blocks: see `DirectView.activate`.

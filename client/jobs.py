@@ -9,6 +9,7 @@ from concurrent.futures import wait as wait_for_futures
 from typing import Any, TypeAlias
 
 from ctrlhub.client.async_result import AsyncResult
+from ctrlhub.client.explaining import explained
 from ctrlhub.client.hub_result import AsyncHubResult
 from ctrlhub.client.metadata import UNFINISHED
 from ctrlhub.client.records import Records
@@ -154,6 +155,16 @@ class Jobs(Records):
         from ctrlhub.client.direct_view import DirectView
 
         return DirectView(self, targets).clear(block=bool(block))  # type: ignore[arg-type]
+
+    def explain(self, task: AsyncResult | str | int) -> str:
+        """Say why a task is not running, or how far it is.
+
+        Parameters
+        ----------
+        task
+            A result, the id of a request, or a place in `history`.
+        """
+        return explained(self._connection, self._result_of(task))
 
     def _futures(self, jobs: SomeJobs, *, to_stop: bool = False) -> list[Future[Any]]:
         """Return what is meant; by ids what is out, and of others what there is to wait for."""

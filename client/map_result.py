@@ -8,6 +8,7 @@ from typing import Any
 from ctrlhub.client.async_result import AsyncGroup
 from ctrlhub.client.partition import BLOCK, is_sliced, join
 from ctrlhub.client.requests import About, Stirred
+from ctrlhub.client.result_arguments import mark_of
 from ctrlhub.client.result_base import Home
 from ctrlhub.client.rows import RAISED, Row, TaskCancelled
 from ctrlhub.wire.each_row import name_item
@@ -52,6 +53,9 @@ class AsyncMapResult(AsyncGroup):
         self._arrivals: list[int] | None = None if ordered else []
         self._return_exceptions = return_exceptions
         self._sizes = sizes
+
+    def _mark(self) -> tuple[Any, ...] | None:
+        return mark_of(self._numbers(), single=False, chunks=self._sizes is not None)
 
     def _take(self, index: int, row: Row, now: float) -> Stirred | None:
         if self._arrivals is not None:
@@ -162,6 +166,9 @@ class AsyncJoinedResult(AsyncMapResult):
 
     def _raised(self, index: int, error: BaseException) -> BaseException:
         return error
+
+    def _mark(self) -> None:
+        """Refuse: its parts are to be joined here."""
 
     def _items(self, index: int, value: Any) -> Any:
         return value if is_sliced(value) else [value]

@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ctrlhub.wire.messages import Payload, Stream
+from ctrlhub.wire.options import PLAIN, TaskOptions
 
 if TYPE_CHECKING:
     from ctrlhub.client.hook_request import StartHookRequest
@@ -68,7 +69,7 @@ class About:
 class Template(About):
     """What the tasks of a call share."""
 
-    __slots__ = ("engine_retries", "function", "retries")
+    __slots__ = ("engine_retries", "function", "options", "retries")
 
     def __init__(
         self,
@@ -77,8 +78,10 @@ class Template(About):
         function: Function,
         retries: int = 0,
         engine_retries: int = ENGINE_RETRIES,
+        options: TaskOptions = PLAIN,
     ) -> None:
         super().__init__(what, Stream.TASK, label)
+        self.options = options
         self.function = function
         self.retries = retries
         self.engine_retries = engine_retries

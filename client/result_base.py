@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, NoReturn, Protocol
+from typing import Any, ClassVar, Protocol
 
 from ctrlhub.client.live_output import Follower, LiveRequest
 from ctrlhub.client.metadata import KEYS, Metadata, metadata
 from ctrlhub.client.output import OutputMembers
 from ctrlhub.client.requests import About
+from ctrlhub.client.result_arguments import mark_of
 from ctrlhub.client.rows import Row
 from ctrlhub.client.timing import Timing
 from ctrlhub.client.waits import Waits
@@ -91,10 +92,18 @@ class ResultBase(Waits, OutputMembers, Timing):
     def __bool__(self) -> bool:
         return True
 
-    def __reduce__(self) -> NoReturn:
+    def __reduce__(self) -> Any:
+        mark = self._mark()
+        if mark is not None:
+            return mark
         raise TypeError(
-            f"{self.public_name} belongs to its client and cannot be pickled: send its value"
+            f"{self.public_name} belongs to its client and cannot be pickled: send its value, "
+            "or give it to a task of a load-balanced view as an argument"
         )
+
+    def _mark(self) -> tuple[Any, ...] | None:
+        """Return what stands for it among the arguments of a task, if it is being pickled there."""
+        return mark_of(self._numbers(), single=self._is_single(), chunks=False)
 
     def __repr__(self) -> str:
         return f"<{self.public_name}: {self._about.what}, {self._describe()}>"

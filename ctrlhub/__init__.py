@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from ctrlhub.wire.errors import TaskAborted as TaskAborted
     from ctrlhub.wire.errors import TaskRejectError as TaskRejectError
     from ctrlhub.wire.errors import TaskTimeout as TaskTimeout
+    from ctrlhub.wire.errors import TimeLimitExceeded as TimeLimitExceeded
     from ctrlhub.wire.errors import TooManyEngines as TooManyEngines
     from ctrlhub.wire.errors import UnknownInterface as UnknownInterface
     from ctrlhub.wire.errors import UnmetDependency as UnmetDependency
@@ -149,6 +150,7 @@ _HOMES = {
         "TaskAborted",
         "TaskRejectError",
         "TaskTimeout",
+        "TimeLimitExceeded",
         "TooManyEngines",
         "UnknownInterface",
         "UnmetDependency",

@@ -11,7 +11,6 @@ from ctrlhub.controller.core.tasks import Task, TaskState
 from ctrlhub.controller.interfaces.base import exposed
 from ctrlhub.controller.interfaces.task_stops import TaskStops
 from ctrlhub.wire.errors import InvalidRequest
-from ctrlhub.wire.ids import text_of
 from ctrlhub.wire.messages import Status
 
 _ROLES = {
@@ -40,16 +39,14 @@ class TaskExplanations(TaskStops):
         Raises
         ------
         InvalidRequest
-            There is no such task.
+            It is not named by an id.
         """
-        if type(request) is not int:
+        if type(request) is not int or request < 0:
             raise InvalidRequest("a task is named by its id")
         found = self.find(request)
         if found is None:
-            raise InvalidRequest(
-                f"the hub knows of no task {text_of(request) if request >= 0 else request}: it was "
-                "never submitted here, or has ended so long ago that it was forgotten"
-            )
+            why = "it has not arrived at the hub, or has ended so long ago that it was forgotten"
+            return {"state": "unknown", "why": why}
         task, outcome = found
         if outcome is not None:
             why = f"{_ENDS.get(outcome[1], 'it has failed')}; its result is on its way, or was fetched"

@@ -58,12 +58,18 @@ class TaskWaits(TaskEnds):
             if options.timeout is not None:
                 self._tracked.add(task)
                 self._timeouts.set(task, task.template.submitted + options.timeout)
+            if options.time_limit is not None:
+                self._limit(task)
             if options.waits:
                 self._wait(task, ready)
             else:
                 ready.append(task)
             del self._unplaced[task.id]
         self._scheduler.add_each(ready)
+
+    def _limit(self, task: Task) -> None:
+        """Take note of a task that has a time limit."""
+        raise NotImplementedError
 
     def _wait(self, task: Task, ready: list[Task]) -> None:
         task.wait()

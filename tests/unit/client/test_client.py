@@ -332,11 +332,14 @@ def test_a_changed_global_is_seen_by_the_next_call(client: Client) -> None:
     assert (first, view.map_sync(scope["f"], [1])) == ([2], [11])
 
 
-def test_subsets_are_not_yet(client: Client) -> None:
-    """A clear error instead of a view that does something else."""
+def test_a_balanced_view_of_some_engines(client: Client) -> None:
+    """It is named as anywhere else; without targets the view is of all, also of those to come."""
     assert len(client.load_balanced_view("all")) == 3
-    with pytest.raises(NotImplementedError):
-        client.load_balanced_view([0])
+    assert client.load_balanced_view("all").targets is None
+    assert client.load_balanced_view([0, -1]).targets == (0, 2)
+    assert len(client.load_balanced_view(slice(1, None))) == 2
+    with pytest.raises(InvalidEngineID):
+        client.load_balanced_view(9)
 
 
 # ---------------------------------------------------------------- direct

@@ -1,0 +1,67 @@
+"""Results as arguments of calls: their values go from the hub to the engine, not by way of here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import local
+from typing import Any
+
+from ctrlhub.wire.ids import Ranges, to_ranges
+from ctrlhub.wire.supplied import items_of, value_of, values_of
+
+
+class Collected:
+    """The requests whose results were found among arguments."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[int, None] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._numbers)
+
+    def add(self, numbers: Sequence[int]) -> None:
+        """Take note of some."""
+        self._numbers.update(dict.fromkeys(numbers))
+
+    @property
+    def requests(self) -> Ranges:
+        """All of them."""
+        return to_ranges(sorted(self._numbers))
+
+
+class _Current(local):
+    collected: Collected | None = None
+
+
+_current = _Current()
+
+
+@contextmanager
+def collecting() -> Iterator[Collected]:
+    """Let results be pickled in this thread, and collect them."""
+    before, _current.collected = _current.collected, Collected()
+    try:
+        yield _current.collected
+    finally:
+        _current.collected = before
+
+
+def mark_of(numbers: Sequence[int], *, single: bool, chunks: bool) -> tuple[Any, ...] | None:
+    """Return what is pickled in the place of a result; None where results are not arguments.
+
+    Parameters
+    ----------
+    numbers
+        Its requests.
+    single
+        Whether it is the value of the one there is, and not a list.
+    chunks
+        Whether each of their values is a list of items.
+    """
+    if _current.collected is None:
+        return None
+    _current.collected.add(numbers)
+    if single:
+        return value_of, (numbers[0],)
+    return (items_of if chunks else values_of), (tuple(numbers),)
