@@ -233,6 +233,8 @@ class Dependencies:
         """Take note of the end of a request; yield the tasks that wait no more, or in vain."""
         number = outcome[0]
         for pending in self._dependents.pop(number, ()):
+            if number not in pending.left:  # its task was given up a moment ago
+                continue
             waiting = pending.waiting
             del pending.left[number]
             error = pending.take(outcome) or pending.verdict()

@@ -104,6 +104,19 @@ class Place:
         self._heap.clear()
         self._husks = 0
 
+    def forget(self, session: Session) -> None:
+        """Forget a client that is gone, unless something of it waits here."""
+        line = self._lines.get(session)
+        if line is not None and line.head() is None:
+            self._heap = [entry for entry in self._heap if entry[2] is not session]
+            heapq.heapify(self._heap)
+            self._leave(session, line)
+
+    def _leave(self, session: Session, line: Line) -> None:
+        self._husks -= line.husks
+        del self._lines[session]
+        self._shares.leave(session)
+
     def _next(self) -> Line | None:
         """Return the line whose turn it is."""
         heap = self._heap
@@ -113,9 +126,7 @@ class Place:
             line = self._lines[session]
             if line.head() is None:
                 heapq.heappop(heap)
-                self._husks -= line.husks
-                del self._lines[session]
-                self._shares.leave(session)
+                self._leave(session, line)
             elif line.share.served > entry[0]:
                 heapq.heapreplace(heap, (line.share.served, entry[1], session))
             else:

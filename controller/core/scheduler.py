@@ -208,6 +208,7 @@ class Scheduler:
 
     def session_ended(self, session: Session) -> None:
         """Forget a client that is gone."""
+        self._anywhere.forget(session)
         self._shares.forget(session)
 
     # ------------------------------------------------------------ what no engine fits

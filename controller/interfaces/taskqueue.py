@@ -169,9 +169,11 @@ class TaskQueue(TaskRecords, Relay):
         self._lacking.discard(session)
         self._accepted.pop(session, None)
         self._leave_results(session)
+        if self._kept.pop(session, 0):  # else there is nothing to look for among everybody's
+            self._stop_all_of(session)
         self._scheduler.session_ended(session)
-        if not self._kept.pop(session, 0):
-            return  # nothing of its own, which need not be looked for among everybody's
+
+    def _stop_all_of(self, session: Session) -> None:
         self._saved = [saved for saved in self._saved if saved[1].session is not session]
         mine = [task for task in self._tasks.values() if task.session is session]
         self._stop(mine)

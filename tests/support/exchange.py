@@ -179,12 +179,16 @@ class Line:
 
     def submit(self, *counters: int, **fields: Any) -> list[m.Message]:
         """Submit tasks of one template."""
-        template = (fields.pop("function", b"f"), fields.pop("retries", 0),
-                    fields.pop("engine_retries", 3), "")  # fmt: skip
+        template: tuple[Any, ...] = (
+            fields.pop("function", b"f"), fields.pop("retries", 0),
+            fields.pop("engine_retries", 3), "",
+        )  # fmt: skip
+        if "options" in fields:
+            template = (*template, fields.pop("options"))
         payload = fields.pop("payload", b"arguments")
         rows = tuple((self.id(counter), 0, payload) for counter in counters)
         functions = fields.pop("functions", ((template[0], b"code"),))
-        return self.say(m.Stream.TASK, m.SubmitTasks((template,), rows, functions, **fields))
+        return self.say(m.Stream.TASK, m.SubmitTasks((template,), rows, functions, **fields))  # type: ignore[arg-type]
 
     def command(self, counter: int, *targets: int, **fields: Any) -> list[m.Message]:
         """Give a command."""

@@ -1,0 +1,366 @@
+"""TaskQueue: what tasks ask for: when, where, how long; and what is said of those that wait."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from ctrlhub.controller.core.reclaims import SURPRISE
+from ctrlhub.wire import messages as m
+from ctrlhub.wire.errors import EngineError, Failure, pack_failure, unpack_failure
+from tests.support.exchange import Exchange, Line, ends_of, rows_of
+from tests.support.taskqueue import an_engine, client, dies, engine, exchange, held_by, teach
+
+__all__ = ["client", "engine", "exchange"]
+
+TASK, HUB = m.Stream.TASK, m.Stream.HUB
+BROKEN = pack_failure(Failure.from_error(EngineError("broken")))
+
+
+def after(client: Line, *counters: int, **flags: bool) -> list[Any]:
+    """Return the condition that these have ended well, or what the flags say."""
+    requests = [[client.id(counter), client.id(counter)] for counter in counters]
+    said = {"all": True, "success": True, "failure": False, **flags}
+    return [[requests, said["all"], said["success"], said["failure"]]]
+
+
+def how(client: Line, counter: int) -> tuple[str, str]:
+    """Take how a task ended: the name of its error and the text, or the value."""
+    status, payload = ends_of(client.heard())[client.id(counter)]
+    if status == m.Status.OK:
+        return "ok", payload.decode()
+    failure = unpack_failure(payload)
+    return failure.ename, failure.evalue
+
+
+def explained(client: Line, counter: int) -> tuple[str, str]:
+    """Ask why a task does not run."""
+    value = client.call("tasks", "explain", request=client.id(counter)).value
+    return value["state"], value["why"]
+
+
+# ---------------------------------------------------------------- dependencies
+
+
+def test_a_task_runs_after_those_it_waits_for(client: Line, engine: Line) -> None:
+    """Not before, however free the engine is."""
+    client.submit(1, 2)
+    client.submit(3, options={"after": after(client, 1, 2)})
+    assert rows_of(engine.heard()) == [(client.id(1), 0)]
+    assert explained(client, 3)[0] == "waiting"
+    engine.results((client.id(1), 0))
+    engine.results((client.id(2), 0))
+    assert rows_of(engine.heard()) == [(client.id(2), 0), (client.id(3), 0)]
+
+
+def test_a_chain_of_failures_ends_at_once(client: Line, engine: Line) -> None:
+    """A thousand tasks behind one that fails: each says which one it was for."""
+    client.submit(1)
+    for counter in range(2, 1001):
+        client.submit(counter, options={"after": after(client, counter - 1)})
+    engine.results((client.id(1), 0), status=m.Status.ERROR, payload=BROKEN)
+    ends = ends_of(client.heard())
+    assert len(ends) == 1000
+    failure = unpack_failure(ends[client.id(1000)][1])
+    assert failure.ename == "ImpossibleDependency"
+    assert "failed (ImpossibleDependency" in failure.evalue
+
+
+def test_a_request_of_somebody_else_or_a_command(exchange: Exchange, client: Line) -> None:
+    """Anything that is on record can be waited for."""
+    engine = an_engine(exchange, "engine")
+    other = Line(exchange, "other")
+    other.register(m.Role.CLIENT)
+    other.command(1, 0)
+    engine.heard()
+    client.submit(2, options={"after": after(other, 1)})
+    assert rows_of(engine.heard()) == []
+    engine.results((other.id(1), 0), stream=m.Stream.MULTIENGINE)
+    assert rows_of(engine.heard()) == [(client.id(2), 0)]
+
+
+def test_nothing_depends_on_itself_or_on_what_comes_later(client: Line, engine: Line) -> None:
+    """Also within one message: so there are no circles."""
+    templates = tuple((b"f", 0, 3, "", {"after": after(client, on)}) for on in (2, 1, 3))
+    rows = tuple((client.id(n), n - 1, b"") for n in (1, 2, 3))
+    client.say(TASK, m.SubmitTasks(templates, rows, ((b"f", b"code"),)))
+    ends = {n: unpack_failure(payload) for n, (_, payload) in ends_of(client.heard()).items()}
+    assert [ends[client.id(n)].ename for n in (1, 2, 3)] == [
+        "InvalidDependency", "ImpossibleDependency", "InvalidDependency",
+    ]  # fmt: skip
+    assert engine.heard() == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"priority": "high"}, {"priority": 1 << 40}, {"timeout": -1}, {"timeout": float("nan")},
+        {"time_limit": "long"}, {"targets": []}, {"targets": ["x"]}, {"resources": {"gpu": 0}},
+        {"resources": [1]}, {"after": 7}, {"after": [[[[1, 1]], True, False, False]]},
+        {"after": [[[[5, 1]], True, True, False]]}, {"arguments": [[0, 1 << 60]]},
+        {"after": [[[[0, 1 << 60]], True, True, False]]},
+    ],
+)  # fmt: skip
+def test_options_that_make_no_sense_are_refused(client: Line, options: dict[str, Any]) -> None:
+    """With a word on why, and no harm to anything else."""
+    [refused] = client.submit(1, options=options)
+    assert isinstance(refused, m.Refused)
+    assert refused.code == "invalid_request"
+    client.submit(2)
+    assert client.exchange.tasks.summary()["queued"] == 1
+
+
+def test_a_cancelled_task_waits_no_more(client: Line, engine: Line) -> None:
+    """And those behind it learn of it."""
+    client.submit(1)
+    client.submit(2, options={"after": after(client, 1)})
+    client.submit(3, options={"after": after(client, 2)})
+    client.call("tasks", "cancel", requests=[[client.id(2), client.id(2)]])
+    ends = ends_of(client.heard())
+    assert ends[client.id(2)] == (m.Status.CANCELLED, b"")
+    assert "was cancelled" in unpack_failure(ends[client.id(3)][1]).evalue
+    assert engine.heard(m.Interrupt) == []
+
+
+def test_values_go_along_to_the_engine(client: Line, engine: Line) -> None:
+    """In the message that gives it the task, which names them; they are kept for that."""
+    client.submit(1)
+    number = client.id(1)
+    client.submit(2, options={"arguments": [[number, number]]})
+    engine.results((number, 0), payload=b"the value")
+    client.say(TASK, m.Received(((number, number),)))
+    client.call("history", "purge", requests=[[number, number]], engines=[], rest=False)
+    run = engine.heard(m.RunTasks)[-1]
+    assert isinstance(run, m.RunTasks)
+    assert run.values == ((number, b"the value"),)
+    assert run.templates[0][4] == {"arguments": ((number, number),)}
+    engine.results((client.id(2), 0))
+    assert not client.exchange.tasks._values
+
+
+def test_it_follows(exchange: Exchange, client: Line) -> None:
+    """To the engine where the other one ran, though that is busy and another is not."""
+    first, second = an_engine(exchange, "first"), an_engine(exchange, "second")
+    client.submit(1)
+    assert rows_of(first.heard()) == [(client.id(1), 0)]
+    first.results((client.id(1), 0))
+    client.submit(2, function=b"slow", options={"targets": [0]})
+    first.heard()
+    client.submit(3, options={"follow": after(client, 1)})
+    assert rows_of(second.heard()) == []
+    assert "only 1 of 2 may run it" in explained(client, 3)[1]
+    first.results((client.id(2), 0))
+    assert rows_of(first.heard()) == [(client.id(3), 0)]
+    dies(exchange, first)
+    client.submit(4, options={"follow": after(client, 1)})
+    assert how(client, 4)[0] == "ImpossibleDependency"
+
+
+# ---------------------------------------------------------------- where
+
+
+def test_what_no_engine_has_fails_at_once(exchange: Exchange, client: Line) -> None:
+    """With the reason; without any engine it waits for one."""
+    client.submit(1, options={"resources": {"gpu": 1}})
+    assert explained(client, 1)[1].startswith("there is no engine")
+    line = Line(exchange, "gpu")
+    line.register(m.Role.ENGINE, resources=(("gpu", 2),))
+    assert rows_of(line.heard()) == [(client.id(1), 0)]
+    client.submit(2, options={"resources": {"gpu": 3}})
+    name, text = how(client, 2)
+    assert name == "ImpossibleDependency"
+    assert "gpu=3" in text
+
+
+def test_an_engine_that_is_restarted_is_waited_for(exchange: Exchange, client: Line) -> None:
+    """Its tasks do not fail because it is not there for a moment."""
+    gpu, plain = Line(exchange, "gpu"), an_engine(exchange, "plain")
+    gpu.register(m.Role.ENGINE, resources=(("gpu", 1),))
+    dies(exchange, gpu, restarting=True)
+    client.submit(1, options={"resources": {"gpu": 1}})
+    exchange.pass_time(1.0)
+    assert ends_of(client.heard()) == {}
+    gpu.register(m.Role.ENGINE, incarnation=b"another", resources=(("gpu", 1),))
+    assert rows_of(gpu.heard()) == [(client.id(1), 0)]
+    assert rows_of(plain.heard()) == []
+
+
+# ---------------------------------------------------------------- how long
+
+
+def test_a_timeout_ends_a_task_that_waits(client: Line, engine: Line) -> None:
+    """For an engine or for others; the error says for what. One that an engine has goes on."""
+    client.submit(1, options={"timeout": 5.0})
+    client.submit(2, options={"timeout": 5.0})
+    client.submit(3, options={"timeout": 5.0, "after": after(client, 1)})
+    client.exchange.pass_time(4.9)
+    assert ends_of(client.heard()) == {}
+    engine.say(HUB, m.Beat())
+    client.exchange.pass_time(0.2)
+    ends = {n: unpack_failure(payload) for n, (_, payload) in ends_of(client.heard()).items()}
+    assert set(ends) == {client.id(2), client.id(3)}
+    assert ends[client.id(2)].ename == "TaskTimeout"
+    assert ends[client.id(3)].ename == "DependencyTimeout"
+    assert "it waits for request" in ends[client.id(3)].evalue
+
+
+def test_a_time_limit_interrupts(client: Line, engine: Line) -> None:
+    """It ends with an error that says so, and is not tried again."""
+    number = client.id(1)
+    client.submit(1, retries=5, options={"time_limit": 2.0})
+    client.exchange.pass_time(1.9)
+    assert engine.heard(m.Interrupt) == []
+    client.exchange.pass_time(0.2)
+    assert engine.heard(m.Interrupt) == [m.Interrupt(((number, number),))]
+    engine.results((number, 0), status=m.Status.CANCELLED, payload=b"")
+    name, text = how(client, 1)
+    assert name == "TimeLimitExceeded"
+    assert "time_limit of 2 s" in text
+
+
+def test_a_time_limit_counts_what_a_task_runs(client: Line, engine: Line) -> None:
+    """Not what it waits behind others, though the engine has it."""
+    teach(client, engine)
+    client.submit(1, 2, options={"time_limit": 2.0})
+    client.exchange.pass_time(1.9)
+    engine.say(HUB, m.Beat())
+    engine.results((client.id(1), 0))
+    client.exchange.pass_time(1.9)
+    assert engine.heard(m.Interrupt) == []
+    client.exchange.pass_time(0.2)
+    assert engine.heard(m.Interrupt) == [m.Interrupt(((client.id(2), client.id(2)),))]
+
+
+def test_who_does_not_listen_is_killed(exchange: Exchange, client: Line, engine: Line) -> None:
+    """After its grace, where it asked for that; its engine is started again."""
+    nanny = Line(exchange, "nanny")
+    nanny.register(m.Role.NANNY)
+    nanny.say(HUB, m.Beat((engine.said.key,)))
+    nanny.heard()
+    client.submit(1, options={"grace": 1.0})
+    client.call("tasks", "cancel", requests=[[client.id(1), client.id(1)]])
+    exchange.pass_time(0.9)
+    assert nanny.heard(m.Restart) == []
+    exchange.pass_time(0.2)
+    [restart] = nanny.heard(m.Restart)
+    assert isinstance(restart, m.Restart)
+    assert restart.key == engine.said.key
+    dies(exchange, engine, restarting=True, running=client.id(1))
+    assert ends_of(client.heard()) == {client.id(1): (m.Status.CANCELLED, b"")}
+
+
+def test_nobody_is_killed_for_another(exchange: Exchange, client: Line, engine: Line) -> None:
+    """A task that is to stop and has not begun is no reason to kill what runs."""
+    nanny = Line(exchange, "nanny")
+    nanny.register(m.Role.NANNY)
+    nanny.say(HUB, m.Beat((engine.said.key,)))
+    teach(client, engine)
+    client.submit(1, 2, options={"grace": 1.0})
+    client.call("tasks", "cancel", requests=[[client.id(2), client.id(2)]])
+    exchange.pass_time(1.5)
+    exchange.pass_time(1.5)
+    assert nanny.heard(m.Restart) == []
+    engine.results((client.id(2), 0), status=m.Status.CANCELLED, payload=b"")
+
+
+def test_without_a_nanny_it_is_logged(
+    client: Line, engine: Line, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody else could kill it."""
+    client.submit(1, options={"grace": 1.0})
+    client.call("tasks", "cancel", requests=[[client.id(1), client.id(1)]])
+    engine.heard()
+    with caplog.at_level(logging.WARNING):
+        client.exchange.pass_time(1.1)
+    assert "has no nanny that could restart it" in caplog.text
+
+
+# ---------------------------------------------------------------- reclaimed
+
+
+def test_work_is_taken_back_for_an_engine_that_comes(exchange: Exchange, client: Line) -> None:
+    """At once what is worth it: half for each; the engine says what it has not begun."""
+    first = an_engine(exchange, "first")
+    teach(client, first)
+    exchange.tasks._functions.get(b"f").took(0.002, 100)  # type: ignore[union-attr]
+    ids = held_by_at_least(client, first, 4)
+    second = an_engine(exchange, "second")
+    [asked] = first.heard(m.GiveBack)
+    assert asked == m.GiveBack((len(ids) - 1) // 2)
+    given = ids[-asked.most :]  # type: ignore[attr-defined]
+    first.say(TASK, m.GaveBack(((given[0], given[-1]),)))
+    assert rows_of(second.heard()) == [(number, 1) for number in given]
+    assert rows_of(first.heard()) == [], "what it gave back is not for it again"
+    assert all(exchange.tasks._tasks[number].losses == 0 for number in given)
+
+
+def held_by_at_least(client: Line, engine: Line, count: int) -> list[int]:
+    """Let an engine hold tasks; return their ids."""
+    client.submit(*range(1, count + 1))
+    given = [number for number, _ in rows_of(engine.heard())]
+    assert len(given) == count
+    return given
+
+
+def test_what_takes_unexpectedly_long_holds_up_nobody(exchange: Exchange, client: Line) -> None:
+    """What waits behind it is taken back, once it is clear that it takes long."""
+    engine = an_engine(exchange, "engine")
+    ids = held_by(client, engine, 3)
+    other = an_engine(exchange, "other")
+    other.heard()
+    assert engine.heard(m.GiveBack) == []
+    due = exchange.switchboard.next_deadline()
+    assert due is not None
+    assert due <= exchange.now + SURPRISE + 0.001
+    exchange.pass_time(SURPRISE + 0.001)
+    assert engine.heard(m.GiveBack) == [m.GiveBack(2)]
+    engine.say(TASK, m.GaveBack(((ids[1], ids[2]),)))
+    assert rows_of(other.heard()) == [(ids[1], 1), (ids[2], 1)]
+
+
+def test_a_task_that_is_to_stop_is_not_given_to_another(exchange: Exchange, client: Line) -> None:
+    """It ends when it comes back; a late result of it counts no more."""
+    engine = an_engine(exchange, "engine")
+    ids = held_by(client, engine, 2)
+    other = an_engine(exchange, "other")
+    exchange.pass_time(1.0)
+    client.call("tasks", "cancel", requests=[[ids[1], ids[1]]])
+    engine.say(TASK, m.GaveBack(((ids[1], ids[1]),)))
+    assert ends_of(client.heard()) == {ids[1]: (m.Status.CANCELLED, b"")}
+    engine.results((ids[1], 0))
+    assert exchange.tasks.duplicates == 1
+    assert rows_of(other.heard()) == []
+
+
+def test_an_answer_that_is_lost_is_not_waited_for(exchange: Exchange, client: Line) -> None:
+    """After a hello the engine has what it says, and what it lacks is given to it again."""
+    engine = an_engine(exchange, "engine")
+    ids = held_by(client, engine, 2)
+    an_engine(exchange, "other").heard()
+    exchange.pass_time(1.0)
+    engine.heard()
+    assert engine.registered is not None
+    engine.say(TASK, m.Hello(engine.registered.token, ((ids[0], ids[0]),)))
+    assert rows_of(engine.heard()) == [(ids[1], 0)]
+    assert [g.most for g in engine.heard(m.GiveBack)] in ([], [1])  # type: ignore[attr-defined]
+
+
+# ---------------------------------------------------------------- explanations
+
+
+def test_every_state_is_explained(client: Line, engine: Line) -> None:
+    """In words that name what is waited for."""
+    client.submit(1, 2)
+    client.submit(3, options={"after": after(client, 1)})
+    assert explained(client, 1) == ("given", "it runs on engine 0")
+    assert explained(client, 2) == (
+        "queued", "engine 0 is busy with 1 tasks; 0 other tasks are queued",
+    )  # fmt: skip
+    state, why = explained(client, 3)
+    assert state == "waiting"
+    assert why.endswith("-1, which engine 0 has")
+    engine.results((client.id(1), 0))
+    assert explained(client, 1)[0] == "ended"
+    assert explained(client, 99)[0] == "unknown"
