@@ -25,7 +25,7 @@ from ctrlhub.wire.ids import Ranges, from_ranges, text_of
 from ctrlhub.wire.messages import Payload, Status
 from ctrlhub.wire.options import Condition, TaskOptions
 
-_OK, _CANCELLED = int(Status.OK), int(Status.CANCELLED)
+_OK, _ERROR, _CANCELLED = int(Status.OK), int(Status.ERROR), int(Status.CANCELLED)
 
 FEW_SHOWN = 5
 """So many requests are named where it is said what a task waits for."""
@@ -36,6 +36,11 @@ class Unknown(Enum):
 
     PENDING = "it has not ended"
     NOWHERE = "there is no such request"
+
+
+def forgotten(number: int, well: bool) -> Outcome:
+    """Make the outcome of a request of which is only known whether it ended well."""
+    return (number, _OK if well else _ERROR, GONE, -1, 0.0, 0.0, None)
 
 
 Lookup: TypeAlias = Callable[[int], "Outcome | Unknown"]
@@ -66,6 +71,11 @@ class _Pending:
         """Take note of how a request ended; return why the condition can never be met, if so."""
         condition, ok = self.condition, outcome[1] == _OK
         counts = condition.success if ok else condition.failure
+        if self.role is Role.FOLLOW and counts and outcome[2] == GONE and outcome[3] < 0:
+            return InvalidDependency(
+                f"request {text_of(outcome[0])}, which this task follows, has ended so long ago "
+                "that the hub has forgotten where: raise its history_records"
+            )
         if counts:
             self._count(outcome)
         if self.role is Role.ARGUMENT and outcome[2] == GONE:
@@ -92,7 +102,7 @@ class _Pending:
             return ImpossibleDependency(
                 f"request {request} ended well, and this task waits for its failure"
             )
-        how = "was cancelled" if outcome[1] == _CANCELLED else f"failed ({_summary(outcome[2])})"
+        how = "was cancelled" if outcome[1] == _CANCELLED else f"failed{_summary(outcome[2])}"
         role = "it is an argument of" if self.role is Role.ARGUMENT else "its success is needed by"
         return ImpossibleDependency(f"request {request} {how}, and {role} this task")
 
@@ -296,8 +306,10 @@ def _conditions(options: TaskOptions) -> Iterator[tuple[Role, Condition]]:
 
 
 def _summary(failure: Payload) -> str:
+    if failure == GONE:
+        return ""
     what = failure_of(failure)
-    return f"{what.ename}: {what.evalue}"[:400]
+    return f" ({what.ename}: {what.evalue:.400})"
 
 
 def _few(requests: Ranges) -> str:

@@ -16,6 +16,7 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 
 from ctrlhub.controller.core.deliveries import Deliveries, Outcome
 from ctrlhub.controller.core.effects import Acknowledge, Commit, Forget
+from ctrlhub.controller.core.ended_ids import EndedIds
 from ctrlhub.controller.core.functions import Function
 from ctrlhub.controller.core.history import (
     GONE,
@@ -34,6 +35,9 @@ from ctrlhub.wire.messages import Received, Results, Status, Stored, Stream
 
 MOST_FOLLOWED = 65_536
 """The most requests without a result that one client may follow."""
+
+FEW_RECORDS = 65_536
+"""The room for so many records is never given back."""
 
 ORDER_SECONDS = 5.0
 """So long (seconds) the ids on record stay in order for who asks for them page by page."""
@@ -93,6 +97,8 @@ class Recorded(Interface, Generic[R]):
         self._history: History[R] = History(retention)
         self._followers: dict[int, list[Session]] = {}
         self._followed: dict[Session, set[int]] = {}
+        self._ended_ids: dict[int, EndedIds] = {}  # by session
+        self._most_records = FEW_RECORDS
         self._watched: dict[int, Callable[[Outcome], None]] = {}
         self._ordered: tuple[float, list[int]] | None = None
         self._withheld: dict[tuple[Session, Stream], dict[int, None]] = {}
@@ -135,8 +141,26 @@ class Recorded(Interface, Generic[R]):
                 outcomes.append(outcome)
         if requests:
             self._kept[session] -= len(requests)
-            self.outbox.add(Commit((Forget(to_ranges([o[0] for o in outcomes])),), ()))
+            taken = to_ranges([outcome[0] for outcome in outcomes])
+            failed = [outcome[0] for outcome in outcomes if outcome[1]]
+            self._ended_ids.setdefault(session.number, EndedIds()).add(taken, failed)
+            self._shrink()
+            self.outbox.add(Commit((Forget(taken),), ()))
         return requests, outcomes
+
+    def _shrink(self) -> None:
+        """Give back memory: a dictionary keeps the room for all that it has ever held."""
+        records = self._records
+        if len(records) * 8 < self._most_records:
+            left = dict(records)
+            records.clear()
+            records.update(left)
+            self._most_records = max(FEW_RECORDS, len(left))
+
+    def has_ended(self, number: int) -> bool | None:
+        """Say how a request ended that is on record no more: well or not; None if that is unknown."""
+        ended = self._ended_ids.get(session_of(number))
+        return None if ended is None else ended.how(number)
 
     def _deliver(self, request: R, outcome: Outcome) -> None:
         """Send an outcome to a request's client and to who follows it; history takes it else."""
@@ -158,6 +182,7 @@ class Recorded(Interface, Generic[R]):
         """Leave to history what a client that is gone has not fetched; it follows nothing more."""
         for number in self._followed.pop(session, ()):
             self._unfollow(number, session)
+        self._ended_ids.pop(session.number, None)
         requests: list[R] = []
         outcomes: list[Outcome] = []
         for outcome in self._deliveries.drop(session):
@@ -301,8 +326,14 @@ class Recorded(Interface, Generic[R]):
             if request.session is not caller and not request.session.ended:
                 return False
             gone = rest and request.session.ended
-            return gone or outcome[3] in engines or within(request.id)
+            if not (gone or outcome[3] in engines or within(request.id)):
+                return False
+            ended.discard(request.id, request.id)
+            return True
 
+        ended = self._ended_ids.get(caller.number, EndedIds())
+        for first, last in ranges:
+            ended.discard(first, last)
         return len(requests) + self._history.purge(chosen)
 
     def check_again(self, request: R) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ctrlhub.controller.core.deadlines import Deadlines
 from ctrlhub.controller.core.deliveries import Outcome
-from ctrlhub.controller.core.dependencies import Dependencies, Freed, Unknown
+from ctrlhub.controller.core.dependencies import Dependencies, Freed, Unknown, forgotten
 from ctrlhub.controller.core.needs import Needs
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.tasks import Task, TaskState
@@ -21,6 +21,7 @@ from ctrlhub.wire.errors import (
     TaskTimeout,
 )
 from ctrlhub.wire.failure import failure_of
+from ctrlhub.wire.ids import session_of
 from ctrlhub.wire.messages import Payload, Role
 from ctrlhub.wire.options import PLAIN
 
@@ -110,6 +111,14 @@ class TaskWaits(TaskEnds):
             found = interface.find(number)
             if found is not None:
                 return Unknown.PENDING if found[1] is None else found[1]
+        for interface in self._recorded():
+            well = interface.has_ended(number)
+            if well is not None:
+                return forgotten(number, well)
+        # What its client had of a former hub was met there, or the task would not have been kept.
+        session = self.context.sessions.of_number(session_of(number))
+        if session is not None and session.returned and self.context.is_settling():
+            return forgotten(number, well=True)
         return Unknown.NOWHERE
 
     def _watch_for_tasks(self, number: int) -> None:

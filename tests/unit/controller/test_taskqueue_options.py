@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.reclaims import SURPRISE
 from ctrlhub.wire import messages as m
 from ctrlhub.wire.errors import EngineError, Failure, pack_failure, unpack_failure
@@ -364,3 +365,52 @@ def test_every_state_is_explained(client: Line, engine: Line) -> None:
     engine.results((client.id(1), 0))
     assert explained(client, 1)[0] == "ended"
     assert explained(client, 99)[0] == "unknown"
+
+
+# ---------------------------------------------------------------- what has ended long ago
+
+
+def fetched(client: Line, engine: Line, counter: int, **fields: Any) -> None:
+    """Let a task end, and its client have the result."""
+    client.submit(counter)
+    engine.results((client.id(counter), 0), **fields)
+    client.say(TASK, m.Received(((client.id(counter), client.id(counter)),)))
+    client.heard()
+    engine.heard()
+
+
+def test_what_history_has_forgotten_can_be_waited_for() -> None:
+    """How it ended is known as long as its client is there; where, and its value, are not."""
+    exchange = Exchange(HubConfig(history_records=0))
+    client = Line(exchange, "client")
+    client.register(m.Role.CLIENT)
+    engine = an_engine(exchange, "engine")
+    fetched(client, engine, 1)
+    fetched(client, engine, 2, status=m.Status.ERROR, payload=BROKEN)
+    client.submit(3, options={"after": after(client, 1)})
+    client.submit(4, options={"after": after(client, 2, success=False, failure=True)})
+    engine.results((client.id(3), 0))
+    assert rows_of(engine.heard()) == [(client.id(3), 0), (client.id(4), 0)]
+    engine.results((client.id(4), 0))
+    number = client.id(1)
+    for counter, options in (
+        (5, {"after": after(client, 2)}),
+        (6, {"follow": after(client, 1)}),
+        (7, {"arguments": [[number, number]]}),
+    ):
+        client.heard()
+        client.submit(counter, options=options)
+        assert how(client, counter)[0] == {
+            5: "ImpossibleDependency", 6: "InvalidDependency", 7: "ResultLost",
+        }[counter]  # fmt: skip
+
+
+def test_what_was_purged_is_not_known(client: Line, engine: Line) -> None:
+    """Whoever depends on it is told so."""
+    fetched(client, engine, 1)
+    number = client.id(1)
+    client.call("history", "purge", requests=[[number, number]], engines=[], rest=False)
+    client.submit(2, options={"after": after(client, 1)})
+    name, text = how(client, 2)
+    assert name == "InvalidDependency"
+    assert "purged" in text
