@@ -98,7 +98,7 @@ class Recorded(Interface, Generic[R]):
         self._followers: dict[int, list[Session]] = {}
         self._followed: dict[Session, set[int]] = {}
         self._ended_ids: dict[int, EndedIds] = {}  # by session
-        self._most_records = FEW_RECORDS
+        self._most_records = 0
         self._watched: dict[int, Callable[[Outcome], None]] = {}
         self._ordered: tuple[float, list[int]] | None = None
         self._withheld: dict[tuple[Session, Stream], dict[int, None]] = {}
@@ -130,6 +130,7 @@ class Recorded(Interface, Generic[R]):
     ) -> tuple[Sequence[R], Sequence[Outcome]]:
         """End the records of a client's own requests whose results it has."""
         records = self._records
+        self._most_records = max(self._most_records, len(records))
         requests: list[R] = []
         outcomes: list[Outcome] = []
         for outcome in self._deliveries.received(session, ranges):
@@ -151,11 +152,11 @@ class Recorded(Interface, Generic[R]):
     def _shrink(self) -> None:
         """Give back memory: a dictionary keeps the room for all that it has ever held."""
         records = self._records
-        if len(records) * 8 < self._most_records:
+        if self._most_records > max(FEW_RECORDS, 8 * len(records)):
             left = dict(records)
             records.clear()
             records.update(left)
-            self._most_records = max(FEW_RECORDS, len(left))
+            self._most_records = len(left)
 
     def has_ended(self, number: int) -> bool | None:
         """Say how a request ended that is on record no more: well or not; None if that is unknown."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
 
 from ctrlhub.controller.core.deadlines import Deadlines
 from ctrlhub.controller.core.deliveries import Outcome
@@ -101,17 +103,20 @@ class TaskWaits(TaskEnds):
 
     # ------------------------------------------------------------ the ends of others
 
-    def _recorded(self) -> list[Recorded[object]]:  # type: ignore[type-var]
-        return [i for i in self.context.interfaces.values() if isinstance(i, Recorded)]
+    @cached_property
+    def _recorded(self) -> tuple[Recorded[Any], ...]:
+        """The interfaces whose requests can be waited for, this one first."""
+        found = (i for i in self.context.interfaces.values() if isinstance(i, Recorded))
+        return tuple(sorted(found, key=lambda interface: interface is not self))
 
     def _outcome_of(self, number: int) -> Outcome | Unknown:
         if number in self._unplaced:
             return Unknown.NOWHERE
-        for interface in self._recorded():
+        for interface in self._recorded:
             found = interface.find(number)
             if found is not None:
                 return Unknown.PENDING if found[1] is None else found[1]
-        for interface in self._recorded():
+        for interface in self._recorded:
             well = interface.has_ended(number)
             if well is not None:
                 return forgotten(number, well)
@@ -122,7 +127,7 @@ class TaskWaits(TaskEnds):
         return Unknown.NOWHERE
 
     def _watch_for_tasks(self, number: int) -> None:
-        for interface in self._recorded():
+        for interface in self._recorded:
             if interface.find(number) is not None:
                 interface.watch(number, self._ended.append)
                 return
