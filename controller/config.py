@@ -12,6 +12,9 @@ from ctrlhub.wire.limits import MAX_SESSION
 
 LOG_LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
 
+TASK_SCHEMES = ("leastload", "lru", "plainrandom", "twobin", "weighted")
+TASK_ORDERS = ("fifo", "lifo")
+
 _FITS: Mapping[str, Callable[[Any], bool]] = {
     "str": lambda value: type(value) is str,
     "str | None": lambda value: value is None or type(value) is str,
@@ -55,6 +58,11 @@ class HubConfig:
         remembers once their clients have the results; 0 records for none.
     interfaces
         Names of the interfaces that clients may use: built in, or entry points ``ctrlhub.interfaces``.
+    task_scheme
+        Which engine with room gets the next tasks: the least loaded (``leastload``), the one that has
+        waited longest (``lru``), or chance (``plainrandom``, ``twobin``, ``weighted``).
+    task_order
+        Which task of a client is next: what came first (``fifo``) or last (``lifo``).
     log_level
         Name of a level of :mod:`logging`.
     """
@@ -77,6 +85,8 @@ class HubConfig:
     interfaces: tuple[str, ...] = (
         "multiengine", "control", "start_hooks", "logs", "tasks", "query", "history",
     )  # fmt: skip
+    task_scheme: str = "leastload"
+    task_order: str = "fifo"
     log_level: str = "INFO"
 
     def __post_init__(self) -> None:
@@ -101,6 +111,10 @@ class HubConfig:
                 raise ValueError("ports must be a range of at least four ports within 1 ... 65535")
         if not self.interfaces or len(set(self.interfaces)) != len(self.interfaces):
             raise ValueError("at least one interface must be exposed, and none twice")
+        if self.task_scheme not in TASK_SCHEMES:
+            raise ValueError(f"task_scheme must be one of {', '.join(TASK_SCHEMES)}")
+        if self.task_order not in TASK_ORDERS:
+            raise ValueError(f"task_order must be one of {', '.join(TASK_ORDERS)}")
         if self.log_level.upper() not in LOG_LEVELS:
             raise ValueError(f"log_level must be one of {', '.join(LOG_LEVELS)}")
 

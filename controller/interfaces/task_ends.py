@@ -5,6 +5,7 @@ from __future__ import annotations
 from ctrlhub.controller.core.deliveries import Outcome
 from ctrlhub.controller.core.effects import Commit, SaveResults
 from ctrlhub.controller.core.scheduler import Scheduler
+from ctrlhub.controller.core.schemes import ORDERS, SCHEMES
 from ctrlhub.controller.core.tasks import Task
 from ctrlhub.controller.interfaces.base import Context
 from ctrlhub.controller.interfaces.recorded import Recorded
@@ -30,7 +31,8 @@ class TaskEnds(Recorded[Task]):
 
     def __init__(self, controller: IControllerBase, context: Context) -> None:
         super().__init__(controller, context)
-        self._scheduler = Scheduler()
+        config = context.config
+        self._scheduler = Scheduler(SCHEMES[config.task_scheme], ORDERS[config.task_order])
         self._tracked: set[Task] = set()
         self.done = self.failed = self.cancelled = 0
 

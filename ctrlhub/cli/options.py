@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from ctrlhub.controller.config import TASK_SCHEMES
 from ctrlhub.wire.places import DEFAULT_PROFILE, STATE_VARIABLE, Profile, profile_dir
 
 _HOST_NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9])?")
@@ -85,6 +86,15 @@ max_engines_option = click.option(
     show_default=True,
     metavar="N",
     help="The most engines that the hub registers.",
+)
+
+
+scheme_option = click.option(
+    "--scheme",
+    type=click.Choice(TASK_SCHEMES),
+    default=TASK_SCHEMES[0],
+    show_default=True,
+    help="Which engine with room gets the next tasks.",
 )
 
 

@@ -18,6 +18,7 @@ from ctrlhub.cli.options import (
     max_engines_option,
     ports_option,
     profile_option,
+    scheme_option,
     state_dir_option,
 )
 
@@ -27,6 +28,7 @@ from ctrlhub.cli.options import (
 @listen_option
 @ports_option
 @max_engines_option
+@scheme_option
 @state_dir_option
 @click.pass_context
 def hub(
@@ -35,6 +37,7 @@ def hub(
     listen: str | None,
     ports: tuple[int, int] | None,
     max_engines: int,
+    scheme: str,
     state_dir: Path | None,
 ) -> None:
     """Run a hub alone, until Ctrl-C or `ctrl-hub stop`."""
@@ -48,6 +51,7 @@ def hub(
             listen=listen,
             ports=ports,
             max_engines=max_engines,
+            task_scheme=scheme,
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from error

@@ -13,6 +13,7 @@ from ctrlhub.cli.options import (
     max_engines_option,
     ports_option,
     profile_option,
+    scheme_option,
     state_dir_option,
 )
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 @listen_option
 @ports_option
 @max_engines_option
+@scheme_option
 @state_dir_option
 @click.option(
     "--timeout",
@@ -49,6 +51,7 @@ def start(
     listen: str | None,
     ports: tuple[int, int] | None,
     max_engines: int,
+    scheme: str,
     state_dir: Path | None,
     timeout: float,
 ) -> None:
@@ -58,7 +61,7 @@ def start(
     without --daemonize until Ctrl-C; hub and engines that die are started again.
     """
     check_ports(listen, ports)
-    config = _config(engines, profile, listen, ports, max_engines, state_dir, timeout)
+    config = _config(engines, profile, listen, ports, max_engines, scheme, state_dir, timeout)
     if daemonize:
         _start_in_background(config)
     else:
@@ -71,6 +74,7 @@ def _config(
     listen: str | None,
     ports: tuple[int, int] | None,
     max_engines: int,
+    scheme: str,
     state_dir: Path | None,
     timeout: float,
 ) -> SupervisorConfig:
@@ -91,6 +95,7 @@ def _config(
             listen=listen,
             ports=ports,
             max_engines=max_engines,
+            task_scheme=scheme,
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from error
