@@ -207,3 +207,16 @@ def test_a_client_that_comes_meanwhile_waits_or_is_told(
             return False
 
     until(connected, "the next hub lets it in")
+
+
+def test_what_waits_for_others_survives_too(supervised: Client) -> None:
+    """Tasks that wait for some which have ended, run, or wait themselves, when the hub is killed."""
+    view = supervised.load_balanced_view()
+    ended = view.apply_async(double, 1)
+    assert ended.get(30) == 2
+    results = [ended, view.apply_async(time.sleep, 1.0)]
+    for number in range(30):
+        with view.temp_flags(after=[ended, *results[-2:]]):
+            results.append(view.apply_async(double, number))
+    kill_hub(supervised)
+    assert [result.get(60) for result in results[2:]] == [2 * number for number in range(30)]
