@@ -16,14 +16,18 @@ from ctrlhub.engine.descriptors import READ_BYTES, Pipes, pour
 PATIENCE_MS = 500
 """How long (milliseconds) a pipe may be full before somebody else looks after it."""
 
+SOON_MS = 20
+"""When (milliseconds) to look again at one that had to be looked after."""
+
 
 @dataclass(slots=True)
 class _Outlet:
-    """An engine's pipes, and how much waited in them when they were last looked at."""
+    """An engine's pipes, how much waited in them at the last look, and whether that was taken out."""
 
     readers: tuple[int, int]
     log: Path
     waited: int = 0
+    relieved: bool = False
 
 
 class Outlets:
@@ -36,6 +40,8 @@ class Outlets:
     @property
     def patience(self) -> int | None:
         """How long (milliseconds) to wait without a sign before `relieve`; None for ever."""
+        if any(outlet.relieved for outlet in self._living.values()):
+            return SOON_MS
         return PATIENCE_MS if self._living or self._left else None
 
     def open(self, pid: int, pipes: Pipes, log: Path) -> None:
@@ -56,10 +62,11 @@ class Outlets:
         for outlet in self._living.values():
             waits = max(map(_waiting, outlet.readers))
             # Twice the same is not read by anybody; little of it stops nobody.
-            if waits >= READ_BYTES // 2 and waits == outlet.waited:
+            is_stuck = waits == outlet.waited or outlet.relieved
+            outlet.relieved = waits >= READ_BYTES // 2 and is_stuck
+            if outlet.relieved:
                 _pour(outlet)
-                waits = 0
-            outlet.waited = waits
+            outlet.waited = 0 if outlet.relieved else waits
 
 
 def _waiting(pipe: int) -> int:

@@ -12,6 +12,7 @@ import atexit
 import gc
 import os
 import random
+import resource
 import select
 import signal
 import sys
@@ -47,6 +48,9 @@ THREAD_VARIABLES = (
 """What numerical libraries read when they are imported; a user's own settings stay."""
 
 _PR_SET_PDEATHSIG = 1
+WARM_FDS = 65_536
+"""So many descriptors the warm process may have, if the system lets it."""
+
 _FIRST_FD = 3
 _MOST_FDS = 1 << 20
 
@@ -161,6 +165,11 @@ class _Nursery:
         self._board = board
         self._pids: dict[int, int] = {}
         self._outlets = Outlets()
+        self._limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        soft, hard = self._limits
+        if soft != resource.RLIM_INFINITY:  # two for each engine, which gets the limits of before
+            most = WARM_FDS if hard == resource.RLIM_INFINITY else min(hard, WARM_FDS)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
         self._wakeup = os.pipe()
         for end in self._wakeup:
             os.set_blocking(end, False)
@@ -245,6 +254,7 @@ class _Nursery:
                 signal.signal(number, signal.SIG_DFL)
             os.setsid()
             die_with(warm)
+            resource.setrlimit(resource.RLIMIT_NOFILE, self._limits)
             config = EngineConfig.from_json(note.config)
             self._channel.close()
             _redirect(Path(config.log))
