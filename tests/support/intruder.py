@@ -106,9 +106,9 @@ class Caller:
         return self._take()
 
     def ask(self, message: Message) -> Message:
-        """Say something, and return the answer; a false engine is given work meanwhile."""
+        """Say something, and return the answer; a false engine is given work meanwhile, or has to give it back."""
         self.send(message)
-        while isinstance(answer := self.hear(), m.RunTasks):
+        while isinstance(answer := self.hear(), m.RunTasks | m.GiveBack):
             continue
         return answer
 
