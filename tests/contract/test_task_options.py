@@ -90,7 +90,7 @@ def test_results_are_arguments(client: Client, work: Work) -> None:
     view = client.load_balanced_view()
     one = view.apply_async(work.held("one"))
     many = view.map_async(value, range(5), chunksize=2)
-    large = view.apply_async(bytes, 300_000)
+    large = view.apply_async(bytes, 3_000_000)
     twice = view.apply_async(add, one, one)
     deep = view.apply_async(value, {"all": [many, (one, twice)], "large": large})
     mapped = view.map_async(add, ["a", one, twice], [one, "b", "c"])
@@ -98,7 +98,7 @@ def test_results_are_arguments(client: Client, work: Work) -> None:
     assert twice.get(WAIT) == "oneone"
     assert deep.get(WAIT) == {
         "all": [[0, 1, 2, 3, 4], ("one", "oneone")],
-        "large": bytes(300_000),
+        "large": bytes(3_000_000),
     }
     assert mapped.get(WAIT) == ["aone", "oneb", "oneonec"]
 
