@@ -66,6 +66,12 @@ GOALS = (
     Goal("tasks one by one", _SUBMIT, MORE, 0.4, Figure("prototype", "submit")),
     Goal("tasks over encrypted TCP", Figure("ctrl-hub-tcp", "submit"), MORE, 0.7, _SUBMIT),
     Goal("map, each item a task", Figure(OURS, "map"), MORE, 1, _SUBMIT),
+    *(
+        Goal(f"{words} of ten times the size", Figure(OURS, f"{shape}_growth"), LESS, 12, None)
+        for shape, words in (("chain", "a chain"), ("fan_in", "a fan-in"), ("dag", "a graph"))
+    ),
+    Goal("tasks of 0-5 ms, efficiency", Figure(OURS, "efficiency"), MORE, 0.93, None),
+    Goal("4 clients, smallest share", Figure(OURS, "smallest_share"), MORE, 0.2, None),
     Goal("one direct call, p50", _DIRECT, LESS, 1 / 4, Figure("ipyparallel", "direct_p50")),
     Goal("one direct call, p50", _DIRECT, LESS, 1.3, Figure("prototype-thread", "balanced_p50")),
     *(

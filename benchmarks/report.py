@@ -34,6 +34,9 @@ _TITLES = {
     "memory": "Memory of an idle cluster of 2 engines",
     "sequential": "50,000 commands one after the other: memory after the first tenth of them",
     "queued": "Tasks queued all at once",
+    "graphs": "Tasks that wait for others",
+    "uneven": "Tasks of any length",
+    "sharing": "Several clients",
 }
 
 

@@ -18,6 +18,7 @@ import psutil
 from benchmarks import measure, work
 from benchmarks.figures import Better, Effort, Measured, Metric, Workload
 from benchmarks.peers import NotOffered, Peer
+from benchmarks.task_workloads import TASK_WORKLOADS
 
 MORE, LESS = Better.MORE, Better.LESS
 clock = time.perf_counter
@@ -389,5 +390,7 @@ WORKLOADS = {
         _queued("1k", 1_000, 120),
         _queued("10k", 10_000, 240),
         _queued("50k", 50_000, 400),
+        _queued("1m", 1_000_000, 600),
+        *TASK_WORKLOADS,
     )
 }

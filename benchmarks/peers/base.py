@@ -56,6 +56,14 @@ class Peer(abc.ABC):
     def engine_pids(self) -> list[int]:
         """Have every engine run something, and return their process ids."""
 
+    def submit_after(self, futures: Sequence[Any], function: Callable[..., Any]) -> Any:
+        """Submit one task that waits for others, and is not called with what they return."""
+        raise NotOffered("no tasks that wait for others")
+
+    def another_client(self) -> Peer:
+        """Return another client of what was started, in this process."""
+        raise NotOffered("no other clients")
+
     def map(self, function: Callable[..., Any], items: Iterable[Any]) -> list[Any]:
         """Call the function with each item, every call a task of its own."""
         return self.results([self.submit(function, item) for item in items])

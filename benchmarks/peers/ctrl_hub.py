@@ -35,6 +35,16 @@ class CtrlHub(Peer):
     def submit(self, function: Callable[..., Any], *args: Any) -> Any:
         return self._balanced.apply_async(function, *args)
 
+    def submit_after(self, futures: Sequence[Any], function: Callable[..., Any]) -> Any:
+        with self._balanced.temp_flags(after=futures):
+            return self._balanced.apply_async(function)
+
+    def another_client(self) -> CtrlHub:
+        other = CtrlHub()
+        other._client = self._life.enter_context(self._cluster.connect_client_sync())
+        other._balanced = other._client.load_balanced_view()
+        return other
+
     def results(self, futures: Sequence[Any]) -> list[Any]:
         return [future.get() for future in futures]
 
