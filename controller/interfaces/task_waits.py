@@ -191,7 +191,9 @@ class TaskWaits(TaskEnds):
             self._time_out(now)
 
     def next_deadline(self) -> float | None:
-        """Say when `tick` is due."""
+        """Say when `tick` is due: at once, if another interface has ended something behind us."""
+        if self._ended:
+            return self.context.now()
         times = (super().next_deadline(), self._timeouts.next)
         return min((due for due in times if due is not None), default=None)
 
@@ -224,7 +226,6 @@ class TaskWaits(TaskEnds):
         """Assert that those who wait are known."""
         super().check()
         self._dependencies.check()
-        assert not self._ended
         assert not self._unplaced
         waiting = {t for t in self._records.values() if t.state is TaskState.WAITING}
         assert {task for task in self._tracked if task in self._dependencies} == waiting
