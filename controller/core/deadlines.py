@@ -48,6 +48,9 @@ class Deadlines(Generic[K]):
         self._heap = [(due, number, key) for key, (due, number) in self._due.items()]
         heapq.heapify(self._heap)
 
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._due)
+
     @property
     def next(self) -> float | None:
         """When the first of them is due."""

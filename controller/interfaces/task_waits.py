@@ -24,8 +24,11 @@ from ctrlhub.wire.errors import (
 )
 from ctrlhub.wire.failure import failure_of
 from ctrlhub.wire.ids import session_of
-from ctrlhub.wire.messages import Payload, Role
+from ctrlhub.wire.messages import Payload
 from ctrlhub.wire.options import PLAIN
+
+PATIENCE = 15.0
+"""How long (seconds) tasks that no engine fits wait for one that was there and may come back."""
 
 
 class TaskWaits(TaskEnds):
@@ -45,6 +48,7 @@ class TaskWaits(TaskEnds):
         self._values: dict[Task, dict[int, Payload]] = {}
         self._timeouts: Deadlines[Task] = Deadlines()
         self._reasons: dict[Task, Payload] = {}
+        self._returning: Deadlines[Session] = Deadlines()
 
     # ------------------------------------------------------------ new tasks
 
@@ -165,7 +169,11 @@ class TaskWaits(TaskEnds):
         sessions = self.context.sessions
         if self.context.is_settling() and any(session.returned for session in sessions):
             return True
-        return any(s.role is Role.ENGINE and not self._is_here(s) for s in sessions)
+        return any(not (s.ended or self._is_here(s)) for s in self._returning)
+
+    def _expect_back(self, session: Session) -> None:
+        """Wait for an engine that has gone, for a while: it may be restarted, or out of reach."""
+        self._returning.set(session, self.context.now() + PATIENCE)
 
     def _is_here(self, session: Session) -> bool:
         return session.engine is not None and session.engine.id in self.engines
@@ -189,12 +197,14 @@ class TaskWaits(TaskEnds):
         super().tick(now)
         if self._timeouts:
             self._time_out(now)
+        for _ in self._returning.take_due(now):
+            continue  # `flush` ends what has waited for it
 
     def next_deadline(self) -> float | None:
         """Say when `tick` is due: at once, if another interface has ended something behind us."""
         if self._ended:
             return self.context.now()
-        times = (super().next_deadline(), self._timeouts.next)
+        times = (super().next_deadline(), self._timeouts.next, self._returning.next)
         return min((due for due in times if due is not None), default=None)
 
     # ------------------------------------------------------------ what is said of it

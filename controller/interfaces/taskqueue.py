@@ -297,7 +297,10 @@ class TaskQueue(TaskRecords, Relay):
 
     def _engine_went(self, number: int) -> None:
         self._functions.forget_engine(number)
-        self._forget_question(self._scheduler.engine_of(number))
+        gone = self._scheduler.engine_of(number)
+        self._forget_question(gone)
+        if gone is not None:
+            self._expect_back(gone.session)
         tasks = self._scheduler.remove_engine(number)
         if not tasks:
             return
