@@ -13,6 +13,7 @@ from ctrlhub.link.states import State
 from ctrlhub.wire import messages as m
 from ctrlhub.wire.codec import FrameList, resolve
 from ctrlhub.wire.ids import Ranges, from_ranges, request_id, to_ranges
+from ctrlhub.wire.options import PLAIN, TaskOptions
 
 PYTHON = {"ctrlhub": "0", "python": "3.11.0", "protocol": "1"}
 
@@ -227,6 +228,7 @@ class Wanted:
     retries: int = 0
     engine_retries: int = 3
     after: int = 0
+    options: TaskOptions = PLAIN
     target: int = -1
     hook: str = ""
     accepted: bool = False
@@ -309,15 +311,16 @@ class ScriptedClient(Membership):
         """Send tasks, consecutive ones that wait for the same command together."""
         for after, group in itertools.groupby(wanted.items(), lambda item: item[1].after):
             chosen = dict(group)
-            templates: dict[tuple[bytes, int, int, str], int] = {}
+            templates: dict[tuple[bytes, int, int, TaskOptions], int] = {}
             rows = []
             frames = FrameList()
             for number, each in chosen.items():
-                template = (each.function, each.retries, each.engine_retries, "")
+                template = (each.function, each.retries, each.engine_retries, each.options)
                 index = templates.setdefault(template, len(templates))
                 rows.append((number, index, frames.add(each.payload)))
             functions = self._functions(m.Stream.TASK, [template[0] for template in templates])
-            message = m.SubmitTasks(tuple(templates), rows, functions, after, frames.frames)
+            made = [(*t[:3], "", t[3].to_wire())[: 4 + (t[3] is not PLAIN)] for t in templates]
+            message = m.SubmitTasks(made, rows, functions, after, frames.frames)  # type: ignore[arg-type]
             self.send(m.Stream.TASK, message)
 
     def _send_command(

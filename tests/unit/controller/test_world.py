@@ -13,7 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.wire.errors import unpack_failure
+from ctrlhub.wire.ids import to_ranges
 from ctrlhub.wire.messages import Status, Stream
+from ctrlhub.wire.options import Condition, TaskOptions
 from tests.support.peers import LOST, ScriptedClient, ScriptedEngine, ScriptedNanny
 from tests.support.world import UPWARDS, World
 
@@ -34,6 +36,7 @@ class Faults(RuleBasedStateMachine):
         self.cancelled: set[int] = set()
         self.hooks: dict[int, ScriptedClient] = {}
         self.restarts = self.deaths = 0
+        self.dependent = False
         self.engines: list[ScriptedEngine] = []
         self.nanny = self.world.joined(ScriptedNanny("nanny"))
         for _ in range(engines):
@@ -54,17 +57,35 @@ class Faults(RuleBasedStateMachine):
         function=st.sampled_from([b"f", b"g"]),
         retries=st.integers(0, 2),
         engine_retries=st.integers(0, 3),
+        behind=st.integers(0, 3),
+        follows=st.booleans(),
+        priority=st.integers(-1, 1),
     )
     def submit(
-        self, client: int, count: int, raises: bool, function: bytes, **options: int
+        self,
+        client: int,
+        count: int,
+        raises: bool,
+        function: bytes,
+        behind: int,
+        follows: bool,
+        priority: int,
+        **retries: int,
     ) -> None:
-        """A client submits tasks, some of which raise."""
+        """A client submits tasks, some of which raise, or wait for others of its own."""
         chosen = self.pick(client, self.clients)
+        own = [n for n, (whose, p) in self.submitted.items() if whose is chosen and b"task" in p]
+        waits = (Condition(to_ranges(own[-behind:])),) if behind and own else ()
+        after, follow = ((), waits) if follows else (waits, ())
+        options = TaskOptions(priority=priority, after=after, follow=follow)
+        self.dependent |= bool(waits)
         payloads = [
             b"!" * (raises and k == 0) + b"task %d" % next(self.numbers) for k in range(count)
         ]
         for number, payload in zip(
-            chosen.tasks(*payloads, function=function, **options), payloads, strict=True
+            chosen.tasks(*payloads, function=function, options=options, **retries),
+            payloads,
+            strict=True,
         ):
             self.submitted[number] = chosen, payload
         self.world.tick(chosen)
@@ -323,10 +344,11 @@ class Faults(RuleBasedStateMachine):
             assert self.restarts
         elif not (result == b"result of " + payload and payload.startswith(b"!")):
             code = unpack_failure(result).code
+            if self.dependent and code in ("impossible_dependency", "invalid_dependency"):
+                return
             assert code in ("engine_error", "invalid_engine_id")
             if code == "engine_error":
                 assert self.deaths or b"command" in payload or self.world.now > 1010
-
 
     def check_hook(self, number: int, client: ScriptedClient) -> None:
         """Check how a start hook has ended."""
