@@ -204,7 +204,8 @@ class TaskWaits(TaskEnds):
         """Say when `tick` is due: at once, if another interface has ended something behind us."""
         if self._ended:
             return self.context.now()
-        times = (super().next_deadline(), self._timeouts.next, self._returning.next)
+        back = self._returning.next if self._scheduler.stranded else None
+        times = (super().next_deadline(), self._timeouts.next, back)
         return min((due for due in times if due is not None), default=None)
 
     # ------------------------------------------------------------ what is said of it
