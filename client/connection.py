@@ -308,7 +308,9 @@ class Connection:
         A callback of results cannot wait for it, and gets what is known.
         """
         if self._session.may_miss_engines and not self.is_io_thread():
+            session = self._session
             with suppress(UnknownInterface):  # this hub may not tell
+                self._watch.wait_for(lambda: not session.awaits_engines, self.timeout)
                 self.look_at_engines()
         return self.engines()
 
@@ -336,7 +338,10 @@ class Connection:
 
         while True:
             left = max(0.0, end - time.monotonic())
-            if watch.wait_for(there_are, min(left, pause)) or enough(self.current_engines()):
+            if watch.wait_for(there_are, min(left, pause)) or enough(
+                # Those that have come to a new hub are there, whoever else may follow.
+                watch.by_id if session.awaits_engines else self.current_engines()
+            ):
                 self.intake.check()
                 return True
             if left <= pause:

@@ -9,6 +9,7 @@ from typing import Any
 from ctrlhub.client.connection import Connection
 from ctrlhub.client.requests import CommandRequest
 from ctrlhub.client.targets import Targets
+from ctrlhub.wire.errors import InvalidEngineID
 
 RESTART_TIMEOUT = 60.0
 """How long (seconds) to wait for restarted engines."""
@@ -159,7 +160,14 @@ class Control:
                 )
 
     def _control(self, method: str, ids: Iterable[int], **arguments: Any) -> None:
-        self._connection.call("control", method, {"targets": list(ids), **arguments})
+        wish = {"targets": list(ids), **arguments}
+        try:
+            self._connection.call("control", method, wish)
+        except InvalidEngineID:
+            # Nothing was done. A hub that has just begun may not have all engines back: those of
+            # the former hub are waited for.
+            self._connection.current_engines()
+            self._connection.call("control", method, wish)
 
     def _processes(self, ids: Iterable[int]) -> dict[int, Any]:
         """Return what tells the present processes of engines from others in their places."""

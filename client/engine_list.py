@@ -17,6 +17,9 @@ LOOK_AGAIN = 10.0
 """How often (seconds) to ask for the engines although nothing seems amiss: the last event before a
 quiet time has no successor that could show its loss."""
 
+RETURN = 6.0
+"""So long (seconds) the engines of a hub that has died may take to come to another one."""
+
 LIST_ENGINES = "engines_now"
 """The method of the interface ``query`` that tells the engines of the moment."""
 
@@ -34,7 +37,7 @@ class EngineList:
         Whether an answer is on its way.
     """
 
-    __slots__ = ("_last", "_newest", "_subscribed", "asked", "by_id", "due")
+    __slots__ = ("_given_up", "_last", "_missing", "_newest", "_subscribed", "asked", "by_id", "due")
 
     def __init__(self) -> None:
         self.by_id: dict[int, Mapping[str, Any]] = {}
@@ -42,23 +45,38 @@ class EngineList:
         self.asked = False
         self._last = self._newest = 0
         self._subscribed = False
+        self._missing: set[int] = set()
+        self._given_up = 0.0
 
     @property
     def is_current(self) -> bool:
-        """Whether every event that we heard of is included, and those to come will be."""
-        return self._subscribed and self._last >= self._newest
+        """Whether every event that we heard of is included, and those to come will be.
+
+        Right after another hub has begun, the list is not, until those are back that its predecessor
+        had, or they have had the time for it.
+        """
+        return self._subscribed and self._last >= self._newest and not self._missing
+
+    @property
+    def awaits_others(self) -> bool:
+        """Whether engines of the former hub may be on their way to this one."""
+        return bool(self._missing)
 
     def clear(self) -> None:
         """Know of none."""
         self.by_id = {}
         self.due = float("inf")
 
-    def joined(self, registered: Registered, now: float) -> None:
+    def joined(self, registered: Registered, now: float, another_hub: bool = False) -> None:
         """Take the engines that came with the session.
 
         An event of the moments before the subscription is in force is lost.
         """
+        former = {*self.by_id, *self._missing} if another_hub else self._missing
         self.by_id = _by_id(registered.engines)
+        self._missing = {number for number in former if number not in self.by_id}
+        if another_hub:
+            self._given_up = now + RETURN
         self._last = self._newest = registered.events
         self._subscribed = False
         self.due = now + registered.beat
@@ -85,6 +103,7 @@ class EngineList:
         self._last = event.number
         number = event.engine["id"]
         engines = {**self.by_id, number: event.engine}
+        self._missing.discard(number)
         if event.event == "unregistered":
             del engines[number]
         self.by_id = engines
@@ -92,11 +111,15 @@ class EngineList:
 
     def told(self, engines: Mapping[str, Any], now: float) -> bool:
         """Take what the hub tells who asks; False if more is known already."""
-        self.due = now + LOOK_AGAIN
         if engines["events"] < self._last:
+            self.due = now + LOOK_AGAIN
             return False
         self.by_id = _by_id(engines["engines"])
         self._last = engines["events"]
+        self._missing -= self.by_id.keys()
+        if now >= self._given_up:
+            self._missing.clear()
+        self.due = self._given_up if self._missing else now + LOOK_AGAIN
         return True
 
 

@@ -7,7 +7,6 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import TypeVar
 
 from ctrlhub.client.session import ClientSession
@@ -31,23 +30,27 @@ def ask(runner: Runner, watch: Watch, action: Callable[[], T], timeout: float) -
     TimeoutError
         It did not come to it.
     """
-    done: Future[T] = Future()
+    # Not a future: Ctrl-C while it is looked at could leave its lock taken, here and in that thread.
+    values: list[T] = []
+    errors: list[BaseException] = []
 
     def act(now: float) -> None:
         try:
-            done.set_result(action())
+            values.append(action())
         except BaseException as error:  # for whoever waits; the I/O thread goes on
-            done.set_exception(error)
+            errors.append(error)
         watch.bells.ring()
 
     runner.post(act)
-    if not watch.wait_for(done.done, timeout):
+    if not watch.wait_for(lambda: bool(values or errors), timeout):
         raise TimeoutError(
             f"the thread that brings the results has been busy for {timeout:g} s: a done callback "
             "runs there, and must not take long; let it hand its work to a thread"
         )
+    if errors:
+        raise errors[0]
     # The session may have ended before it came to this; then there is nobody to disturb.
-    return done.result() if done.done() else action()
+    return values[0] if values else action()
 
 
 def serve(runner: Runner, session: ClientSession) -> None:

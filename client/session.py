@@ -151,6 +151,11 @@ class ClientSession(Membership):
         """Whether there may be engines, or losses of engines, that only the hub knows of; any thread."""
         return self.state is State.JOINED and not self._engines.is_current
 
+    @property
+    def awaits_engines(self) -> bool:
+        """Whether engines may be on their way to a hub that has just begun; from any thread."""
+        return self.state is State.JOINED and self._engines.awaits_others
+
     def look_at_engines(self) -> None:
         """Ask for the engines of the moment, unless an answer is on its way."""
         if not self._engines.asked:
@@ -260,7 +265,7 @@ class ClientSession(Membership):
         for stream in (Stream.MULTIENGINE, Stream.TASK):
             self._say_again(stream)
         self._cancellations.repeat(now)
-        self._engines.joined(registered, now)
+        self._engines.joined(registered, now, previous is not None and not self.same_epoch)
         self._watcher.engines(self._engines.by_id)
         self._watcher.joined(registered.session)
 

@@ -10,7 +10,10 @@ RUNNING = 0
 """Index: the request that runs (0: none)."""
 LEAVING = 1
 """Index: 1 once the engine ends of its own accord."""
-WIDTH = 2
+IDENTITY = 2
+"""Index: the engine's id and 1 (0: it never had one). The next engine in the slot wishes for it, in case
+the hub does not know either: it may have died at the same time."""
+WIDTH = 3
 
 _BYTES = 8
 
@@ -33,6 +36,6 @@ class Board:
         return cast("MutableSequence[int]", part)
 
     def clear(self, number: int) -> None:
-        """Begin anew for another engine in a slot."""
+        """Begin anew for another engine in a slot; what its id was stays."""
         part = self.slot(number)
         part[RUNNING] = part[LEAVING] = 0

@@ -18,6 +18,7 @@ from types import CodeType
 from typing import Any
 from weakref import WeakSet
 
+from ctrlhub.engine.board import IDENTITY
 from ctrlhub.engine.capture import cut
 from ctrlhub.engine.cells import Cells
 from ctrlhub.engine.each_row import caller
@@ -119,6 +120,12 @@ class Executor:
             Action.CLEAR.value: self._clear,
             Action.UPLOAD.value: self._upload,
         }
+
+    def joined(self, engine_id: int) -> None:
+        """Take note of the engine's id; from the I/O thread."""
+        self.engine_id = engine_id
+        if len(self._board) > IDENTITY:
+            self._board[IDENTITY] = engine_id + 1
 
     # ------------------------------------------------------------ commands
 

@@ -9,10 +9,11 @@ import platform
 import signal
 import sys
 from collections.abc import Mapping, MutableSequence
+from dataclasses import replace
 from pathlib import Path
 
 from ctrlhub.engine import publishing
-from ctrlhub.engine.board import LEAVING
+from ctrlhub.engine.board import IDENTITY, LEAVING
 from ctrlhub.engine.cells import Cells, Shell
 from ctrlhub.engine.config import EngineConfig
 from ctrlhub.engine.console import Place, offer
@@ -76,8 +77,11 @@ def run_engine(config: EngineConfig, board: MutableSequence[int], pipes: Pipes) 
     executor = Executor(gate, output, namespace, board, cells, uploads)
     service = EngineService(
         link,
-        registration(
-            Role.ENGINE, config.public, bytes.fromhex(config.incarnation), config.resources
+        replace(
+            registration(
+                Role.ENGINE, config.public, bytes.fromhex(config.incarnation), config.resources
+            ),
+            engine_id=board[IDENTITY] - 1,
         ),
         executor,
         hub_lease=config.hub_lease,

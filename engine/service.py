@@ -156,7 +156,7 @@ class EngineService:
 
     def joined(self, engine_id: int) -> None:
         """Take note of the engine's id."""
-        self._executor.engine_id = engine_id
+        self._executor.joined(engine_id)
         _log.info("joined as engine %d", engine_id)
 
     def run_command(self, work: CommandWork) -> None:

@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 import threading
+from contextlib import suppress
 from typing import Protocol
 
 
@@ -16,10 +17,10 @@ class Signal(Protocol):
         """Return the descriptor to poll for reading."""
 
     def give(self) -> None:
-        """Make it readable."""
+        """Make it readable; more than once is harmless."""
 
     def take(self) -> None:
-        """Make it unreadable; it was given once."""
+        """Make it unreadable; harmless if it is."""
 
     def close(self) -> None:
         """Close the descriptor."""
@@ -30,15 +31,20 @@ class PairSignal:
 
     def __init__(self) -> None:
         self._read, self._write = socket.socketpair()
+        self._read.setblocking(False)
+        self._write.setblocking(False)
         self.fileno = self._read.fileno
 
     def give(self) -> None:
         """Make it readable."""
-        self._write.send(b"\0")
+        with suppress(BlockingIOError):  # it is, very much so
+            self._write.send(b"\0")
 
     def take(self) -> None:
         """Make it unreadable."""
-        self._read.recv(1)
+        with suppress(BlockingIOError):
+            while len(self._read.recv(4096)) == 4096:
+                continue
 
     def close(self) -> None:
         """Close both sockets."""
@@ -52,7 +58,7 @@ if sys.platform == "linux":
         """A signal on Linux: a counter in the kernel, half the price of a pair of sockets."""
 
         def __init__(self) -> None:
-            self._fd = os.eventfd(0)
+            self._fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
 
         def fileno(self) -> int:
             """Return the descriptor to poll for reading."""
@@ -64,7 +70,8 @@ if sys.platform == "linux":
 
         def take(self) -> None:
             """Make it unreadable."""
-            os.eventfd_read(self._fd)
+            with suppress(BlockingIOError):
+                os.eventfd_read(self._fd)
 
         def close(self) -> None:
             """Close the descriptor."""
@@ -79,7 +86,8 @@ class Wakeup:
     """Interrupts a poll from another thread.
 
     Its descriptor is readable from `set` until `clear`: any number of sets before a clear count
-    as one, and none is lost between a clear and the next poll.
+    as one, and none is lost between a clear and the next poll. What it is stands in the system
+    alone: Ctrl-C between two steps of ours can make nothing disagree with it.
 
     Parameters
     ----------
@@ -92,7 +100,6 @@ class Wakeup:
         # A closed descriptor's number may already be somebody else's: never write to that.
         # A signal's handler may come here in the midst of a call of the same thread's.
         self._lock = threading.RLock()
-        self._is_set = False
         self._closed = False
 
     def fileno(self) -> int:
@@ -102,16 +109,14 @@ class Wakeup:
     def set(self) -> None:
         """Make the descriptor readable; harmless once closed."""
         with self._lock:
-            if not self._is_set and not self._closed:
-                self._is_set = True
+            if not self._closed:
                 self._signal.give()
 
     def clear(self) -> None:
         """Make the descriptor unreadable."""
         with self._lock:
-            if self._is_set and not self._closed:
+            if not self._closed:
                 self._signal.take()
-                self._is_set = False
 
     def close(self) -> None:
         """Close the descriptor; twice is harmless."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ctrlhub.client.engine_list import EngineList
+from ctrlhub.client.engine_list import RETURN, EngineList
 from ctrlhub.wire.messages import EngineEvent
 from tests.unit.client.support import registered
 
@@ -71,8 +71,33 @@ def test_another_hub_counts_anew() -> None:
     engines = joined()
     engines.subscribed(2)
     engines.heard_of(900)
-    engines.joined(registered(events=0, engines=()), 0.0)
+    engines.joined(registered(events=0), 0.0, another_hub=True)
     assert not engines.is_current
     assert engines.subscribed(0)
     assert engines.is_current
-    assert engines.by_id == {}
+
+
+def test_engines_may_come_later_to_another_hub() -> None:
+    """Until they have, or could have, the list is not whole."""
+    engines = joined()
+    engines.joined(registered(events=0, engines=()), 10.0, another_hub=True)
+    engines.subscribed(0)
+    assert engines.awaits_others
+    assert not engines.is_current
+    engines.take(came(1, 0))
+    assert engines.awaits_others
+    engines.take(came(2, 1))
+    assert not engines.awaits_others
+    assert engines.is_current
+
+
+def test_engines_that_do_not_come_are_given_up() -> None:
+    """The hub is asked once more, and what it has then is what there is."""
+    engines = joined()
+    engines.joined(registered(events=0, engines=({"id": 1},)), 10.0, another_hub=True)
+    engines.subscribed(0)
+    assert engines.told(now(0, 1), 10.5)
+    assert not engines.is_current
+    assert engines.due == 10.0 + RETURN
+    assert engines.told(now(0, 1), engines.due)
+    assert engines.is_current
