@@ -308,10 +308,11 @@ class Connection:
         A callback of results cannot wait for it, and gets what is known.
         """
         if self._session.may_miss_engines and not self.is_io_thread():
-            session = self._session
             with suppress(UnknownInterface):  # this hub may not tell
-                self._watch.wait_for(lambda: not session.awaits_engines, self.timeout)
                 self.look_at_engines()
+            session = self._session
+            if session.awaits_engines:  # and tells us by events
+                self._watch.wait_for(lambda: not session.awaits_engines, self.timeout)
         return self.engines()
 
     def look_at_engines(self) -> Mapping[int, str]:

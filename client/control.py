@@ -172,7 +172,9 @@ class Control:
     def _processes(self, ids: Iterable[int]) -> dict[int, Any]:
         """Return what tells the present processes of engines from others in their places."""
         engines = self._connection.current_engines()
-        return {number: _process(engines.get(number)) for number in ids}
+        if gone := [number for number in ids if number not in engines]:
+            raise InvalidEngineID(f"there is no engine {gone[0]} (any more)")
+        return {number: _process(engines[number]) for number in ids}
 
     def _wait_for(self, enough: Callable[[Mapping[int, Any]], bool], timeout: float) -> bool:
         """Wait for a state of the engines."""
