@@ -189,23 +189,23 @@ class ParallelMagics:
         settings = self.settings
         stream = settings.stream if given.stream is None else given.stream
         after = settings.progress_after if given.progress_after is None else given.progress_after
+        signal = given.signal_on_interrupt
+        signal = settings.signal_on_interrupt if signal is None else signal
         struck = False
         with result.stream_output() if stream else nullcontext():
             try:
                 _wait(result, after)
             except KeyboardInterrupt:
                 struck = True
-                signal = given.signal_on_interrupt
-                self._interrupt(
-                    result, targets, settings.signal_on_interrupt if signal is None else signal
-                )
+                self._interrupt(result, targets, signal)
                 result.wait()
         if not stream:
             result.display_outputs(given.group_outputs)
         if struck:
             if not stream:
                 result.show_errors()
-            raise Interrupted("KeyboardInterrupt: the engines were interrupted, and are alive")
+            what = "were interrupted, and are alive" if signal != 0 else "were not interrupted"
+            raise Interrupted(f"KeyboardInterrupt: the engines {what}")
         try:
             result.get()
         except (RemoteError, EngineError) as error:
@@ -215,10 +215,8 @@ class ParallelMagics:
             raise AlreadyDisplayedError(seen) from None
 
     def _interrupt(self, result: AsyncResult, targets: Targets, signal: int | str) -> None:
-        print(
-            f"Ctrl-C: sending {signal} to {_engines(targets)}; once more returns at once",
-            file=sys.stderr,
-        )
+        what = f"sending {signal} to {_engines(targets)}" if signal != 0 else "waiting for the engines"
+        print(f"Ctrl-C: {what}; once more returns at once", file=sys.stderr)
         if signal == "SIGINT":
             result.cancel()  # what waits in a queue, too, and never what is another client's
         elif signal != 0:

@@ -171,7 +171,7 @@ class Capture:
                 extras[name] = stream.kept.getvalue()
                 if lost := stream.lost:
                     extras[name] += (
-                        f"\n[{lost} more characters were printed; all of it is in the engine's log]\n"
+                        f"\n[{lost} more characters were printed; the end of it is in the engine's log]\n"
                     )
             if len(self._order) > 1 or self._displayed:
                 extras["outputs"] = list(self._order)
