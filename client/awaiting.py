@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ctrlhub.client.arrivals import arrivals_of
 from ctrlhub.client.lazy_future import LazyFuture
 from ctrlhub.wire.errors import CtrlHubError
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, Future
+    from asyncio import Future
 
 
 class Awaiting(LazyFuture):
@@ -48,7 +50,8 @@ class Awaiting(LazyFuture):
 
             loop = asyncio.get_running_loop()
             arrival: Future[None] = loop.create_future()
-            self.add_done_callback(lambda _: _tell(loop, lambda: _arrive(arrival)))
+            add, told = arrivals_of(loop).add, partial(_arrive, arrival)
+            self.add_done_callback(lambda _: add(told))
             try:
                 yield from arrival
             except asyncio.CancelledError:
@@ -74,8 +77,10 @@ class Awaiting(LazyFuture):
         news = asyncio.Event()
         sync = self._synced()
 
+        add = arrivals_of(loop).add
+
         def listener() -> None:
-            _tell(loop, news.set)
+            add(news.set)
 
         with sync.lock:
             sync.listeners = (*sync.listeners, listener)
@@ -86,11 +91,6 @@ class Awaiting(LazyFuture):
         finally:
             with sync.lock:
                 sync.listeners = tuple(each for each in sync.listeners if each is not listener)
-
-
-def _tell(loop: AbstractEventLoop, what: Callable[[], Any]) -> None:
-    with suppress(RuntimeError):  # the loop is closed: nobody awaits any more
-        loop.call_soon_threadsafe(what)
 
 
 def _arrive(arrival: Future[None]) -> None:

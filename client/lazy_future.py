@@ -46,15 +46,13 @@ register_at_fork(after_in_child=_turn._at_fork_reinit)  # type: ignore[attr-defi
 class _Sync:
     """What waiting takes.
 
-    The lock guards all but the bells. The condition is for `concurrent.futures.wait`, which takes and
-    releases it; nobody waits on it.
+    The lock guards all but the bells.
     """
 
-    __slots__ = ("bells", "callbacks", "condition", "finished", "listeners", "lock", "waiters")
+    __slots__ = ("bells", "callbacks", "finished", "listeners", "lock", "waiters")
 
     def __init__(self) -> None:
         self.lock = RLock()
-        self.condition = Condition(self.lock)
         self.bells = Bells()
         self.finished = False
         self.waiters: list[Any] = []
@@ -191,7 +189,8 @@ class LazyFuture(Future[Any]):
 
     @property
     def _condition(self) -> Condition:  # type: ignore[override]
-        return self._synced().condition
+        # Made as it is asked for: it is taken and released, that is its lock; nobody waits on it.
+        return Condition(self._synced().lock)
 
     @property
     def _waiters(self) -> list[Any]:  # type: ignore[override]
