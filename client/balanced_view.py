@@ -222,6 +222,24 @@ class LoadBalancedView(View):
         return_exceptions
             Yield exceptions instead of raising them.
         """
+        return self._lazy_map(
+            f,
+            sequences,
+            ordered=ordered,
+            max_outstanding=max_outstanding,
+            return_exceptions=return_exceptions,
+        )
+
+    def _lazy_map(
+        self,
+        f: Callable[..., Any],
+        sequences: Sequence[Iterable[Any]],
+        *,
+        ordered: bool,
+        max_outstanding: int | str,
+        return_exceptions: bool,
+        on_arrival: Callable[[AsyncResult], object] | None = None,
+    ) -> LazyMapIterator:
         if not sequences:
             raise TypeError("imap needs at least one sequence")
         most = max(2, 2 * len(self)) if max_outstanding == "auto" else max_outstanding
@@ -229,7 +247,12 @@ class LoadBalancedView(View):
             raise ValueError(f"max_outstanding is 'auto' or a number from 0 on, not {most!r}")
         rows = zip(*sequences)  # noqa: B905 - up to the shortest
         return LazyMapIterator(
-            lambda row: self.apply_async(f, *row), rows, most, ordered, return_exceptions
+            lambda row: self.apply_async(f, *row),
+            rows,
+            most,
+            ordered,
+            return_exceptions,
+            on_arrival,
         )
 
     def _call_parts(

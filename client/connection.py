@@ -302,6 +302,11 @@ class Connection:
         self.intake.check()
         return self._watch.by_id
 
+    @property
+    def may_miss_engines(self) -> bool:
+        """Whether news of engines may be on their way."""
+        return self._session.may_miss_engines
+
     def current_engines(self) -> Mapping[int, Mapping[str, Any]]:
         """Return the engines, by id; where news may be on their way, the hub is asked for them.
 

@@ -29,6 +29,8 @@ class LazyMapIterator:
         Yield values in order, not as they come.
     return_exceptions
         Yield exceptions instead of raising them.
+    on_arrival
+        Called with each result that has come, by the thread that brings it.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class LazyMapIterator:
         most: int,
         ordered: bool = True,
         return_exceptions: bool = False,
+        on_arrival: Callable[[AsyncResult], object] | None = None,
     ) -> None:
         self._submit = submit
         self._rows = iter(rows)
@@ -46,6 +49,7 @@ class LazyMapIterator:
         self._out: dict[AsyncResult, None] = {}
         self._order: deque[AsyncResult] | None = deque() if ordered else None
         self._arrived: SimpleQueue[AsyncResult] = SimpleQueue()
+        self._on_arrival = on_arrival
         self._ended = False
         self._fill()
 
@@ -65,6 +69,19 @@ class LazyMapIterator:
         except BaseException:
             self.cancel()
             raise
+
+    @property
+    def over(self) -> bool:
+        """Whether there are no more values."""
+        self._fill()
+        return not self._out
+
+    @property
+    def ready(self) -> bool:
+        """Whether the next value is there."""
+        if self._order is not None:
+            return bool(self._order) and self._order[0].done()
+        return not self._arrived.empty()
 
     def cancel(self) -> None:
         """Read no further, and stop the calls that are out."""
@@ -92,3 +109,5 @@ class LazyMapIterator:
                 self._order.append(result)
             else:
                 result.add_done_callback(self._arrived.put)
+            if self._on_arrival is not None:
+                result.add_done_callback(self._on_arrival)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from concurrent.futures import FIRST_COMPLETED as FIRST_COMPLETED
     from concurrent.futures import FIRST_EXCEPTION as FIRST_EXCEPTION
 
+    from ctrlhub.client.async_client import AsyncClient as AsyncClient
     from ctrlhub.client.async_result import AsyncGroup as AsyncGroup
     from ctrlhub.client.async_result import AsyncResult as AsyncResult
     from ctrlhub.client.balanced_view import LoadBalancedView as LoadBalancedView
@@ -93,6 +94,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "builtins": ("TimeoutError",),
     "concurrent.futures": ("ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION"),
+    "ctrlhub.client.async_client": ("AsyncClient",),
     "ctrlhub.client.async_result": ("AsyncGroup", "AsyncResult"),
     "ctrlhub.client.balanced_view": ("LoadBalancedView",),
     "ctrlhub.client.broadcast_view": ("BroadcastView",),

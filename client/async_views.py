@@ -1,0 +1,219 @@
+"""The views of an `AsyncClient`."""
+
+from __future__ import annotations
+
+from asyncio import Event, get_running_loop
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Generic, Self, TypeVar
+
+from ctrlhub.client.arrivals import arrivals_of
+from ctrlhub.client.async_result import AsyncResult
+from ctrlhub.client.balanced_view import LoadBalancedView
+from ctrlhub.client.broadcast_view import BroadcastView
+from ctrlhub.client.coroutines import asking, engines_known, submitting
+from ctrlhub.client.direct_view import DirectView
+from ctrlhub.client.lazy_map import LazyMapIterator
+from ctrlhub.client.map_result import AsyncMapResult
+from ctrlhub.client.view import View
+
+V = TypeVar("V", bound=View)
+D = TypeVar("D", bound=DirectView)
+
+
+class AsyncView(Generic[V]):
+    """What the views of an `AsyncClient` share.
+
+    Coroutines return values, or raise what was raised on the engines. If the task that awaits one is
+    cancelled, the call is stopped: what waits in a queue at once, what runs by an interrupt.
+
+    Its flags, but for `block`, are attributes.
+
+    Parameters
+    ----------
+    inner
+        The view that it stands on; its own.
+    """
+
+    _inner: V
+
+    def __init__(self, inner: V) -> None:
+        object.__setattr__(self, "_inner", inner)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in type(self._inner).flag_names and name != "block":
+            return getattr(self._inner, name)
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self.set_flags(**{name: value})
+
+    def set_flags(self, **flags: Any) -> Self:
+        """Set flags by name, and return the view.
+
+        Raises
+        ------
+        TypeError, ValueError
+            There is no such flag, or it cannot have that value.
+        """
+        self._check(flags)
+        self._inner.set_flags(**flags)
+        return self
+
+    @contextmanager
+    def temp_flags(self, **flags: Any) -> Iterator[None]:
+        """Set flags for the time of a ``with`` block."""
+        self._check(flags)
+        with self._inner.temp_flags(**flags):
+            yield
+
+    @staticmethod
+    def _check(flags: Iterable[str]) -> None:
+        if "block" in flags:
+            raise TypeError(
+                "block is a flag of other views: here coroutines wait, and block nobody"
+            )
+
+    def __len__(self) -> int:
+        return len(self._inner)
+
+    # A view is true, also while there are no engines.
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} on {self._inner!r}>"
+
+    async def apply(self, f: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Call ``f(*args, **kwargs)`` remotely, and return its value."""
+        await engines_known(self._inner)
+        return await self._inner.apply_async(f, *args, **kwargs)
+
+    async def map(
+        self, f: Callable[..., Any], /, *sequences: Iterable[Any], **options: Any
+    ) -> list[Any]:
+        """Call `f` with each row of items of the sequences, and return the list of values.
+
+        Parameters
+        ----------
+        f
+            The function.
+        *sequences
+            Its arguments: one sequence for each parameter. They end with the shortest.
+        **options
+            Those of `map_async` of the view by that name.
+        """
+        await engines_known(self._inner)
+        values: list[Any] = await self._inner.map_async(f, *sequences, **options)
+        return values
+
+    def apply_async(self, f: Callable[..., Any], /, *args: Any, **kwargs: Any) -> AsyncResult:
+        """Call ``f(*args, **kwargs)`` remotely, at once; return the result to come.
+
+        It can be awaited, more than once, be cancelled, and given to other tasks.
+        """
+        return self._inner.apply_async(f, *args, **kwargs)
+
+    def map_async(
+        self, f: Callable[..., Any], /, *sequences: Iterable[Any], **options: Any
+    ) -> AsyncMapResult:
+        """Map, at once; return the results to come: for ``await``, or ``async for`` as they come."""
+        return self._inner.map_async(f, *sequences, **options)
+
+    abort = asking(View.abort)
+    get_result = asking(View.get_result)
+    purge_results = asking(View.purge_results)
+    queue_status = asking(View.queue_status)
+    shutdown = asking(View.shutdown)
+
+
+class AsyncLoadBalancedView(AsyncView[LoadBalancedView]):
+    """Engines as one, in asyncio: each task runs on whichever engine has room.
+
+    Flags are those of `LoadBalancedView`.
+    """
+
+    async def imap(
+        self,
+        f: Callable[..., Any],
+        /,
+        *sequences: Iterable[Any],
+        ordered: bool = True,
+        max_outstanding: int | str = "auto",
+        return_exceptions: bool = False,
+    ) -> AsyncIterator[Any]:
+        """Map sequences of any length, a few tasks at a time; yield the values.
+
+        What is out when the iteration is given up (`contextlib.aclosing`) or fails is stopped.
+
+        Parameters
+        ----------
+        f, *sequences, ordered, max_outstanding, return_exceptions
+            As for `LoadBalancedView.imap`.
+        """
+        news, arrivals = Event(), arrivals_of(get_running_loop())
+        values: LazyMapIterator | None = None
+        try:
+            values = self._inner._lazy_map(
+                f,
+                sequences,
+                ordered=ordered,
+                max_outstanding=max_outstanding,
+                return_exceptions=return_exceptions,
+                on_arrival=lambda _: arrivals.add(news.set),
+            )
+            while not values.over:
+                while not values.ready:
+                    await news.wait()
+                    news.clear()
+                yield next(values)
+        finally:
+            if values is not None:
+                values.cancel()
+
+
+class _OnEngines(AsyncView[D]):
+    """Explicit engines, in asyncio."""
+
+    async def imap(
+        self, f: Callable[..., Any], /, *sequences: Iterable[Any], **options: Any
+    ) -> AsyncIterator[Any]:
+        """Map, and yield the values, which come as soon as they are there.
+
+        Parameters
+        ----------
+        f, *sequences, **options
+            As for `map`.
+        """
+        await engines_known(self._inner)
+        result = self._inner.map_async(f, *sequences, **options)
+        try:
+            async for value in result._as_they_come():
+                yield value
+        finally:
+            if not result.done():
+                result._cancel_later()
+
+    clear = submitting(DirectView.clear)
+    execute = submitting(DirectView.execute)
+    gather = submitting(DirectView.gather)
+    pull = submitting(DirectView.pull)
+    push = submitting(DirectView.push)
+    run = submitting(DirectView.run)
+    scatter = submitting(DirectView.scatter)
+    use_cloudpickle = submitting(DirectView.use_cloudpickle)
+    use_dill = submitting(DirectView.use_dill)
+    use_pickle = submitting(DirectView.use_pickle)
+    forward_logging = asking(DirectView.forward_logging)
+    interrupt = asking(DirectView.interrupt)
+
+
+class AsyncDirectView(_OnEngines[DirectView]):
+    """Explicit engines, in asyncio: each does in turn what it is told.
+
+    Flags are those of `DirectView`.
+    """
+
+
+class AsyncBroadcastView(_OnEngines[BroadcastView]):
+    """An `AsyncDirectView` by another name, as `BroadcastView` is."""
