@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from ctrlhub.client.remote_function import remote as remote
     from ctrlhub.client.rows import TaskCancelled as TaskCancelled
     from ctrlhub.client.start_hooks import StartHook as StartHook
+    from ctrlhub.client.task_client import TaskClient as TaskClient
+    from ctrlhub.client.task_objects import MapTask as MapTask
+    from ctrlhub.client.task_objects import StringTask as StringTask
+    from ctrlhub.client.task_objects import TaskResult as TaskResult
     from ctrlhub.cluster.cluster import Cluster as Cluster
     from ctrlhub.controller.service import ControllerAdapterBase as ControllerAdapterBase
     from ctrlhub.controller.service import ControllerService as ControllerService
@@ -107,6 +111,8 @@ _HOMES = {
     "ctrlhub.client.remote_function": ("ParallelFunction", "RemoteFunction", "parallel", "remote"),
     "ctrlhub.client.rows": ("TaskCancelled",),
     "ctrlhub.client.start_hooks": ("StartHook",),
+    "ctrlhub.client.task_client": ("TaskClient",),
+    "ctrlhub.client.task_objects": ("MapTask", "StringTask", "TaskResult"),
     "ctrlhub.cluster.cluster": ("Cluster",),
     "ctrlhub.controller.service": (
         "ControllerAdapterBase",

@@ -111,6 +111,7 @@ class Executor:
         self._replaced: list[Any] = []
         self._shown: dict[str, Any] | None = None
         self._is_supplied = False
+        self.namespace.on_clear = self._start_afresh
         output.follow(self._runs, lambda: self._board[0] != IDLE)
         self._actions: dict[str, Callable[[CommandWork], Payload]] = {
             Action.EXECUTE.value: self._execute,
@@ -242,9 +243,11 @@ class Executor:
 
     def _clear(self, work: CommandWork) -> Payload:
         self.namespace.clear()
+        return _NOTHING
+
+    def _start_afresh(self) -> None:
         if self._cells is not None and self._cells.shell is not None:
             self._cells.shell.start_afresh()
-        return _NOTHING
 
     def _upload(self, work: CommandWork) -> Payload:
         self._uploads.install(**loads(work.payload, ON_THE_ENGINE))

@@ -56,12 +56,15 @@ class Namespace:
         The namespace itself.
     module : module
         What it is the globals of.
+    on_clear : callable
+        Called when everything has been forgotten.
     """
 
     def __init__(self) -> None:
         self.module = ModuleType(MAIN)
         self.names: dict[str, Any] = vars(self.module)
         self.names["__builtins__"] = builtins
+        self.on_clear: Callable[[], object] = _nothing
         self._initial = dict(self.names)
         self._fallback = Fallback(self.names)
 
@@ -73,6 +76,7 @@ class Namespace:
         """Forget everything."""
         self.names.clear()
         self.names.update(self._initial)
+        self.on_clear()
 
     def assign(self, name: str, value: Any) -> None:
         """Set a name, or an attribute or item such as ``model.alpha`` or ``table['x']``."""
@@ -94,6 +98,10 @@ class Namespace:
         adoption = _Adoption(self.names, self._fallback)
         function = adoption.adopted(call)
         return adoption.writing_back(function) if adoption.assigned else function
+
+
+def _nothing() -> None:
+    """Nobody else has to forget."""
 
 
 class _Adoption:

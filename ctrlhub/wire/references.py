@@ -20,6 +20,9 @@ class Home(Protocol):
     def adopt(self, call: Any) -> Any:
         """Return a callable that came from a client, so that it sees the namespace."""
 
+    def clear(self) -> None:
+        """Forget everything."""
+
 
 class _Here:
     """Where references arrive, and how many have."""
