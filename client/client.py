@@ -14,6 +14,7 @@ from ctrlhub.client.balanced_view import LoadBalancedView
 from ctrlhub.client.broadcast_view import BroadcastView
 from ctrlhub.client.connection import Connection
 from ctrlhub.client.control import Control
+from ctrlhub.client.dask import DaskStarter
 from ctrlhub.client.direct_view import DirectView
 from ctrlhub.client.engine_waits import EngineWaits
 from ctrlhub.client.executor import ViewExecutor
@@ -45,7 +46,9 @@ ARGUMENTS = (
 """The arguments of `Client`, for who misspells one."""
 
 
-class Client(EngineWaits, Jobs, Purging, Control, StartHooks, LogForwarding, Questions):
+class Client(
+    EngineWaits, Jobs, Purging, Control, StartHooks, LogForwarding, DaskStarter, Questions
+):
     """A connection to a running hub, with views on its engines.
 
     Parameters

@@ -55,7 +55,11 @@ def test_ids_count(tc: TaskClient) -> None:
 
 def test_push_run_pull(tc: TaskClient) -> None:
     """A string task sets names, runs statements, and brings values back."""
-    task = StringTask("b = [10 * a]\nc = f(a)", pull=["b", "c"], push={"a": 4, "f": lambda n: n if n % 2 else None})
+    task = StringTask(
+        "b = [10 * a]\nc = f(a)",
+        pull=["b", "c"],
+        push={"a": 4, "f": lambda n: n if n % 2 else None},
+    )
     taskid = tc.run(task)
     result = tc.get_task_result(taskid, block=True)
     assert isinstance(result, TaskResult)
@@ -72,7 +76,11 @@ def test_push_run_pull(tc: TaskClient) -> None:
 
 def test_failures_wait_until_they_are_asked_for(tc: TaskClient) -> None:
     """A `TaskResult` raises whenever a value is wanted; statements behind the first error do not run."""
-    for code, kind in (("a = (", SyntaxError), ("a = undefined", NameError), ("1 / 0", ZeroDivisionError)):
+    for code, kind in (
+        ("a = (", SyntaxError),
+        ("a = undefined", NameError),
+        ("1 / 0", ZeroDivisionError),
+    ):
         result = tc.run(StringTask(f"{code}\nprint('not reached')"), block=True)
         assert isinstance(result.failure, kind)
         for ask in (lambda r: r.ns, lambda r: r["a"], lambda r: r.raise_exception()):
