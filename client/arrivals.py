@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from weakref import ref
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
+    from asyncio import AbstractEventLoop, Future
 
 _here = threading.local()
 
@@ -30,6 +30,7 @@ class Arrivals:
     def __init__(self, loop: AbstractEventLoop) -> None:
         self._loop = ref(loop)
         self._calls: deque[Callable[[], object]] = deque()
+        self._futures: deque[Future[None]] = deque()
         self._due = False
 
     def is_of(self, loop: AbstractEventLoop) -> bool:
@@ -39,8 +40,16 @@ class Arrivals:
     def add(self, call: Callable[[], object]) -> None:
         """Have the loop call; from any thread, of a loop that has ended as well."""
         self._calls.append(call)
-        if self._due:  # it has not begun with those before
-            return
+        if not self._due:  # else it has not begun with those before
+            self._wake()
+
+    def end(self, future: Future[None], _: object = None) -> None:
+        """Have a future of the loop end, if it has not; from any thread, and more than once."""
+        self._futures.append(future)
+        if not self._due:
+            self._wake()
+
+    def _wake(self) -> None:
         self._due = True
         loop = self._loop()
         if loop is not None:
@@ -49,7 +58,11 @@ class Arrivals:
 
     def _make(self) -> None:
         self._due = False  # first: what is added from here on wakes the loop again
-        calls = self._calls
+        calls, futures = self._calls, self._futures
+        while futures:
+            future = futures.popleft()
+            if not future.done():
+                future.set_result(None)
         while calls:
             calls.popleft()()
 

@@ -50,8 +50,7 @@ class Awaiting(LazyFuture):
 
             loop = asyncio.get_running_loop()
             arrival: Future[None] = loop.create_future()
-            add, told = arrivals_of(loop).add, partial(_arrive, arrival)
-            self.add_done_callback(lambda _: add(told))
+            self._call_once_done(partial(arrivals_of(loop).end, arrival))
             try:
                 yield from arrival
             except asyncio.CancelledError:
@@ -91,8 +90,3 @@ class Awaiting(LazyFuture):
         finally:
             with sync.lock:
                 sync.listeners = tuple(each for each in sync.listeners if each is not listener)
-
-
-def _arrive(arrival: Future[None]) -> None:
-    if not arrival.done():
-        arrival.set_result(None)

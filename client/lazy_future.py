@@ -17,6 +17,9 @@ lock and the flag `finished` make sure that `_finish` acts once. So
 * `_state`, which `concurrent.futures.wait` and `as_completed` read under the lock, follows
   `finished` and not the result, so that it cannot change while they hold the lock.
 
+Where only one call is to be made when the result is there, as for ``await``, even a `_Sync` would be too
+much: `_call_once_done` leaves a `_Lone` in its place, and whoever needs more makes a `_Sync` of it.
+
 The result itself is kept as it came and opened by the thread that asks for it, once: `_opener`.
 """
 
@@ -61,6 +64,22 @@ class _Sync:
         self.listeners: tuple[Callable[[], None], ...] = ()
 
 
+class _Lone:
+    """A single call to be made when the result is there, where nobody waits otherwise.
+
+    It may be made twice: where it is replaced by a `_Sync` at the moment in which the result comes.
+    """
+
+    __slots__ = ("call",)
+
+    bells = Bells()  # of nobody: who waits makes a `_Sync` first
+    listeners: tuple[Callable[[], None], ...] = ()
+    finished = False
+
+    def __init__(self, call: Callable[[Any], object]) -> None:
+        self.call = call
+
+
 class LazyFuture(Future[Any]):
     """The machinery; what there is to wait for is the subclass's.
 
@@ -72,7 +91,7 @@ class LazyFuture(Future[Any]):
 
     # Future.__init__ is not called: it would make all that is to be avoided.
     def __init__(self) -> None:
-        self._sync: _Sync | None = None
+        self._sync: _Sync | _Lone | None = None
         self._opener: int | None = None
 
     # ------------------------------------------------------------ for subclasses
@@ -99,7 +118,7 @@ class LazyFuture(Future[Any]):
         elif (sync := self._sync) is not None:
             self._tell(sync)
 
-    def _tell(self, sync: _Sync) -> None:
+    def _tell(self, sync: _Sync | _Lone) -> None:
         sync.bells.ring()
         for listener in sync.listeners:
             listener()
@@ -147,21 +166,40 @@ class LazyFuture(Future[Any]):
 
     def _synced(self) -> _Sync:
         sync = self._sync
-        if sync is not None:
+        if isinstance(sync, _Sync):
             return sync
         # Made outside: what is collected, or handled, meanwhile may come here, too.
         made = _Sync()
         with _turn:
             sync = self._sync
-            if sync is None:
+            if not isinstance(sync, _Sync):
+                if sync is not None:
+                    made.callbacks.append(sync.call)
                 sync = self._sync = made
         if self.done():
             self._finish()  # the completing thread may have looked before
         return sync
 
+    def _call_once_done(self, call: Callable[[Any], object]) -> None:
+        """Have ``call(self)`` made once the result is there, at once or perhaps twice.
+
+        It must not raise. It costs less than `add_done_callback`, for who is the only one to wait.
+        """
+        lone = _Lone(call)
+        with _turn:
+            if self._sync is None:
+                self._sync = lone
+        if self._sync is not lone:  # others wait, too; if since then, it is called by them
+            self.add_done_callback(call)
+        elif self.done():  # the completing thread may have looked before
+            call(self)
+
     def _finish(self) -> None:
         sync = self._sync
         if sync is None:
+            return
+        if not isinstance(sync, _Sync):
+            self._call_back(sync.call)
             return
         with sync.lock:
             if sync.finished:
