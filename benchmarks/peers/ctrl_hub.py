@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from benchmarks.peers.base import Peer
+from benchmarks.peers.base import NotOffered, Peer
 
 if TYPE_CHECKING:
     from benchmarks.work import Array
@@ -83,3 +83,27 @@ class CtrlHubTcp(CtrlHub):
     """The same over TCP, where every stream is encrypted."""
 
     options: ClassVar[dict[str, Any]] = {"listen": "127.0.0.1", "prefer": "tcp"}
+
+
+class CtrlHubAsyncio(CtrlHub):
+    """The same through `AsyncClient`: each task is awaited by a task of asyncio."""
+
+    def start(self, engines: int) -> None:
+        from ctrlhub import AsyncClient
+
+        super().start(engines)
+        self._awaited = AsyncClient(client=self._client).load_balanced_view()
+
+    def submit(self, function: Callable[..., Any], *args: Any) -> Any:
+        return self._awaited.apply(function, *args)
+
+    def results(self, futures: Sequence[Any]) -> list[Any]:
+        import asyncio
+
+        async def all_of_them() -> list[Any]:
+            return await asyncio.gather(*futures)
+
+        return asyncio.run(all_of_them())
+
+    def submit_after(self, futures: Sequence[Any], function: Callable[..., Any]) -> Any:
+        raise NotOffered("its tasks begin as they are awaited")
