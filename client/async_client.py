@@ -145,6 +145,10 @@ class AsyncClient:
         assert future is not None  # it does not block
         await wrap_future(future)
 
+    async def clear(self, targets: Targets = "all") -> None:
+        """Forget everything in the namespaces of engines."""
+        await self.direct_view(targets).clear()
+
     # ------------------------------------------------------------ what was asked
 
     async def wait(self, jobs: SomeJobs = None, timeout: float | None = None) -> bool:
@@ -166,7 +170,6 @@ class AsyncClient:
         return True
 
     abort = asking(Client.abort)
-    clear = asking(Client.clear)
     db_query = asking(Client.db_query)
     explain = asking(Client.explain)
     forward_logging = asking(Client.forward_logging)

@@ -100,7 +100,9 @@ def test_commands(client: Client) -> None:
             await everywhere.pull("a", 99)
         with pytest.raises(TypeError, match="block"):
             await everywhere.pull("a", block=True)
-        await everywhere.clear()
+        await rc.clear()
+        with pytest.raises(NameError):
+            await rc[0].pull("b")
 
     run(main())
 
