@@ -27,6 +27,9 @@ STOP: Mapping[Stream, tuple[str, str]] = {
 }
 """The call that stops requests of a stream: interface and method."""
 
+WITHDRAW = ("tasks", "withdraw")
+"""The call that stops tasks which do not run yet."""
+
 
 def nobody() -> None:
     """Do nothing: nobody waits for the end of a wish."""
@@ -43,6 +46,8 @@ class Cancellation:
         Their ids.
     on_end
         Called once there is nothing left to ask for.
+    call
+        How the hub is asked; None is the way to stop also what runs.
 
     Attributes
     ----------
@@ -66,6 +71,7 @@ class Cancellation:
         "_pause",
         "abandoned",
         "answered",
+        "call",
         "calls",
         "due",
         "error",
@@ -76,9 +82,14 @@ class Cancellation:
     )
 
     def __init__(
-        self, stream: Stream, numbers: Iterable[int], on_end: Callable[[], None] = nobody
+        self,
+        stream: Stream,
+        numbers: Iterable[int],
+        on_end: Callable[[], None] = nobody,
+        call: tuple[str, str] | None = None,
     ) -> None:
         self.stream = stream
+        self.call = STOP[stream] if call is None else call
         self.left = set(numbers)
         self.calls: set[int] = set()
         self.interrupted = self.answered = self.abandoned = False

@@ -12,7 +12,7 @@ from operator import length_hint
 from typing import Any, TypeVar
 from weakref import finalize
 
-from ctrlhub.client.cancellations import Cancellation
+from ctrlhub.client.cancellations import WITHDRAW, Cancellation
 from ctrlhub.client.engine_list import LIST_ENGINES
 from ctrlhub.client.function_book import FunctionBook
 from ctrlhub.client.intake import Intake
@@ -174,6 +174,12 @@ class Connection:
         """Stop requests, and do not wait for it."""
         self.intake.check()
         wish = Cancellation(stream, from_ranges(requests))
+        self._runner.post(lambda now: self._session.cancel(wish, now))
+
+    def withdraw(self, numbers: Iterable[int]) -> None:
+        """Stop those of some tasks that do not run yet, and do not wait for it."""
+        self.intake.check()
+        wish = Cancellation(Stream.TASK, numbers, call=WITHDRAW)
         self._runner.post(lambda now: self._session.cancel(wish, now))
 
     def numbers(self) -> range:
@@ -353,6 +359,10 @@ class Connection:
             if left <= pause:
                 return False
             pause = min(2 * pause, LAST_LOOK)
+
+    def on_unprepared(self, act: Callable[[Mapping[str, Any]], None]) -> None:
+        """Have something done, in the I/O thread, when a start hook fails on an engine that comes."""
+        self._watch.on_unprepared = act
 
     def hears_logs(self, timeout: float) -> bool:
         """Wait until it is sure that what engines log reaches us; tell whether it does."""

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from concurrent.futures import wait as wait_for_futures
 from threading import Lock
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import ref
+
+from ctrlhub.wire.errors import SerializationError
 
 if TYPE_CHECKING:
     from ctrlhub.client.view import View
+
+FIRST_SWEEP = 1024
+"""After so many calls it is looked which have ended; then each time there are twice as many."""
 
 
 class ViewExecutor(Executor):
@@ -25,7 +31,9 @@ class ViewExecutor(Executor):
 
     def __init__(self, view: View) -> None:
         self.view = view
-        self._out: WeakKeyDictionary[Future[Any], None] = WeakKeyDictionary()
+        # Weak: whoever drops a result does not want it to be kept. What is out, the session keeps.
+        self._out: deque[ref[Future[Any]]] = deque()
+        self._sweep_at = FIRST_SWEEP
         self._lock = Lock()
         self._closed = False
 
@@ -35,12 +43,21 @@ class ViewExecutor(Executor):
         return len(self.view)
 
     def __repr__(self) -> str:
-        return f"<ViewExecutor of {self.view!r}>"
+        return f"<{type(self).__name__} of {self.view!r}>"
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        """Apply a function; return its result to come."""
-        self._check_open()
-        return self._noted(self.view.apply_async(fn, *args, **kwargs))
+        """Apply a function; return its result to come.
+
+        What cannot be pickled is an error of the result, as with other executors.
+        """
+        if self._closed:
+            self._refuse()
+        try:
+            result = self.view.apply_async(fn, *args, **kwargs)
+        except SerializationError as error:
+            return _failed(error)
+        self._note(result)
+        return result
 
     def map(
         self,
@@ -52,10 +69,12 @@ class ViewExecutor(Executor):
     ) -> Iterator[Any]:
         """Map a function; return an iterator over its values.
 
+        An item that raised ends the iterator, and cancels the rest.
+
         Parameters
         ----------
         fn, *iterables
-            The function, and its arguments: one sequence for each parameter.
+            The function, and its arguments: one sequence for each parameter. They are read at once.
         timeout
             The longest time in seconds, from now, that an item is waited for.
         chunksize
@@ -63,11 +82,21 @@ class ViewExecutor(Executor):
         **options
             Further options of the view's `map_async`.
         """
-        self._check_open()
+        if self._closed:
+            self._refuse()
+        if chunksize < 1:
+            raise ValueError(f"chunksize must be a number from 1 on, not {chunksize!r}")
+        end = None if timeout is None else time.monotonic() + timeout
+        if not iterables:
+            return iter(())
         if chunksize != 1:
             options["chunksize"] = chunksize
-        result = self._noted(self.view.map_async(fn, *iterables, **options))
-        return _values(result, None if timeout is None else time.monotonic() + timeout)
+        try:
+            result = self.view.map_async(fn, *iterables, **options)
+        except SerializationError as error:
+            return map(_failed(error).result, (None,))
+        self._note(result)
+        return _values(result, end)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take nothing any more; the engines stay.
@@ -77,25 +106,55 @@ class ViewExecutor(Executor):
         wait
             Wait until everything has ended.
         cancel_futures
-            Cancel what has not ended.
+            Cancel what has not begun. Tasks that run go on, as with other executors; commands, of
+            direct views, are interrupted.
         """
-        with self._lock:
-            self._closed = True
-            out = [future for future in self._out if not future.done()]
+        self._closed = True
+        out = self._outstanding()
         if cancel_futures:
-            for future in reversed(out):  # what waits before what runs, whose end would let it begin
-                future.cancel()
+            self._cancel(out)
         if wait:
             wait_for_futures(out)
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise RuntimeError("cannot schedule new futures after shutdown")
+    def _refuse(self) -> None:
+        """Raise the reason why nothing is taken any more."""
+        raise RuntimeError("cannot schedule new futures after shutdown")
 
-    def _noted(self, result: Any) -> Any:
+    def _cancel(self, out: list[Any]) -> None:
+        if self.view.is_balanced:
+            numbers = [n for future in out for first, last in future._waiting()
+                       for n in range(first, last + 1)]  # fmt: skip
+            if numbers:
+                self.view._home.withdraw(numbers)
+            return
+        for future in reversed(out):  # what waits before what runs, whose end would let it begin
+            future.cancel()
+
+    def _outstanding(self) -> list[Any]:
         with self._lock:
-            self._out[result] = None
-        return result
+            futures = [each() for each in self._out]
+        return [future for future in futures if future is not None and not future.done()]
+
+    def _note(self, result: Any) -> None:
+        self._out.append(ref(result))
+        if len(self._out) >= self._sweep_at:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Forget what has ended."""
+        with self._lock:
+            for _ in range(len(self._out)):  # others may add meanwhile
+                each = self._out.popleft()
+                future = each()
+                if future is not None and not future.done():
+                    self._out.append(each)
+            self._sweep_at = max(FIRST_SWEEP, 2 * len(self._out))
+
+
+def _failed(error: BaseException) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_exception(error)
+    return future
 
 
 def _values(result: Any, until: float | None) -> Iterator[Any]:

@@ -25,7 +25,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from ctrlhub.client.call_list import Answered, CallList
-from ctrlhub.client.cancellations import STOP, Cancellation, CancellationList, parts
+from ctrlhub.client.cancellations import Cancellation, CancellationList, parts
 from ctrlhub.client.engine_list import LIST_ENGINES, LOOK_AGAIN, EngineList
 from ctrlhub.client.following import Following
 from ctrlhub.client.live_output import Follower, LiveOutputs
@@ -177,7 +177,7 @@ class ClientSession(Membership):
         for number in wish.calls:  # their answers were lost
             self.calls.forget(number)
         calls = [
-            Call(next(self.calls.numbers), *STOP[wish.stream], {"requests": ranges})
+            Call(next(self.calls.numbers), *wish.call, {"requests": ranges})
             for ranges in parts(wish.left.union(sent))
         ]
         wish.calls = {call.id for call in calls}

@@ -41,6 +41,8 @@ class Watch:
         Whether what engines log reaches us.
     on_end : callable
         Gets the reason of the end, first.
+    on_unprepared : callable
+        Gets what is known of an engine on which a start hook failed.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Watch:
         self.over = False
         self.hears_logs = False
         self.on_end: Callable[[CtrlHubError], None] | None = None
+        self.on_unprepared: Callable[[Mapping[str, Any]], None] | None = None
         self._patience = patience
         self._is_gone = is_gone
         self._is_silent = False
@@ -110,6 +113,8 @@ class Watch:
             "with client.restart(), or remove the hook with client.remove_start_hook()",
             engine.get("id"), engine.get("pid"), engine.get("host"), engine.get("cause"),
         )  # fmt: skip
+        if self.on_unprepared is not None:
+            self.on_unprepared(engine)
 
     def logged(self, message: LogRecords) -> None:
         """Hand on what engines have logged, or take note that it will come."""

@@ -313,6 +313,8 @@ class Peers:
         """Let a peer go that leaves on purpose: nothing is kept for it."""
         log.info("%s %d leaves: %.200r", session.role.value, session.number, message.reason)
         engine = session.engine
+        if engine is not None and message.replaced:
+            engine.restart = engine.restart or message.reason[:MAX_TEXT]
         if engine is not None and engine.restart:
             engine.cause = f"it was restarted: {engine.restart}"
             engine.blamed = NOTHING

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ctrlhub.client.task_objects import StringTask as StringTask
     from ctrlhub.client.task_objects import TaskResult as TaskResult
     from ctrlhub.cluster.cluster import Cluster as Cluster
+    from ctrlhub.cluster.executor import Executor as Executor
     from ctrlhub.controller.service import ControllerAdapterBase as ControllerAdapterBase
     from ctrlhub.controller.service import ControllerService as ControllerService
     from ctrlhub.controller.service import IControllerBase as IControllerBase
@@ -114,6 +115,7 @@ _HOMES = {
     "ctrlhub.client.task_client": ("TaskClient",),
     "ctrlhub.client.task_objects": ("MapTask", "StringTask", "TaskResult"),
     "ctrlhub.cluster.cluster": ("Cluster",),
+    "ctrlhub.cluster.executor": ("Executor",),
     "ctrlhub.controller.service": (
         "ControllerAdapterBase",
         "ControllerService",

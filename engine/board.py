@@ -9,7 +9,9 @@ from typing import cast
 RUNNING = 0
 """Index: the request that runs (0: none)."""
 LEAVING = 1
-"""Index: 1 once the engine ends of its own accord."""
+"""Index: not 0 once the engine ends of its own accord."""
+FOR_GOOD, MAKING_WAY = 1, 2
+"""The values of that: nobody, or another engine, is to take its place."""
 IDENTITY = 2
 """Index: the engine's id and 1 (0: it never had one). The next engine in the slot wishes for it, in case
 the hub does not know either: it may have died at the same time."""

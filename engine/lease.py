@@ -23,6 +23,7 @@ class Ending(IntEnum):
 
     LEFT = 0
     FAILED = 1
+    MADE_WAY = 74
     HUB_LOST = 75
     REFUSED = 77
     MISCONFIGURED = 78

@@ -16,13 +16,14 @@ from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+from ctrlhub.engine.retiring import Counted
 from ctrlhub.wire.dependencies import dependent
 from ctrlhub.wire.each_row import EachRow
 from ctrlhub.wire.naming import is_importable
 
 MAIN = "__main__"
 
-_HOLDERS = (dependent, EachRow)
+_HOLDERS = (dependent, EachRow, Counted)
 """What holds a function, and is itself imported by name."""
 
 _ASSIGNED = "_the_value_that_is_assigned"

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from ctrlhub.engine.board import LEAVING, RUNNING
+from ctrlhub.engine.board import LEAVING, MAKING_WAY, RUNNING
 from ctrlhub.engine.causes import OomWatch, describe_exit, is_running
 from ctrlhub.engine.channel import EngineEnded, EngineStarted, SignalEngine, StartEngine, Target
 from ctrlhub.engine.config import EngineConfig, NannyConfig
@@ -225,6 +225,10 @@ class Nanny:
             self._slots.restarted(note.slot, now)
             if not board[LEAVING]:
                 self._report(slot.number, cause, True, board[RUNNING] or -1)
+            return
+        if board[LEAVING] == MAKING_WAY:
+            _log.info("engine in slot %d (pid %d) makes way for another", slot.number, note.pid)
+            self._slots.restarted(note.slot, now)
             return
         if board[LEAVING]:
             self._slots.left(note.slot)

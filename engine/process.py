@@ -12,8 +12,8 @@ from collections.abc import Mapping, MutableSequence
 from dataclasses import replace
 from pathlib import Path
 
-from ctrlhub.engine import publishing
-from ctrlhub.engine.board import IDENTITY, LEAVING
+from ctrlhub.engine import publishing, retiring
+from ctrlhub.engine.board import FOR_GOOD, IDENTITY, LEAVING, MAKING_WAY
 from ctrlhub.engine.cells import Cells, Shell
 from ctrlhub.engine.config import EngineConfig
 from ctrlhub.engine.console import Place, offer
@@ -31,8 +31,12 @@ from ctrlhub.wire.errors import CtrlHubError
 from ctrlhub.wire.messages import Register, Role
 from ctrlhub.wire.versions import versions
 
-OF_ITS_OWN_ACCORD = frozenset({Ending.LEFT, Ending.HUB_LOST})
-"""The endings after which a nanny starts no other engine in the same place."""
+OF_ITS_OWN_ACCORD: Mapping[Ending, int] = {
+    Ending.LEFT: FOR_GOOD,
+    Ending.HUB_LOST: FOR_GOOD,
+    Ending.MADE_WAY: MAKING_WAY,
+}
+"""The endings that are no deaths, and what a nanny is told of them."""
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +59,7 @@ def run_engine(config: EngineConfig, board: MutableSequence[int], pipes: Pipes) 
     faulthandler.enable(descriptors.log, all_threads=False)
 
     def end(ending: Ending) -> int:
-        board[LEAVING] = int(ending in OF_ITS_OWN_ACCORD)
+        board[LEAVING] = OF_ITS_OWN_ACCORD.get(ending, 0)
         _log.info("engine of slot %d ends: %s", config.slot, ending.name.lower())
         return int(ending)
 
@@ -94,6 +98,7 @@ def run_engine(config: EngineConfig, board: MutableSequence[int], pipes: Pipes) 
     namespace.install()
     output.install()
     publishing.offer(output)
+    retiring.offer(service.make_way)
     cells.watch_imports()
     service.end_on(signal.SIGTERM)
     service.mind_forks()

@@ -91,6 +91,7 @@ class EngineService:
         self._done_tasks: deque[Row] = deque()
         self._done_commands: deque[Row] = deque()
         self._idle = threading.Event()
+        self._makes_way = False
         self.console: Console | None = None
         self._logs: ForwardedLogs | None = None
         executor.output.announce = self._announce
@@ -117,6 +118,11 @@ class EngineService:
     def stop(self, reason: str = "it was stopped") -> None:
         """End when what runs has ended; from any thread."""
         self._runner.post(lambda now: self.session.finish(reason, now))
+
+    def make_way(self) -> None:
+        """End when what runs has ended, for another engine to come. For the main thread."""
+        self._makes_way = True
+        self._queue.end()
 
     def mind_forks(self) -> None:
         """Take care that a copy of this process, made by user code, ends with what it runs."""
@@ -217,6 +223,8 @@ class EngineService:
 
     def _worked(self, now: float) -> None:
         self._collect(now)
+        if self._makes_way:
+            self.session.make_way("it makes way for a fresh engine")
         self.session.idle(now)
 
     # ------------------------------------------------------------ the thread of user code

@@ -26,7 +26,7 @@ from typing import Any
 
 from ctrlhub.engine.functions import FunctionStore
 from ctrlhub.engine.lane import Lane
-from ctrlhub.engine.lease import LeasedMembership
+from ctrlhub.engine.lease import Ending, LeasedMembership
 from ctrlhub.engine.live import LiveOutput
 from ctrlhub.engine.log_records import LogStream
 from ctrlhub.engine.stops import Stops
@@ -163,6 +163,11 @@ class EngineSession(LeasedMembership):
         self._finish_due = now + self._drain
         self._worker.finish()
 
+    def make_way(self, reason: str) -> None:
+        """Take note that another engine is to come in our place, unless this one is to end anyway."""
+        if not self._finished:
+            self._finished, self.ending = reason, Ending.MADE_WAY
+
     def idle(self, now: float) -> None:
         """Take note that the worker has ended: what is left is to hand over the last results."""
         self._finished = self._finished or "it was told to"
@@ -183,7 +188,7 @@ class EngineSession(LeasedMembership):
             for message in self._logs.messages(self._worker.take_logs, now):
                 self.send(Stream.MULTIENGINE, message)
         if self._finished and self.state is not State.GONE and self._may_leave(now):
-            self.goodbye(now, self._finished)
+            self.goodbye(now, self._finished, replaced=self.ending is Ending.MADE_WAY)
 
     def _may_leave(self, now: float) -> bool:
         owes = any(lane.held or lane.results for lane in self._lanes.values())

@@ -53,6 +53,20 @@ class TaskStops(TaskWaits):
         ids = select(checked_ranges(requests), self._records)
         return self._stop([self._records[n] for n in ids if self._records[n].session is caller])
 
+    @exposed
+    def withdraw(self, caller: Session, requests: Sequence[Sequence[int]]) -> dict[str, Any]:
+        """Stop those of one's own tasks that do not run yet; what runs goes on."""
+        ids = select(checked_ranges(requests), self._records)
+        tasks = [self._records[n] for n in ids if self._records[n].session is caller]
+        running = {task for task in tasks if self._is_first(task)}
+        answer = self._stop(task for task in tasks if task not in running)
+        return {**answer, "running": to_ranges(sorted(task.id for task in running))}
+
+    def _is_first(self, task: Task) -> bool:
+        """Tell whether a task is the one that its engine runs, or will run next."""
+        slot = self._scheduler.slot_of(task.engine) if task.engine is not None else None
+        return slot is not None and _runs(slot, task)
+
     def _stop(self, tasks: Iterable[Task]) -> dict[str, Any]:
         cancelled: list[int] = []
         finished: list[int] = []

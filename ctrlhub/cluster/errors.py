@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import BrokenExecutor
+
 from ctrlhub.wire.errors import CtrlHubError
 
 
@@ -34,3 +36,7 @@ class StartFailed(ClusterError):
 
 class StopFailed(ClusterError):
     """Something of a cluster is still there, and cannot be ended from here."""
+
+
+class InitializerFailed(ClusterError, BrokenExecutor):
+    """The initializer of an `Executor` failed on an engine, and it takes nothing any more."""

@@ -209,12 +209,12 @@ class Membership:
         if self.state is State.JOINED:
             self._join_again(now)
 
-    def goodbye(self, now: float, reason: str = "") -> None:
-        """Leave on purpose: nothing is to be kept for us."""
+    def goodbye(self, now: float, reason: str = "", *, replaced: bool = False) -> None:
+        """Leave on purpose: nothing is to be kept for us, but the place if we are replaced."""
         if self.state is State.GONE:
             return
         if self.state not in (State.NEW, State.ENROLLING):
-            self.send(Stream.HUB, Goodbye(reason))
+            self.send(Stream.HUB, Goodbye(reason, replaced))
         self._enter(State.GONE)
 
     def segment_lost(self, now: float) -> None:

@@ -3,7 +3,7 @@
 ::
 
     CtrlHubError                       everything ctrl-hub raises on purpose
-    ├── EngineError                    an engine died or cannot be reached
+    ├── EngineError                    an engine died or cannot be reached (a BrokenExecutor)
     ├── NoEnginesRegistered            nothing to run on
     ├── InvalidEngineID                no engine has this id           (an IndexError)
     ├── TooManyEngines                 the controller is full
@@ -51,6 +51,7 @@ pickle and therefore lives in `ctrlhub.wire.rebuild`, for clients and engines on
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import BrokenExecutor
 from typing import Any, ClassVar, NoReturn, Self, TypeAlias
 
 from ctrlhub.wire.failure import Failure as Failure
@@ -86,8 +87,10 @@ class CtrlHubError(Exception):
             cls.code = code
 
 
-class EngineError(CtrlHubError, code="engine_error"):
+class EngineError(CtrlHubError, BrokenExecutor, code="engine_error"):
     """An engine died or cannot be reached; the message names the cause.
+
+    It is a `BrokenExecutor` for programs that know `ProcessPoolExecutor`; other engines go on.
 
     Parameters
     ----------

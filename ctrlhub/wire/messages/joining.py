@@ -152,7 +152,11 @@ class EngineDied(Message):
 
 @record
 class Goodbye(Message):
-    """Either way: I leave on purpose; nothing is to be kept for me."""
+    """Either way: I leave on purpose; nothing is to be kept for me.
+
+    With `replaced` an engine's place is kept: another process is to come with its key.
+    """
 
     kind: ClassVar[str] = "goodbye"
     reason: str = ""
+    replaced: bool = False

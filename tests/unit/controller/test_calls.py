@@ -99,7 +99,7 @@ class TestCalls:
         """So a client can be made for one that it does not know."""
         value = a_peer(exchange, "client", CLIENT).call("query", "interfaces").value
         assert set(value) == set(HubConfig().interfaces)
-        assert value["tasks"] == ("cancel", "counts", "explain")
+        assert value["tasks"] == ("cancel", "counts", "explain", "withdraw")
 
     def test_the_hub_can_be_stopped(self, exchange: Exchange) -> None:
         """The answer still arrives."""

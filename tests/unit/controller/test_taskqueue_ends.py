@@ -9,6 +9,7 @@ from ctrlhub.controller.switchboard import Origin
 from ctrlhub.wire import messages as m
 from ctrlhub.wire.codec import encode
 from ctrlhub.wire.errors import Failure, UnmetDependency, pack_failure, unpack_failure
+from ctrlhub.wire.ids import from_ranges
 from tests.support.exchange import Exchange, Line, ends_of, rows_of
 from tests.support.taskqueue import (
     an_engine,
@@ -58,6 +59,28 @@ def test_running_tasks_are_interrupted(client: Line, engine: Line) -> None:
     engine.results((ids[0], 0), status=m.Status.CANCELLED, payload=b"")
     engine.results((ids[1], 0))
     assert ends_of(client.heard()) == {ids[0]: (2, b""), ids[1]: (0, b"value")}
+
+
+def test_what_runs_is_not_withdrawn(client: Line, engine: Line) -> None:
+    """What the engine has behind it is, and what is queued; so an executor cancels what waits."""
+    ids = held_by(client, engine, 3)
+    client.submit(8)
+    queued = client.id(8)
+    answer = client.call("tasks", "withdraw", requests=[[ids[0], ids[2]], [queued, queued]])
+    assert answer.value["running"] == ((ids[0], ids[0]),)
+    stopped = {*from_ranges(answer.value["interrupted"]), *from_ranges(answer.value["cancelled"])}
+    assert stopped == {*ids[1:], queued}
+    assert ids[0] not in {n for each in engine.heard() for n in from_ranges(getattr(each, "requests", ()))}
+
+
+def test_nobody_withdraws_for_another(exchange: Exchange, client: Line) -> None:
+    """Another client's tasks are not found."""
+    other = Line(exchange, "other")
+    other.register(m.Role.CLIENT)
+    client.submit(1)
+    answer = other.call("tasks", "withdraw", requests=[[0, 2**62]])
+    assert set(answer.value.values()) == {()}
+    assert exchange.tasks.summary()["queued"] == 1
 
 
 def test_nobody_cancels_for_another(exchange: Exchange, client: Line) -> None:

@@ -731,6 +731,32 @@ def test_shutdown_lets_what_runs_end(engine: Engine) -> None:
     assert engine.session.ending is Ending.LEFT
 
 
+def test_an_engine_makes_way(engine: Engine) -> None:
+    """It hands over its last result, and says that another comes in its place."""
+    engine.tasks(1)
+    engine.done(1)
+    engine.session.make_way("worn out")
+    engine.session.idle(engine.now)
+    engine.session.tick(engine.now)
+    engine.hear(Stream.TASK, Stored(((1, 1),)))
+    engine.session.tick(engine.now)
+
+    assert engine.session.state is State.GONE
+    assert engine.said(Goodbye) == [Goodbye("worn out", replaced=True)]
+    assert engine.session.ending is Ending.MADE_WAY
+
+
+def test_an_engine_that_is_to_end_makes_no_way(engine: Engine) -> None:
+    """Whoever wanted its end wants no other in its place."""
+    engine.hear(Stream.HUB, Shutdown("enough"))
+    engine.session.make_way("worn out")
+    engine.session.idle(engine.now)
+    engine.session.tick(engine.now)
+
+    assert engine.said(Goodbye) == [Goodbye("enough")]
+    assert engine.session.ending is Ending.LEFT
+
+
 @pytest.mark.parametrize(
     ("idle", "wait"), [(lambda s: None, DRAIN), (lambda s: s.idle(0.0), LAST_WORDS)]
 )
