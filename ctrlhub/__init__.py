@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from ctrlhub.client.task_objects import TaskResult as TaskResult
     from ctrlhub.cluster.cluster import Cluster as Cluster
     from ctrlhub.cluster.executor import Executor as Executor
+    from ctrlhub.cluster.joblib import register_joblib_backend as register_joblib_backend
     from ctrlhub.controller.service import ControllerAdapterBase as ControllerAdapterBase
     from ctrlhub.controller.service import ControllerService as ControllerService
     from ctrlhub.controller.service import IControllerBase as IControllerBase
@@ -116,6 +117,7 @@ _HOMES = {
     "ctrlhub.client.task_objects": ("MapTask", "StringTask", "TaskResult"),
     "ctrlhub.cluster.cluster": ("Cluster",),
     "ctrlhub.cluster.executor": ("Executor",),
+    "ctrlhub.cluster.joblib": ("register_joblib_backend",),
     "ctrlhub.controller.service": (
         "ControllerAdapterBase",
         "ControllerService",

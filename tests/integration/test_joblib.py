@@ -1,0 +1,173 @@
+"""joblib on engines: what its own processes do, and what they do not."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+from joblib import Parallel, delayed
+from joblib.externals.loky.backend import resource_tracker
+
+from ctrlhub import Client, Cluster, register_joblib_backend
+from tests.support.processes import until
+from tests.support.work import Work
+
+# joblib's process that sees to files after a crash: of this program, and not of a test's cluster.
+resource_tracker.ensure_running()
+
+
+@pytest.fixture
+def backend(cluster: Cluster) -> Iterator[None]:
+    """The backend, on the engines of the module's cluster."""
+    register_joblib_backend()
+    client = cluster.connect_client_sync()
+    try:
+        with joblib.parallel_config("ctrlhub", client=client):
+            yield
+    finally:
+        client.close()
+
+
+def square(n: int) -> int:
+    """Return the square."""
+    return n * n
+
+
+def test_calls_run_on_engines(backend: None, client: Client) -> None:
+    """All that there are, unless fewer are wanted; many small calls in batches, in order."""
+    pids = set(client[:].apply_sync(os.getpid))
+    assert set(Parallel()(delayed(lambda: os.getpid())() for _ in range(300))) <= pids
+    assert Parallel(n_jobs=1)(delayed(os.getpid)() for _ in range(3)) == [os.getpid()] * 3
+    assert Parallel()(delayed(pow)(n, 2) for n in range(5000)) == [n * n for n in range(5000)]
+    assert joblib.effective_n_jobs(-1) == 2
+    assert joblib.effective_n_jobs(7) == 2
+    with pytest.raises(ValueError, match="n_jobs"):
+        Parallel(n_jobs=0)(delayed(abs)(n) for n in range(2))
+
+
+def test_generators(backend: None) -> None:
+    """Values as they come; one generator may feed another, and two run side by side."""
+    one = Parallel(return_as="generator")(delayed(pow)(n, 2) for n in range(100))
+    two = Parallel(return_as="generator_unordered")(delayed(abs)(n) for n in range(100))
+    assert (next(one), next(one)) == (0, 1)
+    assert sum(two) == 4950
+    assert Parallel()(delayed(abs)(n) for n in one) == [n * n for n in range(2, 100)]
+
+
+def test_an_exception_stops_the_rest(backend: None, tmp_path: Path) -> None:
+    """It raises as itself, and what waits is cancelled, what runs interrupted."""
+    work = Work(tmp_path)
+    endless = work.endless()
+
+    def call(n: int) -> None:
+        if n == 0:
+            until_begun()
+            raise LookupError("nothing here")
+        endless()
+
+    def until_begun() -> None:
+        import time
+
+        while not (tmp_path / "endless.begun").exists():
+            time.sleep(0.01)
+
+    with pytest.raises(LookupError, match="nothing here"):
+        Parallel(n_jobs=2)(delayed(call)(n) for n in range(10))
+    # The engines are free: these would wait for ever otherwise.
+    assert Parallel(n_jobs=2)(delayed(abs)(n) for n in range(10)) == list(range(10))
+
+
+def test_a_call_that_does_not_end_in_time(backend: None, tmp_path: Path) -> None:
+    """It is a TimeoutError, and stopped."""
+    endless = Work(tmp_path).endless()
+    with pytest.raises(multiprocessing.TimeoutError):
+        Parallel(n_jobs=2, timeout=0.1)(delayed(endless)() for _ in range(2))
+    assert Parallel(n_jobs=2)(delayed(abs)(n) for n in range(10)) == list(range(10))
+
+
+def test_a_call_that_kills_its_engine(backend: None) -> None:
+    """It is an error; the engines are replaced, and the next call finds them."""
+    with pytest.raises(BrokenExecutor, match="exit code 3"):
+        Parallel()(delayed(os._exit)(3) for _ in range(1))
+    assert Parallel()(delayed(abs)(n) for n in range(10)) == list(range(10))
+
+
+def test_what_cannot_be_pickled(backend: None) -> None:
+    """It is an error of the call, also where it comes late."""
+    with pytest.raises(TypeError, match="lock"):
+        Parallel()(delayed(abs)(threading.Lock() if n == 90 else n) for n in range(100))  # type: ignore[arg-type]
+
+
+def test_large_arrays_are_mapped_and_files_go(backend: None, tmp_path: Path) -> None:
+    """Wherever they are in the arguments; once for all calls; small ones are copied."""
+
+    def look(held: Any) -> tuple[str, bool, float]:
+        (array,) = held["arrays"]
+        return type(array).__name__, array.flags.writeable, float(array.sum())
+
+    def calls(array: Any) -> Any:
+        return (delayed(look)({"arrays": [array]}) for _ in range(8))
+
+    parallel = Parallel(temp_folder=str(tmp_path), max_nbytes=1000)
+    with parallel:
+        assert parallel(calls(np.ones(1000))) == [("memmap", False, 1000.0)] * 8
+        assert len([f for f in tmp_path.rglob("*") if f.is_file()]) == 1
+    assert [f for f in tmp_path.rglob("*") if f.is_file()] == []
+    assert Parallel()(calls(np.ones(10))) == [("ndarray", True, 10.0)] * 8
+    assert Parallel(max_nbytes=None)(calls(np.ones(1000))) == [("ndarray", True, 1000.0)] * 8
+
+
+def test_nested_calls(backend: None) -> None:
+    """Those within a call run in threads of its engine; none waits for an engine."""
+
+    def outer(n: int) -> tuple[int, int]:
+        pids = Parallel(n_jobs=2)(delayed(lambda: __import__("os").getpid())() for _ in range(n))
+        return n, len({*pids, __import__("os").getpid()})
+
+    assert Parallel()(delayed(outer)(n) for n in range(1, 9)) == [(n, 1) for n in range(1, 9)]
+
+
+def test_a_grid_search(backend: None) -> None:
+    """scikit-learn's, with the same outcome as without engines."""
+    from sklearn.datasets import load_iris
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.svm import SVC
+
+    x, y = load_iris(return_X_y=True)
+    search = GridSearchCV(SVC(), {"C": [0.1, 1, 10], "gamma": [0.1, 0.01]}, cv=3)
+    here = GridSearchCV(SVC(), search.param_grid, cv=3, n_jobs=1)
+    with joblib.parallel_config("sequential"):
+        here.fit(x, y)
+    search.fit(x, y)
+    scores = [each.cv_results_["mean_test_score"].tolist() for each in (search, here)]
+    assert scores[0] == scores[1]
+    assert search.best_params_ == here.best_params_
+
+
+def test_without_a_client(state: Path) -> None:
+    """There is a cluster of its own, which the calls share; with one job there is none."""
+    from ctrlhub.cluster import joblib_backend
+
+    register_joblib_backend("engines")
+    try:
+        with joblib.parallel_config("engines", n_jobs=1):
+            assert Parallel()(delayed(os.getpid)() for _ in range(3)) == [os.getpid()] * 3
+        assert joblib_backend._own is None
+        with joblib.parallel_config("engines", n_jobs=2):
+            assert Parallel()(delayed(square)(n) for n in range(50)) == [n * n for n in range(50)]
+            first = joblib_backend._own
+            assert Parallel()(delayed(square)(n) for n in range(5)) == [0, 1, 4, 9, 16]
+            assert joblib_backend._own is first
+    finally:
+        if joblib_backend._own is not None:
+            joblib_backend._own.shutdown()
+            joblib_backend._own = None
+    until(lambda: not any(t.name == "ctrlhub-joblib" for t in threading.enumerate()), "no thread")
