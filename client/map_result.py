@@ -107,6 +107,13 @@ class AsyncMapResult(AsyncGroup):
         index = place if self._arrivals is None else self._arrivals[place]
         return self._items(index, self._value(index))
 
+    def _forget(self, place: int) -> None:
+        """Let go of the value of a step; only for whoever has this result alone."""
+        index = place if self._arrivals is None else self._arrivals[place]
+        row = self._cells[index]
+        assert row is not None
+        self._cells[index] = (*row[:2], None, *row[3:])
+
     def _order(self) -> Iterator[int]:
         arrivals = self._arrivals
         if arrivals is None:

@@ -7,6 +7,7 @@ import gc
 import os
 import subprocess
 import sys
+import weakref
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, as_completed, wait
@@ -48,6 +49,15 @@ def test_what_an_executor_does(executor: Executor) -> None:
     assert "2 engines" in repr(executor)
     with pytest.raises(ValueError, match="chunksize"):
         executor.map(abs, [1], chunksize=0)
+
+
+def test_a_map_keeps_nothing_that_it_has_yielded(executor: Executor) -> None:
+    """Its values may be large, and there may be many."""
+    values = executor.map(frozenset, [[n] for n in range(10)], chunksize=3)
+    for value in values:
+        seen = weakref.ref(value)
+        del value
+        assert seen() is None
 
 
 def test_the_map_that_raises_cancels_its_rest(executor: Executor, work: Work) -> None:
