@@ -37,7 +37,14 @@ from ctrlhub.client.rows import TaskCancelled, failed
 from ctrlhub.client.watcher import Watcher
 from ctrlhub.link.membership import Membership, Patience, State
 from ctrlhub.wire.codec import resolve
-from ctrlhub.wire.errors import ControllerStopped, CtrlHubError, SessionClosed, error_for
+from ctrlhub.wire.errors import (
+    ControllerStopped,
+    CtrlHubError,
+    OutOfMemory,
+    SessionClosed,
+    error_for,
+)
+from ctrlhub.wire.ids import to_ranges
 from ctrlhub.wire.messages import (
     Accepted,
     Answer,
@@ -342,6 +349,16 @@ class ClientSession(Membership):
         # Last, so that a thread that wakes up finds as much as there is.
         for waiter in stirred:
             waiter._stir()
+
+    def no_room(self, stream: Stream, message: Message, now: float) -> None:
+        """Let the requests fail whose results this process has no memory for."""
+        if type(message) is Completed:
+            numbers = [row[0] for row in message.rows]
+            error = OutOfMemory("this process has no memory for the result: fetch less at a time")
+            ledger = self._outgoing.ledger(stream)
+            ours = [number for number in numbers if number in ledger.requests]
+            self._fail(ledger.take(ours), error, now)
+            self._receipts.add(stream, list(to_ranges(numbers)), len(numbers), True, now)
 
     def _on_output(self, stream: Stream, message: Any, now: float) -> None:
         for of in (Stream.MULTIENGINE, Stream.TASK):

@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from ctrlhub.wire.errors import KernelError as KernelError
     from ctrlhub.wire.errors import LimitExceeded as LimitExceeded
     from ctrlhub.wire.errors import NoEnginesRegistered as NoEnginesRegistered
+    from ctrlhub.wire.errors import OutOfMemory as OutOfMemory
     from ctrlhub.wire.errors import ProtocolMismatch as ProtocolMismatch
     from ctrlhub.wire.errors import QueueCleared as QueueCleared
     from ctrlhub.wire.errors import RegistrationRefused as RegistrationRefused
@@ -149,6 +150,7 @@ _HOMES = {
         "InvalidRequest",
         "KernelError",
         "LimitExceeded",
+        "OutOfMemory",
         "NoEnginesRegistered",
         "ProtocolMismatch",
         "QueueCleared",

@@ -68,6 +68,9 @@ from ctrlhub.wire.errors import (
     NoEnginesRegistered as NoEnginesRegistered,
 )
 from ctrlhub.wire.errors import (
+    OutOfMemory as OutOfMemory,
+)
+from ctrlhub.wire.errors import (
     ProtocolMismatch as ProtocolMismatch,
 )
 from ctrlhub.wire.errors import (

@@ -39,6 +39,7 @@ from ctrlhub.wire.errors import (
     CtrlHubError,
     FailedBefore,
     Failure,
+    OutOfMemory,
     ProtocolMismatch,
     ResultLost,
     SerializationError,
@@ -315,6 +316,23 @@ class EngineSession(LeasedMembership):
             lane.parked.append(work)  # commands keep their order
         else:
             self._worker.run_command(work)
+
+    def no_room(self, stream: Stream, message: Message, now: float) -> None:
+        """Let the requests fail that this engine has no memory for."""
+        if type(message) is RunCommand:
+            attempts = [(message.id, 0)]
+        elif type(message) is RunTasks:
+            attempts = [(row[0], row[1]) for row in message.rows]
+        else:
+            return
+        error = OutOfMemory(
+            f"engine {self.engine_id} has no memory for what came with this: send less at a time, or "
+            "let the engine run where there is more"
+        )
+        lane = self._lanes[stream]
+        for number, attempt in attempts:
+            lane.held[number] = attempt
+            self._fail(lane, number, attempt, error)
 
     def _on_stored(self, stream: Stream, message: Stored, now: float) -> None:
         lane = self._lanes[stream]

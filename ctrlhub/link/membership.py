@@ -260,6 +260,9 @@ class Membership:
     def on_message(self, stream: Stream, message: Message, now: float) -> None:
         """Take a message that is not about membership."""
 
+    def no_room(self, stream: Stream, message: Message, now: float) -> None:
+        """Take a message whose frames are empty, since there was no memory for them."""
+
     def on_silent(self, now: float) -> None:
         """Take note that the hub has been silent for too long; we keep trying."""
 

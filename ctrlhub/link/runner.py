@@ -31,7 +31,7 @@ from ctrlhub.link.states import LinkAction, State, Subscribe
 from ctrlhub.wire.codec import decode, encode
 from ctrlhub.wire.errors import CtrlHubError, ProtocolMismatch, SegmentLost
 from ctrlhub.wire.messages import Buffer, Message, Part, PartsTaken, Refused, Stream
-from ctrlhub.wire.parts import Flows, whole
+from ctrlhub.wire.parts import Flows, NoRoom, whole
 
 Action = Callable[[float], None]
 
@@ -301,6 +301,9 @@ class Runner:
             except SegmentLost as error:
                 _log.warning("%s: it is asked for again, to be sent", error)
                 machine.segment_lost(now)
+            except NoRoom as error:
+                _log.error("no memory for a message on %s: %s", stream.value, error.__cause__)
+                machine.no_room(stream, decode(error.header, [b""] * error.count), now)
             except Exception as error:  # one message must not cost the connection
                 self._on_error(error)
         if self._posted:

@@ -26,6 +26,7 @@
     │   └── AlreadyDisplayedError      … and has been shown already
     ├── SerializationError             something cannot be pickled, or not be rebuilt
     ├── LimitExceeded                  a configured limit was reached
+    │   └── OutOfMemory                … or what there is of memory
     ├── InvalidRequest                 the hub does not accept this request
     │   └── UnknownInterface           … because it does not expose that interface
     ├── InvalidReply                   a reply that could not be read
@@ -199,6 +200,10 @@ class SerializationError(CtrlHubError, code="serialization"):
 
 class LimitExceeded(CtrlHubError, code="limit_exceeded"):
     """A configured limit was reached; the message names it."""
+
+
+class OutOfMemory(LimitExceeded, MemoryError, code="out_of_memory"):
+    """What was sent is too large for the memory of whoever was to have it."""
 
 
 class InvalidRequest(CtrlHubError, code="invalid_request"):

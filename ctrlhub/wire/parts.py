@@ -267,6 +267,11 @@ class Incoming:
             self._sink = None
         return nbytes
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the header has come."""
+        return bool(self._frames)
+
     def known(self) -> tuple[bytes, int]:
         """Return the header, and how many frames follow it."""
         return bytes(self._frames[0]), len(self._sizes) - 1
@@ -341,9 +346,10 @@ class Flows(Generic[Key]):
             if incoming is None or incoming.number != part.transfer:
                 return None, None  # of one that was given up
             answer = incoming.take(part)
-        except OSError as error:
+        except (OSError, MemoryError) as error:
             self._incoming.pop(key, None)
-            assert incoming is not None
+            if incoming is None or not incoming.is_known:
+                raise
             raise NoRoom(*incoming.known()) from error
         except Exception:
             self._incoming.pop(key, None)

@@ -270,6 +270,25 @@ def test_a_later_attempt_replaces_an_earlier_one(engine: Engine) -> None:
 # ---------------------------------------------------------------- commands
 
 
+@pytest.mark.parametrize("stream", [Stream.MULTIENGINE, Stream.TASK])
+def test_what_there_is_no_memory_for_fails(engine: Engine, stream: Stream) -> None:
+    """It is not run, and the hub is told; what comes behind it runs."""
+    large: RunCommand | RunTasks = RunCommand(7, "push", (0, 1), frames=[b""])
+    if stream is Stream.TASK:
+        large = RunTasks([(b"f", 0, 0, "")], [(7, 2, 0, (0, 1))], frames=[b""])
+    engine.session.no_room(stream, large, engine.now)
+
+    said = [message for _, message in engine.session.drain() if isinstance(message, Results)]
+    [row] = [row for message in said for row in message.rows]
+    assert row[:3] == (7, 2 if stream is Stream.TASK else 0, int(Status.ERROR))
+    failure = unpack_failure(row[3])
+    assert failure.ename == "OutOfMemory"
+    assert not engine.worker.commands
+    assert not engine.worker.tasks
+    engine.session.receive(Stream.MULTIENGINE, RunCommand(8, "execute", b""), engine.now)
+    assert [work.id for work in engine.worker.commands] == [8]
+
+
 def test_a_command_runs_once(engine: Engine) -> None:
     """One that was acknowledged and comes again has lost its result, and is not run again."""
     number = request_id(4, 1)

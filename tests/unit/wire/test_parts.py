@@ -309,6 +309,24 @@ def test_a_full_memory() -> None:
     assert not line.heard, "the other parts are ignored"
 
 
+class Small(Full):
+    """Finds that this process may have no more."""
+
+    def write(self, chunk: object) -> None:
+        """Take nothing."""
+        raise MemoryError
+
+
+def test_a_process_without_memory() -> None:
+    """It knows as well what was to come."""
+    line = Line()
+    line.receiver = Flows(Small)
+    line.say(command(7, b"p", data(2 * WHOLE_BYTES)))
+    with pytest.raises(NoRoom) as caught:
+        line.hear()
+    assert type(decode(caught.value.header, [b""] * caught.value.count)) is Command
+
+
 def test_sizes_cost_nothing() -> None:
     """Memory grows by what has come, not by what was promised."""
     incoming = Incoming(first(10, 8 * 1024**3, nbytes=10), Memory)
