@@ -15,9 +15,7 @@ FOR_GOOD, MAKING_WAY = 1, 2
 IDENTITY = 2
 """Index: the engine's id and 1 (0: it never had one). The next engine in the slot wishes for it, in case
 the hub does not know either: it may have died at the same time."""
-LOGGED = 3
-"""Index: how many bytes that the engine should have read the warm process has written to its log."""
-WIDTH = 4
+WIDTH = 3
 
 _BYTES = 8
 
@@ -42,4 +40,4 @@ class Board:
     def clear(self, number: int) -> None:
         """Begin anew for another engine in a slot; what its id was stays."""
         part = self.slot(number)
-        part[RUNNING] = part[LEAVING] = part[LOGGED] = 0
+        part[RUNNING] = part[LEAVING] = 0

@@ -25,8 +25,6 @@ from dataclasses import dataclass
 from io import RawIOBase
 from typing import TextIO
 
-from ctrlhub.engine.board import LOGGED, WIDTH
-
 PIPE_BYTES = 256 * 1024
 """So much may wait in each pipe; of many engines of one user, the system grants less."""
 
@@ -78,15 +76,13 @@ def read_some(pipe: int) -> bytes:
         return b""
 
 
-def pour(pipe: int, log: int) -> tuple[int, bool]:
-    """Write to a log what waits in a pipe; return how many bytes, and whether more can come."""
-    nbytes = 0
+def pour(pipe: int, log: int) -> bool:
+    """Write to a log what waits in a pipe; return False if it can never be more."""
     with suppress(BlockingIOError):
         while data := os.read(pipe, READ_BYTES):
             _write(log, data)
-            nbytes += len(data)
-        return nbytes, False
-    return nbytes, True
+        return False
+    return True
 
 
 def _write(log: int, data: bytes) -> None:
@@ -102,8 +98,6 @@ class Descriptors:
     ----------
     pipes
         What they are from `install` on.
-    board
-        The slot's part of the `Board`: it tells what the warm process has read in our place.
 
     Attributes
     ----------
@@ -111,10 +105,8 @@ class Descriptors:
         A descriptor of the log, which 2 was before.
     """
 
-    def __init__(self, pipes: Pipes, board: Sequence[int] = ()) -> None:
+    def __init__(self, pipes: Pipes) -> None:
         self.log = -1
-        self._board = board if board else [0] * WIDTH
-        self._logged = 0
         self._pipes = pipes
         self._take: Take = _ignore
         self._is_wanted: Callable[[], bool] = bool
@@ -159,12 +151,7 @@ class Descriptors:
 
     def end_request(self) -> bool:
         """Hand over what a request has written; half a character of it stays no other's."""
-        drained = self.drain()
-        if (logged := self._board[LOGGED]) != self._logged:
-            missed, self._logged = logged - self._logged, logged
-            self._take("stdout", f"\n[{missed} more bytes were written; they are in the engine's log]\n")
-            drained = True
-        if not drained and not self._has_read:
+        if not self.drain() and not self._has_read:
             return False
         with self._lock:
             self._has_read = False

@@ -8,11 +8,9 @@ waits goes to its log from here. What an engine has started and left alive write
 from __future__ import annotations
 
 import os
-from collections.abc import MutableSequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ctrlhub.engine.board import LOGGED, WIDTH
 from ctrlhub.engine.descriptors import READ_BYTES, Pipes, pour
 
 PATIENCE_MS = 500
@@ -28,7 +26,6 @@ class _Outlet:
 
     readers: tuple[int, int]
     log: Path
-    board: MutableSequence[int]
     waited: int = 0
     relieved: bool = False
 
@@ -47,16 +44,15 @@ class Outlets:
             return SOON_MS
         return PATIENCE_MS if self._living or self._left else None
 
-    def open(self, pid: int, pipes: Pipes, log: Path, board: MutableSequence[int]) -> None:
-        """Take note of an engine that was forked; it has the other ends, and a part of the board."""
+    def open(self, pid: int, pipes: Pipes, log: Path) -> None:
+        """Take note of an engine that was forked; it has the other ends."""
         for writer in pipes.writers:
             os.close(writer)
-        self._living[pid] = _Outlet(pipes.readers, log, board)
+        self._living[pid] = _Outlet(pipes.readers, log)
 
     def last_words(self, pid: int) -> None:
         """Write to its log what an engine that has died has left unread."""
         outlet = self._living.pop(pid)
-        outlet.board = [0] * WIDTH  # its part is the next engine's
         if _pour(outlet):
             self._left.append(outlet)
 
@@ -85,11 +81,10 @@ def _pour(outlet: _Outlet) -> bool:
     """Write what waits to the log; return False once nobody can write any more."""
     log = _opened(outlet.log)
     try:
-        poured = [pour(reader, log) for reader in outlet.readers]
+        ends = [pour(reader, log) for reader in outlet.readers]
     finally:
         os.close(log)
-    outlet.board[LOGGED] += sum(nbytes for nbytes, _ in poured)
-    if any(is_open for _, is_open in poured):
+    if any(ends):
         return True
     for reader in outlet.readers:
         os.close(reader)

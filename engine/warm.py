@@ -220,8 +220,7 @@ class _Nursery:
         if pid == 0:
             self._become_engine(note, warm, pipes)
         self._pids[note.slot] = pid
-        log = Path(EngineConfig.from_json(note.config).log)
-        self._outlets.open(pid, pipes, log, self._board.slot(note.slot))
+        self._outlets.open(pid, pipes, Path(EngineConfig.from_json(note.config).log))
         self._channel.post(EngineStarted(note.slot, pid))
 
     def _signal(self, slot: int, number: int, target: Target) -> None:

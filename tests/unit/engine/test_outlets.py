@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from ctrlhub.engine.board import LOGGED, WIDTH
 from ctrlhub.engine.descriptors import READ_BYTES, Pipes
 from ctrlhub.engine.outlets import Outlets
 
@@ -22,11 +21,11 @@ def log(tmp_path: Path) -> Path:
     return path
 
 
-def opened(log: Path, board: list[int] | None = None) -> tuple[Outlets, int]:
+def opened(log: Path) -> tuple[Outlets, int]:
     """Outlets with one engine, and where it writes."""
     outlets, pipes = Outlets(), Pipes.make()
     writer = os.dup(pipes.writers[0])
-    outlets.open(PID, pipes, log, [0] * WIDTH if board is None else board)
+    outlets.open(PID, pipes, log)
     return outlets, writer
 
 
@@ -62,8 +61,7 @@ def test_who_outlives_the_engine_writes_on(log: Path) -> None:
 
 def test_a_living_engine_reads_itself_unless_it_does_not(log: Path) -> None:
     """What has waited since the last look, and is so much that a writer may wait, is taken out."""
-    board = [0] * WIDTH
-    outlets, writer = opened(log, board)
+    outlets, writer = opened(log)
     os.write(writer, b"little")
     for _ in range(3):
         outlets.relieve()
@@ -74,9 +72,6 @@ def test_a_living_engine_reads_itself_unless_it_does_not(log: Path) -> None:
     assert log.read_text() == ""
     outlets.relieve()
     assert log.read_text() == "little" + "x" * READ_BYTES
-    assert board[LOGGED] == len("little") + READ_BYTES
 
-    os.write(writer, b"last words")
     os.close(writer)
     outlets.last_words(PID)
-    assert board[LOGGED] == len("little") + READ_BYTES, "the next engine's"
