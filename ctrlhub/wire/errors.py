@@ -202,7 +202,7 @@ class LimitExceeded(CtrlHubError, code="limit_exceeded"):
     """A configured limit was reached; the message names it."""
 
 
-class OutOfMemory(LimitExceeded, MemoryError, code="out_of_memory"):
+class OutOfMemory(LimitExceeded, code="out_of_memory"):
     """What was sent is too large for the memory of whoever was to have it."""
 
 
