@@ -33,6 +33,7 @@ from traitlets import Type, default
 
 from ctrlhub.engine.console import CONSOLE, Place
 from ctrlhub.engine.interrupts import IDLE
+from ctrlhub.engine.stops import INSIST
 
 QUIET = 40
 """The kernel's log level: errors."""
@@ -66,6 +67,7 @@ class _Kernel(IPythonKernel):  # type: ignore[misc]
     shell_class = Type(_Shell)
     awaited: asyncio.Future[Any] | None = None
     """The cell that waits for something in the loop."""
+    _insisting: asyncio.TimerHandle | None = None
 
     @default("user_module")  # type: ignore[untyped-decorator]
     def _default_user_module(self) -> Any:
@@ -92,8 +94,16 @@ class _Kernel(IPythonKernel):  # type: ignore[misc]
             self.awaited = None
 
     def _send_interrupt_children(self) -> None:
-        """Interrupt the console's code, and nothing else."""
-        self.parent.place.gate.interrupt(CONSOLE)
+        """Interrupt the console's code, and nothing else; in the loop of the control thread."""
+        if self.parent.place.gate.interrupt(CONSOLE) and self._insisting is None:
+            self._insist()
+
+    def _insist(self) -> None:
+        """See to it that the interrupt is not lost, until the code has ended."""
+        gate, self._insisting = self.parent.place.gate, None
+        if gate.armed == CONSOLE:
+            gate.insist(CONSOLE)
+            self._insisting = asyncio.get_running_loop().call_later(INSIST, self._insist)
 
     async def shutdown_request(self, stream: Any, ident: Any, parent: Any) -> None:
         """Let the console go; the engine stays."""

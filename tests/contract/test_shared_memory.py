@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import ctrlhub
 from ctrlhub import Client
 from ctrlhub.wire import segments
 from ctrlhub.wire.limits import SEGMENT_BYTES, SEGMENTS
@@ -31,41 +32,55 @@ def numbers() -> Any:
     return np.arange(ITEMS, dtype=float)
 
 
-def counting() -> Callable[[], int]:
-    """A function, which travels by value, for how many segments a process has mapped."""
+def segments_of() -> Callable[[Any], list[str]]:
+    """A function, which travels by value, for the shared segments that an array's data lies in, as
+    the kernel lists them for the process that has the array.
+    """
 
-    def mapped() -> int:
+    def found(array: Any) -> list[str]:
+        first = array.ctypes.data
         with open("/proc/self/maps") as maps:
-            return sum("/memfd:ctrlhub" in line for line in maps)
+            shared = [line for line in maps if "/memfd:ctrlhub" in line]
+        ends = [[int(end, 16) for end in line.split()[0].split("-")] for line in shared]
+        return [line for line, (low, high) in zip(shared, ends, strict=True) if low <= first < high]
+
+    return found
+
+
+def mapping() -> Callable[[str], bool]:
+    """A function, which travels by value, for whether a process has a segment mapped."""
+
+    def mapped(segment: str) -> bool:
+        with open("/proc/self/maps") as maps:
+            return segment in maps
 
     return mapped
 
 
-mapped_segments = counting()
+segments_under, is_mapped = segments_of(), mapping()
 
 
 @needs_segments
 def test_what_is_pushed_is_mapped(client: Client) -> None:
     """On every engine; and it is unmapped once no name holds it any more."""
     view = client[:]
-    before = view.apply_sync(mapped_segments)
     view.push({"a": numbers()}, block=True)
-    assert all(n > b for n, b in zip(view.apply_sync(mapped_segments), before, strict=True))
-
-    view.execute("del a", block=True)
-    until(lambda: view.apply_sync(mapped_segments) == before, "the array is let go")
+    for number in client.ids:
+        engine = client[number]
+        [segment] = engine.apply_sync(segments_under, ctrlhub.Reference("a"))
+        engine.execute("del a", block=True)
+        until(lambda e=engine, s=segment: not e.apply_sync(is_mapped, s), "the array is let go")
 
 
 @needs_segments
 def test_what_is_pulled_is_mapped(client: Client) -> None:
     """Here; and it is unmapped with the array."""
     client[0].execute("import numpy; b = numpy.ones(500_000)", block=True)
-    before = mapped_segments()
     got = client[0].pull("b", block=True)
-    assert mapped_segments() > before
+    [segment] = segments_under(got)
     assert got.sum() == ITEMS
     del got
-    until(lambda: mapped_segments() == before, "the array is let go")
+    until(lambda: not is_mapped(segment), "the array is let go")
 
 
 def test_each_engine_writes_into_its_own(client: Client) -> None:

@@ -108,11 +108,15 @@ def test_a_graph_survives_its_engines(client: Client) -> None:
     view, work = client.load_balanced_view(), slow_add()
     results = [view.apply_async(add, 1, 0)]
     expected = [1]
+    killed: set[int] = set()
     for number in range(600):
         first, second = (chance.randrange(max(0, number - 20), number + 1) for _ in range(2))
         results.append(view.apply_async(work, results[first], results[second]))
         expected.append((expected[first] + expected[second]) % 1000)
         if number in (200, 400):
-            victim = chance.choice(list(client._connection.current_engines().values()))
-            os.kill(victim["pid"], signal.SIGKILL)
+            engines = client._connection.current_engines().values()
+            alive = [each["pid"] for each in engines if each["pid"] not in killed]
+            victim = chance.choice(alive)
+            killed.add(victim)
+            os.kill(victim, signal.SIGKILL)
     assert [result.get(WAIT) for result in results] == expected
