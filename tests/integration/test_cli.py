@@ -10,6 +10,7 @@ import socket
 import stat
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -262,11 +263,10 @@ def test_stop_right_after_the_supervisor_was_killed(command: Command) -> None:
 def test_stop_after_everything_was_killed(command: Command) -> None:
     """What only killing leaves (sockets, files) is cleaned up, and then nothing is there to stop."""
     _, sockets = start(command)
-    for pid in command.left():
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+    for number in (signal.SIGSTOP, signal.SIGKILL):  # who sees another die would clean up
+        for pid in command.left():
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
     until(lambda: not command.left(), "all are dead")
     assert sockets.exists()
 
