@@ -15,7 +15,12 @@ FOR_GOOD, MAKING_WAY = 1, 2
 IDENTITY = 2
 """Index: the engine's id and 1 (0: it never had one). The next engine in the slot wishes for it, in case
 the hub does not know either: it may have died at the same time."""
-WIDTH = 3
+RELIEFS = 3
+"""Index: how often the warm process has begun to read the engine's pipes in its place. It counts before
+it reads, and holds a lock on the log until it has told how much that was."""
+MISSED = 4, 5
+"""Indices: how many bytes of standard output and of standard error it has read so."""
+WIDTH = 6
 
 _BYTES = 8
 
@@ -40,4 +45,6 @@ class Board:
     def clear(self, number: int) -> None:
         """Begin anew for another engine in a slot; what its id was stays."""
         part = self.slot(number)
-        part[RUNNING] = part[LEAVING] = 0
+        part[RUNNING] = part[LEAVING] = part[RELIEFS] = 0
+        for index in MISSED:
+            part[index] = 0

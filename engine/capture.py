@@ -34,14 +34,15 @@ RESERVE = 64 * 1024
 
 
 class _Text:
-    """What was printed to one stream: what is kept, and how much there was."""
+    """What was printed to one stream: what is kept, how much there was, and what never came."""
 
-    __slots__ = ("kept", "lost", "position", "room")
+    __slots__ = ("kept", "lost", "missed", "position", "room")
 
     def __init__(self, room: int) -> None:
         self.kept = io.StringIO(newline="")
         self.room = room
         self.lost = 0
+        self.missed = 0
         self.position = 0
 
 
@@ -106,6 +107,11 @@ class Capture:
                 self._put += size + OUTPUT_ITEM_BYTES
                 self._queue.append((size, (name, stream.position, text)))
             stream.position += length
+
+    def miss_text(self, name: str, nbytes: int) -> None:
+        """Take note of what was written where nobody could take it: it is in the log alone."""
+        with self._lock:
+            self._texts.setdefault(name, _Text(self._text_limit)).missed += nbytes
 
     def _note_order(self, name: str, length: int) -> None:
         last = self._order[-1] if self._order else {}
@@ -172,6 +178,11 @@ class Capture:
                 if lost := stream.lost:
                     extras[name] += (
                         f"\n[{lost} more characters were printed; the end of it is in the engine's log]\n"
+                    )
+                if missed := stream.missed:
+                    extras[name] += (
+                        f"\n[{missed} more bytes were written by code that let nobody read them; they "
+                        "are in the engine's log]\n"
                     )
             if len(self._order) > 1 or self._displayed:
                 extras["outputs"] = list(self._order)

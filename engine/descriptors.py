@@ -10,7 +10,9 @@ and nobody reads, nothing is missing.
 
 The warm process has the reading ends, too. What a process that died has not read, its last words, it
 writes to the log, as it does where C code holds the interpreter's lock and fills a pipe, which nobody
-in this process could read.
+in this process could read. How much that was stands on the board, and is told with the output of the
+request. Code that was let on by such a read ends after its begin was counted; the lock on the log
+is held until the bytes are counted: so no count comes late.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ from dataclasses import dataclass
 from io import RawIOBase
 from typing import TextIO
 
+from ctrlhub.engine.board import MISSED, RELIEFS, WIDTH
+
 PIPE_BYTES = 256 * 1024
 """So much may wait in each pipe; of many engines of one user, the system grants less."""
 
@@ -32,10 +36,14 @@ READ_BYTES = 64 * 1024
 READS = PIPE_BYTES // READ_BYTES + 1
 """So many take all that a pipe can have held, also where others go on writing."""
 
+RELIEF_READS = 64
+"""So many at once are read in the place of an engine: there are others."""
+
 NAMES = ("stdout", "stderr")
 """What is written to descriptors 1 and 2."""
 
 Take = Callable[[str, str], None]
+Miss = Callable[[str, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +84,17 @@ def read_some(pipe: int) -> bytes:
         return b""
 
 
-def pour(pipe: int, log: int) -> bool:
-    """Write to a log what waits in a pipe; return False if it can never be more."""
+def pour(pipe: int, log: int) -> tuple[int, bool]:
+    """Write to a log what waits in a pipe; return how many bytes it was, and whether more can come."""
+    nbytes = 0
     with suppress(BlockingIOError):
-        while data := os.read(pipe, READ_BYTES):
+        for _ in range(RELIEF_READS):
+            data = os.read(pipe, READ_BYTES)
+            if not data:
+                return nbytes, False
             _write(log, data)
-        return False
-    return True
+            nbytes += len(data)
+    return nbytes, True
 
 
 def _write(log: int, data: bytes) -> None:
@@ -98,6 +110,8 @@ class Descriptors:
     ----------
     pipes
         What they are from `install` on.
+    board
+        The slot's part of the `Board`: it tells what was read in our place.
 
     Attributes
     ----------
@@ -105,10 +119,14 @@ class Descriptors:
         A descriptor of the log, which 2 was before.
     """
 
-    def __init__(self, pipes: Pipes) -> None:
+    def __init__(self, pipes: Pipes, board: Sequence[int] = (0,) * WIDTH) -> None:
         self.log = -1
         self._pipes = pipes
+        self._board = board
+        self._reliefs = 0
+        self._missed = tuple(0 for _ in MISSED)
         self._take: Take = _ignore
+        self._miss: Miss = _ignore
         self._is_wanted: Callable[[], bool] = bool
         # Reentrant, since a signal's handler, or a finalizer, may print in the midst of a step.
         self._lock = threading.RLock()
@@ -125,17 +143,19 @@ class Descriptors:
         _write_lines()
         return writer_of(self.log), writer_of(self.log)
 
-    def follow(self, take: Take, is_wanted: Callable[[], bool]) -> None:
+    def follow(self, take: Take, miss: Miss, is_wanted: Callable[[], bool]) -> None:
         """Begin to read.
 
         Parameters
         ----------
         take
             Gets what was written while something ran, as text, with the name of its stream.
+        miss
+            Gets how many bytes of a stream went to the log alone.
         is_wanted
             Says whether something runs.
         """
-        self._take, self._is_wanted = take, is_wanted
+        self._take, self._miss, self._is_wanted = take, miss, is_wanted
         threading.Thread(target=self._read_on, name="ctrlhub-descriptors", daemon=True).start()
 
     def drain(self) -> bool:
@@ -151,8 +171,11 @@ class Descriptors:
 
     def end_request(self) -> bool:
         """Hand over what a request has written; half a character of it stays no other's."""
-        if not self.drain() and not self._has_read:
+        is_relieved = self._board[RELIEFS] != self._reliefs
+        if not self.drain() and not self._has_read and not is_relieved:
             return False
+        if is_relieved:
+            self._tell_missed()
         with self._lock:
             self._has_read = False
             for name, decoder in zip(NAMES, self._decoders, strict=True):
@@ -160,10 +183,31 @@ class Descriptors:
                     self._take(name, rest)
         return True
 
+    def _tell_missed(self) -> None:
+        """Tell how much of what a request has written was read in our place."""
+        import fcntl
+
+        with suppress(OSError):  # closed by user code, or no locks there: the count may come late
+            fcntl.flock(self.log, fcntl.LOCK_SH)  # waits until what was read is counted
+            fcntl.flock(self.log, fcntl.LOCK_UN)
+        with self._lock:
+            before = self._missed
+            self._reliefs, self._missed = self._on_board()
+            for name, now, then in zip(NAMES, self._missed, before, strict=True):
+                if now != then:
+                    self._miss(name, now - then)
+
+    def _on_board(self) -> tuple[int, tuple[int, ...]]:
+        return self._board[RELIEFS], tuple(self._board[index] for index in MISSED)
+
     def _read_on(self) -> None:
         while self._poll(None):
             with self._lock:
-                self._read(self._is_wanted())
+                on_board = self._on_board()
+                is_wanted = self._is_wanted()
+                if not is_wanted:  # what was read in our place was no request's, either
+                    self._reliefs, self._missed = on_board
+                self._read(is_wanted)
 
     def _read(self, is_wanted: bool) -> None:
         self._reading = True
@@ -212,7 +256,7 @@ def _nothing(timeout: int | None) -> Sequence[object]:
     return ()
 
 
-def _ignore(name: str, text: str) -> None:
+def _ignore(name: str, what: str | int) -> None:
     """Take what nobody wants."""
 
 

@@ -2,15 +2,17 @@
 
 An engine reads its pipes itself, except for two cases: it has died, or its C code holds the
 interpreter's lock and writes more than a pipe takes, so that it would wait for itself. Then what
-waits goes to its log from here. What an engine has started and left alive writes on: to the log, too.
+waits goes to its log from here, and the board says how much that was. What an engine has started and left alive writes on: to the log, too.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import MutableSequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ctrlhub.engine.board import MISSED, RELIEFS, WIDTH
 from ctrlhub.engine.descriptors import READ_BYTES, Pipes, pour
 
 PATIENCE_MS = 500
@@ -22,10 +24,11 @@ SOON_MS = 20
 
 @dataclass(slots=True)
 class _Outlet:
-    """An engine's pipes, how much waited in them at the last look, and whether that was taken out."""
+    """An engine's pipes and its part of the board, how much waited in them at the last look, and whether that was taken out."""
 
     readers: tuple[int, int]
     log: Path
+    board: MutableSequence[int]
     waited: int = 0
     relieved: bool = False
 
@@ -44,15 +47,16 @@ class Outlets:
             return SOON_MS
         return PATIENCE_MS if self._living or self._left else None
 
-    def open(self, pid: int, pipes: Pipes, log: Path) -> None:
-        """Take note of an engine that was forked; it has the other ends."""
+    def open(self, pid: int, pipes: Pipes, log: Path, board: MutableSequence[int]) -> None:
+        """Take note of an engine that was forked; it has the other ends, and a part of the board."""
         for writer in pipes.writers:
             os.close(writer)
-        self._living[pid] = _Outlet(pipes.readers, log)
+        self._living[pid] = _Outlet(pipes.readers, log, board)
 
     def last_words(self, pid: int) -> None:
         """Write to its log what an engine that has died has left unread."""
         outlet = self._living.pop(pid)
+        outlet.board = [0] * WIDTH  # its part is the next engine's
         if _pour(outlet):
             self._left.append(outlet)
 
@@ -81,14 +85,34 @@ def _pour(outlet: _Outlet) -> bool:
     """Write what waits to the log; return False once nobody can write any more."""
     log = _opened(outlet.log)
     try:
-        ends = [pour(reader, log) for reader in outlet.readers]
+        if not _is_ours(log):  # the engine counts: so it reads
+            return True
+        outlet.board[RELIEFS] += 1
+        can_come = False
+        for index, reader in zip(MISSED, outlet.readers, strict=True):
+            nbytes, is_open = pour(reader, log)
+            outlet.board[index] += nbytes
+            can_come = can_come or is_open
     finally:
-        os.close(log)
-    if any(ends):
+        os.close(log)  # and with it goes the lock
+    if can_come:
         return True
     for reader in outlet.readers:
         os.close(reader)
     return False
+
+
+def _is_ours(log: int) -> bool:
+    """Lock a log; return False if somebody else has."""
+    import fcntl
+
+    try:
+        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # no locks there
+        return True
+    return True
 
 
 def _opened(log: Path) -> int:

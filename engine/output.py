@@ -163,7 +163,7 @@ class Output:
         if self._descriptors is not None:
             self.settle = self._descriptors.drain
             self.end_request = self._descriptors.end_request
-            self._descriptors.follow(self.add_text, is_busy)
+            self._descriptors.follow(self.add_text, self.miss_text, is_busy)
 
     def become_copy(self) -> None:
         """Take note that this is a copy of the engine's process, and its output that of a child."""
@@ -182,6 +182,10 @@ class Output:
         capture.add_text(name, text)
         if self._told != _TOLD and ("\n" in text or "\r" in text):
             self._tell(capture)
+
+    def miss_text(self, name: str, nbytes: int) -> None:
+        """Take note of what went to the log alone."""
+        self._open().miss_text(name, nbytes)
 
     def flush(self) -> None:
         """Have shown what was printed without an end of line."""

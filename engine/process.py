@@ -53,7 +53,7 @@ def run_engine(config: EngineConfig, board: MutableSequence[int], pipes: Pipes) 
     pipes
         What descriptors 1 and 2 are to be.
     """
-    descriptors = Descriptors(pipes)
+    descriptors = Descriptors(pipes, board)
     sys.stdout, sys.stderr = descriptors.install()
     log_to_stderr(config.log_level)
     faulthandler.enable(descriptors.log, all_threads=False)

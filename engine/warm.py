@@ -220,7 +220,8 @@ class _Nursery:
         if pid == 0:
             self._become_engine(note, warm, pipes)
         self._pids[note.slot] = pid
-        self._outlets.open(pid, pipes, Path(EngineConfig.from_json(note.config).log))
+        log = Path(EngineConfig.from_json(note.config).log)
+        self._outlets.open(pid, pipes, log, self._board.slot(note.slot))
         self._channel.post(EngineStarted(note.slot, pid))
 
     def _signal(self, slot: int, number: int, target: Target) -> None:

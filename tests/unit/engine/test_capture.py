@@ -162,3 +162,19 @@ def test_what_is_larger_than_the_window_is_kept_and_not_queued() -> None:
 
     assert taken(capture) == [("display", 1, shown("small"))]
     assert capture.extras()["outputs"] == [large, shown("small")]
+
+
+def test_what_never_came_is_told_behind_what_did() -> None:
+    """Also where nothing did, and where there was too much of it."""
+    capture = Capture(1, text_limit=4)
+    capture.miss_text("stderr", 5)
+    capture.add_text("stdout", "much more")
+    capture.miss_text("stdout", 1)
+    capture.miss_text("stdout", 2)
+
+    extras = capture.extras()
+
+    missed = "more bytes were written by code that let nobody read them; they are in the engine's log]\n"
+    assert extras["stderr"] == f"\n[5 {missed}"
+    assert extras["stdout"].startswith("much\n[5 more characters")
+    assert extras["stdout"].endswith(f"\n[3 {missed}")

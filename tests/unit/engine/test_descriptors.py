@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
 from collections.abc import Iterator
 
 import pytest
 
+from ctrlhub.engine.board import MISSED, RELIEFS, WIDTH
 from ctrlhub.engine.descriptors import PIPE_BYTES, Descriptors, Pipes, pour
 
 PATIENCE = 20.0
@@ -93,6 +95,30 @@ def test_whoever_writes_on_does_not_hold_up_a_request(pipes: Pipes, log: int) ->
     assert descriptors.drain() is True
 
 
+def test_what_was_read_in_our_place_is_told_once(pipes: Pipes, log: int) -> None:
+    """And not before it has been counted: until then the log is locked."""
+    board = [0] * WIDTH
+    missed: list[tuple[str, int]] = []
+    descriptors = Descriptors(pipes, board)
+    descriptors.log = log
+    descriptors._miss = lambda name, nbytes: missed.append((name, nbytes))
+    board[RELIEFS] = 1
+    holder = os.open(f"/proc/self/fd/{log}", os.O_RDWR)
+    fcntl.flock(holder, fcntl.LOCK_EX)
+    ending = threading.Thread(target=descriptors.end_request)
+    ending.start()
+    board[MISSED[1]] = 5
+    assert missed == []
+    os.close(holder)
+    ending.join(PATIENCE)
+
+    assert missed == [("stderr", 5)]
+    assert descriptors.end_request() is False
+    board[RELIEFS], board[MISSED[0]] = 2, 7
+    assert descriptors.end_request() is True
+    assert missed == [("stderr", 5), ("stdout", 7)]
+
+
 def test_a_thread_reads_as_it_comes(pipes: Pipes, log: int) -> None:
     """So nobody who writes waits; while nothing runs, for the log alone."""
     descriptors = Descriptors(pipes)
@@ -104,7 +130,7 @@ def test_a_thread_reads_as_it_comes(pipes: Pipes, log: int) -> None:
         taken.append(text)
         came.set()
 
-    descriptors.follow(take, lambda: runs[0])
+    descriptors.follow(take, lambda name, nbytes: None, lambda: runs[0])
     os.write(pipes.writers[0], b"x" * (3 * PIPE_BYTES))
     assert came.wait(PATIENCE)
     descriptors.drain()
@@ -123,8 +149,8 @@ def test_what_is_left_is_poured_into_a_log(pipes: Pipes, log: int) -> None:
     os.set_blocking(reader, False)
     os.write(writer, b"last words")
 
-    assert pour(reader, log) is True
+    assert pour(reader, log) == (10, True)
     os.close(writer)
-    assert pour(reader, log) is False
+    assert pour(reader, log) == (0, False)
     assert os.pread(log, 100, 0) == b"last words"
     os.close(reader)
