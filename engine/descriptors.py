@@ -112,6 +112,8 @@ class Descriptors:
         What they are from `install` on.
     board
         The slot's part of the `Board`: it tells what was read in our place.
+    wrote
+        Told how many bytes were written to the log.
 
     Attributes
     ----------
@@ -119,8 +121,14 @@ class Descriptors:
         A descriptor of the log, which 2 was before.
     """
 
-    def __init__(self, pipes: Pipes, board: Sequence[int] = (0,) * WIDTH) -> None:
+    def __init__(
+        self,
+        pipes: Pipes,
+        board: Sequence[int] = (0,) * WIDTH,
+        wrote: Callable[[int], object] = int,
+    ) -> None:
         self.log = -1
+        self.wrote = wrote
         self._pipes = pipes
         self._board = board
         self._reliefs = 0
@@ -220,6 +228,7 @@ class Descriptors:
             if not data:
                 continue
             _write(self.log, data)
+            self.wrote(len(data))
             text = self._decoders[index].decode(data)
             if is_wanted:
                 self._has_read = True

@@ -22,7 +22,7 @@ from ctrlhub.engine.causes import OomWatch, describe_exit, is_running
 from ctrlhub.engine.channel import EngineEnded, EngineStarted, SignalEngine, StartEngine, Target
 from ctrlhub.engine.config import EngineConfig, NannyConfig
 from ctrlhub.engine.lease import Ending
-from ctrlhub.engine.logs import LastWords, bound, uploads_of
+from ctrlhub.engine.logs import LastWords, LogBound, uploads_of
 from ctrlhub.engine.nanny_hub import NannyHub
 from ctrlhub.engine.process import log_to_stderr
 from ctrlhub.engine.slots import Slot, Slots, SlotState
@@ -33,7 +33,7 @@ from ctrlhub.wire.security import KeyPair
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 LOOK_AFTER_LOGS = 10.0
-"""How often (seconds) the sizes of logs are looked at; what is written last is up to twice as old."""
+"""How often (seconds) logs are looked at; what is written last is up to twice as old."""
 
 _log = logging.getLogger(__name__)
 
@@ -83,6 +83,7 @@ class Nanny:
         self._incarnations = [b""] * config.engines
         self._slots = Slots(config.engines, config.restart)
         self._last_words = [LastWords(self._log_of(n)) for n in range(config.engines)]
+        self._bounds = [LogBound(self._log_of(n)) for n in range(config.engines)]
         self._oom = OomWatch()
         self._calls: deque[Callable[[], None]] = deque()
         self._wakeup = Wakeup()
@@ -155,7 +156,7 @@ class Nanny:
             self._signal_all(signal.SIGKILL, Target.GROUP)
         if now >= self._logs_due:
             self._logs_due = now + LOOK_AFTER_LOGS
-            self._bound_logs()
+            self._look_after_logs()
 
     def _attend(self, ready: set[int], poller: select.poll) -> None:
         struck = set(os.read(self._signals[0], 4096)) if self._signals[0] in ready else set()
@@ -220,6 +221,7 @@ class Nanny:
         cause = describe_exit(note.status, self._oom, slot.killed_by)
         now = time.monotonic()
         self._remove_uploads(note.slot)
+        self._bounds[note.slot].look()
         if slot.restarting:
             _log.info("engine in slot %d (pid %d) is restarted: %s", slot.number, note.pid, cause)
             self._slots.restarted(note.slot, now)
@@ -284,13 +286,10 @@ class Nanny:
             self._slots.died(slot.number, time.monotonic())
             self._report(slot.number, "the nanny's warm process has ended", False, running)
 
-    def _bound_logs(self) -> None:
+    def _look_after_logs(self) -> None:
         for slot in range(self._config.engines):
             self._last_words[slot].mark()
-            try:
-                bound(self._log_of(slot))
-            except Exception as error:  # a full disk, an odd file: engines go on
-                _log.warning("the log of slot %d was not cut: %s", slot, error)
+            self._bounds[slot].look()
 
     def _report(self, slot: int, cause: str, restarting: bool, running: int) -> None:
         self._hub.report(

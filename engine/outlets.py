@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ctrlhub.engine.board import MISSED, RELIEFS, WIDTH
 from ctrlhub.engine.descriptors import READ_BYTES, Pipes, pour
+from ctrlhub.engine.logs import LogBound, lock
 
 PATIENCE_MS = 500
 """How long (milliseconds) a pipe may be full before somebody else looks after it."""
@@ -29,6 +30,7 @@ class _Outlet:
     readers: tuple[int, int]
     log: Path
     board: MutableSequence[int]
+    bound: LogBound
     waited: int = 0
     relieved: bool = False
 
@@ -51,7 +53,7 @@ class Outlets:
         """Take note of an engine that was forked; it has the other ends, and a part of the board."""
         for writer in pipes.writers:
             os.close(writer)
-        self._living[pid] = _Outlet(pipes.readers, log, board)
+        self._living[pid] = _Outlet(pipes.readers, log, board, LogBound(log))
 
     def last_words(self, pid: int) -> None:
         """Write to its log what an engine that has died has left unread."""
@@ -85,34 +87,23 @@ def _pour(outlet: _Outlet) -> bool:
     """Write what waits to the log; return False once nobody can write any more."""
     log = _opened(outlet.log)
     try:
-        if not _is_ours(log):  # the engine counts: so it reads
+        if not lock(log):  # the engine counts, so it reads; or somebody cuts it
             return True
         outlet.board[RELIEFS] += 1
-        can_come = False
+        can_come, written = False, 0
         for index, reader in zip(MISSED, outlet.readers, strict=True):
             nbytes, is_open = pour(reader, log)
             outlet.board[index] += nbytes
+            written += nbytes
             can_come = can_come or is_open
     finally:
         os.close(log)  # and with it goes the lock
+    outlet.bound.wrote(written)
     if can_come:
         return True
     for reader in outlet.readers:
         os.close(reader)
     return False
-
-
-def _is_ours(log: int) -> bool:
-    """Lock a log; return False if somebody else has."""
-    import fcntl
-
-    try:
-        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # no locks there
-        return True
-    return True
 
 
 def _opened(log: Path) -> int:

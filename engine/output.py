@@ -86,6 +86,7 @@ class CapturedStream(io.TextIOBase):
             self._log.write(text)
         except (OSError, ValueError):
             pass
+        self._output.wrote(len(text))
         if text:
             self._output.add_text(self._name, text)
         return len(text)
@@ -127,6 +128,8 @@ class Output:
         Hands over what was written behind Python's back until now; returns whether it was anything.
     end_request : callable
         The same, at the end of a request.
+    wrote : callable
+        Told how much was printed to the log.
     announce : callable or None
         Told, in the thread of user code, that there is something to show: once until somebody looks.
     """
@@ -142,6 +145,7 @@ class Output:
         self.settle: Callable[[], bool] = bool
         self.end_request: Callable[[], bool] = bool
         self.runs: Callable[[], int] = _nothing
+        self.wrote: Callable[[int], object] = int if descriptors is None else descriptors.wrote
         self.announce: Callable[[], None] | None = None
         one, two = (None, None) if descriptors is None else (1, 2)
         self.out = CapturedStream("stdout", self, sys.stdout if out is None else out, one)
@@ -169,6 +173,7 @@ class Output:
         """Take note that this is a copy of the engine's process, and its output that of a child."""
         self.announce = None
         self.settle = self.end_request = bool
+        self.wrote = int
         self.out.go_around()
         self.err.go_around()
 

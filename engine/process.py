@@ -21,7 +21,7 @@ from ctrlhub.engine.descriptors import Descriptors, Pipes
 from ctrlhub.engine.executor import Executor
 from ctrlhub.engine.interrupts import Gate
 from ctrlhub.engine.lease import Ending
-from ctrlhub.engine.logs import uploads_of
+from ctrlhub.engine.logs import LogBound, uploads_of
 from ctrlhub.engine.namespace import Namespace
 from ctrlhub.engine.output import Output
 from ctrlhub.engine.rendezvous import await_connection
@@ -53,7 +53,7 @@ def run_engine(config: EngineConfig, board: MutableSequence[int], pipes: Pipes) 
     pipes
         What descriptors 1 and 2 are to be.
     """
-    descriptors = Descriptors(pipes, board)
+    descriptors = Descriptors(pipes, board, LogBound(Path(config.log)).wrote)
     sys.stdout, sys.stderr = descriptors.install()
     log_to_stderr(config.log_level)
     faulthandler.enable(descriptors.log, all_threads=False)

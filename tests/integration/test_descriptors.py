@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ctrlhub import Client, Cluster, EngineError
+from ctrlhub.engine.logs import KEPT_BYTES, LOOK_BYTES, MOST_BYTES
 from tests.support.processes import until
 
 WAIT = 60.0
@@ -121,6 +122,33 @@ def test_c_code_that_lets_nobody_read_does_not_wait_for_ever(own: Client) -> Non
         again = own[0].apply_async(print, "again")
         again.get(WAIT)
         assert (again.stdout, again.stderr) == ("again\n", "")
+
+
+def test_a_flood_does_not_fill_the_disk(own: Client, state: Path) -> None:
+    """However fast and however it comes: printed, by a child, or by C code that lets nobody read."""
+
+    def print_much() -> None:
+        for _ in range(100):
+            print("p" * 1_000_000)
+
+    def have_printed_much() -> None:
+        import subprocess
+
+        subprocess.run("head -c 100000000 /dev/zero", shell=True, check=True)
+
+    def write_much() -> None:
+        import ctypes
+
+        line = b"x" * 10_000_000
+        for _ in range(10):
+            ctypes.PyDLL(None).write(2, line, len(line))
+
+    (log,) = state.glob("**/engine-0.log")
+    for flood in (print_much, have_printed_much, write_much):
+        own[0].apply_sync(flood)
+        assert log.stat().st_size <= MOST_BYTES + 2 * LOOK_BYTES
+        assert log.with_suffix(".old.log").stat().st_size == KEPT_BYTES
+        log.with_suffix(".old.log").unlink()
 
 
 def test_children_that_go_on_harm_nobody(own: Client) -> None:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from ctrlhub.engine.logs import (
     KEPT_BYTES,
     LAST_BYTES,
     LAST_LINES,
+    LOOK_BYTES,
     LastWords,
+    LogBound,
     bound,
     last_lines,
+    lock,
     size_of,
 )
 
@@ -89,3 +94,69 @@ def test_other_logs_stay(tmp_path: Path) -> None:
     bound(log)
 
     assert log.read_text() == "hello"
+
+
+def test_a_writer_looks_after_so_many_bytes(tmp_path: Path) -> None:
+    """Of its own: so the bound holds however fast it writes."""
+    log = tmp_path / "engine-0.log"
+    bounded = LogBound(log, most=KEPT_BYTES)
+    with open(log, "ab", buffering=0) as writer:
+        writer.write(b"a" * (KEPT_BYTES + 1))
+        bounded.wrote(LOOK_BYTES - 1)
+        assert size_of(log) == KEPT_BYTES + 1
+        bounded.wrote(1)
+        assert size_of(log) == 0
+
+        writer.write(b"b" * (KEPT_BYTES + 1))
+        bounded.wrote(LOOK_BYTES - 1)
+        assert size_of(log) == KEPT_BYTES + 1
+
+
+def test_one_at_a_time_cuts_a_log(tmp_path: Path) -> None:
+    """Else the end that the first one kept would be replaced by nothing."""
+    log = tmp_path / "engine-0.log"
+    log.write_bytes(b"a" * 100)
+    with log.open() as other:
+        assert lock(other.fileno())
+        bound(log, most=10)
+        assert size_of(log) == 100
+    bound(log, most=10)
+    assert size_of(log) == 0
+
+
+def test_a_log_whose_end_cannot_be_kept_is_cut_nevertheless(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A full disk is what it must not bring about; it is said."""
+    log = tmp_path / "engine-0.log"
+    log.write_bytes(b"a" * 100)
+    log.with_suffix(".old.log").mkdir()
+
+    LogBound(log, most=10).look()
+
+    assert size_of(log) == 0
+    assert "is lost: cannot write" in caplog.text
+
+
+def test_last_words_before_a_cut_are_found_beside_the_log(tmp_path: Path) -> None:
+    """Also where the log has grown beyond the mark again."""
+    log = tmp_path / "engine-0.log"
+    log.write_text("the former process\n")
+    words = LastWords(log)
+    words.begin()
+    with log.open("a") as file:
+        file.write("x" * LAST_BYTES + "\nfirst\n")
+        file.flush()
+        bound(log, most=10)
+        assert words.text().splitlines()[-1] == "first"
+        file.write("second\n")
+    assert words.text().splitlines()[-2:] == ["first", "second"]
+
+    with log.open("a") as file:
+        file.write("y" * 100 + "\n")
+    words.mark()
+    words.mark()
+    assert words.text() == ""
+    with log.open("a") as file:
+        file.write("third\n")
+    assert words.text() == "third"
