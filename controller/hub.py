@@ -18,6 +18,7 @@ from ctrlhub.controller.borrowing import Borrowing
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.commits import PATIENCE, Commits
 from ctrlhub.controller.core.effects import Commit, Connection, Effect, Publish, Send, Stop
+from ctrlhub.controller.descriptors import why_full
 from ctrlhub.controller.interfaces.finding import find_interfaces
 from ctrlhub.controller.interfaces.history import HistoryQuery
 from ctrlhub.controller.interfaces.query import Query
@@ -85,6 +86,7 @@ class Hub:
             borrowing=Borrowing(),
             random=SystemRandom(),
         )
+        self.switchboard.joining.why_full = why_full
         history = self.switchboard.interfaces.get("history")
         if isinstance(history, HistoryQuery):
             history.unix_offset = time.time() - time.monotonic()

@@ -6,7 +6,7 @@ No I/O of its own: whether a peer shares memory with the hub is asked of the `Bo
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.borrower import Borrower
@@ -20,6 +20,7 @@ from ctrlhub.wire.errors import (
     AuthenticationError,
     CtrlHubError,
     InvalidRequest,
+    LimitExceeded,
     ProtocolMismatch,
     VersionMismatch,
 )
@@ -52,6 +53,11 @@ class Joining:
         The hub's interfaces; may be filled later.
     epoch, versions, keys, borrowing
         As for :class:`~ctrlhub.controller.switchboard.Switchboard`.
+
+    Attributes
+    ----------
+    why_full : callable
+        Says why no further peer can be let in; empty where one can.
     """
 
     def __init__(
@@ -74,6 +80,7 @@ class Joining:
         self._versions = versions
         self._keys = keys
         self._borrowing = borrowing
+        self.why_full: Callable[[], str] = str
 
     def enrol(self, origin: Origin, message: m.Enrol) -> None:
         """Accept a key of a peer's own making."""
@@ -121,6 +128,8 @@ class Joining:
                 self._outbox.add(Send(origin.connection, refused))
                 return
         self._compare_versions(role, message)
+        if sessions.of_key(message.key) is None and (why := self.why_full()):
+            raise LimitExceeded(why)
         self._make_room(message, now)
         session, arrival = sessions.register(message)
         if arrival is Arrival.REBORN:

@@ -26,6 +26,7 @@ from ctrlhub.controller.loop import HubLoop
 from ctrlhub.controller.stores.memory import MemoryStore
 from ctrlhub.controller.transports.base import Transport
 from ctrlhub.controller.transports.zeromq import ZeroMQTransport
+from ctrlhub.link.provision import make_context
 from ctrlhub.wire.connection import ConnectionInfo, Here
 from ctrlhub.wire.errors import AlreadyRunning, CtrlHubError
 from ctrlhub.wire.messages import Role, Stream
@@ -86,7 +87,7 @@ def _serve(config: HubConfig, profile: Profile, lifeline: int | None) -> int:
         remove_sockets(socket_dir(profile.directory))
         sockets = socket_dir(profile.directory)
         undone.callback(remove_sockets, sockets)
-        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        context = make_context()
         context.set(zmq.MAX_SOCKETS, MAX_SOCKETS)
         # Not term(), which waits for ever for a socket that a failed start has left open.
         undone.callback(context.destroy)

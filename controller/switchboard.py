@@ -106,7 +106,7 @@ class Switchboard:
             epoch=epoch,
         )
         self.sessions = self._peers.sessions
-        self._joining = Joining(
+        self.joining = Joining(
             config,
             self._peers,
             self.outbox,
@@ -260,9 +260,9 @@ class Switchboard:
     def _hear(self, origin: Origin, message: m.Message, now: float) -> None:
         connection, user = origin.connection, origin.user
         if type(message) is m.Enrol:
-            self._joining.enrol(origin, message)
+            self.joining.enrol(origin, message)
             return
-        if user is not None and not self._joining.may_speak(user):
+        if user is not None and not self.joining.may_speak(user):
             raise AuthenticationError("this key is not registered, or was revoked: enrol again")
         if type(message) in _JOINING:
             self._join(origin, message, now)
@@ -275,10 +275,10 @@ class Switchboard:
 
     def _join(self, origin: Origin, message: m.Message, now: float) -> None:
         if type(message) is m.Register:
-            self._joining.register(origin, message, now)
+            self.joining.register(origin, message, now)
         elif type(message) is m.Hello:
             self._flows.drop(origin.connection)  # what was under way is said again
-            self._joining.hello(origin, message, now)
+            self.joining.hello(origin, message, now)
 
     def _dispatch(
         self, session: Session, message: m.Message, connection: Connection, now: float

@@ -121,7 +121,23 @@ class Port:
         self.reopen_due = NEVER
 
     def open(self, context: zmq.Context[zmq.Socket[bytes]], topics: list[bytes]) -> tuple[int, int]:
-        """Connect; return the descriptors of the socket and of its monitor."""
+        """Connect; return the descriptors of the socket and of its monitor.
+
+        Raises
+        ------
+        HubNotFound
+            The address is none.
+        zmq.ZMQError
+            There are no descriptors for it.
+        """
+        try:
+            self._make(context, topics)
+        except zmq.ZMQError:
+            self.close(0)
+            raise
+        return self.fd, self.monitor_fd
+
+    def _make(self, context: zmq.Context[zmq.Socket[bytes]], topics: list[bytes]) -> None:
         is_sub = self.stream is Stream.IOPUB
         self.socket = context.socket(zmq.SUB if is_sub else zmq.DEALER)
         self.monitor = self.socket.get_monitor_socket(_WATCHED)
@@ -137,7 +153,15 @@ class Port:
             self.close(0)
             raise HubNotFound(f"cannot connect to {self._where()}: {error}") from error
         self.unsure = True
-        return self.fd, self.monitor_fd
+
+    def put_off(self, error: zmq.ZMQError, now: float) -> None:
+        """Take note that it cannot be opened for now."""
+        self.failure = f"no socket for {self._where()}: {error}"
+        self._pause(now)
+
+    def _pause(self, now: float) -> None:
+        self.reopen_due = now + self.pause
+        self.pause = min(2 * self.pause, REOPEN_LONGEST)
 
     def _configure(self, socket: zmq.Socket[bytes]) -> None:
         socket.setsockopt(zmq.SNDHWM, 0)
@@ -156,11 +180,11 @@ class Port:
 
     def close(self, linger: int) -> None:
         """Close; what was sent has `linger` milliseconds to leave."""
-        if self.socket is None or self.monitor is None:
-            return
-        self.socket.disable_monitor()
-        self.monitor.close(0)
-        self.socket.close(linger)
+        if self.monitor is not None and self.socket is not None:
+            self.socket.disable_monitor()
+            self.monitor.close(0)
+        if self.socket is not None:
+            self.socket.close(linger)
         self.socket = self.monitor = None
         self.ready = self.unsure = False
         self.connected = False
@@ -254,8 +278,7 @@ class Port:
             self.failure = f"nothing answers for {where}"
         else:
             self.failure = _explain_handshake(event, where, self.curve)
-            self.reopen_due = now + self.pause
-            self.pause = min(2 * self.pause, REOPEN_LONGEST)
+            self._pause(now)
 
     def _where(self) -> str:
         return f"the hub's {self.stream.value} stream at {self.address}"

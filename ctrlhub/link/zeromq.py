@@ -10,7 +10,8 @@ each time), this costs the least time and CPU for each message.
 
 ZeroMQ reconnects by itself when a connection breaks or nobody listens, but after a handshake that
 was refused it never tries again, and after one that was broken off it tries every 20 ms for ever.
-So a socket whose handshake failed is closed here, and opened again after a growing pause.
+So a socket whose handshake failed is closed here, and opened again after a growing pause; so is one
+for which this process has no file descriptor.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import zmq
 
 from ctrlhub.link.base import Arrival
 from ctrlhub.link.port import NEVER, POLLIN, Curve, Port
+from ctrlhub.link.provision import make_context, prepare_sending
 from ctrlhub.link.sleep import asleep
 from ctrlhub.link.wakeup import Wakeup
 from ctrlhub.wire.connection import ConnectionInfo, Route
@@ -58,6 +60,8 @@ class ZeroMQLink:
     ------
     HubNotFound
         If the hub does not listen for this place, or not in the preferred way.
+    OSError
+        If this process has no descriptors left.
     """
 
     sleeps_in_system = True
@@ -78,8 +82,12 @@ class ZeroMQLink:
             self._curve = Curve(info.server_key, keys)
             self._enrolment = Curve(info.server_key, info.enrolment)
         self.enrolling = route.uses_curve
-        self._context = zmq.Context() if context is None else context
         self._owns_context = context is None
+        if context is None:
+            context = make_context()
+        else:
+            prepare_sending()
+        self._context = context
         self._wakeup = Wakeup()
         self.lock = RLock()
         self.sleeping = False
@@ -209,7 +217,11 @@ class ZeroMQLink:
         self._note()
 
     def _open(self, port: Port) -> None:
-        socket, monitor = port.open(self._context, self._topics)
+        try:
+            socket, monitor = port.open(self._context, self._topics)
+        except zmq.ZMQError as error:
+            port.put_off(error, time.monotonic())
+            return
         self._readers[socket] = port
         self._watchers[monitor] = port
         self._poll.register(socket, POLLIN)
@@ -255,6 +267,7 @@ class ZeroMQLink:
         for port in self._ports:
             if port.reopen_due <= now:
                 self._open(port)
+        self._note()
         if self._reopen_due == NEVER:
             return timeout
         pause = max(0.0, self._reopen_due - now)
