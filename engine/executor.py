@@ -13,7 +13,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, MutableSequence
 from dataclasses import replace
 from pathlib import Path
-from time import perf_counter, time  # by name: user code may put anything in their place
+from time import perf_counter, thread_time, time  # by name, which user code cannot replace
 from types import CodeType
 from typing import Any
 from weakref import WeakSet
@@ -264,6 +264,7 @@ class Executor:
         urgent: deque[Any],
         done: deque[Row],
         flush: Callable[[], None],
+        hand_over: Callable[[], None],
     ) -> None:
         """Run tasks until there are none, or something urgent has come.
 
@@ -279,12 +280,15 @@ class Executor:
             Where rows go. A slow task's goes at once, those of quick ones leave in batches.
         flush
             Has rows sent.
+        hand_over
+            Has another thread send them, while the next task waits for something, as this one did.
         """
         # The hot loop: every name local, one look at the clock per task, no call of our own.
         self._begin()
         gate, board, output = self.gate, self._board, self.output
         clock, take, append = perf_counter, tasks.popleft, done.append
         ended = flushed = settled = clock()
+        worked = thread_time()
         pause = 0.0 if settled < self._alert else SETTLE_INTERVAL
         origin = time() - ended
         while tasks and not urgent:
@@ -321,8 +325,11 @@ class Executor:
             extras = output.take(attempt) if output.dirty else None
             append((number, attempt, status, result, origin + began, ended - began, extras))
             if ended - flushed > FLUSH_INTERVAL:
-                flush()
-                flushed = ended
+                used = thread_time()
+                waited = used - worked < (ended - flushed) / 2
+                send = hand_over if waited and _is_next(function, tasks) else flush
+                send()
+                flushed, worked = ended, used
         # What the last task held on to goes now, not with the next one.
         args = kwargs = result = payload = call = function = None  # type: ignore[assignment]
         if self._is_supplied:
@@ -378,6 +385,14 @@ class Executor:
             text = self._cells.shell.traceback_of(error)
             failure = failure if text is None else replace(failure, traceback=text)
         return pack_failure(failure)
+
+
+def _is_next(function: Function | Supplied, tasks: deque[TaskWork]) -> bool:
+    """Tell whether the next task calls the same function."""
+    try:
+        return tasks[0].function is function
+    except IndexError:
+        return False
 
 
 def _plainly(value: Any, count: int) -> dict[str, Any]:

@@ -239,7 +239,9 @@ class EngineService:
             # Not in the handler: user code must not find an exception that is handled.
             if command is _NONE:
                 if queue.tasks:
-                    executor.run_tasks(queue.tasks, queue.urgent, self._done_tasks, self._flush)
+                    executor.run_tasks(
+                        queue.tasks, queue.urgent, self._done_tasks, self._flush, self._hand_over
+                    )
                     self._flush()
                     executor.rest()
                 self._rest()
@@ -273,6 +275,11 @@ class EngineService:
         if self._executor.is_copy:  # the sockets are the original's; touching would break it
             end_copy()
         self._runner.at_once(self._collect)
+
+    def _hand_over(self) -> None:
+        if self._executor.is_copy:
+            end_copy()
+        self._runner.post(self._collect)
 
 
 def _emptied(rows: deque[Row]) -> list[Row]:

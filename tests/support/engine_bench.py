@@ -26,6 +26,7 @@ class Bench:
         self.board = [0, 0]
         self.executor = Executor(self.gate, self.output, board=self.board)
         self.flushes = 0
+        self.handed_over = 0
         self.counter = 0
 
     @property
@@ -57,12 +58,16 @@ class Bench:
         """Run tasks."""
         done: deque[Row] = deque()
         urgent = deque() if urgent is None else urgent
-        self.executor.run_tasks(deque(work), urgent, done, self.flush)
+        self.executor.run_tasks(deque(work), urgent, done, self.flush, self.hand_over)
         return list(done)
 
     def flush(self) -> None:
         """Count."""
         self.flushes += 1
+
+    def hand_over(self) -> None:
+        """Count."""
+        self.handed_over += 1
 
 
 def function(call: Any) -> Function:

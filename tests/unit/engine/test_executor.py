@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ctrlhub.engine.executor import FLUSH_INTERVAL, KEPT_BLOB, KEPT_SOURCES
-from ctrlhub.engine.work import CommandWork, Row, TaskWork
+from ctrlhub.engine.work import CommandWork, Function, Row, TaskWork
 from ctrlhub.wire.messages import Action, Status
 from ctrlhub.wire.rebuild import exception_from
 from ctrlhub.wire.serialize import dumps
@@ -265,19 +265,53 @@ def test_quick_tasks_wait_for_company_and_slow_ones_do_not(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, count: int, intervals: float, flushes: int
 ) -> None:
     """A flush after each task that took longer than the interval, or than it since the last."""
-    now = [100.0]
+    works = timed_task(monkeypatch, share=1.0)
+    run_each(bench, [works] * count, intervals)
+
+    assert (bench.flushes, bench.handed_over) == (flushes, 0)
+
+
+def test_results_of_tasks_that_wait_are_sent_while_the_next_one_waits(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By another thread; but for the last one, behind which there is nothing."""
+    waits = timed_task(monkeypatch, share=0.1)
+    run_each(bench, [waits] * 3, 2.0)
+
+    assert (bench.flushes, bench.handed_over) == (1, 2)
+
+
+def test_results_of_tasks_that_wait_leave_before_a_task_of_which_that_is_not_known(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may hold the interpreter's lock, and no other thread would get to send them."""
+    waits, other = timed_task(monkeypatch, share=0.1), function(abs)
+    other.call = lambda seconds: None
+    run_each(bench, [waits, other, waits, other], 2.0)
+
+    assert (bench.flushes, bench.handed_over) == (2, 0)
+
+
+def timed_task(monkeypatch: pytest.MonkeyPatch, share: float) -> Function:
+    """A function that takes as long as it is told, and works for a share of that."""
+    now, worked = [100.0], [50.0]
     for clock in ("perf_counter", "time"):
         monkeypatch.setattr(f"ctrlhub.engine.executor.{clock}", lambda: now[0])
+    monkeypatch.setattr("ctrlhub.engine.executor.thread_time", lambda: worked[0])
 
     def task(seconds: float) -> None:
         now[0] += seconds
+        worked[0] += seconds * share
 
-    shared = function(abs)
-    shared.call = task  # as it is: a copy would have a clock of its own
+    found = function(abs)
+    found.call = task  # as it is: a copy would have clocks of its own
+    return found
+
+
+def run_each(bench: Bench, functions: list[Function], intervals: float) -> None:
+    """Run tasks that take so many intervals of flushing each."""
     payload = dumps(((intervals * FLUSH_INTERVAL,), {}))
-    bench.run([TaskWork(n, 0, shared, payload) for n in range(1, count + 1)])
-
-    assert bench.flushes == flushes
+    bench.run([TaskWork(n, 0, each, payload) for n, each in enumerate(functions, 1)])
 
 
 def test_something_urgent_goes_before_the_next_task(bench: Bench) -> None:
@@ -288,7 +322,7 @@ def test_something_urgent_goes_before_the_next_task(bench: Bench) -> None:
         work.function.call = urgent_in(urgent)
     done: deque[Any] = deque()
 
-    bench.executor.run_tasks(tasks, urgent, done, bench.flush)
+    bench.executor.run_tasks(tasks, urgent, done, bench.flush, bench.hand_over)
 
     assert [row[0] for row in done] == [1]
     assert [work.id for work in tasks] == [2]

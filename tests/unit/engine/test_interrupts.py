@@ -349,7 +349,7 @@ def test_the_queue_interrupts_what_runs(bench: Bench) -> None:
     done: deque[Row] = deque()
     queue.put_tasks([work(1, lambda: answers.append(queue.stop([1])))])
 
-    bench.executor.run_tasks(queue.tasks, queue.urgent, done, bench.flush)
+    bench.executor.run_tasks(queue.tasks, queue.urgent, done, bench.flush, bench.hand_over)
 
     # The interrupt strikes before the answer can be noted.
     assert answers in ([], [([], [])])
