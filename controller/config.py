@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from math import inf
+from posixpath import isabs
 from typing import Any
 
 from ctrlhub.wire.limits import MAX_SESSION
@@ -14,6 +15,8 @@ LOG_LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
 
 TASK_SCHEMES = ("leastload", "lru", "plainrandom", "twobin", "weighted")
 TASK_ORDERS = ("fifo", "lifo")
+
+STORES = ("sqlite", "memory")
 
 _FITS: Mapping[str, Callable[[Any], bool]] = {
     "str": lambda value: type(value) is str,
@@ -26,6 +29,15 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     and all(type(each) is str for each in value),
 }
 """Whether a value fits an option's annotation."""
+
+
+def _check_store(store: str) -> None:
+    kind, colon, place = store.partition(":")
+    if store not in STORES and not (kind == "sqlite" and colon and isabs(place)):
+        raise ValueError(
+            f"store must be {' or '.join(STORES)}, or sqlite:DIRECTORY with an absolute path, "
+            f"not {store!r:.80}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +75,9 @@ class HubConfig:
         waited longest (``lru``), or chance (``plainrandom``, ``twobin``, ``weighted``).
     task_order
         Which task of a client is next: what came first (``fifo``) or last (``lifo``).
+    store
+        Where requests and results live: ``memory``, as long as the hub does; or ``sqlite``, in the
+        profile's state directory, or with ``sqlite:DIRECTORY`` elsewhere on a local disk.
     log_level
         Name of a level of :mod:`logging`.
     """
@@ -87,6 +102,7 @@ class HubConfig:
     )  # fmt: skip
     task_scheme: str = "leastload"
     task_order: str = "fifo"
+    store: str = "memory"
     log_level: str = "INFO"
 
     def __post_init__(self) -> None:
@@ -115,6 +131,7 @@ class HubConfig:
             raise ValueError(f"task_scheme must be one of {', '.join(TASK_SCHEMES)}")
         if self.task_order not in TASK_ORDERS:
             raise ValueError(f"task_order must be one of {', '.join(TASK_ORDERS)}")
+        _check_store(self.store)
         if self.log_level.upper() not in LOG_LEVELS:
             raise ValueError(f"log_level must be one of {', '.join(LOG_LEVELS)}")
 

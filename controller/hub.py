@@ -96,6 +96,7 @@ class Hub:
         self._stopping = False
         self._tick_due = NEVER
         self._commits = Commits()
+        store.load()
         for transport in self._transports:
             transport.allow(self.switchboard.sessions.may_subscribe, self.switchboard.subscribed)
 

@@ -10,6 +10,7 @@ import platform
 import resource
 import signal
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,12 +24,13 @@ from ctrlhub.controller.hub import Hub
 from ctrlhub.controller.interfaces.finding import find_interfaces
 from ctrlhub.controller.logs import start_logging
 from ctrlhub.controller.loop import HubLoop
+from ctrlhub.controller.stores.base import Store
 from ctrlhub.controller.stores.memory import MemoryStore
 from ctrlhub.controller.transports.base import Transport
 from ctrlhub.controller.transports.zeromq import ZeroMQTransport
 from ctrlhub.link.provision import make_context
 from ctrlhub.wire.connection import ConnectionInfo, Here
-from ctrlhub.wire.errors import AlreadyRunning, CtrlHubError
+from ctrlhub.wire.errors import AlreadyRunning, CtrlHubError, StoreError
 from ctrlhub.wire.messages import Role, Stream
 from ctrlhub.wire.places import Profile, ipc_addresses, remove_sockets, socket_dir
 from ctrlhub.wire.security import HubKeys, KeyRegistry, load_or_make_keys
@@ -102,7 +104,9 @@ def _serve(config: HubConfig, profile: Profile, lifeline: int | None) -> int:
             undone.callback(Doorkeeper(context, registry, loop).stop)
             transports.append(_listen(context, config, keys, former))
             undone.callback(transports[1].close)
-        hub = _make_hub(config, transports, registry, loop)
+        store = _open_store(config, profile, loop)
+        undone.callback(store.close)
+        hub = _make_hub(config, transports, store, registry, loop)
         ipc = transports[0].addresses()
         tcp = transports[1].addresses() if config.listen is not None else {}
         hub.describe(tcp)
@@ -130,14 +134,30 @@ def _check_interfaces(names: Sequence[str]) -> None:
 
 
 def _make_hub(
-    config: HubConfig, transports: Sequence[Transport], keys: KeyRegistry | None, loop: HubLoop
+    config: HubConfig,
+    transports: Sequence[Transport],
+    store: Store,
+    keys: KeyRegistry | None,
+    loop: HubLoop,
 ) -> Hub:
     try:
-        return Hub(config, transports, MemoryStore(), keys, loop)
+        return Hub(config, transports, store, keys, loop)
+    except StoreError:
+        raise
     except Exception as error:
         names = ", ".join(config.interfaces)
         log.exception("the hub cannot be made with interfaces %s", names)
         raise _broken(f"one of the interfaces {names} cannot be made", error) from error
+
+
+def _open_store(config: HubConfig, profile: Profile, loop: HubLoop) -> Store:
+    if config.store == "memory":
+        return MemoryStore()
+    from ctrlhub.controller.stores.sqlite import SqliteStore
+
+    _, _, place = config.store.partition(":")
+    directory = Path(place) if place else profile.store
+    return SqliteStore(directory, time.time() - time.monotonic(), loop.soon)
 
 
 def _broken(what: str, error: Exception) -> CtrlHubError:

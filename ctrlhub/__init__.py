@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from ctrlhub.wire.errors import SegmentLost as SegmentLost
     from ctrlhub.wire.errors import SerializationError as SerializationError
     from ctrlhub.wire.errors import SessionClosed as SessionClosed
+    from ctrlhub.wire.errors import StoreError as StoreError
     from ctrlhub.wire.errors import TaskAborted as TaskAborted
     from ctrlhub.wire.errors import TaskRejectError as TaskRejectError
     from ctrlhub.wire.errors import TaskTimeout as TaskTimeout
@@ -161,6 +162,7 @@ _HOMES = {
         "SegmentLost",
         "SerializationError",
         "SessionClosed",
+        "StoreError",
         "TaskAborted",
         "TaskRejectError",
         "TaskTimeout",

@@ -15,6 +15,7 @@ from ctrlhub.controller.core.effects import (
     Acknowledge,
     Commit,
     Connection,
+    Fetched,
     Forget,
     Operation,
     SaveRequests,
@@ -48,28 +49,37 @@ class Commits:
     def take(self) -> Commit:
         """Return all as one.
 
-        Requests are saved before results, and both before anything is forgotten, since no request
-        comes again after it was forgotten.
+        Requests are saved before results, and both before anything is fetched or forgotten, since no
+        request comes again after it was forgotten.
         """
         commits, self._commits = self._commits, []
         requests: list[tuple[int, Any]] = []
         results: list[tuple[int, Any]] = []
+        fetched: list[tuple[int, int]] = []
         forgotten: list[tuple[int, int]] = []
+        others: list[Operation] = []
         for commit in commits:
             for operation in commit.operations:
                 if type(operation) is SaveRequests:
                     requests += operation.records
                 elif type(operation) is SaveResults:
                     results += operation.rows
+                elif type(operation) is Fetched:
+                    fetched += operation.requests
                 elif type(operation) is Forget:
                     forgotten += operation.requests
+                else:
+                    others.append(operation)
         operations: list[Operation] = []
         if requests:
             operations.append(SaveRequests(requests))
         if results:
             operations.append(SaveResults(results))
+        if fetched:
+            operations.append(Fetched(tuple(fetched)))
         if forgotten:
             operations.append(Forget(tuple(forgotten)))
+        operations += others
         return Commit(tuple(operations), _together(each for c in commits for each in c.then))
 
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from ctrlhub.wire.ids import Ranges, to_ranges
 from ctrlhub.wire.messages import Accepted, Message, Stored, Stream
 from ctrlhub.wire.record import record
+
+
+class Identified(Protocol):
+    """What has the id of a request."""
+
+    id: int
 
 
 class Connection(NamedTuple):
@@ -54,13 +60,43 @@ class SaveResults:
 
 
 @record
-class Forget:
-    """Remove requests and their results: their client has them."""
+class Fetched:
+    """Take note that nobody waits for these results any more: only history does with them as it likes."""
 
     requests: Ranges
 
 
-Operation: TypeAlias = SaveRequests | SaveResults | Forget
+@record
+class Forget:
+    """Remove requests and their results: nobody wants them, nor does history keep them."""
+
+    requests: Ranges
+
+
+@record
+class Expire:
+    """Remove requests that history has let go of, of which the store need not have any."""
+
+    requests: Sequence[Identified]
+
+
+@record
+class Keep:
+    """Store something small under a name, in place of what is there."""
+
+    name: str
+    value: Any
+    """Whatever msgpack can carry."""
+
+
+@record
+class Drop:
+    """Remove what is stored under a name."""
+
+    name: str
+
+
+Operation: TypeAlias = SaveRequests | SaveResults | Fetched | Forget | Expire | Keep | Drop
 
 
 @record

@@ -102,6 +102,13 @@ class History(Generic[E]):
     ----------
     retention
         How much is remembered.
+
+    Attributes
+    ----------
+    dropped
+        What was forgotten, in lists; whoever takes note of it empties this.
+    cut
+        The outcomes whose values were too large to be kept; the same.
     """
 
     def __init__(self, retention: Retention) -> None:
@@ -112,6 +119,8 @@ class History(Generic[E]):
         self._uses: dict[Function, int] = {}  # by how many blocks
         self._count = self._size = 0
         self._index: dict[int, tuple[E, Outcome]] | None = None
+        self.dropped: list[list[E]] = []
+        self.cut: list[Outcome] = []
 
     def __len__(self) -> int:
         return self._count
@@ -168,6 +177,7 @@ class History(Generic[E]):
                 more = _weight(request, outcome)
             if more > largest and size_of(value) > largest:
                 outcome = (*outcome[:2], GONE, *outcome[3:])
+                self.cut.append(outcome)
                 more = _weight(request, outcome)
             if more > largest and size_of(payload) > largest:
                 request.payload = GONE
@@ -194,7 +204,9 @@ class History(Generic[E]):
         return self._blocks[0].began + self._retention.age if self._blocks else None
 
     def _drop_oldest(self) -> None:
-        self._forget(self._blocks.popleft())
+        block = self._blocks.popleft()
+        self.dropped.append(block.requests)
+        self._forget(block)
 
     def _forget(self, block: _Block[E]) -> None:
         self._index = None
@@ -208,10 +220,10 @@ class History(Generic[E]):
         before = self._count
         blocks, self._blocks = self._blocks, deque()
         for block in blocks:
-            pairs = zip(block.requests, block.outcomes, strict=True)
-            left = [
-                (request, outcome) for request, outcome in pairs if not chosen(request, outcome)
-            ]
+            pairs = list(zip(block.requests, block.outcomes, strict=True))
+            left = [(r, outcome) for r, outcome in pairs if not chosen(r, outcome)]
+            kept_ones = {r.id for r, _ in left}
+            self.dropped.append([r for r, _ in pairs if r.id not in kept_ones])
             self._forget(block)
             if left:
                 kept: _Block[E] = _Block(block.began)

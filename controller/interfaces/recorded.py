@@ -15,7 +15,14 @@ from itertools import chain, islice
 from typing import ClassVar, Generic, Protocol, TypeVar
 
 from ctrlhub.controller.core.deliveries import Deliveries, Outcome
-from ctrlhub.controller.core.effects import Acknowledge, Commit, Forget
+from ctrlhub.controller.core.effects import (
+    Acknowledge,
+    Commit,
+    Expire,
+    Fetched,
+    Operation,
+    SaveResults,
+)
 from ctrlhub.controller.core.ended_ids import EndedIds
 from ctrlhub.controller.core.functions import Function
 from ctrlhub.controller.core.history import (
@@ -121,18 +128,39 @@ class Recorded(Interface, Generic[R]):
 
     def received(self, session: Session, message: Received, stream: Stream, now: float) -> None:
         """Let go of results that their client has; history keeps them."""
-        requests, outcomes = self._take_received(session, message.requests)
+        requests, outcomes, taken = self._take_received(session, message.requests)
         if requests:
-            self._history.add(requests, outcomes, self._functions_of(requests), now)
+            self._remember(requests, outcomes, taken, now)
+
+    def _remember(
+        self, requests: Sequence[R], outcomes: Sequence[Outcome], ids: Ranges, now: float
+    ) -> None:
+        """Hand to history what nobody waits for any more."""
+        history = self._history
+        history.add(requests, outcomes, self._functions_of(requests), now)
+        self.outbox.add(Commit((Fetched(ids),)))
+        if history.dropped or history.cut:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Have the store forget what history keeps no longer."""
+        history = self._history
+        operations: list[Operation] = [Expire(block) for block in history.dropped]
+        if history.cut:
+            operations.append(SaveResults([(outcome[0], outcome) for outcome in history.cut]))
+        if operations:
+            self.outbox.add(Commit(tuple(operations)))
+        history.dropped, history.cut = [], []
 
     def _take_received(
         self, session: Session, ranges: Ranges
-    ) -> tuple[Sequence[R], Sequence[Outcome]]:
-        """End the records of a client's own requests whose results it has."""
+    ) -> tuple[Sequence[R], Sequence[Outcome], Ranges]:
+        """End the records of a client's own requests whose results it has; return also their ids."""
         records = self._records
         self._most_records = max(self._most_records, len(records))
         requests: list[R] = []
         outcomes: list[Outcome] = []
+        taken: Ranges = ()
         for outcome in self._deliveries.received(session, ranges):
             number = outcome[0]
             request = records.get(number)
@@ -146,8 +174,7 @@ class Recorded(Interface, Generic[R]):
             failed = [outcome[0] for outcome in outcomes if outcome[1]]
             self._ended_ids.setdefault(session.number, EndedIds()).add(taken, failed)
             self._shrink()
-            self.outbox.add(Commit((Forget(taken),), ()))
-        return requests, outcomes
+        return requests, outcomes, taken
 
     def _shrink(self) -> None:
         """Give back memory: a dictionary keeps the room for all that it has ever held."""
@@ -176,8 +203,9 @@ class Recorded(Interface, Generic[R]):
         """End a request whose client is gone: nobody but history takes the result."""
         if self._records.get(request.id) is request:
             del self._records[request.id]
-        functions = self._functions_of([request])
-        self._history.add([request], [outcome], functions, self.context.now())
+        # The store has forgotten it with its client.
+        self._history.add([request], [outcome], self._functions_of([request]), self.context.now())
+        self._let_go()
 
     def _leave_results(self, session: Session) -> None:
         """Leave to history what a client that is gone has not fetched; it follows nothing more."""
@@ -193,9 +221,8 @@ class Recorded(Interface, Generic[R]):
                 requests.append(request)
                 outcomes.append(outcome)
         if requests:
-            functions = self._functions_of(requests)
-            self._history.add(requests, outcomes, functions, self.context.now())
-            self.outbox.add(Commit((Forget(to_ranges(sorted(r.id for r in requests))),), ()))
+            ids = to_ranges(sorted(request.id for request in requests))
+            self._remember(requests, outcomes, ids, self.context.now())
 
     # ------------------------------------------------------------ acknowledgements to engines
 
@@ -320,7 +347,9 @@ class Recorded(Interface, Generic[R]):
         int
             How many.
         """
-        requests, _ = self._take_received(caller, ranges)
+        requests, _, _ = self._take_received(caller, ranges)
+        if requests:
+            self.outbox.add(Commit((Expire(requests),)))
         within = _within(ranges)
 
         def chosen(request: R, outcome: Outcome) -> bool:
@@ -335,7 +364,9 @@ class Recorded(Interface, Generic[R]):
         ended = self._ended_ids.get(caller.number, EndedIds())
         for first, last in ranges:
             ended.discard(first, last)
-        return len(requests) + self._history.purge(chosen)
+        purged = self._history.purge(chosen)
+        self._let_go()
+        return len(requests) + purged
 
     def check_again(self, request: R) -> None:
         """Refuse to do again what cannot be.
@@ -375,6 +406,7 @@ class Recorded(Interface, Generic[R]):
     def tick(self, now: float) -> None:
         """Let history forget what is too old."""
         self._history.tick(now)
+        self._let_go()
         if self._ordered is not None and now - self._ordered[0] >= ORDER_SECONDS:
             self._ordered = None
 

@@ -2,49 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
-from ctrlhub.controller.core.effects import Forget, Operation, SaveRequests, SaveResults
+from ctrlhub.controller.core.effects import Operation
+from ctrlhub.controller.core.saved import Saved, StoreState
 
 
 class MemoryStore:
-    """Keeps records in dictionaries; `done` is called before `write` returns.
+    """Keeps nothing that the hub does not have anyway, and so is done before `write` returns."""
 
-    It holds references to the records that the hub has anyway, so it costs an entry per request.
-    """
-
-    def __init__(self) -> None:
-        self._requests: dict[int, Any] = {}
-        self._results: dict[int, Any] = {}
+    def load(self) -> Saved:
+        """Return what there is when a hub begins: nothing."""
+        return Saved()
 
     def write(self, operations: Sequence[Operation], done: Callable[[], None]) -> None:
-        """Apply the operations, then call `done`."""
-        for operation in operations:
-            if type(operation) is SaveRequests:
-                self._requests.update(operation.records)
-            elif type(operation) is SaveResults:
-                self._results.update(operation.rows)
-            elif type(operation) is Forget:
-                self._forget(operation)
+        """Call `done`: the hub has them."""
         done()
 
-    def _forget(self, operation: Forget) -> None:
-        requests, results = self._requests, self._results
-        for first, last in operation.requests:
-            for number in range(first, last + 1):
-                requests.pop(number, None)
-                results.pop(number, None)
-
-    def requests(self) -> Iterator[tuple[int, Any]]:
-        """Yield (id, record) of every request that is kept."""
-        yield from self._requests.items()
-
-    def results(self) -> Iterator[tuple[int, Any]]:
-        """Yield (id, row) of every result that is kept."""
-        yield from self._results.items()
+    def state(self) -> StoreState:
+        """Return that all is well."""
+        return StoreState("memory")
 
     def close(self) -> None:
-        """Forget everything."""
-        self._requests.clear()
-        self._results.clear()
+        """Do nothing."""

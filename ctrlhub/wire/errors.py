@@ -36,6 +36,7 @@
     ├── HubUnavailable                 the hub is gone or silent       (a ConnectionError)
     ├── HubNotFound                    no hub is running               (a ConnectionError)
     ├── ConnectionFileError            unreadable, malformed or exposed
+    ├── StoreError                     the hub's store cannot be used, or not now
     ├── AuthenticationError            a key the hub does not accept
     ├── ProtocolMismatch               another version of the protocol
     ├── VersionMismatch                another version of Python or of what it needs
@@ -240,6 +241,10 @@ class HubNotFound(CtrlHubError, ConnectionError, code="hub_not_found"):
 
 class ConnectionFileError(CtrlHubError, code="connection_file"):
     """A connection file is unreadable, malformed, or readable by others."""
+
+
+class StoreError(CtrlHubError, code="store"):
+    """The hub's store cannot be used, or not now: the message says why."""
 
 
 class AuthenticationError(CtrlHubError, code="authentication"):

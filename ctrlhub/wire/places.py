@@ -134,6 +134,11 @@ class Profile:
         return self.directory / "nannies"
 
     @property
+    def store(self) -> Path:
+        """The directory of the hub's store, if it keeps one here."""
+        return self.directory / "store"
+
+    @property
     def logs(self) -> Path:
         """The directory of log files."""
         return self.directory / "logs"

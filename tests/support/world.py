@@ -20,11 +20,11 @@ from ctrlhub.controller.core.effects import Commit, Connection, Effect, Publish,
 from ctrlhub.controller.interfaces.finding import find_interfaces
 from ctrlhub.controller.interfaces.multiengine import MultiEngine
 from ctrlhub.controller.interfaces.taskqueue import TaskQueue
-from ctrlhub.controller.stores.memory import MemoryStore
 from ctrlhub.controller.switchboard import Origin, Switchboard
 from ctrlhub.link.states import State, Subscribe
 from ctrlhub.wire.codec import decode, encode
 from ctrlhub.wire.messages import Buffer, Message, Refused, Stream
+from tests.support.stores import DiskStore
 
 VERSIONS = {"ctrlhub": "0", "python": "3.11.0", "protocol": "1"}
 
@@ -90,27 +90,6 @@ class Wire:
                     yield way, stream
 
 
-class LateStore(MemoryStore):
-    """A memory store whose commits are done when the test says so."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.late = False
-        self.pending: deque[tuple[Sequence[Any], Any]] = deque()
-
-    def write(self, operations: Sequence[Any], done: Any) -> None:
-        """Apply at once, or keep for `commit`."""
-        if self.late:
-            self.pending.append((operations, done))
-        else:
-            super().write(operations, done)
-
-    def commit(self) -> None:
-        """Do everything that was kept."""
-        while self.pending:
-            super().write(*self.pending.popleft())
-
-
 class World:
     """One hub and its peers.
 
@@ -136,7 +115,8 @@ class World:
     def _begin(self) -> None:
         life = next(self._lives)
         tokens = itertools.count(1)
-        self.store = LateStore()
+        self.store = DiskStore()
+        self.store.load()
         self.commits = Commits()
         self.switchboard = Switchboard(
             self.config,

@@ -319,8 +319,7 @@ class Faults(RuleBasedStateMachine):
         return (
             not any(requests for c in self.clients for requests in c.outstanding.values())
             and all(engine.idle for engine in self.engines)
-            and not self.world.store._requests
-            and not self.world.store._results
+            and not self.world.store.journal.unfetched()
         )
 
     def story(self) -> dict[str, Any]:
@@ -330,7 +329,7 @@ class Faults(RuleBasedStateMachine):
             "engines": [engine.lanes for engine in self.engines],
             "tasks": self.world.tasks._tasks,
             "commands": self.world.commands._commands,
-            "stored": (self.world.store._requests, self.world.store._results),
+            "stored": self.world.store.journal.unfetched(),
         }
 
     def check_end(self, number: int, client: ScriptedClient, payload: bytes) -> None:

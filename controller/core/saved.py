@@ -1,0 +1,114 @@
+"""What a store gives back when a hub begins: the state of the one before, as plain values.
+
+Nothing here refers to a living session, engine or function: whoever takes something back (the
+interfaces' `restore`) makes records of it. Times are Unix times, since clocks of processes differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from ctrlhub.controller.core.deliveries import Outcome
+from ctrlhub.wire.messages import Payload
+
+
+class SavedSession(NamedTuple):
+    """A client, by which it is recognised when it comes back."""
+
+    number: int
+    key: str
+    incarnation: bytes
+    pid: int
+    host: str
+
+
+class SavedTemplate(NamedTuple):
+    """What the tasks of a call share."""
+
+    digest: bytes
+    retries: int
+    engine_retries: int
+    label: str
+    submitted: float
+    options: Mapping[str, Any] | None
+
+
+class SavedTask(NamedTuple):
+    """A task."""
+
+    id: int
+    template: SavedTemplate
+    payload: Payload
+
+
+class SavedCommand(NamedTuple):
+    """A command to one engine; a target of -1 is that of a request that no engine has."""
+
+    id: int
+    action: str
+    digest: bytes
+    target: int
+    label: str
+    submitted: float
+    stop_on_error: bool
+    payload: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """The state of a hub.
+
+    Attributes
+    ----------
+    sessions
+        The clients of all requests, by number.
+    functions
+        What the requests call, by digest.
+    tasks, commands
+        The requests, by id.
+    results
+        Those that have ended, by id.
+    fetched
+        The ids of those of them that nobody waits for any more.
+    kept
+        What was kept under a name.
+    """
+
+    sessions: dict[int, SavedSession] = field(default_factory=dict)
+    functions: dict[bytes, Payload] = field(default_factory=dict)
+    tasks: dict[int, SavedTask] = field(default_factory=dict)
+    commands: dict[int, SavedCommand] = field(default_factory=dict)
+    results: dict[int, Outcome] = field(default_factory=dict)
+    fetched: set[int] = field(default_factory=set)
+    kept: dict[str, Any] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        """Tell whether there is anything."""
+        return bool(self.tasks or self.commands or self.kept)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreState:
+    """How a store is doing, for `status`.
+
+    Attributes
+    ----------
+    kind
+        What it is.
+    where
+        Where it is; empty for nowhere.
+    trouble
+        Why nothing can be stored now; empty if it can.
+    requests
+        How many it has.
+    nbytes
+        How many bytes it takes.
+    """
+
+    kind: str
+    where: str = ""
+    trouble: str = ""
+    requests: int = 0
+    nbytes: int = 0

@@ -1,0 +1,102 @@
+"""Large payloads as files beside the database, each whole or not there."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+
+from ctrlhub.controller.core.history import GONE
+from ctrlhub.wire.messages import Buffer, Payload
+from ctrlhub.wire.private import make_private_dir
+from ctrlhub.wire.segments import Segment
+
+PORTION = 4 * 1024 * 1024
+"""So many bytes are written at a time."""
+
+UNFINISHED = ".unfinished"
+
+
+class PayloadFiles:
+    """The directory of payloads.
+
+    Parameters
+    ----------
+    directory
+        Where; it is made, closed to others.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        make_private_dir(directory)
+
+    def write(self, files: Iterable[tuple[str, Payload]]) -> None:
+        """Write files; afterwards they are on disk, each with its name."""
+        written = False
+        for name, payload in files:
+            self._write(name, (payload,) if isinstance(payload, bytes) else payload)
+            written = True
+        if written:
+            self._sync()
+
+    def _write(self, name: str, buffers: Sequence[Buffer]) -> None:
+        place = self._directory / name
+        unfinished = place.with_name(name + UNFINISHED)
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "wb", buffering=0) as file:
+            for buffer in buffers:
+                for portion in _portions(buffer):
+                    view = memoryview(portion)
+                    while view:
+                        view = view[file.write(view) :]
+            os.fsync(descriptor)
+        os.replace(unfinished, place)
+
+    def read(self, name: str, sizes: Sequence[int]) -> Payload:
+        """Return the buffers of a file, which are read when they are used; `GONE` if it is not whole."""
+        try:
+            with open(self._directory / name, "rb") as file:
+                if os.fstat(file.fileno()).st_size != sum(sizes) or not sum(sizes):
+                    return GONE
+                whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        except FileNotFoundError:
+            return GONE
+        buffers, at = [], 0
+        for size in sizes:
+            buffers.append(whole[at : at + size])
+            at += size
+        return tuple(buffers)
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Remove files."""
+        for name in names:
+            (self._directory / name).unlink(missing_ok=True)
+
+    def sweep(self, known: Collection[str]) -> None:
+        """Remove what no transaction has come to know of."""
+        with os.scandir(self._directory) as found:
+            self.remove([entry.name for entry in found if entry.name not in known])
+
+    def size(self) -> int:
+        """Return how many bytes the files take."""
+        with os.scandir(self._directory) as found:
+            return sum(entry.stat().st_size for entry in found)
+
+    def _sync(self) -> None:
+        descriptor = os.open(self._directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _portions(buffer: Buffer) -> Iterable[Buffer]:
+    if type(buffer) is not Segment:
+        view = memoryview(buffer).cast("B")
+        return (view[at : at + PORTION] for at in range(0, len(view), PORTION))
+    # Read, not mapped: what is mapped counts as this process's memory.
+    ends = range(0, buffer.nbytes, PORTION)
+    return (buffer.read(at, min(PORTION, buffer.nbytes - at)) for at in ends)
+
+
