@@ -32,14 +32,13 @@ def packages_on_disk() -> set[str]:
 
 
 def errors_defined() -> set[str]:
-    """The public exception classes that ``ctrlhub.wire.errors`` itself defines."""
+    """The public exception classes of ``ctrlhub.wire.errors``."""
     errors = importlib.import_module("ctrlhub.wire.errors")
     return {
         name
         for name, value in vars(errors).items()
         if isinstance(value, type)
-        and issubclass(value, BaseException)
-        and value.__module__ == errors.__name__
+        and issubclass(value, errors.CtrlHubError)
         and not name.startswith("_")
     }
 

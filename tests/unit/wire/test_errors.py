@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 
-from ctrlhub.wire import errors
+from ctrlhub.wire import error_base, errors
 from ctrlhub.wire.errors import (
     AlreadyDisplayedError,
     AlreadyRunning,
@@ -80,7 +80,7 @@ def test_class_of_ones_own() -> None:
         again = type("Busy", (CtrlHubError,), {"__module__": "m"}, code="busy")
         assert error_for("busy") is again, "a reloaded module defines its classes again"
     finally:
-        del errors._CLASSES["busy"]
+        del error_base._CLASSES["busy"]
 
 
 @pytest.mark.parametrize(
