@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any
 
+from ctrlhub.wire.codec import encode
+from ctrlhub.wire.errors import LimitExceeded, SerializationError
+from ctrlhub.wire.limits import MAX_CONTROL_BYTES
 from ctrlhub.wire.messages import Answer, Call
 
 Answered = Callable[[Answer], None]
@@ -73,3 +76,27 @@ class CallList:
 
 def _ignore(answer: Answer) -> None:
     """Take the answer to what nobody waits for."""
+
+
+def check_call(call: Call) -> None:
+    """See that a call can be sent.
+
+    Raises
+    ------
+    SerializationError
+        Its arguments are not plain data.
+    LimitExceeded
+        They are too large for a call.
+    """
+    what = f"{call.interface}.{call.method}"
+    try:
+        (header,) = encode(call)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise SerializationError(
+            f"{what}: arguments must be plain data that msgpack can write: {error}"
+        ) from error
+    if len(header) > MAX_CONTROL_BYTES:
+        raise LimitExceeded(
+            f"{what}: the call takes {len(header)} bytes, and a call may take {MAX_CONTROL_BYTES}: "
+            "ask in several calls, and send data with push() or as arguments of tasks"
+        )

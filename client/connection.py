@@ -12,6 +12,7 @@ from operator import length_hint
 from typing import Any, TypeVar
 from weakref import finalize
 
+from ctrlhub.client.call_list import check_call
 from ctrlhub.client.cancellations import WITHDRAW, Cancellation
 from ctrlhub.client.engine_list import LIST_ENGINES
 from ctrlhub.client.function_book import FunctionBook
@@ -25,19 +26,16 @@ from ctrlhub.client.watch import Watch
 from ctrlhub.link.base import Link
 from ctrlhub.link.runner import Runner
 from ctrlhub.link.sharing import Sharing
-from ctrlhub.wire.codec import encode
 from ctrlhub.wire.errors import (
     AuthenticationError,
     CtrlHubError,
     HubUnavailable,
-    LimitExceeded,
-    SerializationError,
     SessionClosed,
     UnknownInterface,
     error_for,
 )
 from ctrlhub.wire.ids import Ranges, from_ranges, request_id
-from ctrlhub.wire.limits import COUNTER_BITS, MAX_CONTROL_BYTES
+from ctrlhub.wire.limits import COUNTER_BITS
 from ctrlhub.wire.messages import Answer, Call, Register, Stream
 
 T = TypeVar("T")
@@ -254,18 +252,7 @@ class Connection:
         """
         self.check_wait()
         message = Call(next(self._session.calls.numbers), interface, method, arguments)
-        try:
-            (header,) = encode(message)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise SerializationError(
-                f"{interface}.{method}: arguments must be plain data that msgpack can write: {error}"
-            ) from error
-        if len(header) > MAX_CONTROL_BYTES:
-            raise LimitExceeded(
-                f"{interface}.{method}: the call takes {len(header)} bytes, and a call may take "
-                f"{MAX_CONTROL_BYTES}: ask in several calls, and send data with push() or as "
-                "arguments of tasks"
-            )
+        check_call(message)
         self.intake.check()
         watch, answers = self._watch, []
 

@@ -15,6 +15,7 @@ from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.effects import Connection, Outbox, Send
 from ctrlhub.controller.core.engines import NOTHING, Engine
 from ctrlhub.controller.core.heartbeat import Health, Heartbeats
+from ctrlhub.controller.core.nannies import Nannies
 from ctrlhub.controller.core.sessions import Session, Sessions
 from ctrlhub.controller.exposed import Exposed
 from ctrlhub.controller.permissions import BULK
@@ -81,7 +82,7 @@ class Peers:
         self._heartbeats = Heartbeats(config.suspect, config.lost)
         self._expiry: dict[int, float] = {}
         self._absent: dict[int, tuple[int, str]] = {}
-        self._nannies: dict[int, Session] = {}
+        self._nannies = Nannies()
         self._revoked: dict[str, None] = {}
         controller.on_register_engine_do(self._number, True)
 
@@ -93,7 +94,7 @@ class Peers:
         self._absent.pop(session.number, None)
         self.sessions.bind(session, connection)
         if session.role is m.Role.NANNY:
-            self._nannies[session.number] = session
+            self._nannies.add(session)
         self._heartbeats.watch(session.number, now)
         if session.suspect:
             self._recovered(session)
@@ -112,7 +113,7 @@ class Peers:
             There is none for it.
         """
         session.engine = Engine(session.key, session, resources=session.resources)
-        session.nanny = self._nanny_of(session.key)
+        session.nanny = self._nannies.of(session.key)
         try:
             self._controller.register_engine(
                 session.engine, wish if wish >= 0 else None, pid=session.pid
@@ -120,11 +121,6 @@ class Peers:
         except CtrlHubError:
             session.engine = None
             raise
-
-    def _nanny_of(self, key: str) -> Session | None:
-        """Return the nanny that vouches for a key; of several, one of which has died, the last."""
-        here = (n for n in reversed(self._nannies.values()) if m.Stream.HUB in n.connections)
-        return next((nanny for nanny in here if key in nanny.vouches), None)
 
     def absent(self) -> dict[int, str]:
         """Return what is to be said of the engines that are away for a while, by id."""
@@ -306,7 +302,8 @@ class Peers:
                 engine.blamed = NOTHING
         self._away(session, now, lost=not message.restarting)
         if not message.restarting:
-            self._release(engine)
+            if engine is not None:
+                self._controller.release_id(engine.id)
             self.end(session, now)
 
     def goodbye(self, session: Session, message: m.Goodbye, now: float) -> None:
@@ -324,7 +321,7 @@ class Peers:
             engine.cause = f"it left: {message.reason[:1000]}"
             engine.blamed = NOTHING
             self._unregister(engine)
-            self._release(engine)
+            self._controller.release_id(engine.id)
         self.end(session, now)
 
     def revoke(self, key: str, now: float) -> bool:
@@ -357,14 +354,10 @@ class Peers:
         self._heartbeats.forget(session.number)
         self._expiry.pop(session.number, None)
         self._absent.pop(session.number, None)
-        self._nannies.pop(session.number, None)
+        self._nannies.forget(session.number)
         self.sessions.end(session)
         if self.clients.pop(session.number, None) is not None:
             self._exposed.session_ended(session, now)
-
-    def _release(self, engine: Engine | None) -> None:
-        if engine is not None:
-            self._controller.release_id(engine.id)
 
     # ------------------------------------------------------------ what clients are told
 
@@ -396,7 +389,7 @@ class Peers:
         assert watched | self._expiry.keys() == numbers
         assert not watched & self._expiry.keys()
         assert self._absent.keys() <= self._expiry.keys()
-        assert self._nannies == {s.number: s for s in self.sessions if s.role is m.Role.NANNY}
+        self._nannies.check(self.sessions)
         assert self.clients == {s.number: s for s in self.sessions if s.role is m.Role.CLIENT}
         for number, engine in self._controller.engines.items():
             assert isinstance(engine, Engine)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from ctrlhub.engine.work import Function
-from ctrlhub.wire.codec import size_of
-from ctrlhub.wire.messages import Payload
+from ctrlhub.engine.work import Function, Supplied
+from ctrlhub.wire.codec import resolve, size_of
+from ctrlhub.wire.ids import select
+from ctrlhub.wire.messages import Payload, RunTasks, TemplateRow
 
 MOST_FUNCTIONS = 4096
 MOST_BYTES = 256 * 1024 * 1024
@@ -53,6 +54,15 @@ class FunctionStore:
         else:
             self._functions.move_to_end(digest)
         return function
+
+    def called_by(self, row: TemplateRow, message: RunTasks) -> Function | Supplied:
+        """Return what tasks of a template call; the values that they need are in the message."""
+        function = self.get(row[0])
+        if len(row) < 5 or not message.values:
+            return function
+        refs = dict(message.values)
+        wanted = select(row[4].get("arguments", ()), refs)
+        return Supplied(function, {n: resolve(refs[n], message.frames) for n in wanted})
 
     def _forget(self) -> None:
         digest, _ = self._functions.popitem(last=False)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from ctrlhub.engine.questions import Questions
 from ctrlhub.engine.refusals import Refusals
-from ctrlhub.engine.work import CommandWork, Row, TaskWork
+from ctrlhub.engine.work import CommandWork, Row, TaskWork, digest_of, waits
 from ctrlhub.wire.codec import FrameList, size_of_extras
 from ctrlhub.wire.errors import Failure, ResultLost, pack_failure
 from ctrlhub.wire.ids import Ranges, select, to_ranges
@@ -85,6 +85,22 @@ class Lane:
             self.results[row[0]] = row
             self.unsent.append(row)
             self.replaced.discard(row[0])
+
+    def unpark(
+        self, lost: Container[bytes]
+    ) -> tuple[list[TaskWork | CommandWork], list[TaskWork | CommandWork]]:
+        """Return the parked work whose functions have come, and that whose functions are lost."""
+        ready: list[TaskWork | CommandWork] = []
+        hopeless: list[TaskWork | CommandWork] = []
+        parked, self.parked = self.parked, deque()
+        for work in parked:
+            if waits(work) and digest_of(work) in lost:
+                hopeless.append(work)
+            elif waits(work) or (self.parked and isinstance(work, CommandWork)):
+                self.parked.append(work)  # commands keep their order
+            else:
+                ready.append(work)
+        return ready, hopeless
 
     def resume(self) -> None:
         """Send everything again: the connection is another."""

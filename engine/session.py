@@ -20,7 +20,6 @@ take; a failure goes in its place (`refusals`).
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -30,22 +29,19 @@ from ctrlhub.engine.lease import Ending, LeasedMembership
 from ctrlhub.engine.live import LiveOutput
 from ctrlhub.engine.log_records import LogStream
 from ctrlhub.engine.stops import Stops
-from ctrlhub.engine.taken import TakenIds
-from ctrlhub.engine.work import CommandWork, Function, Row, Supplied, TaskWork, Worker
+from ctrlhub.engine.taken import TakenIds, how_it_failed
+from ctrlhub.engine.work import CommandWork, Row, TaskWork, Worker, waits
 from ctrlhub.link.patience import Patience
 from ctrlhub.link.states import KEY_NOT_LIVE, UNKNOWN_SESSION, State
 from ctrlhub.wire.codec import resolve
 from ctrlhub.wire.errors import (
     CtrlHubError,
-    FailedBefore,
     Failure,
     OutOfMemory,
     ProtocolMismatch,
-    ResultLost,
     SerializationError,
     pack_failure,
 )
-from ctrlhub.wire.failure import failure_of
 from ctrlhub.wire.ids import Ranges, select, to_ranges
 from ctrlhub.wire.messages import (
     ForwardLogs,
@@ -65,7 +61,6 @@ from ctrlhub.wire.messages import (
     Status,
     Stored,
     Stream,
-    TemplateRow,
 )
 
 LAST_WORDS = 1.0
@@ -145,7 +140,7 @@ class EngineSession(LeasedMembership):
         """Take the results of commands."""
         for row in rows:
             if row[2] != _OK:
-                self._taken.failed(row[0], _how(row))
+                self._taken.failed(row[0], how_it_failed(row))
             self._commands.finish(row)
 
     def written(self, now: float) -> None:
@@ -236,7 +231,7 @@ class EngineSession(LeasedMembership):
         self._ask_again(lane)
 
     def _ask_again(self, lane: Lane) -> None:
-        self._request(lane, dict.fromkeys(w.function.digest for w in lane.parked if _waits(w)))  # type: ignore[union-attr]
+        self._request(lane, dict.fromkeys(w.function.digest for w in lane.parked if waits(w)))  # type: ignore[union-attr]
 
     def drain(self) -> list[tuple[Stream, Message]]:
         """Take what is to be sent: what membership has to say, then results."""
@@ -260,7 +255,7 @@ class EngineSession(LeasedMembership):
             return
         frames = message.frames
         self._functions.learn((d, resolve(ref, frames)) for d, ref in message.functions)
-        functions = [self._function_of(row, message) for row in message.templates]
+        functions = [self._functions.called_by(row, message) for row in message.templates]
         missing = {f.digest: None for f in functions if f.blob is None}
         lane, held, work = self._tasks, self._tasks.held, []
         for number, attempt, index, ref in message.rows:
@@ -273,20 +268,11 @@ class EngineSession(LeasedMembership):
                 continue
             work.append(TaskWork(number, attempt, functions[index], payload))
         if missing:
-            lane.parked.extend(each for each in work if _waits(each))
-            work = [each for each in work if not _waits(each)]
+            lane.parked.extend(each for each in work if waits(each))
+            work = [each for each in work if not waits(each)]
             self._request(lane, missing)
         if work:
             self._worker.run_tasks(work)
-
-    def _function_of(self, row: TemplateRow, message: RunTasks) -> Function | Supplied:
-        """Return what tasks of a template call; the values that they need are in the message."""
-        function = self._functions.get(row[0])
-        if len(row) < 5 or not message.values:
-            return function
-        refs = dict(message.values)
-        wanted = select(row[4].get("arguments", ()), refs)
-        return Supplied(function, {n: resolve(refs[n], message.frames) for n in wanted})
 
     def _on_give_back(self, stream: Stream, message: GiveBack, now: float) -> None:
         withdrawn = self._worker.give_back(message.most)
@@ -300,7 +286,7 @@ class EngineSession(LeasedMembership):
             return
         lane.held[number] = 0
         if number in self._taken:
-            self._fail(lane, number, 0, self._lost(number))
+            self._fail(lane, number, 0, self._taken.loss(number))
             return
         self._taken.add(number)
         frames = message.frames
@@ -312,7 +298,7 @@ class EngineSession(LeasedMembership):
         work = CommandWork(number, message.action, function, resolve(message.payload, frames))
         if function is not None and function.blob is None:
             self._request(lane, (function.digest,))
-        if lane.parked or _waits(work):
+        if lane.parked or waits(work):
             lane.parked.append(work)  # commands keep their order
         else:
             self._worker.run_command(work)
@@ -343,14 +329,6 @@ class EngineSession(LeasedMembership):
         if lane.refusals.count:
             lane.settle(self._refusal, self.engine_id)
 
-    def _lost(self, number: int) -> ResultLost:
-        failure = self._taken.failure(number)
-        if failure:
-            return FailedBefore(failure)
-        return ResultLost(
-            "this command was run before, and its result was lost with the hub that had it"
-        )
-
     def _fail(self, lane: Lane, number: int, attempt: int, error: CtrlHubError) -> None:
         failure = pack_failure(Failure.from_error(error, engine_id=self.engine_id))
         lane.finish((number, attempt, int(Status.ERROR), failure, 0.0, 0.0, None))
@@ -367,16 +345,14 @@ class EngineSession(LeasedMembership):
         lane = self._lanes[stream]
         self._functions.learn((d, resolve(ref, message.frames)) for d, ref in message.functions)
         lost, unsure = lane.questions.answered(frozenset(d for d, _ in message.functions))
-        parked, lane.parked = lane.parked, deque()
-        for work in parked:
+        ready, hopeless = lane.unpark(lost)
+        for work in hopeless:
             attempt = work.attempt if isinstance(work, TaskWork) else 0
-            if _waits(work) and _digest(work) in lost:
-                self._fail(lane, work.id, attempt, SerializationError(
-                    "the hub no longer has the function of this request; call it again"
-                ))  # fmt: skip
-            elif _waits(work) or (lane.parked and isinstance(work, CommandWork)):
-                lane.parked.append(work)
-            elif isinstance(work, TaskWork):
+            self._fail(lane, work.id, attempt, SerializationError(
+                "the hub no longer has the function of this request; call it again"
+            ))  # fmt: skip
+        for work in ready:
+            if isinstance(work, TaskWork):
                 self._worker.run_tasks([work])
             else:
                 self._worker.run_command(work)
@@ -422,20 +398,3 @@ class EngineSession(LeasedMembership):
 
     def _on_shutdown(self, stream: Stream, message: Shutdown, now: float) -> None:
         self.finish(message.reason, now)
-
-
-def _how(row: Row) -> str:
-    """Say how a command failed."""
-    if row[2] == Status.CANCELLED:
-        return "it was cancelled"
-    failure = failure_of(row[3])
-    return f"{failure.ename}: {failure.evalue}"
-
-
-def _digest(work: TaskWork | CommandWork) -> bytes:
-    return work.function.digest if work.function is not None else b""
-
-
-def _waits(work: TaskWork | CommandWork) -> bool:
-    function: Function | Supplied | None = work.function
-    return function is not None and function.blob is None

@@ -5,7 +5,11 @@ from __future__ import annotations
 from array import array
 from collections import OrderedDict
 
+from ctrlhub.engine.work import Row
+from ctrlhub.wire.errors import FailedBefore, ResultLost
+from ctrlhub.wire.failure import failure_of
 from ctrlhub.wire.ids import session_of
+from ctrlhub.wire.messages import Status
 
 REMEMBERED = 65_536
 """So many commands are recognised when they come again. A hub that forgot them sends those again that
@@ -66,3 +70,20 @@ class TakenIds:
     def failure(self, number: int) -> str:
         """Say how a command failed; empty if it did not, or nobody knows any more."""
         return self._failures.get(number, "")
+
+    def loss(self, number: int) -> ResultLost:
+        """Return what to say of one that comes again, when its result is gone."""
+        failure = self.failure(number)
+        if failure:
+            return FailedBefore(failure)
+        return ResultLost(
+            "this command was run before, and its result was lost with the hub that had it"
+        )
+
+
+def how_it_failed(row: Row) -> str:
+    """Say how a command failed."""
+    if row[2] == Status.CANCELLED:
+        return "it was cancelled"
+    failure = failure_of(row[3])
+    return f"{failure.ename}: {failure.evalue}"

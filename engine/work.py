@@ -132,3 +132,14 @@ class Worker(Protocol):
 
     def finish(self) -> None:
         """Withdraw everything that has not begun: the engine is to end."""
+
+
+def digest_of(work: TaskWork | CommandWork) -> bytes:
+    """Return the hash of the function of some work; empty if it calls none."""
+    return work.function.digest if work.function is not None else b""
+
+
+def waits(work: TaskWork | CommandWork) -> bool:
+    """Tell whether the function of some work has not come."""
+    function: Function | Supplied | None = work.function
+    return function is not None and function.blob is None

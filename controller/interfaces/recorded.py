@@ -24,6 +24,7 @@ from ctrlhub.controller.core.effects import (
     SaveResults,
 )
 from ctrlhub.controller.core.ended_ids import EndedIds
+from ctrlhub.controller.core.followers import Followers
 from ctrlhub.controller.core.functions import Function
 from ctrlhub.controller.core.history import (
     GONE,
@@ -35,13 +36,10 @@ from ctrlhub.controller.core.history import (
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.interfaces.base import Context, Interface
 from ctrlhub.controller.service import IControllerBase
-from ctrlhub.wire.errors import InvalidRequest, LimitExceeded, ResultLost
+from ctrlhub.wire.errors import InvalidRequest, ResultLost
 from ctrlhub.wire.failure import Failure, pack_failure
 from ctrlhub.wire.ids import Ranges, merged, session_of, text_of, to_ranges
 from ctrlhub.wire.messages import Received, Results, Status, Stored, Stream
-
-MOST_FOLLOWED = 65_536
-"""The most requests without a result that one client may follow."""
 
 FEW_RECORDS = 65_536
 """The room for so many records is never given back."""
@@ -102,11 +100,9 @@ class Recorded(Interface, Generic[R]):
         self._kept: dict[Session, int] = {}
         self._deliveries = Deliveries(self.stream, context.outbox, context.events)
         self._history: History[R] = History(retention)
-        self._followers: dict[int, list[Session]] = {}
-        self._followed: dict[Session, set[int]] = {}
+        self._followers = Followers()
         self._ended_ids: dict[int, EndedIds] = {}  # by session
         self._most_records = 0
-        self._watched: dict[int, Callable[[Outcome], None]] = {}
         self._ordered: tuple[float, list[int]] | None = None
         self._withheld: dict[tuple[Session, Stream], dict[int, None]] = {}
 
@@ -192,7 +188,8 @@ class Recorded(Interface, Generic[R]):
 
     def _deliver(self, request: R, outcome: Outcome) -> None:
         """Send an outcome to a request's client and to who follows it; history takes it else."""
-        if self._followers or self._watched:
+        followers = self._followers
+        if followers.of or followers.watchers:
             self._tell_followers(outcome)
         if request.session.ended:
             self._bury(request, outcome)
@@ -209,8 +206,7 @@ class Recorded(Interface, Generic[R]):
 
     def _leave_results(self, session: Session) -> None:
         """Leave to history what a client that is gone has not fetched; it follows nothing more."""
-        for number in self._followed.pop(session, ()):
-            self._unfollow(number, session)
+        self._followers.leave(session)
         self._ended_ids.pop(session.number, None)
         requests: list[R] = []
         outcomes: list[Outcome] = []
@@ -263,34 +259,19 @@ class Recorded(Interface, Generic[R]):
             return False
         request, outcome = found
         if outcome is None:
-            followed = self._followed.setdefault(session, set())
-            if request.session is session or number in followed:
-                return True
-            if len(followed) >= MOST_FOLLOWED:
-                raise LimitExceeded(f"more than {MOST_FOLLOWED} results are waited for: get() some")
-            followed.add(number)
-            self._followers.setdefault(number, []).append(session)
+            if request.session is not session:
+                self._followers.add(session, number)
         else:
             self._deliveries.repeat(session, outcome if outcome[2] != GONE else _lost(outcome))
         return True
 
     def watch(self, number: int, watcher: Callable[[Outcome], None]) -> None:
         """Call `watcher` with the outcome of a request that has none yet; it has one watcher."""
-        self._watched[number] = watcher
+        self._followers.watchers[number] = watcher
 
     def _tell_followers(self, outcome: Outcome) -> None:
-        watcher = self._watched.pop(outcome[0], None)
-        if watcher is not None:
-            watcher(outcome)
-        for session in self._followers.pop(outcome[0], ()):
-            self._followed[session].discard(outcome[0])
+        for session in self._followers.take(outcome):
             self._deliveries.add(session, outcome)
-
-    def _unfollow(self, number: int, session: Session) -> None:
-        sessions = self._followers[number]
-        sessions.remove(session)
-        if not sessions:
-            del self._followers[number]
 
     # ------------------------------------------------------------ records
 
@@ -418,9 +399,8 @@ class Recorded(Interface, Generic[R]):
         """Assert that records, deliveries and followers agree."""
         self._deliveries.check()
         self._history.check()
-        pairs = {(n, s) for n, sessions in self._followers.items() for s in sessions}
-        assert pairs == {(n, s) for s, numbers in self._followed.items() for n in numbers}
-        assert not any(session.ended for session in (*self._kept, *self._followed))
+        self._followers.check()
+        assert not any(session.ended for session in self._kept)
 
 
 def _within(ranges: Ranges) -> Callable[[int], bool]:

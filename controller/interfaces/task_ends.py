@@ -48,7 +48,8 @@ class TaskEnds(Recorded[Task]):
         if self._tracked and task in self._tracked:
             self._tracked.discard(task)
             self._untrack(task)
-        if self._followers or self._watched:
+        followers = self._followers
+        if followers.of or followers.watchers:
             self._tell_followers(outcome)
         session = task.session
         if session.ended:

@@ -23,13 +23,14 @@ from dataclasses import replace
 from random import Random
 from typing import Any, ClassVar
 
-from ctrlhub.link.patience import Backoff, Greeting
+from ctrlhub.link.hellos import Hellos
+from ctrlhub.link.hooks import Hooks
+from ctrlhub.link.patience import Backoff
 from ctrlhub.link.patience import Patience as Patience
 from ctrlhub.link.states import HELLO_STREAMS, KEY_NOT_LIVE, LEGAL, UNKNOWN_SESSION
 from ctrlhub.link.states import LinkAction as LinkAction
 from ctrlhub.link.states import State as State
 from ctrlhub.link.states import Subscribe as Subscribe
-from ctrlhub.wire.ids import Ranges
 from ctrlhub.wire.messages import (
     Beat,
     Enrol,
@@ -52,7 +53,7 @@ def _cannot(segment: Sequence[int]) -> bytes:
     return b""
 
 
-class Membership:
+class Membership(Hooks):
     """A peer's membership; sessions of engines, nannies and clients derive from it.
 
     Parameters
@@ -101,8 +102,7 @@ class Membership:
         self._random = Random(seed)
         self._asking = Backoff(patience.first, patience, self._random)
         self._token_sent = b""
-        self._hellos: dict[Stream, Greeting] = {}
-        self._hello_due = NEVER  # of the first of them
+        self._hellos = Hellos(patience, self._random)
         self._beat_due = NEVER
         self._suspect = patience.suspect
         self._enrols = False
@@ -151,17 +151,16 @@ class Membership:
         if self.state is State.JOINED:
             if now >= self._beat_due:
                 self._beat(now)
-            if now >= self._hello_due:
-                for stream, hello in self._hellos.items():
-                    if now >= hello.due:
-                        self._say_hello(stream, now)
+            if now >= self._hellos.due:
+                for stream in self._hellos.take_due(now):
+                    self._say_hello(stream, now)
         elif self.state not in (State.NEW, State.GONE) and now >= self._asking.due:
             self._ask(now)
 
     def next_deadline(self) -> float | None:
         """Tell when `tick` is next due. A subclass with deadlines of its own extends this."""
         if self.state is State.JOINED:
-            return min(self._beat_due, self.last_heard + self._suspect, self._hello_due)
+            return min(self._beat_due, self.last_heard + self._suspect, self._hellos.due)
         if self.state in (State.NEW, State.GONE):
             return None
         due = self._asking.due
@@ -222,12 +221,10 @@ class Membership:
         if self.state is not State.JOINED:
             return
         proven, self.proof = self.proof, b""
-        for stream, hello in self._hellos.items():
-            if not proven and hello.awaited and now < hello.sent + self.patience.hello:
-                continue  # that is asked for already
-            hello.restart()
-            hello.again = True
-            self._say_hello(stream, now)
+        for stream in self._hellos:
+            if proven or not self._hellos.is_on_its_way(stream, now):  # else it is asked for
+                self._hellos.repeat(stream)
+                self._say_hello(stream, now)
 
     # ------------------------------------------------------------ what subclasses use
 
@@ -240,42 +237,6 @@ class Membership:
     def send(self, stream: Stream, message: Message) -> None:
         """Have a message sent with the next `drain`."""
         self._outbox.append((stream, message))
-
-    # ------------------------------------------------------------ hooks
-
-    def on_joined(self, registered: Registered, now: float) -> None:
-        """Take a new or resumed session: say everything again that was not answered.
-
-        Hello is on its way on every stream; what is sent now follows it. `registered.resumed` and
-        `same_epoch` tell what the hub still knows.
-        """
-
-    def on_welcome(self, stream: Stream, now: float) -> None:
-        """Take back a stream whose connection was lost and bound again while we stayed joined.
-
-        What was sent on it and not answered may be lost. The hellos that belong to a joining do
-        not come here: `on_joined` says everything again already.
-        """
-
-    def on_message(self, stream: Stream, message: Message, now: float) -> None:
-        """Take a message that is not about membership."""
-
-    def no_room(self, stream: Stream, message: Message, now: float) -> None:
-        """Take a message whose frames are empty, since there was no memory for them."""
-
-    def on_silent(self, now: float) -> None:
-        """Take note that the hub has been silent for too long; we keep trying."""
-
-    def on_refused(self, refused: Refused) -> None:
-        """Take note that the hub does not let us in; the state is `State.GONE`."""
-
-    def held(self, stream: Stream) -> Ranges:
-        """Tell which requests of a stream we have, for `Hello`."""
-        return ()
-
-    def beat(self) -> Beat:
-        """Make a beat; a nanny names the processes it vouches for."""
-        return Beat()
 
     # ------------------------------------------------------------ messages about membership
 
@@ -301,10 +262,7 @@ class Membership:
             self._topic = message.subscription
             self._actions.append(Subscribe(message.subscription))
         self.proof = self.prove(message.segment) if message.segment else b""
-        self._hellos.clear()
-        self._look_at_hellos()
-        for each in HELLO_STREAMS[self.registration.role]:
-            self._hellos[each] = Greeting(self.patience, self._random)
+        for each in self._hellos.begin(HELLO_STREAMS[self.registration.role]):
             self._say_hello(each, now)
         self.on_joined(message, now)
 
@@ -357,24 +315,17 @@ class Membership:
             return  # what we wait for was sent after what this answers
         if stream is Stream.HUB:
             self._join_again(now)
-        elif (hello := self._hellos.get(stream)) is not None:
-            if hello.awaited and now < hello.sent + self.patience.hello:
-                return
-            hello.restart()
-            hello.again = True
+        elif stream in self._hellos and not self._hellos.is_on_its_way(stream, now):
+            self._hellos.repeat(stream)
             self._say_hello(stream, now)
 
     def _on_welcome(self, stream: Stream, message: Any, now: float) -> None:
-        hello = self._hellos.get(stream)
-        if self.state is not State.JOINED or hello is None or not hello.awaited:
+        if self.state is not State.JOINED or not self._hellos.awaits(stream):
             return
         if message.epoch != self.epoch:
             self._join_again(now)  # another hub than the one that let us in
             return
-        again = hello.again
-        hello.answered()
-        self._look_at_hellos()
-        if again:
+        if self._hellos.answered(stream):
             self.on_welcome(stream, now)
 
     def _on_beat(self, stream: Stream, message: Any, now: float) -> None:
@@ -414,12 +365,8 @@ class Membership:
         self._asking.restart()
         self._register(now)
 
-    def _look_at_hellos(self) -> None:
-        self._hello_due = min((hello.due for hello in self._hellos.values()), default=NEVER)
-
     def _say_hello(self, stream: Stream, now: float) -> None:
-        self._hellos[stream].asked(now)
-        self._look_at_hellos()
+        self._hellos.said(stream, now)
         self.send(stream, Hello(self.token, self.held(stream), self.proof))
 
     def _beat(self, now: float) -> None:

@@ -24,6 +24,7 @@ from collections.abc import Callable
 from threading import Lock, get_ident
 
 from ctrlhub.link.base import Arrival, Link
+from ctrlhub.link.large import LargeMessages
 from ctrlhub.link.membership import Membership
 from ctrlhub.link.parking import Parking
 from ctrlhub.link.sharing import Sharing
@@ -31,7 +32,7 @@ from ctrlhub.link.states import LinkAction, State, Subscribe
 from ctrlhub.wire.codec import decode, encode
 from ctrlhub.wire.errors import CtrlHubError, ProtocolMismatch, SegmentLost
 from ctrlhub.wire.messages import Buffer, Message, Part, PartsTaken, Refused, Stream
-from ctrlhub.wire.parts import Flows, NoRoom, whole
+from ctrlhub.wire.parts import NoRoom, whole
 
 Action = Callable[[float], None]
 
@@ -112,8 +113,7 @@ class Runner:
         self._guest = NOBODY
         self._visits = 0
         self._failed: Exception | None = None
-        self._flows: Flows[Stream] = Flows()
-        self._parts: list[tuple[Stream, Message]] = []
+        self._large = LargeMessages()
 
     def run(self) -> None:
         """Run until the machine is gone, or `stop`; then send what is left and close the link."""
@@ -338,12 +338,12 @@ class Runner:
         try:
             message = decode(header, frames)
             if type(message) is Part:
-                complete = self._gathered(stream, message)
+                complete = self._large.gather(stream, message)
                 if complete is None:
                     return message  # a sign of life, and no more
                 message = decode(bytes(complete[0]), complete[1:])
             elif type(message) is PartsTaken:
-                self._parts += [(stream, part) for part in self._flows.taken(stream, message)]
+                self._large.taken(stream, message)
             return self._sharing.opened(message) if frames and self._sharing else message
         except ProtocolMismatch as error:
             # Whatever a hub of another version says, it means that we cannot work together.
@@ -353,13 +353,6 @@ class Runner:
         except CtrlHubError:
             self.malformed += 1
             raise
-
-    def _gathered(self, stream: Stream, part: Part) -> list[Buffer] | None:
-        """Gather a large message; return its frames once they are complete."""
-        complete, answer = self._flows.take(stream, part)
-        if answer is not None:
-            self._parts.append((stream, answer))
-        return complete
 
     def _run_posted(self, now: float) -> None:
         for _ in range(len(self._posted)):  # what is posted meanwhile waits for the next turn
@@ -382,9 +375,9 @@ class Runner:
 
     def _send(self) -> None:
         send, shares = self.link.send, bool(self.machine.proof)
-        if self._parts:
-            parts, self._parts = self._parts, []
-            for stream, message in parts:
+        large = self._large
+        if large.unsent:
+            for stream, message in large.take_unsent():
                 send(stream, encode(message, shares))
         for stream, message in self.machine.drain():
             try:
@@ -392,18 +385,15 @@ class Runner:
             except _UNSENDABLE as error:  # nor one that cannot be sent, and those behind it
                 self._on_error(error)
             else:
-                if len(frames) > 1 or self._flows.outgoing:
+                if len(frames) > 1 or large.flows.outgoing:
                     self._send_or_cut(stream, message, frames)
                 else:
                     send(stream, frames)
 
     def _send_or_cut(self, stream: Stream, message: Message, frames: list[Buffer]) -> None:
-        """Send a message, or what may leave now of one that is large or has to wait for such a one."""
         registered = self.machine.registered
-        takes_parts = registered is not None and registered.parts
-        parts = self._flows.offer(stream, message, frames) if takes_parts else None
-        if parts is None:
+        if registered is None or not registered.parts:
             self.link.send(stream, whole(frames))
-        else:
-            for part in parts:
-                self.link.send(stream, encode(part, bool(self.machine.proof)))
+            return
+        for part in self._large.cut(stream, message, frames, bool(self.machine.proof)):
+            self.link.send(stream, part)

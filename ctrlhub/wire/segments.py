@@ -28,14 +28,15 @@ import sys
 import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ctrlhub.wire.errors import SegmentLost
 from ctrlhub.wire.limits import MAX_FRAME_BYTES, SEGMENT_BYTES, SEGMENTS, SHARED_BYTES
+from ctrlhub.wire.mapping import map_file
 from ctrlhub.wire.private import this_uid
-from ctrlhub.wire.untouched import address_of, remember, remembered
+from ctrlhub.wire.untouched import remember, remembered
 
 if sys.platform == "linux":
     import fcntl
@@ -52,8 +53,6 @@ AVAILABLE = hasattr(os, "memfd_create")
 _LINK = f"/memfd:{NAME}"
 _PORTION = 64 * 1024 * 1024
 """So much is written (bytes) before a signal's handler has its turn."""
-
-_MAP_FIXED = 0x10
 
 F_SEAL_FUTURE_WRITE = 0x10
 """Nobody can write any more, but through what its maker had mapped before. Python does not name it."""
@@ -368,37 +367,3 @@ def _check(descriptor: int, ref: SegmentRef) -> None:
             f"descriptor {ref.descriptor} is another segment than the one of {ref.nbytes} bytes "
             "that was lent, which has been let go since"
         )
-
-
-def map_file(descriptor: int, nbytes: int, kind: int) -> mmap.mmap:
-    """Map a memory file, privately or shared.
-
-    Python's own keeps a descriptor for each mapping, of which a process has few; so the file takes
-    the place of anonymous memory whose mapping is then kept.
-    """
-    place = mmap.mmap(-1, nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    _map_over(place, descriptor, kind)
-    return place
-
-
-def _map_over(place: mmap.mmap, descriptor: int, kind: int) -> None:
-    """Map a memory file where something is mapped already."""
-    import ctypes
-
-    function, address = _system_mmap(), address_of(place)
-    protection, flags = mmap.PROT_READ | mmap.PROT_WRITE, kind | _MAP_FIXED
-    if function(address, len(place), protection, flags, descriptor, 0) in (None, ctypes.c_void_p(-1).value):
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-
-
-@cache
-def _system_mmap() -> Any:
-    import ctypes
-
-    function = ctypes.CDLL(None, use_errno=True).mmap
-    function.restype = ctypes.c_void_p
-    function.argtypes = [
-        ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long,
-    ]  # fmt: skip
-    return function

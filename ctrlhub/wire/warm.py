@@ -23,6 +23,7 @@ from contextlib import suppress
 
 from ctrlhub.wire.errors import SegmentLost
 from ctrlhub.wire.limits import SEGMENTS, SHARED_BYTES
+from ctrlhub.wire.mapping import map_file
 from ctrlhub.wire.segments import (
     AVAILABLE,
     F_SEAL_FUTURE_WRITE,
@@ -35,7 +36,6 @@ from ctrlhub.wire.segments import (
     close_with,
     fill,
     has_room,
-    map_file,
     new_stamp,
     share,
 )

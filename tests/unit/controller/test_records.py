@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ctrlhub.controller.config import HubConfig
-from ctrlhub.controller.core import deliveries
+from ctrlhub.controller.core import deliveries, followers
 from ctrlhub.controller.interfaces import recorded
 from ctrlhub.controller.interfaces.history import SCAN
 from ctrlhub.wire import messages as m
@@ -162,7 +162,7 @@ def test_no_client_follows_without_end(
     monkeypatch: pytest.MonkeyPatch, client: Line, other: Line, engine: Line
 ) -> None:
     """It is told to fetch some."""
-    monkeypatch.setattr(recorded, "MOST_FOLLOWED", 2)
+    monkeypatch.setattr(followers, "MOST_FOLLOWED", 2)
     for counter in range(1, 5):
         client.command(counter, 0)
     assert follow(other, client.id(1), client.id(2), client.id(2))
