@@ -13,9 +13,6 @@ of tasks never spans a command.
 A request stays in the ledger of its stream until its result has come. After a reconnection to the
 same hub those are sent again that it had not accepted; after a restart of the hub, all. The hub
 recognises what it has, results that come twice are acknowledged twice and otherwise ignored.
-
-The engines of the moment come with the registration and change by numbered events. A gap in the
-numbers, a new subscription, and now and then the mere passing of time make the session ask again.
 """
 
 from __future__ import annotations
@@ -24,12 +21,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
-from ctrlhub.client.call_list import Answered, CallList
 from ctrlhub.client.cancellations import Cancellation, CancellationList, parts
-from ctrlhub.client.engine_list import LIST_ENGINES, LOOK_AGAIN, EngineList
 from ctrlhub.client.following import Following
+from ctrlhub.client.informed import InformedMembership
 from ctrlhub.client.live_output import Follower, LiveOutputs
-from ctrlhub.client.logs_received import LogsReceived
 from ctrlhub.client.outgoing import Outgoing
 from ctrlhub.client.receipts import Receipts
 from ctrlhub.client.requests import Owner, Request, Stirred
@@ -50,10 +45,8 @@ from ctrlhub.wire.messages import (
     Answer,
     Call,
     Completed,
-    EngineEvent,
     Goodbye,
     HooksGone,
-    LogRecords,
     Message,
     NeedFunctions,
     Output,
@@ -62,13 +55,12 @@ from ctrlhub.wire.messages import (
     Registered,
     Status,
     Stream,
-    Subscribed,
 )
 
 _ERROR = int(Status.ERROR)
 
 
-class ClientSession(Membership):
+class ClientSession(InformedMembership):
     """A client's session.
 
     Parameters
@@ -84,8 +76,6 @@ class ClientSession(Membership):
     ----------
     submissions : deque
         Where callers leave requests, from any thread.
-    calls : CallList
-        The calls that were not answered.
     start_hooks : dict
         The hooks of this client that the hub keeps, by name.
     """
@@ -98,28 +88,17 @@ class ClientSession(Membership):
         patience: Patience | None = None,
         seed: int | None = None,
     ) -> None:
-        super().__init__(registration, patience=patience or Patience(), seed=seed)
-        self.calls = CallList()
+        super().__init__(registration, watcher, patience or Patience(), seed)
         self._outgoing = Outgoing()
         self.submissions = self._outgoing.submissions
         self.start_hooks = self._outgoing.start_hooks
-        self._watcher = watcher
         self._receipts = Receipts()
-        self._engines = EngineList()
         self._cancellations = CancellationList()
         self.live = LiveOutputs()
-        self._logs_received = LogsReceived()
         self._following = Following(self.calls, lambda: self.last_heard)
         self._now = 0.0
 
     # ------------------------------------------------------------ what the shell calls
-
-    def call(self, message: Call, answered: Answered) -> None:
-        """Send a call, now or once we have joined; `answered` gets its answer."""
-        if self.state is State.GONE:
-            answered(Answer(message.id, None, SessionClosed.code, "this client was closed"))
-        else:
-            self.calls.add(message, answered)
 
     @property
     def is_quiet(self) -> bool:
@@ -152,23 +131,6 @@ class ClientSession(Membership):
     def unfollow(self, owner: Owner, numbers: Sequence[int]) -> None:
         """Have an owner get no more results."""
         self._following.forget(owner, numbers)
-
-    @property
-    def may_miss_engines(self) -> bool:
-        """Whether there may be engines, or losses of engines, that only the hub knows of; any thread."""
-        return self.state is State.JOINED and not self._engines.is_current
-
-    @property
-    def awaits_engines(self) -> bool:
-        """Whether engines may be on their way to a hub that has just begun; from any thread."""
-        return self.state is State.JOINED and self._engines.awaits_others
-
-    def look_at_engines(self) -> None:
-        """Ask for the engines of the moment, unless an answer is on its way."""
-        if not self._engines.asked:
-            self._engines.asked = True
-            number = next(self.calls.numbers)
-            self.call(Call(number, "query", LIST_ENGINES, {}), self._on_engines)
 
     def follow_output(self, numbers: Iterable[int], follower: Follower) -> None:
         """Have somebody told of output, and of requests that have ended."""
@@ -284,10 +246,6 @@ class ClientSession(Membership):
         for message in self._outgoing.again(stream):
             self.send(stream, message)
 
-    def on_silent(self, now: float) -> None:
-        """Tell that the hub is silent; we keep trying."""
-        self._watcher.silent(now - self.last_heard)
-
     def on_refused(self, refused: Refused) -> None:
         """Give up: the hub does not let us in."""
         self._end(error_for(refused.code)(refused.message), self.last_heard)
@@ -375,35 +333,6 @@ class ClientSession(Membership):
         if functions is not None:
             self.send(stream, functions)
 
-    def _on_answer(self, stream: Stream, message: Any, now: float) -> None:
-        self.calls.answer(message)
-
-    def _on_subscribed(self, stream: Stream, message: Any, now: float) -> None:
-        if not self._engines.subscribed(message.events):
-            self.look_at_engines()
-
-    def _on_engine_event(self, stream: Stream, message: Any, now: float) -> None:
-        if message.event == "unprepared":
-            self._watcher.unprepared(message.engine)
-        if message.engine.get("lost"):
-            self._watcher.lost(message.engine)
-        if self._engines.take(message):
-            self._watcher.engines(self._engines.by_id)
-        else:
-            self.look_at_engines()
-
-    def _on_engines(self, answer: Answer) -> None:
-        self._engines.asked = False
-        if answer.code:
-            self._engines.due = self.last_heard + LOOK_AGAIN
-        else:
-            self.engines_are(answer.value)
-
-    def engines_are(self, now: Mapping[str, Any]) -> None:
-        """Take the engines of the moment, as the hub has told."""
-        if self._engines.told(now, self.last_heard):
-            self._watcher.engines(self._engines.by_id)
-
     def _on_refused_request(self, stream: Stream, message: Any, now: float) -> None:
         if stream in (Stream.MULTIENGINE, Stream.TASK):
             ledger = self._outgoing.ledger(stream)
@@ -433,26 +362,13 @@ class ClientSession(Membership):
         for waiter in stirred:
             waiter._stir()
 
-    def _on_log_records(self, stream: Stream, message: LogRecords, now: float) -> None:
-        self._watcher.logged(message)
-        if self._logs_received.is_to_be_told(message.number):
-            number = next(self.calls.numbers)
-            self.call(Call(number, "logs", "received", {"number": message.number}), _heed_nothing)
-
     _TAKES: ClassVar[Mapping[type[Message], Callable[..., None]]] = {
         Completed: _on_completed,
         Accepted: _on_accepted,
         NeedFunctions: _on_need_functions,
-        Answer: _on_answer,
-        Subscribed: _on_subscribed,
-        EngineEvent: _on_engine_event,
+        **InformedMembership.informs,
         Output: _on_output,
         Refused: _on_refused_request,
         Goodbye: _on_goodbye,
         HooksGone: lambda self, stream, message, now: self._outgoing.forget_hooks(message.requests),
-        LogRecords: _on_log_records,
     }
-
-
-def _heed_nothing(answer: Answer) -> None:
-    """Take an answer that says nothing."""
