@@ -12,8 +12,11 @@ SOURCES := ctrlhub controller engine client tests scripts $(wildcard examples be
 export PIP_CACHE_DIR ?= $(CURDIR)/.cache/pip
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+# Debian has the standard library's own tests in a package for each version of Python.
+TESTSUITE = $(shell $(PYTHON) -c 'import sys; print("libpython%d.%d-testsuite" % sys.version_info[:2])')
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types layers bench build clean system-parts
+.PHONY: help demo test conformance check lint types layers bench build clean system-parts
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,7 +25,10 @@ demo: $(VENV)/.demo ## a hub, four engines and a real search on real data
 	$(BIN)/python examples/digits_search.py $(ARGS)
 
 test: $(VENV)/.test ## every test (ARGS="-m 'not slow' -k name" chooses)
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not conformance" $(ARGS)
+
+conformance: $(VENV)/.test ## the test suites of CPython's executors and of joblib, whole, on engines
+	$(BIN)/python -m pytest -n 2 tests/conformance $(ARGS)
 
 check: lint types layers ## lint, types and layers
 
@@ -53,7 +59,8 @@ system-parts: ## what tests need from the system (Debian, root)
 	@command -v apt-get >/dev/null || { echo "system-parts: needs Debian's apt-get" >&2; exit 1; }
 	@[ "$$(id -u)" = 0 ] || { echo "system-parts: needs root" >&2; exit 1; }
 	apt-get update -q
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends iproute2 openssh-client openssh-server
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends \
+		iproute2 openssh-client openssh-server $(TESTSUITE)
 
 $(VENV)/.venv:
 	@[ -n "$(PYTHON)" ] || { echo "no Python 3.11 or later found; say where: make PYTHON=/path/to/python3" >&2; exit 1; }

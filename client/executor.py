@@ -11,7 +11,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from ctrlhub.wire.errors import SerializationError
+from ctrlhub.wire.errors import SerializationError, SessionClosed
 
 if TYPE_CHECKING:
     from ctrlhub.client.view import View
@@ -56,6 +56,8 @@ class ViewExecutor(Executor):
             result = self.view.apply_async(fn, *args, **kwargs)
         except SerializationError as error:
             return _failed(error)
+        except SessionClosed as error:
+            raise self._too_late() from error
         self._note(result)
         return result
 
@@ -95,6 +97,8 @@ class ViewExecutor(Executor):
             result = self.view.map_async(fn, *iterables, **options)
         except SerializationError as error:
             return map(_failed(error).result, (None,))
+        except SessionClosed as error:
+            raise self._too_late() from error
         self._note(result)
         return _values(result, end)
 
@@ -119,6 +123,12 @@ class ViewExecutor(Executor):
     def _refuse(self) -> None:
         """Raise the reason why nothing is taken any more."""
         raise RuntimeError("cannot schedule new futures after shutdown")
+
+    def _too_late(self) -> RuntimeError:
+        """Return what is raised where the client was closed before: by the interpreter's exit, maybe."""
+        return RuntimeError(
+            "cannot schedule new futures after shutdown: the client of this executor was closed"
+        )
 
     def _cancel(self, out: list[Any]) -> None:
         if self.view.is_balanced:

@@ -20,9 +20,8 @@ import os
 import pickle
 import platform
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from importlib import import_module
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
@@ -40,7 +39,7 @@ from joblib.externals.loky.backend.reduction import dumps
 from ctrlhub.client.executor import ViewExecutor
 from ctrlhub.cluster.executor import Executor
 from ctrlhub.cluster.local import available_cores
-from ctrlhub.cluster.surroundings import call_pickled
+from ctrlhub.cluster.surroundings import call_pickled, know_backends
 
 if TYPE_CHECKING:
     from ctrlhub.client.client import Client
@@ -66,10 +65,16 @@ class CtrlHubBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mi
     default_n_jobs = -1
 
     def __init__(
-        self, nesting_level: int | None = None, client: Client | None = None, **options: Any
+        self,
+        nesting_level: int | None = None,
+        client: Client | None = None,
+        initializer: Callable[..., Any] | None = None,
+        initargs: Iterable[Any] = (),
+        **options: Any,
     ) -> None:
         super().__init__(nesting_level=nesting_level, **options)
         self._client = client
+        self._initial = initializer, initargs
         self._runs: WeakKeyDictionary[Any, _Run] = WeakKeyDictionary()
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
@@ -94,6 +99,8 @@ class CtrlHubBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mi
         temp_folder: str | None = None,
         max_nbytes: int | float | None = 1e6,
         mmap_mode: str | None = "r",
+        initializer: Callable[..., Any] | None = None,
+        initargs: Iterable[Any] = (),
         **options: Any,
     ) -> int:
         """Make ready for a call, or several; return how many batches run at a time."""
@@ -102,6 +109,10 @@ class CtrlHubBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mi
             raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
         self.parallel = parallel
         executor = _executor_for(self._client, count)
+        if initializer is None:
+            initializer, initargs = self._initial
+        if initializer is not None:
+            _initialize(executor.view.client, initializer, tuple(initargs))
         files = reducers = None
         if self._client is None or _are_here(self._client):
             files = TemporaryResourcesManager(temp_folder)
@@ -221,7 +232,12 @@ class _Caller:
 
 
 _lock = threading.Lock()
+_names: set[str] = set()
+"""What the backend is called."""
 _prepared: WeakSet[Client] = WeakSet()
+"""Those whose engines know all these names."""
+_initialized: WeakKeyDictionary[Client, tuple[Any, ...]] = WeakKeyDictionary()
+"""What engines were initialized with."""
 _own: Executor | None = None
 """The executor with the private cluster that all calls share."""
 
@@ -233,11 +249,20 @@ def _executor_for(client: Client | None, count: int) -> ViewExecutor:
             client = _own_client(count)
     if client not in _prepared:
         # First, and where nobody stops it: an interrupted import leaves halves of packages behind.
-        client.on_engine_start(import_module, "joblib", name="joblib:import")
+        client.on_engine_start(know_backends, sorted(_names), name="joblib:import")
         _prepared.add(client)
     if count >= len(client):
         return client.executor()
     return client.executor(client.ids[:count])
+
+
+def _initialize(client: Client, initializer: Callable[..., Any], given: tuple[Any, ...]) -> None:
+    """Have each engine call something first, also those to come; once, as long as it is the same."""
+    now, before = (initializer, *given), _initialized.get(client, ())
+    if len(now) == len(before) and all(a is b for a, b in zip(now, before, strict=True)):
+        return
+    client.on_engine_start(initializer, *given, name="joblib:initializer")
+    _initialized[client] = now
 
 
 def _own_client(count: int) -> Client:
@@ -266,4 +291,6 @@ def _are_here(client: Client) -> bool:
 
 def register(name: str, make_default: bool) -> None:
     """Make the backend known to joblib."""
+    _names.add(name)
+    _prepared.clear()  # the next call tells engines
     register_parallel_backend(name, CtrlHubBackend, make_default=make_default)

@@ -9,11 +9,12 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from multiprocessing.process import current_process
 from typing import Any
 
 from ctrlhub.cluster.cluster import Cluster
 from ctrlhub.cluster.errors import InitializerFailed
-from ctrlhub.cluster.surroundings import import_from
+from ctrlhub.cluster.surroundings import resemble
 from ctrlhub.wire.errors import EngineError, RemoteError, SessionClosed
 
 MOST_ENGINES = 511
@@ -51,7 +52,8 @@ class Pool:
         # The last to come is called first: before clients and clusters end at the interpreter's exit.
         atexit.unregister(_finish_all)
         atexit.register(_finish_all)
-        self.client.on_engine_start(import_from, sys.path, name="executor:path")
+        key = bytes(current_process().authkey)
+        self.client.on_engine_start(resemble, sys.path, key, name="executor:resemble")
 
     def initialize(self, initializer: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         """Have each engine call something first; where it fails the pool is broken."""

@@ -285,3 +285,24 @@ def test_a_multiprocessing_context_is_taken(state: Path) -> None:
 
     with Executor(1, multiprocessing.get_context("spawn")) as executor:
         assert executor.submit(abs, -1).result(WAIT) == 1
+
+
+def test_what_managers_of_multiprocessing_hold(executor: Executor) -> None:
+    """Its proxies work as arguments, as they do in children of this process."""
+    import multiprocessing
+
+    with multiprocessing.Manager() as manager:
+        queue = manager.Queue()
+        executor.submit(queue.put, 5).result(WAIT)
+        assert queue.get(timeout=WAIT) == 5
+
+
+def test_submitting_after_the_interpreter_has_ended_it(state: Path) -> None:
+    """A RuntimeError, as other executors raise."""
+    executor = Executor(1)
+    executor._pool.finish()  # type: ignore[union-attr]
+    with pytest.raises(RuntimeError, match="cannot schedule new futures"):
+        executor.submit(abs, -1)
+    with pytest.raises(RuntimeError, match="cannot schedule new futures"):
+        executor.map(abs, [-1])
+    executor.shutdown()

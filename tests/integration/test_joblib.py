@@ -135,6 +135,32 @@ def test_nested_calls(backend: None) -> None:
     assert Parallel()(delayed(outer)(n) for n in range(1, 9)) == [(n, 1) for n in range(1, 9)]
 
 
+def test_the_name_is_known_on_engines(backend: None) -> None:
+    """A call within a call that asks for the backend by name runs in threads of its engine."""
+
+    def outer(n: int) -> list[int]:
+        values: list[int] = Parallel(n_jobs=2, backend="ctrlhub")(delayed(abs)(-i) for i in range(n))
+        return values
+
+    assert Parallel()(delayed(outer)(n) for n in range(5)) == [list(range(n)) for n in range(5)]
+
+
+def test_an_initializer(backend: None, client: Client) -> None:
+    """It runs in each engine once before all calls, also in one that comes later."""
+
+    def begin(value: int) -> None:
+        os.environ["CTRLHUB_TEST_GIVEN"] = os.environ.get("CTRLHUB_TEST_GIVEN", "") + str(value)
+
+    def look() -> str:
+        return os.environ["CTRLHUB_TEST_GIVEN"]
+
+    parallel = Parallel(initializer=begin, initargs=(5,))
+    assert parallel(delayed(look)() for _ in range(20)) == ["5"] * 20
+    client.restart()
+    assert parallel(delayed(look)() for _ in range(20)) == ["5"] * 20
+    client.remove_start_hook("joblib:initializer")
+
+
 def test_a_grid_search(backend: None) -> None:
     """scikit-learn's, with the same outcome as without engines."""
     from sklearn.datasets import load_iris
