@@ -243,10 +243,6 @@ class LazyFuture(Future[Any]):
 
     # ------------------------------------------------------------ Future
 
-    def running(self) -> bool:
-        """Return False: whether it runs is known to the hub alone."""
-        return False
-
     def result(self, timeout: float | None = None) -> Any:
         """Return the value, or raise what the call raised.
 

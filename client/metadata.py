@@ -21,7 +21,8 @@ KEYS = frozenset(
 )  # fmt: skip
 """What there is of each request; also the names of attributes of results."""
 
-UNFINISHED = ("queued", "running")
+RUNNING = "running"
+UNFINISHED = ("queued", RUNNING)
 """What records say of requests that have not ended."""
 
 

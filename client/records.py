@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from ctrlhub.client.async_result import AsyncResult
-from ctrlhub.client.cancellations import AT_ONCE
 from ctrlhub.client.connection import Connection
 from ctrlhub.client.hub_result import AsyncHubResult
 from ctrlhub.client.lookups import AllMetadata, RequestIds, Results
 from ctrlhub.client.metadata import UNFINISHED
+from ctrlhub.client.record_pages import records_of
 from ctrlhub.client.targets import Targets
 from ctrlhub.wire.errors import ResultLost
-from ctrlhub.wire.ids import from_ranges, number_of, text_of, to_ranges
+from ctrlhub.wire.ids import from_ranges, number_of, text_of
 
 Named: TypeAlias = int | str | AsyncResult | Iterable["int | str | AsyncResult"] | None
 """A place in `Client.history`, the id of a request, a result, or several of these."""
@@ -268,16 +268,7 @@ class Records:
 
     def _records(self, numbers: Iterable[int]) -> list[dict[str, Any]]:
         """Return the records of some requests, as far as the hub knows them."""
-        ordered = sorted(set(numbers))
-        found: list[dict[str, Any]] = []
-        while ordered:
-            asked = ordered[:AT_ONCE]
-            ranges = {"requests": to_ranges(asked)}
-            page = self._connection.call("history", "records", ranges)
-            found += [_dated(record) for record in page["records"]]
-            last = asked[-1] if page["after"] is None else page["after"]
-            ordered = [number for number in ordered if number > last]
-        return found
+        return [_dated(record) for record in records_of(self._connection, numbers)]
 
 
 def _plain(value: Any) -> Any:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 from ctrlhub.client.live_output import Follower, LiveRequest
-from ctrlhub.client.metadata import KEYS, Metadata, metadata
+from ctrlhub.client.metadata import KEYS, RUNNING, Metadata, metadata
 from ctrlhub.client.output import OutputMembers
+from ctrlhub.client.record_pages import records_of
 from ctrlhub.client.requests import About
 from ctrlhub.client.result_arguments import mark_of
 from ctrlhub.client.rows import Row
 from ctrlhub.client.timing import Timing
 from ctrlhub.client.waits import Waits
-from ctrlhub.wire.ids import Ranges, text_of, to_ranges
+from ctrlhub.wire.ids import Ranges, from_ranges, text_of, to_ranges
 from ctrlhub.wire.messages import Stream
 
 
@@ -35,6 +36,9 @@ class Home(Protocol):
 
     def cancel(self, stream: Stream, requests: Ranges) -> bool:
         """Stop requests; return whether some of them are being interrupted."""
+
+    def call(self, interface: str, method: str, arguments: Mapping[str, Any]) -> Any:
+        """Ask the hub."""
 
     def cancel_later(self, stream: Stream, requests: Ranges) -> None:
         """Stop requests, and do not wait for it."""
@@ -120,6 +124,24 @@ class ResultBase(Waits, OutputMembers, Timing):
         if not self.done():
             return f"{self.progress} of {len(self)} done" if len(self) > 1 else "pending"
         return "cancelled" if self.cancelled() else "failed" if self._failed() else "done"
+
+    def running(self) -> bool:
+        """Return whether it runs at this moment, or some of it: the hub is asked.
+
+        What an engine has in stock behind other tasks waits still. A callback of results cannot wait
+        for the answer, and gets False.
+
+        Raises
+        ------
+        HubUnavailable
+            The hub does not answer.
+        """
+        if self.done() or self._home.is_io_thread():
+            return False
+        return any(
+            record["status"] == RUNNING
+            for record in records_of(self._home, from_ranges(self._waiting()))
+        )
 
     # ------------------------------------------------------------ stopping
 

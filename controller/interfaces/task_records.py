@@ -20,7 +20,9 @@ class TaskRecords(TaskReclaims):
         """Return what a record says of a task."""
         template, engine = request.template, request.engine
         number = engine.id if engine is not None else -1
-        return Particulars("apply", template.label, template.submitted, number, engine is not None)
+        return Particulars(
+            "apply", template.label, template.submitted, number, self.is_running(request)
+        )
 
     def resubmit(self, caller: Session, request: Task, number: int) -> None:
         """Queue a task again."""

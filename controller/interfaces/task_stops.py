@@ -67,6 +67,11 @@ class TaskStops(TaskWaits):
         slot = self._scheduler.slot_of(task.engine) if task.engine is not None else None
         return slot is not None and _runs(slot, task)
 
+    def is_running(self, task: Task) -> bool:
+        """Tell whether a task runs, and does not wait on an engine for what is before it."""
+        engine = task.engine
+        return engine is not None and not engine.commands and self._is_first(task)
+
     def _stop(self, tasks: Iterable[Task]) -> dict[str, Any]:
         cancelled: list[int] = []
         finished: list[int] = []

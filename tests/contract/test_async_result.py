@@ -20,6 +20,7 @@ from ctrlhub import (
     TaskCancelled,
 )
 from tests.contract.conftest import ENGINES
+from tests.support.processes import until
 from tests.support.work import Work
 
 WAIT = 30.0
@@ -238,3 +239,29 @@ def test_asked_too_early(client: Client, work: Work) -> None:
     work.release()
     result.get(WAIT)
     assert result.successful()
+
+
+def test_what_runs_says_so(client: Client, work: Work) -> None:
+    """A task or a command, until it has ended; what waits behind it does not, nor what has ended."""
+    view = client.load_balanced_view(client.ids[0])
+    for submit, name in ((view.apply_async, "task"), (client[0].apply_async, "command")):
+        held, behind = submit(work.held(name)), submit(abs, -1)
+        assert not behind.running()
+        work.begun(name)
+        until(held.running, "the hub knows that it runs")
+        work.release(name)
+        assert (held.get(WAIT), behind.get(WAIT)) == (name, 1)
+        assert not held.running()
+        assert not behind.running()
+
+
+def test_a_callback_does_not_wait_for_whether_something_runs(client: Client, work: Work) -> None:
+    """It cannot, and gets False."""
+    held = client.load_balanced_view().apply_async(work.held("held"))
+    asked: list[bool] = []
+    first = client[-1].apply_async(abs, -1)
+    first.add_done_callback(lambda _: asked.append(held.running()))
+    work.begun("held")
+    work.release("held")
+    assert (first.get(WAIT), held.get(WAIT)) == (1, "held")
+    until(lambda: asked == [False], "it was told")
