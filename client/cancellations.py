@@ -48,9 +48,14 @@ class Cancellation:
         Called once there is nothing left to ask for.
     call
         How the hub is asked; None is the way to stop also what runs.
+    grace
+        How long (seconds) tasks may go on after an interrupt; None leaves it to what they were
+        submitted with.
 
     Attributes
     ----------
+    more : dict
+        What the hub is told beside the ids.
     left : set
         Those that may still reach the hub without being stopped there.
     calls : set
@@ -77,6 +82,7 @@ class Cancellation:
         "error",
         "interrupted",
         "left",
+        "more",
         "on_end",
         "stream",
     )
@@ -87,9 +93,11 @@ class Cancellation:
         numbers: Iterable[int],
         on_end: Callable[[], None] = nobody,
         call: tuple[str, str] | None = None,
+        grace: float | None = None,
     ) -> None:
         self.stream = stream
         self.call = STOP[stream] if call is None else call
+        self.more = {} if grace is None else {"grace": grace}
         self.left = set(numbers)
         self.calls: set[int] = set()
         self.interrupted = self.answered = self.abandoned = False

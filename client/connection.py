@@ -136,10 +136,11 @@ class Connection:
             if ids[-1] - ids[0] == n - 1:
                 return ids[0]
 
-    def cancel(self, stream: Stream, requests: Ranges) -> bool:
+    def cancel(self, stream: Stream, requests: Ranges, grace: float | None = None) -> bool:
         """Stop requests; return whether some of them are being interrupted.
 
         Afterwards none of them is on its way any more: the hub knows it, or it was taken back.
+        Tasks that go on for longer than `grace` (seconds) have their engines restarted.
 
         Raises
         ------
@@ -156,7 +157,7 @@ class Connection:
             ended.set()
             watch.bells.ring()
 
-        wish = Cancellation(stream, from_ranges(requests), on_end)
+        wish = Cancellation(stream, from_ranges(requests), on_end, grace=grace)
         self._runner.post(lambda now: self._session.cancel(wish, now))
         if not watch.wait_for(ended.is_set, self.timeout):
             wish.abandoned = True
@@ -168,10 +169,10 @@ class Connection:
             raise wish.error
         return wish.interrupted
 
-    def cancel_later(self, stream: Stream, requests: Ranges) -> None:
+    def cancel_later(self, stream: Stream, requests: Ranges, grace: float | None = None) -> None:
         """Stop requests, and do not wait for it."""
         self.intake.check()
-        wish = Cancellation(stream, from_ranges(requests))
+        wish = Cancellation(stream, from_ranges(requests), grace=grace)
         self._runner.post(lambda now: self._session.cancel(wish, now))
 
     def withdraw(self, numbers: Iterable[int]) -> None:

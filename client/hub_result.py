@@ -10,12 +10,17 @@ from ctrlhub.client.cancellations import STOP
 from ctrlhub.client.requests import About
 from ctrlhub.client.result_base import ResultBase
 from ctrlhub.client.rows import VALUE, Row
+from ctrlhub.client.seconds import check_grace
 from ctrlhub.wire.errors import InvalidRequest
 from ctrlhub.wire.ids import Ranges, session_of, text_of, to_ranges
 from ctrlhub.wire.messages import Stream
 
 if TYPE_CHECKING:
     from ctrlhub.client.connection import Connection
+
+
+def _stopping(ranges: Ranges, grace: float | None) -> dict[str, Any]:
+    return {"requests": ranges} if grace is None else {"requests": ranges, "grace": grace}
 
 
 class OfAnyStream(ResultBase):
@@ -27,14 +32,15 @@ class OfAnyStream(ResultBase):
 
     _home: Connection
 
-    def cancel(self) -> bool:
-        """Stop one's own requests; see `AsyncResult.cancel`.
+    def cancel(self, grace: float | None = None) -> bool:
+        """Stop one's own requests; see `AsyncResult.cancel`. A `grace` is for the tasks among them.
 
         Raises
         ------
         InvalidRequest
             Some are another client's: only that one can stop them.
         """
+        check_grace(grace, Stream.TASK)
         home, ranges = self._home, self._waiting()
         others = [first for first, _ in ranges if session_of(first) != home.session]
         if others:
@@ -42,19 +48,21 @@ class OfAnyStream(ResultBase):
                 f"request {text_of(others[0])} is another client's: only that one can stop it"
             )
         if ranges and home.is_io_thread():
-            self._cancel_later()
+            self._cancel_later(grace)
         elif ranges:
             for stream, (interface, method) in STOP.items():
-                home.cancel(stream, ranges)  # what may not have left yet
-                home.call(interface, method, {"requests": ranges})
+                own = grace if stream is Stream.TASK else None
+                home.cancel(stream, ranges, own)  # what may not have left yet
+                home.call(interface, method, _stopping(ranges, own))
             self._await(self.done, home.timeout)
         return self.cancelled()
 
-    def _cancel_later(self) -> None:
+    def _cancel_later(self, grace: float | None = None) -> None:
         ranges = self._waiting()
         for stream, (interface, method) in STOP.items() if ranges else ():
-            self._home.cancel_later(stream, ranges)
-            self._home.call_later(interface, method, {"requests": ranges})
+            own = grace if stream is Stream.TASK else None
+            self._home.cancel_later(stream, ranges, own)
+            self._home.call_later(interface, method, _stopping(ranges, own))
 
     def _waiting(self) -> Ranges:
         rows = zip(self._numbers(), self._rows(), strict=True)

@@ -14,6 +14,7 @@ from ctrlhub.client.hub_result import AsyncHubResult
 from ctrlhub.client.metadata import UNFINISHED
 from ctrlhub.client.records import Records
 from ctrlhub.client.requests import CommandRequest
+from ctrlhub.client.seconds import check_grace
 from ctrlhub.client.short_traceback import shortened
 from ctrlhub.client.targets import Targets
 from ctrlhub.wire.errors import InvalidRequest
@@ -89,7 +90,12 @@ class Jobs(Records):
         return not waiting
 
     def abort(
-        self, jobs: SomeJobs = None, targets: Targets = None, block: bool | None = None
+        self,
+        jobs: SomeJobs = None,
+        targets: Targets = None,
+        block: bool | None = None,
+        *,
+        grace: float | None = None,
     ) -> None:
         """Stop results: what waits in a queue at once, what runs by an interrupt.
 
@@ -101,6 +107,9 @@ class Jobs(Records):
             Only commands on these engines.
         block
             Wait until the hub has stopped what waits; False does not.
+        grace
+            How long (seconds) tasks may go on after the interrupt: then their engines' processes are
+            killed and started again. None leaves it to the `grace` they were submitted with.
 
         Raises
         ------
@@ -108,10 +117,13 @@ class Jobs(Records):
             The hub does not answer.
         InvalidRequest
             Some are another client's and have not ended.
+        ValueError
+            There is a grace, and there are commands: only tasks have one. Nothing is stopped.
         """
         on = None if targets is None else self._commands_on(self._resolve(targets))
         chosen: dict[Stream, set[int]] = {Stream.MULTIENGINE: set(), Stream.TASK: set()}
         whole: list[Future[Any]] = []
+        others: list[Future[Any]] = []
         for future in self._futures(jobs, to_stop=True):
             if isinstance(future, AsyncResult) and not isinstance(future, AsyncHubResult):
                 waiting = set(from_ranges(future._waiting()))
@@ -119,14 +131,17 @@ class Jobs(Records):
                 if on is None or waiting <= on:
                     whole.append(future)
             elif on is None:
-                future.cancel()
+                others.append(future)
+        check_grace(grace, Stream.MULTIENGINE if chosen[Stream.MULTIENGINE] else Stream.TASK)
+        for future in others:
+            future.cancel()
         connection, wait = self._connection, block is not False
         ranges = [(stream, to_ranges(sorted(ids))) for stream, ids in chosen.items() if ids]
         if not wait or connection.is_io_thread():
             for stream, ids in ranges:
-                connection.cancel_later(stream, ids)
+                connection.cancel_later(stream, ids, grace)
             return
-        interrupted = [connection.cancel(stream, ids) for stream, ids in ranges]
+        interrupted = [connection.cancel(stream, ids, grace) for stream, ids in ranges]
         if not any(interrupted):
             # They have ended; that will be told on the stream of results, too.
             wait_for_futures(whole, connection.timeout)

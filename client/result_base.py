@@ -13,6 +13,7 @@ from ctrlhub.client.record_pages import records_of
 from ctrlhub.client.requests import About
 from ctrlhub.client.result_arguments import mark_of
 from ctrlhub.client.rows import Row
+from ctrlhub.client.seconds import check_grace
 from ctrlhub.client.timing import Timing
 from ctrlhub.client.waits import Waits
 from ctrlhub.wire.ids import Ranges, from_ranges, text_of, to_ranges
@@ -34,13 +35,13 @@ class Home(Protocol):
     def is_io_thread(self) -> bool:
         """Say whether the calling thread is the one that brings the results."""
 
-    def cancel(self, stream: Stream, requests: Ranges) -> bool:
+    def cancel(self, stream: Stream, requests: Ranges, grace: float | None = None) -> bool:
         """Stop requests; return whether some of them are being interrupted."""
 
     def call(self, interface: str, method: str, arguments: Mapping[str, Any]) -> Any:
         """Ask the hub."""
 
-    def cancel_later(self, stream: Stream, requests: Ranges) -> None:
+    def cancel_later(self, stream: Stream, requests: Ranges, grace: float | None = None) -> None:
         """Stop requests, and do not wait for it."""
 
     def unix_time(self, monotonic: float) -> float:
@@ -145,8 +146,14 @@ class ResultBase(Waits, OutputMembers, Timing):
 
     # ------------------------------------------------------------ stopping
 
-    def cancel(self) -> bool:
+    def cancel(self, grace: float | None = None) -> bool:
         """Stop it: what waits in the queue at once, what runs by an interrupt.
+
+        Parameters
+        ----------
+        grace
+            How long (seconds) a task may go on after the interrupt: then its engine's process is
+            killed and started again. None leaves it to the `grace` it was submitted with, if any.
 
         Returns
         -------
@@ -158,19 +165,27 @@ class ResultBase(Waits, OutputMembers, Timing):
         ------
         HubUnavailable
             The hub does not answer.
+        ValueError
+            There is a grace, and it is a command: ``client.restart()`` ends what does not listen.
         """
-        waiting = self._waiting()
+        waiting, stream = self._waiting(), self._about.stream
+        check_grace(grace, stream)
         if waiting and self._home.is_io_thread():
-            self._home.cancel_later(self._about.stream, waiting)
+            self._home.cancel_later(stream, waiting, grace)
             return False
         end = time.monotonic() + self._home.timeout
-        if waiting and not self._home.cancel(self._about.stream, waiting):
+        if waiting and not self._home.cancel(stream, waiting, grace):
             # It will be told on the stream of results, too.
             self._await(self.done, max(0.0, end - time.monotonic()))
         return self.cancelled()
 
-    def abort(self) -> None:
+    def abort(self, grace: float | None = None) -> None:
         """Stop it, as `cancel` does.
+
+        Parameters
+        ----------
+        grace
+            As for `cancel`.
 
         Raises
         ------
@@ -179,7 +194,7 @@ class ResultBase(Waits, OutputMembers, Timing):
         """
         if self.done():
             raise RuntimeError("it is done already, and cannot be aborted")
-        self.cancel()
+        self.cancel(grace)
 
     def _cancel_later(self) -> None:
         self._home.cancel_later(self._about.stream, self._waiting())

@@ -146,7 +146,7 @@ class ClientSession(InformedMembership):
         for number in wish.calls:  # their answers were lost
             self.calls.forget(number)
         calls = [
-            Call(next(self.calls.numbers), *wish.call, {"requests": ranges})
+            Call(next(self.calls.numbers), *wish.call, {"requests": ranges, **wish.more})
             for ranges in parts(wish.left.union(sent))
         ]
         wish.calls = {call.id for call in calls}

@@ -6,16 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from ctrlhub.client.dependency import Dependency
+from ctrlhub.client.seconds import check_seconds
 from ctrlhub.wire.errors import InvalidRequest
 from ctrlhub.wire.ids import number_of, to_ranges
 from ctrlhub.wire.options import (
-    LONGEST,
     MOST_PRIORITY,
     PLAIN,
     Condition,
     TaskOptions,
     checked_resources,
-    is_duration,
     is_priority,
 )
 
@@ -43,7 +42,7 @@ def check(name: str, value: Any) -> None:
         It is out of range.
     """
     if name in ("timeout", "time_limit", "grace"):
-        _check_seconds(name, value)
+        check_seconds(name, value)
     elif name == "priority":
         if type(value) is not int:
             raise TypeError(f"priority must be a whole number, not {value!r}")
@@ -53,15 +52,6 @@ def check(name: str, value: Any) -> None:
         _check_resources(value)
     elif name in ("follow", "after"):
         conditions(value)
-
-
-def _check_seconds(name: str, value: Any) -> None:
-    if value is None:
-        return
-    if type(value) not in (int, float):
-        raise TypeError(f"{name} must be a number of seconds or None, not {value!r}")
-    if not is_duration(value) or (value == 0 and name == "time_limit"):
-        raise ValueError(f"{name} must lie between 0 and {LONGEST:g} seconds, not {value!r}")
 
 
 def _check_resources(value: Any) -> None:

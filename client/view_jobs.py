@@ -48,12 +48,19 @@ class ViewJobs:
         """Wait for results: `Client.wait`; without `jobs`, for those of this view."""
         return self.client.wait(self.outstanding if jobs is None else jobs, timeout)
 
-    def abort(self, jobs: Any = None, targets: Targets = None, block: bool | None = None) -> None:
+    def abort(
+        self,
+        jobs: Any = None,
+        targets: Targets = None,
+        block: bool | None = None,
+        *,
+        grace: float | None = None,
+    ) -> None:
         """Stop results: `Client.abort`. Without `jobs`, the commands on the view's engines, or tasks.
 
         Parameters
         ----------
-        jobs, block
+        jobs, block, grace
             As for `Client.abort`.
         targets
             Only commands on these engines; None are the view's, where no jobs are named.
@@ -62,7 +69,7 @@ class ViewJobs:
             targets = self._engines()
             if targets is None:  # engines as one
                 jobs = [future for future in self.client._futures(None) if _is_task(future)]
-        self.client.abort(jobs, targets=targets, block=block)
+        self.client.abort(jobs, targets=targets, block=block, grace=grace)
 
     def get_result(
         self, indices_or_msg_ids: Any = None, block: bool | None = None, owner: bool = True

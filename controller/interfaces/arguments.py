@@ -6,6 +6,7 @@ from typing import Any
 
 from ctrlhub.wire.errors import InvalidRequest
 from ctrlhub.wire.ids import Ranges
+from ctrlhub.wire.options import LONGEST, is_duration
 
 
 def checked_ranges(requests: Any) -> Ranges:
@@ -27,6 +28,19 @@ def checked_ranges(requests: Any) -> Ranges:
         ):
             raise InvalidRequest("requests must be a list of [first, last] pairs")
     return tuple((pair[0], pair[1]) for pair in requests)
+
+
+def checked_grace(grace: Any) -> float | None:
+    """Return a time of grace in seconds, or None for none.
+
+    Raises
+    ------
+    InvalidRequest
+        It is neither.
+    """
+    if grace is not None and not is_duration(grace):
+        raise InvalidRequest(f"grace is a number of seconds from 0 to {LONGEST:g}, not {grace!r:.80}")
+    return None if grace is None else float(grace)
 
 
 def checked_ids(targets: Any) -> list[int]:

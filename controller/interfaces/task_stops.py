@@ -18,7 +18,7 @@ from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.slots import Slot
 from ctrlhub.controller.core.tasks import Task, TaskState
-from ctrlhub.controller.interfaces.arguments import checked_ranges
+from ctrlhub.controller.interfaces.arguments import checked_grace, checked_ranges
 from ctrlhub.controller.interfaces.base import Context, exposed
 from ctrlhub.controller.interfaces.task_waits import TaskWaits
 from ctrlhub.controller.service import IControllerBase
@@ -43,15 +43,23 @@ class TaskStops(TaskWaits):
         self._limited: set[Task] = set()
         self._limits: Deadlines[Task] = Deadlines()
         self._graces: Deadlines[Task] = Deadlines()
+        self._granted: dict[Task, float] = {}
         self._overdue: dict[Task, TimeLimitExceeded] = {}
 
     # ------------------------------------------------------------ because their client wants it
 
     @exposed
-    def cancel(self, caller: Session, requests: Sequence[Sequence[int]]) -> dict[str, Any]:
-        """Stop one's own tasks: queued ones at once, running ones by interrupt."""
-        ids = select(checked_ranges(requests), self._records)
-        return self._stop([self._records[n] for n in ids if self._records[n].session is caller])
+    def cancel(
+        self, caller: Session, requests: Sequence[Sequence[int]], grace: float | None = None
+    ) -> dict[str, Any]:
+        """Stop one's own tasks: queued ones at once, running ones by interrupt.
+
+        Those that go on for longer than `grace` seconds, or than they were submitted with if that is
+        None, have their engine restarted.
+        """
+        ids, seconds = select(checked_ranges(requests), self._records), checked_grace(grace)
+        tasks = [self._records[n] for n in ids if self._records[n].session is caller]
+        return self._stop(tasks, seconds)
 
     @exposed
     def withdraw(self, caller: Session, requests: Sequence[Sequence[int]]) -> dict[str, Any]:
@@ -72,7 +80,7 @@ class TaskStops(TaskWaits):
         engine = task.engine
         return engine is not None and not engine.commands and self._is_first(task)
 
-    def _stop(self, tasks: Iterable[Task]) -> dict[str, Any]:
+    def _stop(self, tasks: Iterable[Task], grace: float | None = None) -> dict[str, Any]:
         cancelled: list[int] = []
         finished: list[int] = []
         running: dict[Engine, list[Task]] = {}
@@ -87,7 +95,7 @@ class TaskStops(TaskWaits):
                     self._scheduler.cancelled(task)
                 self._end_here(task, Status.CANCELLED, b"")
         for engine, those in running.items():
-            self._interrupt_tasks(engine, those)
+            self._interrupt_tasks(engine, those, grace)
         interrupted = [task.id for those in running.values() for task in those]
         return {
             "cancelled": to_ranges(sorted(cancelled)),
@@ -95,11 +103,15 @@ class TaskStops(TaskWaits):
             "finished": to_ranges(sorted(finished)),
         }
 
-    def _interrupt_tasks(self, engine: Engine, tasks: Iterable[Task]) -> None:
+    def _interrupt_tasks(
+        self, engine: Engine, tasks: Iterable[Task], wished: float | None = None
+    ) -> None:
         for task in tasks:
             task.stopping = True
-            grace = task.template.options.grace
-            if grace is not None and task not in self._graces:
+            grace = task.template.options.grace if wished is None else wished
+            # A wish that is repeated, since its answer was lost, gives no more time.
+            if grace is not None and (task not in self._graces or self._granted[task] != grace):
+                self._granted[task] = grace
                 self._tracked.add(task)
                 self._graces.set(task, self.context.now() + grace)
         self._interrupt(engine, [task.id for task in tasks])
@@ -153,13 +165,12 @@ class TaskStops(TaskWaits):
                 continue
             if engine.commands or not _runs(slot, task):
                 # It has not begun, and what runs instead is not to be killed for it.
-                self._graces.set(task, now + max(0.1, task.template.options.grace or 0.0))
+                self._graces.set(task, now + max(0.1, self._granted[task]))
             else:
                 self._kill(engine, task)
 
     def _kill(self, engine: Engine, task: Task) -> None:
-        grace = task.template.options.grace
-        why = f"task {text_of(task.id)} went on for {grace:g} s after it was interrupted"
+        why = f"task {text_of(task.id)} went on for {self._granted[task]:g} s after it was interrupted"
         nanny = engine.session.nanny
         if nanny is None or Stream.HUB not in nanny.connections:
             log.warning("%s, and engine %d has no nanny that could restart it", why, engine.id)
@@ -174,6 +185,7 @@ class TaskStops(TaskWaits):
         self._limited.discard(task)
         self._limits.discard(task)
         self._graces.discard(task)
+        self._granted.pop(task, None)
         self._overdue.pop(task, None)
 
     def _end_stopped(self, task: Task, engine: int) -> None:
@@ -203,6 +215,7 @@ class TaskStops(TaskWaits):
         """Assert that what is watched has not ended."""
         super().check()
         assert self._limited <= self._tracked
+        assert set(self._graces) <= self._granted.keys() <= self._tracked
         assert self._overdue.keys() <= self._limited
 
 

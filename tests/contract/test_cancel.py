@@ -28,6 +28,20 @@ def occupied(client: Client, work: Work) -> Iterator[list[AsyncResult]]:
     assert [result.get(WAIT) for result in held] == [f"held-{n}" for n in range(ENGINES)]
 
 
+def test_only_tasks_have_a_grace(client: Client, occupied: list[AsyncResult]) -> None:
+    """A command would take its engine's namespace along: the error says so, and nothing is stopped."""
+    waiting = client.load_balanced_view().apply_async(abs, -1)
+    for stop in (occupied[0].cancel, lambda grace: client.abort([waiting, occupied[0]], grace=grace)):
+        with pytest.raises(ValueError, match="restart"):
+            stop(1.0)  # type: ignore[operator]
+    for wrong, error in ((-1, ValueError), ("1", TypeError)):
+        with pytest.raises(error, match="grace"):
+            waiting.cancel(grace=wrong)  # type: ignore[arg-type]
+    assert not waiting.done()
+    client[0].abort(waiting, grace=5)
+    assert_cancelled(waiting)
+
+
 def assert_cancelled(result: AsyncResult) -> None:
     """It is, by all its names."""
     assert result.wait(WAIT)

@@ -96,6 +96,14 @@ def test_who_does_not_listen_is_killed(client: Client, sleep: str, tmp_path: Pat
     client.wait_for_engines(2, timeout=WAIT)
     assert sum(pid in pids for pid in client[:].apply_sync(os.getpid)) == 1
 
+    path.unlink()
+    plain = client.load_balanced_view().apply_async(work, str(path))
+    until(path.exists, "it runs")
+    client.abort(plain, grace=0.2)
+    with pytest.raises(TaskCancelled):
+        plain.get(WAIT)
+    client.wait_for_engines(2, timeout=WAIT)
+
     with view.temp_flags(time_limit=0.3):
         limited = view.apply_async(work, str(path))
     with pytest.raises(TimeLimitExceeded, match=r"time_limit of 0\.3 s"):

@@ -107,7 +107,7 @@ class Home:
         """Say no."""
         return False
 
-    def cancel(self, stream: Stream, requests: Ranges) -> bool:
+    def cancel(self, stream: Stream, requests: Ranges, grace: float | None = None) -> bool:
         """Know nothing of these requests."""
         return False
 
@@ -115,7 +115,7 @@ class Home:
         """Know of no records."""
         return {"records": [], "after": None}
 
-    def cancel_later(self, stream: Stream, requests: Ranges) -> None:
+    def cancel_later(self, stream: Stream, requests: Ranges, grace: float | None = None) -> None:
         """Forget it."""
 
     def unix_time(self, monotonic: float) -> float:

@@ -30,12 +30,12 @@ class Noting(Home):
         """Do not wait."""
         return True
 
-    def cancel(self, stream: Stream, requests: Ranges) -> bool:
+    def cancel(self, stream: Stream, requests: Ranges, grace: float | None = None) -> bool:
         """Note it."""
         self.now.append((stream, requests))
         return True
 
-    def cancel_later(self, stream: Stream, requests: Ranges) -> None:
+    def cancel_later(self, stream: Stream, requests: Ranges, grace: float | None = None) -> None:
         """Note it."""
         self.later.append((stream, requests))
 

@@ -252,6 +252,28 @@ def test_who_does_not_listen_is_killed(exchange: Exchange, client: Line, engine:
     assert ends_of(client.heard()) == {client.id(1): (m.Status.CANCELLED, b"")}
 
 
+def test_a_wish_has_a_grace_of_its_own(exchange: Exchange, client: Line, engine: Line) -> None:
+    """In the place of the task's, whether that has one; the same wish again gives no more time."""
+    nanny = Line(exchange, "nanny")
+    nanny.register(m.Role.NANNY)
+    nanny.say(HUB, m.Beat((engine.said.key,)))
+    nanny.heard()
+    client.submit(1, options={"grace": 100.0})
+    client.submit(2)
+    one, two = ([[client.id(n), client.id(n)]] for n in (1, 2))
+    client.call("tasks", "cancel", requests=one)
+    client.call("tasks", "cancel", requests=one, grace=1.0)
+    exchange.pass_time(0.9)
+    assert nanny.heard(m.Restart) == []
+    client.call("tasks", "cancel", requests=one, grace=1.0)
+    exchange.pass_time(0.2)
+    [restart] = nanny.heard(m.Restart)
+    assert "went on for 1 s" in restart.reason  # type: ignore[attr-defined]
+    for wrong in (-1, "1", float("nan"), True):
+        answer = client.call("tasks", "cancel", requests=two, grace=wrong)
+        assert answer.code == "invalid_request"
+
+
 def test_nobody_is_killed_for_another(exchange: Exchange, client: Line, engine: Line) -> None:
     """A task that is to stop and has not begun is no reason to kill what runs."""
     nanny = Line(exchange, "nanny")
