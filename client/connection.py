@@ -348,6 +348,10 @@ class Connection:
                 return False
             pause = min(2 * pause, LAST_LOOK)
 
+    def on_engines(self, act: Callable[[Mapping[int, Mapping[str, Any]]], None] | None) -> None:
+        """Have something done, in the I/O thread, whenever there are other engines than before."""
+        self._watch.on_engines = act
+
     def on_unprepared(self, act: Callable[[Mapping[str, Any]], None]) -> None:
         """Have something done, in the I/O thread, when a start hook fails on an engine that comes."""
         self._watch.on_unprepared = act

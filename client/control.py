@@ -110,7 +110,7 @@ class Control:
             return
 
         def missing(engines: Mapping[int, Any]) -> list[int]:
-            return [n for n in ids if _process(engines.get(n)) in (None, before[n])]
+            return [n for n in ids if process_of(engines.get(n)) in (None, before[n])]
 
         if not self._wait_for(lambda engines: not missing(engines), timeout):
             lacking = missing(self._connection.engines())
@@ -152,7 +152,7 @@ class Control:
             self._control("shutdown", ids)
             limit = self._connection.timeout
             if block and not self._wait_for(
-                lambda engines: all(_process(engines.get(n)) != before[n] for n in ids), limit
+                lambda engines: all(process_of(engines.get(n)) != before[n] for n in ids), limit
             ):
                 raise TimeoutError(
                     f"not all engines have ended within {limit:g} s: what runs there ends first; "
@@ -174,7 +174,7 @@ class Control:
         engines = self._connection.current_engines()
         if gone := [number for number in ids if number not in engines]:
             raise InvalidEngineID(f"there is no engine {gone[0]} (any more)")
-        return {number: _process(engines[number]) for number in ids}
+        return {number: process_of(engines[number]) for number in ids}
 
     def _wait_for(self, enough: Callable[[Mapping[int, Any]], bool], timeout: float) -> bool:
         """Wait for a state of the engines."""
@@ -207,6 +207,6 @@ def signal_name(sig: int | str) -> str:
     return found.name
 
 
-def _process(engine: Mapping[str, Any] | None) -> Any:
+def process_of(engine: Mapping[str, Any] | None) -> Any:
     """Return what tells the process of an engine from another in its place."""
     return None if engine is None else (engine["pid"], engine["key"])

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, Any, TypeAlias
+from weakref import ref
 
 from ctrlhub.client.connection import Connection
+from ctrlhub.client.control import process_of
 from ctrlhub.client.targets import Targets
-from ctrlhub.wire.errors import EngineError
+from ctrlhub.wire.errors import CtrlHubError, EngineError
 
 if TYPE_CHECKING:
     import distributed
@@ -16,6 +20,11 @@ if TYPE_CHECKING:
     from ctrlhub.client.direct_view import DirectView
 
 LOOPBACK = "127.0.0.1"
+
+Engines: TypeAlias = Mapping[int, Mapping[str, Any]]
+"""What is known of engines, by id."""
+
+_log = logging.getLogger(__name__)
 
 
 class DaskStarter:
@@ -42,13 +51,14 @@ class DaskStarter:
         """Start a Dask cluster: a scheduler in this process, and a worker in each engine's.
 
         Engines stay what they are, and go on working beside. All connections are encrypted, with
-        keys made for this cluster. Called again, it has further engines join. The cluster lasts until
-        `stop_dask`, or the end of this process.
+        keys made for this cluster. Engines that come later, or in the place of others, join by
+        themselves; those that end leave it. Called again, it has further engines join. The cluster
+        lasts until `stop_dask`, or the end of this process.
 
         Parameters
         ----------
         targets
-            The engines.
+            The engines: those of these ids, or all, also those to come.
         port
             Where the scheduler listens; 0 for any port. If all engines are on this host, nothing
             listens to others.
@@ -85,10 +95,39 @@ class DaskStarter:
             hosts = [engines.get(number, {}).get("host") for number in ids]
             self._dask = DaskCluster(hosts, port, dict(scheduler_args or {}))
         dask = self._dask
-        options = dask.worker_options({"nanny": nanny, **worker_args})
-        started = self.direct_view(ids).apply_async(dask_worker.start, dask.address, options)
+        dask.options = dask.worker_options({"nanny": nanny, **worker_args})
+        dask.want(None if targets == "all" else ids, self._connection.engines())
+        started = self.direct_view(ids).apply_async(dask_worker.start, dask.address, dask.options)
         dask.engines.update(zip(ids, started.get(), strict=True))
+        myself = ref(self)  # who is asked about engines does not keep the client
+
+        def changed(engines: Engines) -> None:
+            client = myself()
+            if client is not None:
+                client._engines_changed(engines)
+
+        self._connection.on_engines(changed)
+        changed(self._connection.engines())  # who came in between
         return dask.client
+
+    def _engines_changed(self, engines: Engines) -> None:
+        """Have engines join that have come."""
+        dask = self._dask
+        if dask is not None and (due := dask.take_due(engines)):
+            # In a thread: this one brings the answers.
+            Thread(target=self._join_later, args=(dask, due), name="ctrlhub-dask", daemon=True).start()
+
+    def _join_later(self, dask: DaskCluster, ids: list[int]) -> None:
+        from ctrlhub import dask_worker
+
+        try:
+            started = self.direct_view(ids).apply_async(
+                dask_worker.start, dask.address, dask.options
+            )
+            dask.engines.update(zip(ids, started.get(), strict=True))
+        except CtrlHubError as error:  # also what is raised there
+            if self._dask is dask:
+                _log.warning("engines %s did not join the Dask cluster: %s", ids, error)
 
     def stop_dask(self, targets: Targets = "all") -> None:
         """End the Dask cluster, or the workers of some engines. Without a cluster nothing happens.
@@ -109,10 +148,10 @@ class DaskStarter:
             if ending:
                 self._stop_workers(ending)
         finally:
-            for number in ending:
-                del dask.engines[number]
+            dask.leave(ending)
             if is_all:
                 self._dask = None
+                self._connection.on_engines(None)
                 dask.close()
 
     def _stop_workers(self, ids: list[int]) -> None:
@@ -144,6 +183,8 @@ class DaskCluster:
     ----------
     engines : dict
         The addresses of the workers, by engine.
+    options : dict
+        The arguments of the workers to come.
     """
 
     def __init__(self, hosts: Iterable[str | None], port: int, options: dict[str, Any]) -> None:
@@ -154,6 +195,10 @@ class DaskCluster:
                 "Dask is not installed here: pip install 'ctrl-hub[dask]', here and for the engines"
             ) from error
         self.engines: dict[int, str] = {}
+        self.options: dict[str, Any] = {}
+        self._wanted: set[int] | None = set()
+        self._processes: dict[int, Any] = {}
+        self._lock = Lock()
         self._host = LOOPBACK if set(hosts) <= {platform.node()} else None
         self._security = options.pop("security", None) or distributed.Security.temporary()
         # Its web pages tell everybody who can reach them what runs: they have to be asked for.
@@ -175,6 +220,39 @@ class DaskCluster:
         """Where the scheduler listens."""
         address: str = self._cluster.scheduler_address
         return address
+
+    def want(self, ids: Iterable[int] | None, engines: Engines) -> None:
+        """Take note of which engines are to be workers, None for all; those there are will be."""
+        with self._lock:
+            if ids is None:
+                self._wanted = None
+            elif self._wanted is not None:
+                self._wanted |= {*ids}
+            chosen = engines if ids is None else ids
+            self._processes.update({n: process_of(engines[n]) for n in chosen if n in engines})
+
+    def leave(self, ids: Iterable[int]) -> None:
+        """Take note of engines that are workers no more."""
+        for number in ids:
+            self.engines.pop(number, None)
+            if self._wanted is not None:
+                self._wanted.discard(number)
+
+    def take_due(self, engines: Engines) -> list[int]:
+        """Return the engines that are to be asked to join, once; forget those that have gone."""
+        with self._lock:
+            for number in tuple(self._processes):
+                if process_of(engines.get(number)) != self._processes[number]:
+                    del self._processes[number]
+                    self.engines.pop(number, None)
+            due = [
+                number
+                for number in engines
+                if number not in self._processes
+                and (self._wanted is None or number in self._wanted)
+            ]
+            self._processes.update({number: process_of(engines[number]) for number in due})
+            return due
 
     @property
     def has_ended(self) -> bool:

@@ -41,6 +41,8 @@ class Watch:
         Whether what engines log reaches us.
     on_end : callable
         Gets the reason of the end, first.
+    on_engines : callable or None
+        Gets the engines of the moment after every change, in the I/O thread.
     on_unprepared : callable
         Gets what is known of an engine on which a start hook failed.
     """
@@ -55,6 +57,7 @@ class Watch:
         self.over = False
         self.hears_logs = False
         self.on_end: Callable[[CtrlHubError], None] | None = None
+        self.on_engines: Callable[[Mapping[int, Mapping[str, Any]]], None] | None = None
         self.on_unprepared: Callable[[Mapping[str, Any]], None] | None = None
         self._patience = patience
         self._is_gone = is_gone
@@ -101,6 +104,8 @@ class Watch:
         """Take the engines of the moment."""
         self.by_id = engines
         self.bells.ring()
+        if self.on_engines is not None:
+            self.on_engines(engines)
 
     def lost(self, engine: Mapping[str, Any]) -> None:
         """Take note that an engine ended unasked, and that no other takes its place."""

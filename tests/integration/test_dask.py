@@ -85,15 +85,27 @@ def test_again_and_again(client: Client) -> None:
     client.stop_distributed()
 
 
+def test_engines_that_come_later(client: Client) -> None:
+    """They join, unless only some were asked for; restarted ones join in any case."""
+    dask = client.become_dask(targets=[0])
+    client.restart()
+    until(lambda: len(dask.scheduler_info()["workers"]) == 1, "one has joined again", WAIT)
+    assert client.become_dask() is dask
+    client.restart()
+    until(lambda: {*dask.run(os.getpid).values()} == pids(client), "both have joined again", WAIT)
+    client.stop_dask([1])
+    until(lambda: len(dask.scheduler_info()["workers"]) == 1, "one has left", WAIT)
+
+
 def test_an_engine_that_dies(client: Client) -> None:
-    """Its tasks run elsewhere; the one in its place joins when it is asked to."""
+    """Its tasks run elsewhere; the one in its place joins by itself."""
     dask = client.become_dask()
     before = client[0].apply_sync(os.getpid)
     with pytest.raises(EngineError):
         client[0].apply_sync(os.kill, before, signal.SIGKILL)
-    client.wait_for_engines(ENGINES, timeout=WAIT)
-    until(lambda: len(dask.scheduler_info()["workers"]) == ENGINES - 1, "Dask has noticed")
     assert dask.submit(pow, 2, 3).result(WAIT) == 8
+    client.wait_for_engines(ENGINES, timeout=WAIT)
+    until(lambda: {*dask.run(os.getpid).values()} == pids(client), "another has joined", WAIT)
     assert len(client.become_dask().nthreads()) == ENGINES
 
 
