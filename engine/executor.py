@@ -288,9 +288,9 @@ class Executor:
         gate, board, output = self.gate, self._board, self.output
         clock, take, append = perf_counter, tasks.popleft, done.append
         ended = flushed = settled = clock()
+        origin = time() - ended  # beside each other: what lies between them misdates all tasks
         worked = thread_time()
         pause = 0.0 if settled < self._alert else SETTLE_INTERVAL
-        origin = time() - ended
         while tasks and not urgent:
             try:
                 number, attempt, function, payload = take()

@@ -357,6 +357,21 @@ def test_a_request_is_on_the_board_until_its_row_is_handed_over(bench: Bench) ->
     assert bench.board[0] == 0
 
 
+def test_tasks_are_dated_right_where_the_process_is_held_up_as_they_begin(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process may have the processor for a while: no task ends after its row is there."""
+
+    def held_up() -> float:
+        time.sleep(0.05)
+        return 0.0
+
+    monkeypatch.setattr("ctrlhub.engine.executor.thread_time", held_up)
+    [row] = bench.tasks(str, 1)
+
+    assert row[4] + row[5] <= time.time()
+
+
 @pytest.mark.parametrize("name", ["time", "perf_counter"])
 def test_clocks_that_user_code_takes_away_are_not_missed(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, name: str
