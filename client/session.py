@@ -56,6 +56,7 @@ from ctrlhub.wire.messages import (
     Status,
     Stream,
 )
+from ctrlhub.wire.room import shrink
 
 _ERROR = int(Status.ERROR)
 
@@ -179,6 +180,8 @@ class ClientSession(InformedMembership):
         """Do what is due."""
         self._now = now
         super().tick(now)
+        for ledger in self._outgoing.ledgers:
+            shrink(ledger.requests)
         # Also while we try to enrol anew, which is what follows a silence over TCP.
         if self.registered is not None and self.state not in (State.JOINED, State.GONE):
             error = self._watcher.despair(now - self.last_heard)

@@ -19,6 +19,7 @@ from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.commits import PATIENCE, Commits
 from ctrlhub.controller.core.effects import Commit, Connection, Effect, Publish, Send, Stop
 from ctrlhub.controller.descriptors import why_full
+from ctrlhub.controller.heap import Heap, memory_here
 from ctrlhub.controller.interfaces.finding import find_interfaces
 from ctrlhub.controller.interfaces.history import HistoryQuery
 from ctrlhub.controller.interfaces.query import Query
@@ -97,6 +98,7 @@ class Hub:
         self._tick_due = NEVER
         self._commits = Commits()
         store.load()
+        self._heap = Heap(memory_here())
         for transport in self._transports:
             transport.allow(self.switchboard.sessions.may_subscribe, self.switchboard.subscribed)
 
@@ -183,6 +185,7 @@ class Hub:
             self.switchboard.tick(now)
             for effects in self.switchboard.turn(now):
                 self._carry_out(effects)
+            self._heap.look(now)
             due = self.switchboard.next_deadline()
         finally:  # a bug must not stop the hub's clock
             beat = self.config.beat

@@ -40,9 +40,7 @@ from ctrlhub.wire.errors import InvalidRequest, ResultLost
 from ctrlhub.wire.failure import Failure, pack_failure
 from ctrlhub.wire.ids import Ranges, merged, session_of, text_of, to_ranges
 from ctrlhub.wire.messages import Received, Results, Status, Stored, Stream
-
-FEW_RECORDS = 65_536
-"""The room for so many records is never given back."""
+from ctrlhub.wire.room import shrink
 
 ORDER_SECONDS = 5.0
 """So long (seconds) the ids on record stay in order for who asks for them page by page."""
@@ -102,7 +100,6 @@ class Recorded(Interface, Generic[R]):
         self._history: History[R] = History(retention)
         self._followers = Followers()
         self._ended_ids: dict[int, EndedIds] = {}  # by session
-        self._most_records = 0
         self._ordered: tuple[float, list[int]] | None = None
         self._withheld: dict[tuple[Session, Stream], dict[int, None]] = {}
 
@@ -153,7 +150,6 @@ class Recorded(Interface, Generic[R]):
     ) -> tuple[Sequence[R], Sequence[Outcome], Ranges]:
         """End the records of a client's own requests whose results it has; return also their ids."""
         records = self._records
-        self._most_records = max(self._most_records, len(records))
         requests: list[R] = []
         outcomes: list[Outcome] = []
         taken: Ranges = ()
@@ -169,17 +165,8 @@ class Recorded(Interface, Generic[R]):
             taken = to_ranges([outcome[0] for outcome in outcomes])
             failed = [outcome[0] for outcome in outcomes if outcome[1]]
             self._ended_ids.setdefault(session.number, EndedIds()).add(taken, failed)
-            self._shrink()
+            shrink(records)
         return requests, outcomes, taken
-
-    def _shrink(self) -> None:
-        """Give back memory: a dictionary keeps the room for all that it has ever held."""
-        records = self._records
-        if self._most_records > max(FEW_RECORDS, 8 * len(records)):
-            left = dict(records)
-            records.clear()
-            records.update(left)
-            self._most_records = len(left)
 
     def has_ended(self, number: int) -> bool | None:
         """Say how a request ended that is on record no more: well or not; None if that is unknown."""

@@ -15,7 +15,7 @@ import sys
 import time
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -45,9 +45,18 @@ class Child:
         Its configuration, one line of JSON.
     log
         The file that its output is appended to.
+    environment
+        What is in its environment besides ours.
     """
 
-    def __init__(self, name: str, module: str, config: str, log: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        module: str,
+        config: str,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.name = name
         self.log = log
         self.started = time.monotonic()
@@ -62,6 +71,7 @@ class Child:
                 stdout=output,
                 stderr=output,
                 bufsize=0,
+                env={**os.environ, **environment} if environment else None,
                 start_new_session=True,
             )
         finally:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from ctrlhub.cluster.child import TERMINATE_AFTER, Child
 from ctrlhub.cluster.errors import StartFailed
 from ctrlhub.controller.config import HubConfig
+from ctrlhub.controller.heap import allocator
 from ctrlhub.wire.errors import CtrlHubError, HubUnavailable
 from ctrlhub.wire.places import Profile
 
@@ -103,7 +104,7 @@ class LocalProcesses:
     def start_hub(self) -> Child:
         """Start the hub."""
         log = self.profile.logs / "hub.log"
-        self.hub = Child("hub", "ctrlhub.controller", self._hub_config, log)
+        self.hub = Child("hub", "ctrlhub.controller", self._hub_config, log, allocator())
         return self.hub
 
     def start_nanny(self) -> Child:
