@@ -9,6 +9,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 from weakref import ref
 
+from ctrlhub.client.lazy_future import LazyFuture, Lone
+
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
 
@@ -25,40 +27,51 @@ class Arrivals:
     ----------
     loop
         The loop. It is not kept alive.
+
+    Attributes
+    ----------
+    futures : deque
+        Futures of the loop that are to end.
+    due : bool
+        Whether the loop was woken, and has not begun.
     """
 
     def __init__(self, loop: AbstractEventLoop) -> None:
+        from asyncio import get_running_loop  # here: nothing else has any need of asyncio
+
+        self._running_loop = get_running_loop
         self._loop = ref(loop)
         self._calls: deque[Callable[[], object]] = deque()
-        self._futures: deque[Future[None]] = deque()
-        self._due = False
+        self.futures: deque[Future[None]] = deque()
+        self.due = False
 
-    def is_of(self, loop: AbstractEventLoop) -> bool:
-        """Say whether these are the calls of that loop."""
-        return self._loop() is loop
+    def are_here(self) -> bool:
+        """Say whether these are the calls of the loop that runs in this thread; there must be one."""
+        return self._running_loop() is self._loop()
 
     def add(self, call: Callable[[], object]) -> None:
         """Have the loop call; from any thread, of a loop that has ended as well."""
         self._calls.append(call)
-        if not self._due:  # else it has not begun with those before
-            self._wake()
+        if not self.due:  # else it has not begun with those before
+            self.wake()
 
-    def end(self, future: Future[None], _: object = None) -> None:
-        """Have a future of the loop end, if it has not; from any thread, and more than once."""
-        self._futures.append(future)
-        if not self._due:
-            self._wake()
+    def expect(self, result: LazyFuture) -> Future[None]:
+        """Return a future of the loop, to await, that ends once a result is there."""
+        arrival = Arrival(self, self._running_loop().create_future())
+        result._call_once_done(arrival)
+        return arrival.future
 
-    def _wake(self) -> None:
-        self._due = True
+    def wake(self) -> None:
+        """Have the loop make the calls, and end the futures, that are here by then."""
+        self.due = True
         loop = self._loop()
         if loop is not None:
             with suppress(RuntimeError):  # it is closed: nobody awaits any more
                 loop.call_soon_threadsafe(self._make)
 
     def _make(self) -> None:
-        self._due = False  # first: what is added from here on wakes the loop again
-        calls, futures = self._calls, self._futures
+        self.due = False  # first: what is added from here on wakes the loop again
+        calls, futures = self._calls, self.futures
         while futures:
             future = futures.popleft()
             if not future.done():
@@ -67,9 +80,28 @@ class Arrivals:
             calls.popleft()()
 
 
-def arrivals_of(loop: AbstractEventLoop) -> Arrivals:
+class Arrival(Lone):
+    """The arrival of one result, for a future of an event loop."""
+
+    __slots__ = ("_arrivals", "future")
+
+    def __init__(self, arrivals: Arrivals, future: Future[None]) -> None:
+        self._arrivals = arrivals
+        self.future = future
+
+    def call(self, future: LazyFuture) -> None:
+        """Have the future end, if it has not; from any thread, and more than once."""
+        arrivals = self._arrivals
+        arrivals.futures.append(self.future)
+        if not arrivals.due:
+            arrivals.wake()
+
+
+def arrivals_here() -> Arrivals:
     """Return the arrivals of the loop that runs in this thread."""
     arrivals: Arrivals | None = getattr(_here, "arrivals", None)
-    if arrivals is None or not arrivals.is_of(loop):
-        arrivals = _here.arrivals = Arrivals(loop)
+    if arrivals is None or not arrivals.are_here():
+        from asyncio import get_running_loop
+
+        arrivals = _here.arrivals = Arrivals(get_running_loop())
     return arrivals

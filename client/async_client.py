@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio import Event, get_running_loop, to_thread, wrap_future
+from asyncio import Event, to_thread, wrap_future
 from asyncio import timeout as within
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future
@@ -10,7 +10,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from ctrlhub.client.arrivals import arrivals_of
+from ctrlhub.client.arrivals import arrivals_here
 from ctrlhub.client.async_result import AsyncResult
 from ctrlhub.client.async_views import (
     AsyncBroadcastView,
@@ -193,6 +193,6 @@ class AsyncClient:
 
 async def _end(future: Future[Any]) -> None:
     """Wait for a future of any kind, and leave it as it is."""
-    ended, arrivals = Event(), arrivals_of(get_running_loop())
+    ended, arrivals = Event(), arrivals_here()
     future.add_done_callback(lambda _: arrivals.add(ended.set))
     await ended.wait()

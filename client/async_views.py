@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from asyncio import Event, get_running_loop
+from asyncio import Event
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Generic, Self, TypeVar
 
-from ctrlhub.client.arrivals import arrivals_of
+from ctrlhub.client.arrivals import arrivals_here
 from ctrlhub.client.async_result import AsyncResult
 from ctrlhub.client.balanced_view import LoadBalancedView
 from ctrlhub.client.broadcast_view import BroadcastView
@@ -86,8 +86,10 @@ class AsyncView(Generic[V]):
 
     async def apply(self, f: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Call ``f(*args, **kwargs)`` remotely, and return its value."""
-        await engines_known(self._inner)
-        return await self._inner.apply_async(f, *args, **kwargs)
+        inner = self._inner
+        if inner._engines() is not None:
+            await engines_known(inner)
+        return await inner.apply_async(f, *args, **kwargs)
 
     async def map(
         self, f: Callable[..., Any], /, *sequences: Iterable[Any], **options: Any
@@ -151,7 +153,7 @@ class AsyncLoadBalancedView(AsyncView[LoadBalancedView]):
         f, *sequences, ordered, max_outstanding, return_exceptions
             As for `LoadBalancedView.imap`.
         """
-        news, arrivals = Event(), arrivals_of(get_running_loop())
+        news, arrivals = Event(), arrivals_here()
         values: LazyMapIterator | None = None
         try:
             values = self._inner._lazy_map(

@@ -7,15 +7,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import suppress
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ctrlhub.client.arrivals import arrivals_of
+from ctrlhub.client.arrivals import arrivals_here
 from ctrlhub.client.lazy_future import LazyFuture
 from ctrlhub.wire.errors import CtrlHubError
-
-if TYPE_CHECKING:
-    from asyncio import Future
 
 
 class Awaiting(LazyFuture):
@@ -46,15 +42,12 @@ class Awaiting(LazyFuture):
         once, what runs by an interrupt. ``asyncio.shield`` keeps it from that.
         """
         if not self.done():
-            import asyncio
-
-            loop = asyncio.get_running_loop()
-            arrival: Future[None] = loop.create_future()
-            self._call_once_done(partial(arrivals_of(loop).end, arrival))
             try:
-                yield from arrival
-            except asyncio.CancelledError:
-                if not self.done():
+                yield from arrivals_here().expect(self)
+            except BaseException as error:
+                from asyncio import CancelledError
+
+                if isinstance(error, CancelledError) and not self.done():
                     with suppress(CtrlHubError):  # the client is closed, which ends it as well
                         self._cancel_later()
                 raise
@@ -72,11 +65,10 @@ class Awaiting(LazyFuture):
             return
         import asyncio
 
-        loop = asyncio.get_running_loop()
         news = asyncio.Event()
         sync = self._synced()
 
-        add = arrivals_of(loop).add
+        add = arrivals_here().add
 
         def listener() -> None:
             add(news.set)

@@ -18,7 +18,7 @@ lock and the flag `finished` make sure that `_finish` acts once. So
   `finished` and not the result, so that it cannot change while they hold the lock.
 
 Where only one call is to be made when the result is there, as for ``await``, even a `_Sync` would be too
-much: `_call_once_done` leaves a `_Lone` in its place, and whoever needs more makes a `_Sync` of it.
+much: `_call_once_done` leaves a `Lone` in its place, and whoever needs more makes a `_Sync` of it.
 
 The result itself is kept as it came and opened by the thread that asks for it, once: `_opener`.
 """
@@ -64,20 +64,22 @@ class _Sync:
         self.listeners: tuple[Callable[[], None], ...] = ()
 
 
-class _Lone:
+class Lone:
     """A single call to be made when the result is there, where nobody waits otherwise.
 
     It may be made twice: where it is replaced by a `_Sync` at the moment in which the result comes.
+    It must not raise.
     """
 
-    __slots__ = ("call",)
+    __slots__ = ()
 
     bells = Bells()  # of nobody: who waits makes a `_Sync` first
     listeners: tuple[Callable[[], None], ...] = ()
     finished = False
 
-    def __init__(self, call: Callable[[Any], object]) -> None:
-        self.call = call
+    def call(self, future: LazyFuture) -> None:
+        """Take note that the result is there."""
+        raise NotImplementedError
 
 
 class LazyFuture(Future[Any]):
@@ -91,7 +93,7 @@ class LazyFuture(Future[Any]):
 
     # Future.__init__ is not called: it would make all that is to be avoided.
     def __init__(self) -> None:
-        self._sync: _Sync | _Lone | None = None
+        self._sync: _Sync | Lone | None = None
         self._opener: int | None = None
 
     # ------------------------------------------------------------ for subclasses
@@ -113,12 +115,16 @@ class LazyFuture(Future[Any]):
 
     def _stir(self) -> None:
         """Tell those who wait that (some of) the result is there."""
+        sync = self._sync
         if self.done():
-            self._finish()
-        elif (sync := self._sync) is not None:
+            if isinstance(sync, Lone):
+                sync.call(self)
+            else:
+                self._finish()
+        elif sync is not None:
             self._tell(sync)
 
-    def _tell(self, sync: _Sync | _Lone) -> None:
+    def _tell(self, sync: _Sync | Lone) -> None:
         sync.bells.ring()
         for listener in sync.listeners:
             listener()
@@ -180,26 +186,25 @@ class LazyFuture(Future[Any]):
             self._finish()  # the completing thread may have looked before
         return sync
 
-    def _call_once_done(self, call: Callable[[Any], object]) -> None:
-        """Have ``call(self)`` made once the result is there, at once or perhaps twice.
+    def _call_once_done(self, lone: Lone) -> None:
+        """Have ``lone.call(self)`` made once the result is there, at once or perhaps twice.
 
-        It must not raise. It costs less than `add_done_callback`, for who is the only one to wait.
+        It costs less than `add_done_callback`, for who is the only one to wait.
         """
-        lone = _Lone(call)
         with _turn:
             if self._sync is None:
                 self._sync = lone
         if self._sync is not lone:  # others wait, too; if since then, it is called by them
-            self.add_done_callback(call)
+            self.add_done_callback(lone.call)
         elif self.done():  # the completing thread may have looked before
-            call(self)
+            lone.call(self)
 
     def _finish(self) -> None:
         sync = self._sync
         if sync is None:
             return
-        if not isinstance(sync, _Sync):
-            self._call_back(sync.call)
+        if isinstance(sync, Lone):
+            sync.call(self)
             return
         with sync.lock:
             if sync.finished:

@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from ctrlhub.client.arrivals import Arrivals, arrivals_of
+from ctrlhub.client.arrivals import Arrivals, arrivals_here
 from tests.unit.client.test_async_result import PATIENCE, ok, result, settle
 
 
@@ -57,7 +57,7 @@ def test_each_moment_wakes_again() -> None:
 
     async def main() -> list[int]:
         seen: list[int] = []
-        arrivals = arrivals_of(asyncio.get_running_loop())
+        arrivals = arrivals_here()
         for n in range(3):
             told = asyncio.Event()
             elsewhere(lambda n=n: arrivals.add(lambda: seen.append(n)))  # type: ignore[misc]
@@ -72,7 +72,7 @@ def test_a_loop_that_has_gone() -> None:
     """Nothing is raised, and the loop is not kept alive."""
 
     async def main() -> Arrivals:
-        return arrivals_of(asyncio.get_running_loop())
+        return arrivals_here()
 
     loop = asyncio.new_event_loop()
     arrivals = loop.run_until_complete(main())
