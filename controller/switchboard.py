@@ -13,6 +13,7 @@ from random import Random
 
 from ctrlhub.controller.calls import Calls
 from ctrlhub.controller.config import HubConfig
+from ctrlhub.controller.core.alarm import Alarm
 from ctrlhub.controller.core.awaiting import GRACE
 from ctrlhub.controller.core.borrower import Borrower
 from ctrlhub.controller.core.effects import Connection, Effect, Outbox, Send
@@ -118,6 +119,7 @@ class Switchboard:
         )
         self._flows: Flows[Connection] = Flows(borrowing.gather if borrowing is not None else Memory)
         self._now = 0.0
+        self.alarm = Alarm()
         self._settled = NEVER
         context = Context(
             config,
@@ -128,6 +130,7 @@ class Switchboard:
             events=lambda: self._peers.events,
             announce=self._peers.announce,
             now=lambda: self._now,
+            alarm=self.alarm,
             is_settling=lambda: self._now < self._settled,
             absent=self._peers.absent,
             refuse=self._refuse_later,

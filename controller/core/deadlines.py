@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Generic, TypeVar
 
@@ -14,11 +14,18 @@ FEW_STALE = 64
 
 
 class Deadlines(Generic[K]):
-    """At most one deadline (seconds) for each thing. An event costs the logarithm of their number."""
+    """At most one deadline (seconds) for each thing. An event costs the logarithm of their number.
 
-    __slots__ = ("_count", "_due", "_heap")
+    Parameters
+    ----------
+    wake
+        Is told of each deadline that is set.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_count", "_due", "_heap", "_wake")
+
+    def __init__(self, wake: Callable[[float], None]) -> None:
+        self._wake = wake
         self._due: dict[K, tuple[float, int]] = {}
         self._heap: list[tuple[float, int, K]] = []
         self._count = count()
@@ -34,6 +41,7 @@ class Deadlines(Generic[K]):
         number = next(self._count)
         self._due[key] = due, number
         heapq.heappush(self._heap, (due, number, key))
+        self._wake(due)
         if len(self._heap) > 2 * len(self._due) + FEW_STALE:
             self._sweep()
 

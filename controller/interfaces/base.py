@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 from ctrlhub.controller.config import HubConfig
+from ctrlhub.controller.core.alarm import Alarm
 from ctrlhub.controller.core.effects import Outbox
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.sessions import Session, Sessions
@@ -58,6 +59,8 @@ class Context:
     """Tell clients of an event that concerns an engine: its id, the event, and why."""
     now: Callable[[], float]
     """The hub's clock, as of this turn (seconds)."""
+    alarm: Alarm
+    """Calls `Interface.tick` earlier than at the next beat, which comes by itself."""
     is_settling: Callable[[], bool]
     """Whether the hub is so young that clients and engines of its predecessor may be on their way."""
     absent: Callable[[], Mapping[int, str]]

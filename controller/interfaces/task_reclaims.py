@@ -30,6 +30,8 @@ class TaskReclaims(TaskExplanations):
         for slot, most in self._reclaims.look(now):
             if not slot.engine.session.send(self.outbox, Stream.TASK, GiveBack(most)):
                 slot.asked = slot.closed = False
+        if self._reclaims.due is not None:
+            self.context.alarm.at(self._reclaims.due)
 
     def gave_back(self, session: Session, message: GaveBack, stream: Stream, now: float) -> None:
         """Queue again what an engine will not run; nobody is charged for that."""

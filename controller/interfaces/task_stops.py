@@ -41,8 +41,8 @@ class TaskStops(TaskWaits):
     def __init__(self, controller: IControllerBase, context: Context) -> None:
         super().__init__(controller, context)
         self._limited: set[Task] = set()
-        self._limits: Deadlines[Task] = Deadlines()
-        self._graces: Deadlines[Task] = Deadlines()
+        self._limits: Deadlines[Task] = Deadlines(context.alarm.at)
+        self._graces: Deadlines[Task] = Deadlines(context.alarm.at)
         self._granted: dict[Task, float] = {}
         self._overdue: dict[Task, TimeLimitExceeded] = {}
 

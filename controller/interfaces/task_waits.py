@@ -46,9 +46,9 @@ class TaskWaits(TaskEnds):
         self._ended: list[Outcome] = []
         self._unplaced: dict[int, Task] = {}
         self._values: dict[Task, dict[int, Payload]] = {}
-        self._timeouts: Deadlines[Task] = Deadlines()
+        self._timeouts: Deadlines[Task] = Deadlines(context.alarm.at)
         self._reasons: dict[Task, Payload] = {}
-        self._returning: Deadlines[Session] = Deadlines()
+        self._returning: Deadlines[Session] = Deadlines(context.alarm.at)
 
     # ------------------------------------------------------------ new tasks
 
@@ -133,8 +133,12 @@ class TaskWaits(TaskEnds):
     def _watch_for_tasks(self, number: int) -> None:
         for interface in self._recorded:
             if interface.find(number) is not None:
-                interface.watch(number, self._ended.append)
+                interface.watch(number, self._ended_elsewhere)
                 return
+
+    def _ended_elsewhere(self, outcome: Outcome) -> None:
+        self._ended.append(outcome)
+        self.context.alarm.at(self.context.now())
 
     def _settle(self) -> None:
         """Let tasks run, or fail, that have waited for what has ended; and those behind them."""
