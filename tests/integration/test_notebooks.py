@@ -8,6 +8,7 @@ from typing import Any
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from traitlets.config import Config
 
 from tests.support.state import own_state
 
@@ -44,7 +45,10 @@ def executed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     ):
         patch.setenv("IPYTHONDIR", str(tmp_path_factory.mktemp("ipython")))
         resources = {"metadata": {"path": str(tmp_path_factory.mktemp("work"))}}
-        NotebookClient(notebook, timeout=PATIENCE, resources=resources).execute()
+        # Not by TCP, where a port that was free may be another's by the time the kernel opens it.
+        sockets = str(tmp_path_factory.mktemp("kernel") / "k")
+        config = Config({"KernelManager": {"transport": "ipc", "ip": sockets}})
+        NotebookClient(notebook, config=config, timeout=PATIENCE, resources=resources).execute()
     return request.param, notebook
 
 

@@ -6,6 +6,7 @@ import queue
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from jupyter_client.blocking.client import BlockingKernelClient
@@ -152,13 +153,16 @@ class Kernel:
 @contextmanager
 def new_kernel() -> Iterator[Kernel]:
     """Start a Jupyter kernel of this Python, and end it."""
-    manager = KernelManager(kernel_name=NATIVE_KERNEL_NAME)
-    manager.start_kernel()
-    try:
-        kernel = Kernel(manager.blocking_client())
+    with TemporaryDirectory() as sockets:
+        # Not by TCP, where a port that was free may be another's by the time the kernel opens it.
+        place = {"transport": "ipc", "ip": f"{sockets}/k"}
+        manager = KernelManager(kernel_name=NATIVE_KERNEL_NAME, **place)
+        manager.start_kernel()
         try:
-            yield kernel
+            kernel = Kernel(manager.blocking_client())
+            try:
+                yield kernel
+            finally:
+                kernel.close()
         finally:
-            kernel.close()
-    finally:
-        manager.shutdown_kernel(now=True)
+            manager.shutdown_kernel(now=True)
