@@ -7,14 +7,11 @@ frames below user code, and everything it can raise ends in one of their handler
 
 from __future__ import annotations
 
-import ast
-import linecache
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, MutableSequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter, thread_time, time  # by name, which user code cannot replace
-from types import CodeType
 from typing import Any
 from weakref import WeakSet
 
@@ -22,6 +19,7 @@ from ctrlhub.engine.board import IDENTITY
 from ctrlhub.engine.capture import cut
 from ctrlhub.engine.cells import Cells
 from ctrlhub.engine.each_row import caller
+from ctrlhub.engine.executions import Executions
 from ctrlhub.engine.forks import end_copy
 from ctrlhub.engine.interrupts import IDLE, Gate
 from ctrlhub.engine.namespace import Namespace
@@ -49,9 +47,6 @@ FLUSH_INTERVAL = 0.002
 """Results wait for company no longer than this (seconds), while more tasks run."""
 
 ON_THE_ENGINE = "on the engine"
-KEPT_SOURCES = 100
-"""The sources of so many executions are kept, for tracebacks."""
-
 KEPT_BLOB = 1024 * 1024
 """The serialized form of a function up to this size (bytes) is kept, to be loaded again."""
 
@@ -105,8 +100,7 @@ class Executor:
         self._board: MutableSequence[int] = [IDLE] if board is None else board
         self._uploads = Uploads(uploads)
         self._loaded: WeakSet[Function] = WeakSet()
-        self._sources: OrderedDict[str, None] = OrderedDict()
-        self._executions = 0
+        self._executions = Executions()
         self._alert = 0.0
         self._replaced: list[Any] = []
         self._shown: dict[str, Any] | None = None
@@ -175,7 +169,7 @@ class Executor:
         shell = self._cells.shell_for(code, silent) if self._cells is not None else None
         if shell is None:
             try:
-                body, shown = self._compile(code)
+                body, shown = self._executions.compile(code)
             except SyntaxError:
                 shell = self._cells.shell_for_ipython(code) if self._cells is not None else None
                 if shell is None:
@@ -188,27 +182,8 @@ class Executor:
         if shown is not None:
             value = eval(shown, names)
             if value is not None and not silent:
-                self._shown = _plainly(value, self._executions)
+                self._shown = _plainly(value, self._executions.count)
         return _NOTHING
-
-    def _compile(self, code: str) -> tuple[CodeType, CodeType | None]:
-        """Compile statements and, apart from them, an expression at their end."""
-        self._executions += 1
-        name = f"<execution {self._executions}>"
-        linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
-        self._sources[name] = None
-        if len(self._sources) > KEPT_SOURCES:
-            linecache.cache.pop(self._sources.popitem(last=False)[0], None)
-        tree = ast.parse(code, name)
-        last = tree.body[-1] if tree.body else None
-        if not isinstance(last, ast.Expr):
-            return compile(tree, name, "exec", dont_inherit=True), None
-        tree.body.pop()
-        value = ast.Expression(last.value)
-        return (
-            compile(tree, name, "exec", dont_inherit=True),
-            compile(value, name, "eval", dont_inherit=True),
-        )
 
     def _apply(self, work: CommandWork) -> Payload:
         if work.function is None:

@@ -18,9 +18,13 @@ from itertools import chain
 from typing import Generic, Protocol, TypeVar
 
 from ctrlhub.controller.core.deliveries import Outcome
+from ctrlhub.controller.core.effects import Expire, Operation, SaveResults
 from ctrlhub.controller.core.functions import Function
 from ctrlhub.wire.codec import size_of, size_of_extras
-from ctrlhub.wire.messages import Payload
+from ctrlhub.wire.errors import ResultLost
+from ctrlhub.wire.failure import Failure, pack_failure
+from ctrlhub.wire.ids import text_of
+from ctrlhub.wire.messages import Payload, Status
 
 GONE: Payload = ()
 """In place of arguments or a value that are not kept; no payload consists of no buffers."""
@@ -203,6 +207,14 @@ class History(Generic[E]):
         """Say when `tick` is due."""
         return self._blocks[0].began + self._retention.age if self._blocks else None
 
+    def take_lost(self) -> list[Operation]:
+        """Take what a store is to be told of what is not kept, or not whole, any more."""
+        operations: list[Operation] = [Expire(block) for block in self.dropped]
+        if self.cut:
+            operations.append(SaveResults([(outcome[0], outcome) for outcome in self.cut]))
+        self.dropped, self.cut = [], []
+        return operations
+
     def _drop_oldest(self) -> None:
         block = self._blocks.popleft()
         self.dropped.append(block.requests)
@@ -285,3 +297,12 @@ class History(Generic[E]):
 def _weight(request: Ended, outcome: Outcome) -> int:
     extras = 0 if outcome[6] is None else size_of_extras(outcome[6])
     return size_of(request.payload) + size_of(outcome[2]) + extras
+
+def too_large(outcome: Outcome) -> Outcome:
+    """Make the outcome of a request whose value was too large to be kept."""
+    error = ResultLost(
+        f"the value of request {text_of(outcome[0])} was too large to be kept once its own client "
+        "had it: raise the hub's history_bytes, or have an engine keep it under a name"
+    )
+    payload = pack_failure(Failure.from_error(error))
+    return (outcome[0], int(Status.ERROR), payload, *outcome[3:])

@@ -20,8 +20,6 @@ from ctrlhub.controller.core.effects import (
     Commit,
     Expire,
     Fetched,
-    Operation,
-    SaveResults,
 )
 from ctrlhub.controller.core.ended_ids import EndedIds
 from ctrlhub.controller.core.followers import Followers
@@ -32,14 +30,15 @@ from ctrlhub.controller.core.history import (
     Ended,
     History,
     Retention,
+    too_large,
 )
 from ctrlhub.controller.core.sessions import Session
+from ctrlhub.controller.core.withheld import Withheld, stored
 from ctrlhub.controller.interfaces.base import Context, Interface
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.errors import InvalidRequest, ResultLost
-from ctrlhub.wire.failure import Failure, pack_failure
-from ctrlhub.wire.ids import Ranges, merged, session_of, text_of, to_ranges
-from ctrlhub.wire.messages import Received, Results, Status, Stored, Stream
+from ctrlhub.wire.ids import Ranges, session_of, text_of, to_ranges, within
+from ctrlhub.wire.messages import Received, Results, Stream
 from ctrlhub.wire.room import shrink
 
 ORDER_SECONDS = 5.0
@@ -101,7 +100,7 @@ class Recorded(Interface, Generic[R]):
         self._followers = Followers()
         self._ended_ids: dict[int, EndedIds] = {}  # by session
         self._ordered: tuple[float, list[int]] | None = None
-        self._withheld: dict[tuple[Session, Stream], dict[int, None]] = {}
+        self._withheld = Withheld()
 
     # ------------------------------------------------------------ an interface's own
 
@@ -137,13 +136,8 @@ class Recorded(Interface, Generic[R]):
 
     def _let_go(self) -> None:
         """Have the store forget what history keeps no longer."""
-        history = self._history
-        operations: list[Operation] = [Expire(block) for block in history.dropped]
-        if history.cut:
-            operations.append(SaveResults([(outcome[0], outcome) for outcome in history.cut]))
-        if operations:
+        if operations := self._history.take_lost():
             self.outbox.add(Commit(tuple(operations)))
-        history.dropped, history.cut = [], []
 
     def _take_received(
         self, session: Session, ranges: Ranges
@@ -219,17 +213,16 @@ class Recorded(Interface, Generic[R]):
         """
         numbers = [row[0] for row in message.rows]
         if strange and self.context.is_settling():
-            self._withheld.setdefault((session, stream), {}).update(dict.fromkeys(strange))
+            self._withheld.keep(session, stream, strange)
             withheld = frozenset(strange)
             numbers = [n for n in numbers if n not in withheld]
-        return _stored(session, stream, numbers)
+        return stored(session, stream, numbers)
 
     def flush(self, now: float) -> None:
         """Send what became ready in this turn; an interface that has more to send extends this."""
         if self._withheld and not self.context.is_settling():
-            withheld, self._withheld = self._withheld, {}
-            for (session, stream), numbers in withheld.items():
-                self.outbox.add(Commit((), _stored(session, stream, sorted(numbers))))
+            for acknowledgements in self._withheld.release():
+                self.outbox.add(Commit((), acknowledgements))
 
     # ------------------------------------------------------------ who follows
 
@@ -249,7 +242,7 @@ class Recorded(Interface, Generic[R]):
             if request.session is not session:
                 self._followers.add(session, number)
         else:
-            self._deliveries.repeat(session, outcome if outcome[2] != GONE else _lost(outcome))
+            self._deliveries.repeat(session, outcome if outcome[2] != GONE else too_large(outcome))
         return True
 
     def watch(self, number: int, watcher: Callable[[Outcome], None]) -> None:
@@ -318,13 +311,13 @@ class Recorded(Interface, Generic[R]):
         requests, _, _ = self._take_received(caller, ranges)
         if requests:
             self.outbox.add(Commit((Expire(requests),)))
-        within = _within(ranges)
+        is_within = within(ranges)
 
         def chosen(request: R, outcome: Outcome) -> bool:
             if request.session is not caller and not request.session.ended:
                 return False
             gone = rest and request.session.ended
-            if not (gone or outcome[3] in engines or within(request.id)):
+            if not (gone or outcome[3] in engines or is_within(request.id)):
                 return False
             ended.discard(request.id, request.id)
             return True
@@ -388,31 +381,3 @@ class Recorded(Interface, Generic[R]):
         self._history.check()
         self._followers.check()
         assert not any(session.ended for session in self._kept)
-
-
-def _within(ranges: Ranges) -> Callable[[int], bool]:
-    ordered = merged(ranges)
-    firsts = [first for first, _ in ordered]
-
-    def is_within(number: int) -> bool:
-        place = bisect_right(firsts, number) - 1
-        return place >= 0 and number <= ordered[place][1]
-
-    return is_within
-
-
-def _lost(outcome: Outcome) -> Outcome:
-    """Make the outcome of a request whose value was too large to be kept."""
-    error = ResultLost(
-        f"the value of request {text_of(outcome[0])} was too large to be kept once its own client "
-        "had it: raise the hub's history_bytes, or have an engine keep it under a name"
-    )
-    payload = pack_failure(Failure.from_error(error))
-    return (outcome[0], int(Status.ERROR), payload, *outcome[3:])
-
-
-def _stored(session: Session, stream: Stream, numbers: Sequence[int]) -> tuple[Acknowledge, ...]:
-    connection = session.connections.get(stream)
-    if connection is None or not numbers:
-        return ()
-    return (Acknowledge(connection, Stored, numbers),)

@@ -7,7 +7,7 @@ the hub and the client's own counter in it. Text forms exist only at the surface
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import pairwise
 
 from ctrlhub.wire.limits import COUNTER_BITS
@@ -106,3 +106,15 @@ def select(ranges: Ranges, present: Collection[int]) -> list[int]:
         if place >= 0 and n <= ranges[place][1]:
             found.append(n)
     return found
+
+
+def within(ranges: Ranges) -> Callable[[int], bool]:
+    """Return what tells whether an id is in ranges, however many they are."""
+    ordered = merged(ranges)
+    firsts = [first for first, _ in ordered]
+
+    def is_within(number: int) -> bool:
+        place = bisect_right(firsts, number) - 1
+        return place >= 0 and number <= ordered[place][1]
+
+    return is_within

@@ -115,6 +115,7 @@ def test_abort(client: Client, work: Work) -> None:
     work.begun("held")
     queued = [client[0].apply_async(abs, n) for n in range(6)]
     elsewhere = client[:].execute("pass")
+    until(lambda: elsewhere.progress == len(client) - 1, "what is queued elsewhere has ended")
     client.abort(queued[0])
     client.abort([queued[1], queued[2].msg_ids[0]])
     assert all(result.cancelled() for result in queued[:3])

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from ctrlhub.engine.executor import FLUSH_INTERVAL, KEPT_BLOB, KEPT_SOURCES
+from ctrlhub.engine.executions import KEPT_SOURCES
+from ctrlhub.engine.executor import FLUSH_INTERVAL, KEPT_BLOB
 from ctrlhub.engine.work import CommandWork, Function, Row, TaskWork
 from ctrlhub.wire.messages import Action, Status
 from ctrlhub.wire.rebuild import exception_from
