@@ -236,6 +236,6 @@ def test_nobody_cancels_the_requests_of_others(client: Client, other: Client) ->
     for name, method in (("tasks", "cancel"), ("multiengine", "abort")):
         answer = getattr(other.interface(name), method)(requests=numbers)
         assert not any(answer.values())
-    assert client.queue_status()["unassigned"] == 1
+    until(lambda: client.queue_status()["unassigned"] == 1, "the task waits at the hub")
     assert not task.done()
     assert not command.done()
