@@ -64,7 +64,7 @@ class CallList:
         """Have all calls sent to another hub, and say to it what is to be said to each."""
         for said in tuple(self.standing.values()):
             call = Call(next(self.numbers), *said)
-            self._pending[call.id] = call, _ignore
+            self._pending[call.id] = call, heed_nothing
         self.unsent = {number: call for number, (call, _) in self._pending.items()}
 
     def fail(self, code: str, message: str) -> None:
@@ -74,7 +74,7 @@ class CallList:
         self.unsent.clear()
 
 
-def _ignore(answer: Answer) -> None:
+def heed_nothing(answer: Answer) -> None:
     """Take the answer to what nobody waits for."""
 
 

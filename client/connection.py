@@ -12,7 +12,7 @@ from operator import length_hint
 from typing import Any, TypeVar
 from weakref import finalize
 
-from ctrlhub.client.call_list import check_call
+from ctrlhub.client.call_list import check_call, heed_nothing
 from ctrlhub.client.cancellations import WITHDRAW, Cancellation
 from ctrlhub.client.engine_list import LIST_ENGINES
 from ctrlhub.client.function_book import FunctionBook
@@ -279,7 +279,7 @@ class Connection:
         self.intake.check()
         session = self._session
         message = Call(next(session.calls.numbers), interface, method, arguments)
-        self._runner.post(lambda now: session.call(message, _ignore))
+        self._runner.post(lambda now: session.call(message, heed_nothing))
 
     def _in_io_thread(self, action: Callable[[], T]) -> T:
         """Have the session do something, and return (or raise) what it returns (or raises)."""
@@ -398,7 +398,3 @@ class Connection:
     def close(self) -> None:
         """Leave the hub; what has not ended fails with `SessionClosed`. Twice is harmless."""
         self._leave()
-
-
-def _ignore(answer: Answer) -> None:
-    """Take the answer to what nobody waits for."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from ctrlhub.client.call_list import Answered, CallList
+from ctrlhub.client.call_list import Answered, CallList, heed_nothing
 from ctrlhub.client.engine_list import LIST_ENGINES, LOOK_AGAIN, EngineList
 from ctrlhub.client.logs_received import LogsReceived
 from ctrlhub.client.watcher import Watcher
@@ -115,7 +115,7 @@ class InformedMembership(Membership):
         self._watcher.logged(message)
         if self._logs_received.is_to_be_told(message.number):
             number = next(self.calls.numbers)
-            self.call(Call(number, "logs", "received", {"number": message.number}), _heed_nothing)
+            self.call(Call(number, "logs", "received", {"number": message.number}), heed_nothing)
 
     informs: ClassVar[Mapping[type[Message], Callable[..., None]]] = {
         Answer: _on_answer,
@@ -123,7 +123,3 @@ class InformedMembership(Membership):
         EngineEvent: _on_engine_event,
         LogRecords: _on_log_records,
     }
-
-
-def _heed_nothing(answer: Answer) -> None:
-    """Take an answer that says nothing."""
