@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import shutil
 import tempfile
 import threading
@@ -340,6 +341,28 @@ def test_says_that_nobody_listens(world: World) -> None:
     attend_until(link, lambda: all(port.failure for port in link._ports))
     text = link.failure()
     assert text == f"nothing answers for the hub's hub stream at {world.addresses[Stream.HUB]}"
+
+
+def test_a_socket_that_cannot_be_had_is_tried_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """User code may have taken all file descriptors; the link says so, and lives."""
+    hub, link = world.hub(), world.open_link()
+    greet(hub, link)
+
+    def refuse(context: Any, kind: int) -> Any:
+        raise zmq.ZMQError(errno.EMFILE)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(zmq.Context, "socket", refuse)
+        link.reopen()
+        link.send(Stream.HUB, [b"lost"])
+        assert link.receive(0.0) == []
+        assert "Too many open files" in str(link.failure())
+
+    attend_until(link, lambda: all(port.connected for port in link._ports))
+    greet(hub, link)
+    assert link.failure() is None
 
 
 # ---------------------------------------------------------------- keys
