@@ -197,10 +197,12 @@ class Descriptors:
 
         with suppress(OSError):  # closed by user code, or no locks there: the count may come late
             fcntl.flock(self.log, fcntl.LOCK_SH)  # waits until what was read is counted
+        on_board = self._on_board()
+        with suppress(OSError):
             fcntl.flock(self.log, fcntl.LOCK_UN)
         with self._lock:
             before = self._missed
-            self._reliefs, self._missed = self._on_board()
+            self._reliefs, self._missed = on_board
             for name, now, then in zip(NAMES, self._missed, before, strict=True):
                 if now != then:
                     self._miss(name, now - then)
