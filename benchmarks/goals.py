@@ -70,6 +70,16 @@ GOALS = (
         Goal(f"{words} of ten times the size", Figure(OURS, f"{shape}_growth"), LESS, 12, None)
         for shape, words in (("chain", "a chain"), ("fan_in", "a fan-in"), ("dag", "a graph"))
     ),
+    Goal("1,000,000 tasks queued, rate", Figure(OURS, "rate_1m"), MORE, 0.8, Figure(OURS, "rate_10k")),
+    *(
+        Goal(f"1,000,000 tasks queued, {words}", Figure(OURS, f"{name}_1m"), LESS, bound, None)
+        for name, words, bound in (
+            ("hub_bytes", "hub's bytes for each", 600),
+            ("client_bytes", "client's bytes for each", 1000),
+            ("hub_kept", "what the hub keeps", 0.2),
+            ("client_kept", "what the client keeps", 0.2),
+        )
+    ),
     Goal("tasks of 0-5 ms, efficiency", Figure(OURS, "efficiency"), MORE, 0.93, None),
     Goal("4 clients, smallest share", Figure(OURS, "smallest_share"), MORE, 0.2, None),
     Goal("one direct call, p50", _DIRECT, LESS, 1 / 4, Figure("ipyparallel", "direct_p50")),

@@ -135,12 +135,12 @@ def pss_mb(processes: Iterable[psutil.Process]) -> float:
     return sum(p.memory_full_info().pss for p in processes) / MB
 
 
-def settled_rss_mb(processes: Sequence[psutil.Process]) -> float:
-    """Return the least resident memory seen within a moment, in which buffers are given back."""
-    deadline = time.monotonic() + _SETTLING_S
+def settled_rss_mb(processes: Sequence[psutil.Process], seconds: float = _SETTLING_S) -> float:
+    """Return the least resident memory seen within a while, in which memory is given back."""
+    deadline = time.monotonic() + seconds
     least = rss_mb(processes)
     while time.monotonic() < deadline:
-        time.sleep(_SETTLING_S / 10)
+        time.sleep(seconds / 10)
         least = min(least, rss_mb(processes))
     return least
 

@@ -27,6 +27,9 @@ clock = time.perf_counter
 _WARM_UP = 100
 #: So many commands, one at a time, in a full run.
 _SEQUENTIAL = 50_000
+#: From so many tasks on it is measured what memory they leave, after so many seconds.
+_MANY = 100_000
+_TIDYING_S = 5.0
 #: What `import ctrlhub` must not load.
 _HEAVY = ("numpy", "IPython", "tornado", "sqlalchemy")
 
@@ -108,13 +111,19 @@ def queued(label: str, tasks: int, peer: Peer, effort: Effort) -> Measured:
         raise NotOffered(f"left out: {tasks:,} tasks would take minutes")
     _warm_up(peer)
     count = int(tasks * effort.queue_share)
-    hub = measure.tree(peer.hub_pids())
-    before = measure.rss_mb(hub)
+    parts = {"hub": measure.tree(peer.hub_pids()), "client": [psutil.Process()]}
+    before = {name: measure.settled_rss_mb(part) for name, part in parts.items() if part}
+    peaks = {name: measure.PeakMeter(parts[name]) for name in before}
     began = clock()
     peer.results([peer.submit(work.noop) for _ in range(count)])
     figures = {f"rate_{label}": count / (clock() - began)}
-    if hub:
-        figures[f"hub_kb_{label}"] = 1e3 * max(0.0, measure.rss_mb(hub) - before) / count
+    growth = {name: peak.growth_mb() for name, peak in peaks.items()}
+    for name, mb in growth.items():
+        figures[f"{name}_bytes_{label}"] = mb * 1e6 / count
+    if count >= _MANY:
+        for name, mb in growth.items():
+            kept = measure.settled_rss_mb(parts[name], _TIDYING_S) - before[name]
+            figures[f"{name}_kept_{label}"] = max(0.0, kept) / mb
     return Measured(figures)
 
 
@@ -271,7 +280,10 @@ def _queued(label: str, tasks: int, limit_s: float) -> Workload:
         f"queued-{label}",
         (
             Metric(f"rate_{label}", label, "tasks/s", MORE),
-            Metric(f"hub_kb_{label}", f"hub after {label}", "kB/task", LESS),
+            Metric(f"hub_bytes_{label}", f"hub, {label}", "bytes/task", LESS),
+            Metric(f"client_bytes_{label}", f"client, {label}", "bytes/task", LESS),
+            Metric(f"hub_kept_{label}", f"hub keeps of it, {label}", "", LESS),
+            Metric(f"client_kept_{label}", f"client keeps of it, {label}", "", LESS),
         ),
         functools.partial(queued, label, tasks),
         limit_s=limit_s,
@@ -390,6 +402,7 @@ WORKLOADS = {
         _queued("1k", 1_000, 120),
         _queued("10k", 10_000, 240),
         _queued("50k", 50_000, 400),
+        _queued("100k", 100_000, 400),
         _queued("1m", 1_000_000, 600),
         *TASK_WORKLOADS,
     )
