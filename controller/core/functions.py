@@ -26,7 +26,7 @@ LONGEST_RUN = 1e9
 """What an engine reports beyond this, in seconds, is taken for this."""
 
 
-UNKNOWN_DURATION = 0.010
+UNKNOWN_DURATION = 0.020
 """What is expected of a function that never ran here, in seconds."""
 
 OVERHEAD = 8e-6

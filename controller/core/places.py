@@ -14,7 +14,7 @@ from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.slots import LEAD, Slot
 from ctrlhub.controller.core.tasks import Task, TaskState
 
-QUANTUM = LEAD / 4
+QUANTUM = LEAD / 8
 """So much longer (seconds of expected work) a client keeps its turn than is its share."""
 
 FEW_HUSKS = 1024
