@@ -20,6 +20,7 @@ from ctrlhub.client.async_views import (
 from ctrlhub.client.client import Client
 from ctrlhub.client.coroutines import asking
 from ctrlhub.client.jobs import SomeJobs
+from ctrlhub.client.loop_client import LoopClient
 from ctrlhub.client.targets import Targets
 
 
@@ -50,6 +51,7 @@ class AsyncClient:
             raise TypeError("a client that is there needs nothing more: give it alone")
         self._connect = partial(Client, *where, **options)
         self._client = client
+        self._seen: LoopClient | None = None
         self._own = client is None
 
     # ------------------------------------------------------------ life
@@ -62,10 +64,19 @@ class AsyncClient:
             )
         return self._client
 
+    @property
+    def _here(self) -> LoopClient:
+        """The client that views stand on, which waits for nobody in the event loop."""
+        if self._seen is None:
+            self._seen = LoopClient.of(self._inner)
+        return self._seen
+
     async def connect(self) -> Self:
         """Connect, if that has not been done; raise what `Client` raises if it cannot."""
         if self._client is None:
             self._client = await to_thread(self._connect)
+        if self._client._connection.may_miss_engines:
+            await to_thread(self._client._connection.current_engines)
         return self
 
     def __await__(self) -> Generator[Any, None, Self]:
@@ -121,22 +132,25 @@ class AsyncClient:
             yield self.direct_view(number)
 
     def __getitem__(self, targets: Targets) -> AsyncDirectView:
-        """Return a view on one engine, or on those there are now of several or a slice."""
-        return AsyncDirectView(self._inner[targets].set_flags(block=False))
+        """Return a view on one engine, or on those there are now of several or a slice.
+
+        The hub is not asked for engines that are not known here: `wait_for_engines` makes sure.
+        """
+        return AsyncDirectView(self._here[targets].set_flags(block=False))
 
     def direct_view(self, targets: Targets = "all", **flags: Any) -> AsyncDirectView:
         """Return a view on explicit engines; parameters as of `Client.direct_view`."""
-        inner = self._inner.direct_view(targets, block=False)
+        inner = self._here.direct_view(targets, block=False)
         return AsyncDirectView(inner).set_flags(**flags)
 
     def broadcast_view(self, targets: Targets = "all", **flags: Any) -> AsyncBroadcastView:
         """Return a view on explicit engines; parameters as of `Client.broadcast_view`."""
-        inner = self._inner.broadcast_view(targets, block=False)
+        inner = self._here.broadcast_view(targets, block=False)
         return AsyncBroadcastView(inner).set_flags(**flags)
 
     def load_balanced_view(self, targets: Targets = None, **flags: Any) -> AsyncLoadBalancedView:
         """Return a view on engines as one; parameters as of `Client.load_balanced_view`."""
-        inner = self._inner.load_balanced_view(targets, block=False)
+        inner = self._here.load_balanced_view(targets, block=False)
         return AsyncLoadBalancedView(inner).set_flags(**flags)
 
     async def wait_for_engines(self, n: int | None = None, timeout: float | None = None) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from asyncio import Event
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from typing import Any, Generic, Self, TypeVar
 
 from ctrlhub.client.arrivals import arrivals_here
@@ -14,6 +14,7 @@ from ctrlhub.client.broadcast_view import BroadcastView
 from ctrlhub.client.coroutines import asking, engines_known, submitting
 from ctrlhub.client.direct_view import DirectView
 from ctrlhub.client.lazy_map import LazyMapIterator
+from ctrlhub.client.lazy_rows import as_rows_come, is_async, rows_of
 from ctrlhub.client.map_result import AsyncMapResult
 from ctrlhub.client.view import View
 
@@ -139,12 +140,14 @@ class AsyncLoadBalancedView(AsyncView[LoadBalancedView]):
         self,
         f: Callable[..., Any],
         /,
-        *sequences: Iterable[Any],
+        *sequences: Iterable[Any] | AsyncIterable[Any],
         ordered: bool = True,
         max_outstanding: int | str = "auto",
         return_exceptions: bool = False,
     ) -> AsyncIterator[Any]:
         """Map sequences of any length, a few tasks at a time; yield the values.
+
+        Sequences may be asynchronous: values are yielded while the next row is waited for.
 
         What is out when the iteration is given up (`contextlib.aclosing`) or fails is stopped.
 
@@ -155,15 +158,21 @@ class AsyncLoadBalancedView(AsyncView[LoadBalancedView]):
         """
         news, arrivals = Event(), arrivals_here()
         values: LazyMapIterator | None = None
+        comes = any(is_async(each) for each in sequences)
+        read: Sequence[Any] = ((),) if comes else sequences
         try:
             values = self._inner._lazy_map(
                 f,
-                sequences,
+                read,
                 ordered=ordered,
                 max_outstanding=max_outstanding,
                 return_exceptions=return_exceptions,
                 on_arrival=lambda _: arrivals.add(news.set),
             )
+            if comes:
+                async with aclosing(as_rows_come(values, rows_of(sequences), news)) as coming:  # type: ignore[type-var]
+                    async for value in coming:
+                        yield value
             while not values.over:
                 while not values.ready:
                     await news.wait()

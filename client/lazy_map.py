@@ -83,6 +83,22 @@ class LazyMapIterator:
             return bool(self._order) and self._order[0].done()
         return not self._arrived.empty()
 
+    @property
+    def full(self) -> bool:
+        """Whether as many calls are out as there may be."""
+        return 0 < self._most <= len(self._out)
+
+    def take(self, row: tuple[Any, ...]) -> None:
+        """Make the call for a row."""
+        result = self._submit(row)
+        self._out[result] = None
+        if self._order is not None:
+            self._order.append(result)
+        else:
+            result.add_done_callback(self._arrived.put)
+        if self._on_arrival is not None:
+            result.add_done_callback(self._on_arrival)
+
     def cancel(self) -> None:
         """Read no further, and stop the calls that are out."""
         self._ended = True
@@ -97,17 +113,10 @@ class LazyMapIterator:
         return self._arrived.get()
 
     def _fill(self) -> None:
-        while not self._ended and (not self._most or len(self._out) < self._most):
+        while not self._ended and not self.full:
             try:
                 row = next(self._rows)
             except StopIteration:
                 self._ended = True
                 return
-            result = self._submit(row)
-            self._out[result] = None
-            if self._order is not None:
-                self._order.append(result)
-            else:
-                result.add_done_callback(self._arrived.put)
-            if self._on_arrival is not None:
-                result.add_done_callback(self._on_arrival)
+            self.take(row)

@@ -222,6 +222,85 @@ def test_imap_with_errors(client: Client) -> None:
     run(main())
 
 
+def test_imap_over_what_comes_in_its_own_time(client: Client) -> None:
+    """Values are there before the next row is; few are out; the source is closed in the end."""
+    closed: list[bool] = []
+
+    async def main() -> None:
+        view = AsyncClient(client=client).load_balanced_view()
+        seen: asyncio.Queue[int] = asyncio.Queue()
+
+        async def echo() -> Any:
+            try:
+                yield 0
+                while True:
+                    yield await seen.get() + 1
+            finally:
+                closed.append(True)
+
+        for ordered in (True, False):
+            got = []
+            async with aclosing(view.imap(pow, echo(), count(1), ordered=ordered)) as values:
+                async for value in values:
+                    got.append(value)
+                    if len(got) == 3:
+                        break
+                    seen.put_nowait(value)
+            assert got == [0, 1, 8]
+        assert closed == [True, True]
+
+        async def few() -> Any:
+            for n in range(20):
+                yield n
+
+        assert [v async for v in view.imap(abs, few(), max_outstanding=3)] == [*range(20)]
+        assert [v async for v in view.imap(pow, few(), [2, 2, 2])] == [0, 1, 4]
+
+        async def broken() -> Any:
+            yield 1
+            raise LookupError("no more")
+
+        with pytest.raises(LookupError, match="no more"):
+            [v async for v in view.imap(abs, broken())]
+        with pytest.raises(ValueError, match="0"):
+            [v async for v in view.imap(odd, few())]
+
+    run(main())
+    assert client.wait(timeout=WAIT)
+
+
+def test_nothing_asks_the_hub_in_the_loop(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Views and calls go by what is known; whoever is awaited asks in a thread."""
+    connection, loops = client._connection, []
+    ask = connection.call
+
+    def call(*given: Any, **more: Any) -> Any:
+        loops.append(asyncio._get_running_loop())
+        return ask(*given, **more)
+
+    monkeypatch.setattr(connection, "call", call)
+    monkeypatch.setattr(type(connection._session), "may_miss_engines", True)
+
+    async def main() -> None:
+        rc = await AsyncClient(client=client)
+        assert (len(rc), len(rc[:]), len(rc.load_balanced_view())) == (ENGINES,) * 3
+        assert [len(view) for view in rc] == [1] * ENGINES
+        with pytest.raises(InvalidEngineID):
+            rc[99]
+        with pytest.raises(InvalidEngineID):
+            rc.load_balanced_view([99])
+        result = rc[:].apply_async(abs, -1)
+        assert await result == [1] * ENGINES
+        assert await rc.direct_view("all").map(abs, range(-4, 0)) == [4, 3, 2, 1]
+        with pytest.raises(InvalidEngineID):
+            await rc[0].pull("a", targets=99)
+        assert [v async for v in rc[:].imap(abs, [1, 2])] == [1, 2]
+
+    run(main())
+    assert loops
+    assert loops == [None] * len(loops)
+
+
 # ---------------------------------------------------------------- being stopped
 
 
