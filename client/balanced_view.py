@@ -14,6 +14,7 @@ from ctrlhub.client.map_result import AsyncJoinedResult, AsyncMapResult
 from ctrlhub.client.partition import split
 from ctrlhub.client.requests import ENGINE_RETRIES, Portion, Template
 from ctrlhub.client.result_arguments import collecting
+from ctrlhub.client.result_of_results import ResultOfResults
 from ctrlhub.client.targets import chosen
 from ctrlhub.client.task_options import FLAGS, check, options_of
 from ctrlhub.client.view import View, check_label
@@ -142,11 +143,21 @@ class LoadBalancedView(View):
         try:
             payload = dumps_call(args, kwargs)
         except SerializationError:  # of a result, maybe
-            payload, template = _with_results(args, kwargs, template)
+            return self._apply_to_results(args, kwargs, template)
         if type(payload) is not bytes:
             payload = detached(payload)
         number = self._next_id()
         result = AsyncResult(self._home, number, payload, template)
+        self._note(number)
+        self._submit(result)
+        return result
+
+    def _apply_to_results(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], template: Template
+    ) -> AsyncResult:
+        payload, own, needed = _with_results(args, kwargs, template)
+        number = self._next_id()
+        result = ResultOfResults(self._home, number, detached(payload), own, needed)
         self._note(number)
         self._submit(result)
         return result
@@ -297,7 +308,7 @@ class LoadBalancedView(View):
             try:
                 payload = dumps_call(args, {})
             except SerializationError:  # of a result, maybe
-                payload, own = _with_results(args, {}, template)
+                payload, own, _ = _with_results(args, {}, template)
                 if payloads:
                     self._send_portion(payloads, template, result)
                 self._send_portion([detached(payload)], own, result)
@@ -344,17 +355,9 @@ class LoadBalancedView(View):
 
 def _with_results(
     args: tuple[Any, ...], kwargs: Mapping[str, Any], template: Template
-) -> tuple[Payload, Template]:
-    """Serialize arguments that may hold results; return them, and what waits for those results."""
+) -> tuple[Payload, Template, tuple[AsyncResult, ...]]:
+    """Serialize arguments that may hold results; return them, what waits for these, and these."""
     with collecting() as found:
         payload = dumps_call(args, kwargs)
     options = replace(template.options, arguments=found.requests) if found else template.options
-    waiting = Template(
-        template.what,
-        template.label,
-        template.function,
-        template.retries,
-        template.engine_retries,
-        options,
-    )
-    return payload, waiting
+    return payload, template.with_options(options), tuple(found.results)

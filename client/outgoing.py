@@ -10,7 +10,14 @@ from typing import Any
 from ctrlhub.client.batches import TaskBatch, command_message, rows_for
 from ctrlhub.client.hook_request import StartHookRequest
 from ctrlhub.client.ledger import Ledger
-from ctrlhub.client.requests import CommandRequest, Function, Request, TaskRequest, Template
+from ctrlhub.client.requests import (
+    CalledWithResults,
+    CommandRequest,
+    Function,
+    Request,
+    TaskRequest,
+    Template,
+)
 from ctrlhub.wire.codec import FrameList
 from ctrlhub.wire.ids import Ranges, select, to_ranges
 from ctrlhub.wire.messages import Functions, Message, Payload, Stream
@@ -100,6 +107,9 @@ class Outgoing:
     def new_hub(self) -> None:
         """Take nothing for known: another hub has none of what was sent."""
         self._generation += 1
+        for request in self.outstanding():
+            if isinstance(request, CalledWithResults):
+                request._insert_values()
         self.tasks.forget_acceptance()
         self.commands.forget_acceptance()
         hooks = {hook.first: hook for hook in tuple(self.start_hooks.values())}

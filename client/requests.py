@@ -86,6 +86,12 @@ class Template(About):
         self.retries = retries
         self.engine_retries = engine_retries
 
+    def with_options(self, options: TaskOptions) -> Template:
+        """Return one with other options, and otherwise the same."""
+        return Template(
+            self.what, self.label, self.function, self.retries, self.engine_retries, options
+        )
+
 
 class Stirred(Protocol):
     """What wants to know that some of its rows came: once a message, not once a row."""
@@ -130,6 +136,16 @@ class TaskRequest(Request, Protocol):
 
     def _payload(self, number: int) -> Payload:
         """Return the arguments of a task that has not ended."""
+
+
+class CalledWithResults:
+    """A task whose arguments hold results of others, which a hub that follows may not have."""
+
+    __slots__ = ()
+
+    def _insert_values(self) -> None:
+        """Put those values into the arguments that are here."""
+        raise NotImplementedError
 
 
 class Owner(Protocol):

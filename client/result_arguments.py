@@ -12,10 +12,17 @@ from ctrlhub.wire.supplied import items_of, value_of, values_of
 
 
 class Collected:
-    """The requests whose results were found among arguments."""
+    """The requests whose results were found among arguments.
+
+    Attributes
+    ----------
+    results : dict
+        These results, each once.
+    """
 
     def __init__(self) -> None:
         self._numbers: dict[int, None] = {}
+        self.results: dict[Any, None] = {}
 
     def __bool__(self) -> bool:
         return bool(self._numbers)
@@ -45,6 +52,31 @@ def collecting() -> Iterator[Collected]:
         yield _current.collected
     finally:
         _current.collected = before
+
+
+def take_note(result: Any) -> None:
+    """Take note of a result that was found among arguments."""
+    if _current.collected is not None:
+        _current.collected.results[result] = None
+
+
+class Mark:
+    """What stands for the result of a request where there is none.
+
+    Parameters
+    ----------
+    request
+        The request.
+    """
+
+    def __init__(self, request: int) -> None:
+        self._request = request
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        mark = mark_of((self._request,), single=True, chunks=False)
+        if mark is None:
+            raise TypeError("a mark is for arguments of tasks")
+        return mark
 
 
 def mark_of(numbers: Sequence[int], *, single: bool, chunks: bool) -> tuple[Any, ...] | None:

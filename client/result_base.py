@@ -11,7 +11,7 @@ from ctrlhub.client.metadata import KEYS, RUNNING, Metadata, metadata
 from ctrlhub.client.output import OutputMembers
 from ctrlhub.client.record_pages import records_of
 from ctrlhub.client.requests import About
-from ctrlhub.client.result_arguments import mark_of
+from ctrlhub.client.result_arguments import mark_of, take_note
 from ctrlhub.client.rows import Row
 from ctrlhub.client.seconds import check_grace
 from ctrlhub.client.timing import Timing
@@ -100,6 +100,7 @@ class ResultBase(Waits, OutputMembers, Timing):
     def __reduce__(self) -> Any:
         mark = self._mark()
         if mark is not None:
+            take_note(self)
             return mark
         raise TypeError(
             f"{self.public_name} belongs to its client and cannot be pickled: send its value, "

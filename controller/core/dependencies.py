@@ -38,9 +38,18 @@ class Unknown(Enum):
     NOWHERE = "there is no such request"
 
 
+FORMER_HUB = -2
+"""Stands for the engine of what a former hub knew."""
+
+
 def forgotten(number: int, well: bool) -> Outcome:
     """Make the outcome of a request of which is only known whether it ended well."""
     return (number, _OK if well else _ERROR, GONE, -1, 0.0, 0.0, None)
+
+
+def of_former_hub(number: int) -> Outcome:
+    """Make the outcome of a request that a client has fetched from a hub that was killed."""
+    return (number, _OK, GONE, FORMER_HUB, 0.0, 0.0, None)
 
 
 Lookup: TypeAlias = Callable[[int], "Outcome | Unknown"]
@@ -72,16 +81,26 @@ class _Pending:
         condition, ok = self.condition, outcome[1] == _OK
         counts = condition.success if ok else condition.failure
         if self.role is Role.FOLLOW and counts and outcome[2] == GONE and outcome[3] < 0:
+            why = (
+                "ended before the hub was killed, and this one does not know where: name the engine "
+                "with targets, and submit this task again"
+                if outcome[3] == FORMER_HUB
+                else "has ended so long ago that the hub has forgotten where: raise its history_records"
+            )
             return InvalidDependency(
-                f"request {text_of(outcome[0])}, which this task follows, has ended so long ago "
-                "that the hub has forgotten where: raise its history_records"
+                f"request {text_of(outcome[0])}, which this task follows, {why}"
             )
         if counts:
             self._count(outcome)
         if self.role is Role.ARGUMENT and outcome[2] == GONE:
+            why = (
+                "went with the hub that was killed, since it had been fetched: submit both again, or "
+                "give the value itself as the argument"
+                if outcome[3] == FORMER_HUB
+                else "was too large to be kept: raise the hub's history_bytes, or have an engine keep it"
+            )
             return ResultLost(
-                f"the value of request {text_of(outcome[0])}, an argument of this task, was too "
-                "large to be kept: raise the hub's history_bytes, or have an engine keep it"
+                f"the value of request {text_of(outcome[0])}, an argument of this task, {why}"
             )
         if condition.all:
             return None if counts else self._why_not(outcome)

@@ -8,7 +8,13 @@ from typing import Any
 
 from ctrlhub.controller.core.deadlines import Deadlines
 from ctrlhub.controller.core.deliveries import Outcome
-from ctrlhub.controller.core.dependencies import Dependencies, Freed, Unknown, forgotten
+from ctrlhub.controller.core.dependencies import (
+    Dependencies,
+    Freed,
+    Unknown,
+    forgotten,
+    of_former_hub,
+)
 from ctrlhub.controller.core.needs import Needs
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.tasks import Task, TaskState
@@ -127,7 +133,7 @@ class TaskWaits(TaskEnds):
         # What its client had of a former hub was met there, or the task would not have been kept.
         session = self.context.sessions.of_number(session_of(number))
         if session is not None and session.returned and self.context.is_settling():
-            return forgotten(number, well=True)
+            return of_former_hub(number)
         return Unknown.NOWHERE
 
     def _watch_for_tasks(self, number: int) -> None:

@@ -6,7 +6,9 @@ sends the values along, serialized as they came, and they are opened where the c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from ctrlhub.wire.messages import Payload
@@ -21,8 +23,24 @@ def supply(values: Mapping[int, Payload]) -> None:
     _values = values
 
 
+_lent: ContextVar[Mapping[int, Any]] = ContextVar("_lent", default={})  # noqa: B039 - never changed
+
+
+@contextmanager
+def lending(values: Mapping[int, Any]) -> Iterator[None]:
+    """Have values at hand for arguments that are opened where they were made, not on an engine."""
+    before = _lent.set(values)
+    try:
+        yield
+    finally:
+        _lent.reset(before)
+
+
 def value_of(request: int) -> Any:
     """Return the value of a request. Its name is pickled: it stays."""
+    lent = _lent.get()
+    if lent:
+        return lent[request]
     return loads(_values[request], "on the engine")
 
 

@@ -21,6 +21,9 @@ from ctrlhub.cli.exits import Exit
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.wire.connection import ConnectionInfo
 from tests.support.processes import Command, is_alive, until
+from tests.support.work import Work
+
+WAIT = 60.0
 
 
 def profile_of(command: Command, name: str = "default") -> Path:
@@ -221,6 +224,30 @@ def test_a_killed_hub_comes_back(command: Command) -> None:
     assert [each["id"] for each in again["engines"]] == [0, 1]
     assert command.run("stop").returncode == Exit.OK
     assert_nothing_left(command, sockets)
+
+
+def test_arguments_that_a_killed_hub_had_are_given_to_the_next(
+    command: Command, tmp_path: Path
+) -> None:
+    """The client has fetched some, and submits again what makes the others."""
+    hub, _ = start(command)
+    work = Work(tmp_path)
+    with Client() as client:
+        view = client.load_balanced_view()
+        first = view.apply_async(abs, -20)
+        many = view.map_async(abs, range(-3, 0))
+        assert (first.get(WAIT), many.get(WAIT)) == (20, [3, 2, 1])
+        held = view.apply_async(work.held())
+        both = view.apply_async(lambda *given: given, {"first": first}, held, many)
+        last = view.apply_async(len, both)
+        work.begun("held")
+        assert isinstance(hub["pid"], int)
+        os.kill(hub["pid"], signal.SIGKILL)
+        until(lambda: command.status()["hub"]["pid"] != hub["pid"], "another hub")
+        work.release("held")
+        assert both.get(WAIT) == ({"first": 20}, "held", [3, 2, 1])
+        assert last.get(WAIT) == 3
+    assert command.run("stop").returncode == Exit.OK
 
 
 def test_a_killed_nanny_comes_back_with_its_engines(command: Command) -> None:
