@@ -115,10 +115,10 @@ if _suite:
             if hasattr(_module, _name):
                 setattr(_module, _name, _ours)
     TestExecutor = suite_of("ProcessPoolExecutorTest")
-    TestAsCompleted = suite_of("AsCompletedTests")
     TestShutdown = suite_of("ProcessPoolShutdownTest")
     # FailingInitializerMixin: see INHERITED; test_executor.py has two of our own.
     TestInitializer = suite_of("InitializerMixin")
+    TestAsCompleted = pytest.mark.conformance(suite_of("AsCompletedTests"))
     TestWait = pytest.mark.conformance(suite_of("WaitTests"))
     TestDeadlock = pytest.mark.conformance(
         suite_of("ExecutorDeadlockTest", _check_crash=_check_crash)
