@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Callable, Coroutine
 from datetime import datetime
-from typing import Any
 
 import pytest
 
@@ -20,30 +18,11 @@ from ctrlhub import (
     TaskCancelled,
 )
 from tests.contract.conftest import ENGINES
+from tests.support.coroutines import odd, run
 from tests.support.processes import until
 from tests.support.work import Work
 
 WAIT = 30.0
-
-
-def by_value() -> Callable[[int], int]:
-    """Return a function that engines need not import."""
-
-    def odd(n: int) -> int:
-        if n % 2 == 0:
-            raise ValueError(n)
-        return n
-
-    return odd
-
-
-odd = by_value()
-"""Returns an odd number, and fails with others."""
-
-
-def run(main: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine, within the patience of a test."""
-    return asyncio.run(asyncio.wait_for(main, WAIT))
 
 
 # ---------------------------------------------------------------- parts
