@@ -233,6 +233,7 @@ def test_nobody_cancels_the_requests_of_others(client: Client, other: Client) ->
     command = client[0].apply_async(int)
     numbers = [[n, n] for result in (task, command) for n in result._numbers()]
 
+    until(lambda: client.queue_status()["unassigned"] == 1, "the task is there")
     for name, method in (("tasks", "cancel"), ("multiengine", "abort")):
         answer = getattr(other.interface(name), method)(requests=numbers)
         assert not any(answer.values())
