@@ -224,6 +224,8 @@ def test_the_document_is_enough(stranger: Stranger) -> None:
 
     stranger.say("hub", "call", id=3, interface="control", method="shutdown", arguments={"targets": [0]})  # fmt: skip
     event, _ = stranger.hear("iopub", "engine_event")
+    while event["event"] == "suspect":  # on a busy machine
+        event, _ = stranger.hear("iopub", "engine_event")
     assert (event["event"], event["engine"]["id"]) == ("unregistered", 0)
 
 
