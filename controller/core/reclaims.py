@@ -6,7 +6,8 @@ engine. So as long as an engine is idle, those that hold more than they run are 
 where the rest is worth a message, and else when the running task takes longer than was expected.
 
 The engine alone knows what it has begun; it is asked, and says what it will not run. It gets nothing
-more until something of it has ended: else it would get the same tasks again.
+more until something of it has ended: else it would get the same tasks again. What it keeps is asked
+for in its turn, as long as an engine is idle.
 """
 
 from __future__ import annotations
@@ -49,11 +50,11 @@ class Reclaims:
             del crowded[slot]
         idle = self._scheduler.idle() if crowded else 0
         for slot in tuple(crowded) if idle else ():
-            if slot.closed:
+            if slot.asked or slot.spent:
                 continue
             most = self._surplus(slot, idle, now)
             if most:
-                slot.asked = slot.closed = True
+                slot.asked, slot.closed = most, True
                 yield slot, most
 
     def _surplus(self, slot: Slot, idle: int, now: float) -> int:

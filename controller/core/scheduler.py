@@ -201,7 +201,8 @@ class Scheduler:
             return
         for task in tasks:
             slot.take(task)
-        slot.closed = slot.asked
+        slot.closed = slot.asked > 0
+        slot.spent = False
         slot.since = now
         if slot.wants_more():
             self._offer(slot)

@@ -46,10 +46,13 @@ class Slot:
     closed
         Whether it gets nothing more until something has left it.
     asked
-        Whether the engine was asked to give back some, and has not answered.
+        How many the engine was asked to give back, as long as it has not answered.
+    spent
+        Whether it had less to give back than it was asked for: until something has left it, there is
+        nothing more to ask for.
     """
 
-    __slots__ = ("asked", "backlog", "closed", "engine", "places", "since", "tasks")
+    __slots__ = ("asked", "backlog", "closed", "engine", "places", "since", "spent", "tasks")
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -58,7 +61,8 @@ class Slot:
         self.places: dict[Place, None] = {}
         self.since = 0.0
         self.closed = False
-        self.asked = False
+        self.asked = 0
+        self.spent = False
 
     def wants_more(self) -> bool:
         """Tell whether to top it up: at half of its lead, so that batches stay large."""

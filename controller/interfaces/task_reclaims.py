@@ -29,7 +29,7 @@ class TaskReclaims(TaskExplanations):
     def _reclaim(self, now: float) -> None:
         for slot, most in self._reclaims.look(now):
             if not slot.engine.session.send(self.outbox, Stream.TASK, GiveBack(most)):
-                slot.asked = slot.closed = False
+                slot.asked, slot.closed = 0, False
         if self._reclaims.due is not None:
             self.context.alarm.at(self._reclaims.due)
 
@@ -40,10 +40,11 @@ class TaskReclaims(TaskExplanations):
         if engine is None or slot is None:
             return
         tasks = [slot.tasks[number] for number in select(message.requests, slot.tasks)]
-        since, slot.asked = slot.since, False
+        since, asked, slot.asked = slot.since, slot.asked, 0
         self._scheduler.left(engine, tasks, now)
         slot.since = since
         slot.closed = bool(slot.tasks)
+        slot.spent = len(tasks) < asked
         again: list[Task] = []
         for task in tasks:
             if task.stopping:
@@ -57,7 +58,7 @@ class TaskReclaims(TaskExplanations):
         """Expect no answer of an engine any more: its connection was lost, or it is gone."""
         slot = self._scheduler.slot_of(engine) if engine is not None else None
         if slot is not None:
-            slot.asked = slot.closed = False
+            slot.asked, slot.closed, slot.spent = 0, False, False
 
     def next_deadline(self) -> float | None:
         """Say when `tick` is due."""

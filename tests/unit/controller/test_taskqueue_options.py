@@ -319,6 +319,37 @@ def test_work_is_taken_back_for_an_engine_that_comes(exchange: Exchange, client:
     assert all(exchange.tasks._tasks[number].losses == 0 for number in given)
 
 
+def test_what_an_engine_keeps_is_taken_back_later(exchange: Exchange, client: Line) -> None:
+    """It was asked for a part, since little time was expected of what runs; that takes long."""
+    first = an_engine(exchange, "first")
+    teach(client, first)
+    exchange.tasks._functions.get(b"f").took(0.002, 100)  # type: ignore[union-attr]
+    ids = held_by_at_least(client, first, 4)
+    second = an_engine(exchange, "second")
+    first.heard(m.GiveBack)
+    first.say(TASK, m.GaveBack(((ids[-1], ids[-1]),)))
+    for number, attempt in rows_of(second.heard()):
+        second.results((number, attempt))
+    exchange.pass_time(1.0)
+    assert first.heard(m.GiveBack) == [m.GiveBack(2)]
+    first.say(TASK, m.GaveBack(((ids[1], ids[2]),)))
+    assert rows_of(second.heard()) == [(ids[1], 1), (ids[2], 1)]
+
+
+def test_an_engine_that_has_no_more_to_give_back_is_left_alone(
+    exchange: Exchange, client: Line
+) -> None:
+    """It has begun what it keeps: the results are on their way."""
+    engine = an_engine(exchange, "engine")
+    ids = held_by(client, engine, 3)
+    an_engine(exchange, "other").heard()
+    exchange.pass_time(1.0)
+    assert engine.heard(m.GiveBack) == [m.GiveBack(2)]
+    engine.say(TASK, m.GaveBack(((ids[2], ids[2]),)))
+    exchange.pass_time(1.0)
+    assert engine.heard(m.GiveBack) == []
+
+
 def held_by_at_least(client: Line, engine: Line, count: int) -> list[int]:
     """Let an engine hold tasks; return their ids."""
     client.submit(*range(1, count + 1))
