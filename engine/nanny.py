@@ -303,12 +303,16 @@ class Nanny:
             )
         )
 
-    def _restart(self, slot: int, incarnation: bytes, reason: str) -> None:
-        """Put another engine in a slot: ask the present one to go, and after a time of grace kill it."""
+    def _restart(self, slot: int, incarnation: bytes, reason: str, at_once: bool) -> None:
+        """Put another engine in a slot: ask the present one to go, and after a time of grace kill it.
+
+        Who is to go `at_once` has been asked in vain already.
+        """
         if self._ending is not None or self._incarnations[slot] != incarnation:
             return  # what was meant has ended
         _log.info("restarting the engine of slot %d: %s", slot, reason)
-        if self._slots.restart(slot, time.monotonic(), self._config.grace):
+        grace = 0.0 if at_once else self._config.grace
+        if self._slots.restart(slot, time.monotonic(), grace) and not at_once:
             self._signal(slot, signal.SIGTERM, Target.PROCESS)
 
     def _signal_as_asked(self, slot: int, number: signal.Signals) -> None:
@@ -364,12 +368,14 @@ class Nanny:
             return
         self._later(lambda: self._signal_as_asked(slot, number))
 
-    def _restart_wanted(self, key: str, incarnation: bytes, reason: str) -> None:
+    def _restart_wanted(
+        self, key: str, incarnation: bytes, reason: str, at_once: bool
+    ) -> None:
         slot = self._slot_of(key)
         if slot is None:
             _log.warning("the hub asked for an engine to be restarted that is not of this nanny")
             return
-        self._later(lambda: self._restart(slot, incarnation, reason))
+        self._later(lambda: self._restart(slot, incarnation, reason, at_once))
 
     def _shutdown_wanted(self, reason: str) -> None:
         self._later(lambda: self._stop(f"the hub said so: {reason}", Ending.LEFT))

@@ -50,7 +50,7 @@ class NannyHub:
         *,
         vouches: Callable[[], Sequence[str]],
         on_signal: Callable[[str, str], None],
-        on_restart: Callable[[str, bytes, str], None],
+        on_restart: Callable[[str, bytes, str, bool], None],
         on_shutdown: Callable[[str], None],
         on_end: Callable[[str, Ending], None],
     ) -> None:

@@ -32,8 +32,8 @@ class NannySession(LeasedMembership):
     on_signal
         Called with the key of an engine and the name of a signal to send it.
     on_restart
-        Called with the key and incarnation of an engine, and the reason, when another is to take
-        its place.
+        Called with the key and incarnation of an engine, the reason, and whether it is to be killed
+        without being asked, when another is to take its place.
     on_shutdown
         Called with the reason, when all is to end.
     hub_lease, patience, seed
@@ -46,7 +46,7 @@ class NannySession(LeasedMembership):
         *,
         vouches: Callable[[], Sequence[str]],
         on_signal: Callable[[str, str], None],
-        on_restart: Callable[[str, bytes, str], None],
+        on_restart: Callable[[str, bytes, str, bool], None],
         on_shutdown: Callable[[str], None],
         hub_lease: float,
         patience: Patience | None = None,
@@ -90,6 +90,6 @@ class NannySession(LeasedMembership):
         if isinstance(message, Signal):
             self._on_signal(message.key, message.name)
         elif isinstance(message, Restart):
-            self._on_restart(message.key, message.incarnation, message.reason)
+            self._on_restart(message.key, message.incarnation, message.reason, message.at_once)
         elif isinstance(message, Shutdown):
             self._on_shutdown(message.reason)

@@ -141,8 +141,13 @@ class Slots:
         return True
 
     def restart(self, number: int, now: float, grace: float) -> bool:
-        """Have another engine in a slot, whatever its history; tell whether one has to end first."""
+        """Have another engine in a slot, whatever its history; tell whether one has to be asked to go.
+
+        Of several orders the most urgent one counts.
+        """
         slot = self._slots[number]
+        if slot.restarting:
+            slot.stubborn_at = min(slot.stubborn_at, now + grace)
         if self._stopping or slot.restarting:
             return False
         if slot.state in (SlotState.STARTING, SlotState.RUNNING):

@@ -90,9 +90,9 @@ class NannyOrders:
         LimitExceeded
             Too many orders of this caller wait.
         """
-        lacking = [engine for engine in order.engines if not _has_nanny(engine)]
+        lacking = [engine for engine in order.engines if not has_nanny(engine)]
         for engine in lacking:
-            if not _may_have_nanny(engine):
+            if not may_have_nanny(engine):
                 raise _refusal(engine, order.what)
         if not lacking:
             self._tell(order)
@@ -116,7 +116,7 @@ class NannyOrders:
                     f"engine {gone.id} ended before its nanny could {each.order.what}: {gone.cause}"
                 )
                 each.answer.refuse(EngineError(text, gone.id))
-            elif all(map(_has_nanny, each.order.engines)):
+            elif all(map(has_nanny, each.order.engines)):
                 self._tell(each.order)
                 each.answer.give(each.order.value)
             else:
@@ -128,7 +128,7 @@ class NannyOrders:
         due = [each for each in self.held if each.until <= now]
         self.held = [each for each in self.held if each.until > now]
         for each in due:
-            lacking = next(e for e in each.order.engines if not _has_nanny(e))
+            lacking = next(e for e in each.order.engines if not has_nanny(e))
             each.answer.refuse(_refusal(lacking, each.order.what))
 
     def forget(self, caller: Session) -> None:
@@ -143,12 +143,13 @@ class NannyOrders:
         order.done()
 
 
-def _has_nanny(engine: Engine) -> bool:
+def has_nanny(engine: Engine) -> bool:
+    """Tell whether an engine's nanny can be told something now."""
     nanny = engine.session.nanny
     return nanny is not None and Stream.HUB in nanny.connections
 
 
-def _may_have_nanny(engine: Engine) -> bool:
+def may_have_nanny(engine: Engine) -> bool:
     """Tell whether a nanny that we have not heard of, or not for a moment, may yet speak up."""
     nanny = engine.session.nanny
     return engine.session.supervised and (nanny is None or not nanny.ended)

@@ -20,6 +20,7 @@ from ctrlhub.controller.core.slots import Slot
 from ctrlhub.controller.core.tasks import Task, TaskState
 from ctrlhub.controller.interfaces.arguments import checked_grace, checked_ranges
 from ctrlhub.controller.interfaces.base import Context, exposed
+from ctrlhub.controller.interfaces.nanny_orders import has_nanny, may_have_nanny
 from ctrlhub.controller.interfaces.task_waits import TaskWaits
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.errors import TimeLimitExceeded
@@ -27,6 +28,9 @@ from ctrlhub.wire.ids import select, text_of, to_ranges
 from ctrlhub.wire.messages import Interrupt, Restart, Status, Stream
 
 log = logging.getLogger(__name__)
+
+SOON = 0.25
+"""So soon (seconds) it is looked again for a nanny that is away for a moment."""
 
 
 class TaskStops(TaskWaits):
@@ -172,12 +176,22 @@ class TaskStops(TaskWaits):
     def _kill(self, engine: Engine, task: Task) -> None:
         why = f"task {text_of(task.id)} went on for {self._granted[task]:g} s after it was interrupted"
         nanny = engine.session.nanny
-        if nanny is None or Stream.HUB not in nanny.connections:
-            log.warning("%s, and engine %d has no nanny that could restart it", why, engine.id)
+        if nanny is None or not has_nanny(engine):
+            if may_have_nanny(engine):
+                self._graces.set(task, self.context.now() + SOON)
+            else:
+                log.warning("%s, and engine %d has no nanny that could restart it", why, engine.id)
             return
         log.warning("%s: engine %d is restarted", why, engine.id)
         engine.restart = why
-        restart = Restart(engine.key, engine.session.incarnation, why)
+        if task in self._overdue:
+            limit = task.template.options.time_limit
+            self._overdue[task] = TimeLimitExceeded(
+                f"it has run for longer than its time_limit of {limit:g} s on engine {engine.id}, went "
+                f"on for {self._granted[task]:g} s after it was interrupted, and was killed with its "
+                "engine, which is restarted"
+            )
+        restart = Restart(engine.key, engine.session.incarnation, why, at_once=True)
         nanny.send(self.outbox, Stream.HUB, restart)
 
     def _untrack(self, task: Task) -> None:

@@ -220,6 +220,21 @@ def test_an_engine_that_does_not_go_is_killed_for_its_restart(hub: FakeHub) -> N
     family.close()
 
 
+def test_who_was_asked_in_vain_is_killed_at_once(hub: FakeHub) -> None:
+    """Without the nanny's own time of grace, which never ends here."""
+    family = Family(hub, engines=1, grace=3600.0)
+    said = family.engines[0].registration
+    os.kill(said.pid, signal.SIGSTOP)
+
+    hub.send(hub.nanny(), Stream.HUB, Restart(said.key, said.incarnation, "deaf", at_once=True))
+
+    death = hub.death()
+    assert (death.incarnation, death.restarting) == (said.incarnation, True)
+    again = hub.engines(2)[-1].registration
+    family.pids.add(again.pid)
+    family.close()
+
+
 def test_the_end_of_the_lifeline_is_the_end_of_all(family: Family) -> None:
     """Whoever started them is gone: engines say goodbye, nothing is left, and that is no error."""
     family.nanny.lifeline.close()

@@ -64,6 +64,7 @@ class Restart(Message):
     key: str
     incarnation: bytes
     reason: str = ""
+    at_once: bool = False
 
 
 @record

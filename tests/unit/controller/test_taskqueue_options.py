@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from ctrlhub.controller.config import HubConfig
+from ctrlhub.controller.core.effects import Connection
 from ctrlhub.controller.core.reclaims import SURPRISE
 from ctrlhub.wire import messages as m
 from ctrlhub.wire.errors import EngineError, Failure, pack_failure, unpack_failure
@@ -247,7 +249,7 @@ def test_who_does_not_listen_is_killed(exchange: Exchange, client: Line, engine:
     exchange.pass_time(0.2)
     [restart] = nanny.heard(m.Restart)
     assert isinstance(restart, m.Restart)
-    assert restart.key == engine.said.key
+    assert (restart.key, restart.at_once) == (engine.said.key, True)
     dies(exchange, engine, restarting=True, running=client.id(1))
     assert ends_of(client.heard()) == {client.id(1): (m.Status.CANCELLED, b"")}
 
@@ -286,6 +288,26 @@ def test_nobody_is_killed_for_another(exchange: Exchange, client: Line, engine: 
     exchange.pass_time(1.5)
     assert nanny.heard(m.Restart) == []
     engine.results((client.id(2), 0), status=m.Status.CANCELLED, payload=b"")
+
+
+def test_a_nanny_that_is_away_for_a_moment_is_waited_for(
+    exchange: Exchange, client: Line, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is told once it is back, if the task goes on still."""
+    engine = Line(exchange, "engine")
+    engine.register(m.Role.ENGINE, supervised=True)
+    nanny = Line(exchange, "nanny")
+    registered = nanny.register(m.Role.NANNY)
+    nanny.say(HUB, m.Beat((engine.said.key,)))
+    client.submit(1, options={"grace": 1.0})
+    client.call("tasks", "cancel", requests=[[client.id(1), client.id(1)]])
+    exchange.switchboard.disconnected(Connection(0, HUB, nanny.address))
+    exchange.pass_time(1.1)
+    assert "has no nanny" not in caplog.text
+    nanny.say(HUB, replace(nanny.said, token=registered.token))
+    exchange.pass_time(0.5)
+    [restart] = nanny.heard(m.Restart)
+    assert "went on for 1 s" in restart.reason  # type: ignore[attr-defined]
 
 
 def test_without_a_nanny_it_is_logged(

@@ -805,7 +805,7 @@ class Nanny:
 
     def __init__(self) -> None:
         self.signals: list[tuple[str, str]] = []
-        self.restarts: list[tuple[str, bytes, str]] = []
+        self.restarts: list[tuple[str, bytes, str, bool]] = []
         self.reasons: list[str] = []
         self.alive = ["one", "two"]
         self.session = NannySession(
@@ -878,11 +878,11 @@ def test_a_nanny_passes_on_signals_restarts_and_the_end() -> None:
     nanny.join()
 
     nanny.session.receive(Stream.HUB, Signal("one", "SIGKILL"), 0.0)
-    nanny.session.receive(Stream.HUB, Restart("two", b"life", "client 3"), 0.0)
+    nanny.session.receive(Stream.HUB, Restart("two", b"life", "client 3", at_once=True), 0.0)
     nanny.session.receive(Stream.HUB, Shutdown("enough"), 0.0)
 
     assert nanny.signals == [("one", "SIGKILL")]
-    assert nanny.restarts == [("two", b"life", "client 3")]
+    assert nanny.restarts == [("two", b"life", "client 3", True)]
     assert nanny.reasons == ["enough"]
 
 

@@ -128,6 +128,19 @@ def test_a_restart_puts_another_engine_in_the_slot_at_once() -> None:
     assert (slots[0].early_deaths, slots[0].wait) == (0, POLICY.first)
 
 
+def test_the_most_urgent_order_to_restart_counts() -> None:
+    """Whatever was ordered before or comes afterwards; the engine is asked to go but once."""
+    slots = Slots(1, POLICY)
+    slots.take_due(0.0)
+    slots.started(0, 100)
+
+    assert slots.restart(0, 2.0, grace=3.0) is True
+    assert slots.restart(0, 2.5, grace=0.0) is False
+    assert slots.restart(0, 2.6, grace=3.0) is False
+
+    assert [slot.number for slot in slots.take_stubborn(2.6)] == [0]
+
+
 def test_an_engine_that_does_not_end_for_a_restart_is_stubborn() -> None:
     """Once, after the time of grace."""
     slots = Slots(1, POLICY)
