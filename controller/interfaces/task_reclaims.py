@@ -50,7 +50,7 @@ class TaskReclaims(TaskExplanations):
             if task.stopping:
                 self._end_stopped(task, engine.id)
             else:
-                task.requeue()
+                self._requeue(task)
                 again.append(task)
         self._scheduler.add_first(again)
 

@@ -144,6 +144,12 @@ class TaskStops(TaskWaits):
         if limit is not None and not task.stopping:
             self._limits.set(task, self.context.now() + limit)
 
+    def _requeue(self, task: Task) -> None:
+        """Take a task back from an engine: another run has all the time that its limit says."""
+        task.requeue()
+        if self._limits:
+            self._limits.discard(task)
+
     def _stop_overdue(self, now: float) -> None:
         for task in self._limits.take_due(now):
             engine = task.engine

@@ -229,7 +229,7 @@ class TaskQueue(TaskRecords, Relay):
         payload = ref if type(ref) is bytes else resolve(ref, frames)
         if status == _ERROR and is_run_again(task, payload):
             task.failures += 1
-            task.requeue()
+            self._requeue(task)
             self._again.append(task)
             return None
         if status == _UNMET:  # and nobody wants it any more
@@ -241,7 +241,7 @@ class TaskQueue(TaskRecords, Relay):
 
     def _declined(self, task: Task, engine: Engine, failure: Payload) -> None:
         """Have another engine try, and remember why this one would not."""
-        task.requeue()
+        self._requeue(task)
         task.needs = task.needs.without(engine)
         self._reasons[task] = failure
         self._tracked.add(task)
@@ -309,7 +309,7 @@ class TaskQueue(TaskRecords, Relay):
         again = []
         for task, fate in fates(engine, tasks):
             if fate is Fate.RUN_AGAIN:
-                task.requeue()
+                self._requeue(task)
                 again.append(task)
             elif fate is Fate.CANCELLED:
                 self._end_stopped(task, engine.id)

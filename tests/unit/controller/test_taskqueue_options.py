@@ -236,6 +236,26 @@ def test_a_time_limit_counts_what_a_task_runs(client: Line, engine: Line) -> Non
     assert engine.heard(m.Interrupt) == [m.Interrupt(((client.id(2), client.id(2)),))]
 
 
+def test_a_time_limit_is_for_one_run() -> None:
+    """What a task ran on an engine that was lost, or before it failed, counts no more."""
+    exchange = Exchange(HubConfig(suspect=300.0, lost=600.0))
+    client = Line(exchange, "client")
+    client.register(m.Role.CLIENT)
+    engine = an_engine(exchange, "engine")
+    client.submit(1, retries=1, options={"time_limit": 10.0})
+    exchange.pass_time(8.0)
+    other = an_engine(exchange, "other")
+    dies(exchange, engine)
+    assert rows_of(other.heard()) == [(client.id(1), 1)]
+    exchange.pass_time(8.0)
+    other.results((client.id(1), 1), status=m.Status.ERROR, payload=BROKEN)
+    assert rows_of(other.heard()) == [(client.id(1), 2)]
+    exchange.pass_time(8.0)
+    assert other.heard(m.Interrupt) == []
+    exchange.pass_time(2.1)
+    assert other.heard(m.Interrupt) == [m.Interrupt(((client.id(1), client.id(1)),))]
+
+
 def test_who_does_not_listen_is_killed(exchange: Exchange, client: Line, engine: Line) -> None:
     """After its grace, where it asked for that; its engine is started again."""
     nanny = Line(exchange, "nanny")
