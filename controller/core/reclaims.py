@@ -54,7 +54,6 @@ class Reclaims:
                 continue
             most = self._surplus(slot, idle, now)
             if most:
-                slot.asked, slot.closed = most, True
                 yield slot, most
 
     def _surplus(self, slot: Slot, idle: int, now: float) -> int:

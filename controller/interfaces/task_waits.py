@@ -201,6 +201,12 @@ class TaskWaits(TaskEnds):
                 reason = self._why(task)
                 self._scheduler.cancelled(task)
                 self._fail(task, TaskTimeout(f"{waited}: {reason}"))
+            elif task.state is TaskState.DISPATCHED:
+                self._time_out_ahead(task, TaskTimeout(f"{waited}: {self._why(task)}"))
+
+    def _time_out_ahead(self, task: Task, error: TaskTimeout) -> None:
+        """End a task that an engine has and has not begun."""
+        raise NotImplementedError
 
     def tick(self, now: float) -> None:
         """Do what is due."""

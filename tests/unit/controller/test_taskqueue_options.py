@@ -342,6 +342,59 @@ def test_without_a_nanny_it_is_logged(
     assert "has no nanny that could restart it" in caplog.text
 
 
+# ---------------------------------------------------------------- waited for too long
+
+
+def test_time_in_the_queue_includes_what_an_engine_has_not_begun(
+    exchange: Exchange, client: Line, engine: Line
+) -> None:
+    """It is asked back, with all behind the task that runs; others wait again, and are not charged."""
+    teach(client, engine)
+    client.submit(1)
+    client.submit(2, options={"timeout": 0.5})
+    client.submit(3)
+    assert len(rows_of(engine.heard())) == 3
+    exchange.pass_time(0.6)
+    assert engine.heard(m.GiveBack) == [m.GiveBack(2)]
+    engine.say(TASK, m.GaveBack(((client.id(2), client.id(3)),)))
+    name, text = how(client, 2)
+    assert (name, "engine 0 has it, and runs 1 others before it" in text) == ("TaskTimeout", True)
+    engine.results((client.id(1), 0))
+    assert rows_of(engine.heard()) == [(client.id(3), 1)]
+
+
+def test_what_an_engine_has_begun_in_time_goes_on(
+    exchange: Exchange, client: Line, engine: Line
+) -> None:
+    """The engine alone knows that: it keeps what it has begun."""
+    teach(client, engine)
+    client.submit(1)
+    client.submit(2, options={"timeout": 0.5})
+    exchange.pass_time(0.6)
+    engine.heard()
+    engine.say(TASK, m.GaveBack(()))
+    engine.results((client.id(1), 0), (client.id(2), 0))
+    assert how(client, 2) == ("ok", "value")
+
+
+def test_a_question_for_what_is_overdue_survives_a_reconnection(
+    exchange: Exchange, client: Line, engine: Line
+) -> None:
+    """And an engine's loss: what is queued again then has waited too long already."""
+    teach(client, engine)
+    client.submit(1)
+    client.submit(2, options={"timeout": 0.5})
+    exchange.pass_time(0.6)
+    engine.heard()
+    assert engine.registered is not None
+    engine.say(TASK, m.Hello(engine.registered.token, ((client.id(1), client.id(2)),)))
+    exchange.pass_time(0.1)
+    assert engine.heard(m.GiveBack) == [m.GiveBack(1)]
+    dies(exchange, engine)
+    exchange.pass_time(0.1)
+    assert how(client, 2)[0] == "TaskTimeout"
+
+
 # ---------------------------------------------------------------- reclaimed
 
 
