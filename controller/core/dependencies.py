@@ -2,7 +2,8 @@
 
 Each task that waits has conditions, and each condition counts what has not ended yet of the requests
 that it names. So the end of a request costs a step for each task that waits for it, whatever else
-waits. A request must be known when it is named; therefore no circle can be made.
+waits. A request must be known when it is named; therefore no circle can be made. Only one of another
+client may be on its way: what is waited for already when it comes is seen not to wait for those.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Unknown(Enum):
     """What is known of a request that has no outcome."""
 
     PENDING = "it has not ended"
+    EXPECTED = "it may be on its way from its client"
     NOWHERE = "there is no such request"
 
 
@@ -228,21 +230,35 @@ class Dependencies:
                 waiting.pending.append(pending)
         if not waiting.pending:
             return Freed(waiting)
+        if task.id in self._dependents:
+            self._refuse_circle(waiting)
         self._register(waiting)
         return None
 
+    def _refuse_circle(self, waiting: _Waiting) -> None:
+        behind = {waiting.task.id}
+        ahead = [waiting.task.id]
+        while ahead:
+            for pending in self._dependents.get(ahead.pop(), ()):
+                number = pending.waiting.task.id
+                if number not in behind:
+                    behind.add(number)
+                    ahead.append(number)
+        for pending in waiting.pending:
+            for number in behind & pending.left.keys():
+                raise InvalidDependency(
+                    f"request {text_of(number)}, which this task waits for, waits for this task"
+                )
+
     def _take_up(self, pending: _Pending, number: int) -> None:
         outcome = self._look(number)
-        if outcome is Unknown.PENDING:
+        if outcome is Unknown.PENDING or outcome is Unknown.EXPECTED:
             if number == pending.waiting.task.id:
                 raise InvalidDependency("a task cannot depend on itself")
             pending.left[number] = None
             return
         if isinstance(outcome, Unknown):
-            raise InvalidDependency(
-                f"request {text_of(number)} is not known to the hub: it was never made, or it has "
-                "ended so long ago, or been purged, that the hub has forgotten it"
-            )
+            raise _unknown(number)
         error = pending.take(outcome)
         if error is not None:
             raise error
@@ -276,6 +292,13 @@ class Dependencies:
                 if not waiting.unmet:
                     del self._waiting[waiting.task]
                     yield Freed(waiting)
+
+    def never_came(self, number: int) -> list[tuple[Task, CtrlHubError]]:
+        """Give up a request that was expected; return the tasks that waited for it, in vain."""
+        tasks = {pending.waiting.task: None for pending in self._dependents.get(number, ())}
+        for task in tasks:
+            self.discard(task)
+        return [(task, _unknown(number)) for task in tasks]
 
     def discard(self, task: Task) -> None:
         """Forget a task that is not to run."""
@@ -322,6 +345,13 @@ def _conditions(options: TaskOptions) -> Iterator[tuple[Role, Condition]]:
         yield Role.FOLLOW, condition
     if options.arguments:
         yield Role.ARGUMENT, Condition(options.arguments)
+
+
+def _unknown(number: int) -> InvalidDependency:
+    return InvalidDependency(
+        f"request {text_of(number)} is not known to the hub: it was never made, or it has ended so "
+        "long ago, or been purged, that the hub has forgotten it"
+    )
 
 
 def _summary(failure: Payload) -> str:

@@ -249,6 +249,10 @@ class Recorded(Interface, Generic[R]):
         """Call `watcher` with the outcome of a request that has none yet; it has one watcher."""
         self._followers.watchers[number] = watcher
 
+    def unwatch(self, number: int) -> None:
+        """Do not."""
+        self._followers.watchers.pop(number, None)
+
     def _tell_followers(self, outcome: Outcome) -> None:
         for session in self._followers.take(outcome):
             self._deliveries.add(session, outcome)

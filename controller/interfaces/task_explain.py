@@ -74,7 +74,8 @@ class TaskExplanations(TaskStops):
             return ""
         first = self._records.get(numbers[0])
         if first is None:
-            return ", which has not ended"
+            there = any(each.find(numbers[0]) is not None for each in self._recorded)
+            return ", which has not ended" if there else ", which has not arrived yet"
         states = {
             TaskState.WAITING: ", which waits itself",
             TaskState.QUEUED: ", which is queued",

@@ -30,8 +30,12 @@ from ctrlhub.wire.errors import (
 )
 from ctrlhub.wire.failure import failure_of
 from ctrlhub.wire.ids import session_of
-from ctrlhub.wire.messages import Payload
+from ctrlhub.wire.messages import Payload, Role
 from ctrlhub.wire.options import PLAIN
+
+ON_ITS_WAY = 5.0
+"""How long (seconds) tasks wait for a request of another client that has not arrived: whoever names it
+may be quicker than who makes it."""
 
 PATIENCE = 15.0
 """How long (seconds) tasks that no engine fits wait for one that was there and may come back."""
@@ -50,6 +54,7 @@ class TaskWaits(TaskEnds):
         super().__init__(controller, context)
         self._dependencies = Dependencies(self._outcome_of, self._watch_for_tasks)
         self._ended: list[Outcome] = []
+        self._expected: Deadlines[int] = Deadlines(context.alarm.at)
         self._unplaced: dict[int, Task] = {}
         self._values: dict[Task, dict[int, Payload]] = {}
         self._timeouts: Deadlines[Task] = Deadlines(context.alarm.at)
@@ -134,13 +139,26 @@ class TaskWaits(TaskEnds):
         session = self.context.sessions.of_number(session_of(number))
         if session is not None and session.returned and self.context.is_settling():
             return of_former_hub(number)
-        return Unknown.NOWHERE
+        asking = next(iter(self._unplaced.values())).session
+        if session is None or session is asking or session.role is not Role.CLIENT:
+            return Unknown.NOWHERE
+        return Unknown.EXPECTED
 
     def _watch_for_tasks(self, number: int) -> None:
-        for interface in self._recorded:
-            if interface.find(number) is not None:
-                interface.watch(number, self._ended_elsewhere)
-                return
+        has_it = [each for each in self._recorded if each.find(number) is not None]
+        if not has_it:
+            self._expected.set(number, self.context.now() + ON_ITS_WAY)
+        for interface in has_it or self._recorded:
+            interface.watch(number, self._ended_elsewhere)
+
+    def _give_up_expected(self, number: int) -> None:
+        """Wait no more for what has not arrived, nor where it has not."""
+        lacking = [each for each in self._recorded if each.find(number) is None]
+        for interface in lacking:
+            interface.unwatch(number)
+        if len(lacking) == len(self._recorded):
+            for task, error in self._dependencies.never_came(number):
+                self._fail(task, error)
 
     def _ended_elsewhere(self, outcome: Outcome) -> None:
         self._ended.append(outcome)
@@ -213,6 +231,8 @@ class TaskWaits(TaskEnds):
         super().tick(now)
         if self._timeouts:
             self._time_out(now)
+        for number in self._expected.take_due(now):
+            self._give_up_expected(number)
         for _ in self._returning.take_due(now):
             continue  # `flush` ends what has waited for it
 
@@ -221,7 +241,7 @@ class TaskWaits(TaskEnds):
         if self._ended:
             return self.context.now()
         back = self._returning.next if self._scheduler.stranded else None
-        times = (super().next_deadline(), self._timeouts.next, back)
+        times = (super().next_deadline(), self._timeouts.next, self._expected.next, back)
         return min((due for due in times if due is not None), default=None)
 
     # ------------------------------------------------------------ what is said of it

@@ -58,6 +58,30 @@ def test_a_task_runs_after_those_it_waits_for(client: Line, engine: Line) -> Non
     assert rows_of(engine.heard()) == [(client.id(2), 0), (client.id(3), 0)]
 
 
+def test_a_request_of_another_client_may_be_on_its_way(
+    exchange: Exchange, client: Line, engine: Line
+) -> None:
+    """Two clients' streams have no order: what one names may come after it; but not for ever."""
+    other = Line(exchange, "other")
+    other.register(m.Role.CLIENT)
+    client.submit(1, options={"after": after(other, 1)})
+    client.submit(2, options={"after": after(other, 2)})
+    client.submit(3, options={"after": after(other, 3)})
+    assert explained(client, 1)[1].endswith("which has not arrived yet")
+    other.submit(1)
+    other.command(2, 0)
+    assert (other.id(1), 0) in rows_of(engine.heard())
+    engine.results((other.id(1), 0))
+    exchange.pass_time(2.0)
+    engine.results((other.id(2), 0), stream=m.Stream.MULTIENGINE)
+    exchange.pass_time(0.1)
+    assert rows_of(engine.heard()) == [(client.id(1), 0), (client.id(2), 0)]
+    for peer in (client, other, engine):
+        peer.say(HUB, m.Beat())
+    exchange.pass_time(3.0)
+    assert how(client, 3)[0] == "InvalidDependency"
+
+
 def test_a_chain_of_failures_ends_at_once(client: Line, engine: Line) -> None:
     """A thousand tasks behind one that fails: each says which one it was for."""
     client.submit(1)

@@ -229,3 +229,18 @@ def test_a_wide_fan_in_costs_a_step_for_each(size: int) -> None:
     assert looked == size
     assert [each.task.id for each in freed] == [size]
     assert board.machine.awaited(freed[0].task) == []
+
+
+def test_what_is_expected_closes_no_circle() -> None:
+    """Two clients may name each other's requests before they come; who comes last is refused."""
+    board = Board()
+    one, two, three = (board.task(n, after=(Condition(((n % 3 + 1,) * 2,)),)) for n in (1, 2, 3))
+    board.ends = {2: None, 3: None}
+    assert board.machine.add(one) is None
+    assert board.machine.add(two) is None
+    board.ends[1] = None
+
+    with pytest.raises(InvalidDependency, match="waits for this task"):
+        board.machine.add(three)
+
+    board.machine.check()
