@@ -87,7 +87,7 @@ class Query(Interface):
             }
             for engine in map(self.engine, numbers)
         }
-        status["unassigned"] = tasks.summary()["queued"] if tasks is not None else 0
+        status["unassigned"] = tasks.unassigned if isinstance(tasks, TaskQueue) else 0
         return status
 
     def _ended_on(self) -> dict[int, list[int]]:

@@ -250,6 +250,11 @@ class TaskWaits(TaskEnds):
         """Say why a task does not run."""
         raise NotImplementedError
 
+    @property
+    def unassigned(self) -> int:
+        """How many tasks no engine has: they wait for one, or for other requests."""
+        return self._scheduler.queued + len(self._dependencies)
+
     @exposed
     def counts(self, caller: Session) -> dict[str, int]:
         """Return how many tasks are queued, running, done and failed."""
@@ -263,7 +268,7 @@ class TaskWaits(TaskEnds):
         """
         running, ahead = self._scheduler.running, self._scheduler.dispatched
         return {
-            "queued": self._scheduler.queued + len(self._dependencies) + ahead - running,
+            "queued": self.unassigned + ahead - running,
             "running": running,
             "done": self.done,
             "failed": self.failed,

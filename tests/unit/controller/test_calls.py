@@ -19,6 +19,7 @@ from tests.support.peerage import (
     exchange,
     refused,
 )
+from tests.support.taskqueue import teach
 
 __all__ = ["exchange"]
 
@@ -94,6 +95,18 @@ class TestCalls:
             "0": {"queue": 0, "completed": 0, "tasks": 1}, "unassigned": 1
         }  # fmt: skip
         assert engine.registered is not None
+
+    def test_each_task_is_counted_once(self, exchange: Exchange) -> None:
+        """What an engine has ahead of time is its own, and what waits for others is nobody's."""
+        client, engine = a_peer(exchange, "client", CLIENT), a_peer(exchange, "engine", ENGINE)
+        teach(client, engine)
+        client.submit(1, 2, 3)
+        last = [client.id(3), client.id(3)]
+        client.submit(4, options={"after": [[[last], True, True, False]]})
+        status = client.call("query", "queue_status").value
+        assert (status["0"]["tasks"], status["unassigned"]) == (3, 1)
+        tasks = client.call("query", "status").value["tasks"]
+        assert (tasks["queued"], tasks["running"]) == (3, 1)
 
     def test_interfaces_tell_their_methods(self, exchange: Exchange) -> None:
         """So a client can be made for one that it does not know."""
