@@ -10,6 +10,7 @@ from typing import Any
 from ctrlhub.client.batches import TaskBatch, command_message, rows_for
 from ctrlhub.client.hook_request import StartHookRequest
 from ctrlhub.client.ledger import Ledger
+from ctrlhub.client.receipts import FailureReceipt
 from ctrlhub.client.requests import (
     CalledWithResults,
     CommandRequest,
@@ -20,7 +21,7 @@ from ctrlhub.client.requests import (
 )
 from ctrlhub.wire.codec import FrameList
 from ctrlhub.wire.ids import Ranges, select, to_ranges
-from ctrlhub.wire.messages import Functions, Message, Payload, Stream
+from ctrlhub.wire.messages import Functions, Message, Payload, Received, Stream
 
 MESSAGES_PER_TURN = 4
 """So many messages are formed before incoming ones get their turn again."""
@@ -32,7 +33,8 @@ class Outgoing:
     Attributes
     ----------
     submissions : deque
-        Where callers leave requests, from any thread, in program order.
+        Where callers leave requests, from any thread, in program order; and what is to leave in
+        its turn among them.
     tasks, commands : Ledger
         What has been sent and has not ended.
     start_hooks : dict
@@ -40,7 +42,7 @@ class Outgoing:
     """
 
     def __init__(self) -> None:
-        self.submissions: deque[Request] = deque()
+        self.submissions: deque[Request | FailureReceipt] = deque()
         self.tasks: Ledger[TaskRequest] = Ledger()
         self.commands: Ledger[CommandRequest | StartHookRequest] = Ledger()
         self.start_hooks: dict[str, StartHookRequest] = {}
@@ -66,7 +68,9 @@ class Outgoing:
     def outstanding(self) -> list[Request]:
         """Return the requests that have not ended, each once, however many rows it has."""
         sent = (*self.commands.requests.values(), *self.tasks.requests.values())
-        return list(dict.fromkeys((*sent, *self.submissions)))
+        submitted = tuple(self.submissions)  # a copy: other threads go on submitting
+        waiting = (each for each in submitted if not isinstance(each, FailureReceipt))
+        return list(dict.fromkeys((*sent, *waiting)))
 
     def numbers(self) -> set[int]:
         """Return the ids of the requests that have not ended."""
@@ -81,9 +85,11 @@ class Outgoing:
         """Take the requests that have not been sent; another thread may do so at the same time."""
         while self.submissions:
             try:
-                yield self.submissions.popleft()
+                request = self.submissions.popleft()
             except IndexError:
                 return
+            if not isinstance(request, FailureReceipt):
+                yield request
 
     def messages(self) -> list[tuple[Stream, Message]]:
         """Take the next messages to send: those again first, and not too many at a time."""
@@ -134,6 +140,8 @@ class Outgoing:
         """
         taken: list[tuple[int, Request]] = []
         for request in tuple(self.submissions):  # a copy: other threads go on submitting
+            if isinstance(request, FailureReceipt):
+                continue
             numbers = request._numbers()
             if all(number in wanted for number in numbers):
                 self.submissions.remove(request)
@@ -206,6 +214,10 @@ class Outgoing:
             self.commands.requests = dict(sorted(requests.items()))
         message = command_message(command, numbers[0], numbers[-1], self._generation)
         self._messages.append((Stream.MULTIENGINE, message))
+
+    def add_receipt(self, ranges: Ranges) -> None:
+        """Acknowledge results of commands, after the commands that were added before it."""
+        self._messages.append((Stream.MULTIENGINE, Received(ranges)))
 
     # ------------------------------------------------------------ batches
 

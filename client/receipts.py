@@ -6,7 +6,13 @@ when they are many, or free bulk data in the hub, do they leave at once.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ctrlhub.wire.messages import Message, Received, Stream
+
+if TYPE_CHECKING:
+    from ctrlhub.client.requests import Sender
+    from ctrlhub.wire.ids import Ranges
 
 PATIENCE = 0.05
 """The longest that a receipt waits, in seconds."""
@@ -15,6 +21,30 @@ ENOUGH = 4096
 """So many results are acknowledged at once."""
 
 NEVER = float("inf")
+
+
+class FailureReceipt:
+    """A receipt that leaves in its turn among what callers submit.
+
+    A failed command may stop those behind it until the hub knows that we know of it. What callers
+    had submitted before has to be with the hub by then, or it would run.
+
+    Parameters
+    ----------
+    ranges
+        The ids of the results.
+    """
+
+    __slots__ = ("_ranges",)
+
+    def __init__(self, ranges: Ranges) -> None:
+        self._ranges = ranges
+
+    def _numbers(self) -> tuple[int, ...]:
+        return ()
+
+    def _enter(self, sender: Sender) -> None:
+        sender.add_receipt(self._ranges)
 
 
 class Receipts:

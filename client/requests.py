@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ctrlhub.wire.ids import Ranges
 from ctrlhub.wire.messages import Payload, Stream
 from ctrlhub.wire.options import PLAIN, TaskOptions
 
@@ -110,6 +111,9 @@ class Sender(Protocol):
 
     def add_command(self, command: CommandRequest | StartHookRequest) -> None:
         """Send a command, after the tasks that were added before it."""
+
+    def add_receipt(self, ranges: Ranges) -> None:
+        """Acknowledge results of commands, after the commands that were added before it."""
 
 
 class Request(Protocol):

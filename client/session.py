@@ -26,7 +26,7 @@ from ctrlhub.client.following import Following
 from ctrlhub.client.informed import InformedMembership
 from ctrlhub.client.live_output import Follower, LiveOutputs
 from ctrlhub.client.outgoing import Outgoing
-from ctrlhub.client.receipts import Receipts
+from ctrlhub.client.receipts import FailureReceipt, Receipts
 from ctrlhub.client.requests import Owner, Request, Stirred
 from ctrlhub.client.rows import TaskCancelled, failed
 from ctrlhub.client.watcher import Watcher
@@ -279,6 +279,10 @@ class ClientSession(InformedMembership):
         ranges: list[tuple[int, int]] = []
         stirred: dict[Stirred, None] = {}
         first, last = 0, -2
+        # A failure may stop the commands behind it, until the hub knows that we know of it.
+        failure = stream is Stream.MULTIENGINE and any(row[1] == _ERROR for row in message.rows)
+        if failure:  # before anybody can know of it, and so submit in full knowledge
+            self.submissions.append(FailureReceipt(to_ranges(row[0] for row in message.rows)))
         for row in message.rows:
             number = row[0]
             if number != last + 1:
@@ -302,11 +306,8 @@ class ClientSession(InformedMembership):
             self.live.ended(row[0] for row in message.rows)
         if self._following:
             self._following.take(message.rows, frames, now, stirred)
-        # A failure may stop the commands behind it, until the hub knows that we know of it.
-        urgent = bool(frames) or (
-            stream is Stream.MULTIENGINE and any(row[1] == _ERROR for row in message.rows)
-        )
-        self._receipts.add(stream, ranges, len(message.rows), urgent, now)
+        if not failure:
+            self._receipts.add(stream, ranges, len(message.rows), bool(frames), now)
         # Last, so that a thread that wakes up finds as much as there is.
         for waiter in stirred:
             waiter._stir()

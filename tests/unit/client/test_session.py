@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ctrlhub.client.outgoing import MESSAGES_PER_TURN
 from ctrlhub.client.requests import Function, Portion, Template
 from ctrlhub.wire.codec import decode, encode
 from ctrlhub.wire.errors import ControllerStopped, HubUnavailable, InvalidRequest, SessionClosed
@@ -267,6 +268,24 @@ def test_bulk_data_is_acknowledged_at_once() -> None:
     bench.pass_time(0)
 
     assert len(bench.drain(Received)) == 1
+
+
+def test_a_failure_is_acknowledged_behind_what_was_submitted_before_it_was_known() -> None:
+    """So the hub can stop all that nobody submitted in full knowledge, however late it leaves."""
+    bench = Bench()
+    failing = bench.command()
+    bench.drain()
+    before = [bench.command() for _ in range(MESSAGES_PER_TURN + 2)]
+    row = (failing.first, 1, b"not read", 0, 0.0, 0.0, None)
+    bench.receive(Stream.MULTIENGINE, Completed([row]))
+    after = bench.command()
+
+    said = bench.drain()
+    while bench.session._outgoing.waits:
+        said += bench.drain()
+
+    told = [m.first if isinstance(m, Command) else m for m in said]
+    assert told == [*(c.first for c in before), Received(((failing.first,) * 2,)), after.first]
 
 
 def test_payload_frames_reach_the_result() -> None:
