@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import pytest
 
 from ctrlhub import Client, Cluster
-from tests.support.memory_cluster import MemoryCluster
+from tests.support.memory_cluster import UNHURRIED, MemoryCluster
 from tests.support.processes import until
 from tests.support.state import own_state
 from tests.support.work import Work
@@ -41,8 +41,8 @@ def make_cluster(transport: str, n: int) -> AnyCluster:
     if transport == "memory":
         return MemoryCluster(n)
     if transport == "ipc":
-        return Cluster(n=n)
-    return Cluster(n=n, listen="127.0.0.1", prefer="tcp")
+        return Cluster(n=n, **UNHURRIED)
+    return Cluster(n=n, listen="127.0.0.1", prefer="tcp", **UNHURRIED)
 
 
 @pytest.fixture(scope="package", params=["memory", "ipc", "tcp"])

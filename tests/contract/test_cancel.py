@@ -13,7 +13,7 @@ from tests.contract.conftest import ENGINES
 from tests.support.processes import until
 from tests.support.work import Work
 
-WAIT = 30.0
+WAIT = 60.0
 
 
 @pytest.fixture
@@ -231,6 +231,8 @@ def test_nobody_cancels_the_requests_of_others(client: Client, other: Client) ->
     """Clients share engines, not requests."""
     task = client.load_balanced_view().apply_async(int)
     command = client[0].apply_async(int)
+    until(lambda: client.queue_status()["unassigned"] == 1, "the task is at the hub")
+    until(lambda: client.queue_status(0)[0]["queue"] == 2, "so is the command")
     numbers = [[n, n] for result in (task, command) for n in result._numbers()]
 
     until(lambda: client.queue_status()["unassigned"] == 1, "the task is there")

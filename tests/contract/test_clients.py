@@ -14,7 +14,7 @@ from tests.contract.conftest import ENGINES, AnyCluster
 from tests.support.processes import until
 from tests.support.work import Work
 
-WAIT = 30.0
+WAIT = 60.0
 THREADS, TASKS = 4, 500
 
 

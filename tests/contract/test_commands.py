@@ -14,7 +14,7 @@ import pytest
 from ctrlhub import AsyncResult, Client, CompositeError
 from tests.contract.conftest import ENGINES
 
-WAIT = 30.0
+WAIT = 60.0
 ALL = list(range(ENGINES))
 
 

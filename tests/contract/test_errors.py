@@ -17,7 +17,7 @@ import pytest
 from ctrlhub import Client, CompositeError, RemoteError, SerializationError
 from tests.contract.conftest import ENGINES
 
-WAIT = 30.0
+WAIT = 60.0
 
 
 @pytest.fixture(params=["one engine", "several", "task"])

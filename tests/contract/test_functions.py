@@ -10,7 +10,7 @@ import pytest
 from ctrlhub import Client, PrePickled
 from tests.contract.conftest import ENGINES
 
-WAIT = 30.0
+WAIT = 60.0
 ROUNDS = {"memory": 300, "ipc": 1000, "tcp": 300}
 
 k = 0

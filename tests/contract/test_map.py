@@ -20,7 +20,7 @@ from ctrlhub import (
 )
 from tests.contract.conftest import ENGINES
 
-WAIT = 30.0
+WAIT = 60.0
 
 View = DirectView | LoadBalancedView
 

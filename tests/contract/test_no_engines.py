@@ -8,6 +8,7 @@ import pytest
 
 from ctrlhub import Client, NoEnginesRegistered
 from tests.contract.conftest import AnyCluster, make_cluster
+from tests.support.processes import until
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def test_tasks_wait(client: Client) -> None:
 
     with pytest.raises(TimeoutError):
         result.get(timeout=0.05)
-    assert client.queue_status() == {"unassigned": 1}
+    until(lambda: client.queue_status() == {"unassigned": 1}, "the hub has it")
     assert result.cancel()
     assert client.queue_status() == {"unassigned": 0}
 

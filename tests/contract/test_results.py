@@ -15,7 +15,7 @@ from ctrlhub import AsyncResult, Client, ResultNotCompleted
 from tests.contract.conftest import ENGINES
 from tests.support.work import Work
 
-WAIT = 30.0
+WAIT = 60.0
 
 
 def results_of(client: Client, n: int = 6) -> list[AsyncResult]:
@@ -154,8 +154,8 @@ def test_the_metadata_of_a_task(client: Client) -> None:
     times = [known.submitted, known.started, known.completed, known.received]
     assert all(time.tzinfo is not None for time in times)
     assert before <= times[0] <= datetime.now(UTC)
-    # Two processes, each with its clock read its own way: give them 10 ms.
-    assert all(b - a > -0.01 for a, b in zip(stamps(times), stamps(times)[1:], strict=False))
+    # Two processes, which may be interrupted between looking at a clock and noting it.
+    assert all(b - a > -1.0 for a, b in zip(stamps(times), stamps(times)[1:], strict=False))
     assert known["engine_id"] == known.engine_id == result.engine_id in client.ids
     assert (known.label, known.status, known.msg_id) == ("mine", "ok", result.msg_ids[0])
     with pytest.raises(AttributeError):

@@ -22,7 +22,7 @@ from tests.contract.conftest import ENGINES
 from tests.support.processes import until
 from tests.support.work import Work
 
-WAIT = 30.0
+WAIT = 60.0
 
 
 @pytest.fixture

@@ -19,9 +19,10 @@ from ctrlhub import (
     TaskTimeout,
     TimeLimitExceeded,
 )
+from tests.support.processes import until
 from tests.support.work import Work
 
-WAIT = 30.0
+WAIT = 60.0
 
 
 # Functions that the engines know by name: they cannot import this module.
@@ -113,12 +114,15 @@ def test_an_argument_that_fails(client: Client) -> None:
 
 def test_a_timeout_is_for_the_queue(client: Client, work: Work) -> None:
     """A task that no engine takes in time fails, and says what it waited for."""
-    held = client[:].apply_async(work.held("busy"))
+    held = [client[n].apply_async(work.held(f"busy-{n}")) for n in client.ids]
+    for n in client.ids:
+        work.begun(f"busy-{n}")
     view = client.load_balanced_view(timeout=0.05)
     with pytest.raises(TaskTimeout, match="has waited for more than its timeout"):
         view.apply_async(add, 1, 1).get(WAIT)
-    work.release("busy")
-    held.get(WAIT)
+    for n, each in enumerate(held):
+        work.release(f"busy-{n}")
+        assert each.get(WAIT) == f"busy-{n}"
 
 
 @pytest.mark.usefixtures("needs_processes")
@@ -132,11 +136,13 @@ def test_a_time_limit_is_for_the_run(client: Client) -> None:
 
 def test_a_higher_priority_goes_first(client: Client, work: Work) -> None:
     """Among what is queued."""
-    held = client[:].apply_async(work.held("busy"))
+    held = client[0].apply_async(work.held("busy"))
+    work.begun("busy")
     low = client.load_balanced_view(targets=0)
     high = client.load_balanced_view(targets=0, priority=3)
 
     results = [view.apply_async(time.time) for view in (low, high)]
+    until(lambda: client.queue_status()["unassigned"] == 2, "both are queued")
     work.release("busy")
     held.get(WAIT)
     assert results[1].get(WAIT) < results[0].get(WAIT)

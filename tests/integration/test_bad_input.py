@@ -41,7 +41,7 @@ from tests.support.state import own_state
 from tests.support.work import Work
 
 PROFILE = "bad-input"
-WAIT = 30.0
+WAIT = 60.0
 WAIT_MS = 20_000
 
 OTHER_ENGINE = """

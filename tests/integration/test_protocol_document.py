@@ -22,7 +22,7 @@ import zmq
 from ctrlhub import Cluster
 
 PROFILE = "foreign"
-PATIENCE_MS = 20_000
+PATIENCE_MS = 60_000
 STREAMS = ("hub", "multiengine", "task")
 SQRT = b"cmath\nsqrt\n."
 

@@ -14,7 +14,7 @@ from ctrlhub.controller.transports import zeromq
 from ctrlhub.controller.transports.zeromq import ZeroMQTransport
 from ctrlhub.wire.messages import Stream
 
-PATIENCE_MS = 10_000
+PATIENCE_MS = 60_000
 ANSWER = [bytes(10_000)]
 
 

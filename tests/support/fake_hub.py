@@ -40,7 +40,7 @@ from ctrlhub.wire.messages import (
 )
 from ctrlhub.wire.serialize import dumps, loads
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """How long (seconds) to wait for what must happen."""
 
 LEASE = 600.0
@@ -68,6 +68,7 @@ class FakeHub:
         self.heard: list[tuple[Peer, Message]] = []
         self.results: dict[int, tuple[Any, ...]] = {}
         self.nannies: list[Nanny] = []
+        self._deaths = 0
         self._context = zmq.Context()
         self._sockets: dict[Stream, zmq.Socket[bytes]] = {}
         self._poller = zmq.Poller()
@@ -246,10 +247,10 @@ class FakeHub:
         return row[2], loads(row[3]) if row[2] == 0 else row[3]
 
     def death(self) -> EngineDied:
-        """Wait for the next report of a death, and return it."""
-        before = len(self.said(EngineDied))
-        self.until(lambda: len(self.said(EngineDied)) > before, "a report of a death")
-        found: EngineDied = self.said(EngineDied)[before]
+        """Wait for the next report of a death that was not returned yet, and return it."""
+        self.until(lambda: len(self.said(EngineDied)) > self._deaths, "a report of a death")
+        found: EngineDied = self.said(EngineDied)[self._deaths]
+        self._deaths += 1
         return found
 
 

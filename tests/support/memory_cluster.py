@@ -14,13 +14,16 @@ from ctrlhub.controller.stores.memory import MemoryStore
 from ctrlhub.controller.transports.memory import MemoryTransport
 from tests.support.thread_engine import PATIENCE, ThreadEngine, routed_output
 
+UNHURRIED: dict[str, Any] = {"suspect": 60.0, "lost": 600.0}
+"""Seconds: all peers share one interpreter, so that any of them may be silent for a while."""
+
 
 class MemoryCluster:
     """Offers of `ctrlhub.Cluster` what the contract suite uses."""
 
     def __init__(self, n: int, **options: Any) -> None:
         self.n = n
-        self._config = HubConfig(profile="memory", **options)
+        self._config = HubConfig(profile="memory", **{**UNHURRIED, **options})
         self._transport = MemoryTransport()
         self._engines: list[ThreadEngine] = []
         self._hub: Hub | None = None

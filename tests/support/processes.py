@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import psutil
 
 STATE_VARIABLE = "CTRLHUB_STATE_DIR"
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds after which a condition that has not come about never will."""
 
 T = TypeVar("T")

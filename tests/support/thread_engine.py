@@ -24,7 +24,7 @@ from ctrlhub.engine.service import EngineService
 from ctrlhub.link.base import Link
 from ctrlhub.wire.messages import Role
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class ThreadGate(Gate):

@@ -41,7 +41,7 @@ from ctrlhub.wire.rebuild import failure_from_exception
 from ctrlhub.wire.serialize import dumps, loads
 
 SESSION = 7
-PATIENCE = 20.0
+PATIENCE = 60.0
 """How long (seconds) to wait for what must happen."""
 NONE = dumps(None)
 ABOUT = About("f", Stream.TASK, None)

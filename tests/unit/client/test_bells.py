@@ -12,7 +12,7 @@ import pytest
 
 from ctrlhub.client.bells import Bells
 
-WAIT = 30.0
+WAIT = 60.0
 
 
 class Struck(Exception):

@@ -12,7 +12,7 @@ import pytest
 from ctrlhub.engine.board import MISSED, RELIEFS, WIDTH
 from ctrlhub.engine.descriptors import PIPE_BYTES, Descriptors, Pipes, pour
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from ctrlhub.wire.serialize import dumps
 from tests.support.engine_bench import Bench, value
 from tests.support.processes import until
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class QueueLink:

@@ -16,7 +16,7 @@ from ctrlhub.link.states import State
 from ctrlhub.wire.codec import encode
 from ctrlhub.wire.messages import Beat, Message, Stream
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 class QueueLink:
