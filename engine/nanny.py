@@ -232,10 +232,13 @@ class Nanny:
             _log.info("engine in slot %d (pid %d) makes way for another", slot.number, note.pid)
             self._slots.restarted(note.slot, now)
             return
+        code = os.waitstatus_to_exitcode(note.status)
         if board[LEAVING]:
+            if code == Ending.HUB_LOST:  # so is the nanny's, a moment later
+                self._outcome = Ending.HUB_LOST
             self._slots.left(note.slot)
             return
-        refused = os.waitstatus_to_exitcode(note.status) == Ending.REFUSED
+        refused = code == Ending.REFUSED
         if refused:
             self._slots.refused(note.slot)
         restarting = not refused and self._slots.died(note.slot, now, board[RUNNING])
