@@ -55,19 +55,20 @@ def test_it_ends_when_its_lifeline_is_cut(start: Starter) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "number"),
-    [(DEAF, signal.SIGTERM), (STUBBORN, signal.SIGKILL)],
+    ("text", "number", "patience"),
+    # It has half of the patience to die of SIGTERM.
+    [(DEAF, signal.SIGTERM, 4.0), (STUBBORN, signal.SIGKILL, 0.1)],
     ids=["deaf", "stubborn"],
 )
 def test_one_that_does_not_listen_is_ended_by_force(
-    text: str, number: signal.Signals, start: Starter
+    text: str, number: signal.Signals, patience: float, start: Starter
 ) -> None:
     """First it is asked, then told, then killed."""
     child = start(text)
     child.cut_lifeline()
     until(lambda: child.log_tail() == "deaf", "it does not care")
 
-    child.end(patience=0.1)
+    child.end(patience=patience)
 
     assert child.ended() == -number
     assert child.how_it_ended() == f"was killed by {number.name}"

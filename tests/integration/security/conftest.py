@@ -20,8 +20,11 @@ from tests.support.processes import until
 from tests.support.state import own_state
 from tests.support.target import Target
 
-TIMES: dict[str, Any] = {"beat": 0.5, "suspect": 2.0, "lost": 5.0, "session_ttl": 1.0}
+TIMES: dict[str, Any] = {"beat": 0.5, "suspect": 2.0, "lost": 10.0, "session_ttl": 1.0}
 """Seconds; the sessions of those who just disappear shall end within a test."""
+
+EVERYBODY = {"client": 2, "engine": 2, "nanny": 1}
+"""The sessions of the cluster, its owner and the bystander."""
 
 
 @pytest.fixture(scope="package")
@@ -47,8 +50,16 @@ def bystander(target: Target) -> Iterator[Bystander]:
 
 @pytest.fixture(scope="package")
 def before(target: Target, bystander: Bystander) -> tuple[Mapping[str, int], int]:
-    """What the hub keeps when nobody misbehaves."""
-    return target.kept()
+    """What the hub keeps when nobody misbehaves, once all who belong there are connected."""
+    seen: list[tuple[Mapping[str, int], int]] = []
+
+    def settled() -> bool:
+        seen.append(target.kept())
+        return len(seen) > 20 and all(each == seen[-1] for each in seen[-20:])
+
+    until(lambda: target.kept()[0] == EVERYBODY, "the cluster and the bystander are there")
+    until(settled, "nobody opens another connection")
+    return seen[-1]
 
 
 @pytest.fixture
