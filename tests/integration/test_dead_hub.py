@@ -19,7 +19,7 @@ from tests.support.processes import Command, processes_with, until
 from tests.support.work import Work
 
 WAIT = 60.0
-QUICK: dict[str, Any] = {"beat": 0.1, "suspect": 0.4, "lost": 5.0}
+QUICK: dict[str, Any] = {"beat": 0.1, "suspect": 0.4, "lost": 60.0}
 """Heartbeats (seconds) by which a silence is soon noticed."""
 
 
@@ -48,13 +48,14 @@ def test_a_hub_that_is_killed(
 ) -> None:
     """Under a supervisor the client says so and keeps trying; each question ends in time."""
     supervisor = command.start("-n", "1")
-    with Client(timeout=1.0) as client:
+    hub = command.status()["hub"]["pid"]
+    with Client(timeout=1.0, join_timeout=WAIT) as client:
         held = client[0].apply_async(work.held())
         work.begun("held")
 
         # Stopped: it starts no other.
         supervisor.send_signal(signal.SIGSTOP)
-        os.kill(client.status()["hub"]["pid"], signal.SIGKILL)
+        os.kill(hub, signal.SIGKILL)
 
         until(lambda: said(caplog, "the hub has not answered for"), "the client says so")
         assert said(caplog, "still trying")
@@ -120,7 +121,9 @@ def test_other_clients_of_a_clusters_hub(state: Path, work: Work, prefer: Prefer
     cluster = Cluster(n=1, prefer=prefer, **QUICK)
     with cluster:
         (file,) = state.rglob("connection-client.json")
-        with Client(routed(ConnectionInfo.load(file), prefer), timeout=1.0) as client:
+        with Client(
+            routed(ConnectionInfo.load(file), prefer), timeout=1.0, join_timeout=WAIT
+        ) as client:
             held = client[0].apply_async(work.held())
             work.begun("held")
             os.kill(cluster.pids["hub"], signal.SIGKILL)
@@ -133,9 +136,9 @@ def test_a_hub_that_was_alone_and_is_killed(command: Command) -> None:
     """Its file stays where it is; who waits without a deadline is told all the same."""
     hub = command.launch("hub")
     until((command.state / "profiles/default/connection-client.json").exists, "the hub listens")
-    with Client(timeout=1.0) as client:
+    with Client(timeout=1.0, join_timeout=WAIT) as client:
         waiting = client.load_balanced_view().apply_async(int)
-        client.status()
+        client.interface("query", timeout=WAIT).status()
         hub.kill()
         hub.wait()
         with pytest.raises(HubUnavailable, match=r"has ended.*ctrl-hub start"):
@@ -211,7 +214,7 @@ def test_a_hub_that_is_shut_down(cluster: Cluster, work: Work) -> None:
             client.load_balanced_view().apply_async(int)
 
 
-def test_an_engine_that_dies_takes_no_other_task_along(cluster: Cluster) -> None:
+def test_an_engine_that_dies_takes_no_other_task_along(cluster: Cluster, work: Work) -> None:
     """The error of its task names the cause; others run on the engine that takes its place."""
     with cluster.connect_client_sync() as client:
         deadly = client.load_balanced_view(engine_retries=0)
@@ -222,8 +225,13 @@ def test_an_engine_that_dies_takes_no_other_task_along(cluster: Cluster) -> None
             fatal.get(WAIT)
         assert caught.value.engine_id == 0
         assert others.get(WAIT) == list(range(20))
+        held = client[0].apply_async(work.held())
+        work.begun("held")
         doomed = client[0].apply_async(os._exit, 4)
         behind = client[0].apply_async(int)
+        until(lambda: client.queue_status(0)[0]["queue"] == 3, "both wait")
+        work.release()
+        assert held.get(WAIT) == "held"
         for result in (doomed, behind):
             with pytest.raises(EngineError, match="exit code 4"):
                 result.get(WAIT)
@@ -231,7 +239,7 @@ def test_an_engine_that_dies_takes_no_other_task_along(cluster: Cluster) -> None
 
 def test_a_hub_that_is_killed_and_cleaned_away(cluster: Cluster, work: Work) -> None:
     """Nobody will start it again: who waits without a deadline is told, and how to go on."""
-    with Client(profile="mortal", timeout=1.0) as client:
+    with Client(profile="mortal", timeout=1.0, join_timeout=WAIT) as client:
         held = client[0].apply_async(work.held())
         work.begun("held")
         os.kill(cluster.pids["hub"], signal.SIGKILL)

@@ -184,14 +184,15 @@ def all_run(directory: Path) -> bool:
 def test_ctrl_c_interrupts_the_engines(kernel: Kernel, tmp_path: Path) -> None:
     """The engines' code is interrupted, the cell ends, and the engines live on with their names."""
     kernel.run("%px n = 11")
-    started = f"import os, time\nopen({str(tmp_path)!r} + f'/{{os.getpid()}}', 'w').close()"
-    request = kernel.start(f"%%px\n{started}\ntime.sleep(600)")
+    started = f"open({str(tmp_path)!r} + f'/{{os.getpid()}}', 'w').close()"
+    # On one line: it is interrupted there, whether it has begun to sleep or is about to.
+    request = kernel.start(f"%%px\nimport os, time\n{started}; time.sleep(600)")
     until(lambda: all_run(tmp_path), "all engines run it")
     kernel.interrupt()
     ran = kernel.finish(request)
     assert ran.ename == "Interrupted"
     assert "sending SIGINT to all engines" in ran.text("stderr")
-    assert ran.text("stderr").count("----> 3 time.sleep(600)") == 3
+    assert ran.text("stderr").count("----> 2 open(") == 3
     assert ran.text("stderr").count("KeyboardInterrupt:") >= 3
     assert value(kernel, "view['n']") == "[11, 11, 11]"
 

@@ -70,13 +70,13 @@ def memory_client(installed: Path) -> Iterator[Client]:
     thread = threading.Thread(target=serve, name="hub")
     thread.start()
     try:
-        assert started.wait(10)
+        assert started.wait(60)
         link: Link = transport.connect()
         with Client._on_link(link) as client:
             yield client
     finally:
         hubs[0].stop("the test is over")
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
 
 

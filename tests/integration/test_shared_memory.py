@@ -50,6 +50,11 @@ def hub_of(client: Client) -> int:
     return pid
 
 
+def pids_of(client: Client) -> set[int]:
+    """The processes of the engines, as the client has been told."""
+    return {each["pid"] for each in client._connection.current_engines().values()}
+
+
 @pytest.fixture
 def work(tmp_path: Path) -> Work:
     """Calls that begin and end when the test says so."""
@@ -116,23 +121,25 @@ def test_an_engine_is_killed_that_had_the_data(supervised: Client, work: Work) -
     view = supervised[:]
     view.push({"a": numbers()}, block=True)
     pid = supervised[0].apply_sync(os.getpid)
-    marker = str(work._directory / "once")
+    marker = work._directory / "once"
+    once = str(marker)
 
     def deadly(array: Any) -> float:
         import os
         import signal
 
         array[0] = 7
-        if not os.path.exists(marker):
-            open(marker, "w").close()
+        if not os.path.exists(once):
+            with open(once, "w") as file:
+                file.write(str(os.getpid()))
             os.kill(os.getpid(), signal.SIGKILL)
         return float(array.sum())
 
     assert supervised.load_balanced_view().apply_async(deadly, numbers()).get(WAIT) == TOTAL + 7
     if is_alive(pid):
         os.kill(pid, signal.SIGKILL)
-    until(lambda: not is_alive(pid), "engine 0 is dead")
-    supervised.wait_for_engines(2, timeout=WAIT)
+    dead = {pid, int(marker.read_text())}
+    until(lambda: len(pids_of(supervised) - dead) == 2, "there are two engines again")
     view.push({"a": numbers()}, block=True)
     assert view.pull("float(a.sum())", block=True) == [TOTAL, TOTAL]
 
@@ -253,15 +260,21 @@ def test_a_container_with_processes_of_its_own(apart: Client) -> None:
 
 
 def test_nothing_is_left_in_dev_shm(state: Path) -> None:
-    """Nor anywhere else: there are no names."""
-    before = sorted(os.listdir("/dev/shm"))
+    """Nor anywhere else: what is shared has no name that could outlive those who have it."""
     with Cluster(n=2) as client:
         client[:].push({"a": numbers()}, block=True)
-        assert sorted(os.listdir("/dev/shm")) == before
         pids = client[:].apply_sync(os.getpid)
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
-    assert sorted(os.listdir("/dev/shm")) == before
+        shared = [path for pid in pids for path in mapped_by(pid) if "ctrlhub" in path]
+        assert len(shared) >= 2, "each has the data"
+        assert {path.partition(":")[0] for path in shared} == {"/memfd"}
+        for pid in (*pids, hub_of(client), os.getpid()):
+            assert [path for path in mapped_by(pid) if path.startswith("/dev/shm")] == []
+
+
+def mapped_by(pid: int) -> list[str]:
+    """The files that a process has in its memory."""
+    lines = (line.split(maxsplit=5) for line in Path(f"/proc/{pid}/maps").read_text().splitlines())
+    return [columns[5] for columns in lines if len(columns) == 6]
 
 
 FULL = """

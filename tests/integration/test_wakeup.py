@@ -47,7 +47,7 @@ def test_interrupts_a_poll_in_another_thread(wakeup: Wakeup) -> None:
     thread = threading.Thread(target=poll)
     thread.start()
     wakeup.set()
-    assert woken.wait(10)
+    assert woken.wait(60)
     thread.join()
 
 

@@ -16,7 +16,7 @@ from tests.support.processes import is_alive, until
 
 Start = Callable[..., Client]
 
-QUICK = {"beat": 0.2, "suspect": 0.8, "lost": 2.0}
+QUICK = {"beat": 0.2, "suspect": 2.5, "lost": 4.0}
 """Heartbeats (seconds) for tests that wait for a silence to be noticed."""
 
 
@@ -60,7 +60,7 @@ def double(number: int) -> int:
 def test_a_killed_engine_is_gone_at_once(
     start: Start, record_testsuite_property: Callable[[str, object], None]
 ) -> None:
-    """Every client hears of it, well within half a second; another takes its place and its id."""
+    """Every client hears of it, long before its silence would tell; another takes its place and its id."""
     # By its silence alone nobody would hear of it before the test has given up.
     client = start(lost=60.0)
     victim = engines(client)[0]
@@ -183,7 +183,7 @@ def test_holding_the_gil_is_not_death(start: Start, journal: Journal) -> None:
     def holds_the_gil(number: int) -> int:
         import ctypes
 
-        ctypes.PyDLL(None).sleep(4)
+        ctypes.PyDLL(None).sleep(5)
         return number
 
     journal.submit(client.load_balanced_view(), journal.noting(holds_the_gil), [0, 1])
@@ -251,7 +251,7 @@ def test_a_hub_that_stood_still_loses_nobody(start: Start) -> None:
     commands = [client[n].apply_async(time.sleep, 1.0) for n in before]
     tasks = [client.load_balanced_view().apply_async(double, n) for n in range(20)]
     os.kill(hub, signal.SIGSTOP)
-    time.sleep(2 * QUICK["lost"])
+    time.sleep(QUICK["lost"] + 1.0)
     os.kill(hub, signal.SIGCONT)
     assert [each.get(timeout=30) for each in commands] == [None, None]
     assert [each.get(timeout=30) for each in tasks] == [2 * n for n in range(20)]
@@ -264,7 +264,7 @@ def test_an_engine_the_hub_has_forgotten_comes_back(
 ) -> None:
     """Its session has ended, and its key with it; it joins anew, with its id and its namespace."""
     with census_installed(tmp_path_factory.mktemp("site")):
-        times = {"beat": 0.1, "suspect": 0.4, "lost": 1.0, "session_ttl": 0.2}
+        times = {**QUICK, "session_ttl": 0.2}
         client = start(prefer=prefer, interfaces=INTERFACES, **times)
     client[:].push({"x": 7}, block=True)
     before = engines(client)

@@ -128,7 +128,7 @@ def test_engines_without_a_hub_end_after_their_lease(
     start: Start, clusters: list[Cluster], state: Path
 ) -> None:
     """Whether they are idle or busy, at the latest; a cluster's nanny ends with them."""
-    client = start(hub_lease=2.0, beat=0.2, suspect=0.5, lost=1.0)
+    client = start(hub_lease=4.0, beat=0.2, suspect=30.0, lost=60.0)
     family = Family(client)
     client[0].apply_async(sleeps, 0)
     until(lambda: client.queue_status(0)[0]["queue"] > 0, "one is busy")
@@ -187,7 +187,7 @@ def vanished(
 
 def test_what_a_client_left_is_cancelled(vanished: Callable[..., Client], journal: Journal) -> None:
     """After `session_ttl`: what waited is never run, what ran is interrupted, nothing is kept."""
-    quick = {"beat": 0.2, "suspect": 0.5, "lost": 1.0, "session_ttl": 1.0}
+    quick = {"beat": 0.2, "suspect": 2.0, "lost": 4.0, "session_ttl": 1.0}
     witness = vanished(**quick)
     census = witness.interface("census")
 
@@ -204,7 +204,7 @@ def test_what_a_client_left_is_kept_for_a_while(
     vanished: Callable[..., Client], journal: Journal
 ) -> None:
     """Before `session_ttl` has passed it runs on."""
-    witness = vanished(beat=0.2, suspect=0.5, lost=1.0)
+    witness = vanished(beat=0.2, suspect=2.0, lost=4.0)
     census = witness.interface("census")
     until(lambda: census.sessions()["client"] == 2, "its session is still there")
     journal.release()
