@@ -109,7 +109,7 @@ def test_start_in_the_foreground_runs_until_ctrl_c(command: Command) -> None:
 
     process.send_signal(signal.SIGINT)
 
-    assert process.wait(timeout=30) == Exit.OK
+    assert process.wait(timeout=60) == Exit.OK
     assert_nothing_left(command, sockets)
 
 
@@ -118,18 +118,38 @@ def test_stop_ends_a_foreground_start(command: Command) -> None:
     process = command.start("-n", "1")
 
     assert command.run("stop").returncode == Exit.OK
-    assert process.wait(timeout=30) == Exit.OK
+    assert process.wait(timeout=60) == Exit.OK
+
+
+HELD_BACK = """
+import os, sys, time
+if "ctrlhub.engine" in sys.orig_argv:
+    while not os.path.exists({!r}):
+        time.sleep(0.01)
+"""
+"""A module `sitecustomize`: the nanny does not begin before there is a file of this name."""
+
+
+@pytest.fixture
+def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file that nannies wait for before they start engines."""
+    gate, site = tmp_path / "gate", tmp_path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(HELD_BACK.format(str(gate)))
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    return gate
 
 
 @pytest.mark.parametrize("how", [(), ("--daemonize",)])
-def test_stop_while_starting(command: Command, how: tuple[str, ...]) -> None:
+def test_stop_while_starting(command: Command, gate: Path, how: tuple[str, ...]) -> None:
     """A signal that comes before everything is ready ends what was begun, which is a good end."""
     process = command.launch("start", "-n", "2", *how)
     until(lambda: (profile_of(command) / "supervisor.json").exists(), "the supervisor runs")
 
     os.kill(supervisor_of(command), signal.SIGTERM)
+    gate.touch()
 
-    assert process.wait(timeout=30) == Exit.OK
+    assert process.wait(timeout=60) == Exit.OK
     assert process.stdout is not None
     assert "ready" not in process.stdout.read()
     assert command.left() == {}
@@ -204,7 +224,7 @@ def test_listen_tells_its_ports(command: Command) -> None:
 
     assert set(ports) == {"hub", "multiengine", "task", "iopub"}
     for port in ports.values():
-        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        socket.create_connection(("127.0.0.1", port), timeout=60).close()
     command.run("stop")
 
 

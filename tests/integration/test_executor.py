@@ -20,6 +20,8 @@ from tests.support.processes import until
 from tests.support.work import Work
 
 WAIT = 60.0
+FEW = 20
+"""More than two engines take in hand of tasks that may be long."""
 
 
 @pytest.fixture
@@ -60,20 +62,34 @@ def test_a_map_keeps_nothing_that_it_has_yielded(executor: Executor) -> None:
         assert seen() is None
 
 
-def test_the_map_that_raises_cancels_its_rest(executor: Executor, work: Work) -> None:
+def test_the_map_that_raises_cancels_its_rest(
+    executor: Executor, work: Work, tmp_path: Path
+) -> None:
     """And gives the values before it."""
-    held = work.held()
+    held, ran = work.held(), str(tmp_path / "ran-")
 
     def call(n: int) -> int:
         if n == 1:
             raise LookupError(n)
-        return n if n < 2 else len(held())
+        if n > 1:
+            open(f"{ran}{n}", "w").close()
+            held()
+        return n
 
     values = executor.map(call, range(200))
     assert next(values) == 0
     with pytest.raises(LookupError):
         next(values)
-    executor.shutdown(wait=True)  # none of the others waits for its release
+
+    def left() -> int:
+        """How many tasks have not ended."""
+        tasks = executor.view.client.status()["tasks"]
+        return int(tasks["queued"] + tasks["running"])
+
+    until(lambda: left() < FEW, "only what the engines have in hand is left")
+    work.release()
+    executor.shutdown(wait=True)
+    assert len(list(tmp_path.glob("ran-*"))) < FEW
 
 
 def test_what_cannot_be_pickled_is_an_error_of_its_future(executor: Executor) -> None:
@@ -226,7 +242,8 @@ def test_engines_are_replaced_after_so_many_tasks(state: Path) -> None:
     """Every task runs once, each engine runs no more than its number, all are replaced in time."""
     with Executor(2, max_tasks_per_child=3) as executor:
         pids = Counter(f.result(WAIT) for f in [executor.submit(os.getpid) for _ in range(30)])
-        assert set(pids.values()) == {3}
+        # The last tasks may be shared out so that no engine comes to its number.
+        assert (max(pids.values()), pids.total()) == (3, 30)
         by_chunks = Counter(
             executor.map(lambda n: __import__("os").getpid(), range(20), chunksize=5)
         )

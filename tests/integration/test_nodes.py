@@ -31,7 +31,7 @@ HUB, TWO, ONE, DESK = "hub", "two", "one", "desk"
 """The nodes: of the hub, of two engines, of one engine, of the client."""
 
 PROFILE = "nodes"
-TIMES: dict[str, Any] = {"beat": 0.3, "suspect": 1.2, "lost": 4.0}
+TIMES: dict[str, Any] = {"beat": 0.3, "suspect": 1.2, "lost": 8.0}
 """Heartbeats (seconds), so that it does not take minutes to be given up."""
 
 
@@ -71,7 +71,7 @@ class Site:
         """Connect a client on the desk."""
         info = ConnectionInfo.load(self.profile.connection_client)
         with self.nodes.inside(DESK):
-            return Client(routed(info, "tcp"), timeout=timeout)
+            return Client(routed(info, "tcp"), timeout=timeout, join_timeout=60.0)
 
     def close(self) -> None:
         """End all programs, the hub last."""
