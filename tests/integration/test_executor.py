@@ -20,8 +20,8 @@ from tests.support.processes import until
 from tests.support.work import Work
 
 WAIT = 60.0
-FEW = 20
-"""More than two engines take in hand of tasks that may be long."""
+FEW = 100
+"""More than two engines take in hand at a time."""
 
 
 @pytest.fixture
