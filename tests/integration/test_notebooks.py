@@ -14,7 +14,7 @@ from tests.support.state import own_state
 
 NOTEBOOKS = Path(__file__).parents[2] / "examples" / "notebooks"
 NAMES = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
-PATIENCE = 120
+PATIENCE = 200
 """How long (seconds) a cell may take on a slow machine."""
 
 
@@ -48,7 +48,9 @@ def executed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         # Not by TCP, where a port that was free may be another's by the time the kernel opens it.
         sockets = str(tmp_path_factory.mktemp("kernel") / "k")
         config = Config({"KernelManager": {"transport": "ipc", "ip": sockets}})
-        NotebookClient(notebook, config=config, timeout=PATIENCE, resources=resources).execute()
+        NotebookClient(
+            notebook, config=config, timeout=PATIENCE, startup_timeout=PATIENCE, resources=resources
+        ).execute()
     return request.param, notebook
 
 

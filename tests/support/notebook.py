@@ -13,7 +13,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.kernelspec import NATIVE_KERNEL_NAME
 from jupyter_client.manager import KernelManager
 
-PATIENCE = 60.0
+PATIENCE = 200.0
 """How long (seconds) to wait for what must happen."""
 
 
