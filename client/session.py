@@ -243,7 +243,8 @@ class ClientSession(InformedMembership):
 
     def on_welcome(self, stream: Stream, now: float) -> None:
         """Say again what the hub may not have of a stream."""
-        self._say_again(stream)
+        if stream is not Stream.IOPUB:
+            self._say_again(stream)
 
     def _say_again(self, stream: Stream) -> None:
         for message in self._outgoing.again(stream):

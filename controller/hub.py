@@ -101,8 +101,6 @@ class Hub:
         self._commits = Commits()
         store.load()
         self._heap = Heap(memory_here())
-        for transport in self._transports:
-            transport.allow(self.switchboard.sessions.may_subscribe, self.switchboard.subscribed)
 
     def run(self) -> None:
         """Serve until `stop`."""
@@ -219,8 +217,7 @@ class Hub:
                 # What was accepted before is told first: the client fails what it takes for refused.
                 self._commit(effect)
             elif type(effect) is Publish:
-                transport = self._transports[effect.transport]
-                transport.publish(effect.topic, encode(effect.message))
+                self._publish(effect)
             elif type(effect) is Stop:
                 self.stop(effect.reason)
 
@@ -236,6 +233,11 @@ class Hub:
             self._send_large(connection, effect.message, frames)
         elif not self._transports[connection.transport].send(connection, frames):
             self.switchboard.disconnected(connection)
+
+    def _publish(self, effect: Publish) -> None:
+        transport = self._transports[effect.connection.transport]
+        if not transport.send(effect.connection, encode(effect.message)):
+            self.switchboard.disconnected(effect.connection)
 
     def _send_large(
         self, connection: Connection, message: Message, frames: Sequence[Buffer]

@@ -14,7 +14,7 @@ from ctrlhub.controller.core.effects import Outbox, Send
 from ctrlhub.controller.core.sessions import Arrival, Session
 from ctrlhub.controller.exposed import Exposed
 from ctrlhub.controller.peers import Peers
-from ctrlhub.controller.permissions import BOTH_ENDS, BULK, ENGINES, NANNIES, Origin
+from ctrlhub.controller.permissions import BOTH_ENDS, BULK, CLIENTS, ENGINES, NANNIES, Origin
 from ctrlhub.wire import messages as m
 from ctrlhub.wire.errors import (
     AuthenticationError,
@@ -36,6 +36,8 @@ MAX_NAME = 256
 
 MAX_VERSIONS = 32
 """The most versions that a peer may name."""
+
+_HELLO = {**dict.fromkeys(BULK, BOTH_ENDS), m.Stream.IOPUB: CLIENTS}
 
 
 class Joining:
@@ -225,7 +227,6 @@ class Joining:
                 engine_id=session.engine.id if session.engine else -1,
                 epoch=self._epoch,
                 resumed=resumed,
-                subscription=session.subscription,
                 beat=config.beat,
                 suspect=config.suspect,
                 lease=config.session_ttl if is_client else config.hub_lease,
@@ -245,16 +246,16 @@ class Joining:
         if (
             session is None
             or (origin.user is not None and origin.user != session.key)
-            or connection.stream not in BULK
-            or session.role not in BOTH_ENDS
+            or session.role not in _HELLO.get(connection.stream, frozenset())
             or self._peers.is_away(session)
         ):
             self._outbox.add(Send(connection, m.SayHello()))
             return
         self._peers.bind(session, connection, now)
-        self._prove(session, message.proof)
         self._outbox.add(Send(connection, m.Welcome(self._epoch)))
-        self._exposed.bound(session, connection.stream, message.held, now)
+        if connection.stream in BULK:
+            self._prove(session, message.proof)
+            self._exposed.bound(session, connection.stream, message.held, now)
 
     def _prove(self, session: Session, proof: bytes) -> None:
         """Share memory with a peer that has read the hub's, and no more with one that no longer can.

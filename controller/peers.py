@@ -18,7 +18,7 @@ from ctrlhub.controller.core.heartbeat import Health, Heartbeats
 from ctrlhub.controller.core.nannies import Nannies
 from ctrlhub.controller.core.sessions import Session, Sessions
 from ctrlhub.controller.exposed import Exposed
-from ctrlhub.controller.permissions import BULK
+from ctrlhub.controller.permissions import BULK, IOPUB
 from ctrlhub.controller.service import ControllerService
 from ctrlhub.wire import messages as m
 from ctrlhub.wire.errors import CtrlHubError
@@ -100,9 +100,11 @@ class Peers:
             self._recovered(session)
 
     def bind(self, session: Session, connection: Connection, now: float) -> None:
-        """Let a connection speak for a peer on its stream."""
+        """Let a connection speak for a peer on its stream; on iopub, tell what was published before."""
         self.sessions.bind(session, connection)
         self.heard(session, now)
+        if connection.stream is m.Stream.IOPUB:
+            session.publish(self._outbox, m.Subscribed(self.events))
 
     def register_engine(self, session: Session, wish: int) -> None:
         """Give an engine its place in the registry.
@@ -166,7 +168,7 @@ class Peers:
     def beat(self, session: Session, message: m.Beat, connection: Connection, now: float) -> None:
         """Answer a beat; a nanny's counts for the engines whose processes it sees.
 
-        The hub says something on the bulk streams too: where a connection broke in silence, and
+        The hub says something on the other streams too: where a connection broke in silence, and
         nobody has anything to say on it, this is how it comes to light (`disconnected`).
         """
         if session.role is m.Role.NANNY:
@@ -182,14 +184,8 @@ class Peers:
                         order = m.Restart(key, charge.incarnation, charge.engine.restart)
                         session.send(self._outbox, m.Stream.HUB, order)  # it may have been lost
         self._outbox.add(Send(connection, m.Beat()))
-        for stream in sorted(BULK):
+        for stream in sorted(BULK | IOPUB):
             session.send(self._outbox, stream, m.Welcome(self._epoch))
-
-    def subscribed(self, topic: bytes) -> None:
-        """Tell a peer what is published to it from now on, and what was before."""
-        session = self.sessions.of_topic(topic)
-        if session is not None:
-            session.publish(self._outbox, m.Subscribed(self.events))
 
     def disconnected(self, connection: Connection) -> None:
         """Forget a connection that its transport could not send to.

@@ -17,11 +17,12 @@ BOTH_ENDS = ENGINES | CLIENTS
 HUB = frozenset({m.Stream.HUB})
 COMMANDS = frozenset({m.Stream.MULTIENGINE})
 TASKS = frozenset({m.Stream.TASK})
+IOPUB = frozenset({m.Stream.IOPUB})
 BULK = COMMANDS | TASKS
 
 PERMITTED: Mapping[type[m.Message], tuple[frozenset[m.Stream], frozenset[m.Role]]] = {
     m.Register: (HUB, ANYONE),
-    m.Hello: (BULK, BOTH_ENDS),
+    m.Hello: (BULK | IOPUB, BOTH_ENDS),
     m.Beat: (HUB, ANYONE),
     m.Goodbye: (HUB, ANYONE),
     m.EngineDied: (HUB, NANNIES),

@@ -241,10 +241,6 @@ class Switchboard:
         times = (self._peers.next_deadline(), self._exposed.next_deadline())
         return min((due for due in times if due is not None), default=None)
 
-    def subscribed(self, topic: bytes) -> None:
-        """Take note that what is published under a topic reaches its session from now on."""
-        self._peers.subscribed(topic)
-
     def disconnected(self, connection: Connection) -> None:
         """Forget a connection that its transport could not send to."""
         self._flows.drop(connection)

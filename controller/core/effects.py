@@ -38,10 +38,9 @@ class Send:
 
 @record
 class Publish:
-    """Publish a message on a topic of a transport's iopub stream."""
+    """Send a notification over a connection of the iopub stream; a peer that is too slow loses it."""
 
-    transport: int
-    topic: bytes
+    connection: Connection
     message: Message
 
 

@@ -59,7 +59,6 @@ class Session:
     role: Role
     key: str
     token: bytes
-    subscription: bytes
     incarnation: bytes
     pid: int
     host: str
@@ -95,9 +94,9 @@ class Session:
 
     def publish(self, outbox: Outbox, message: Message) -> None:
         """Put a notification for this peer into the outbox."""
-        connection = self.connections.get(Stream.HUB)
+        connection = self.connections.get(Stream.IOPUB)
         if connection is not None:
-            outbox.add(Publish(connection.transport, self.subscription, message))
+            outbox.add(Publish(connection, message))
 
 
 class Sessions:
@@ -121,7 +120,6 @@ class Sessions:
         self._by_token: dict[bytes, Session] = {}
         self._by_key: dict[str, Session] = {}
         self._by_connection: dict[Connection, Session] = {}
-        self._topics: dict[bytes, Session] = {}
 
     def __len__(self) -> int:
         return len(self._by_number)
@@ -144,15 +142,6 @@ class Sessions:
     def of_number(self, number: int) -> Session | None:
         """Return the session of a number."""
         return self._by_number.get(number)
-
-    def of_topic(self, topic: bytes) -> Session | None:
-        """Return the session of a topic on iopub."""
-        return self._topics.get(topic)
-
-    def may_subscribe(self, topic: bytes, user: str | None) -> bool:
-        """Tell whether a topic on iopub is that of a session, and of this user's where one is known."""
-        session = self._topics.get(topic)
-        return session is not None and user in (None, session.key)
 
     def register(self, message: Register) -> tuple[Session, Arrival]:
         """Return the session for a registration, and whether it is new.
@@ -196,7 +185,6 @@ class Sessions:
             role=Role(message.role),
             key=message.key,
             token=self._new_token(),
-            subscription=self._new_token(),
             incarnation=message.incarnation,
             pid=message.pid,
             host=message.host,
@@ -209,7 +197,6 @@ class Sessions:
         self._by_number[session.number] = session
         self._by_token[session.token] = session
         self._by_key[session.key] = session
-        self._topics[session.subscription] = session
         return session
 
     def _number(self, wish: int) -> int:
@@ -248,7 +235,6 @@ class Sessions:
         session.ended = True
         self._by_number.pop(session.number, None)
         self._by_token.pop(session.token, None)
-        self._topics.pop(session.subscription, None)
         self._by_key.pop(session.key, None)
 
     def check(self) -> None:
@@ -256,7 +242,6 @@ class Sessions:
         assert all(self._by_number[s.number] is s for s in self)
         assert self._by_token == {s.token: s for s in self}
         assert self._by_key == {s.key: s for s in self}
-        assert self._topics == {s.subscription: s for s in self}
         assert not any(s.ended for s in self)
         bound = {c: s for s in self for c in s.connections.values()}
         assert bound == self._by_connection

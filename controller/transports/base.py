@@ -39,19 +39,9 @@ class Transport(Protocol):
         """Pass on waiting messages, `budget` per stream at most; return how many."""
 
     def send(self, connection: Connection, frames: Sequence[Buffer]) -> bool:
-        """Send a message without blocking; False when the peer is gone."""
+        """Send a message without blocking; False when the peer is gone.
 
-    def publish(self, topic: bytes, frames: Sequence[Buffer]) -> None:
-        """Publish on iopub to whoever subscribed to the topic."""
-
-    def allow(
-        self,
-        may_subscribe: Callable[[bytes, str | None], bool],
-        subscribed: Callable[[bytes], None],
-    ) -> None:
-        """Say who may have a topic, (topic, user): any other subscription is ignored.
-
-        `subscribed` is told of each that is in force, within `receive`.
+        On iopub a peer that is too slow loses messages: it sees the gap, and asks.
         """
 
     def addresses(self) -> Mapping[Stream, str]:

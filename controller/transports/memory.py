@@ -30,7 +30,6 @@ class MemoryLink:
         self._woken = False
         self.lock = threading.RLock()
         self.sleeping = False
-        self.topics: set[bytes] = set()
         self.address = transport.enter(self)
 
     def send(self, stream: Stream, frames: Sequence[Buffer]) -> None:
@@ -70,10 +69,6 @@ class MemoryLink:
             self._woken = True
             self._condition.notify()
 
-    def subscribe(self, topic: bytes) -> None:
-        """Receive what is published under a topic."""
-        self._transport.deliver(self.address, Stream.IOPUB, topic, [])
-
     def enrolled(self) -> None:
         """Do nothing: within a process there are no keys."""
 
@@ -103,8 +98,6 @@ class MemoryTransport:
         self._number = -1
         self._loop: Loop | None = None
         self._ready: Callable[[], None] = lambda: None
-        self._may_subscribe: Callable[[bytes, str | None], bool] = lambda topic, user: False
-        self._subscribed: Callable[[bytes], None] = lambda topic: None
 
     def connect(self) -> MemoryLink:
         """Return a new peer's link."""
@@ -141,17 +134,8 @@ class MemoryTransport:
             for _ in range(min(budget, len(inbox))):
                 address, header, frames = inbox.popleft()
                 taken += 1
-                if stream is Stream.IOPUB:
-                    self._subscribe(address, header)
-                    continue
                 receiver(Connection(self._number, stream, address), None, header, frames)
         return taken
-
-    def _subscribe(self, address: bytes, topic: bytes) -> None:
-        link = self._links.get(address)
-        if link is not None and self._may_subscribe(topic, None):
-            link.topics.add(topic)
-            self._subscribed(topic)
 
     def send(self, connection: Connection, frames: Sequence[Buffer]) -> bool:
         """Send a message; False when the peer has left."""
@@ -160,20 +144,6 @@ class MemoryTransport:
             return False
         link.put(connection.stream, frames)
         return True
-
-    def publish(self, topic: bytes, frames: Sequence[Buffer]) -> None:
-        """Publish to the links that subscribed to the topic."""
-        for link in tuple(self._links.values()):
-            if topic in link.topics:
-                link.put(Stream.IOPUB, frames)
-
-    def allow(
-        self,
-        may_subscribe: Callable[[bytes, str | None], bool],
-        subscribed: Callable[[bytes], None],
-    ) -> None:
-        """Say who may have a topic, and who wants to know of it."""
-        self._may_subscribe, self._subscribed = may_subscribe, subscribed
 
     def addresses(self) -> Mapping[Stream, str]:
         """Return nothing: peers in the process need no address."""

@@ -1,4 +1,4 @@
-"""The ZeroMQ transport: one ROUTER per stream and an XPUB, on ipc or on TCP.
+"""The ZeroMQ transport: one ROUTER per stream, on ipc or on TCP.
 
 Over ipc the kernel keeps other users out: the sockets lie in a directory of mode 0700. Over TCP every
 connection is CURVE, and ZAP asks :class:`~ctrlhub.wire.security.KeyRegistry` for each handshake.
@@ -18,7 +18,7 @@ import zmq
 
 from ctrlhub.controller.core.effects import Connection
 from ctrlhub.controller.transports.base import Loop, Receiver
-from ctrlhub.wire.limits import MAX_CONTROL_BYTES, MAX_FRAME_BYTES
+from ctrlhub.wire.limits import MAX_CONTROL_BYTES, MAX_FRAME_BYTES, MAX_HELLO_BYTES
 from ctrlhub.wire.messages import Buffer, Stream
 
 if TYPE_CHECKING:
@@ -34,7 +34,13 @@ MOST_UNREAD = 100_000
 Credit keeps what we have to say far below. Who provokes more answers than this, and reads none, is
 taken for gone: what matters is said again after its next hello.
 """
+
+MOST_UNSEEN = 256
+"""The most messages on iopub kept for a connection that does not read them; it loses what follows."""
+
 TCP_HEARTBEAT_MS = 5000
+
+_LARGEST = {Stream.HUB: MAX_CONTROL_BYTES, Stream.IOPUB: MAX_HELLO_BYTES}
 
 _GONE = (zmq.EHOSTUNREACH, zmq.EAGAIN)
 
@@ -71,12 +77,10 @@ class ZeroMQTransport:
         self._curve = server is not None
         self._number = -1
         self._loop: Loop | None = None
-        self._may_subscribe: Callable[[bytes, str | None], bool] = lambda topic, user: False
-        self._subscribed: Callable[[bytes], None] = lambda topic: None
         self._sockets: dict[Stream, zmq.Socket[bytes]] = {}
         try:
             for stream in Stream:
-                socket = context.socket(zmq.XPUB if stream is Stream.IOPUB else zmq.ROUTER)
+                socket = context.socket(zmq.ROUTER)
                 self._sockets[stream] = socket
                 _configure(socket, stream, server)
                 socket.setsockopt(zmq.IPV6, "[" in endpoints[stream])
@@ -87,7 +91,6 @@ class ZeroMQTransport:
         self._streams = {socket: stream for stream, socket in self._sockets.items()}
         # Those that may have messages, and whether they had one when they were last asked.
         self._unsure: dict[zmq.Socket[bytes], bool] = dict.fromkeys(self._streams, False)
-        self._xpub = self._sockets[Stream.IOPUB]
 
     def addresses(self) -> Mapping[Stream, str]:
         """Return where each stream listens."""
@@ -107,14 +110,6 @@ class ZeroMQTransport:
         self._unsure.setdefault(socket, False)
         ready()
 
-    def allow(
-        self,
-        may_subscribe: Callable[[bytes, str | None], bool],
-        subscribed: Callable[[bytes], None],
-    ) -> None:
-        """Say who may have a topic, and who wants to know of it."""
-        self._may_subscribe, self._subscribed = may_subscribe, subscribed
-
     def receive(self, receiver: Receiver, budget: int) -> int:
         """Pass on waiting messages, `budget` per stream at most; return how many.
 
@@ -130,10 +125,6 @@ class ZeroMQTransport:
                 continue
             stream = self._streams[socket]
             self._unsure[socket] = True
-            if stream is Stream.IOPUB:
-                self._subscription(socket.recv_multipart(NOBLOCK, copy=False))
-                taken += 1
-                continue
             for _ in range(budget if had_one else 1):
                 self._receive_one(stream, socket, receiver)
                 taken += 1
@@ -157,32 +148,23 @@ class ZeroMQTransport:
                 frames.append(frame)
         receiver(connection, user, header, frames)
 
-    def _subscription(self, frames: Sequence[zmq.Frame]) -> None:
-        """Honour a subscription to the peer's own topic; whole ones only, so no prefix guesses."""
-        message = frames[0].bytes
-        user = _user(frames[0]) if self._curve else None
-        if message[:1] == b"\x01" and self._may_subscribe(message[1:], user):
-            self._xpub.setsockopt(zmq.SUBSCRIBE, message[1:])
-            self._subscribed(message[1:])
-
     def send(self, connection: Connection, frames: Sequence[Buffer]) -> bool:
-        """Send a message; False when the peer's connection is gone."""
+        """Send a message; False when the peer's connection is gone.
+
+        On iopub one that is too slow loses messages, and sees the gap.
+        """
         socket = self._sockets[connection.stream]
         self._unsure.setdefault(socket, False)
         try:
             send_frame(socket, connection.address, MORE)
         except zmq.ZMQError as error:
+            if error.errno == zmq.EAGAIN and connection.stream is Stream.IOPUB:
+                return True
             if error.errno in _GONE:
                 return False
             raise
         _send_rest(socket, frames)
         return True
-
-    def publish(self, topic: bytes, frames: Sequence[Buffer]) -> None:
-        """Publish on iopub; a subscriber that is too slow loses messages, and sees the gap."""
-        self._unsure.setdefault(self._xpub, False)
-        send_frame(self._xpub, topic, MORE)
-        _send_rest(self._xpub, frames)
 
     def close(self) -> None:
         """Close all sockets, after a moment for what was sent last."""
@@ -201,14 +183,9 @@ def _configure(socket: zmq.Socket[Any], stream: Stream, server: KeyPair | None) 
     socket.setsockopt(zmq.LINGER, LINGER_MS)
     socket.setsockopt(zmq.BACKLOG, BACKLOG)
     socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
-    if stream is Stream.IOPUB:
-        socket.setsockopt(zmq.XPUB_MANUAL, 1)
-        socket.setsockopt(zmq.MAXMSGSIZE, MAX_CONTROL_BYTES)
-    else:
-        socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
-        socket.setsockopt(zmq.SNDHWM, MOST_UNREAD)
-        limit = MAX_CONTROL_BYTES if stream is Stream.HUB else MAX_FRAME_BYTES
-        socket.setsockopt(zmq.MAXMSGSIZE, limit)
+    socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+    socket.setsockopt(zmq.SNDHWM, MOST_UNSEEN if stream is Stream.IOPUB else MOST_UNREAD)
+    socket.setsockopt(zmq.MAXMSGSIZE, _LARGEST.get(stream, MAX_FRAME_BYTES))
     if server is not None:
         socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
         socket.setsockopt(zmq.HEARTBEAT_IVL, TCP_HEARTBEAT_MS)

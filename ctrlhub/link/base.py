@@ -65,9 +65,6 @@ class Link(Protocol):
     def wake(self) -> None:
         """Make `receive` return, from any thread: the call under way, or else the next."""
 
-    def subscribe(self, topic: bytes) -> None:
-        """Receive what is published under a topic, as messages of the iopub stream."""
-
     def enrolled(self) -> None:
         """Open all streams under our own key: the hub accepted it."""
 

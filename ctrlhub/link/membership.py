@@ -3,7 +3,7 @@
 Theory of operation
 -------------------
 A peer *registers* on the hub stream and gets a session with a secret token. With the token it says
-*hello* on the streams of bulk data, which binds those connections to the session. From then on it
+*hello* on the other streams that it uses, which binds those connections to the session. From then on it
 beats, and the hub echoes; any message of the hub, on any stream, counts as a sign of life.
 
 Whatever goes wrong, the way back is the same: register again, with the token. The hub then either
@@ -30,7 +30,6 @@ from ctrlhub.link.patience import Patience as Patience
 from ctrlhub.link.states import HELLO_STREAMS, KEY_NOT_LIVE, LEGAL, UNKNOWN_SESSION
 from ctrlhub.link.states import LinkAction as LinkAction
 from ctrlhub.link.states import State as State
-from ctrlhub.link.states import Subscribe as Subscribe
 from ctrlhub.wire.messages import (
     Beat,
     Enrol,
@@ -110,8 +109,7 @@ class Membership(Hooks):
         self.proof = b""
         self.lent: dict[int, Sequence[object]] = {}
         self._outbox: list[tuple[Stream, Message]] = []
-        self._actions: list[LinkAction | Subscribe] = []
-        self._topic = b""
+        self._actions: list[LinkAction] = []
 
     # ------------------------------------------------------------ what the shell calls
 
@@ -179,7 +177,7 @@ class Membership(Hooks):
         outbox, self._outbox = self._outbox, []
         return outbox
 
-    def take_link_actions(self) -> list[LinkAction | Subscribe]:
+    def take_link_actions(self) -> list[LinkAction]:
         """Take what is to be done with the link, before anything is sent."""
         if not self._actions:
             return self._actions
@@ -258,9 +256,6 @@ class Membership(Hooks):
         self._suspect = message.suspect
         self._beat_due = now + message.beat
         self._asking.restart()
-        if message.subscription and message.subscription != self._topic:
-            self._topic = message.subscription
-            self._actions.append(Subscribe(message.subscription))
         self.proof = self.prove(message.segment) if message.segment else b""
         for each in self._hellos.begin(HELLO_STREAMS[self.registration.role]):
             self._say_hello(each, now)

@@ -120,7 +120,7 @@ class Port:
         self.pause = REOPEN_FIRST
         self.reopen_due = NEVER
 
-    def open(self, context: zmq.Context[zmq.Socket[bytes]], topics: list[bytes]) -> tuple[int, int]:
+    def open(self, context: zmq.Context[zmq.Socket[bytes]]) -> tuple[int, int]:
         """Connect; return the descriptors of the socket and of its monitor.
 
         Raises
@@ -131,22 +131,18 @@ class Port:
             There are no descriptors for it.
         """
         try:
-            self._make(context, topics)
+            self._make(context)
         except zmq.ZMQError:
             self.close(0)
             raise
         return self.fd, self.monitor_fd
 
-    def _make(self, context: zmq.Context[zmq.Socket[bytes]], topics: list[bytes]) -> None:
-        is_sub = self.stream is Stream.IOPUB
-        self.socket = context.socket(zmq.SUB if is_sub else zmq.DEALER)
+    def _make(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+        self.socket = context.socket(zmq.DEALER)
         self.monitor = self.socket.get_monitor_socket(_WATCHED)
         self.fd, self.monitor_fd = self.socket.FD, self.monitor.FD
         self.reopen_due = NEVER
         self._configure(self.socket)
-        if is_sub:
-            for topic in topics:
-                self.socket.setsockopt(zmq.SUBSCRIBE, topic)
         try:
             self.socket.connect(self.address)
         except zmq.ZMQError as error:
@@ -189,12 +185,6 @@ class Port:
         self.ready = self.unsure = False
         self.connected = False
 
-    def subscribe(self, topic: bytes) -> None:
-        """Receive what is published under a topic."""
-        if self.socket is not None:
-            self.socket.setsockopt(zmq.SUBSCRIBE, topic)
-            self.unsure = True
-
     def send(self, frames: Sequence[Buffer]) -> None:
         """Send one message, without ever blocking."""
         if self.socket is None:
@@ -236,8 +226,6 @@ class Port:
                 frame = recv(NOBLOCK, False, False)
             except zmq.Again:
                 return
-            if stream is Stream.IOPUB and frame.more:  # the topic, which the peer subscribed to
-                frame = recv(NOBLOCK, False, False)
             header = frame.bytes
             frames: list[Buffer] = []
             while frame.more:

@@ -28,7 +28,7 @@ from ctrlhub.link.large import LargeMessages
 from ctrlhub.link.membership import Membership
 from ctrlhub.link.parking import Parking
 from ctrlhub.link.sharing import Sharing
-from ctrlhub.link.states import LinkAction, State, Subscribe
+from ctrlhub.link.states import LinkAction, State
 from ctrlhub.wire.codec import decode, encode
 from ctrlhub.wire.errors import CtrlHubError, ProtocolMismatch, SegmentLost
 from ctrlhub.wire.messages import Buffer, Message, Part, PartsTaken, Refused, Stream
@@ -365,9 +365,7 @@ class Runner:
     def _speak(self) -> None:
         link = self.link
         for action in self.machine.take_link_actions():
-            if isinstance(action, Subscribe):
-                link.subscribe(action.topic)
-            elif action is LinkAction.ENROLLED:
+            if action is LinkAction.ENROLLED:
                 link.enrolled()
             else:
                 link.enrol_again()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 
 from ctrlhub.wire.messages import Role, Stream
@@ -16,7 +15,7 @@ KEY_NOT_LIVE = "authentication"
 
 HELLO_STREAMS: Mapping[str, tuple[Stream, ...]] = {
     Role.ENGINE.value: (Stream.MULTIENGINE, Stream.TASK),
-    Role.CLIENT.value: (Stream.MULTIENGINE, Stream.TASK),
+    Role.CLIENT.value: (Stream.MULTIENGINE, Stream.TASK, Stream.IOPUB),
     Role.NANNY.value: (),
 }
 """The streams on which each role says hello."""
@@ -49,10 +48,3 @@ class LinkAction(Enum):
 
     ENROLLED = "open all streams under our own key"
     ENROL_AGAIN = "go back to the enrolment key"
-
-
-@dataclass(frozen=True, slots=True)
-class Subscribe:
-    """What the shell subscribes to on iopub."""
-
-    topic: bytes

@@ -94,7 +94,6 @@ class ZeroMQLink:
         # The same three methods; zmq.Poller serves where the system has no poll.
         self._poll: Any = select.poll() if hasattr(select, "poll") else zmq.Poller()
         self._poll.register(self._wakeup.fileno(), POLLIN)
-        self._topics: list[bytes] = []
         self._ports: tuple[Port, ...] = ()
         self._streams: dict[Stream, Port] = {}
         self._readers: dict[int, Port] = {}
@@ -157,15 +156,6 @@ class ZeroMQLink:
 
     # ------------------------------------------------------------ what happens rarely
 
-    def subscribe(self, topic: bytes) -> None:
-        """Receive what is published under a topic."""
-        if topic in self._topics:
-            return
-        self._topics.append(topic)
-        port = self._streams.get(Stream.IOPUB)
-        if port is not None:
-            port.subscribe(topic)
-
     def enrolled(self) -> None:
         """Open all streams under our own key."""
         if self._curve is not None:
@@ -218,7 +208,7 @@ class ZeroMQLink:
 
     def _open(self, port: Port) -> None:
         try:
-            socket, monitor = port.open(self._context, self._topics)
+            socket, monitor = port.open(self._context)
         except zmq.ZMQError as error:
             port.put_off(error, time.monotonic())
             return

@@ -17,7 +17,11 @@ MAX_HEADER_BYTES = 16 * 1024 * 1024
 """The largest msgpack header (bytes) that is parsed."""
 
 MAX_CONTROL_BYTES = 1024 * 1024
-"""The largest header (bytes) on the hub stream, where only small messages travel."""
+"""The largest header (bytes) on the hub stream, where only small messages travel; and the most of a
+message of output or log records."""
+
+MAX_HELLO_BYTES = 4096
+"""The largest frame (bytes) that a client sends on iopub, where it says hello and nothing else."""
 
 MAX_FRAMES = 65_536
 """The most payload frames in one message."""

@@ -23,7 +23,7 @@ from ctrlhub import Cluster
 
 PROFILE = "foreign"
 PATIENCE_MS = 60_000
-STREAMS = ("hub", "multiengine", "task")
+STREAMS = ("hub", "multiengine", "task", "iopub")
 SQRT = b"cmath\nsqrt\n."
 
 
@@ -34,13 +34,12 @@ class Stranger:
         self.context = zmq.Context()
         self.addresses = addresses
         self.key = curve.get("curve_publickey", secrets.token_hex(16).encode()).decode()
-        self.sockets = {name: self.open(name, zmq.DEALER, curve) for name in STREAMS}
-        self.curve = curve
+        self.sockets = {name: self.open(name, curve) for name in STREAMS}
         self.registered: dict[str, Any] = {}
 
-    def open(self, stream: str, kind: int, curve: dict[str, bytes]) -> zmq.Socket[bytes]:
+    def open(self, stream: str, curve: dict[str, bytes]) -> zmq.Socket[bytes]:
         """Connect one stream, under a key where there are keys."""
-        socket = self.context.socket(kind)
+        socket = self.context.socket(zmq.DEALER)
         socket.linger = 0
         for option, value in curve.items():
             setattr(socket, option, value)
@@ -60,8 +59,6 @@ class Stranger:
         """Return the next message of a kind, and its frames."""
         while self.sockets[stream].poll(PATIENCE_MS):
             header, *frames = self.sockets[stream].recv_multipart()
-            if stream == "iopub":
-                header, *frames = frames
             major, kind, fields = msgpack.unpackb(header)
             assert major == 1
             assert kind in {wanted, "beat", "welcome", "accepted", "subscribed"}, (kind, fields)
@@ -70,7 +67,7 @@ class Stranger:
         pytest.fail(f"no {wanted} on {stream}")
 
     def join(self) -> None:
-        """Register, say hello on both streams, subscribe."""
+        """Register, and say hello on the other streams."""
         self.say(
             "hub",
             "register",
@@ -82,11 +79,9 @@ class Stranger:
             versions={"protocol": "1", "python": platform.python_version()},
         )
         self.registered, _ = self.hear("hub", "registered")
-        for stream in ("multiengine", "task"):
+        for stream in ("multiengine", "task", "iopub"):
             self.say(stream, "hello", token=self.registered["token"])
             self.hear(stream, "welcome")
-        self.sockets["iopub"] = self.open("iopub", zmq.SUB, self.curve)
-        self.sockets["iopub"].subscribe(self.registered["subscription"])
 
     def request(self, counter: int) -> int:
         """Make a request id."""
@@ -223,10 +218,12 @@ def test_the_document_is_enough(stranger: Stranger) -> None:
     assert (status, failure["code"]) == (1, "invalid_engine_id")
 
     stranger.say("hub", "call", id=3, interface="control", method="shutdown", arguments={"targets": [0]})  # fmt: skip
-    event, _ = stranger.hear("iopub", "engine_event")
-    while event["event"] == "suspect":  # on a busy machine
+    said = []
+    while "unregistered" not in said:  # on a slow machine it may be suspect before
         event, _ = stranger.hear("iopub", "engine_event")
-    assert (event["event"], event["engine"]["id"]) == ("unregistered", 0)
+        assert event["engine"]["id"] == 0
+        said.append(event["event"])
+    assert set(said) <= {"suspect", "recovered", "unregistered"}
 
 
 WRONG = {

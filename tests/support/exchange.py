@@ -158,7 +158,7 @@ class Line:
         return found[0]
 
     def register(self, role: m.Role, key: str = "", **fields: Any) -> m.Registered:
-        """Register, and say hello on the streams of bulk data."""
+        """Register, and say hello on the other streams of the role."""
         self.heard()
         said = registration(role, key or self.address.decode(), **fields)
         answers = self.say(m.Stream.HUB, said)
@@ -167,6 +167,8 @@ class Line:
         assert isinstance(registered, m.Registered), answers
         self.registered = registered
         self.said = said
+        if role is m.Role.CLIENT:
+            self.say(m.Stream.IOPUB, m.Hello(registered.token))
         if role is not m.Role.NANNY:
             for stream in BULK:
                 self.say(stream, m.Hello(registered.token))

@@ -83,12 +83,10 @@ class FakeHub:
         home.mkdir(0o700, exist_ok=True)
         addresses = {stream: f"ipc://{home / stream.value}" for stream in Stream}
         for stream in Stream:
-            kind = zmq.XPUB if stream is Stream.IOPUB else zmq.ROUTER
-            socket = self._sockets[stream] = self._context.socket(kind)
+            socket = self._sockets[stream] = self._context.socket(zmq.ROUTER)
             socket.linger = 0
             socket.bind(addresses[stream])
-            if kind == zmq.ROUTER:
-                self._poller.register(socket, zmq.POLLIN)
+            self._poller.register(socket, zmq.POLLIN)
         here = Here.find()
         ConnectionInfo(
             profile="test",
@@ -107,8 +105,7 @@ class FakeHub:
     def vanish(self) -> None:
         """Be gone, as after a kill: nothing is said, and nothing remembered."""
         for socket in self._sockets.values():
-            if socket.type == zmq.ROUTER:
-                self._poller.unregister(socket)
+            self._poller.unregister(socket)
             socket.close()
         self._sockets.clear()
         self.peers.clear()
@@ -173,7 +170,6 @@ class FakeHub:
             engine_id=peer.number,
             epoch=self.epoch,
             resumed=known is not None,
-            subscription=b"",
             beat=0.1,
             suspect=1.0,
             lease=self.lease,

@@ -48,17 +48,13 @@ def curve(server: str, own: KeyPair) -> dict[str, bytes]:
 class Caller:
     """One socket to one stream of a hub, and what becomes of its connection."""
 
-    def __init__(
-        self, address: str, options: Mapping[str, Any], kind: int = zmq.DEALER, topic: bytes = b""
-    ) -> None:
+    def __init__(self, address: str, options: Mapping[str, Any]) -> None:
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self.socket = self.context.socket(kind)
+        self.socket = self.context.socket(zmq.DEALER)
         self.socket.linger = 0
         for option, value in options.items():
             setattr(self.socket, option, value)
         self.monitor = self.socket.get_monitor_socket()
-        if kind == zmq.SUB:
-            self.socket.subscribe(topic)
         self.socket.connect(address)
 
     def __enter__(self) -> Self:
@@ -160,9 +156,8 @@ class Member:
 
     def another(self, stream: Stream, **options: Any) -> Caller:
         """Make one more connection under the own key."""
-        kind = zmq.SUB if stream is Stream.IOPUB else zmq.DEALER
         own = curve(self.info.server_key, self.keys)
-        return Caller(self.info.tcp[stream], {**own, **options}, kind)
+        return Caller(self.info.tcp[stream], {**own, **options})
 
     def registration(self, role: Role, **fields: Any) -> m.Register:
         """Say who one is."""

@@ -14,7 +14,7 @@ from tests.support.peers import registration
 
 HUB, TASK, MULTIENGINE = m.Stream.HUB, m.Stream.TASK, m.Stream.MULTIENGINE
 ENGINE, CLIENT, NANNY = m.Role.ENGINE, m.Role.CLIENT, m.Role.NANNY
-SPOKEN = (HUB, MULTIENGINE, TASK)
+SPOKEN = tuple(m.Stream)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def every_message(line: Line) -> dict[type[m.Message], m.Message]:
     key, ranges = "k" * 40, ((first, first),)
     made: tuple[m.Message, ...] = (
         m.Enrol(key), m.Enrolled(key), registration(CLIENT, "another"),
-        m.Registered(1, b"t", 0, "e", False, b"s", 1.0, 3.0, 9.0), m.Refused("error", "x"),
+        m.Registered(1, b"t", 0, "e", False, 1.0, 3.0, 9.0), m.Refused("error", "x"),
         m.Hello(line.registered.token if line.registered else b""), m.Welcome("e"), m.SayHello(),
         m.Beat(), m.EngineDied("nobody", b"1", "x"), m.Goodbye(), m.Call(1, "query", "status", {}),
         m.Answer(1), m.Interrupt(ranges), m.Signal(key, "SIGINT"), m.Restart(key, b"1"),

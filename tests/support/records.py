@@ -19,7 +19,7 @@ def a_session(role: Role = Role.CLIENT, number: int = 0, *, connected: bool = Tr
     """Return a session that has, or has not, a connection on each stream."""
     number = number or next(_numbers)
     session = Session(
-        number, role, f"key {number}", b"token", b"topic", b"life", 1, "here", {}, False
+        number, role, f"key {number}", b"token", b"life", 1, "here", {}, False
     )
     if connected:
         for stream in Stream:

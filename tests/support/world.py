@@ -21,14 +21,14 @@ from ctrlhub.controller.interfaces.finding import find_interfaces
 from ctrlhub.controller.interfaces.multiengine import MultiEngine
 from ctrlhub.controller.interfaces.taskqueue import TaskQueue
 from ctrlhub.controller.switchboard import Origin, Switchboard
-from ctrlhub.link.states import State, Subscribe
+from ctrlhub.link.states import State
 from ctrlhub.wire.codec import decode, encode
 from ctrlhub.wire.messages import Buffer, Message, Refused, Stream
 from tests.support.stores import DiskStore
 
 VERSIONS = {"ctrlhub": "0", "python": "3.11.0", "protocol": "1"}
 
-UPWARDS = (Stream.HUB, Stream.MULTIENGINE, Stream.TASK)
+UPWARDS = tuple(Stream)
 """The streams on which peers speak."""
 
 
@@ -71,7 +71,6 @@ class Wire:
         self.address = {stream: next(addresses) for stream in UPWARDS}
         self.up: dict[Stream, deque[Frames]] = {stream: deque() for stream in UPWARDS}
         self.down: dict[Stream, deque[Frames]] = {stream: deque() for stream in Stream}
-        self.topics: set[bytes] = set()
 
     def cut(self, stream: Stream, lost: int) -> None:
         """Break a connection, with the first `lost` messages to the hub and all from it; another
@@ -224,9 +223,7 @@ class World:
 
     def _speak(self, peer: Peer) -> None:
         wire = self.wires[peer]
-        for action in peer.take_link_actions():
-            if isinstance(action, Subscribe):
-                wire.topics.add(action.topic)
+        peer.take_link_actions()
         for stream, message in peer.drain():
             wire.up[stream].append([bytes(frame) for frame in encode(message)])
 
@@ -239,10 +236,7 @@ class World:
             elif isinstance(effect, Commit):
                 self.commits.add(effect)
             elif isinstance(effect, Publish):
-                for wire in self.wires.values():
-                    if effect.topic in wire.topics:
-                        frames = [bytes(frame) for frame in encode(effect.message)]
-                        wire.down[Stream.IOPUB].append(frames)
+                self._send(effect)
             elif isinstance(effect, Stop):
                 self.stopped.append(effect.reason)
 
@@ -252,7 +246,7 @@ class World:
         sends = (*(each.send() for each in commit.then), *then)
         self.store.write(commit.operations, lambda: [self._send(send) for send in sends])
 
-    def _send(self, effect: Send) -> None:
+    def _send(self, effect: Send | Publish) -> None:
         connection = effect.connection
         for wire in self.wires.values():
             if wire.address[connection.stream] == connection.address:

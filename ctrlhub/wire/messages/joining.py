@@ -60,8 +60,7 @@ class Register(Message):
 class Registered(Message):
     """Hub to peer: the session. `token` opens the other streams (`Hello`).
 
-    `subscription` is the session's secret topic on iopub. `resumed` tells that the hub still knew
-    the session. `engines` are the engines of the moment, for clients; `events` the number of the
+    `resumed` tells that the hub still knew the session. `engines` are the engines of the moment, for clients; `events` the number of the
     last engine event they include. Times are in seconds. `segment` is one of the hub's (process id,
     descriptor, stamp, bytes), if it could read the peer's. `parts` says that it takes large messages in
     parts.
@@ -73,7 +72,6 @@ class Registered(Message):
     engine_id: int
     epoch: str
     resumed: bool
-    subscription: bytes
     beat: float
     suspect: float
     lease: float
@@ -98,7 +96,7 @@ class Refused(Message):
 
 @record
 class Hello(Message):
-    """Peer to hub, multiengine and task streams: this connection is my session's.
+    """Peer to hub, any stream but hub: this connection is my session's.
 
     `held` are the requests an engine has (queued, running, or finished and not acknowledged). `proof`
     is what stands in the hub's segment: it may send references to others.
@@ -112,7 +110,7 @@ class Hello(Message):
 
 @record
 class Welcome(Message):
-    """Hub to peer, any stream but iopub: the connection is bound to the session."""
+    """Hub to peer, any stream but hub: the connection is bound to the session."""
 
     kind: ClassVar[str] = "welcome"
     epoch: str

@@ -174,7 +174,7 @@ def test_nothing_is_heard_before_hello(target: Target, members: Callable[[Role],
     for stream in BULK:
         with client.another(stream) as caller:
             assert isinstance(caller.ask(kill), m.SayHello)
-            for token in (b"", b"guess", os.urandom(32), client.session.subscription):
+            for token in (b"", b"guess", os.urandom(32)):
                 assert isinstance(caller.ask(m.Hello(token)), m.SayHello)
     stranger = Member.enrolled(target.for_clients)
     for message in (m.Beat(), m.Call(1, "query", "status", {}), m.Goodbye()):
@@ -231,30 +231,33 @@ def test_a_revoked_engine_is_out(target: Target, members: Callable[[Role], Membe
 # ---------------------------------------------------------------- iopub
 
 
-def test_a_subscription_is_to_ones_own_topic(
+def test_what_a_client_is_told_is_for_its_own_connection(
     target: Target, members: Callable[[Role], Member]
 ) -> None:
-    """Not to everything, not to a prefix, and not to another's, even to one who knows it."""
-    curious, other, engine = members(Role.CLIENT), members(Role.CLIENT), Role.ENGINE
+    """Not for another client's who knows its token, nor for an engine's; nor is anything else heard."""
+    client, curious, engine = members(Role.CLIENT), members(Role.CLIENT), members(Role.ENGINE)
+    assert client.session is not None
     assert curious.session is not None
-    assert other.session is not None
-    own, secret = curious.session.subscription, other.session.subscription
-    events = curious.on(Stream.IOPUB).socket
-    for topic in (b"", *(secret[:n] for n in range(1, 33)), own[:1], own[:31], own + b"more"):
-        events.subscribe(topic)
-    # They are heard in their order: when this one works, the others have been refused.
-    events.subscribe(own)
-    heard = []
+    assert engine.session is not None
+    for thief, token in (
+        (curious, client.session.token),
+        (curious, b"\x01" + client.session.token),
+        (engine, client.session.token),
+        (engine, engine.session.token),
+    ):
+        assert isinstance(thief.on(Stream.IOPUB).ask(m.Hello(token)), m.SayHello)
+    for message in (m.Output(request_id(client.session.session, 1), 1, ()), m.LogRecords(())):
+        assert isinstance(engine.on(Stream.IOPUB).ask(message), m.SayHello)
 
-    def something_came() -> bool:
-        come_and_go = Member.registered(target.info(engine), engine)
-        come_and_go.leave()
-        while events.poll(50):
-            heard.append(events.recv_multipart()[0])
-        return own in heard
-
-    until(something_came, "an event under the own topic")
-    assert set(heard) == {own}
+    for member in (curious, client):
+        assert isinstance(member.on(Stream.IOPUB).ask(m.Hello(member.session.token)), m.Welcome)
+        assert isinstance(member.on(Stream.IOPUB).hear(), m.Subscribed)
+        assert refused(member.on(Stream.IOPUB).ask(m.Beat()))
+    for member in (curious, client):
+        Member.registered(target.info(Role.ENGINE), Role.ENGINE).leave()
+        while not isinstance(member.on(Stream.IOPUB).hear(), m.EngineEvent):
+            continue
+    assert engine.on(Stream.IOPUB).heard() == []
 
 
 # ---------------------------------------------------------------- names of connections

@@ -76,7 +76,6 @@ def registered(**changes: Any) -> Registered:
         "engine_id": -1,
         "epoch": "first",
         "resumed": False,
-        "subscription": b"topic",
         "beat": 1.0,
         "suspect": 3.0,
         "lease": 10.0,
@@ -309,10 +308,6 @@ class HubLink:
         with self._condition:
             self._inbox.append((stream, bytes(header), [memoryview(bytes(f)) for f in frames]))
             self._condition.notify_all()
-
-    def subscribe(self, topic: bytes) -> None:
-        """Take the one topic there is."""
-        assert topic == b"topic"
 
     def enrolled(self) -> None:
         """There are no keys."""

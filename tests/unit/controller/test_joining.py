@@ -45,7 +45,6 @@ class TestRegister:
         assert (second.engine_id, second.lease, second.events) == (-1, 7, 1)
         assert [each["id"] for each in second.engines] == [0]
         assert first.token != second.token
-        assert second.subscription not in (b"", second.token, first.subscription)
 
     @pytest.mark.parametrize("role", [ENGINE, CLIENT, NANNY])
     def test_registering_again_resumes(self, exchange: Exchange, role: m.Role) -> None:
@@ -253,17 +252,13 @@ class TestHello:
         for stream in BULK:
             assert Line(exchange, "x").say(stream, m.Hello(token)) == [m.SayHello()]
 
-    def test_a_subscription_is_no_token(self, exchange: Exchange) -> None:
-        """A topic travels openly on iopub."""
-        line = a_peer(exchange, "client", CLIENT)
-        assert line.registered is not None
-        hello = m.Hello(line.registered.subscription)
-        assert Line(exchange, "x").say(TASK, hello) == [m.SayHello()]
-
-    def test_only_on_bulk_streams_and_only_of_those_who_use_them(self, exchange: Exchange) -> None:
-        """Not on the hub stream, not by a nanny."""
+    def test_only_on_other_streams_and_only_of_those_who_use_them(self, exchange: Exchange) -> None:
+        """Not on the hub stream, not by a nanny; on iopub by clients alone."""
         client, nanny = a_peer(exchange, "c", CLIENT), a_peer(exchange, "n", NANNY)
-        for line, stream in ((client, HUB), (nanny, TASK), (nanny, MULTIENGINE)):
+        engine, iopub = a_peer(exchange, "e", ENGINE), m.Stream.IOPUB
+        for line, stream in (
+            (client, HUB), (nanny, TASK), (nanny, MULTIENGINE), (nanny, iopub), (engine, iopub),
+        ):  # fmt: skip
             assert line.registered is not None
             assert line.say(stream, m.Hello(line.registered.token)) == [m.SayHello()]
 

@@ -27,10 +27,10 @@ def forward(client: Line, logger: str = "", level: int = 20, **fields: Any) -> m
 
 
 def published(exchange: Exchange) -> list[tuple[bytes, m.LogRecords]]:
-    """Take what was published: topic and records."""
-    found = [(p.topic, p.message) for p in exchange.published]
+    """Take what was published: where, and the records."""
+    found = [(p.connection.address, p.message) for p in exchange.published]
     exchange.published = []
-    return [(topic, each) for topic, each in found if isinstance(each, m.LogRecords)]
+    return [(where, each) for where, each in found if isinstance(each, m.LogRecords)]
 
 
 def test_engines_are_told_what_is_wanted(client: Line, engines: list[Line]) -> None:
@@ -51,9 +51,8 @@ def test_the_client_gets_a_sign(exchange: Exchange, client: Line) -> None:
     """On the stream on which records will come."""
     exchange.published = []
     forward(client)
-    ((topic, message),) = published(exchange)
-    assert client.registered is not None
-    assert (topic, message) == (client.registered.subscription, m.LogRecords(()))
+    ((where, message),) = published(exchange)
+    assert (where, message) == (client.address, m.LogRecords(()))
 
 
 def test_engines_that_come_are_told(exchange: Exchange, client: Line) -> None:
@@ -94,9 +93,9 @@ def test_each_client_gets_what_it_wants(
     records = [record(), record(level=40), record("user.part", 40), record("users", 40)]
 
     engines[1].say(STREAM, m.LogRecords(records))
-    ((topic, message),) = published(exchange)
+    ((where, message),) = published(exchange)
     assert client.registered is not None
-    assert topic == client.registered.subscription
+    assert where == client.address
     assert (list(message.records), message.engine) == (records[1:3], 1)
 
     engines[0].say(STREAM, m.LogRecords(records))
@@ -152,17 +151,16 @@ def test_a_client_that_takes_nothing_in_is_sent_no_more(
     forward(client)
     forward(other)
     assert client.registered is not None
-    topic = client.registered.subscription
     exchange.published = []
     for number in range(1, WINDOW + 4):
         engines[0].say(STREAM, m.LogRecords([record()]))
         other.call("logs", "received", number=number)
-    assert [t for t, _ in published(exchange)].count(topic) == WINDOW
+    assert [where for where, _ in published(exchange)].count(client.address) == WINDOW
 
     assert client.call("logs", "received", number="all").code == InvalidRequest.code
     client.call("logs", "received", number=WINDOW)
     engines[0].say(STREAM, m.LogRecords([record()]))
-    message = dict(published(exchange))[topic]
+    message = dict(published(exchange))[client.address]
 
     assert message.number == WINDOW + 1
     assert message.records[0]["message"].startswith("3 more records")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ctrlhub.wire import messages as m
-from tests.support.exchange import BULK, Exchange, rows_of
+from tests.support.exchange import BULK, Exchange, Line, rows_of
 from tests.support.peerage import (
     CLIENT,
     ENGINE,
@@ -25,10 +25,10 @@ class TestLife:
 
     @pytest.mark.parametrize("role", [ENGINE, CLIENT, NANNY])
     def test_a_beat_is_answered(self, exchange: Exchange, role: m.Role) -> None:
-        """On the hub stream; the bulk streams are felt for."""
+        """On the hub stream; the others are felt for."""
         line = a_peer(exchange, "peer", role)
         answers = line.say(HUB, m.Beat())
-        expected = [m.Beat()] + ([] if role is NANNY else [m.Welcome("epoch")] * 2)
+        expected = [m.Beat()] + [m.Welcome("epoch")] * {NANNY: 0, ENGINE: 2, CLIENT: 3}[role]
         assert answers == expected
 
     def test_a_revoked_peer_does_not_come_back(self, exchange: Exchange) -> None:
@@ -82,25 +82,28 @@ class TestLife:
         assert numbers == list(range(client.registered.events + 1, client.registered.events + 6))
         assert client.register(CLIENT, key="again").events == numbers[-1]
 
-    def test_a_subscriber_hears_what_came_before(self, exchange: Exchange) -> None:
-        """Only it, and only if it is one."""
+    def test_who_says_hello_on_iopub_hears_what_came_before(self, exchange: Exchange) -> None:
+        """The number of the last event; those that follow arrive."""
         client = a_peer(exchange, "client", CLIENT)
         a_peer(exchange, "engine", ENGINE)
         assert client.registered is not None
         exchange.published.clear()
-        exchange.switchboard.subscribed(client.registered.subscription)
-        exchange.switchboard.subscribed(b"nobody's")
-        exchange.turn()
+        hello = m.Hello(client.registered.token)
+        assert client.say(m.Stream.IOPUB, hello) == [m.Welcome("epoch")]
         [answer] = exchange.published
-        assert answer.topic == client.registered.subscription
+        assert answer.connection.address == client.address
         assert answer.message == m.Subscribed(client.registered.events + 1)
 
-    def test_events_go_to_clients_on_their_own_topics(self, exchange: Exchange) -> None:
-        """And to nobody else."""
-        lines = [a_peer(exchange, name, CLIENT) for name in "ab"]
+    def test_events_go_to_clients_on_their_own_connections(self, exchange: Exchange) -> None:
+        """The last on which each said hello, and nowhere else."""
+        lines = [a_peer(exchange, name, CLIENT) for name in "abc"]
+        assert lines[0].registered is not None
+        Line(exchange, "elsewhere").say(m.Stream.IOPUB, m.Hello(lines[0].registered.token))
+        lines[2].say(m.Stream.HUB, m.Goodbye())
+        exchange.published.clear()
         a_peer(exchange, "engine", ENGINE)
-        topics = {publish.topic for publish in exchange.published}
-        assert topics == {line.registered.subscription for line in lines if line.registered}
+        assert [publish.connection.address for publish in exchange.published] == [b"elsewhere", b"b"]
+        assert {publish.connection.stream for publish in exchange.published} == {m.Stream.IOPUB}
 
     @pytest.mark.parametrize("how", ["beat", "register", "hello", "vouched"])
     def test_ways_to_recover(self, exchange: Exchange, how: str) -> None:

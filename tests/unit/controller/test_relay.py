@@ -15,9 +15,9 @@ ITEMS = (("stdout", 0, "hello\n"),)
 
 
 def published(exchange: Exchange) -> list[tuple[bytes, m.Output]]:
-    """Take the output that was published, by topic."""
+    """Take the output that was published, and where."""
     found = [
-        (effect.topic, effect.message)
+        (effect.connection.address, effect.message)
         for effect in exchange.published
         if isinstance(effect, Publish) and isinstance(effect.message, m.Output)
     ]
@@ -25,17 +25,11 @@ def published(exchange: Exchange) -> list[tuple[bytes, m.Output]]:
     return found
 
 
-def topic(line: Line) -> bytes:
-    """The topic of a client."""
-    assert line.registered is not None
-    return line.registered.subscription
-
-
 @pytest.mark.parametrize("stream", [m.Stream.MULTIENGINE, m.Stream.TASK])
 def test_output_reaches_the_client_of_what_runs(
     exchange: Exchange, client: Line, engines: list[Line], stream: m.Stream
 ) -> None:
-    """On its own topic, with the engine's id as the hub knows it; the answer goes the same way."""
+    """On its own connection, with the engine's id as the hub knows it; the answer goes the same way."""
     if stream is m.Stream.TASK:
         client.submit(1)
     else:
@@ -45,7 +39,7 @@ def test_output_reaches_the_client_of_what_runs(
 
     assert engine.say(stream, m.Output(number, 1, ITEMS, engine=77)) == []
     [(where, message)] = published(exchange)
-    assert where == topic(client)
+    assert where == client.address
     assert message == m.Output(number, 1, ITEMS, engine=message.engine)
     assert message.engine in (0, 1)
 

@@ -70,9 +70,6 @@ class QueueLink:
         """Wake."""
         self.arriving.put(None)
 
-    def subscribe(self, topic: bytes) -> None:
-        """Do nothing."""
-
     def enrolled(self) -> None:
         """Do nothing."""
 
@@ -106,7 +103,7 @@ class Hub:
         self.thread = threading.Thread(target=lambda: self.endings.append(self.service.run()))
         self.thread.start()
         self.wait_for(Register)
-        self.say(Stream.HUB, Registered(1, b"t", 5, "e", False, b"", 600.0, 900.0, 900.0))
+        self.say(Stream.HUB, Registered(1, b"t", 5, "e", False, 600.0, 900.0, 900.0))
 
     def say(self, stream: Stream, message: Message) -> None:
         """Send the engine a message."""

@@ -129,7 +129,7 @@ class Engine:
         """Let the engine in, and welcome its streams."""
         self.session.drain()
         token = b"token of " + epoch.encode()
-        self.hear(Stream.HUB, Registered(7, token, 3, epoch, resumed, b"topic", 1.0, 3.0, lease))
+        self.hear(Stream.HUB, Registered(7, token, 3, epoch, resumed, 1.0, 3.0, lease))
         for stream in (Stream.MULTIENGINE, Stream.TASK):
             self.hear(stream, Welcome(epoch))
 
@@ -515,7 +515,7 @@ def test_results_wait_for_a_hub_and_are_sent_again_to_the_next(engine: Engine) -
     engine.done(2)
     assert engine.said(Results) == []
 
-    engine.hear(Stream.HUB, Registered(7, b"t", 3, "next", False, b"", 1.0, 3.0, 100.0))
+    engine.hear(Stream.HUB, Registered(7, b"t", 3, "next", False, 1.0, 3.0, 100.0))
     sent = [message for stream, message in engine.session.drain() if stream is Stream.TASK]
 
     assert [type(message) for message in sent] == [Hello, Results]
@@ -822,7 +822,7 @@ class Nanny:
     def join(self, epoch: str = "epoch") -> list[Message]:
         """Join, and return what is said at once."""
         self.session.drain()
-        answer = Registered(7, b"t", -1, epoch, False, b"", 1.0, 3.0, 100.0)
+        answer = Registered(7, b"t", -1, epoch, False, 1.0, 3.0, 100.0)
         self.session.receive(Stream.HUB, answer, 0.0)
         return [message for _, message in self.session.drain()]
 

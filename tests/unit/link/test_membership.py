@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ctrlhub.link.membership import LinkAction, Membership, Patience, State, Subscribe
+from ctrlhub.link.membership import LinkAction, Membership, Patience, State
 from ctrlhub.wire.ids import Ranges
 from ctrlhub.wire.messages import (
     Beat,
@@ -34,7 +34,6 @@ REGISTERED = Registered(
     engine_id=3,
     epoch="hub-1",
     resumed=False,
-    subscription=b"",
     beat=1.0,
     suspect=3.0,
     lease=600.0,
@@ -154,18 +153,6 @@ def test_a_nanny_says_no_hello() -> None:
     peer.drain()
     peer.receive(Stream.HUB, REGISTERED, 0.1)
     assert [type(message) for _, message in peer.drain()] == [Stored]
-
-
-def test_subscribes_to_its_topic_once() -> None:
-    """The session's topic is subscribed to when it is new, not at every joining."""
-    peer = joined()
-    assert peer.take_link_actions() == []
-    peer.receive(Stream.HUB, SayHello(), 1.0)
-    peer.receive(Stream.HUB, replace(REGISTERED, subscription=b"secret"), 1.1)
-    assert peer.take_link_actions() == [Subscribe(b"secret")]
-    peer.receive(Stream.HUB, SayHello(), 2.0)
-    peer.receive(Stream.HUB, replace(REGISTERED, subscription=b"secret"), 2.1)
-    assert peer.take_link_actions() == []
 
 
 def test_a_repeated_answer_changes_nothing() -> None:

@@ -40,7 +40,6 @@ REGISTERED = Registered(
     engine_id=3,
     epoch="hub-1",
     resumed=False,
-    subscription=b"topic",
     beat=1.0,
     suspect=3.0,
     lease=600.0,
@@ -81,9 +80,6 @@ class FakeLink:
 
     def wake(self) -> None:
         self.wakes += 1
-
-    def subscribe(self, topic: bytes) -> None:
-        self.log.append(("subscribe", topic))
 
     def enrolled(self) -> None:
         self.enrolling = False
@@ -186,7 +182,6 @@ def test_link_actions_come_before_messages(link: FakeLink, runner: Runner) -> No
         (Stream.HUB, Enrol(KEY)),
         "enrolled",
         (Stream.HUB, REGISTER),
-        ("subscribe", b"topic"),
         (Stream.MULTIENGINE, Hello(b"token")),
         (Stream.TASK, Hello(b"token")),
         (Stream.HUB, Goodbye()),

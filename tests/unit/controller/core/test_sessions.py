@@ -31,29 +31,16 @@ def on(stream: Stream, address: bytes = b"a") -> Connection:
     return Connection(0, stream, address)
 
 
-def test_a_new_peer_gets_number_token_and_topic() -> None:
+def test_a_new_peer_gets_number_and_token() -> None:
     """They differ from those of others, and lead to the session."""
     sessions = make()
     one, arrival = sessions.register(a_register("one"))
     two, _ = sessions.register(a_register("two"))
     assert arrival is Arrival.NEW
     assert len({one.number, two.number}) == len({one.token, two.token}) == 2
-    assert one.subscription not in (one.token, two.subscription, two.token)
     assert sessions.of_number(one.number) is sessions.of_token(one.token) is sessions.of_key("one")
-    assert sessions.may_subscribe(one.subscription, None)
-    assert not sessions.may_subscribe(one.token, None)
     assert len(sessions) == 2
     sessions.check()
-
-
-def test_a_topic_is_for_the_key_of_its_session() -> None:
-    """Where the transport knows the key of a subscriber, another's topic is not to be had."""
-    sessions = make()
-    one, _ = sessions.register(a_register("one"))
-    sessions.register(a_register("two"))
-    assert sessions.may_subscribe(one.subscription, "one")
-    assert not sessions.may_subscribe(one.subscription, "two")
-    assert not sessions.may_subscribe(one.subscription, "")
 
 
 def test_same_key_and_incarnation_is_the_same_peer() -> None:
@@ -164,7 +151,7 @@ def test_unbinding_forgets_the_connection_only() -> None:
 
 
 def test_an_ended_session_leaves_nothing() -> None:
-    """Number, token, key, topic and connections are unknown afterwards; ending twice is harmless."""
+    """Number, token, key and connections are unknown afterwards; ending twice is harmless."""
     sessions = make()
     session, _ = sessions.register(a_register(session=9))
     sessions.bind(session, on(Stream.HUB))
@@ -173,7 +160,6 @@ def test_an_ended_session_leaves_nothing() -> None:
     assert session.ended
     assert sessions.of_number(9) is sessions.of_token(session.token) is sessions.of_key("k") is None
     assert sessions.of_connection(on(Stream.HUB)) is None
-    assert not sessions.may_subscribe(session.subscription, None)
     assert len(sessions) == 0
     sessions.check()
 
@@ -186,10 +172,10 @@ def test_sending_needs_a_connection_of_the_stream() -> None:
     session.publish(outbox, Beat())
     assert not outbox.effects
     sessions.bind(session, on(Stream.TASK))
-    sessions.bind(session, on(Stream.HUB))
+    sessions.bind(session, on(Stream.IOPUB))
     assert session.send(outbox, Stream.TASK, Beat()) is True
     session.publish(outbox, Beat())
     assert outbox.take() == [
         Send(on(Stream.TASK), Beat()),
-        Publish(0, session.subscription, Beat()),
+        Publish(on(Stream.IOPUB), Beat()),
     ]

@@ -1,4 +1,4 @@
-"""The transport inside one process: messages in order, wake-ups, topics, peers that leave."""
+"""The transport inside one process: messages in order, wake-ups, peers that leave."""
 
 from __future__ import annotations
 
@@ -131,22 +131,6 @@ def test_a_peer_that_left_cannot_be_sent_to(bench: Bench) -> None:
     link.close()
     assert bench.transport.send(Connection(3, TASK, link.address), [b"x"]) is False
     assert bench.transport.send(Connection(3, TASK, b"nobody"), [b"x"]) is False
-
-
-def test_publishing_reaches_subscribers_of_topics_they_may_have(bench: Bench) -> None:
-    """Whole topics: no prefix, no guess."""
-    told: list[bytes] = []
-    bench.transport.allow(lambda topic, user: topic == b"topic", told.append)
-    links = [bench.transport.connect() for _ in range(3)]
-    links[0].subscribe(b"topic")
-    links[1].subscribe(b"top")
-    links[1].subscribe(b"")
-    links[2].subscribe(b"guessed")
-    bench.transport.receive(lambda *message: pytest.fail("a subscription is no message"), 10)
-    assert told == [b"topic"]
-    for topic in (b"topic", b"guessed"):
-        bench.transport.publish(topic, [b"news"])
-    assert [link.receive(0.0) for link in links] == [[(IOPUB, b"news", [])], [], []]
 
 
 def test_waking_ends_a_wait(bench: Bench) -> None:
