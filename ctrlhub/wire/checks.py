@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ctrlhub.wire.limits import MAX_ID, MAX_TEXT
+from ctrlhub.wire.limits import MAX_DEPTH, MAX_ID, MAX_TEXT
 from ctrlhub.wire.messages import OUTPUT_STREAMS
 
 Check = Callable[[Any, int], bool]
@@ -35,12 +35,21 @@ def _is_float(value: Any, _: int) -> bool:
     return type(value) in (float, int)
 
 
-def _is_anything(value: Any, _: int) -> bool:
+def is_shallow(value: Any, levels: int = MAX_DEPTH) -> bool:
+    """Tell whether maps and lists lie no deeper in each other than can be walked through."""
+    if isinstance(value, dict):
+        return levels > 0 and all(is_shallow(each, levels - 1) for each in value.values())
+    if isinstance(value, tuple | list):
+        return levels > 0 and all(is_shallow(each, levels - 1) for each in value)
     return True
 
 
+def _is_anything(value: Any, _: int) -> bool:
+    return is_shallow(value)
+
+
 def _is_map(value: Any, _: int) -> bool:
-    return type(value) is dict and all(type(key) is str for key in value)
+    return type(value) is dict and all(type(key) is str for key in value) and is_shallow(value)
 
 
 def _is_text_map(value: Any, _: int) -> bool:
@@ -198,7 +207,7 @@ def _is_output_items(value: Any, _: int) -> bool:
         and type(item[0]) is str
         and type(item[1]) is int
         and 0 <= item[1] <= MAX_ID
-        and type(item[2]) is (str if item[0] in OUTPUT_STREAMS else dict)
+        and (type(item[2]) is str if item[0] in OUTPUT_STREAMS else _is_map(item[2], 0))
         for item in value
     )
 

@@ -59,6 +59,9 @@ COUNTER_BITS = 40
 MAX_SESSION = (1 << 23) - 1
 """The highest session number, so that every request id fits in 63 bits."""
 
+MAX_DEPTH = 64
+"""So deep may maps and lists lie in each other, in a field that holds any."""
+
 MAX_ID = (1 << 63) - 1
 """The highest request id, and the highest integer in a message."""
 

@@ -16,6 +16,7 @@ from ctrlhub.wire.errors import CtrlHubError, InvalidRequest, ProtocolMismatch
 from ctrlhub.wire.limits import (
     BATCH_BYTES,
     INLINE_BYTES,
+    MAX_DEPTH,
     MAX_FRAMES,
     MAX_HEADER_BYTES,
     MAX_TEXT,
@@ -26,10 +27,12 @@ from ctrlhub.wire.messages import (
     Accepted,
     Answer,
     Beat,
+    Call,
     Command,
     Completed,
     Hello,
     Message,
+    Output,
     Register,
     Results,
     RunTasks,
@@ -507,3 +510,24 @@ def test_empty_messages_of_all_kinds_are_told_apart() -> None:
         header, *frames = encode(sample)
         assert msgpack.unpackb(header)[1] == sample.kind
         assert type(decode(header, frames)) is type(sample)
+
+
+def test_what_lies_too_deep_in_each_other_is_refused_by_name() -> None:
+    """Wherever any value may stand: who walks through it later must not fail."""
+    deep: Any = ()
+    for _ in range(MAX_DEPTH - 2):
+        deep = (deep,)
+    for value, is_good in (({"x": deep}, True), ({"x": (deep,)}, False)):
+        for message in (
+            Results(((1, 0, 0, b"", 0.0, 0.0, value),)),
+            Completed(((1, 0, b"", 0, 0.0, 0.0, value),)),
+            Output(1, 1, (("display", 0, value),)),
+            Answer(1, value),
+            Call(1, "query", "status", value),
+        ):
+            [header] = encode(message)
+            if is_good:
+                assert decode(header) == message
+            else:
+                with pytest.raises(InvalidRequest, match=message.kind):
+                    decode(header)
