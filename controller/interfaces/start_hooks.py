@@ -25,6 +25,9 @@ MAX_NAME = 256
 MAX_CAUSE = 1000
 """So many characters of a failure are kept."""
 
+MOST_TOLD = 1024 * 1024
+"""So many characters of failures are told at a time."""
+
 NONE = b"N."
 """Python's None, pickled: the value of a hook that was kept."""
 
@@ -191,8 +194,14 @@ class StartHookInterface(Interface):
     # ------------------------------------------------------------ calls
 
     def described(self) -> list[dict[str, Any]]:
-        """Return what is known of each hook, in order."""
-        return [hook.describe() for hook in self._hooks]
+        """Return what is known of each hook, in order: of its failures as much as fits into an answer."""
+        told = [hook.describe() for hook in self._hooks]
+        room = MOST_TOLD
+        for failed in (each["failed"] for each in told):
+            for number, why in failed.items():
+                failed[number] = why[:room]
+                room -= len(failed[number])
+        return told
 
     @exposed
     def list(self, caller: Session) -> list[dict[str, Any]]:

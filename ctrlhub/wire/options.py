@@ -13,7 +13,7 @@ from typing import Any
 
 from ctrlhub.wire.errors import InvalidRequest
 from ctrlhub.wire.ids import Ranges, count
-from ctrlhub.wire.limits import MAX_ID, MAX_TEXT
+from ctrlhub.wire.limits import MAX_ID
 
 MOST_PRIORITY = (1 << 31) - 1
 """Priorities lie between this and its negative."""
@@ -23,6 +23,9 @@ LONGEST = 1e9
 
 MOST_RESOURCES = 64
 """So many resources a task may ask for, and an engine may have."""
+
+LONGEST_RESOURCE = 64
+"""The longest name (bytes) of a resource: each client is told those of every engine."""
 
 MOST_DEPENDENCIES = 1_000_000
 """So many requests a task may depend on."""
@@ -182,8 +185,10 @@ def checked_resources(value: Any) -> tuple[tuple[str, float], ...]:
             f"such as {{'gpu': 1}}, not {value!r:.80}"
         )
     for name, amount in value.items():
-        if type(name) is not str or not 0 < len(name) <= MAX_TEXT:
-            raise InvalidRequest(f"a resource has a name, which {name!r:.80} is not")
+        if type(name) is not str or not 0 < len(name.encode("utf-8", "replace")) <= LONGEST_RESOURCE:
+            raise InvalidRequest(
+                f"a resource has a name of at most {LONGEST_RESOURCE} bytes, which {name!r:.80} is not"
+            )
         if type(amount) not in (int, float) or not 0 < amount < inf:
             raise InvalidRequest(f"the amount of {name!r} is a positive number, not {amount!r:.80}")
     return tuple(sorted(value.items()))

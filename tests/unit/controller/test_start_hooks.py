@@ -285,7 +285,9 @@ def test_a_hook_on_trial_is_run_by_who_comes(
     assert begun(fresh_engine(exchange)) == [number]
 
 
-def test_an_engine_on_which_a_hook_fails_gets_no_tasks(exchange: Exchange, client: Line) -> None:
+def test_an_engine_on_which_a_hook_fails_gets_no_tasks(
+    exchange: Exchange, client: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is announced, with the reason, and shown; commands run there, so that one can look."""
     number = hook(client, 1)
     engine = fresh_engine(exchange)
@@ -299,6 +301,9 @@ def test_an_engine_on_which_a_hook_fails_gets_no_tasks(exchange: Exchange, clien
     assert states(client) == [("idle", ("one",))]
     (seen,) = client.call("start_hooks", "list").value
     assert seen["failed"] == {"0": "ValueError: no good"}
+    monkeypatch.setattr("ctrlhub.controller.interfaces.start_hooks.MOST_TOLD", 10)
+    [seen] = client.call("start_hooks", "list").value
+    assert seen["failed"] == {"0": "ValueError"}
     client.submit(2)
     assert rows_of(engine.heard(m.RunTasks)) == []
     client.command(3, 0)

@@ -12,8 +12,12 @@ from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.effects import Connection
 from ctrlhub.controller.core.reclaims import SURPRISE
 from ctrlhub.wire import messages as m
+from ctrlhub.wire.codec import encode
 from ctrlhub.wire.errors import EngineError, Failure, pack_failure, unpack_failure
+from ctrlhub.wire.limits import MAX_HEADER_BYTES
+from ctrlhub.wire.options import LONGEST_RESOURCE, MOST_RESOURCES
 from tests.support.exchange import Exchange, Line, ends_of, rows_of
+from tests.support.peers import registration
 from tests.support.taskqueue import an_engine, client, dies, engine, exchange, held_by, teach
 
 __all__ = ["client", "engine", "exchange"]
@@ -586,3 +590,18 @@ def test_what_was_purged_is_not_known(client: Line, engine: Line) -> None:
     name, text = how(client, 2)
     assert name == "InvalidDependency"
     assert "purged" in text
+
+
+def test_engines_cannot_say_so_much_that_clients_cannot_read_it() -> None:
+    """A client is told what each has: as many engines as there may be, with all that they may have."""
+    exchange, count = Exchange(), 32
+    longest = [("é" * (LONGEST_RESOURCE // 2 - 1) + f"{n:02}", 1.0) for n in range(MOST_RESOURCES)]
+    for n in range(count):
+        Line(exchange, f"engine {n}").register(m.Role.ENGINE, resources=longest)
+    [header] = encode(Line(exchange, "client").register(m.Role.CLIENT))
+    assert len(header) / count * HubConfig().max_engines < MAX_HEADER_BYTES
+    line = Line(exchange, "too much")
+    too_long = registration(m.Role.ENGINE, "too much", resources=[("é" * LONGEST_RESOURCE, 1.0)])
+    [refused] = line.say(m.Stream.HUB, too_long)
+    assert isinstance(refused, m.Refused)
+    assert f"at most {LONGEST_RESOURCE} bytes" in refused.message
