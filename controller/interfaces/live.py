@@ -9,6 +9,9 @@ from typing import ClassVar
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.interfaces.base import Interface
+from ctrlhub.wire.codec import size_of_extras
+from ctrlhub.wire.errors import LimitExceeded
+from ctrlhub.wire.limits import MAX_CONTROL_BYTES
 from ctrlhub.wire.messages import Message, Output, OutputReceived, Stream
 
 
@@ -16,7 +19,7 @@ class Relay(Interface):
     """An interface that passes on what requests put out while they run; nothing is kept.
 
     Credit is an affair of engine and client: an engine has no more under way than the client of its
-    request takes.
+    request takes. What an engine says beyond any credit is refused here.
     """
 
     relayed: ClassVar[Mapping[type[Message], str]] = {
@@ -29,7 +32,17 @@ class Relay(Interface):
         raise NotImplementedError
 
     def output(self, session: Session, message: Output, stream: Stream, now: float) -> None:
-        """Pass output on to the client."""
+        """Pass output on to the client.
+
+        Raises
+        ------
+        LimitExceeded
+            It is more than an engine puts into a message.
+        """
+        if size_of_extras(message.items) > MAX_CONTROL_BYTES:
+            raise LimitExceeded(
+                f"a message of output takes {MAX_CONTROL_BYTES} bytes at most: send it in several"
+            )
         engine = session.engine
         client = self.client_of(engine, message.request) if engine is not None else None
         if engine is not None and client is not None and not client.ended:

@@ -14,9 +14,10 @@ from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.interfaces.arguments import checked_ids
 from ctrlhub.controller.interfaces.base import Context, Interface, exposed
 from ctrlhub.controller.service import IControllerBase
+from ctrlhub.wire.codec import size_of_extras
 from ctrlhub.wire.errors import InvalidRequest, LimitExceeded
 from ctrlhub.wire.ids import Ranges
-from ctrlhub.wire.limits import MAX_TEXT
+from ctrlhub.wire.limits import MAX_CONTROL_BYTES, MAX_TEXT
 from ctrlhub.wire.messages import ForwardLogs, LogRecords, Stream
 
 HUB, WARNING = "ctrlhub.hub", 30
@@ -55,10 +56,20 @@ class Logs(Interface):
     # ------------------------------------------------------------ from engines
 
     def records(self, session: Session, message: LogRecords, stream: Stream, now: float) -> None:
-        """Pass on what each client wants."""
+        """Pass on what each client wants.
+
+        Raises
+        ------
+        LimitExceeded
+            It is more than an engine puts into a message.
+        """
         engine = session.engine
         if engine is None:
             return
+        if size_of_extras(message.records) > MAX_CONTROL_BYTES:
+            raise LimitExceeded(
+                f"a message of log records takes {MAX_CONTROL_BYTES} bytes at most: send several"
+            )
         records = [each for each in message.records if _is_record(each)]
         for client, wishes in self._wishes.items():
             wanted = {name: w.level for name, w in wishes.items() if w.is_for(engine.id)}
@@ -98,6 +109,8 @@ class Logs(Interface):
         if type(logger) is not str or len(logger) > MAX_TEXT or type(level) is not int:
             raise InvalidRequest("a logger is a text, and a level a number")
         chosen = None if targets is None else frozenset(checked_ids(targets))
+        if chosen is not None and not all(0 <= n < self.context.config.max_engines for n in chosen):
+            raise InvalidRequest("targets are ids that an engine of this hub can have")
         wishes = self._wishes.setdefault(caller, {})
         if logger not in wishes and len(wishes) >= MOST_LOGGERS:
             raise LimitExceeded(f"this client follows {MOST_LOGGERS} loggers already")

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.effects import Connection
 from ctrlhub.controller.core.log_credit import WINDOW
 from ctrlhub.wire import messages as m
 from ctrlhub.wire.errors import InvalidRequest
+from ctrlhub.wire.limits import MAX_CONTROL_BYTES
 from tests.support.exchange import Exchange, Line
 from tests.support.multiengine import HUB, STREAM, a_peer, client, engines, exchange, hello
 
@@ -165,3 +167,22 @@ def test_a_client_that_takes_nothing_in_is_sent_no_more(
     assert message.number == WINDOW + 1
     assert message.records[0]["message"].startswith("3 more records")
     assert message.records[1] == record()
+
+
+def test_more_than_an_engine_sends_at_a_time_is_refused(exchange: Exchange, client: Line) -> None:
+    """It would be kept for a client that is slow."""
+    engine = a_peer(exchange, "engine", m.Role.ENGINE)
+    forward(client)
+    exchange.published = []
+    records = ({"name": "x", "levelno": 50, "message": "x" * (MAX_CONTROL_BYTES + 1)},)
+    [refused] = engine.say(STREAM, m.LogRecords(records))
+    assert isinstance(refused, m.Refused)
+    assert refused.code == "limit_exceeded"
+    assert published(exchange) == []
+
+
+def test_targets_are_ids_that_there_can_be(client: Line) -> None:
+    """Numbers are kept for as long as a client follows a logger: not any of them."""
+    for target in (-1, 1 << 40, HubConfig().max_engines):
+        answer = client.call("logs", "forward", logger="x", level=10, targets=[target])
+        assert answer.code == "invalid_request"

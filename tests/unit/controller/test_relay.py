@@ -6,6 +6,7 @@ import pytest
 
 from ctrlhub.controller.core.effects import Publish
 from ctrlhub.wire import messages as m
+from ctrlhub.wire.limits import MAX_CONTROL_BYTES
 from tests.support.exchange import Exchange, Line
 from tests.support.multiengine import STREAM, a_peer, client, ends, engines, exchange
 
@@ -90,4 +91,16 @@ def test_output_for_a_client_that_is_gone_is_dropped(
     exchange.published.clear()
 
     assert engines[0].say(STREAM, m.Output(number, 1, ITEMS)) == []
+    assert published(exchange) == []
+
+
+def test_more_output_than_a_message_of_an_engine_has_is_refused(
+    exchange: Exchange, client: Line, engines: list[Line]
+) -> None:
+    """It would be kept for a client that is slow."""
+    client.command(1, 0)
+    items = (("stdout", 0, "x" * (MAX_CONTROL_BYTES + 1)),)
+    [refused] = engines[0].say(STREAM, m.Output(client.id(1), 1, items))
+    assert isinstance(refused, m.Refused)
+    assert refused.code == "limit_exceeded"
     assert published(exchange) == []
