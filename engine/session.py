@@ -317,7 +317,15 @@ class EngineSession(LeasedMembership):
         )
         lane = self._lanes[stream]
         for number, attempt in attempts:
+            if lane.known(number, attempt):
+                continue  # said once more: it runs, or its result is there
             lane.held[number] = attempt
+            if lane is self._commands and number in self._taken:
+                self._fail(lane, number, attempt, self._taken.loss(number))
+                continue
+            if lane is self._commands:
+                self._taken.add(number)
+            lane.results.pop(number, None)
             self._fail(lane, number, attempt, error)
 
     def _on_stored(self, stream: Stream, message: Stored, now: float) -> None:

@@ -289,6 +289,47 @@ def test_what_there_is_no_memory_for_fails(engine: Engine, stream: Stream) -> No
     assert [work.id for work in engine.worker.commands] == [8]
 
 
+@pytest.mark.parametrize("stream", [Stream.MULTIENGINE, Stream.TASK])
+@pytest.mark.parametrize("ended", [False, True])
+def test_what_there_is_no_memory_for_the_second_time_goes_on(
+    engine: Engine, stream: Stream, ended: bool
+) -> None:
+    """It is said once more after a reconnection: what runs, or has ended well, does not fail by that."""
+    number, of_command = request_id(4, 1), stream is Stream.MULTIENGINE
+
+    def end() -> None:
+        if of_command:
+            engine.session.command_results([row(number)], 0.0)
+        else:
+            engine.done(number)
+
+    if of_command:
+        engine.command(number)
+    else:
+        engine.tasks(number)
+    if ended:
+        end()
+        engine.said(Results)
+    again: RunCommand | RunTasks = RunCommand(number, "push", (0, 1), frames=[b""])
+    if not of_command:
+        again = RunTasks([(b"f", 0, 0, "")], [(number, 0, 0, (0, 1))], frames=[b""])
+    engine.session.no_room(stream, again, engine.now)
+    if not ended:
+        end()
+    [results] = engine.said(Results)
+    assert [list(results.rows)] == [[row(number)]]
+
+
+def test_a_command_there_was_no_memory_for_is_not_run_later(engine: Engine) -> None:
+    """Its client was told that it failed."""
+    number = request_id(4, 1)
+    large = RunCommand(number, "push", (0, 1), frames=[b""])
+    engine.session.no_room(Stream.MULTIENGINE, large, engine.now)
+    engine.hear(Stream.MULTIENGINE, Stored(((number, number),)))
+    engine.command(number)
+    assert engine.worker.commands == []
+
+
 def test_a_command_runs_once(engine: Engine) -> None:
     """One that was acknowledged and comes again has lost its result, and is not run again."""
     number = request_id(4, 1)
