@@ -304,10 +304,7 @@ class Switchboard:
             else:
                 self._control(session, message, connection, now)
         except Exception:
-            if type(message) is m.Command:  # the tasks behind it must not wait for it
-                session.last_command = max(session.last_command, message.last)
-            elif type(message) is m.StartHook:
-                session.last_command = max(session.last_command, message.id)
+            _pass_over(session, message)
             raise
 
     def _control(
@@ -335,6 +332,7 @@ class Switchboard:
             frames, answer = self._flows.take(connection, part)
         except NoRoom as error:
             refused = decode(error.header, [b""] * error.count)
+            _pass_over(session, refused)
             why = LimitExceeded(
                 f"the hub's host has no memory for a message of this size ({error.__cause__}): send "
                 "less at a time, or let the hub run where there is more"
@@ -397,3 +395,11 @@ class Switchboard:
         """Assert every invariant of every machine."""
         self._peers.check()
         self._exposed.check()
+
+
+def _pass_over(session: Session, message: m.Message) -> None:
+    """Take note of a message that was not accepted: the tasks behind a command must not wait for it."""
+    if type(message) is m.Command:
+        session.last_command = max(session.last_command, message.last)
+    elif type(message) is m.StartHook:
+        session.last_command = max(session.last_command, message.id)

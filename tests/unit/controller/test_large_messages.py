@@ -17,7 +17,7 @@ from ctrlhub.wire.limits import PART_BYTES, PARTS_WINDOW, WHOLE_BYTES
 from ctrlhub.wire.parts import Flows
 from ctrlhub.wire.segments import Segment
 from tests.support.exchange import BULK, Exchange, Line
-from tests.support.peerage import CLIENT, ENGINE, HUB, MULTIENGINE
+from tests.support.peerage import CLIENT, ENGINE, HUB, MULTIENGINE, TASK
 from tests.support.peers import registration
 
 pytestmark = pytest.mark.skipif(not segments.AVAILABLE, reason="this system has no memory files")
@@ -130,6 +130,24 @@ def test_no_room(
     [refused] = [a for a in client.heard() if isinstance(a, m.Refused)]
     assert refused.code == "limit_exceeded"
     assert refused.requests == ((message.first, message.first),)
+
+
+def test_tasks_behind_a_command_without_room_run(
+    exchange: Exchange, client: Peer, engine: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They wait for every command before them, and this one has failed."""
+
+    def full(descriptor: int, data: memoryview) -> int:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(segments.os, "write", full)
+    message = client.command((b"pickle", DATA))
+    for part in all_parts(message):
+        client.say(MULTIENGINE, part)
+    rows = ((message.first + 1, 0, b"arguments"),)
+    template = (b"f", 0, 3, "")
+    client.say(TASK, m.SubmitTasks((template,), rows, ((b"f", b"code"),), after=message.first))
+    assert [a.rows[0][0] for a in engine.heard() if isinstance(a, m.RunTasks)] == [message.first + 1]
 
 
 def test_what_may_not_come_in_parts(exchange: Exchange, client: Peer) -> None:
