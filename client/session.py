@@ -321,6 +321,7 @@ class ClientSession(InformedMembership):
             ledger = self._outgoing.ledger(stream)
             ours = [number for number in numbers if number in ledger.requests]
             self._fail(ledger.take(ours), error, now)
+            self._following.fail(numbers, error, now)
             self._receipts.add(stream, list(to_ranges(numbers)), len(numbers), True, now)
 
     def _on_output(self, stream: Stream, message: Any, now: float) -> None:

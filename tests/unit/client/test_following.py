@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from ctrlhub.client.async_result import AsyncGroup
 from ctrlhub.client.following import Following
-from ctrlhub.wire.errors import HubUnavailable, ResultLost
+from ctrlhub.wire.errors import HubUnavailable, OutOfMemory, ResultLost
 from ctrlhub.wire.messages import Answer, Call, Completed, Stream
 from tests.unit.client.support import ABOUT, Bench, Home, ok, registered
 
@@ -127,3 +129,15 @@ def test_nothing_is_kept_of_what_has_come() -> None:
     following = bench.session._following
     assert isinstance(following, Following)
     assert not following
+
+
+def test_a_result_there_is_no_memory_for_is_told() -> None:
+    """It is acknowledged, and does not come again: who wants it hears why."""
+    bench = Bench()
+    result = want(bench, OTHERS + 1)
+    bench.drain()
+    message = Completed(((OTHERS + 1, 0, (0, 1), 0, 0.0, 0.0, None),), frames=(b"",))
+    bench.session.no_room(Stream.TASK, message, bench.now)
+    with pytest.raises(OutOfMemory):
+        result.get(0)
+    assert not bench.session._following
