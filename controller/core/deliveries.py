@@ -23,25 +23,24 @@ WINDOW_ROWS = 32_768
 """The most results sent to a client that it has not acknowledged."""
 
 WINDOW_BYTES = 256 * 1024 * 1024
-"""The most bytes of bulk results sent to a client that it has not acknowledged."""
+"""The most bytes of results, with their output, sent to a client that it has not acknowledged."""
 
 
-def _bulk(payload: Payload) -> int:
-    """Return the bytes of a payload that travels in frames of its own, else 0."""
-    if type(payload) is bytes and len(payload) <= INLINE_BYTES:
-        return 0
-    return size_of(payload)
+def _weight(outcome: Outcome) -> int:
+    """Return what a result counts in the window."""
+    extras = outcome[6]
+    return size_of(outcome[2]) + (0 if extras is None else size_of_extras(extras))
 
 
 class _Client:
-    __slots__ = ("bulk", "sent", "session", "unsent", "waiting")
+    __slots__ = ("sent", "session", "unsent", "waiting", "weight")
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.sent: dict[int, Outcome] = {}
         self.unsent: deque[Outcome] = deque()
         self.waiting: dict[int, Outcome] = {}  # those in `unsent`, by id
-        self.bulk = 0
+        self.weight = 0
 
     def batch(self, events: int) -> Completed:
         """Move results from `unsent` to `sent`, as many as one message may hold."""
@@ -62,13 +61,14 @@ class _Client:
             bulk = size_of(payload)
             count = 1 if isinstance(payload, bytes) else len(payload)
             if rows and (
-                self.bulk + bulk > WINDOW_BYTES or len(frames.frames) + count > MAX_FRAMES
+                self.weight + inline + bulk > WINDOW_BYTES or len(frames.frames) + count > MAX_FRAMES
             ):
                 unsent.appendleft(outcome)
                 break
-            self.bulk += bulk
+            self.weight += bulk
             sent[outcome[0]] = outcome
             rows.append((*outcome[:2], frames.add(payload), *outcome[3:]))
+        self.weight += inline
         forget = self.waiting.pop
         for row in rows:
             forget(row[0])
@@ -112,8 +112,9 @@ class Deliveries:
     def repeat(self, session: Session, outcome: Outcome) -> None:
         """Send a result that the client may have already, and asks for once more."""
         client = self._clients.get(session.number)
-        if client is not None and client.sent.pop(outcome[0], None) is not None:
-            client.bulk -= _bulk(outcome[2])
+        former = client.sent.pop(outcome[0], None) if client is not None else None
+        if client is not None and former is not None:
+            client.weight -= _weight(former)
         self.add(session, outcome)
 
     def find(self, session: Session, number: int) -> Outcome | None:
@@ -138,8 +139,9 @@ class Deliveries:
         outcomes = [pop(number) for number in select(ranges, client.sent)]
         for outcome in outcomes:
             payload = outcome[2]
-            if type(payload) is not bytes or len(payload) > INLINE_BYTES:
-                client.bulk -= size_of(payload)
+            client.weight -= len(payload) if type(payload) is bytes else size_of(payload)
+            if outcome[6] is not None:
+                client.weight -= size_of_extras(outcome[6])
         if client.unsent:
             self._ready[session.number] = client
         elif not client.sent:
@@ -155,7 +157,7 @@ class Deliveries:
         client.unsent.extendleft(reversed(client.sent.values()))
         client.waiting.update(client.sent)
         client.sent.clear()
-        client.bulk = 0
+        client.weight = 0
         self._ready[session.number] = client
 
     def drop(self, session: Session) -> list[Outcome]:
@@ -176,7 +178,7 @@ class Deliveries:
                 self._send(client)
 
     def _send(self, client: _Client) -> None:
-        while client.unsent and len(client.sent) < WINDOW_ROWS and client.bulk < WINDOW_BYTES:
+        while client.unsent and len(client.sent) < WINDOW_ROWS and client.weight < WINDOW_BYTES:
             client.session.send(self._outbox, self._stream, client.batch(self._events()))
 
     def check(self) -> None:
@@ -187,5 +189,5 @@ class Deliveries:
             assert client.waiting == {outcome[0]: outcome for outcome in client.unsent}
             assert not set(unsent) & set(client.sent)
             assert client.sent or client.unsent
-            assert client.bulk == sum(_bulk(outcome[2]) for outcome in client.sent.values())
+            assert client.weight == sum(map(_weight, client.sent.values()))
             assert not client.session.ended

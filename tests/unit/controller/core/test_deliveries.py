@@ -148,6 +148,24 @@ def test_the_window_counts_bulk_bytes(
     assert desk.ids() == [3]
 
 
+def test_the_window_counts_what_travels_in_headers(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small values and output, of which many make as much as few large ones."""
+    monkeypatch.setattr(module, "WINDOW_BYTES", 1000)
+    monkeypatch.setattr(module, "BATCH_BYTES", 1)
+    session = a_session()
+    for n in range(4):
+        desk.deliveries.add(session, an_outcome(n, bytes(300), {"stdout": "x" * 300}))
+    assert desk.ids() == [0, 1]
+    assert desk.ids() == []
+    desk.deliveries.repeat(session, an_outcome(0, b"", None))
+    desk.deliveries.received(session, ((0, 1),))
+    assert desk.ids() == [2, 3]
+    desk.deliveries.received(session, ((2, 3),))
+    assert desk.ids() == [0]
+
+
 def test_large_results_do_not_close_the_window_for_ever(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
