@@ -21,7 +21,7 @@ from ctrlhub.controller.exposed import Exposed
 from ctrlhub.controller.permissions import BULK, IOPUB
 from ctrlhub.controller.service import ControllerService
 from ctrlhub.wire import messages as m
-from ctrlhub.wire.errors import CtrlHubError
+from ctrlhub.wire.errors import CtrlHubError, LimitExceeded
 from ctrlhub.wire.limits import MAX_TEXT
 from ctrlhub.wire.security import MAX_REVOKED_KEYS, KeyRegistry
 
@@ -321,21 +321,32 @@ class Peers:
         self.end(session, now)
 
     def revoke(self, key: str, now: float) -> bool:
-        """Shut a peer out for good; False when nobody has this key."""
+        """Shut a peer out for good; False when nobody has this key.
+
+        Raises
+        ------
+        LimitExceeded
+            So many were shut out that to keep this one out would let another one in.
+        """
         session = self.sessions.of_key(key)
-        known = session is not None
+        if session is None and (self._keys is None or not self._keys.is_live(key)):
+            return False
+        if len(self._revoked) >= MAX_REVOKED_KEYS:
+            raise LimitExceeded(
+                f"{MAX_REVOKED_KEYS} keys were revoked already, and stay so: restart the hub with new "
+                "keys (remove keys.json while it is stopped)"
+            )
         self._revoked[key] = None
-        if len(self._revoked) > MAX_REVOKED_KEYS:
-            del self._revoked[next(iter(self._revoked))]
         if self._keys is not None:
-            known = known or self._keys.is_live(key)
             self._keys.revoke(key)
         if session is None:
-            return known
+            return True
         if session.engine is not None:
             session.engine.cause = "its key was revoked"
             session.engine.blamed = NOTHING
-            self._unregister(session.engine)
+            engine = session.engine
+            self._unregister(engine)
+            self._controller.release_id(engine.id)  # its key cannot come back for it
         self.end(session, now)
         return True
 

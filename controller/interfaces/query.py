@@ -14,6 +14,7 @@ from ctrlhub.controller.interfaces.multiengine import MultiEngine
 from ctrlhub.controller.interfaces.recorded import Recorded
 from ctrlhub.controller.interfaces.start_hooks import StartHookInterface
 from ctrlhub.controller.interfaces.taskqueue import TaskQueue
+from ctrlhub.wire.errors import InvalidRequest
 from ctrlhub.wire.ids import to_ranges
 
 MOST_LISTED = 1_000
@@ -121,6 +122,8 @@ class Query(Interface):
     @exposed
     def revoke(self, caller: Session, key: str) -> bool:
         """Shut out the peer of a public key, for as long as the hub runs; False if there is none."""
+        if type(key) is not str:
+            raise InvalidRequest("a peer is shut out by its public key, which is a text")
         return self.context.revoke(key)
 
     @exposed

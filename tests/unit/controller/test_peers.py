@@ -31,6 +31,33 @@ class TestLife:
         expected = [m.Beat()] + [m.Welcome("epoch")] * {NANNY: 0, ENGINE: 2, CLIENT: 3}[role]
         assert answers == expected
 
+    def test_nobody_comes_back_because_many_were_shut_out(
+        self, exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Keys of nobody are not kept, and a key too many is refused."""
+        monkeypatch.setattr("ctrlhub.controller.peers.MAX_REVOKED_KEYS", 2)
+        client = a_peer(exchange, "client", CLIENT)
+        for name in ("one", "two", "three"):
+            a_peer(exchange, name, CLIENT)
+        assert client.call("query", "revoke", key="one").value is True
+        assert client.call("query", "revoke", key=["one"]).code == "invalid_request"
+        for key in ("x" * 900_000, "junk", "more junk"):
+            assert client.call("query", "revoke", key=key).value is False
+        assert client.call("query", "revoke", key="two").value is True
+        assert client.call("query", "revoke", key="three").code == "limit_exceeded"
+        for name in ("one", "two"):
+            [answer] = Line(exchange, name).say(HUB, registration(CLIENT, name))
+            assert isinstance(answer, m.Refused)
+
+    def test_the_id_of_a_revoked_engine_is_free(self, exchange: Exchange) -> None:
+        """Its key cannot come back for it."""
+        client, engine = a_peer(exchange, "client", CLIENT), a_peer(exchange, "engine", ENGINE)
+        client.call("query", "revoke", key="engine")
+        following = a_peer(exchange, "next", ENGINE)
+        assert engine.registered is not None
+        assert following.registered is not None
+        assert following.registered.engine_id == engine.registered.engine_id
+
     def test_a_revoked_peer_does_not_come_back(self, exchange: Exchange) -> None:
         """Where the kernel tells users apart and nobody asks for keys, too."""
         client, engine = a_peer(exchange, "client", CLIENT), a_peer(exchange, "engine", ENGINE)
