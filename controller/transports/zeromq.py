@@ -118,8 +118,17 @@ class ZeroMQTransport:
         and had nothing; the hub calls until this returns 0. The first message of several is passed
         on alone, since mostly there are none behind it, and somebody waits for what it brings.
         """
-        taken = 0
         unsure, self._unsure = self._unsure, {}
+        try:
+            return self._receive_from(unsure, receiver, budget)
+        except BaseException:  # what was not looked at gives no second signal
+            self._unsure = {**unsure, **self._unsure}
+            raise
+
+    def _receive_from(
+        self, unsure: Mapping[zmq.Socket[bytes], bool], receiver: Receiver, budget: int
+    ) -> int:
+        taken = 0
         for socket, had_one in unsure.items():
             if not socket.get(EVENTS) & POLLIN:  # type: ignore[operator]
                 continue
@@ -163,7 +172,12 @@ class ZeroMQTransport:
             if error.errno in _GONE:
                 return False
             raise
-        _send_rest(socket, frames)
+        try:
+            _send_rest(socket, frames)
+        except BaseException:
+            # Else the next address would go to this peer, as data. It cannot read such a message.
+            send_frame(socket, b"", NOBLOCK)
+            raise
         return True
 
     def close(self) -> None:
