@@ -6,6 +6,7 @@ reconnection; the token does, and a hello with it binds a new connection to the 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -109,7 +110,7 @@ class Sessions:
     random
         Where session numbers start, so that two lives of a hub seldom use the same.
     limit
-        The most sessions.
+        The most sessions of each role: engines and nannies, however many, keep no client out.
     """
 
     def __init__(self, new_token: Callable[[], bytes], random: Random, limit: int) -> None:
@@ -118,6 +119,7 @@ class Sessions:
         self._next = random.randrange(1, MAX_SESSION // 2)
         self._by_number: dict[int, Session] = {}
         self._by_token: dict[bytes, Session] = {}
+        self._count: Counter[Role] = Counter()
         self._by_key: dict[str, Session] = {}
         self._by_connection: dict[Connection, Session] = {}
 
@@ -176,13 +178,15 @@ class Sessions:
         return known, Arrival.REBORN
 
     def _make(self, message: Register) -> Session:
-        if len(self._by_number) >= self._limit:
+        role = Role(message.role)
+        if self._count[role] >= self._limit:
             raise LimitExceeded(
-                f"the hub has {self._limit} peers already; stop some, or raise max_sessions"
+                f"the hub has {self._limit} peers of role {role.value!r} already; stop some, or raise "
+                "max_sessions"
             )
         session = Session(
             number=self._number(message.session),
-            role=Role(message.role),
+            role=role,
             key=message.key,
             token=self._new_token(),
             incarnation=message.incarnation,
@@ -194,6 +198,7 @@ class Sessions:
             returned=message.session >= 0,
             resources=dict(message.resources),
         )
+        self._count[role] += 1
         self._by_number[session.number] = session
         self._by_token[session.token] = session
         self._by_key[session.key] = session
@@ -233,13 +238,15 @@ class Sessions:
         """Forget a session and its connections."""
         self.unbind_all(session)
         session.ended = True
-        self._by_number.pop(session.number, None)
+        if self._by_number.pop(session.number, None) is not None:
+            self._count[session.role] -= 1
         self._by_token.pop(session.token, None)
         self._by_key.pop(session.key, None)
 
     def check(self) -> None:
         """Assert that the indexes agree with the sessions."""
         assert all(self._by_number[s.number] is s for s in self)
+        assert +self._count == Counter(s.role for s in self)
         assert self._by_token == {s.token: s for s in self}
         assert self._by_key == {s.key: s for s in self}
         assert not any(s.ended for s in self)

@@ -179,3 +179,16 @@ def test_sending_needs_a_connection_of_the_stream() -> None:
         Send(on(Stream.TASK), Beat()),
         Publish(on(Stream.IOPUB), Beat()),
     ]
+
+
+def test_the_limit_counts_each_role_by_itself() -> None:
+    """However many nannies register, clients are let in; who has gone makes room."""
+    sessions = make(limit=1)
+    nanny, _ = sessions.register(a_register("nanny", role=Role.NANNY))
+    sessions.register(a_register("client", role=Role.CLIENT))
+    with pytest.raises(LimitExceeded, match="nanny"):
+        sessions.register(a_register("another", role=Role.NANNY))
+    sessions.end(nanny)
+    sessions.end(nanny)
+    sessions.register(a_register("another", role=Role.NANNY))
+    sessions.check()
