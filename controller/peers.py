@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from random import Random
 
 from ctrlhub.controller.config import HubConfig
+from ctrlhub.controller.core.alarm import Alarm
+from ctrlhub.controller.core.deadlines import Deadlines
 from ctrlhub.controller.core.effects import Connection, Outbox, Send
 from ctrlhub.controller.core.engines import NOTHING, Engine
 from ctrlhub.controller.core.heartbeat import Health, Heartbeats
@@ -47,6 +49,8 @@ class Peers:
         As for :class:`~ctrlhub.controller.core.sessions.Sessions`.
     epoch
         Identity of this life of the hub.
+    alarm
+        Is told when a session is to expire.
 
     Attributes
     ----------
@@ -69,6 +73,7 @@ class Peers:
         new_token: Callable[[], bytes],
         random: Random,
         epoch: str,
+        alarm: Alarm,
     ) -> None:
         self.sessions = Sessions(new_token, random, config.max_sessions)
         self.clients: dict[int, Session] = {}
@@ -80,7 +85,7 @@ class Peers:
         self._keys = keys
         self._epoch = epoch
         self._heartbeats = Heartbeats(config.suspect, config.lost)
-        self._expiry: dict[int, float] = {}
+        self._expiry: Deadlines[int] = Deadlines(alarm.at)
         self._absent: dict[int, tuple[int, str]] = {}
         self._nannies = Nannies()
         self._revoked: dict[str, None] = {}
@@ -90,7 +95,7 @@ class Peers:
 
     def arrived(self, session: Session, connection: Connection, now: float) -> None:
         """Begin to watch a peer that has registered, or take it back."""
-        self._expiry.pop(session.number, None)
+        self._expiry.discard(session.number)
         self._absent.pop(session.number, None)
         self.sessions.bind(session, connection)
         if session.role is m.Role.NANNY:
@@ -212,7 +217,7 @@ class Peers:
                     self._suspect(session)
                 else:
                     self._lost(session, now)
-        for number in [n for n, due in self._expiry.items() if due <= now]:
+        for number in self._expiry.take_due(now):
             session = self.sessions.of_number(number)
             if session is not None:
                 log.info("session %d expired", number)
@@ -220,7 +225,7 @@ class Peers:
 
     def next_deadline(self) -> float | None:
         """Say when `tick` should be called."""
-        times = [self._heartbeats.next_deadline(), min(self._expiry.values(), default=None)]
+        times = (self._heartbeats.next_deadline(), self._expiry.next)
         return min((due for due in times if due is not None), default=None)
 
     def _suspect(self, session: Session) -> None:
@@ -259,7 +264,7 @@ class Peers:
         self._heartbeats.forget(session.number)
         self.sessions.unbind_all(session)
         session.suspect = False
-        self._expiry[session.number] = now + self._config.session_ttl
+        self._expiry.set(session.number, now + self._config.session_ttl)
         if session.engine is not None:
             self._absent[session.number] = session.engine.id, session.engine.absence(lost=lost)
             self._unregister(session.engine, lost=lost)
@@ -280,12 +285,16 @@ class Peers:
             )
             self._unregister(session.engine)
 
-    def engine_died(self, message: m.EngineDied, now: float) -> None:
-        """Take a nanny's word for the end of an engine's process."""
+    def engine_died(self, nanny: Session, message: m.EngineDied, now: float) -> None:
+        """Take a nanny's word for the end of an engine's process: that of its own, as long as it is here."""
         session = self.sessions.of_key(message.key)
         if session is None or session.role is not m.Role.ENGINE:
             return
         if session.incarnation != message.incarnation:
+            return
+        own = session.nanny
+        if own is not None and own is not nanny and m.Stream.HUB in own.connections:
+            log.warning("nanny %d speaks of an engine of nanny %d", nanny.number, own.number)
             return
         engine = session.engine
         if engine is not None:
@@ -359,7 +368,7 @@ class Peers:
     def forget(self, session: Session, now: float) -> None:
         """End a session whose key stays in use: its peer is refused, or begins anew."""
         self._heartbeats.forget(session.number)
-        self._expiry.pop(session.number, None)
+        self._expiry.discard(session.number)
         self._absent.pop(session.number, None)
         self._nannies.forget(session.number)
         self.sessions.end(session)
@@ -393,9 +402,10 @@ class Peers:
         self._heartbeats.check()
         numbers = {session.number for session in self.sessions}
         watched = self._heartbeats.watched()
-        assert watched | self._expiry.keys() == numbers
-        assert not watched & self._expiry.keys()
-        assert self._absent.keys() <= self._expiry.keys()
+        away = set(self._expiry)
+        assert watched | away == numbers
+        assert not watched & away
+        assert self._absent.keys() <= away
         self._nannies.check(self.sessions)
         assert self.clients == {s.number: s for s in self.sessions if s.role is m.Role.CLIENT}
         for number, engine in self._controller.engines.items():

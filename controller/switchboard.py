@@ -96,6 +96,7 @@ class Switchboard:
         self.interfaces = self._exposed.by_name
         self._calls = Calls(self.interfaces, self.outbox)
         self._refusals: list[Send] = []
+        self.alarm = Alarm()
         self._peers = Peers(
             config,
             self.controller,
@@ -105,6 +106,7 @@ class Switchboard:
             new_token=new_token,
             random=random,
             epoch=epoch,
+            alarm=self.alarm,
         )
         self.sessions = self._peers.sessions
         self.joining = Joining(
@@ -119,7 +121,6 @@ class Switchboard:
         )
         self._flows: Flows[Connection] = Flows(borrowing.gather if borrowing is not None else Memory)
         self._now = 0.0
-        self.alarm = Alarm()
         self._settled = NEVER
         context = Context(
             config,
@@ -318,7 +319,7 @@ class Switchboard:
         elif type(message) is m.Call:
             self._calls.call(session, message, connection)
         elif type(message) is m.EngineDied:
-            self._peers.engine_died(message, now)
+            self._peers.engine_died(session, message, now)
         elif type(message) is m.Goodbye:
             self._peers.goodbye(session, message, now)
         else:

@@ -202,6 +202,18 @@ class TestLife:
         nanny.say(HUB, death)
         assert sorted(exchange.switchboard.controller.engines) == [0, 1], "old news was believed"
 
+    def test_a_death_told_by_a_strange_nanny(self, exchange: Exchange) -> None:
+        """The engine's own, which would say so, is here; once that is gone another may know."""
+        engine = a_peer(exchange, "engine", ENGINE)
+        nanny, strange = a_peer(exchange, "nanny", NANNY), a_peer(exchange, "strange", NANNY)
+        nanny.say(HUB, m.Beat(("engine",)))
+        death = m.EngineDied("engine", engine.said.incarnation, "I say so")
+        strange.say(HUB, death)
+        assert list(exchange.switchboard.controller.engines) == [0]
+        nanny.say(HUB, m.Goodbye())
+        strange.say(HUB, death)
+        assert list(exchange.switchboard.controller.engines) == []
+
     @pytest.mark.parametrize(
         ("key", "incarnation"), [("nobody", b"1"), ("client", None), ("engine", b"other")]
     )
