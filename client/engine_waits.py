@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any
 
@@ -79,6 +79,7 @@ class _Wait:
         self._limit = limit
         self._end = float("inf") if limit is None else time.monotonic() + limit
         self._lost, _ = connection.losses()
+        self._is_given_up: Callable[[], bool] = lambda: False
 
     def until_enough(self) -> None:
         left = None if self._limit is None else max(0.0, self._end - time.monotonic())
@@ -99,16 +100,21 @@ class _Wait:
 
     def in_background(self) -> Future[None]:
         future: Future[None] = Future()
+        self._is_given_up = future.cancelled
 
         def run() -> None:
+            failure: BaseException | None = None
             try:
                 self.until_enough()
             except BaseException as error:  # the future raises it
-                future.set_exception(error)
+                failure = error
+            if not future.set_running_or_notify_cancel():
+                return
+            if failure is not None:
+                future.set_exception(failure)
             else:
                 future.set_result(None)
 
-        future.set_running_or_notify_cancel()
         threading.Thread(target=run, name="ctrlhub-wait", daemon=True).start()
         return future
 
@@ -124,11 +130,15 @@ class _Wait:
         connection = self._connection
 
         def is_decided(ids: Iterable[int]) -> bool:
-            return self._are_enough(ids) or connection.losses()[0] != self._lost
+            return (
+                self._is_given_up()
+                or self._are_enough(ids)
+                or connection.losses()[0] != self._lost
+            )
 
         if not connection.wait_for_engines(is_decided, seconds):
             return False
-        if self._are_enough(connection.engines()):
+        if self._is_given_up() or self._are_enough(connection.engines()):
             return True
         _, engine = connection.losses()
         raise EngineError(

@@ -179,6 +179,17 @@ def test_waiting_for_engines_ends_with_the_client(client: Client) -> None:
         waiting.result(PATIENCE)
 
 
+def test_a_wait_for_engines_can_be_given_up(client: Client) -> None:
+    """Its thread ends, too."""
+    waiting = client.wait_for_engines(9, block=False)
+    assert waiting is not None
+    assert waiting.cancel()
+    deadline = time.monotonic() + PATIENCE
+    while any(each.name == "ctrlhub-wait" for each in threading.enumerate()):
+        assert time.monotonic() < deadline, "the thread goes on waiting"
+        time.sleep(0.01)
+
+
 def test_how_many_engines_are_waited_for(client: Client) -> None:
     """As many as the cluster has, else one; a whole number in any case."""
     client.wait_for_engines(timeout=PATIENCE)
