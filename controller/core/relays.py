@@ -69,11 +69,13 @@ class Relays:
         if session.borrows or not session.node:
             return None
         stamps = tuple(frame.stamp for frame in message.frames if type(frame) is Segment)
+        if not stamps:  # as of nearly all: the others need not be looked through
+            return None
         alone = not any(
             other is not session and other.node == session.node and other.role is Role.ENGINE
             for other in self._sessions
         )
-        return None if not stamps or alone else (session.node, stamps)
+        return None if alone else (session.node, stamps)
 
     def _lend(self, relay: _Relay, session: Session, message: RunCommand) -> None:
         frames: list[Buffer] = list(message.frames)
