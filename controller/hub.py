@@ -122,7 +122,7 @@ class Hub:
         """Tell the query interface, if it is exposed, what only the process knows."""
         query = self.switchboard.interfaces.get("query")
         if isinstance(query, Query):
-            query.started = self.started
+            query.started, query.pid = self.started, os.getpid()
             query.ports = {s.value: int(a.rpartition(":")[2]) for s, a in tcp.items()}
 
     def watch_lifeline(self, descriptor: int) -> None:
@@ -225,19 +225,25 @@ class Hub:
         connection = effect.connection
         try:
             frames = encode(effect.message, effect.shares)
+            if len(frames) > 1 and is_large(frames):
+                self._send_large(connection, effect.message, frames)
+            elif not self._transports[connection.transport].send(connection, frames):
+                self.switchboard.disconnected(connection)
         except SegmentLost as error:  # no room to read it: it is said again after the next hello
             log.error("%s: a peer that cannot open it has to wait", error)
             self.switchboard.disconnected(connection)
-            return
-        if len(frames) > 1 and is_large(frames):
-            self._send_large(connection, effect.message, frames)
-        elif not self._transports[connection.transport].send(connection, frames):
+        except Exception:  # a bug, or no memory: it is said again, and what others wait for goes on
+            log.exception("%s could not be sent", effect.message.kind)
             self.switchboard.disconnected(connection)
 
     def _publish(self, effect: Publish) -> None:
-        transport = self._transports[effect.connection.transport]
-        if not transport.send(effect.connection, encode(effect.message)):
-            self.switchboard.disconnected(effect.connection)
+        connection = effect.connection
+        try:
+            if not self._transports[connection.transport].send(connection, encode(effect.message)):
+                self.switchboard.disconnected(connection)
+        except Exception:  # as above
+            log.exception("%s could not be published", effect.message.kind)
+            self.switchboard.disconnected(connection)
 
     def _send_large(
         self, connection: Connection, message: Message, frames: Sequence[Buffer]

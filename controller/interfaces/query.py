@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -27,6 +26,8 @@ class Query(Interface):
     name = "query"
     started: float = 0.0
     """When the hub started (Unix time, seconds); the hub sets it."""
+    pid: int = -1
+    """The hub's process; the hub sets it."""
     ports: dict[str, int] = {}  # noqa: RUF012 - replaced, never changed in place
     """TCP port of each stream; the hub sets it. Empty without ``--listen``."""
 
@@ -39,7 +40,7 @@ class Query(Interface):
         return {
             "profile": self.context.config.profile,
             "hub": {
-                "pid": os.getpid(),
+                "pid": self.pid,
                 "started": self.started,
                 "version": __version__,
                 "ports": self.ports,
