@@ -64,7 +64,7 @@ class HubConfig:
         The most requests of one session and interface that have not ended, or whose results the
         client has not fetched; more are refused.
     max_sessions
-        The most peers of all kinds.
+        The most peers of each role.
     history_records, history_bytes, history_age
         How many requests that have ended, bytes of them, and for how many seconds, each interface
         remembers once their clients have the results; 0 records for none.

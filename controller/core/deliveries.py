@@ -26,7 +26,7 @@ WINDOW_BYTES = 256 * 1024 * 1024
 """The most bytes of results, with their output, sent to a client that it has not acknowledged."""
 
 
-def _weight(outcome: Outcome) -> int:
+def weight(outcome: Outcome) -> int:
     """Return what a result counts in the window."""
     extras = outcome[6]
     return size_of(outcome[2]) + (0 if extras is None else size_of_extras(extras))
@@ -114,7 +114,7 @@ class Deliveries:
         client = self._clients.get(session.number)
         former = client.sent.pop(outcome[0], None) if client is not None else None
         if client is not None and former is not None:
-            client.weight -= _weight(former)
+            client.weight -= weight(former)
         self.add(session, outcome)
 
     def find(self, session: Session, number: int) -> Outcome | None:
@@ -189,5 +189,5 @@ class Deliveries:
             assert client.waiting == {outcome[0]: outcome for outcome in client.unsent}
             assert not set(unsent) & set(client.sent)
             assert client.sent or client.unsent
-            assert client.weight == sum(map(_weight, client.sent.values()))
+            assert client.weight == sum(map(weight, client.sent.values()))
             assert not client.session.ended

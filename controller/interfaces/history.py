@@ -64,6 +64,8 @@ class HistoryQuery(Interface):
     def follow(self, caller: Session, requests: Sequence[Sequence[int]]) -> dict[str, Any]:
         """Have results sent to the caller, now or once they are there; return which there are."""
         found = []
+        for interface in self._recorded():
+            interface.check_room(caller)
         for number in self._named(requests):
             if any(interface.follow(caller, number) for interface in self._recorded()):
                 found.append(number)

@@ -147,7 +147,10 @@ class Recorded(Interface, Generic[R]):
         requests: list[R] = []
         outcomes: list[Outcome] = []
         taken: Ranges = ()
-        for outcome in self._deliveries.received(session, ranges):
+        received = self._deliveries.received(session, ranges)
+        if self._followers.unread:
+            self._followers.received(session, received)
+        for outcome in received:
             number = outcome[0]
             request = records.get(number)
             if request is not None and request.session is session:
@@ -226,6 +229,10 @@ class Recorded(Interface, Generic[R]):
 
     # ------------------------------------------------------------ who follows
 
+    def check_room(self, session: Session) -> None:
+        """See to it that a client acknowledges what it has followed before it follows more."""
+        self._followers.check_room(session)
+
     def follow(self, session: Session, number: int) -> bool:
         """Have a client get the result of a request, now or once there is one; False if unknown.
 
@@ -242,7 +249,9 @@ class Recorded(Interface, Generic[R]):
             if request.session is not session:
                 self._followers.add(session, number)
         else:
-            self._deliveries.repeat(session, outcome if outcome[2] != GONE else too_large(outcome))
+            outcome = outcome if outcome[2] != GONE else too_large(outcome)
+            self._deliveries.repeat(session, outcome)
+            self._followers.sent(session, outcome)
         return True
 
     def watch(self, number: int, watcher: Callable[[Outcome], None]) -> None:

@@ -169,6 +169,20 @@ def test_no_client_follows_without_end(
     assert follow(other, client.id(3)) == "limit_exceeded"
 
 
+@pytest.mark.parametrize(("limit", "value"), [("MOST_FOLLOWED", 2), ("MOST_BYTES", 20)])
+def test_who_does_not_read_follows_no_more(
+    monkeypatch: pytest.MonkeyPatch, client: Line, other: Line, engine: Line, limit: str, value: int
+) -> None:
+    """Results would be kept for it alone; what it acknowledges makes room."""
+    monkeypatch.setattr(followers, limit, value)
+    numbers = [over(client, engine, counter, payload=b"x" * 10) for counter in range(1, 5)]
+    assert follow(other, numbers[0], numbers[1]) == ((numbers[0], numbers[1]),)
+    assert follow(other, numbers[2]) == "limit_exceeded"
+    have(other, numbers[0])
+    assert follow(other, numbers[2]) == ((numbers[2], numbers[2]),)
+    assert follow(other, numbers[3]) == "limit_exceeded"
+
+
 def test_a_value_that_was_too_large(engine: Line, client: Line) -> None:
     """Its end says so; its record stays."""
     exchange = made(HubConfig(history_bytes=16_000))
