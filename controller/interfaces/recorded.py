@@ -8,7 +8,6 @@ too, now or when it is there, in the same way as its own client, so that none is
 from __future__ import annotations
 
 from abc import abstractmethod
-from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -32,6 +31,7 @@ from ctrlhub.controller.core.history import (
     Retention,
     too_large,
 )
+from ctrlhub.controller.core.id_order import IdOrder
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.withheld import Withheld, stored
 from ctrlhub.controller.interfaces.base import Context, Interface
@@ -40,9 +40,6 @@ from ctrlhub.wire.errors import InvalidRequest, ResultLost
 from ctrlhub.wire.ids import Ranges, session_of, text_of, to_ranges, within
 from ctrlhub.wire.messages import Received, Results, Stream
 from ctrlhub.wire.room import shrink
-
-ORDER_SECONDS = 5.0
-"""So long (seconds) the ids on record stay in order for who asks for them page by page."""
 
 
 class Request(Ended, Protocol):
@@ -99,7 +96,7 @@ class Recorded(Interface, Generic[R]):
         self._history: History[R] = History(retention)
         self._followers = Followers()
         self._ended_ids: dict[int, EndedIds] = {}  # by session
-        self._ordered: tuple[float, list[int]] | None = None
+        self._order = IdOrder()
         self._withheld = Withheld()
 
     # ------------------------------------------------------------ an interface's own
@@ -276,23 +273,9 @@ class Recorded(Interface, Generic[R]):
         return request, self._deliveries.find(request.session, number)
 
     def numbers_after(self, number: int, most: int) -> list[int]:
-        """Return the next ids of requests on record, in order: less than `most` at the end.
-
-        Who goes on from there gets those that were there when they were last put in order, which is
-        not done for each page.
-        """
-        now = self.context.now()
-        if number <= 0 or self._ordered is None or now - self._ordered[0] >= ORDER_SECONDS:
-            every = dict.fromkeys(chain(self._records, self._history.numbers()))
-            self._ordered = now, sorted(every)
-        ids = self._ordered[1]
-        records, ended = self._records, self._history.numbers()
-        there = (
-            ids[place]
-            for place in range(bisect_right(ids, number), len(ids))
-            if ids[place] in records or ids[place] in ended
-        )
-        return list(islice(there, most))
+        """Return the next ids of requests on record, in order: less than `most` at the end."""
+        ended, now = self._history.numbers(), self.context.now()
+        return list(islice(self._order.after(number, self._records, ended, now), most))
 
     def ended_on(self) -> dict[int, list[int]]:
         """Return the ids of requests on record that have ended, by engine."""
@@ -381,8 +364,7 @@ class Recorded(Interface, Generic[R]):
         """Let history forget what is too old."""
         self._history.tick(now)
         self._let_go()
-        if self._ordered is not None and now - self._ordered[0] >= ORDER_SECONDS:
-            self._ordered = None
+        self._order.forget(now)
 
     def next_deadline(self) -> float | None:
         """Say when `tick` is due."""

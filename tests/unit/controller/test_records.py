@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from ctrlhub.controller.config import HubConfig
-from ctrlhub.controller.core import deliveries, followers
-from ctrlhub.controller.interfaces import recorded
+from ctrlhub.controller.core import deliveries, followers, id_order
 from ctrlhub.controller.interfaces.history import SCAN
 from ctrlhub.wire import messages as m
 from ctrlhub.wire.failure import unpack_failure
@@ -288,7 +287,7 @@ def test_many_pages_are_put_in_order_once(
         asked.append(1)
         return sorted(ids)
 
-    monkeypatch.setattr(recorded, "sorted", counted, raising=False)
+    monkeypatch.setattr(id_order, "sorted", counted, raising=False)
     found: list[int] = []
     after: int | None = 0
     while after is not None:
@@ -301,7 +300,7 @@ def test_many_pages_are_put_in_order_once(
     assert found == numbers[:-1]
     assert len(asked) == 2  # by each interface
     exchange = client.exchange
-    exchange.now += recorded.ORDER_SECONDS
+    exchange.now += id_order.ORDER_SECONDS
     page = client.call("history", "requests", after=numbers[20]).value
     assert page["requests"] == ((numbers[21], numbers[28]), (client.id(31), client.id(31)))
 
