@@ -118,27 +118,22 @@ class ZeroMQTransport:
         and had nothing; the hub calls until this returns 0. The first message of several is passed
         on alone, since mostly there are none behind it, and somebody waits for what it brings.
         """
+        taken = 0
         unsure, self._unsure = self._unsure, {}
         try:
-            return self._receive_from(unsure, receiver, budget)
+            for socket, had_one in unsure.items():
+                if not socket.get(EVENTS) & POLLIN:  # type: ignore[operator]
+                    continue
+                stream = self._streams[socket]
+                self._unsure[socket] = True
+                for _ in range(budget if had_one else 1):
+                    self._receive_one(stream, socket, receiver)
+                    taken += 1
+                    if had_one and not socket.get(EVENTS) & POLLIN:  # type: ignore[operator]
+                        break
         except BaseException:  # what was not looked at gives no second signal
             self._unsure = {**unsure, **self._unsure}
             raise
-
-    def _receive_from(
-        self, unsure: Mapping[zmq.Socket[bytes], bool], receiver: Receiver, budget: int
-    ) -> int:
-        taken = 0
-        for socket, had_one in unsure.items():
-            if not socket.get(EVENTS) & POLLIN:  # type: ignore[operator]
-                continue
-            stream = self._streams[socket]
-            self._unsure[socket] = True
-            for _ in range(budget if had_one else 1):
-                self._receive_one(stream, socket, receiver)
-                taken += 1
-                if had_one and not socket.get(EVENTS) & POLLIN:  # type: ignore[operator]
-                    break
         return taken
 
     def _receive_one(self, stream: Stream, socket: zmq.Socket[bytes], receiver: Receiver) -> None:
