@@ -60,8 +60,8 @@ class Cancellation:
         Those that may still reach the hub without being stopped there.
     calls : set
         The numbers of the calls that were not answered.
-    interrupted : bool
-        Whether some were running.
+    running : bool
+        Whether some were running, as far as the hub knew.
     answered : bool
         Whether the hub has answered at all.
     abandoned : bool
@@ -80,10 +80,10 @@ class Cancellation:
         "calls",
         "due",
         "error",
-        "interrupted",
         "left",
         "more",
         "on_end",
+        "running",
         "stream",
     )
 
@@ -100,7 +100,7 @@ class Cancellation:
         self.more = {} if grace is None else {"grace": grace}
         self.left = set(numbers)
         self.calls: set[int] = set()
-        self.interrupted = self.answered = self.abandoned = False
+        self.running = self.answered = self.abandoned = False
         self.error: CtrlHubError | None = None
         self.due = NEVER
         self.on_end = on_end
@@ -115,7 +115,8 @@ class Cancellation:
         else:
             for ranges in answer.value.values():
                 self.left.difference_update(from_ranges(ranges))
-            self.interrupted |= bool(answer.value["interrupted"])
+            # Of tasks some may wait on an engine behind others; a command that is there runs.
+            self.running |= bool(answer.value.get("running", answer.value["interrupted"]))
         return not self.calls
 
     def keep(self, outstanding: Container[int]) -> None:

@@ -137,7 +137,7 @@ class Connection:
                 return ids[0]
 
     def cancel(self, stream: Stream, requests: Ranges, grace: float | None = None) -> bool:
-        """Stop requests; return whether some of them are being interrupted.
+        """Stop requests; return whether some of them run, and are being interrupted.
 
         Afterwards none of them is on its way any more: the hub knows it, or it was taken back.
         Tasks that go on for longer than `grace` (seconds) have their engines restarted.
@@ -158,8 +158,10 @@ class Connection:
             watch.bells.ring()
 
         wish = Cancellation(stream, from_ranges(requests), on_end, grace=grace)
+        end = time.monotonic() + self.timeout
         self._runner.post(lambda now: self._session.cancel(wish, now))
-        if not watch.wait_for(ended.is_set, self.timeout):
+        self.wait(lambda: watch.over or ended.is_set(), self.timeout)
+        if not watch.wait_for(ended.is_set, max(0.0, end - time.monotonic())):
             wish.abandoned = True
             if not wish.answered:
                 raise self._unanswered("did not answer the wish to cancel", self.timeout)
@@ -167,7 +169,7 @@ class Connection:
             raise (self.intake.refusal or SessionClosed("this client was closed"))
         if wish.error is not None:
             raise wish.error
-        return wish.interrupted
+        return wish.running
 
     def cancel_later(self, stream: Stream, requests: Ranges, grace: float | None = None) -> None:
         """Stop requests, and do not wait for it."""

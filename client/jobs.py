@@ -141,8 +141,8 @@ class Jobs(Records):
             for stream, ids in ranges:
                 connection.cancel_later(stream, ids, grace)
             return
-        interrupted = [connection.cancel(stream, ids, grace) for stream, ids in ranges]
-        if not any(interrupted):
+        running = [connection.cancel(stream, ids, grace) for stream, ids in ranges]
+        if not any(running):
             # They have ended; that will be told on the stream of results, too.
             wait_for_futures(whole, connection.timeout)
 

@@ -36,7 +36,7 @@ class Home(Protocol):
         """Say whether the calling thread is the one that brings the results."""
 
     def cancel(self, stream: Stream, requests: Ranges, grace: float | None = None) -> bool:
-        """Stop requests; return whether some of them are being interrupted."""
+        """Stop requests; return whether some of them run, and are being interrupted."""
 
     def call(self, interface: str, method: str, arguments: Mapping[str, Any]) -> Any:
         """Ask the hub."""
@@ -159,8 +159,9 @@ class ResultBase(Waits, OutputMembers, Timing):
         Returns
         -------
         bool
-            Whether it is cancelled now. What was running ends with the interrupt, or does not
-            heed it, or was done at that moment: that shows when it is done.
+            Whether it is cancelled now: it has not begun, and never will. What was running ends with
+            the interrupt, or does not heed it, or was done at that moment: that shows when it is
+            done. In a callback of results, which cannot wait for the answer, False.
 
         Raises
         ------

@@ -58,12 +58,16 @@ class TaskStops(TaskWaits):
     ) -> dict[str, Any]:
         """Stop one's own tasks: queued ones at once, running ones by interrupt.
 
+        What an engine has in stock is interrupted, too, but is not among those that run: it ends there
+        without having begun, unless it begins at this moment.
+
         Those that go on for longer than `grace` seconds, or than they were submitted with if that is
         None, have their engine restarted.
         """
         ids, seconds = select(checked_ranges(requests), self._records), checked_grace(grace)
         tasks = [self._records[n] for n in ids if self._records[n].session is caller]
-        return self._stop(tasks, seconds)
+        running = to_ranges(sorted(task.id for task in tasks if self.is_running(task)))
+        return {**self._stop(tasks, seconds), "running": running}
 
     @exposed
     def withdraw(self, caller: Session, requests: Sequence[Sequence[int]]) -> dict[str, Any]:

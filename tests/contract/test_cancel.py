@@ -101,6 +101,26 @@ def test_a_running_task(client: Client, work: Work) -> None:
     assert client[:].apply_sync(int, "7") == [7] * ENGINES
 
 
+def test_tasks_in_stock_with_busy_engines(client: Client, work: Work) -> None:
+    """They wait as the others do: each is cancelled when `cancel` says so, and never runs."""
+    view, endless = client.load_balanced_view(), work.endless()
+
+    def either(occupies: bool) -> None:
+        if occupies:
+            endless()
+
+    view.map_sync(either, [False] * 100)  # quick, so that engines are given several ahead
+    running = [view.apply_async(either, True) for _ in range(ENGINES)]
+    work.begun("endless")
+    until(lambda: all(each.running() for each in running), "all engines are busy")
+    waiting = [view.apply_async(either, False) for _ in range(10)]
+
+    assert [each.cancel() for each in waiting] == [True] * 10
+    client.abort(running)
+    for each in running:
+        assert_cancelled(each)
+
+
 def test_a_running_command(client: Client, work: Work) -> None:
     """On all its engines."""
     calls = [view.apply_async(work.endless(f"endless-{n}")) for n, view in enumerate(client)]

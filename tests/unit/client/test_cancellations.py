@@ -47,7 +47,7 @@ def test_what_has_not_left_is_taken_back() -> None:
     wish = Wish(bench, [r._number for r in results])
 
     assert [r.cancelled() for r in (*results, other)] == [True, True, False]
-    assert (wish.ends, wish.cancellation.interrupted) == (1, False)
+    assert (wish.ends, wish.cancellation.running) == (1, False)
     (message,) = bench.drain()
     assert [row[0] for row in message.rows] == [other._number]
 
@@ -77,7 +77,7 @@ def test_only_what_has_left_is_asked_for() -> None:
     (call,) = bench.drain()
     assert (call.interface, call.method, wanted(call)) == ("tasks", "cancel", [sent._number])
     answer(bench, call, interrupted=((sent._number, sent._number),))
-    assert (wish.ends, wish.cancellation.interrupted) == (1, True)
+    assert (wish.ends, wish.cancellation.running) == (1, True)
 
 
 def test_the_hub_is_asked_until_it_knows_all() -> None:
@@ -98,7 +98,7 @@ def test_the_hub_is_asked_until_it_knows_all() -> None:
 
     assert wanted(again) == [second]
     answer(bench, again, cancelled=((second, second),))
-    assert (wish.ends, wish.cancellation.interrupted) == (1, True)
+    assert (wish.ends, wish.cancellation.running) == (1, True)
 
 
 def test_the_pauses_grow() -> None:

@@ -34,10 +34,10 @@ def test_queued_tasks_are_cancelled_at_once(client: Line) -> None:
     requests = [[client.id(1), client.id(2)]]
     answer = client.call("tasks", "cancel", requests=requests)
     both = ((client.id(1), client.id(2)),)
-    assert answer.value == {"cancelled": both, "interrupted": (), "finished": ()}
+    assert answer.value == {"cancelled": both, "interrupted": (), "finished": (), "running": ()}
     assert ends_of(client.heard()) == {client.id(n): (m.Status.CANCELLED, b"") for n in (1, 2)}
     answer = client.call("tasks", "cancel", requests=requests)
-    assert answer.value == {"cancelled": (), "interrupted": (), "finished": both}
+    assert answer.value == {"cancelled": (), "interrupted": (), "finished": both, "running": ()}
     assert client.exchange.tasks.summary()["queued"] == 1
 
 
@@ -51,10 +51,11 @@ def test_a_cancelled_task_is_stored_as_such(client: Line) -> None:
 
 
 def test_running_tasks_are_interrupted(client: Line, engine: Line) -> None:
-    """The engine answers for them: cancelled, or finished after all."""
+    """The engine answers for them, cancelled or finished after all; it can have begun but the first."""
     ids = held_by(client, engine, 2)
     answer = client.call("tasks", "cancel", requests=[[ids[0], ids[1]]])
     assert answer.value["interrupted"] == ((ids[0], ids[1]),)
+    assert answer.value["running"] == ((ids[0], ids[0]),)
     assert engine.heard() == [m.Interrupt(((ids[0], ids[1]),))]
     engine.results((ids[0], 0), status=m.Status.CANCELLED, payload=b"")
     engine.results((ids[1], 0))
@@ -89,7 +90,7 @@ def test_nobody_cancels_for_another(exchange: Exchange, client: Line) -> None:
     other.register(m.Role.CLIENT)
     client.submit(1)
     answer = other.call("tasks", "cancel", requests=[[0, 2**62]])
-    assert answer.value == {"cancelled": (), "interrupted": (), "finished": ()}
+    assert answer.value == {"cancelled": (), "interrupted": (), "finished": (), "running": ()}
     assert exchange.tasks.summary()["queued"] == 1
 
 
