@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from ctrlhub.client.async_result import AsyncResult
 from ctrlhub.client.connection import Connection
+from ctrlhub.client.hub_result import OfAnyStream
+from ctrlhub.client.metadata import UNFINISHED
+from ctrlhub.client.record_pages import records_of
 from ctrlhub.client.rows import is_cancelled, is_ok
 from ctrlhub.wire.ids import text_of
 from ctrlhub.wire.messages import Stream
@@ -17,6 +20,11 @@ LOOK = 0.01
 LOOKS = 100
 """How often it is asked."""
 
+COMMAND = "it is a command: engines run those in order, see client.queue_status(verbose=True)"
+
+ENDS = {"ok": "it has ended well", "error": "it has failed", "aborted": "it was cancelled"}
+"""What is said of a request that has ended, by the status in its record."""
+
 
 def explained(home: Connection, result: AsyncResult) -> str:
     """Say of a result why it is not there, or how it came to be."""
@@ -25,8 +33,8 @@ def explained(home: Connection, result: AsyncResult) -> str:
     if not missing:
         ended = [row for row in rows if row is not None]
         if all(is_ok(row) for row in ended):
-            return "it has ended well"
-        return "it was cancelled" if any(is_cancelled(row) for row in ended) else "it has failed"
+            return ENDS["ok"]
+        return ENDS["aborted" if any(is_cancelled(row) for row in ended) else "error"]
     lines = [_one(home, result, number) for number in missing[:FEW]]
     if len(numbers) == 1:
         return lines[0]
@@ -36,11 +44,17 @@ def explained(home: Connection, result: AsyncResult) -> str:
 
 
 def _one(home: Connection, result: AsyncResult, number: int) -> str:
-    if result._about.stream is Stream.MULTIENGINE:
-        return "it is a command: engines run those in order, see client.queue_status(verbose=True)"
+    by_id = isinstance(result, OfAnyStream)  # then it is not known here of which kind it is
+    if not by_id and result._about.stream is Stream.MULTIENGINE:
+        return COMMAND
     for _ in range(LOOKS):
         known = home.call("tasks", "explain", {"request": number})
+        if known["state"] != "unknown":
+            break
+        for record in records_of(home, [number] if by_id else []):
+            if record["stream"] == Stream.MULTIENGINE.value:
+                return COMMAND if record["status"] in UNFINISHED else ENDS[record["status"]]
         # What was just submitted may be slower than this question, which takes another stream.
-        if known["state"] != "unknown" or result._await(result.done, LOOK):
+        if result._await(result.done, LOOK):
             break
     return str(known["why"])

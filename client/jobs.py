@@ -177,7 +177,7 @@ class Jobs(Records):
         Parameters
         ----------
         task
-            A result, the id of a request, or a place in `history`.
+            A result, the id of a request, of whichever client, or a place in `history`.
         """
         return explained(self._connection, self._result_of(task))
 

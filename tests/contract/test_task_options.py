@@ -45,6 +45,28 @@ def test_after_and_follow(client: Client, work: Work) -> None:
     assert set(then.engine_id) == {first.engine_id}
 
 
+def test_whatever_has_an_id_is_explained_as_what_it_is(
+    client: Client, other: Client, work: Work
+) -> None:
+    """Tasks and commands, running, ended and unknown; also to another client, which has only ids."""
+    view = client.load_balanced_view()
+    ended, [command] = view.apply_async(abs, -1), client[[0]].apply_async(abs, -1).split()
+    for result in (ended, command):
+        result.get(WAIT)
+    running = view.apply_async(work.held("first"))
+    work.begun("first")
+    waiting = client[0].apply_async(work.held("second"))
+    for asks in (client, other):
+        for done in (ended, command):
+            assert asks.explain(done.msg_ids[0]).startswith("it has ended well")
+        assert asks.explain(running.msg_ids[0]).startswith("it runs on engine ")
+        assert asks.explain(waiting.msg_ids[0]).startswith("it is a command")
+        assert "forgotten" in asks.explain("99-1")
+    for result, name in ((running, "first"), (waiting, "second")):
+        work.release(name)
+        assert result.get(WAIT) == name
+
+
 def test_what_can_never_be_met_fails_at_once(client: Client) -> None:
     """And those behind it; what waits for the failure runs."""
     view = client.load_balanced_view()
