@@ -78,6 +78,16 @@ class EngineIds:
             self._released.discard(id)
             self._make_free(id)
 
+    def reserve(self, id: int, key: str) -> bool:
+        """Keep a free id for an engine that may come; say whether that is possible."""
+        if not (self._save_ids and 0 <= id < self._max_engines and self._is_free(id)):
+            return False
+        if key in self._live_id_of or key in self._reserved_id_of:
+            return False
+        self._reserved[id] = key
+        self._reserved_id_of[key] = id
+        return True
+
     def release(self, id: int) -> bool:
         """End the reservation of the id, or see to it that a live one will not be reserved.
 

@@ -78,6 +78,7 @@ class Hub:
         self.config = config
         self.epoch = token_hex(8)
         self.started = time.time()
+        unix_offset = time.time() - time.monotonic()
         self.switchboard = Switchboard(
             config,
             find_interfaces(config.interfaces),
@@ -87,11 +88,12 @@ class Hub:
             keys=keys,
             borrowing=Borrowing(),
             random=SystemRandom(),
+            store=store,
         )
         self.switchboard.joining.why_full = why_full
         history = self.switchboard.interfaces.get("history")
         if isinstance(history, HistoryQuery):
-            history.unix_offset = time.time() - time.monotonic()
+            history.unix_offset = unix_offset
         self._transports = tuple(transports)
         self._store = store
         self._loop = loop or HubLoop()
@@ -99,7 +101,7 @@ class Hub:
         self._tick_due = 0.0
         self._alarm = self.switchboard.alarm
         self._commits = Commits()
-        store.load()
+        self.switchboard.restore(store.load(), unix_offset, time.monotonic())
         self._heap = Heap(memory_here())
 
     def run(self) -> None:

@@ -16,14 +16,18 @@ from ctrlhub.controller.core.alarm import Alarm
 from ctrlhub.controller.core.deadlines import Deadlines
 from ctrlhub.controller.core.effects import Connection, Outbox, Send
 from ctrlhub.controller.core.engines import NOTHING, Engine
+from ctrlhub.controller.core.former import Former
 from ctrlhub.controller.core.heartbeat import Health, Heartbeats
 from ctrlhub.controller.core.nannies import Nannies
+from ctrlhub.controller.core.saved import Saved
+from ctrlhub.controller.core.saved_engines import SavedEngines
 from ctrlhub.controller.core.sessions import Session, Sessions
 from ctrlhub.controller.exposed import Exposed
 from ctrlhub.controller.permissions import BULK, IOPUB
 from ctrlhub.controller.service import ControllerService
 from ctrlhub.wire import messages as m
 from ctrlhub.wire.errors import CtrlHubError, LimitExceeded
+from ctrlhub.wire.ids import session_of
 from ctrlhub.wire.limits import MAX_TEXT
 from ctrlhub.wire.security import MAX_REVOKED_KEYS, KeyRegistry
 
@@ -60,6 +64,8 @@ class Peers:
         Those of clients, by number: they hear of engine events.
     events
         The number of the last engine event.
+    perished
+        The keys of engines of the hub before this one of whose end a nanny has told.
     """
 
     def __init__(
@@ -89,7 +95,34 @@ class Peers:
         self._absent: dict[int, tuple[int, str]] = {}
         self._nannies = Nannies()
         self._revoked: dict[str, None] = {}
+        self._saved_engines = SavedEngines(outbox)
+        self.perished: set[str] = set()
         controller.on_register_engine_do(self._number, True)
+
+    # ------------------------------------------------------------ the hub before this one
+
+    def restore(self, saved: Saved, unix_offset: float, now: float) -> Former:
+        """Expect those back that the hub before this one had: clients with requests, and engines."""
+        waited_for = {session_of(n) for n in saved.tasks.keys() - saved.fetched}
+        waited_for |= {session_of(n) for n in saved.commands.keys() - saved.fetched}
+        sessions: dict[int, Session] = {}
+        for number, client in saved.sessions.items():
+            lives = number in waited_for and self.sessions.of_key(client.key) is None
+            session = sessions[number] = self.sessions.restore(client, lives=lives)
+            if lives:
+                self.clients[number] = session
+                self._expiry.set(number, now + self._config.session_ttl)
+        former = Former(saved, sessions, unix_offset)
+        for id, (key, _) in sorted(former.engines.items()):
+            if self._controller.reserve_id(id, key):
+                self._saved_engines.take_back(id)
+            else:
+                self._saved_engines.drop(id)
+        return former
+
+    def expect_nobody(self) -> None:
+        """Take note that the hub ends on purpose, and its engines with it."""
+        self._saved_engines.drop_all()
 
     # ------------------------------------------------------------ coming
 
@@ -128,6 +161,7 @@ class Peers:
         except CtrlHubError:
             session.engine = None
             raise
+        self._saved_engines.save(session.engine.id, session)
 
     def absent(self) -> dict[int, str]:
         """Return what is to be said of the engines that are away for a while, by id."""
@@ -289,6 +323,7 @@ class Peers:
         """Take a nanny's word for the end of an engine's process: that of its own, as long as it is here."""
         session = self.sessions.of_key(message.key)
         if session is None or session.role is not m.Role.ENGINE:
+            self._perished(message)
             return
         if session.incarnation != message.incarnation:
             return
@@ -308,8 +343,13 @@ class Peers:
         self._away(session, now, lost=not message.restarting)
         if not message.restarting:
             if engine is not None:
-                self._controller.release_id(engine.id)
+                self._release(engine)
             self.end(session, now)
+
+    def _perished(self, message: m.EngineDied) -> None:
+        """Expect an engine of the hub before this one no longer; its id, if another takes its place."""
+        if len(self.perished) < self._config.max_engines:
+            self.perished.add(message.key)
 
     def goodbye(self, session: Session, message: m.Goodbye, now: float) -> None:
         """Let a peer go that leaves on purpose: nothing is kept for it."""
@@ -326,7 +366,7 @@ class Peers:
             engine.cause = f"it left: {message.reason[:1000]}"
             engine.blamed = NOTHING
             self._unregister(engine)
-            self._controller.release_id(engine.id)
+            self._release(engine)
         self.end(session, now)
 
     def revoke(self, key: str, now: float) -> bool:
@@ -374,6 +414,10 @@ class Peers:
         self.sessions.end(session)
         if self.clients.pop(session.number, None) is not None:
             self._exposed.session_ended(session, now)
+
+    def _release(self, engine: Engine) -> None:
+        self._controller.release_id(engine.id)
+        self._saved_engines.drop(engine.id)
 
     # ------------------------------------------------------------ what clients are told
 

@@ -236,6 +236,12 @@ class ControllerService(IControllerBase):
         log.info("engine %d unregistered", id)
         self._announcer.announce(self._on_unregister, id)
 
+    def reserve_id(self, id: int, key: str) -> bool:
+        """Reserve an id for the engine of a key, which had it before; say whether that is possible."""
+        require("id", id, int)
+        require("key", key, str)
+        return self._ids.reserve(id, key)
+
     def release_id(self, id: int) -> None:
         """End the reservation of an id: its engine was stopped on purpose.
 

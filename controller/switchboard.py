@@ -17,6 +17,7 @@ from ctrlhub.controller.core.alarm import Alarm
 from ctrlhub.controller.core.awaiting import GRACE
 from ctrlhub.controller.core.borrower import Borrower
 from ctrlhub.controller.core.effects import Connection, Effect, Outbox, Send
+from ctrlhub.controller.core.saved import Health, NoStore, Saved
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.exposed import Exposed
 from ctrlhub.controller.interfaces.base import Context, Interface
@@ -70,6 +71,8 @@ class Switchboard:
         How to open the segments of peers; None shares no memory.
     random
         Source of the session numbers' beginning.
+    store
+        Whom to ask how the store is doing; None where nothing is stored.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class Switchboard:
         keys: KeyRegistry | None = None,
         borrowing: Borrower | None = None,
         random: Random,
+        store: Health | None = None,
     ) -> None:
         self.config = config
         self.epoch = epoch
@@ -135,6 +139,8 @@ class Switchboard:
             is_settling=lambda: self._now < self._settled,
             absent=self._peers.absent,
             refuse=self._refuse_later,
+            perished=lambda: self._peers.perished,
+            store=store or NoStore(),
             keep=borrowing.keep if borrowing is not None else None,
         )
         for cls in interfaces:
@@ -159,6 +165,27 @@ class Switchboard:
         return routes
 
     # ------------------------------------------------------------ what the hub calls
+
+    def restore(self, saved: Saved, unix_offset: float, now: float) -> None:
+        """Take back what the hub before this one has stored, before anybody says anything.
+
+        Parameters
+        ----------
+        saved
+            What it has stored.
+        unix_offset
+            What our clock lacks to Unix time (seconds).
+        now
+            Our clock.
+        """
+        if not saved:
+            return
+        self._begin(now)
+        former = self._peers.restore(saved, unix_offset, now)
+        for interface in self._exposed:
+            interface.restore(former)
+        for interface in self._exposed:
+            interface.resume(former)
 
     def receive(
         self, origin: Origin, header: m.Buffer, frames: Sequence[m.Buffer], now: float
@@ -250,6 +277,10 @@ class Switchboard:
     def shut_down(self, reason: str) -> list[Effect]:
         """Say goodbye to everyone."""
         self.controller.stop()
+        self._peers.expect_nobody()
+        told = [s for s in self._peers.clients.values() if m.Stream.HUB in s.connections]
+        for interface in self._exposed:
+            interface.forsake(told)
         for session in self.sessions:
             leave = m.Goodbye(reason) if session.role is m.Role.CLIENT else m.Shutdown(reason)
             session.send(self.outbox, m.Stream.HUB, leave)

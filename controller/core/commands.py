@@ -104,6 +104,10 @@ class CommandQueue:
         self._ended(command)
         return command
 
+    def finish_any(self, number: int) -> CommandRecord | None:
+        """End the command in flight, or one that waits, since the hub before this one had given it."""
+        return self.finish(number) or next(iter(self.withdraw({number})), None)
+
     def withdraw(self, numbers: Container[int]) -> list[CommandRecord]:
         """End queued commands without running them; return those that were queued here."""
         withdrawn = [command for command in self._queue if command.id in numbers]

@@ -82,6 +82,14 @@ class FunctionTable:
         ):
             self._bytes -= size_of(self._recent.popitem(last=False)[1].blob)
 
+    def take_back(self, digest: bytes, blob: Payload) -> Function:
+        """Take in a function of the hub before this one."""
+        function = self._functions.get(digest)
+        if function is None:
+            function = Function(digest, blob)
+            self._keep(function)
+        return function
+
     def get(self, digest: bytes) -> Function | None:
         """Return a function, or None when it must be asked for."""
         function = self._recent.get(digest)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from ctrlhub.controller.core.deliveries import Outcome
 from ctrlhub.wire.messages import Payload
@@ -89,6 +89,27 @@ class Saved:
         return bool(self.tasks or self.commands or self.kept)
 
 
+class Health(Protocol):
+    """What those who do not write into a store may ask it."""
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be stored now; empty if it can."""
+
+    def state(self) -> StoreState:
+        """Return how it is doing."""
+
+
+class NoStore:
+    """The health of a hub that stores nothing."""
+
+    trouble = ""
+
+    def state(self) -> StoreState:
+        """Return that all is well."""
+        return StoreState("memory")
+
+
 @dataclass(frozen=True, slots=True)
 class StoreState:
     """How a store is doing, for `status`.
@@ -103,7 +124,7 @@ class StoreState:
         Why nothing can be stored now; empty if it can.
     requests
         How many it has.
-    nbytes
+    bytes
         How many bytes it takes.
     """
 
@@ -111,4 +132,4 @@ class StoreState:
     where: str = ""
     trouble: str = ""
     requests: int = 0
-    nbytes: int = 0
+    bytes: int = 0

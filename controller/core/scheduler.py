@@ -130,6 +130,13 @@ class Scheduler:
 
     # ------------------------------------------------------------ tasks
 
+    def adopt(self, engine: Engine, task: Task) -> None:
+        """Take note that an engine has a task that nobody has given to it here."""
+        slot = self._slots[engine.id]
+        slot.give(task)
+        if len(slot.tasks) > 1:
+            self.crowded[slot] = None
+
     def add(self, tasks: Sequence[Task]) -> None:
         """Queue tasks of one client with the same needs and priority, behind the others."""
         self.queued += len(tasks)

@@ -20,6 +20,7 @@ from ctrlhub.wire.messages import Message, Register, Role, Stream
 
 if TYPE_CHECKING:
     from ctrlhub.controller.core.engines import Engine
+    from ctrlhub.controller.core.saved import SavedSession
 
 
 class Arrival(Enum):
@@ -122,6 +123,7 @@ class Sessions:
         self._count: Counter[Role] = Counter()
         self._by_key: dict[str, Session] = {}
         self._by_connection: dict[Connection, Session] = {}
+        self._former: frozenset[int] = frozenset()
 
     def __len__(self) -> int:
         return len(self._by_number)
@@ -165,6 +167,7 @@ class Sessions:
         if known.role is not Role(message.role):
             raise RegistrationRefused(f"a peer of role {known.role.value!r} has this key")
         if known.incarnation == message.incarnation:
+            known.versions = known.versions or message.versions
             return known, Arrival.RESUMED
         self.unbind_all(known)
         del self._by_token[known.token]
@@ -198,16 +201,30 @@ class Sessions:
             returned=message.session >= 0,
             resources=dict(message.resources),
         )
-        self._count[role] += 1
+        self._enter(session)
+        return session
+
+    def restore(self, saved: SavedSession, *, lives: bool) -> Session:
+        """Take back a client of the hub before this one: it may come, or is one of those that ended."""
+        self._former |= {saved.number}
+        session = Session(
+            saved.number, Role.CLIENT, saved.key, self._new_token(), saved.incarnation, saved.pid,
+            saved.host, {}, False, ended=not lives, returned=True,
+        )  # fmt: skip
+        if lives:
+            self._enter(session)
+        return session
+
+    def _enter(self, session: Session) -> None:
+        self._count[session.role] += 1
         self._by_number[session.number] = session
         self._by_token[session.token] = session
         self._by_key[session.key] = session
-        return session
 
     def _number(self, wish: int) -> int:
         if 0 < wish <= MAX_SESSION and wish not in self._by_number:
             return wish
-        while self._next in self._by_number:
+        while self._next in self._by_number or self._next in self._former:
             self._next = self._next % MAX_SESSION + 1
         number = self._next
         self._next = self._next % MAX_SESSION + 1

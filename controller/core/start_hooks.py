@@ -103,6 +103,18 @@ class StartHooks:
         """Return the hook on trial that a request has brought."""
         return self._tried.get(number)
 
+    def of_maker(self, number: int) -> StartHook | None:
+        """Return the hook that is kept and that a request has brought, perhaps to another hub."""
+        return next((hook for hook in self._kept.values() if hook.request.id == number), None)
+
+    def kept(self) -> list[StartHook]:
+        """Return those that are kept, in order."""
+        return list(self._kept.values())
+
+    def take_back(self, hook: StartHook) -> None:
+        """Keep a hook that the hub before this one has kept."""
+        self._kept[hook.name] = hook
+
     def check_room(self, hook: StartHook) -> None:
         """See that there is room for one more.
 

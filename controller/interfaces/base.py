@@ -8,7 +8,7 @@ name (`Call`), over every protocol. One that has streams of messages of its own 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
@@ -17,6 +17,8 @@ from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.alarm import Alarm
 from ctrlhub.controller.core.effects import Outbox
 from ctrlhub.controller.core.engines import Engine
+from ctrlhub.controller.core.former import Former
+from ctrlhub.controller.core.saved import Health
 from ctrlhub.controller.core.sessions import Session, Sessions
 from ctrlhub.controller.service import ControllerAdapterBase, IControllerBase
 from ctrlhub.wire.errors import (
@@ -24,6 +26,7 @@ from ctrlhub.wire.errors import (
     InvalidEngineID,
     InvalidRequest,
     LimitExceeded,
+    StoreError,
     UnknownInterface,
 )
 from ctrlhub.wire.ids import Ranges
@@ -67,6 +70,10 @@ class Context:
     """The engines that are away for a while: by id, what is to be said of them."""
     refuse: Callable[[Session, Stream, Message, CtrlHubError], None]
     """Tell a peer that what it said on a stream is refused, behind what this turn accepts."""
+    perished: Callable[[], Collection[str]]
+    """The keys of engines of the hub before this one of whose end a nanny has told."""
+    store: Health
+    """The store, to be asked how it is doing."""
     keep: Callable[[Payload], Payload] | None = None
     """Put the large buffers of a payload where several engines can read one copy; None shares nothing."""
 
@@ -78,7 +85,7 @@ class Context:
         except CtrlHubError as error:
             self.refuse(session, stream, message, error)
 
-    def refusal(self, kept: int) -> LimitExceeded | None:
+    def refusal(self, kept: int) -> CtrlHubError | None:
         """Say why new requests are refused of a client for which `kept` would be kept, if they are.
 
         A refused request is kept too, until the client has read of it: it ends with this error.
@@ -91,6 +98,9 @@ class Context:
         limit = self.config.max_outstanding
         if kept > 2 * limit:
             raise LimitExceeded(f"{limit} refusals wait for this client, which does not read them")
+        trouble = self.store.trouble
+        if trouble:
+            return StoreError(f"the hub cannot store requests now: {trouble}. Try again later")
         if kept <= limit:
             return None
         return LimitExceeded(
@@ -152,6 +162,15 @@ class Interface(ControllerAdapterBase):
         )
 
     # What an interface may want to know; each is nothing unless it says otherwise.
+
+    def restore(self, former: Former) -> None:
+        """Take back what is left of the hub before this one."""
+
+    def resume(self, former: Former) -> None:
+        """Go on with it: every interface has what is its own."""
+
+    def forsake(self, clients: Collection[Session]) -> None:
+        """Leave to the hub after this one nothing of clients that are told that this one ends."""
 
     def bound(self, session: Session, stream: Stream, held: Ranges, now: float) -> None:
         """Note that a peer said hello on a stream (again)."""

@@ -9,9 +9,10 @@ from ctrlhub.controller.core.commands import CommandQueue, CommandRecord
 from ctrlhub.controller.core.effects import Commit, SaveResults
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.functions import Function, FunctionTable
+from ctrlhub.controller.core.saved import SavedCommand
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.start_hooks import HookRun, StartHook
-from ctrlhub.controller.interfaces.recorded import Recorded
+from ctrlhub.controller.interfaces.returning import Returning
 from ctrlhub.wire.messages import Buffer, FunctionRow, Payload, Status
 
 
@@ -25,7 +26,7 @@ class HookWatcher(Protocol):
         """Give up the hook of a request, since its client wants that; False if there is none."""
 
 
-class HookQueues(Recorded[CommandRecord]):
+class HookQueues(Returning[CommandRecord, SavedCommand]):
     """Takes in start hooks and queues their runs.
 
     A hook's request is a request like any other to its client; no engine has it. A run of it is a
@@ -56,6 +57,10 @@ class HookQueues(Recorded[CommandRecord]):
     def knows(self, number: int) -> bool:
         """Tell whether a request is here, and its client has not let go of its result."""
         return number in self._commands
+
+    def functions_again(self, digest: bytes, blob: Payload) -> Function:
+        """Return a function that a hook of the hub before this one calls."""
+        return self._functions.take_back(digest, blob)
 
     def take_in(self, request: CommandRecord) -> bool:
         """Keep a request that is no engine's, until `conclude`; False if it is here already."""

@@ -223,7 +223,10 @@ class MultiEngine(RecordedCommands, Relay):
         for row in message.rows:
             if self._relays or session.given:
                 self._relays.ended(session, row[0])
-            command = queue.finish(row[0]) if queue is not None and queue.engine is engine else None
+            command = None
+            if queue is not None and queue.engine is engine:
+                finish = queue.finish_any if session.returned else queue.finish
+                command = finish(row[0])
             if command is not None and row[2] not in _ENDS:
                 row = (*row[:2], int(Status.ERROR), _NO_END, *row[4:])
             if type(command) is HookRun:
@@ -312,7 +315,7 @@ class MultiEngine(RecordedCommands, Relay):
         engine = self.engine(number)
         queue = self._queues[number] = CommandQueue(engine)
         self._functions.forget_engine(number)
-        for command in self._awaiting.arrived(number):
+        for command in self._take_awaited(engine):
             queue.put(command)
             self._ready[number] = queue
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from ctrlhub import __version__
@@ -49,6 +50,7 @@ class Query(Interface):
             "engines": self._engines(),
             "tasks": tasks.summary() if tasks is not None else none,
             "start_hooks": hooks.described() if isinstance(hooks, StartHookInterface) else [],
+            "store": asdict(self.context.store.state()),
         }
 
     def _engines(self) -> list[dict[str, Any]]:

@@ -158,9 +158,12 @@ class Recorded(Interface, Generic[R]):
             self._kept[session] -= len(requests)
             taken = to_ranges([outcome[0] for outcome in outcomes])
             failed = [outcome[0] for outcome in outcomes if outcome[1]]
-            self._ended_ids.setdefault(session.number, EndedIds()).add(taken, failed)
+            self._ended_of(session).add(taken, failed)
             shrink(records)
         return requests, outcomes, taken
+
+    def _ended_of(self, session: Session) -> EndedIds:
+        return self._ended_ids.setdefault(session.number, EndedIds())
 
     def has_ended(self, number: int) -> bool | None:
         """Say how a request ended that is on record no more: well or not; None if that is unknown."""

@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from ctrlhub.controller.core.commands import CommandRecord, CommandState
 from ctrlhub.controller.core.effects import Commit, SaveRequests
+from ctrlhub.controller.core.engines import Engine
+from ctrlhub.controller.core.former import Former
 from ctrlhub.controller.core.functions import Function
+from ctrlhub.controller.core.saved import Saved, SavedCommand
 from ctrlhub.controller.core.sessions import Session
+from ctrlhub.controller.interfaces.base import Context
 from ctrlhub.controller.interfaces.command_ends import CommandEnds
 from ctrlhub.controller.interfaces.recorded import Particulars
-from ctrlhub.wire.errors import InvalidEngineID
+from ctrlhub.controller.service import IControllerBase
+from ctrlhub.wire.errors import EngineError, InvalidEngineID
 from ctrlhub.wire.ids import text_of
 
 
 class RecordedCommands(CommandEnds):
-    """Commands as what is on record of them."""
+    """Commands as what is on record of them.
+
+    Parameters
+    ----------
+    controller, context
+        As for `Interface`.
+    """
+
+    def __init__(self, controller: IControllerBase, context: Context) -> None:
+        super().__init__(controller, context)
+        self._former: dict[int, bytes] = {}  # incarnations, of engines that have not come, by id
 
     @abstractmethod
     def _queue(self, command: CommandRecord) -> None:
@@ -48,6 +63,53 @@ class RecordedCommands(CommandEnds):
         self._commands[number] = again
         self._queue(again)
         self.outbox.add(Commit((SaveRequests([(number, again)]),), ()))
+
+    # ------------------------------------------------------------ of the hub before this one
+
+    def _saved_here(self, saved: Saved) -> Mapping[int, SavedCommand]:
+        return saved.commands
+
+    def _made_again(self, saved: SavedCommand, former: Former) -> CommandRecord | None:
+        if saved.target < 0 and saved.id not in former.saved.results:
+            return None  # a start hook on trial: its client gives it again
+        blob = former.saved.functions.get(saved.digest)
+        if saved.digest and blob is None:
+            return None
+        session = former.client_of(saved.id)
+        session.last_command = max(session.last_command, saved.id)
+        function = None if blob is None else self._functions.take_back(saved.digest, blob)
+        return CommandRecord(
+            saved.id, session, saved.action, saved.payload, function, saved.target, saved.label,
+            saved.submitted - former.unix_offset, saved.stop_on_error,
+        )  # fmt: skip
+
+    def _has_ended(self, request: CommandRecord) -> None:
+        request.state = CommandState.ENDED
+
+    def _go_on(self, requests: Sequence[CommandRecord], former: Former) -> None:
+        """Have commands wait for their engines; those that have run one already know it by its id."""
+        self._former = {number: process for number, (_, process) in former.engines.items()}
+        for request in sorted(requests, key=lambda command: command.submitted):
+            self._queue(request)
+
+    def _take_awaited(self, engine: Engine) -> list[CommandRecord]:
+        """Return what has waited for an engine to come back.
+
+        If another process has come in the place of the one that was there, nobody knows any more what
+        that one has run: no command is to be run twice.
+        """
+        commands = self._awaiting.arrived(engine.id)
+        former = self._former.pop(engine.id, None)
+        if former is None or former == engine.session.incarnation:
+            return commands
+        for command in commands:
+            self._fail(command, EngineError(
+                f"engine {engine.id} was lost while the hub was restarted, and another one is in its "
+                "place: whether this command was run is not known", engine.id
+            ))  # fmt: skip
+        return []
+
+    # ------------------------------------------------------------ asked for
 
     def _functions_of(self, requests: Iterable[CommandRecord]) -> set[Function]:
         return {request.function for request in requests if request.function is not None}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+from operator import itemgetter
 from typing import Any
 
 from ctrlhub.controller.core.commands import CommandRecord, CommandState
+from ctrlhub.controller.core.effects import Commit, Drop, Keep
 from ctrlhub.controller.core.engines import Engine
+from ctrlhub.controller.core.former import Former
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.start_hooks import MOST_HOOKS, HookRun, StartHook, StartHooks
 from ctrlhub.controller.interfaces.base import Context, Interface, exposed
@@ -17,7 +20,7 @@ from ctrlhub.wire.codec import resolve
 from ctrlhub.wire.errors import FailedBefore, InvalidRequest, ResultLost, UnknownInterface
 from ctrlhub.wire.failure import failure_of
 from ctrlhub.wire.ids import Ranges, session_of, to_ranges
-from ctrlhub.wire.messages import Action, HooksGone, Payload, Status, Stream
+from ctrlhub.wire.messages import Action, HooksGone, Payload, Role, Status, Stream
 
 MAX_NAME = 256
 """The longest name (characters) of a hook."""
@@ -33,6 +36,9 @@ NONE = b"N."
 
 _ACTIONS = frozenset(action.value for action in Action) - {Action.PULL.value, Action.CLEAR.value}
 
+HOOKS = "hook/"
+"""Hooks are stored under this and the id of the request that brought them."""
+
 log = logging.getLogger(__name__)
 
 
@@ -47,6 +53,7 @@ class StartHookInterface(Interface):
         super().__init__(controller, context)
         self._hooks = StartHooks()
         self._gone: dict[Session, dict[int, None]] = {}
+        self._places: dict[int, int] = {}  # of those that are stored, by request
         self._commands.watch_hooks(self)
         self.follow_engines(self._engine_came, self._engine_went)
 
@@ -69,6 +76,10 @@ class StartHookInterface(Interface):
             raise InvalidRequest(f"the name of a start hook has 1 to {MAX_NAME} characters")
         if session_of(message.id) != session.number:
             raise InvalidRequest("a request id of another session")
+        kept = self._hooks.of_maker(message.id)
+        if kept is not None:
+            self._confirm(kept, session)
+            return
         commands = self._commands
         # What is known was sent again: its client may have let go of what it lent since.
         known = commands.knows(message.id)
@@ -87,6 +98,16 @@ class StartHookInterface(Interface):
         for number in sorted(self.engines):
             commands.queue_hooks(number, [self._run(hook, self.engine(number))], first=False)
         self._settle(hook)
+
+    def _confirm(self, hook: StartHook, maker: Session) -> None:
+        """Tell the maker of a hook that this hub, too, has it: it was kept by the one before."""
+        former = hook.request
+        again = CommandRecord(
+            former.id, maker, former.action, b"", former.function, state=CommandState.RUNNING
+        )
+        hook.request = again
+        if self._commands.take_in(again):
+            self._commands.conclude(again, Status.OK, NONE)
 
     def _run(self, hook: StartHook, engine: Engine) -> HookRun:
         request = hook.request
@@ -138,6 +159,7 @@ class StartHookInterface(Interface):
             self._clean_up(former)
             self._tell_maker(former, hook.request.session)
         log.info("start hook %.80r is kept (%d bytes)", hook.name, hook.size)
+        self._save(hook, former)
         self._commands.conclude(hook.request, Status.OK, NONE)
 
     def _reject(self, hook: StartHook, engine: Engine, failure: Payload) -> None:
@@ -165,6 +187,37 @@ class StartHookInterface(Interface):
         if not engine.failed_hooks:
             self.context.announce(engine.id, "prepared", "")
             engine.became_available()
+
+    # ------------------------------------------------------------ the store
+
+    def _save(self, hook: StartHook, former: StartHook | None) -> None:
+        """Store a hook that is kept, in the place of a former one."""
+        places, number = self._places, hook.request.id
+        last = max(places.values(), default=0)
+        place = places[number] = last + 1 if former is None else places[former.request.id]
+        request, function = hook.request, hook.request.function
+        digest, blob = (b"", b"") if function is None else (function.digest, function.blob)
+        value = (place, hook.name, number, request.action, hook.payload, digest, blob)
+        self.outbox.add(Commit((Keep(f"{HOOKS}{number}", value),)))
+        if former is not None and former.request.id != number:
+            self._unsave(former)
+
+    def _unsave(self, hook: StartHook) -> None:
+        number = hook.request.id
+        if self._places.pop(number, None) is not None:
+            self.outbox.add(Commit((Drop(f"{HOOKS}{number}"),)))
+
+    def restore(self, former: Former) -> None:
+        """Take back the hooks that were kept."""
+        kept = former.saved.kept
+        values = sorted((kept[name] for name in kept if name.startswith(HOOKS)), key=itemgetter(0))
+        for place, name, number, action, payload, digest, blob in values:
+            function = self._commands.functions_again(digest, blob) if digest else None
+            maker = former.sessions.get(session_of(number)) or _nobody(number)
+            request = CommandRecord(number, maker, action, b"", function)
+            request.end()
+            self._hooks.take_back(StartHook(name, request, payload))
+            self._places[number] = place
 
     # ------------------------------------------------------------ the engines
 
@@ -215,6 +268,7 @@ class StartHookInterface(Interface):
             raise InvalidRequest("a start hook is removed by its name")
         hooks = self._hooks.remove(name)
         for hook in hooks:
+            self._unsave(hook)
             if hook.request.state is not CommandState.ENDED:  # it is still on trial
                 self._commands.conclude(hook.request, Status.CANCELLED, b"")
             self._clean_up(hook)
@@ -253,6 +307,13 @@ class StartHookInterface(Interface):
             assert hook.trying <= set(self.engines)
             for number in hook.failed:
                 assert hook.name in self.engine(number).failed_hooks
+
+
+def _nobody(number: int) -> Session:
+    """Return a client that has ended: the maker of a hook, of which nothing else is known."""
+    return Session(
+        session_of(number), Role.CLIENT, "", b"", b"", 0, "", {}, False, ended=True
+    )
 
 
 def _story(status: int, failure: Payload) -> str:

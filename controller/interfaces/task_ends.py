@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from ctrlhub.controller.core.deliveries import Outcome
 from ctrlhub.controller.core.effects import Commit, SaveResults
+from ctrlhub.controller.core.saved import SavedTask
 from ctrlhub.controller.core.scheduler import Scheduler
 from ctrlhub.controller.core.schemes import ORDERS, SCHEMES
 from ctrlhub.controller.core.tasks import Task
 from ctrlhub.controller.interfaces.base import Context
-from ctrlhub.controller.interfaces.recorded import Recorded
+from ctrlhub.controller.interfaces.returning import Returning
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.errors import CtrlHubError
 from ctrlhub.wire.failure import Failure, pack_failure
@@ -18,7 +19,7 @@ from ctrlhub.wire.messages import Status, Stream
 _OK, _ERROR = int(Status.OK), int(Status.ERROR)
 
 
-class TaskEnds(Recorded[Task]):
+class TaskEnds(Returning[Task, SavedTask]):
     """Ends tasks.
 
     Parameters

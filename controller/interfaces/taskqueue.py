@@ -15,16 +15,15 @@ from typing import Any
 from ctrlhub.controller.core.deliveries import Outcome
 from ctrlhub.controller.core.effects import Acknowledge, Commit, Forget, SaveRequests, SaveResults
 from ctrlhub.controller.core.engines import Engine
-from ctrlhub.controller.core.functions import Function, FunctionTable
+from ctrlhub.controller.core.functions import Function
 from ctrlhub.controller.core.losses import Fate, fates, story
-from ctrlhub.controller.core.needs import ANYWHERE, Needs
 from ctrlhub.controller.core.retries import is_run_again
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.tasks import Task, TaskState, Template
 from ctrlhub.controller.interfaces.base import Context
 from ctrlhub.controller.interfaces.batches import run_messages
 from ctrlhub.controller.interfaces.live import Relay
-from ctrlhub.controller.interfaces.task_records import TaskRecords
+from ctrlhub.controller.interfaces.task_returns import TaskReturns, is_adopted, needs_of
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.codec import resolve
 from ctrlhub.wire.errors import (
@@ -59,7 +58,7 @@ MOST_WAITING = 65_536
 """The most messages of a client that may wait for a command given before them."""
 
 
-class TaskQueue(TaskRecords, Relay):
+class TaskQueue(TaskReturns, Relay):
     """The interface for load-balanced tasks."""
 
     name = "tasks"
@@ -77,7 +76,6 @@ class TaskQueue(TaskRecords, Relay):
     def __init__(self, controller: IControllerBase, context: Context) -> None:
         super().__init__(controller, context)
         self._tasks = self._records
-        self._functions = FunctionTable()
         self._waiting: dict[Session, list[SubmitTasks]] = {}
         self._lacking: set[Session] = set()
         self._accepted: dict[Session, list[Sequence[int]]] = {}
@@ -193,7 +191,9 @@ class TaskQueue(TaskRecords, Relay):
         strange: list[int] = []
         for row in message.rows:
             task = known(row[0])
-            if task is None or task.attempt != row[1] or task.engine is not engine or not engine:
+            if task is None or not engine or task.engine is not engine or (
+                task.attempt != row[1] and not is_adopted(task, row[1])
+            ):  # fmt: skip
                 self.duplicates += 1
                 if task is None:
                     strange.append(row[0])
@@ -266,6 +266,7 @@ class TaskQueue(TaskRecords, Relay):
         if session in self._lacking:
             self._retry(session, now)
         if session.engine is not None:
+            self._take_claimed(session.engine, held)
             self._bind_engine(session.engine, held)
 
     def _bind_engine(self, engine: Engine, held: Ranges) -> None:
@@ -281,8 +282,10 @@ class TaskQueue(TaskRecords, Relay):
         self._scheduler.left(engine, stopped)
         for task in stopped:
             self._end_stopped(task, engine.id)
-        lacking = [t for t in given if not t.stopping and (t.attempt or t.id not in present)]
+        lacking = [t for t in given if not t.stopping and (t.attempt > 0 or t.id not in present)]
         if lacking:
+            for task in lacking:
+                task.attempt = max(0, task.attempt)
             self._functions.forget_engine(engine.id)
             self._run(engine, lacking)
         self._interrupt(engine, [t.id for t in given if t.stopping and t.id in present])
@@ -301,6 +304,7 @@ class TaskQueue(TaskRecords, Relay):
         self._forget_question(gone)
         if gone is not None:
             self._expect_back(gone.session)
+            self._await_no_more(gone)
         tasks = self._scheduler.remove_engine(number)
         if not tasks:
             return
@@ -374,8 +378,4 @@ def _template(function: Function, row: TemplateRow, now: float) -> Template:
     if len(row) < 5:
         return Template(function, retries, engine_retries, row[3], now)
     options = TaskOptions.from_wire(row[4])
-    needs = ANYWHERE
-    if options.targets is not None or options.resources:
-        targets = None if options.targets is None else frozenset(options.targets)
-        needs = Needs(targets, options.resources)
-    return Template(function, retries, engine_retries, row[3], now, options, needs)
+    return Template(function, retries, engine_retries, row[3], now, options, needs_of(options))

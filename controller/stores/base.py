@@ -26,6 +26,10 @@ class Store(Protocol):
     def write(self, operations: Sequence[Operation], done: Callable[[], None]) -> None:
         """Make operations safe, all or none, then call `done`."""
 
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be stored now; empty if it can."""
+
     def state(self) -> StoreState:
         """Return how it is doing."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ctrlhub.controller.core.effects import Operation
-from ctrlhub.controller.core.saved import Saved, StoreState
+from ctrlhub.controller.core.saved import NoStore, Saved
 
 
-class MemoryStore:
+class MemoryStore(NoStore):
     """Keeps nothing that the hub does not have anyway, and so is done before `write` returns."""
 
     def load(self) -> Saved:
@@ -18,10 +18,6 @@ class MemoryStore:
     def write(self, operations: Sequence[Operation], done: Callable[[], None]) -> None:
         """Call `done`: the hub has them."""
         done()
-
-    def state(self) -> StoreState:
-        """Return that all is well."""
-        return StoreState("memory")
 
     def close(self) -> None:
         """Do nothing."""

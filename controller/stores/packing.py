@@ -29,10 +29,6 @@ FORMAT = 1
 FILE_BYTES = 1024 * 1024
 """A payload of so many bytes stands in a file of its own."""
 
-# Half a surrogate pair in a label must not end the store.
-_packer = msgpack.Packer(use_bin_type=True, unicode_errors="surrogatepass", autoreset=True)
-
-
 class Batch(NamedTuple):
     """A batch that was read: packed rows, as they were written."""
 
@@ -49,8 +45,19 @@ class UnknownFormat(ValueError):
     """What is stored was written by another version of ctrl-hub, or damaged."""
 
 
+def bytes_of(buffer: Buffer) -> bytes:
+    """Return the bytes of a buffer, whatever it is."""
+    if type(buffer) is Segment:
+        return buffer.read(0, buffer.nbytes)
+    return bytes(memoryview(buffer).cast("B"))
+
+
+# Half a surrogate pair in a label must not end the store.
+_packer = msgpack.Packer(use_bin_type=True, unicode_errors="surrogatepass", default=bytes_of)
+
+
 def pack(value: Any) -> bytes:
-    """Return msgpack; text of any kind comes back as it was."""
+    """Return msgpack; text of any kind comes back as it was, a buffer of any kind as bytes."""
     packed: bytes = _packer.pack(value)
     return packed
 
@@ -116,13 +123,6 @@ def command_row(command: CommandRecord, payload: Any, unix_offset: float) -> tup
         b"" if function is None else function.digest, command.target, command.label,
         command.submitted + unix_offset, command.stop_on_error, payload,
     )  # fmt: skip
-
-
-def bytes_of(buffer: Buffer) -> bytes:
-    """Return the bytes of a buffer, whatever it is."""
-    if type(buffer) is Segment:
-        return buffer.read(0, buffer.nbytes)
-    return bytes(memoryview(buffer).cast("B"))
 
 
 def pack_payload(payload: Payload) -> Any:

@@ -77,7 +77,7 @@ class SqliteStore:
         self._journal = Journal(unix_offset)
         self._writes: SimpleQueue[tuple[Sequence[Operation], Done] | None] = SimpleQueue()
         self._closing = threading.Event()
-        self._trouble = ""
+        self.trouble = ""
         self._nbytes = 0
         network = network_kind(directory.parent)
         if network:
@@ -147,7 +147,7 @@ class SqliteStore:
     def state(self) -> StoreState:
         """Return how it is doing."""
         where, requests = str(self._directory), len(self._journal)
-        return StoreState("sqlite", where, self._trouble, requests, self._nbytes)
+        return StoreState("sqlite", where, self.trouble, requests, self._nbytes)
 
     def close(self) -> None:
         """Store what was given, unless that fails now, and close."""
@@ -174,7 +174,7 @@ class SqliteStore:
                 self._write(writes)
             except Exception as error:  # a bug: nothing that is not safe is to be acknowledged
                 log.exception("the store has failed")
-                self._trouble = f"it has failed ({error!r}): restart the hub"
+                self.trouble = f"it has failed ({error!r}): restart the hub"
                 return
 
     def _write(self, writes: Sequence[tuple[Sequence[Operation], Done]]) -> None:
@@ -201,9 +201,9 @@ class SqliteStore:
                     return False
             else:
                 break
-        if self._trouble:
+        if self.trouble:
             log.warning("the store works again")
-            self._trouble = ""
+            self.trouble = ""
         try:
             self._files.remove(changes.gone_files)
         except OSError as error:  # swept at the next start
@@ -212,9 +212,9 @@ class SqliteStore:
 
     def _note_trouble(self, error: Exception) -> None:
         trouble = f"{error} ({self._directory})"
-        if trouble != self._trouble:
+        if trouble != self.trouble:
             log.error("nothing can be stored: %s; trying again", trouble)
-        self._trouble = trouble
+        self.trouble = trouble
 
     def _transact(self, changes: Changes) -> None:
         database = self._database

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from ctrlhub.controller.config import TASK_SCHEMES
+from ctrlhub.controller.config import STORES, TASK_SCHEMES
 from ctrlhub.wire.places import DEFAULT_PROFILE, STATE_VARIABLE, Profile, profile_dir
 
 _HOST_NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9])?")
@@ -95,6 +95,28 @@ scheme_option = click.option(
     default=TASK_SCHEMES[0],
     show_default=True,
     help="Which engine with room gets the next tasks.",
+)
+
+
+def _store(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    kind, colon, place = value.partition(":")
+    if kind == "sqlite" and colon and place:
+        return f"sqlite:{Path(place).expanduser().absolute()}"
+    if value not in STORES:
+        raise click.BadParameter(
+            f"{value!r} is not a store: use {', '.join(STORES)} or sqlite:DIRECTORY", ctx, param
+        )
+    return value
+
+
+store_option = click.option(
+    "--store",
+    callback=_store,
+    metavar="STORE",
+    default="memory",
+    show_default=True,
+    help="Where requests and results live: sqlite, in the state directory; sqlite:DIRECTORY, on a "
+    "local disk; or memory, only as long as the hub does.",
 )
 
 

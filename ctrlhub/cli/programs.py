@@ -20,6 +20,7 @@ from ctrlhub.cli.options import (
     profile_option,
     scheme_option,
     state_dir_option,
+    store_option,
 )
 
 
@@ -29,6 +30,7 @@ from ctrlhub.cli.options import (
 @ports_option
 @max_engines_option
 @scheme_option
+@store_option
 @state_dir_option
 @click.pass_context
 def hub(
@@ -38,6 +40,7 @@ def hub(
     ports: tuple[int, int] | None,
     max_engines: int,
     scheme: str,
+    store: str,
     state_dir: Path | None,
 ) -> None:
     """Run a hub alone, until Ctrl-C or `ctrl-hub stop`."""
@@ -52,6 +55,7 @@ def hub(
             ports=ports,
             max_engines=max_engines,
             task_scheme=scheme,
+            store=store,
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from error

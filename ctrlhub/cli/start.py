@@ -15,6 +15,7 @@ from ctrlhub.cli.options import (
     profile_option,
     scheme_option,
     state_dir_option,
+    store_option,
 )
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 @ports_option
 @max_engines_option
 @scheme_option
+@store_option
 @state_dir_option
 @click.option(
     "--timeout",
@@ -52,6 +54,7 @@ def start(
     ports: tuple[int, int] | None,
     max_engines: int,
     scheme: str,
+    store: str,
     state_dir: Path | None,
     timeout: float,
 ) -> None:
@@ -61,7 +64,7 @@ def start(
     without --daemonize until Ctrl-C; hub and engines that die are started again.
     """
     check_ports(listen, ports)
-    config = _config(engines, profile, listen, ports, max_engines, scheme, state_dir, timeout)
+    config = _config(engines, profile, listen, ports, max_engines, scheme, store, state_dir, timeout)
     if daemonize:
         _start_in_background(config)
     else:
@@ -75,6 +78,7 @@ def _config(
     ports: tuple[int, int] | None,
     max_engines: int,
     scheme: str,
+    store: str,
     state_dir: Path | None,
     timeout: float,
 ) -> SupervisorConfig:
@@ -96,6 +100,7 @@ def _config(
             ports=ports,
             max_engines=max_engines,
             task_scheme=scheme,
+            store=store,
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from error

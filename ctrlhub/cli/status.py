@@ -64,12 +64,21 @@ def _text(found: dict[str, Any]) -> str:
         f"hub      pid {hub['pid']}, version {hub['version']}, since {moment(hub['started'])}",
         f"ports    {ports or 'none: this user on this host only'}",
         "tasks    " + ", ".join(f"{count} {state}" for state, count in tasks.items()),
+        *_store(found.get("store", {})),
         f"engines  {len(engines)}",
     ]
     columns = ("id", "pid", "host", "state", "running", "queued")
     if engines:
         lines += ["", *table(columns, [[each[name] for name in columns] for each in engines])]
     return "\n".join(lines + _hooks(found.get("start_hooks", [])))
+
+
+def _store(store: dict[str, Any]) -> list[str]:
+    """Show where requests and results are, and what is wrong there."""
+    if not store or store["kind"] == "memory":
+        return []
+    shown = f"store    {store['requests']} requests, {store['bytes']:,} bytes in {store['where']}"
+    return [shown, *([f"         NOTHING CAN BE STORED: {store['trouble']}"] if store["trouble"] else [])]
 
 
 def _hooks(hooks: list[dict[str, Any]]) -> list[str]:

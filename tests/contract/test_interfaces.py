@@ -31,7 +31,7 @@ def test_the_status_object(client: Client, transport: str) -> None:
     """Exactly what the command line prints, and plain enough for JSON."""
     status = json.loads(json.dumps(client.status()))
 
-    assert set(status) == {"profile", "hub", "engines", "tasks", "start_hooks"}
+    assert set(status) == {"profile", "hub", "engines", "tasks", "start_hooks", "store"}
     assert isinstance(status["profile"], str)
     hub = status["hub"]
     assert set(hub) == {"pid", "started", "version", "ports", "http"}

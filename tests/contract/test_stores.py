@@ -287,4 +287,4 @@ def test_an_old_request_is_kept_among_many_new_ones(life: Life) -> None:
         assert {n: task.payload for n, task in saved.tasks.items()} == {0: b"old", 1: GONE}
         assert saved.results.keys() == saved.fetched == {1}
         assert size_of(saved.results[1][2]) == 2 * MILLION
-        assert life.store.state().nbytes < 16 * MILLION
+        assert life.store.state().bytes < 16 * MILLION

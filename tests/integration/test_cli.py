@@ -75,7 +75,7 @@ def test_start_use_status_stop(command: Command) -> None:
         assert client[:].apply_sync(lambda: 6 * 7) == [42, 42]
         engines = client[:].apply_sync(os.getpid)
     status = command.status()
-    assert set(status) == {"profile", "hub", "engines", "tasks", "start_hooks"}
+    assert set(status) == {"profile", "hub", "engines", "tasks", "start_hooks", "store"}
     assert set(status["hub"]) == {"pid", "started", "version", "ports", "http"}
     assert status["profile"] == "default"
     assert (status["hub"]["ports"], status["hub"]["http"]) == ({}, None)

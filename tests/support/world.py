@@ -24,7 +24,7 @@ from ctrlhub.controller.switchboard import Origin, Switchboard
 from ctrlhub.link.states import State
 from ctrlhub.wire.codec import decode, encode
 from ctrlhub.wire.messages import Buffer, Message, Refused, Stream
-from tests.support.stores import DiskStore
+from tests.support.stores import Disk, DiskStore
 
 VERSIONS = {"ctrlhub": "0", "python": "3.11.0", "protocol": "1"}
 
@@ -111,11 +111,11 @@ class World:
         self._lives = itertools.count(1)
         self._begin()
 
-    def _begin(self) -> None:
+    def _begin(self, disk: Disk | None = None) -> None:
         life = next(self._lives)
         tokens = itertools.count(1)
-        self.store = DiskStore()
-        self.store.load()
+        self.store = DiskStore(disk)
+        saved = self.store.load()
         self.commits = Commits()
         self.switchboard = Switchboard(
             self.config,
@@ -124,7 +124,10 @@ class World:
             new_token=lambda: b"%d of life %d" % (next(tokens), life),
             versions=VERSIONS,
             random=Random(self.seed + life),
+            store=self.store,
         )
+        self.switchboard.restore(saved, 0.0, self.now)
+        self.check()
 
     @property
     def tasks(self) -> TaskQueue:
@@ -160,9 +163,12 @@ class World:
         """Let a peer's process vanish, with what it had sent and nobody received."""
         del self.wires[peer]
 
-    def restart_hub(self) -> None:
-        """Kill the hub and start another, which knows nothing."""
-        self._begin()
+    def restart_hub(self, *, remembers: bool = False) -> None:
+        """Put another hub in the place of this one, which knows what is in the store, or nothing.
+
+        What is on its way, and what was not stored yet, is lost.
+        """
+        self._begin(self.store.disk if remembers else None)
         for wire in self.wires.values():
             for stream in UPWARDS:
                 wire.cut(stream, len(wire.up[stream]))

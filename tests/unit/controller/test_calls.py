@@ -84,7 +84,7 @@ class TestCalls:
         client, engine = a_peer(exchange, "client", CLIENT), a_peer(exchange, "engine", ENGINE)
         client.submit(1, 2)
         status = client.call("query", "status").value
-        assert set(status) == {"profile", "hub", "engines", "tasks", "start_hooks"}
+        assert set(status) == {"profile", "hub", "engines", "tasks", "start_hooks", "store"}
         assert set(status["hub"]) == {"pid", "started", "version", "ports", "http"}
         assert status["engines"] == (
             {"id": 0, "pid": 4711, "host": "here", "state": "busy", "running": 1, "queued": 0,

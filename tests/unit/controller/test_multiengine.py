@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ctrlhub.controller.config import HubConfig
-from ctrlhub.controller.core.effects import Fetched, SaveRequests, SaveResults
+from ctrlhub.controller.core.effects import Fetched, Keep, SaveRequests, SaveResults
 from ctrlhub.wire import messages as m
 from ctrlhub.wire.errors import unpack_failure
 from ctrlhub.wire.ids import request_id
@@ -46,7 +46,7 @@ def test_the_way_of_a_command(exchange: Exchange, client: Line, engines: list[Li
     client.say(STREAM, m.Received(ids))
     assert exchange.commands._commands == {}
     kinds = {type(each) for each in exchange.operations}
-    assert kinds == {SaveRequests, SaveResults, Fetched}
+    assert kinds - {Keep} == {SaveRequests, SaveResults, Fetched}
 
 
 def test_each_target_may_have_its_own_payload(client: Line, engines: list[Line]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ctrlhub.controller.core.effects import SaveResults
+from ctrlhub.controller.core.effects import Drop, SaveResults
 from ctrlhub.wire import messages as m
 from tests.support.exchange import Exchange, Line, ends_of
 from tests.support.multiengine import (
@@ -111,7 +111,7 @@ def test_an_engine_that_dies_with_a_vanished_clients_command(
     exchange.operations.clear()
     dies(exchange, engines[0])
     assert len(exchange.commands._deliveries) == 0
-    assert exchange.operations == []
+    assert exchange.operations == [Drop("engine/0")]
 
 
 # ---------------------------------------------------------------- calls

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ctrlhub.controller.core.effects import Send
 from ctrlhub.wire import messages as m
 from tests.support.exchange import BULK, Exchange, Line, rows_of
 from tests.support.peerage import (
@@ -288,8 +289,9 @@ class TestLife:
     def test_shutting_down(self, exchange: Exchange) -> None:
         """Everyone is told, each in its words."""
         lines = [a_peer(exchange, r.value, r) for r in (ENGINE, CLIENT, NANNY)]
-        effects = exchange.switchboard.shut_down("enough")
-        said = {e.connection.address: e.message for e in effects}  # type: ignore[union-attr]
+        every = exchange.switchboard.shut_down("enough")
+        effects = [each for each in every if isinstance(each, Send)]
+        said = {e.connection.address: e.message for e in effects}
         assert [said[line.address] for line in lines] == [
             m.Shutdown("enough"), m.Goodbye("enough"), m.Shutdown("enough")
         ]  # fmt: skip

@@ -35,7 +35,8 @@ class Faults(RuleBasedStateMachine):
         self.submitted: dict[int, tuple[ScriptedClient, bytes]] = {}
         self.cancelled: set[int] = set()
         self.hooks: dict[int, ScriptedClient] = {}
-        self.restarts = self.deaths = 0
+        self.restarts = self.returns = self.deaths = 0
+        self.ran_before: list[int] = []
         self.dependent = False
         self.engines: list[ScriptedEngine] = []
         self.nanny = self.world.joined(ScriptedNanny("nanny"))
@@ -266,8 +267,20 @@ class Faults(RuleBasedStateMachine):
     def restart_hub(self) -> None:
         """The hub is killed, and another takes its place, which knows nothing."""
         self.restarts += 1
+        self.ran_before += [number for number, _ in self.ran]
         self.ran.clear()
         self.world.restart_hub()
+
+    @precondition(lambda self: self.returns < 3)
+    @rule(forgotten=st.booleans())
+    def restart_hub_with_its_store(self, forgotten: bool) -> None:
+        """The hub is killed, with what it was about to store, and another takes its place."""
+        self.returns += 1
+        self.ran_before += [number for number, _ in self.ran]
+        self.ran.clear()
+        if not forgotten:
+            self.world.commit()
+        self.world.restart_hub(remembers=True)
 
     # ------------------------------------------------------------ what must hold
 
@@ -277,7 +290,7 @@ class Faults(RuleBasedStateMachine):
         if not hasattr(self, "world"):
             return
         self.world.check()
-        if not self.restarts:
+        if not self.restarts and not self.returns:
             ran = (each for each in self.ran if each[0] not in self.hooks)
             assert max(Counter(ran).values(), default=1) == 1
 
@@ -309,7 +322,11 @@ class Faults(RuleBasedStateMachine):
         assert not any(client.refusals for client in self.clients)
         summary = world.tasks.summary()
         assert (summary["queued"], summary["running"]) == (0, 0)
+        ran = Counter((*self.ran_before, *(number for number, _ in self.ran)))
+        commands = [n for n, (_, payload) in self.submitted.items() if b"command" in payload]
         if not self.restarts:
+            assert all(ran[number] <= 1 for number in commands), "a command ran twice"
+        if not self.restarts and not self.returns:
             tasks = [n for n, (_, payload) in self.submitted.items() if b"task" in payload]
             ended = summary["done"] + summary["failed"] + world.tasks.cancelled
             assert ended == len(tasks), "a task ended twice"

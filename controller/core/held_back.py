@@ -1,0 +1,87 @@
+"""Tasks of the hub before this one, until the engines that may have them have said what they have.
+
+Nobody has stored which engine a task was given to: an engine that lived on knows. So what is not known
+to have ended is held back for a moment. Each engine of the former hub names what it has when it is back,
+and is left with that; the rest is queued once all are back, are known to be dead, or are late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ctrlhub.controller.core.tasks import Task
+from ctrlhub.wire.ids import Ranges, select
+
+MOST_CLAIMS = 65_536
+"""So many requests that nobody knows yet are remembered of what engines have."""
+
+
+class HeldBack:
+    """Tasks that engines may have.
+
+    Parameters
+    ----------
+    engines
+        The keys of the engines.
+    until
+        When to wait no longer, on the hub's clock (seconds).
+    """
+
+    def __init__(self, engines: Iterable[str], until: float) -> None:
+        self.until = until
+        self._awaited = set(engines)
+        self._tasks: dict[int, Task] = {}
+        self._claims: dict[int, str] = {}
+
+    def __contains__(self, task: Task) -> bool:
+        return self._tasks.get(task.id) is task
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def hold(self, task: Task) -> None:
+        """Hold a task back."""
+        self._tasks[task.id] = task
+
+    def discard(self, task: Task) -> None:
+        """Hold a task back no longer, if it is."""
+        if task in self:
+            del self._tasks[task.id]
+
+    def claimed_by(self, task: Task) -> str | None:
+        """Return the key of the engine that has named a task before it was known here."""
+        return self._claims.pop(task.id, None)
+
+    def back(self, key: str, held: Ranges, known: Iterable[int]) -> list[Task]:
+        """Take what an engine that is back says it has; return those that are held back, in order.
+
+        Parameters
+        ----------
+        key
+            The engine's key.
+        held
+            What it names.
+        known
+            The requests that are known here: its client may still have to give the others.
+        """
+        self._awaited.discard(key)
+        claimed = [self._tasks.pop(number) for number in sorted(select(held, self._tasks))]
+        present = set(known)
+        for first, last in held:
+            for number in range(first, min(last, first + MOST_CLAIMS) + 1):
+                if number not in present and len(self._claims) < MOST_CLAIMS:
+                    self._claims[number] = key
+        return claimed
+
+    def gone(self, key: str) -> None:
+        """Wait no longer for an engine."""
+        self._awaited.discard(key)
+
+    def waits(self, now: float) -> bool:
+        """Tell whether engines may still name some."""
+        return bool(self._awaited) and now < self.until
+
+    def release(self) -> list[Task]:
+        """Return what nobody has, by id, and hold it back no longer."""
+        tasks, self._tasks = self._tasks, {}
+        return [tasks[number] for number in sorted(tasks)]

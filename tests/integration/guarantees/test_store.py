@@ -1,0 +1,141 @@
+"""Guarantees 1, 2 and 5 with a store on disk: hubs that are killed, and clients and engines with them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ctrlhub import Client
+from tests.support.journal import Journal
+from tests.support.processes import Command, is_alive, until
+
+
+def double(number: int) -> int:
+    """Do something short."""
+    import time
+
+    time.sleep(0.002)
+    return 2 * number
+
+
+@pytest.fixture
+def client(command: Command) -> Iterator[Client]:
+    """A client of two engines and a hub that is started again, and has a store."""
+    command.start("-n", "2", "--store", "sqlite")
+    with Client() as client:
+        yield client
+    assert command.run("stop").returncode == 0
+
+
+def kill_hub(client: Client) -> None:
+    """Kill the hub, and wait until the next one answers."""
+    pid: int = client.status()["hub"]["pid"]
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not is_alive(pid), "the hub is dead")
+    until(lambda: client.status()["hub"]["pid"] != pid, "there is another hub")
+
+
+def test_nothing_is_run_twice(client: Client, journal: Journal) -> None:
+    """What engines have when the hub dies is left with them, whoever comes back first."""
+    balanced = client.load_balanced_view()
+    journal.submit(balanced, journal.held(), [0, 1])
+    journal.submit(balanced, journal.noting(double), range(2, 300))
+    engines = {journal.begun(0), journal.begun(1)}
+    kill_hub(client)
+    journal.release()
+    journal.check()
+    assert {journal.result(0).get(), journal.result(1).get()} <= engines
+    assert [journal.result(n).get() for n in range(2, 300)] == [2 * n for n in range(2, 300)]
+
+
+def test_hubs_killed_again_and_again(client: Client, journal: Journal) -> None:
+    """Under load: every task ends, once, with its own value."""
+    balanced = client.load_balanced_view()
+    count, kills = 1500, 5
+    for k in range(kills):
+        journal.submit(
+            balanced, journal.noting(double), range(k * count // kills, (k + 1) * count // kills)
+        )
+        more = len(journal.runs()) + 50
+        until(lambda more=more: len(journal.runs()) >= more, "work goes on")  # type: ignore[misc]
+        kill_hub(client)
+    journal.check(again=range(count))
+    assert [journal.result(n).get() for n in range(count)] == [2 * n for n in range(count)]
+    tasks = client.status()["tasks"]
+    assert (tasks["queued"], tasks["running"], tasks["failed"]) == (0, 0, 0)
+
+
+def test_hub_and_engines_killed_together(
+    client: Client, command: Command, journal: Journal
+) -> None:
+    """Tasks are run by the engines that take their places; commands are run once at most."""
+    balanced = client.load_balanced_view()
+    journal.submit(balanced, journal.noting(double), range(400))
+    until(lambda: len(journal.runs()) >= 50, "work has begun")
+    engines = [engine["pid"] for engine in client.status()["engines"]]
+    os.kill(client.status()["hub"]["pid"], signal.SIGKILL)
+    for pid in engines:
+        os.kill(pid, signal.SIGKILL)
+    journal.check(again=range(400))
+    client.wait_for_engines(2, timeout=60)
+    assert client.ids == [0, 1]
+
+
+LEAVES = """
+import os, sys
+from ctrlhub import Client
+client = Client()
+path = sys.argv[1]
+
+def note(number):
+    import time
+    time.sleep(0.005)
+    with open(path, "a") as file:
+        file.write(f"{number}\\n")
+    return number * b"x" * 100_000
+
+client[:].push({"kept": 7}, block=True, persistent=True)
+results = [client.load_balanced_view().apply_async(note, number) for number in range(100)]
+results[20].get()
+print(*[msg_id for result in results for msg_id in result.msg_ids], flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_client_that_is_gone(client: Client, tmp_path: Path) -> None:
+    """Its tasks run under the next hub, anybody can have the results, and its names are pushed."""
+    path = tmp_path / "notes"
+    path.touch()
+    gone = subprocess.run(
+        [sys.executable, "-c", LEAVES, str(path)], stdout=subprocess.PIPE, text=True, check=False
+    )
+    kill_hub(client)
+    ids = gone.stdout.split()
+    assert len(ids) == 100
+    values = client.get_result(ids).get(60)
+    assert values == [number * b"x" * 100_000 for number in range(100)]
+    assert sorted(map(int, path.read_text().split())) == list(range(100))
+    kill_hub(client)
+    assert client.get_result(ids[:5]).get(60) == values[:5]
+
+    pid = client.status()["engines"][0]["pid"]
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: client.status()["engines"][0]["pid"] != pid, "another engine has its place")
+    client.wait_for_engines(2, timeout=60)
+    assert client[0].pull("kept", block=True) == 7
+
+
+def test_large_arguments_and_values(client: Client) -> None:
+    """They have files of their own, for as long as somebody needs them."""
+    large = os.urandom(3_000_000)
+    first = client[0].apply_async(lambda: __import__("time").sleep(2.0))
+    second = client[0].apply_async(lambda data: data[::-1], large)
+    kill_hub(client)
+    first.get(60)
+    assert second.get(60) == large[::-1]

@@ -1,0 +1,335 @@
+"""A hub that follows another one and has its store: nothing of what was accepted is lost or repeated."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from ctrlhub.controller.config import HubConfig
+from ctrlhub.wire.errors import unpack_failure
+from ctrlhub.wire.ids import to_ranges
+from ctrlhub.wire.messages import Status, Stream
+from ctrlhub.wire.options import Condition, TaskOptions
+from tests.support.peers import ScriptedClient, ScriptedEngine, ScriptedNanny, Wanted
+from tests.support.world import World
+
+
+class Scene:
+    """A world with a client and two engines, all joined."""
+
+    def __init__(self) -> None:
+        self.world = World(HubConfig(session_ttl=100.0))
+        self.ran: list[tuple[int, int]] = []
+        self.engines = [
+            self.world.joined(ScriptedEngine(f"engine {n}", self.ran)) for n in range(2)
+        ]
+        self.client = self.world.joined(ScriptedClient("client"))
+        self.world.run()
+
+    def say(self) -> None:
+        """Let the client say what it has to say, and everything arrive and be stored."""
+        self.world.tick(self.client)
+        self.settle()
+
+    def settle(self) -> None:
+        """Let everything arrive and be stored."""
+        self.world.run()
+        self.world.commit()
+        self.world.run()
+
+    def restart(self) -> None:
+        """Kill the hub; another takes its place, with its store."""
+        self.world.restart_hub(remembers=True)
+
+    def work_off(self) -> None:
+        """Let time pass, and engines work, until nothing is left to do."""
+        for _ in range(40):
+            self.world.pass_time(0.5)
+            for engine in self.engines:
+                while engine.work():
+                    pass
+            self.world.commit()
+
+    def runs(self) -> dict[int, int]:
+        """Return how often each request was run."""
+        return Counter(number for number, _ in self.ran)
+
+
+@pytest.fixture
+def scene() -> Scene:
+    """A world with a client and two engines."""
+    return Scene()
+
+
+def test_queued_tasks_run_without_their_client(scene: Scene) -> None:
+    """Those that were accepted are run, and their results wait for the client."""
+    numbers = scene.client.tasks(*[b"task %d" % n for n in range(20)])
+    scene.say()
+    scene.world.kill(scene.client)
+    scene.restart()
+    scene.work_off()
+    assert scene.runs() == dict.fromkeys(numbers, 1)
+    assert len(scene.world.tasks._deliveries) == 20
+
+
+def test_the_client_gets_what_it_was_waiting_for(scene: Scene) -> None:
+    """It sends its requests again, which are known, and gets each result once."""
+    numbers = scene.client.tasks(*[b"task %d" % n for n in range(20)])
+    scene.say()
+    scene.restart()
+    scene.work_off()
+    assert scene.client.results(numbers) == [b"result of task %d" % n for n in range(20)]
+    assert scene.client.repeated == []
+    assert scene.runs() == dict.fromkeys(numbers, 1)
+
+
+def test_results_that_were_not_fetched_are_delivered(scene: Scene) -> None:
+    """The hub had acknowledged them to their engine, which has them no more."""
+    scene.client.reads = False
+    tasks = scene.client.tasks(b"one", b"!two")
+    [command] = scene.client.command([0], b"three")
+    scene.say()
+    scene.work_off()
+    assert all(engine.idle for engine in scene.engines)
+    ends = dict(scene.client.ends)
+    scene.client.ends.clear()
+    for stream, requests in scene.client.outstanding.items():
+        for number in (tasks if stream is Stream.TASK else [command]):
+            requests[number] = Wanted(b"", b"f", target=0)
+    scene.restart()
+    scene.client.reads = True
+    scene.work_off()
+    assert scene.client.ends == ends
+    assert scene.runs() == dict.fromkeys([*tasks, command], 1)
+
+
+def test_results_of_the_meantime_are_taken(scene: Scene) -> None:
+    """What engines had is left with them, and is not run again."""
+    numbers = scene.client.tasks(*[b"task %d" % n for n in range(4)])
+    [command] = scene.client.command([1], b"command")
+    scene.say()
+    scene.restart()
+    for engine in scene.engines:
+        while engine.work():
+            pass
+    scene.work_off()
+    assert scene.client.results([*numbers, command])
+    assert scene.runs() == dict.fromkeys([*numbers, command], 1)
+
+
+def test_commands_go_on_in_order(scene: Scene) -> None:
+    """One that ran, and those behind it; none twice, and no task before them."""
+    first = scene.client.command([0], b"first")
+    more = [scene.client.command([0], b"%d" % n)[0] for n in range(5)]
+    scene.say()
+    assert scene.engines[0].work()
+    scene.restart()
+    scene.work_off()
+    assert [number for number, _ in scene.ran] == [*first, *more]
+    assert scene.client.results([*first, *more])
+
+
+def test_commands_of_an_engine_that_was_replaced_fail(scene: Scene) -> None:
+    """Nobody knows what the process that was there has run; what comes later is run."""
+    commands = [scene.client.command([0], b"%d" % n)[0] for n in range(3)]
+    scene.say()
+    assert scene.engines[0].work()
+    scene.restart()
+    scene.world.kill(scene.engines[0])
+    scene.engines[0] = scene.world.joined(ScriptedEngine("engine 0", scene.ran))
+    scene.work_off()
+    for number in commands:
+        failure = unpack_failure(scene.client.ends[number][1])
+        assert (failure.code, failure.engine_id) == ("engine_error", 0)
+    assert scene.runs() == {commands[0]: 1}
+    later = scene.client.command([0], b"later")
+    scene.say()
+    scene.work_off()
+    assert scene.client.results(later)
+
+
+def test_tasks_do_not_wait_for_an_engine_that_is_known_to_be_dead(scene: Scene) -> None:
+    """Its nanny says so; what it had is run by another."""
+    world = scene.world
+    nanny = world.joined(ScriptedNanny("nanny", scene.engines))
+    numbers = scene.client.tasks(*[b"task %d" % n for n in range(8)])
+    scene.say()
+    scene.restart()
+    dead = scene.engines.pop()
+    world.kill(dead)
+    nanny.report(dead, restarting=False)
+    for _ in range(8):
+        world.pass_time(0.5)
+        while scene.engines[0].work():
+            pass
+    assert world.now < 1000.0 + 6.0, "before anybody is late"
+    world.pass_time(0.5)
+    assert scene.client.results(numbers)
+
+
+def test_tasks_do_not_wait_for_long_for_an_engine_that_does_not_come(scene: Scene) -> None:
+    """What it may have is run by another once it is late."""
+    numbers = scene.client.tasks(*[b"task %d" % n for n in range(8)])
+    scene.say()
+    scene.restart()
+    scene.world.kill(scene.engines.pop())
+    scene.work_off()
+    assert scene.client.results(numbers)
+
+
+def test_a_task_that_is_held_back_can_be_cancelled(scene: Scene) -> None:
+    """While the hub waits for engines; it is counted among the queued ones."""
+    for engine in scene.engines:
+        scene.world.kill(engine)
+    numbers = scene.client.tasks(b"one", b"two")
+    scene.say()
+    scene.restart()
+    scene.world.pass_time(2.0)
+    assert scene.world.tasks.summary()["queued"] == 2
+    scene.client.call("tasks", "cancel", requests=[[numbers[0], numbers[0]]])
+    scene.say()
+    assert scene.client.ends[numbers[0]][0] == Status.CANCELLED
+    scene.engines = [scene.world.joined(ScriptedEngine("another", scene.ran))]
+    scene.work_off()
+    assert scene.client.results(numbers[1:]) == [b"result of two"]
+
+
+def test_engines_keep_their_ids(scene: Scene) -> None:
+    """One that comes first gets none that another one had."""
+    scene.settle()
+    scene.restart()
+    for engine in scene.engines:
+        scene.world.kill(engine)
+    another = scene.world.joined(ScriptedEngine("another"))
+    scene.world.run()
+    assert another.engine_id == 2
+    again = scene.world.joined(ScriptedEngine("engine 1"))
+    scene.world.run()
+    assert again.engine_id == 1
+
+
+def test_after_a_stop_on_purpose_ids_are_free(scene: Scene) -> None:
+    """Engines end with a hub that is told to end."""
+    scene.client.tasks(b"one")
+    scene.say()
+    scene.world._carry_out(scene.world.switchboard.shut_down("enough"))
+    scene.world.commit()
+    for engine in scene.engines:
+        scene.world.kill(engine)
+    scene.world.kill(scene.client)
+    scene.restart()
+    another = scene.world.joined(ScriptedEngine("another", scene.ran))
+    scene.engines = [another]
+    scene.work_off()
+    assert another.engine_id == 0
+    assert scene.ran == [], "its client was told that it ends with the hub"
+
+
+def test_history_is_remembered(scene: Scene) -> None:
+    """What was fetched, by anybody who asks, also of clients that are gone."""
+    numbers = scene.client.tasks(b"one", b"!two")
+    scene.say()
+    scene.work_off()
+    scene.client.goodbye(scene.world.now, "enough")
+    scene.say()
+    scene.world.kill(scene.client)
+    scene.restart()
+    other = scene.world.joined(ScriptedClient("other"))
+    asked = other.call("history", "records", requests=to_ranges(numbers))
+    scene.world.tick(other)
+    scene.world.run()
+    records = other.answers[asked].value["records"]
+    assert [record["status"] for record in records] == ["ok", "error"]
+    assert [record["client"] for record in records] == [numbers[0] >> 40] * 2
+    assert other.session != numbers[0] >> 40
+
+
+def test_hooks_are_kept(scene: Scene) -> None:
+    """Engines that come run them, in their order; those that have run them do not."""
+    first, second = scene.client.hook("one", b"1"), scene.client.hook("two", b"2")
+    scene.say()
+    scene.work_off()
+    replaced = scene.client.hook("one", b"3")
+    scene.say()
+    scene.work_off()
+    scene.world.kill(scene.client)
+    scene.ran.clear()
+    scene.restart()
+    scene.work_off()
+    assert scene.ran == [], "engines that lived on have run them"
+    scene.engines = [scene.world.joined(ScriptedEngine("another", scene.ran))]
+    scene.work_off()
+    assert [number for number, _ in scene.ran] == [replaced, second]
+    assert first not in scene.runs()
+
+
+def test_the_maker_of_a_hook_gives_it_again(scene: Scene) -> None:
+    """It is told that the hub has it, and nothing is run twice."""
+    number = scene.client.hook("one", b"1")
+    scene.say()
+    scene.work_off()
+    assert scene.client.ends[number][0] == Status.OK
+    scene.client._commands()[number] = Wanted(b"1", b"", hook="one")
+    del scene.client.ends[number]
+    scene.ran.clear()
+    scene.restart()
+    scene.work_off()
+    assert scene.client.ends[number][0] == Status.OK
+    assert scene.ran == []
+    removed = scene.client.call("start_hooks", "remove", name="one")
+    scene.say()
+    assert scene.client.answers[removed].value is True
+    scene.restart()
+    assert scene.world.switchboard.interfaces["start_hooks"].described() == []  # type: ignore[attr-defined]
+
+
+def test_dependencies_go_on(scene: Scene) -> None:
+    """Tasks that wait for others, some of which have ended and were fetched."""
+    [first] = scene.client.tasks(b"first")
+    scene.say()
+    scene.work_off()
+    [second] = scene.client.tasks(b"second")
+    waits = TaskOptions(after=(Condition(to_ranges([first, second])),), arguments=((first, first),))
+    [third] = scene.client.tasks(b"third", options=waits)
+    [fourth] = scene.client.tasks(b"fourth", options=TaskOptions(arguments=((third, third),)))
+    scene.say()
+    scene.restart()
+    scene.work_off()
+    assert scene.client.results([first, second, third, fourth])
+    assert [number for number, _ in scene.ran] == [first, second, third, fourth]
+
+
+def test_a_client_that_does_not_come_back_is_given_up(scene: Scene) -> None:
+    """What it left is kept for as long as that of any client that has vanished, then cancelled."""
+    scene.client.tasks(b"one", function=b"f")
+    for engine in scene.engines:
+        scene.world.kill(engine)
+    scene.say()
+    scene.world.kill(scene.client)
+    scene.restart()
+    scene.world.pass_time(90.0)
+    assert len(scene.world.tasks._tasks) == 1
+    scene.world.pass_time(20.0)
+    scene.world.commit()
+    assert scene.world.tasks._tasks == {}
+    scene.restart()
+    assert scene.world.tasks._tasks == {}
+
+
+def test_a_store_in_trouble(scene: Scene) -> None:
+    """New requests are refused with the reason, those that were accepted run; then all is well."""
+    accepted = scene.client.tasks(b"one")
+    scene.say()
+    scene.world.store.trouble = "no space left on the disk"
+    [task], [command] = scene.client.tasks(b"two"), scene.client.command([0], b"three")
+    scene.say()
+    for number in (task, command):
+        failure = unpack_failure(scene.client.ends[number][1])
+        assert failure.code == "store"
+        assert "no space left on the disk" in failure.evalue
+    scene.world.store.trouble = ""
+    later = scene.client.tasks(b"four")
+    scene.say()
+    scene.work_off()
+    assert scene.client.results([*accepted, *later])
