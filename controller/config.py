@@ -76,8 +76,8 @@ class HubConfig:
     task_order
         Which task of a client is next: what came first (``fifo``) or last (``lifo``).
     store
-        Where requests and results live: ``memory``, as long as the hub does; or ``sqlite``, in the
-        profile's state directory, or with ``sqlite:DIRECTORY`` elsewhere on a local disk.
+        Where requests and results live: ``sqlite``, in the profile's state directory, or with
+        ``sqlite:DIRECTORY`` elsewhere on a local disk; or ``memory``, only as long as the hub does.
     log_level
         Name of a level of :mod:`logging`.
     """
@@ -102,7 +102,7 @@ class HubConfig:
     )  # fmt: skip
     task_scheme: str = "leastload"
     task_order: str = "fifo"
-    store: str = "memory"
+    store: str = "sqlite"
     log_level: str = "INFO"
 
     def __post_init__(self) -> None:

@@ -50,7 +50,9 @@ BATCH_BYTES = 4 * 1024 * 1024
 """A batch is closed when it has about so many bytes."""
 
 WASTE = 4096
-"""So many entries may be dead, besides as many as are alive, before batches are written again."""
+WASTED_BYTES = 16 * 1024 * 1024
+"""So many entries, and bytes of them, may be dead besides half as many as are alive, before batches are
+written again."""
 
 REQUEST, RESULT, FETCHED = Kind.REQUEST, Kind.RESULT, Kind.FETCHED
 
@@ -73,7 +75,8 @@ class Journal:
         self._functions: Counter[bytes] = Counter()  # how many batches call it
         self._files: dict[int, dict[int, str]] = {}  # by request, by kind
         self._next = 1
-        self._all = 0
+        self._sizes: dict[int, int] = {}  # bytes by batch
+        self._all = self._bytes = 0
         self._draft = Draft(0)
         self._changes = Changes()
 
@@ -266,7 +269,9 @@ class Journal:
         if self._alive[sequence] < self._entries[sequence]:
             self._strip(draft)
         self._digests[sequence] = frozenset(draft.digests)
-        self._changes.batches[sequence] = draft.pack()
+        body = self._changes.batches[sequence] = draft.pack()
+        self._sizes[sequence] = len(body)
+        self._bytes += len(body)
 
     def _strip(self, draft: Draft) -> None:
         """Leave out what came and went in the same moment."""
@@ -288,6 +293,7 @@ class Journal:
     def _remove(self, sequence: int) -> None:
         del self._alive[sequence]
         self._all -= self._entries.pop(sequence)
+        self._bytes -= self._sizes.pop(sequence)
         for digest in self._digests.pop(sequence):
             self._functions[digest] -= 1
             if not self._functions[digest]:
@@ -301,9 +307,16 @@ class Journal:
 
     @property
     def is_wasteful(self) -> bool:
-        """Whether most of what is stored is dead, and the first batch holds it up."""
+        """Whether much of what is stored is dead, and the first batch holds it up."""
+        if len(self._alive) < 2 or not self._all:
+            return False
         alive = sum(map(len, self._where))
-        return self._all - alive > alive + WASTE and len(self._alive) > 1
+        dead = self._all - alive
+        living_bytes = self._bytes * alive // self._all  # about
+        return (
+            dead > alive // 2 + WASTE
+            or self._bytes - living_bytes > living_bytes // 2 + WASTED_BYTES
+        )
 
     @property
     def first(self) -> int:
@@ -371,6 +384,8 @@ class Journal:
             batch = packing.read_batch(body)
             self._entries[sequence] = reader.take(sequence, batch)
             self._all += self._entries[sequence]
+            self._sizes[sequence] = len(body)
+            self._bytes += len(body)
             self._alive[sequence] = 0
             digests = {row[0] for row in batch.templates} | {row[3] for row in batch.commands}
             self._digests[sequence] = frozenset(digests - {b""})
@@ -400,6 +415,8 @@ class Journal:
     def check(self) -> None:
         """Assert that counts and entries agree."""
         assert self._all == sum(self._entries.values())
+        assert self._sizes.keys() == self._entries.keys() == self._alive.keys()
+        assert self._bytes == sum(self._sizes.values())
         found = Counter(sequence for where in self._where for sequence in where.values())
         assert {s: n for s, n in self._alive.items() if n} == dict(found)
         assert all(self._alive[s] <= self._entries[s] for s in self._alive)

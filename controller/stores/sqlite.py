@@ -79,6 +79,7 @@ class SqliteStore:
         self._closing = threading.Event()
         self.trouble = ""
         self._nbytes = 0
+        self._shrinks = False
         network = network_kind(directory.parent)
         if network:
             raise StoreError(
@@ -185,7 +186,7 @@ class SqliteStore:
             return
         for _, done in writes:
             self._call(done)
-        if changes.gone_batches or self._journal.is_wasteful:
+        if changes.gone_batches or self._shrinks or self._journal.is_wasteful:
             self._tidy()
 
     def _persist(self, changes: Changes) -> bool:
@@ -253,11 +254,20 @@ class SqliteStore:
             self._note_trouble(error)
 
     def _shrink(self) -> None:
+        """Give free pages back, as far as nobody waits; the rest goes with the next writes."""
         execute = self._database.execute
-        (free,) = execute("PRAGMA freelist_count").fetchone()
-        (pages,) = execute("PRAGMA page_count").fetchone()
-        if free > max(FREE_PAGES, pages // 4):
-            execute(f"PRAGMA incremental_vacuum({AT_ONCE})").fetchall()
+        shrunk = False
+        while not self._closing.is_set():
+            (free,) = execute("PRAGMA freelist_count").fetchone()
+            (pages,) = execute("PRAGMA page_count").fetchone()
+            self._shrinks = free > max(FREE_PAGES, pages // 4)
+            if not self._shrinks or (shrunk and not self._writes.empty()):
+                break
+            # It makes a step a row, rows of no columns, of which `execute` takes the first alone.
+            self._database.executescript(f"PRAGMA incremental_vacuum({AT_ONCE})")
+            shrunk = True
+        if shrunk and not self._shrinks:
+            execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()  # till then the file is as it was
 
     def _measure(self) -> None:
         execute = self._database.execute

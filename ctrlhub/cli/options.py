@@ -113,7 +113,7 @@ store_option = click.option(
     "--store",
     callback=_store,
     metavar="STORE",
-    default="memory",
+    default=STORES[0],
     show_default=True,
     help="Where requests and results live: sqlite, in the state directory; sqlite:DIRECTORY, on a "
     "local disk; or memory, only as long as the hub does.",

@@ -65,6 +65,9 @@ class Cluster(Coroutines):
         ``{"gpu": 1}`` for each of them, or a list of maps, one for each engine.
     timeout
         Seconds within which everything must be ready.
+    store
+        Where requests and results live. In memory, since this hub is not started again: a store on
+        disk (``"sqlite"``) is for who starts another one with this profile, and wants the history.
     **options
         Further options of the hub: the fields of `HubConfig`.
 
@@ -91,6 +94,7 @@ class Cluster(Coroutines):
         max_engines: int = 511,
         resources: Mapping[str, float] | Sequence[Mapping[str, float]] = (),
         timeout: float | None = None,
+        store: str = "memory",
         **options: Any,
     ) -> None:
         called = renamed(options, {"profile": profile, "timeout": timeout})
@@ -102,7 +106,9 @@ class Cluster(Coroutines):
         self._name = profile
         self._state = None if state_dir is None else Path(state_dir).expanduser().absolute()
         # Made here so that a wrong option is an error of this line.
-        self._hub = HubConfig(listen=listen, max_engines=max_engines, **options_of(options))
+        self._hub = HubConfig(
+            listen=listen, max_engines=max_engines, store=store, **options_of(options)
+        )
         self.n = _checked(min(available_cores(), max_engines) if n is None else n, max_engines)
         self._resources = _checked_resources(resources, self.n)
         if profile is not None:

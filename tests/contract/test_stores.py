@@ -275,11 +275,11 @@ def test_an_old_request_is_kept_among_many_new_ones(life: Life) -> None:
     """What is stored stays small, and has the old one, through many lives."""
     life.write(SaveRequests([a_task(0, b"old"), a_task(1, b"x" * 2 * MILLION)]))
     life.write(SaveResults([a_result(1, (b"y" * 2 * MILLION,))]), Fetched(((1, 1),)))
-    number = 10
+    number, template = 10, a_task(0)[1].template
     for _ in range(3):
-        for _ in range(60):
+        for _ in range(20):
             ids = range(number, number + 500)
-            life.write(SaveRequests([a_task(n) for n in ids]))
+            life.write(SaveRequests([a_task(n, template=template) for n in ids]))
             life.write(SaveResults([a_result(n) for n in ids]))
             life.write(Fetched(((ids[0], ids[-1]),)), Forget(((ids[0], ids[-1]),)))
             number += 500

@@ -120,12 +120,12 @@ class Command:
         return processes_with(self.state)
 
     def files(self) -> set[str]:
-        """Name the files of all profiles, locks and keys and logs left out."""
+        """Name the files of all profiles, locks, keys, stores and logs left out."""
         stays = ("lock", "lock.gate", "keys.json")
         return {
             str(path.relative_to(self.state))
             for path in self.state.rglob("*")
-            if path.is_file() and not path.name.endswith(stays) and path.parent.name != "logs"
+            if path.is_file() and not path.name.endswith(stays) and path.parent.name not in ("logs", "store")
         }
 
     def close(self) -> None:
