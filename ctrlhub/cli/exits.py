@@ -54,6 +54,7 @@ def exit_of(error: Exception) -> Exit | None:
         (errors.HubUnavailable, Exit.NOT_ANSWERING),
         (errors.ConnectionFileError, Exit.BAD_STATE),
         (StateError, Exit.BAD_STATE),
+        (errors.StoreError, Exit.BAD_STATE),
         (errors.AuthenticationError, Exit.REFUSED),
         (errors.ProtocolMismatch, Exit.REFUSED),
         (errors.VersionMismatch, Exit.REFUSED),

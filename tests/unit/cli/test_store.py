@@ -1,0 +1,113 @@
+"""``ctrl-hub store``, without a hub."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ctrlhub.cli import main
+from ctrlhub.cli.exits import Exit
+from ctrlhub.controller.core.effects import Fetched, Operation, SaveRequests, SaveResults
+from ctrlhub.controller.stores.sqlite import SqliteStore
+from ctrlhub.wire.errors import ResultLost
+from ctrlhub.wire.failure import Failure, pack_failure
+from ctrlhub.wire.places import Profile
+from tests.support.stores import a_command, a_result, a_task
+
+
+def run(state: Path, *arguments: str) -> Result:
+    """Run the command in this process."""
+    return CliRunner().invoke(
+        main, ["store", *arguments, "--state-dir", str(state)], prog_name="ctrl-hub"
+    )
+
+
+def fill(directory: Path) -> SqliteStore:
+    """Return a store in use, with two requests in history, one that has ended, and two that have not."""
+    store = SqliteStore(directory, 0.0, lambda call: call())
+    store.load()
+    failure = pack_failure(Failure.from_error(ResultLost("it is lost")))
+    _, failed = a_result(2, failure, {"stdout": "hello"})
+    operations: list[Operation] = [
+        SaveRequests([a_task(1), a_task(2), a_command(3), a_task(4), a_command(5)]),
+        SaveResults([a_result(1), (2, (2, 1, *failed[2:])), a_result(3)]),
+        Fetched(((1, 2),)),
+    ]
+    store.write(operations, lambda: None)
+    return store
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """A state directory with a profile, and a store in it that no hub uses."""
+    profile = Profile.named("default", tmp_path)
+    profile.make()
+    fill(profile.store).close()
+    return tmp_path
+
+
+def test_stats(state: Path) -> None:
+    """What there is of each kind, for people and for programs."""
+    found = json.loads(run(state, "stats", "--json").output)
+    assert found["where"] == str(Profile.named("default", state).store)
+    assert (found["tasks waiting or running"], found["commands waiting or running"]) == (1, 1)
+    assert (found["results to be fetched"], found["requests in history"]) == (1, 2)
+    assert found["bytes"] > 0
+    assert "2  requests in history" in run(state, "stats").output
+
+
+def test_stats_while_a_hub_uses_it(tmp_path: Path) -> None:
+    """Nothing has to be stopped."""
+    store = fill(Profile.named("default", tmp_path).store)
+    try:
+        assert run(tmp_path, "stats").exit_code == Exit.OK
+    finally:
+        store.close()
+
+
+def test_export(state: Path) -> None:
+    """Each request is a line of JSON, in order."""
+    records = [json.loads(line) for line in run(state, "export").output.splitlines()]
+    assert [record["msg_id"] for record in records] == [f"0-{n}" for n in range(1, 6)]
+    states = [record["status"] for record in records]
+    assert states == ["ok", "error", "ok", "queued", "queued"]
+    assert records[1]["error"] == "ResultLost: it is lost"
+    assert records[1]["stdout"] == "hello"
+    assert records[4]["action"] == "apply"
+    file = state / "exported"
+    assert run(state, "export", str(file)).exit_code == Exit.OK
+    assert len(file.read_text().splitlines()) == 5
+
+
+def test_purge(state: Path) -> None:
+    """What has ended goes, and the rest stays."""
+    assert "3 requests forgotten" in run(state, "purge").output
+    records = [json.loads(line) for line in run(state, "export").output.splitlines()]
+    assert [record["msg_id"] for record in records] == ["0-4", "0-5"]
+
+
+def test_purge_of_a_running_hub(state: Path) -> None:
+    """It is refused, with the hub's pid."""
+    with Profile.named("default", state).hub_lock():
+        result = run(state, "purge")
+    assert result.exit_code == Exit.ALREADY_RUNNING
+    assert "0-1" in run(state, "export").output
+
+
+def test_another_directory(tmp_path: Path) -> None:
+    """That of a store elsewhere."""
+    fill(tmp_path / "elsewhere").close()
+    result = run(tmp_path, "stats", "--directory", str(tmp_path / "elsewhere"))
+    assert "2  requests in history" in result.output
+
+
+@pytest.mark.parametrize("command", ["stats", "export", "purge"])
+def test_there_is_none(tmp_path: Path, command: str) -> None:
+    """It is said where it was looked for, and nothing is made there."""
+    result = run(tmp_path, command)
+    assert result.exit_code == Exit.BAD_STATE
+    assert str(tmp_path) in result.output
+    assert not list(tmp_path.iterdir())
