@@ -65,6 +65,14 @@ GOALS = (
     Goal("tasks one by one", _SUBMIT, MORE, 5, Figure("process-pool", "submit")),
     Goal("tasks one by one", _SUBMIT, MORE, 0.4, Figure("prototype", "submit")),
     Goal("tasks over encrypted TCP", Figure("ctrl-hub-tcp", "submit"), MORE, 0.7, _SUBMIT),
+    Goal("tasks with a store on disk", Figure("ctrl-hub-sqlite", "submit"), MORE, 0.6, _SUBMIT),
+    Goal(
+        "one direct call, p50, with a store on disk",
+        Figure("ctrl-hub-sqlite", "direct_p50"),
+        LESS,
+        1.1,
+        _DIRECT,
+    ),
     Goal("map, each item a task", Figure(OURS, "map"), MORE, 1, _SUBMIT),
     *(
         Goal(f"{words} of ten times the size", Figure(OURS, f"{shape}_growth"), LESS, 12, None)

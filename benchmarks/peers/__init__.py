@@ -15,6 +15,7 @@ OURS = "ctrl-hub"
 PEERS = {
     OURS: "benchmarks.peers.ctrl_hub:CtrlHub",
     "ctrl-hub-tcp": "benchmarks.peers.ctrl_hub:CtrlHubTcp",
+    "ctrl-hub-sqlite": "benchmarks.peers.ctrl_hub:CtrlHubSqlite",
     "ctrl-hub-asyncio": "benchmarks.peers.ctrl_hub:CtrlHubAsyncio",
     "ipyparallel": "benchmarks.peers.ipython_parallel:IPythonParallel",
     "dask": "benchmarks.peers.dask_cluster:DaskCluster",

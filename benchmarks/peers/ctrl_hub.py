@@ -85,6 +85,12 @@ class CtrlHubTcp(CtrlHub):
     options: ClassVar[dict[str, Any]] = {"listen": "127.0.0.1", "prefer": "tcp"}
 
 
+class CtrlHubSqlite(CtrlHub):
+    """The same with a store on disk, as hubs have that are started again."""
+
+    options: ClassVar[dict[str, Any]] = {"store": "sqlite"}
+
+
 class CtrlHubAsyncio(CtrlHub):
     """The same through `AsyncClient`: each task is awaited by a task of asyncio."""
 

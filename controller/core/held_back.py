@@ -7,10 +7,11 @@ and is left with that; the rest is queued once all are back, are known to be dea
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
+from itertools import islice
 
 from ctrlhub.controller.core.tasks import Task
-from ctrlhub.wire.ids import Ranges, select
+from ctrlhub.wire.ids import Ranges, from_ranges, select
 
 MOST_CLAIMS = 65_536
 """So many requests that nobody knows yet are remembered of what engines have."""
@@ -52,7 +53,7 @@ class HeldBack:
         """Return the key of the engine that has named a task before it was known here."""
         return self._claims.pop(task.id, None)
 
-    def back(self, key: str, held: Ranges, known: Iterable[int]) -> list[Task]:
+    def back(self, key: str, held: Ranges, known: Container[int]) -> list[Task]:
         """Take what an engine that is back says it has; return those that are held back, in order.
 
         Parameters
@@ -66,11 +67,9 @@ class HeldBack:
         """
         self._awaited.discard(key)
         claimed = [self._tasks.pop(number) for number in sorted(select(held, self._tasks))]
-        present = set(known)
-        for first, last in held:
-            for number in range(first, min(last, first + MOST_CLAIMS) + 1):
-                if number not in present and len(self._claims) < MOST_CLAIMS:
-                    self._claims[number] = key
+        for number in islice(from_ranges(held), MOST_CLAIMS - len(self._claims)):
+            if number not in known:
+                self._claims[number] = key
         return claimed
 
     def gone(self, key: str) -> None:

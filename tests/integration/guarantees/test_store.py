@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ctrlhub import Client
+from ctrlhub import Client, StoreError
 from tests.support.journal import Journal
 from tests.support.processes import Command, is_alive, until
 
@@ -89,7 +91,7 @@ def test_hub_and_engines_killed_together(
 
 LEAVES = """
 import os, sys
-from ctrlhub import Client
+from ctrlhub import Client, StoreError
 client = Client()
 path = sys.argv[1]
 
@@ -129,6 +131,46 @@ def test_a_client_that_is_gone(client: Client, tmp_path: Path) -> None:
     until(lambda: client.status()["engines"][0]["pid"] != pid, "another engine has its place")
     client.wait_for_engines(2, timeout=60)
     assert client[0].pull("kept", block=True) == 7
+
+
+def test_somebody_holds_the_database(client: Client, command: Command) -> None:
+    """What is new is refused with the reason, what was accepted runs; afterwards all is well."""
+    where = Path(client.status()["store"]["where"])
+    assert where == command.state / "profiles" / "default" / "store"
+    accepted = client[0].apply_async(lambda: __import__("time").sleep(1.0))
+    until(lambda: client.status()["store"]["requests"], "it is accepted")
+    holder = sqlite3.connect(where / "store.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    try:
+        client[1].apply_async(int)
+        until(lambda: "locked" in client.status()["store"]["trouble"], "it is said")
+        with pytest.raises(StoreError, match="locked"):
+            client[1].apply_sync(int)
+        assert "NOTHING CAN BE STORED" in command.run("status").stdout
+        accepted.get(60)
+    finally:
+        holder.execute("ROLLBACK")
+        holder.close()
+    until(lambda: not client.status()["store"]["trouble"], "it stores again")
+    assert client[:].apply_sync(int) == [0, 0]
+
+
+def test_a_cluster_that_was_stopped(client: Client, command: Command) -> None:
+    """Another has its history; nothing of those that were told that it ends, and no engine's id."""
+    ended = client[0].apply_async(double, 21)
+    assert ended.get(30) == 42
+    client.load_balanced_view().map_async(double, range(20_000), chunksize=1)
+    until(lambda: client.status()["store"]["requests"] > 1000, "they are accepted")
+    assert command.run("stop").returncode == 0
+    command.start("-n", "1")
+    with Client() as another:
+        assert another.ids == [0]
+        assert another.status()["tasks"]["queued"] == 0
+        assert another.get_result(ended.msg_ids[0]).get(30) == 42
+        [record] = another.db_query({"msg_id": ended.msg_ids[0]})
+        assert record["status"] == "ok"
+        exported = command.run("store", "export").stdout.splitlines()
+        assert any(json.loads(line)["msg_id"] == ended.msg_ids[0] for line in exported)
 
 
 def test_large_arguments_and_values(client: Client) -> None:

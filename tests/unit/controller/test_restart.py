@@ -118,6 +118,28 @@ def test_results_of_the_meantime_are_taken(scene: Scene) -> None:
     assert scene.runs() == dict.fromkeys([*numbers, command], 1)
 
 
+@pytest.mark.parametrize("first", ["engines", "client"])
+def test_what_was_not_stored_is_found_with_engines(scene: Scene, first: str) -> None:
+    """Its client gives it again, before or after the engine that has it has said so."""
+    world = scene.world
+    world.store.late = True
+    numbers = scene.client.tasks(b"one", b"two")
+    world.tick(scene.client)
+    world.run()
+    for engine in scene.engines:
+        while engine.work():
+            pass
+    assert len(scene.ran) == 2
+    late = [scene.client] if first == "engines" else scene.engines
+    scene.restart()
+    wires = {peer: world.wires.pop(peer) for peer in late}
+    world.pass_time(4.0)
+    world.wires.update(wires)
+    scene.work_off()
+    assert scene.client.results(numbers) == [b"result of one", b"result of two"]
+    assert scene.runs() == dict.fromkeys(numbers, 1)
+
+
 def test_commands_go_on_in_order(scene: Scene) -> None:
     """One that ran, and those behind it; none twice, and no task before them."""
     first = scene.client.command([0], b"first")
