@@ -5,7 +5,6 @@ from __future__ import annotations
 import concurrent.futures
 import gc
 import os
-import signal
 import threading
 import time
 import weakref
@@ -33,6 +32,7 @@ from ctrlhub.wire.errors import (
 from ctrlhub.wire.ids import number_of, to_ranges
 from ctrlhub.wire.limits import MAX_CONTROL_BYTES
 from ctrlhub.wire.messages import Call, Command, Goodbye, Refused, Stream, SubmitTasks
+from tests.support.interruption import interrupted_once
 from tests.unit.client.support import PATIENCE, HubLink
 
 
@@ -541,19 +541,8 @@ def test_ctrl_c_reaches_who_waits(hub: HubLink, client: Client) -> None:
     """At once; and the next call works."""
     hub.hold = True
     result = client.load_balanced_view().apply_async(double, 1)
-    main = threading.main_thread().ident
-    assert main is not None
-
-    def interrupt() -> None:
-        while result._sync is None:  # until somebody waits
-            time.sleep(0.001)
-        signal.pthread_kill(main, signal.SIGINT)
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    with pytest.raises(KeyboardInterrupt):
+    with interrupted_once(lambda: result._sync is not None), pytest.raises(KeyboardInterrupt):
         result.get(PATIENCE)
-    thread.join()
     client._connection._in_io_thread(hub.release)
 
     assert result.get(PATIENCE) == 2

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
 from pathlib import Path
 
 import pytest
 
 from ctrlhub.engine.system_command import run_command
+from tests.support.interruption import interrupted_once
 from tests.support.processes import until
 
 
@@ -34,17 +33,12 @@ def test_text_that_is_no_utf8_is_text_all_the_same() -> None:
 def test_an_interrupt_ends_all_that_it_has_started(tmp_path: Path) -> None:
     """And reaches whoever ran it."""
     pid_file = tmp_path / "pid"
-    main = threading.get_ident()
 
-    def interrupt() -> None:
-        until(lambda: pid_file.exists() and pid_file.read_text().strip(), "the command has begun")
-        signal.pthread_kill(main, signal.SIGINT)
+    def begun() -> bool:
+        return pid_file.exists() and bool(pid_file.read_text().strip())
 
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    with pytest.raises(KeyboardInterrupt):
+    with interrupted_once(begun), pytest.raises(KeyboardInterrupt):
         run_command(f"sleep 600 & echo $! > {pid_file}; wait; true", print)
-    thread.join()
 
     pid = int(pid_file.read_text())
     until(lambda: not _runs(pid), "the child of the command has ended")
