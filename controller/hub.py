@@ -37,10 +37,14 @@ from ctrlhub.wire.versions import versions
 log = logging.getLogger(__name__)
 
 BUDGET = 8
-"""Messages taken from a stream before what they brought is handed on."""
+"""Messages taken from a stream before what they brought is handed on: fewer if they are large."""
 
 ROUNDS = 16
-"""Rounds over all streams before the loop may do something else (timers, signals)."""
+"""Rounds over all streams before the loop may do something else (timers, signals, other streams)."""
+
+LONG_TURN = 0.02
+"""Seconds after which it may do so as well: a client that sends without end delays nobody for longer
+than one of its messages takes."""
 
 
 STANDSTILL = 1.0
@@ -97,7 +101,7 @@ class Hub:
         self._transports = tuple(transports)
         self._store = store
         self._loop = loop or HubLoop()
-        self._stopping = False
+        self._stopping = self._goes_on = False
         self._tick_due = 0.0
         self._alarm = self.switchboard.alarm
         self._commits = Commits()
@@ -157,18 +161,29 @@ class Hub:
         """Take what is there and carry out what follows, until there is nothing."""
         if self._stopping:
             return
-        switchboard = self.switchboard
+        switchboard, until = self.switchboard, 0.0
         for _ in range(ROUNDS):
             taken = 0
             for transport in self._transports:
                 taken += transport.receive(self._receive, BUDGET)
             if not taken:
                 return
-            for effects in switchboard.turn(time.monotonic()):
+            now = time.monotonic()
+            for effects in switchboard.turn(now):
                 self._carry_out(effects)
             if self._alarm.due < self._tick_due:
                 self._tick_at(self._alarm.due)
-        self._loop.soon(self._turn)
+            until = until or now + LONG_TURN
+            if now > until:
+                break
+        # Once, however many turns end here: the loop looks at other streams behind all that is due.
+        if not self._goes_on:
+            self._goes_on = True
+            self._loop.soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._goes_on = False
+        self._turn()
 
     def _receive(
         self, connection: Connection, user: str | None, header: Buffer, frames: Sequence[Buffer]

@@ -25,6 +25,10 @@ class Loop(Protocol):
         """Call once in the loop, soon; from any thread."""
 
 
+LARGE = 256 * 1024
+"""Bytes of headers that take so long to deal with that others are to have their turn before more."""
+
+
 class Transport(Protocol):
     """Moves messages between peers and the hub, on four streams.
 
@@ -36,7 +40,11 @@ class Transport(Protocol):
         """Begin to listen; `number` is the transport's place among the hub's transports."""
 
     def receive(self, receiver: Receiver, budget: int) -> int:
-        """Pass on waiting messages, `budget` per stream at most; return how many."""
+        """Pass on waiting messages, `budget` per stream at most; return how many.
+
+        From the first of a stream that is `LARGE` on, or several that are so together, the others of
+        that stream wait.
+        """
 
     def send(self, connection: Connection, frames: Sequence[Buffer]) -> bool:
         """Send a message without blocking; False when the peer is gone.

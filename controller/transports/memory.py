@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 from ctrlhub.controller.core.effects import Connection
-from ctrlhub.controller.transports.base import Loop, Receiver
+from ctrlhub.controller.transports.base import LARGE, Loop, Receiver
 from ctrlhub.link.sleep import asleep
 from ctrlhub.wire.messages import Buffer, Stream
 
@@ -127,12 +127,16 @@ class MemoryTransport:
         loop.soon(ready)
 
     def receive(self, receiver: Receiver, budget: int) -> int:
-        """Pass on waiting messages, `budget` per stream at most; return how many."""
+        """Pass on waiting messages, `budget` per stream at most (see `Transport`); return how many."""
         taken = 0
         self._woken = False
         for stream, inbox in self._inbox.items():
+            left = LARGE
             for _ in range(min(budget, len(inbox))):
+                if left <= 0:
+                    break
                 address, header, frames = inbox.popleft()
+                left -= len(header)
                 taken += 1
                 receiver(Connection(self._number, stream, address), None, header, frames)
         return taken

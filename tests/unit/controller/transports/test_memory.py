@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ctrlhub.controller.core.effects import Connection
+from ctrlhub.controller.transports.base import LARGE
 from ctrlhub.controller.transports.memory import MemoryLink, MemoryTransport
 from ctrlhub.wire.messages import Stream
 
@@ -192,3 +193,12 @@ def test_keys_mean_nothing_here(bench: Bench) -> None:
     assert bench.transport.addresses() == {}
     bench.transport.close()
     assert bench.transport.send(Connection(3, HUB, link.address), [b"x"]) is False
+
+
+def test_large_messages_are_passed_on_one_by_one(bench: Bench) -> None:
+    """Each takes long: others have their turn in between. Other streams are not held up."""
+    link = bench.transport.connect()
+    for _ in range(3):
+        link.send(TASK, [bytes(LARGE)])
+        link.send(HUB, [b"small"])
+    assert [bench.receive() for _ in range(4)] == [4, 1, 1, 0]
