@@ -19,7 +19,7 @@ from ctrlhub.client.targets import chosen
 from ctrlhub.client.task_options import FLAGS, check, options_of
 from ctrlhub.client.view import View, check_label
 from ctrlhub.wire.each_row import EachRow
-from ctrlhub.wire.errors import SerializationError
+from ctrlhub.wire.errors import LimitExceeded, SerializationError
 from ctrlhub.wire.ids import to_ranges
 from ctrlhub.wire.limits import BATCH_ROWS
 from ctrlhub.wire.messages import Payload, Stream
@@ -175,7 +175,7 @@ class LoadBalancedView(View):
         """Call `f` with each row of items of the sequences; return the results to come.
 
         Every item (or chunk of items) is a task of its own. Tasks start while the sequences are
-        still being read.
+        still being read: all of them, so for what has no end there is `imap`.
 
         Parameters
         ----------
@@ -191,6 +191,11 @@ class LoadBalancedView(View):
             Have exceptions among the values instead of raising them.
         label
             A label for the tasks; None takes the view's.
+
+        Raises
+        ------
+        LimitExceeded
+            More of its tasks are outstanding than the hub takes; they are cancelled.
         """
         if not sequences:
             raise TypeError("map needs at least one sequence")
@@ -325,6 +330,12 @@ class LoadBalancedView(View):
     def _send_portion(
         self, payloads: list[Payload], template: Template, result: AsyncMapResult
     ) -> None:
+        most = self._home.intake.most
+        if 0 < most < len(result._cells) - result._settled + len(payloads):
+            raise LimitExceeded(
+                f"a map may have {most} tasks outstanding (the hub's max_outstanding): give it a "
+                "chunksize, which makes fewer tasks of the items, or use imap, which reads a few at a time"
+            )
         first = self._home.next_ids(len(payloads))
         self._note(range(first, first + len(payloads)))
         offset = result._extend(first, len(payloads))

@@ -45,6 +45,12 @@ class Intake:
         if not self.busy:
             self._signal()
 
+    @property
+    def most(self) -> int:
+        """How many tasks may be outstanding; more the hub refuses. 0 where it does not say."""
+        registered = self._session.registered
+        return 0 if registered is None else registered.max_outstanding
+
     def check(self) -> None:
         """Raise the refusal, if there is one."""
         if self.refusal is not None:

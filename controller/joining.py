@@ -234,6 +234,7 @@ class Joining:
                 events=self._peers.events,
                 segment=segment,
                 parts=True,
+                max_outstanding=config.max_outstanding,
             ),
         )
 

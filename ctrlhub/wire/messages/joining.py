@@ -63,7 +63,7 @@ class Registered(Message):
     `resumed` tells that the hub still knew the session. `engines` are the engines of the moment, for clients; `events` the number of the
     last engine event they include. Times are in seconds. `segment` is one of the hub's (process id,
     descriptor, stamp, bytes), if it could read the peer's. `parts` says that it takes large messages in
-    parts.
+    parts, `max_outstanding` how many requests of a client and interface may be outstanding (0: unsaid).
     """
 
     kind: ClassVar[str] = "registered"
@@ -79,6 +79,7 @@ class Registered(Message):
     events: int = 0
     segment: Sequence[int] = ()
     parts: bool = False
+    max_outstanding: int = 0
 
 
 @record
