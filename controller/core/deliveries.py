@@ -1,12 +1,14 @@
 """Deliveries: every result on its way to a client, kept until the client has it.
 
-A client that does not read gets at most a window of results; the rest waits in its record here.
+A client that does not read gets at most a window of results; the rest waits in its record here. Once
+that is much, too, the client is *behind*: nothing more is to be made for it until it has caught up.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, TypeAlias
 
 from ctrlhub.controller.core.effects import Outbox
@@ -25,6 +27,9 @@ WINDOW_ROWS = 32_768
 WINDOW_BYTES = 256 * 1024 * 1024
 """The most bytes of results, with their output, sent to a client that it has not acknowledged."""
 
+BEHIND_BYTES = 2 * WINDOW_BYTES
+"""With more bytes of results that it has not acknowledged a client is behind."""
+
 
 def weight(outcome: Outcome) -> int:
     """Return what a result counts in the window."""
@@ -33,7 +38,7 @@ def weight(outcome: Outcome) -> int:
 
 
 class _Client:
-    __slots__ = ("sent", "session", "unsent", "waiting", "weight")
+    __slots__ = ("backlog", "counted", "sent", "session", "unsent", "waiting", "weight")
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -41,10 +46,17 @@ class _Client:
         self.unsent: deque[Outcome] = deque()
         self.waiting: dict[int, Outcome] = {}  # those in `unsent`, by id
         self.weight = 0
+        self.backlog = self.counted = 0  # bytes of the first of `unsent`, and how many these are
+
+    def count(self) -> None:
+        """Count what waits behind the window: nothing is, mostly."""
+        new = len(self.unsent) - self.counted
+        self.backlog += sum(map(weight, islice(reversed(self.unsent), new)))
+        self.counted += new
 
     def batch(self, events: int) -> Completed:
         """Move results from `unsent` to `sent`, as many as one message may hold."""
-        unsent, sent = self.unsent, self.sent
+        unsent, sent, before = self.unsent, self.sent, self.weight
         rows: list[CompletedRow] = []
         frames = FrameList()
         inline = 0
@@ -64,11 +76,18 @@ class _Client:
                 self.weight + inline + bulk > WINDOW_BYTES or len(frames.frames) + count > MAX_FRAMES
             ):
                 unsent.appendleft(outcome)
+                if outcome[6] is not None:
+                    inline -= size_of_extras(outcome[6])
                 break
             self.weight += bulk
             sent[outcome[0]] = outcome
             rows.append((*outcome[:2], frames.add(payload), *outcome[3:]))
         self.weight += inline
+        if self.counted > len(rows):
+            self.backlog -= self.weight - before
+            self.counted -= len(rows)
+        else:
+            self.backlog = self.counted = 0
         forget = self.waiting.pop
         for row in rows:
             forget(row[0])
@@ -86,6 +105,11 @@ class Deliveries:
         Where effects go.
     events
         Returns the number of the last engine event.
+
+    Attributes
+    ----------
+    behind : dict
+        The clients that are.
     """
 
     def __init__(self, stream: Stream, outbox: Outbox, events: Callable[[], int]) -> None:
@@ -94,6 +118,7 @@ class Deliveries:
         self._events = events
         self._clients: dict[int, _Client] = {}
         self._ready: dict[int, _Client] = {}
+        self.behind: dict[Session, None] = {}
 
     def __len__(self) -> int:
         return sum(len(c.sent) + len(c.unsent) for c in self._clients.values())
@@ -144,7 +169,10 @@ class Deliveries:
                 client.weight -= size_of_extras(outcome[6])
         if client.unsent:
             self._ready[session.number] = client
-        elif not client.sent:
+            return outcomes
+        if self.behind:
+            self.behind.pop(session, None)
+        if not client.sent:
             del self._clients[session.number]
             self._ready.pop(session.number, None)
         return outcomes
@@ -156,6 +184,8 @@ class Deliveries:
             return
         client.unsent.extendleft(reversed(client.sent.values()))
         client.waiting.update(client.sent)
+        client.counted += len(client.sent)
+        client.backlog += client.weight
         client.sent.clear()
         client.weight = 0
         self._ready[session.number] = client
@@ -163,6 +193,7 @@ class Deliveries:
     def drop(self, session: Session) -> list[Outcome]:
         """Let go of everything of a session that ended; return it."""
         self._ready.pop(session.number, None)
+        self.behind.pop(session, None)
         client = self._clients.pop(session.number, None)
         if client is None:
             return []
@@ -176,6 +207,10 @@ class Deliveries:
         for client in ready.values():
             if self._stream in client.session.connections:
                 self._send(client)
+            if client.unsent:
+                client.count()
+                if client.weight + client.backlog > BEHIND_BYTES:
+                    self.behind[client.session] = None
 
     def _send(self, client: _Client) -> None:
         while client.unsent and len(client.sent) < WINDOW_ROWS and client.weight < WINDOW_BYTES:
@@ -191,3 +226,5 @@ class Deliveries:
             assert client.sent or client.unsent
             assert client.weight == sum(map(weight, client.sent.values()))
             assert not client.session.ended
+            assert client.backlog == sum(map(weight, islice(client.unsent, client.counted)))
+        assert all(session.number in self._clients for session in self.behind)

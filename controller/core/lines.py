@@ -126,6 +126,10 @@ class Line:
         """Queue a task before those of its priority."""
         self._level(task.template.options.priority).appendleft(task)
 
+    def queued(self) -> list[Task]:
+        """Return the tasks that wait, in the order in which they would be given."""
+        return [task for task in self if task.state is TaskState.QUEUED]
+
     def keep(self, queued: Callable[[Task], bool]) -> None:
         """Leave out what is not queued any more."""
         levels = {p: deque(filter(queued, level)) for p, level in self._levels.items()}

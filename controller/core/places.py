@@ -104,6 +104,20 @@ class Place:
         self._heap.clear()
         self._husks = 0
 
+    def take_out(self, session: Session) -> list[Task]:
+        """Have nothing of a client wait here; return what did."""
+        line = self._lines.get(session)
+        if line is None:
+            return []
+        tasks = line.queued()
+        self.queued -= len(tasks)
+        # What else is in the line has ended, and is counted as long as it is.
+        self._husks -= sum(1 for _ in line) - len(tasks)
+        self._heap = [entry for entry in self._heap if entry[2] is not session]
+        heapq.heapify(self._heap)
+        self._leave(session, line)
+        return tasks
+
     def forget(self, session: Session) -> None:
         """Forget a client that is gone, unless something of it waits here."""
         line = self._lines.get(session)

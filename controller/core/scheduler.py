@@ -214,6 +214,16 @@ class Scheduler:
         if slot.wants_more():
             self._offer(slot)
 
+    def take_out(self, session: Session) -> list[Task]:
+        """Have nothing of a client queued; return what was."""
+        found: list[Task] = []
+        for place in (*self._places.values(), self._anywhere):
+            found += place.take_out(session)
+            if not place.queued and place is not self._anywhere:
+                self._drop(place)
+        self.queued -= len(found)
+        return found
+
     def session_ended(self, session: Session) -> None:
         """Forget a client that is gone."""
         self._anywhere.forget(session)

@@ -2,7 +2,7 @@
 
 ::
 
-    WAITING --release--> QUEUED         what it depends on has ended
+    WAITING --release--> QUEUED         what it depends on has ended; its client reads again
     QUEUED --dispatch--> DISPATCHED --finish--> ENDED --(client has the result)--> forgotten
        ^                     |
        +------ requeue ------+     engine lost, an exception with retries left, declined
@@ -112,7 +112,7 @@ class Task:
         self.engine = engine
 
     def wait(self) -> None:
-        """Have a task that is new wait for others."""
+        """Have a task that is new wait for others, or one that is queued for its client."""
         self.state = TaskState.WAITING
 
     def release(self) -> None:

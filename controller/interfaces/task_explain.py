@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ctrlhub.controller.core.deliveries import BEHIND_BYTES
 from ctrlhub.controller.core.dependencies import Role, named
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.sessions import Session
@@ -62,6 +63,11 @@ class TaskExplanations(TaskStops):
         return self._where(task)
 
     def _why_waiting(self, task: Task) -> str:
+        if task not in self._dependencies:
+            return (
+                f"its client has not read its results, of which more than {BEHIND_BYTES >> 20} MiB wait for "
+                "it: it runs when the client has caught up"
+            )
         reasons = []
         for role, condition, left in self._dependencies.awaited(task):
             many = "one of " if not condition.all and len(left) > 1 else ""

@@ -181,12 +181,11 @@ class TaskReturns(TaskRecords):
             return "the hub was restarted, and its engines have yet to say which tasks they have"
         return super()._why(task)
 
-    def summary(self) -> dict[str, int]:
-        """Return how many tasks are queued, running, done and failed."""
-        found = super().summary()
-        if self._held_back is not None:
-            found["queued"] += len(self._held_back)
-        return found
+    @property
+    def unassigned(self) -> int:
+        """How many tasks no engine has, or none that has said so."""
+        held = self._held_back
+        return super().unassigned + (0 if held is None else len(held))
 
 
 ADOPTED = -1

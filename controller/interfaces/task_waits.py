@@ -1,4 +1,7 @@
-"""The part of `TaskQueue` for tasks that wait: for other requests, and not for longer than they may."""
+"""The part of `TaskQueue` for tasks that wait: for other requests, and not for longer than they may.
+
+They also wait for their client, while that is behind with reading what others of its have brought.
+"""
 
 from __future__ import annotations
 
@@ -54,6 +57,7 @@ class TaskWaits(TaskEnds):
         super().__init__(controller, context)
         self._dependencies = Dependencies(self._outcome_of, self._watch_for_tasks)
         self._ended: list[Outcome] = []
+        self._paused: dict[Session, dict[Task, None]] = {}
         self._expected: Deadlines[int] = Deadlines(context.alarm.at)
         self._unplaced: dict[int, Task] = {}
         self._values: dict[Task, dict[int, Payload]] = {}
@@ -119,6 +123,25 @@ class TaskWaits(TaskEnds):
         self._values.pop(task, None)
         self._dependencies.discard(task)
         self._reasons.pop(task, None)
+        if self._paused and task.session in self._paused:
+            self._paused[task.session].pop(task, None)
+
+    # ------------------------------------------------------------ clients that do not read
+
+    def _pause_and_go_on(self) -> None:
+        """Queue nothing of clients that are behind; and again what is theirs who have caught up."""
+        behind = self._deliveries.behind
+        for session in behind:
+            paused = self._paused.setdefault(session, {})
+            for task in self._scheduler.take_out(session):
+                task.wait()
+                paused[task] = None
+                self._tracked.add(task)
+        for session in [session for session in self._paused if session not in behind]:
+            tasks = self._paused.pop(session)
+            for task in tasks:
+                task.release()
+            self._scheduler.add_each(tasks)
 
     # ------------------------------------------------------------ the ends of others
 
@@ -143,8 +166,10 @@ class TaskWaits(TaskEnds):
         session = self.context.sessions.of_number(session_of(number))
         if session is not None and session.returned and self.context.is_settling():
             return of_former_hub(number)
-        asking = next(iter(self._unplaced.values())).session
-        if session is None or session is asking or session.role is not Role.CLIENT:
+        asking = next(iter(self._unplaced.values()), None)
+        if asking is None or session is None or session.role is not Role.CLIENT:
+            return Unknown.NOWHERE
+        if session is asking.session:
             return Unknown.NOWHERE
         return Unknown.EXPECTED
 
@@ -217,8 +242,10 @@ class TaskWaits(TaskEnds):
             waited = (
                 f"it has waited for more than its timeout of {task.template.options.timeout:g} s"
             )
-            if task.state is TaskState.WAITING:
+            if task in self._dependencies:
                 self._fail(task, DependencyTimeout(f"{waited}: {self._why(task)}"))
+            elif task.state is TaskState.WAITING:
+                self._fail(task, TaskTimeout(f"{waited}: {self._why(task)}"))
             elif task.state is TaskState.QUEUED:
                 reason = self._why(task)
                 self._scheduler.cancelled(task)
@@ -256,8 +283,9 @@ class TaskWaits(TaskEnds):
 
     @property
     def unassigned(self) -> int:
-        """How many tasks no engine has: they wait for one, or for other requests."""
-        return self._scheduler.queued + len(self._dependencies)
+        """How many tasks no engine has: they wait for one, for other requests, or for their client."""
+        paused = sum(map(len, self._paused.values()))
+        return self._scheduler.queued + len(self._dependencies) + paused
 
     @exposed
     def counts(self, caller: Session) -> dict[str, int]:
@@ -285,6 +313,9 @@ class TaskWaits(TaskEnds):
         assert not self._unplaced
         waiting = {t for t in self._records.values() if t.state is TaskState.WAITING}
         waiting = {task for task in waiting if not self._is_held_back(task)}
-        assert {task for task in self._tracked if task in self._dependencies} == waiting
-        assert len(self._dependencies) == len(waiting)
+        paused = {task for tasks in self._paused.values() for task in tasks}
+        assert {task for task in self._tracked if task in self._dependencies} == waiting - paused
+        assert paused <= waiting & self._tracked
+        assert len(self._dependencies) + len(paused) == len(waiting)
+        assert not any(session.ended for session in self._paused)
         assert not any(task.state is TaskState.ENDED for task in (*self._tracked, *self._values))

@@ -169,6 +169,7 @@ class TaskQueue(TaskReturns, Relay):
         self._leave_results(session)
         if self._kept.pop(session, 0):  # else there is nothing to look for among everybody's
             self._stop_all_of(session)
+        self._paused.pop(session, None)
         self._scheduler.session_ended(session)
 
     def _stop_all_of(self, session: Session) -> None:
@@ -335,6 +336,8 @@ class TaskQueue(TaskReturns, Relay):
             self._settle()
         if self._scheduler.stranded:
             self._end_hopeless()
+        if self._deliveries.behind or self._paused:
+            self._pause_and_go_on()
         if self._scheduler.queued:
             for engine, tasks in self._scheduler.assign(now):
                 self._run(engine, tasks)

@@ -20,9 +20,6 @@ class Flood:
     def __init__(self) -> None:
         self.asked = 0
 
-    def allow(self, *_: Any) -> None:
-        """Have no subscribers."""
-
     def receive(self, receiver: Any, budget: int) -> int:
         """Have something, which says nothing."""
         self.asked += 1

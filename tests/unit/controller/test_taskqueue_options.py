@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ctrlhub.controller.config import HubConfig
+from ctrlhub.controller.core import deliveries
 from ctrlhub.controller.core.effects import Connection
 from ctrlhub.controller.core.reclaims import SURPRISE
 from ctrlhub.wire import messages as m
@@ -368,6 +369,67 @@ def test_without_a_nanny_it_is_logged(
     with caplog.at_level(logging.WARNING):
         client.exchange.pass_time(1.1)
     assert "has no nanny that could restart it" in caplog.text
+
+
+# ---------------------------------------------------------------- clients that do not read
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hub that holds little for a client."""
+    monkeypatch.setattr(deliveries, "WINDOW_BYTES", 1000)
+    monkeypatch.setattr(deliveries, "BEHIND_BYTES", 2000)
+
+
+def runs_until_held(client: Line, engine: Line) -> int:
+    """Run a client's tasks, whose results it does not read, until no more is given; return how many."""
+    for ran in range(100):
+        given = rows_of(engine.heard())
+        if not given:
+            return ran
+        for row in given:
+            engine.results(row, payload=bytes(500), elapsed=1.0)
+    raise AssertionError("there is no end")
+
+
+@pytest.mark.usefixtures("narrow")
+def test_who_does_not_read_has_no_more_run(
+    exchange: Exchange, client: Line, engine: Line
+) -> None:
+    """Once much waits for it; what others want runs, and so does the rest when it has caught up."""
+    other = Line(exchange, "other")
+    other.register(m.Role.CLIENT)
+    client.submit(*range(1, 21))
+    ran = runs_until_held(client, engine)
+    assert 4 <= ran < 10
+    state, why = explained(client, 20)
+    assert state == "waiting"
+    assert "has not read its results" in why
+    client.submit(21)
+    status = other.call("query", "queue_status").value
+    assert status["unassigned"] == 21 - ran
+    other.submit(1)
+    assert rows_of(engine.heard()) == [(other.id(1), 0)]
+    engine.results((other.id(1), 0))
+    client.call("tasks", "cancel", requests=[[client.id(20), client.id(20)]])
+    for _ in range(4):
+        client.say(TASK, m.Received(((client.id(1), client.id(21)),)))
+    assert rows_of(engine.heard()) == [(client.id(ran + 1), 0)]
+
+
+@pytest.mark.usefixtures("narrow")
+def test_what_does_not_run_goes_with_its_client(
+    exchange: Exchange, client: Line, engine: Line
+) -> None:
+    """And ends when it has waited for too long."""
+    client.submit(*range(1, 21), options={"timeout": 1.0})
+    ran = runs_until_held(client, engine)
+    exchange.pass_time(1.1)
+    assert exchange.tasks.failed == 20 - ran
+    client.submit(*range(21, 31))
+    assert rows_of(engine.heard()) == []
+    client.say(HUB, m.Goodbye("enough"))
+    assert exchange.tasks.unassigned == 0
 
 
 # ---------------------------------------------------------------- waited for too long

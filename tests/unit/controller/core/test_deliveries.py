@@ -266,3 +266,30 @@ def test_a_second_result_of_an_id_is_none(desk: Desk) -> None:
     assert [row[2] for row in message.rows] == [b"first"]
     assert [o[0] for o in desk.deliveries.received(session, ((1, 1),))] == [1]
     assert len(desk.deliveries) == 0
+
+
+def test_a_client_that_does_not_read_is_behind_until_it_has_caught_up(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All bytes count, output too; a client that comes back has to read all of it once more."""
+    size = INLINE_BYTES + 1
+    monkeypatch.setattr(module, "WINDOW_BYTES", 3 * size)
+    monkeypatch.setattr(module, "BEHIND_BYTES", 11 * size)
+    session, other = a_session(), a_session()
+    for number in range(6):
+        assert not desk.deliveries.behind
+        desk.deliveries.add(session, an_outcome(number, bytes(size), {"stdout": "x" * size}))
+        desk.flush()
+    desk.deliveries.add(other, an_outcome(1))
+    desk.flush()
+    assert set(desk.deliveries.behind) == {session}
+    desk.deliveries.send_again(session)
+    desk.flush()
+    assert set(desk.deliveries.behind) == {session}
+    desk.deliveries.received(session, ((0, 1),))
+    desk.flush()
+    assert set(desk.deliveries.behind) == {session}, "some wait still"
+    for _ in range(3):
+        desk.deliveries.received(session, ((0, 9),))
+        desk.flush()
+    assert not desk.deliveries.behind
