@@ -16,6 +16,9 @@ LOG_LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
 TASK_SCHEMES = ("leastload", "lru", "plainrandom", "twobin", "weighted")
 TASK_ORDERS = ("fifo", "lifo")
 
+SCHEME_GROUP = "ctrlhub.schemes"
+"""The entry point group of other schemes."""
+
 STORES = ("sqlite", "memory")
 
 _FITS: Mapping[str, Callable[[Any], bool]] = {
@@ -29,6 +32,23 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     and all(type(each) is str for each in value),
 }
 """Whether a value fits an option's annotation."""
+
+
+def _check_scheme(scheme: str) -> None:
+    """See that there is such a scheme, or that it says where to find it."""
+    if scheme in TASK_SCHEMES:
+        return
+    module, colon, attribute = scheme.partition(":")
+    if colon and all(name.isidentifier() for name in (*module.split("."), attribute)):
+        return
+    from importlib.metadata import entry_points  # which takes a while, and seldom is needed
+
+    plugged = entry_points(group=SCHEME_GROUP).names
+    if scheme not in plugged:
+        raise ValueError(
+            f"task_scheme must be one of {', '.join((*TASK_SCHEMES, *sorted(plugged)))}, or name a class "
+            f"as MODULE:CLASS, not {scheme!r:.80}"
+        )
 
 
 def _check_store(store: str) -> None:
@@ -72,7 +92,8 @@ class HubConfig:
         Names of the interfaces that clients may use: built in, or entry points ``ctrlhub.interfaces``.
     task_scheme
         Which engine with room gets the next tasks: the least loaded (``leastload``), the one that has
-        waited longest (``lru``), or chance (``plainrandom``, ``twobin``, ``weighted``).
+        waited longest (``lru``), or chance (``plainrandom``, ``twobin``, ``weighted``). Others are
+        found by the name of an entry point ``ctrlhub.schemes``, or as ``module:Class``.
     task_order
         Which task of a client is next: what came first (``fifo``) or last (``lifo``).
     store
@@ -127,8 +148,7 @@ class HubConfig:
                 raise ValueError("ports must be a range of at least four ports within 1 ... 65535")
         if not self.interfaces or len(set(self.interfaces)) != len(self.interfaces):
             raise ValueError("at least one interface must be exposed, and none twice")
-        if self.task_scheme not in TASK_SCHEMES:
-            raise ValueError(f"task_scheme must be one of {', '.join(TASK_SCHEMES)}")
+        _check_scheme(self.task_scheme)
         if self.task_order not in TASK_ORDERS:
             raise ValueError(f"task_order must be one of {', '.join(TASK_ORDERS)}")
         _check_store(self.store)

@@ -21,7 +21,7 @@ import zmq
 from ctrlhub import __version__
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.hub import Hub
-from ctrlhub.controller.interfaces.finding import find_interfaces
+from ctrlhub.controller.interfaces.finding import find_interfaces, find_policy
 from ctrlhub.controller.logs import start_logging
 from ctrlhub.controller.loop import HubLoop
 from ctrlhub.controller.stores.base import Store
@@ -83,6 +83,7 @@ def run(config: HubConfig, lifeline: int | None = None) -> int:
 def _serve(config: HubConfig, profile: Profile, lifeline: int | None) -> int:
     _raise_descriptor_limit()
     _check_interfaces(config.interfaces)
+    _check_scheme(config.task_scheme)
     keys = load_or_make_keys(profile.keys)
     former = _former(profile)
     with ExitStack() as undone:
@@ -131,6 +132,17 @@ def _check_interfaces(names: Sequence[str]) -> None:
         except Exception as error:
             log.exception("interface %r cannot be imported", name)
             raise _broken(f"interface {name!r} cannot be imported", error) from error
+
+
+def _check_scheme(name: str) -> None:
+    """Import it while nothing is bound, for the same reason."""
+    try:
+        find_policy(name)
+    except Exception as error:
+        raise CtrlHubError(
+            f"scheme {name!r} cannot be used ({type(error).__name__}: {error}): mend it, or start the "
+            "hub with another --scheme"
+        ) from error
 
 
 def _make_hub(

@@ -1,10 +1,14 @@
-"""Finding the interfaces that a configuration names."""
+"""Finding the interfaces and the scheme that a configuration names."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
+from typing import Any
 
+from ctrlhub.controller.config import SCHEME_GROUP
+from ctrlhub.controller.core.policies import Policy
+from ctrlhub.controller.core.schemes import SCHEMES
 from ctrlhub.controller.interfaces.base import Interface
 
 GROUP = "ctrlhub.interfaces"
@@ -44,6 +48,40 @@ def _find(name: str) -> type[Interface]:
     if found.name != name:
         raise ValueError(f"interface {name!r} calls itself {found.name!r}")
     return found
+
+
+def find_policy(name: str) -> Callable[[], Policy]:
+    """Return what makes the policy of a scheme: of our own, of an entry point, or named by its module.
+
+    Raises
+    ------
+    ValueError
+        There is none of that name, or it makes no policy.
+    """
+    make = SCHEMES.get(name)
+    if make is not None:
+        return make
+    found = _plugged_in(name)
+    made = found()
+    lacks = [method for method in _POLICY if not callable(getattr(made, method, None))]
+    if lacks:
+        raise ValueError(f"scheme {name!r} is no policy: it lacks {', '.join(lacks)}")
+    return found  # type: ignore[no-any-return]
+
+
+_POLICY = ("add", "discard", "next", "check", "__len__")
+
+
+def _plugged_in(name: str) -> Any:
+    module, colon, attribute = name.partition(":")
+    if colon:
+        return getattr(import_module(module), attribute)
+    from importlib.metadata import entry_points
+
+    for point in entry_points(group=SCHEME_GROUP):
+        if point.name == name:
+            return point.load()
+    raise ValueError(f"there is no scheme {name!r}")
 
 
 def _from_entry_point(name: str) -> object:

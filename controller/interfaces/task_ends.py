@@ -6,9 +6,10 @@ from ctrlhub.controller.core.deliveries import Outcome
 from ctrlhub.controller.core.effects import Commit, SaveResults
 from ctrlhub.controller.core.saved import SavedTask
 from ctrlhub.controller.core.scheduler import Scheduler
-from ctrlhub.controller.core.schemes import ORDERS, SCHEMES
+from ctrlhub.controller.core.schemes import ORDERS
 from ctrlhub.controller.core.tasks import Task
 from ctrlhub.controller.interfaces.base import Context
+from ctrlhub.controller.interfaces.finding import find_policy
 from ctrlhub.controller.interfaces.returning import Returning
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.errors import CtrlHubError
@@ -33,7 +34,7 @@ class TaskEnds(Returning[Task, SavedTask]):
     def __init__(self, controller: IControllerBase, context: Context) -> None:
         super().__init__(controller, context)
         config = context.config
-        self._scheduler = Scheduler(SCHEMES[config.task_scheme], ORDERS[config.task_order])
+        self._scheduler = Scheduler(find_policy(config.task_scheme), ORDERS[config.task_order])
         self._tracked: set[Task] = set()
         self.done = self.failed = self.cancelled = 0
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from ctrlhub.controller.config import STORES, TASK_SCHEMES
+from ctrlhub.controller.config import STORES, TASK_ORDERS, TASK_SCHEMES
 from ctrlhub.wire.places import DEFAULT_PROFILE, STATE_VARIABLE, Profile, profile_dir
 
 _HOST_NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9])?")
@@ -91,10 +91,18 @@ max_engines_option = click.option(
 
 scheme_option = click.option(
     "--scheme",
-    type=click.Choice(TASK_SCHEMES),
+    metavar="NAME",
     default=TASK_SCHEMES[0],
     show_default=True,
-    help="Which engine with room gets the next tasks.",
+    help=f"Which engine with room gets the next tasks: {', '.join(TASK_SCHEMES)}, the name of an entry "
+    "point ctrlhub.schemes, or MODULE:CLASS.",
+)
+task_order_option = click.option(
+    "--task-order",
+    type=click.Choice(TASK_ORDERS),
+    default=TASK_ORDERS[0],
+    show_default=True,
+    help="Which task of a client is next: the one that came first, or last.",
 )
 
 

@@ -21,6 +21,7 @@ from ctrlhub.cli.options import (
     scheme_option,
     state_dir_option,
     store_option,
+    task_order_option,
 )
 
 
@@ -30,6 +31,7 @@ from ctrlhub.cli.options import (
 @ports_option
 @max_engines_option
 @scheme_option
+@task_order_option
 @store_option
 @state_dir_option
 @click.pass_context
@@ -40,6 +42,7 @@ def hub(
     ports: tuple[int, int] | None,
     max_engines: int,
     scheme: str,
+    task_order: str,
     store: str,
     state_dir: Path | None,
 ) -> None:
@@ -55,6 +58,7 @@ def hub(
             ports=ports,
             max_engines=max_engines,
             task_scheme=scheme,
+            task_order=task_order,
             store=store,
         )
     except ValueError as error:

@@ -16,6 +16,7 @@ from ctrlhub.cli.options import (
     scheme_option,
     state_dir_option,
     store_option,
+    task_order_option,
 )
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 @ports_option
 @max_engines_option
 @scheme_option
+@task_order_option
 @store_option
 @state_dir_option
 @click.option(
@@ -54,6 +56,7 @@ def start(
     ports: tuple[int, int] | None,
     max_engines: int,
     scheme: str,
+    task_order: str,
     store: str,
     state_dir: Path | None,
     timeout: float,
@@ -64,7 +67,9 @@ def start(
     without --daemonize until Ctrl-C; hub and engines that die are started again.
     """
     check_ports(listen, ports)
-    config = _config(engines, profile, listen, ports, max_engines, scheme, store, state_dir, timeout)
+    config = _config(
+        engines, profile, listen, ports, max_engines, scheme, task_order, store, state_dir, timeout
+    )
     if daemonize:
         _start_in_background(config)
     else:
@@ -78,6 +83,7 @@ def _config(
     ports: tuple[int, int] | None,
     max_engines: int,
     scheme: str,
+    task_order: str,
     store: str,
     state_dir: Path | None,
     timeout: float,
@@ -100,6 +106,7 @@ def _config(
             ports=ports,
             max_engines=max_engines,
             task_scheme=scheme,
+            task_order=task_order,
             store=store,
         )
     except ValueError as error:

@@ -34,7 +34,9 @@ INSTEAD = {
 }
 """What is refused unless it says ``'local'``, and what to do instead."""
 
-_OWN = ("n", "profile", "state_dir", "listen", "prefer", "max_engines", "timeout", "store")
+_OWN = (
+    "n", "profile", "state_dir", "listen", "prefer", "max_engines", "timeout", "scheme", "task_order", "store",
+)  # fmt: skip
 
 
 def options_of(others: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,7 +47,7 @@ def options_of(others: Mapping[str, Any]) -> dict[str, Any]:
     TypeError
         There is no such argument, or it asks for what is done otherwise here.
     """
-    known = {field.name for field in dataclasses.fields(HubConfig)} - {"listen", "max_engines", "store"}
+    known = {field.name for field in dataclasses.fields(HubConfig)} - {"listen", "max_engines", "store", "task_order"}
     options: dict[str, Any] = {}
     for name, value in others.items():
         if name == "log_level" and (value is None or type(value) is int):

@@ -65,6 +65,9 @@ class Cluster(Coroutines):
         ``{"gpu": 1}`` for each of them, or a list of maps, one for each engine.
     timeout
         Seconds within which everything must be ready.
+    scheme, task_order
+        Which engine gets the next tasks, and which task of a client is next: `task_scheme` and
+        `task_order` of `HubConfig`.
     store
         Where requests and results live. In memory, since this hub is not started again: a store on
         disk (``"sqlite"``) is for who starts another one with this profile, and wants the history.
@@ -94,6 +97,8 @@ class Cluster(Coroutines):
         max_engines: int = 511,
         resources: Mapping[str, float] | Sequence[Mapping[str, float]] = (),
         timeout: float | None = None,
+        scheme: str | None = None,
+        task_order: str = "fifo",
         store: str = "memory",
         **options: Any,
     ) -> None:
@@ -105,9 +110,15 @@ class Cluster(Coroutines):
             listen = LOOPBACK
         self._name = profile
         self._state = None if state_dir is None else Path(state_dir).expanduser().absolute()
+        if scheme is not None:
+            options = {**options, "task_scheme": scheme}
         # Made here so that a wrong option is an error of this line.
         self._hub = HubConfig(
-            listen=listen, max_engines=max_engines, store=store, **options_of(options)
+            listen=listen,
+            max_engines=max_engines,
+            store=store,
+            task_order=task_order,
+            **options_of(options),
         )
         self.n = _checked(min(available_cores(), max_engines) if n is None else n, max_engines)
         self._resources = _checked_resources(resources, self.n)
