@@ -86,6 +86,8 @@ class Dependency(set[str]):
 def _ids(requests: Requests) -> set[str]:
     if isinstance(requests, str | AsyncResult):
         requests = [requests]
+    if not isinstance(requests, Iterable):
+        raise _no_request(requests)
     found: set[str] = set()
     for request in requests:
         if isinstance(request, AsyncResult):
@@ -93,7 +95,11 @@ def _ids(requests: Requests) -> set[str]:
         elif isinstance(request, str):
             found.add(request)
         else:
-            raise TypeError(
-                f"a dependency is a result or the id of a request, not {type(request).__name__}"
-            )
+            raise _no_request(request)
     return found
+
+
+def _no_request(value: object) -> TypeError:
+    return TypeError(
+        f"a dependency is a result or the id of a request, or several, not {type(value).__name__}"
+    )

@@ -17,8 +17,10 @@ def test_what_it_takes() -> None:
     result = AsyncResult(Home(), 1 << 40 | 1, b"", ABOUT)
     assert Dependency(result) == Dependency(A) == Dependency([A]) == Dependency([result, A]) == {A}
     assert Dependency([result, B]) == {A, B}
-    with pytest.raises(TypeError, match="the id of a request, not int"):
+    with pytest.raises(TypeError, match="the id of a request, or several, not int"):
         Dependency([1])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="a result or the id of a request, or several, not int"):
+        Dependency(5)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="by success, by failure"):
         Dependency(A, success=False)
 
