@@ -129,7 +129,7 @@ class LoadBalancedView(View):
 
         Results to come may be among the arguments, also within lists and the like: the task waits
         until they have ended well, and is called with their values, which go from the hub to the
-        engine.
+        engine. Those that are here already go along with the call.
 
         Raises
         ------

@@ -55,7 +55,8 @@ class AsyncMapResult(AsyncGroup):
         self._sizes = sizes
 
     def _mark(self) -> tuple[Any, ...] | None:
-        return mark_of(self._numbers(), single=False, chunks=self._sizes is not None)
+        chunks = self._sizes is not None
+        return mark_of(self._numbers(), self._rows(), single=False, chunks=chunks)
 
     def _take(self, index: int, row: Row, now: float) -> Stirred | None:
         if self._arrivals is not None:

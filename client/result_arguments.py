@@ -1,14 +1,23 @@
-"""Results as arguments of calls: their values go from the hub to the engine, not by way of here."""
+"""Results as arguments of calls.
+
+The values of those to come go from the hub to the engine, not by way of here. Those that are here go
+along with the call: the hub keeps what was fetched for a while only, and nothing very large.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pickle import PickleBuffer
 from threading import local
 from typing import Any
 
+from ctrlhub.client.rows import VALUE, Row, is_ok
+from ctrlhub.wire.errors import SerializationError
 from ctrlhub.wire.ids import Ranges, to_ranges
-from ctrlhub.wire.supplied import items_of, value_of, values_of
+from ctrlhub.wire.segments import Segment
+from ctrlhub.wire.serialize import dumps
+from ctrlhub.wire.supplied import items_in, items_of, value_in, value_of, values_in, values_of
 
 
 class Collected:
@@ -73,19 +82,23 @@ class Mark:
         self._request = request
 
     def __reduce__(self) -> tuple[Any, ...]:
-        mark = mark_of((self._request,), single=True, chunks=False)
+        mark = mark_of((self._request,), (None,), single=True, chunks=False)
         if mark is None:
             raise TypeError("a mark is for arguments of tasks")
         return mark
 
 
-def mark_of(numbers: Sequence[int], *, single: bool, chunks: bool) -> tuple[Any, ...] | None:
+def mark_of(
+    numbers: Sequence[int], rows: Sequence[Row | None], *, single: bool, chunks: bool
+) -> tuple[Any, ...] | None:
     """Return what is pickled in the place of a result; None where results are not arguments.
 
     Parameters
     ----------
     numbers
         Its requests.
+    rows
+        What has come of them.
     single
         Whether it is the value of the one there is, and not a list.
     chunks
@@ -93,7 +106,29 @@ def mark_of(numbers: Sequence[int], *, single: bool, chunks: bool) -> tuple[Any,
     """
     if _current.collected is None:
         return None
+    here = _values_here(rows)
+    if here is not None:
+        if single:
+            return value_in, here
+        return (items_in if chunks else values_in), (here,)
     _current.collected.add(numbers)
     if single:
         return value_of, (numbers[0],)
     return (items_of if chunks else values_of), (tuple(numbers),)
+
+
+def _values_here(rows: Sequence[Row | None]) -> tuple[Any, ...] | None:
+    """Return the values of requests, serialized; None if not all of them are here."""
+    if not all(row is not None and is_ok(row) for row in rows):
+        return None
+    try:
+        return tuple(_serialized(row) for row in rows if row is not None)
+    except SerializationError:  # opened here, it is not what it was where it was made: the hub's, then
+        return None
+
+
+def _serialized(row: Row) -> Any:
+    payload = dumps(row[2]) if row[1] == VALUE else row[2]
+    if isinstance(payload, tuple | list):
+        return tuple(PickleBuffer(p.view() if type(p) is Segment else p) for p in payload)
+    return PickleBuffer(payload)

@@ -109,7 +109,7 @@ class ResultBase(Waits, OutputMembers, Timing):
 
     def _mark(self) -> tuple[Any, ...] | None:
         """Return what stands for it among the arguments of a task, if it is being pickled there."""
-        return mark_of(self._numbers(), single=self._is_single(), chunks=False)
+        return mark_of(self._numbers(), self._rows(), single=self._is_single(), chunks=False)
 
     def __repr__(self) -> str:
         return f"<{self.public_name}: {self._about.what}, {self._describe()}>"

@@ -1,7 +1,8 @@
 """Results as arguments: what stands for them in the arguments of a call, and what takes its place.
 
 Where the result of a request is an argument of another one, a mark with its id is pickled. The hub
-sends the values along, serialized as they came, and they are opened where the call is made.
+sends the values along, serialized as they came, and they are opened where the call is made. What the
+client has already it puts in itself: the hub may have forgotten it.
 """
 
 from __future__ import annotations
@@ -42,6 +43,21 @@ def value_of(request: int) -> Any:
     if lent:
         return lent[request]
     return loads(_values[request], "on the engine")
+
+
+def value_in(payload: Payload) -> Any:
+    """Return a value that came along, serialized as it was. Its name is pickled: it stays."""
+    return loads(payload, "on the engine")
+
+
+def values_in(payloads: tuple[Payload, ...]) -> list[Any]:
+    """Return values that came along. Its name is pickled: it stays."""
+    return [value_in(payload) for payload in payloads]
+
+
+def items_in(payloads: tuple[Payload, ...]) -> list[Any]:
+    """Return the items of values that came along, which are lists of them."""
+    return [item for payload in payloads for item in value_in(payload)]
 
 
 def values_of(requests: tuple[int, ...]) -> list[Any]:

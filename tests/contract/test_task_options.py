@@ -67,6 +67,23 @@ def test_whatever_has_an_id_is_explained_as_what_it_is(
         assert result.get(WAIT) == name
 
 
+def test_a_large_result_is_an_argument_whenever_it_is_given(client: Client) -> None:
+    """On its way, come, or opened: the hub has forgotten it by then, and the client has it."""
+    view = client.load_balanced_view()
+    large = functools.partial(bytes, 10_000_000)
+    to_come = view.apply_async(large)
+    assert view.apply_async(len, to_come).get(WAIT) == 10_000_000
+    assert to_come.wait(WAIT)
+    for _ in range(2):
+        assert view.apply_async(len, to_come).get(WAIT) == 10_000_000
+        assert len(to_come.get()) == 10_000_000
+    several = view.map_async(bytes, [10_000_000, 3], chunksize=2)
+    assert several.wait(WAIT)
+    assert [view.apply_async(list, several).get(WAIT)[1]] == [bytes(3)]
+    both = [several.split()[0], view.apply_async(value, 5)]
+    assert view.apply_async(value, both).get(WAIT)[1] == 5
+
+
 def test_what_can_never_be_met_fails_at_once(client: Client) -> None:
     """And those behind it; what waits for the failure runs."""
     view = client.load_balanced_view()
