@@ -62,10 +62,15 @@ async def as_rows_come(
                     reading = ensure_future(read())
                     reading.add_done_callback(lambda _: news.set())
                 if reading is not None and reading.done():
-                    row, reading = reading.result(), None
-                    ended = row is None
-                    if row is not None:
-                        values.take(row)
+                    read_before, reading = reading, None
+                    try:
+                        row = read_before.result()
+                        ended = row is None
+                        if row is not None:
+                            values.take(row)
+                    except Exception as error:  # raised in its turn, after the values before
+                        ended = True
+                        values.fail(error)
                 elif values.ready:
                     yield next(values)
                 else:

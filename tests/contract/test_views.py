@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +124,52 @@ def test_imap_reads_as_needed(client: Client) -> None:
     assert sorted(unordered) == list(range(0, 18, 2))
     assert list(view.imap(abs, [-1, -2], max_outstanding=0)) == [1, 2]
     assert list(client[:].imap(abs, range(-5, 0))) == [5, 4, 3, 2, 1]
+
+
+def test_imap_raises_what_a_sequence_raises_in_its_turn(client: Client) -> None:
+    """After the values of what came before it, in order or not; and so what cannot be sent."""
+
+    def broken() -> Iterator[int]:
+        yield -1
+        yield -2
+        raise RuntimeError("on purpose")
+
+    view = client.load_balanced_view()
+    for ordered in (True, False):
+        values = view.imap(abs, broken(), ordered=ordered, max_outstanding=9)
+        assert {next(values), next(values)} == {1, 2}
+        with pytest.raises(RuntimeError, match="on purpose"):
+            next(values)
+        assert list(values) == []
+    values = view.imap(abs, [-1, threading.Lock()])
+    assert next(values) == 1
+    with pytest.raises(SerializationError):
+        next(values)
+
+
+def test_imap_stops_what_is_out_with_its_iterator(client: Client, work: Work) -> None:
+    """Where that is dropped, closed, or the wait interrupted: nothing runs that nobody waits for."""
+    view = client.load_balanced_view()
+
+    def left(values: Iterator[object]) -> None:
+        del values
+
+    def interrupted(values: Iterator[object]) -> None:
+        main = threading.get_ident()
+        with pytest.raises(KeyboardInterrupt):
+            threading.Timer(0.2, signal.pthread_kill, [main, signal.SIGINT]).start()
+            next(values)
+
+    def closed(values: Any) -> None:
+        values.close()
+        assert list(values) == []
+
+    for end in (closed, left, interrupted):
+        endless = work.endless(end.__name__)
+        values = [view.imap(lambda _, endless=endless: endless(), range(9))]
+        work.begun(end.__name__)
+        end(values.pop())
+        assert client.wait(timeout=WAIT)
 
 
 def test_imap_stops_at_an_error(client: Client) -> None:
