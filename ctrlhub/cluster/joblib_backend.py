@@ -108,7 +108,7 @@ class CtrlHubBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mi
         if count == 1:
             raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
         self.parallel = parallel
-        executor = _executor_for(self._client, count)
+        owner, executor = _executor_for(self._client, count)
         if initializer is None:
             initializer, initargs = self._initial
         if initializer is not None:
@@ -123,7 +123,7 @@ class CtrlHubBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mi
                 # Engines have no part in the counts of who uses a file: it goes after the call.
                 unlink_on_gc_collect=False,
             )
-        self._runs[parallel] = _Run(executor, files, reducers)
+        self._runs[parallel] = _Run(owner, executor, files, reducers)
         return count
 
     def submit(self, func: Callable[[], Any], callback: _Callback | None = None) -> Future[Any]:
@@ -149,7 +149,7 @@ class CtrlHubBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mi
         """Remove the files of calls that have ended; the engines stay for the next one."""
         for parallel, run in tuple(self._runs.items()):
             if not (parallel._calling or parallel._managed_backend):
-                run.remove_files()
+                run.end()
         self.reset_batch_stats()
 
 
@@ -158,6 +158,8 @@ class _Run:
 
     Parameters
     ----------
+    owner
+        Whose cluster that is, if it is a private one: it ends with the last that has it.
     executor
         The engines that it uses.
     files
@@ -168,11 +170,13 @@ class _Run:
 
     def __init__(
         self,
+        owner: Executor | None,
         executor: ViewExecutor,
         files: TemporaryResourcesManager | None,
         reducers: dict[type, Any] | None,
     ) -> None:
         self.caller = _Caller()
+        self._owner = owner
         self._executor = executor
         self._files = files
         self._reducers = reducers
@@ -196,8 +200,9 @@ class _Run:
             if not future.done():
                 future._cancel_later()  # type: ignore[attr-defined]
 
-    def remove_files(self) -> None:
-        """Remove the files of large arrays."""
+    def end(self) -> None:
+        """Remove the files of large arrays, and let go of the cluster."""
+        self._owner = None
         if self._files is not None:
             self._files._clean_temporary_resources(force=True)
 
@@ -242,18 +247,20 @@ _own: Executor | None = None
 """The executor with the private cluster that all calls share."""
 
 
-def _executor_for(client: Client | None, count: int) -> ViewExecutor:
-    """Return an executor on so many engines."""
+def _executor_for(client: Client | None, count: int) -> tuple[Executor | None, ViewExecutor]:
+    """Return an executor on so many engines, and who has the cluster if it is a private one."""
+    owner: Executor | None = None
     if client is None:
         with _lock:
-            client = _own_client(count)
+            owner = _own_executor(count)
+        client = owner.view.client
     if client not in _prepared:
         # First, and where nobody stops it: an interrupted import leaves halves of packages behind.
         client.on_engine_start(know_backends, sorted(_names), name="joblib:import")
         _prepared.add(client)
     if count >= len(client):
-        return client.executor()
-    return client.executor(client.ids[:count])
+        return owner, client.executor()
+    return owner, client.executor(client.ids[:count])
 
 
 def _initialize(client: Client, initializer: Callable[..., Any], given: tuple[Any, ...]) -> None:
@@ -265,14 +272,11 @@ def _initialize(client: Client, initializer: Callable[..., Any], given: tuple[An
     _initialized[client] = now
 
 
-def _own_client(count: int) -> Client:
+def _own_executor(count: int) -> Executor:
     global _own
-    client = None if _own is None else _own.view.client
-    if _own is None or client is None or client.closed or _own._max_workers < count:
-        if _own is not None:
-            _own.shutdown(wait=False)
-        _own = Executor(count)
-    return _own.view.client
+    if _own is None or _own.view.client.closed or _own._max_workers < count:
+        _own = Executor(count)  # a smaller one ends with the last that uses it
+    return _own
 
 
 def _forget_own() -> None:

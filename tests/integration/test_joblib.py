@@ -17,6 +17,7 @@ from joblib import Parallel, delayed
 from joblib.externals.loky.backend import resource_tracker
 
 from ctrlhub import Client, Cluster, register_joblib_backend
+from ctrlhub.cluster import joblib_backend
 from tests.support.processes import until
 from tests.support.work import Work
 
@@ -180,8 +181,6 @@ def test_a_grid_search(backend: None) -> None:
 
 def test_without_a_client(state: Path) -> None:
     """There is a cluster of its own, which the calls share; with one job there is none."""
-    from ctrlhub.cluster import joblib_backend
-
     register_joblib_backend("engines")
     try:
         with joblib.parallel_config("engines", n_jobs=1):
@@ -197,3 +196,38 @@ def test_without_a_client(state: Path) -> None:
             joblib_backend._own.shutdown()
             joblib_backend._own = None
     until(lambda: not any(t.name == "ctrlhub-joblib" for t in threading.enumerate()), "no thread")
+
+
+def test_a_call_with_more_jobs_takes_no_cluster_away(state: Path) -> None:
+    """One that has begun keeps its own, also where at that moment nothing of it is out."""
+    register_joblib_backend()
+    paused, goes_on = threading.Event(), threading.Event()
+    found: list[object] = []
+
+    def calls() -> Iterator[Any]:
+        yield delayed(abs)(-1)
+        paused.set()
+        goes_on.wait(60)
+        yield delayed(abs)(-2)
+
+    def first() -> None:
+        try:
+            with joblib.parallel_config("ctrlhub", n_jobs=2):
+                found.extend(Parallel(pre_dispatch=1, batch_size=1)(calls()))
+        except Exception as error:
+            found.append(error)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    try:
+        assert paused.wait(60)
+        with joblib.parallel_config("ctrlhub", n_jobs=3):
+            assert Parallel()(delayed(abs)(n) for n in (-3, -4)) == [3, 4]
+        goes_on.set()
+        thread.join(60)
+        assert found == [1, 2]
+    finally:
+        goes_on.set()
+        if joblib_backend._own is not None:
+            joblib_backend._own.shutdown()
+            joblib_backend._own = None
