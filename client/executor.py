@@ -113,7 +113,8 @@ class ViewExecutor(Executor):
             Cancel what has not begun. Tasks that run go on, as with other executors; commands, of
             direct views, are interrupted.
         """
-        self._closed = True
+        with self._lock:
+            self._closed = True
         out = self._outstanding()
         if cancel_futures:
             self._cancel(out)
@@ -146,7 +147,12 @@ class ViewExecutor(Executor):
         return [future for future in futures if future is not None and not future.done()]
 
     def _note(self, result: Any) -> None:
-        self._out.append(ref(result))
+        with self._lock:
+            closed = self._closed
+            self._out.append(ref(result))
+        if closed:  # since it was looked at: nobody waits for this one
+            result._cancel_later()
+            self._refuse()
         if len(self._out) >= self._sweep_at:
             self._sweep()
 

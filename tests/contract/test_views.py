@@ -188,6 +188,20 @@ def test_imap_stops_at_an_error(client: Client) -> None:
             view.imap(abs, [1], max_outstanding=wrong)  # type: ignore[arg-type]
 
 
+def test_an_executor_that_is_shut_down_while_a_call_is_made(client: Client, work: Work) -> None:
+    """The call is refused, and nothing of it runs on: nobody would wait for it, or stop it."""
+    executor, endless = client.executor(), work.endless()
+
+    class Late:
+        def __reduce__(self) -> tuple[Any, ...]:
+            executor.shutdown(wait=False)
+            return int, ()
+
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        executor.submit(lambda _: endless(), Late())
+    assert client.wait(timeout=WAIT)
+
+
 def test_an_executor(client: Client, work: Work) -> None:
     """What takes an executor takes a view; engines stay when it is shut down."""
     with client.executor() as executor:
