@@ -206,6 +206,11 @@ class StartHooks:
             known = ", ".join(repr(hook.name) for hook in self.start_hooks()) or "none"
             raise KeyError(f"there is no start hook {name!r}; there are: {known}")
 
+    def _forget_start_hook(self, name: str) -> None:
+        """Remove a start hook, if it is there still, and do not wait for it."""
+        self._connection.start_hooks.pop(name, None)
+        self._connection.call_later("start_hooks", "remove", {"name": name})
+
 
 def _pushed(ns: Mapping[str, Any]) -> Payload:
     for name in ns:

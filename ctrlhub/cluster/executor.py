@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
-from weakref import finalize
+from weakref import finalize, ref
 
 from ctrlhub.client.executor import ViewExecutor
 from ctrlhub.cluster.local import available_cores
 from ctrlhub.cluster.pool import Pool
+from ctrlhub.wire.errors import SessionClosed
 
 if TYPE_CHECKING:
     from ctrlhub.client.balanced_view import LoadBalancedView
@@ -72,7 +75,7 @@ class Executor(ViewExecutor):
         if initializer is not None and not callable(initializer):
             raise TypeError(f"initializer must be a callable, not {initializer!r}")
         self._pool: Pool | None = None
-        self._hook = ""
+        self._uninitialize: Any = None
         arguments = tuple(initargs)
         if client is not None:
             if max_tasks_per_child is not None:
@@ -83,7 +86,9 @@ class Executor(ViewExecutor):
             super().__init__(client.load_balanced_view(targets))
             if initializer is not None:
                 name = f"executor-{os.urandom(4).hex()}"
-                self._hook = client.on_engine_start(initializer, *arguments, name=name)
+                client.on_engine_start(initializer, *arguments, name=name)
+                # Also of an executor that is forgotten: the hub keeps hooks for all that come.
+                self._uninitialize = finalize(self, _remove_after, self._out, client, name)
             return
         pool = self._pool = Pool(available_cores() if max_workers is None else max_workers)
         finalize(self, pool.finish_later).atexit = False
@@ -102,9 +107,8 @@ class Executor(ViewExecutor):
             Cancel what does not run yet.
         """
         super().shutdown(wait, cancel_futures=cancel_futures)
-        if self._hook:
-            name, self._hook = self._hook, ""
-            self.view.client.remove_start_hook(name)
+        if self._uninitialize is not None:
+            self._uninitialize()
         if self._pool is not None and wait:
             self._pool.finish()
         elif self._pool is not None:
@@ -118,6 +122,23 @@ class Executor(ViewExecutor):
         where = "" if self._pool is None else " of its own"
         state = ", shut down" if self._closed else ""
         return f"<Executor: {self._max_workers} engines{where}{state}>"
+
+
+def _remove_after(out: Iterable[ref[Future[Any]]], client: Client, name: str) -> None:
+    """Remove an initializer once nothing is out any more that an engine to come might run."""
+    futures = [each() for each in tuple(out)]
+    left = {future for future in futures if future is not None and not future.done()}
+
+    def ended(future: Future[Any] | None = None) -> None:
+        left.discard(future)
+        if not left and not client.closed:
+            with suppress(SessionClosed):  # at this moment
+                client._forget_start_hook(name)
+
+    if not left:
+        ended()
+    for future in tuple(left):
+        future.add_done_callback(ended)
 
 
 def _view_of(pool: Pool, most: int | None) -> LoadBalancedView:

@@ -262,10 +262,32 @@ def test_on_a_client(client: Client) -> None:
         pid = client[0].apply_sync(os.getpid)
         assert set(executor.map(lambda n: __import__("os").getpid(), range(20))) == {pid}
         assert executor.submit(lambda: begun).result(WAIT)  # type: ignore[name-defined]
-    assert client.start_hooks() == []
+    until(lambda: client.start_hooks() == [], "the initializer is forgotten")
     assert client[:].apply_sync(abs, -1) == [1, 1]
     with pytest.raises(ValueError, match="others may use"):
         Executor(client=client, max_tasks_per_child=1)
+
+
+def test_an_initializer_on_a_client_goes_after_the_last_task(client: Client, work: Work) -> None:
+    """An engine that comes meanwhile may run it; and it goes with an executor that is forgotten."""
+
+    def names() -> int:
+        return len(client.start_hooks())
+
+    executor = Executor(client=client, initializer=abs, initargs=(-1,))
+    last = executor.submit(work.held("last"))
+    work.begun("last")
+    executor.shutdown(wait=False)
+    assert names() == 1
+    work.release("last")
+    assert last.result(WAIT) == "last"
+    until(lambda: names() == 0, "the initializer is forgotten")
+
+    executor = Executor(client=client, initializer=abs, initargs=(-1,))
+    assert executor.submit(abs, -1).result(WAIT) == 1
+    assert names() == 1
+    del executor
+    until(lambda: names() == 0, "the initializer is forgotten")
 
 
 def test_in_asyncio(executor: Executor) -> None:
