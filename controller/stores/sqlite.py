@@ -161,22 +161,27 @@ class SqliteStore:
     # ------------------------------------------------------------ the thread
 
     def _run(self) -> None:
-        open_end = True
-        while open_end:
-            given = [self._writes.get()]
-            while True:
-                try:
-                    given.append(self._writes.get_nowait())
-                except Empty:
-                    break
-            writes = [each for each in given if each is not None]
-            open_end = len(writes) == len(given)
+        try:
+            while self._serve():
+                pass
+        except Exception as error:  # a bug: nothing that is not safe is to be acknowledged
+            log.exception("the store has failed")
+            self.trouble = f"it has failed ({error!r}): restart the hub"
+
+    def _serve(self) -> bool:
+        """Wait for writes, and make them; False once there will be none.
+
+        While it waits it holds nothing of what was written: bulk data may go.
+        """
+        given = [self._writes.get()]
+        while True:
             try:
-                self._write(writes)
-            except Exception as error:  # a bug: nothing that is not safe is to be acknowledged
-                log.exception("the store has failed")
-                self.trouble = f"it has failed ({error!r}): restart the hub"
-                return
+                given.append(self._writes.get_nowait())
+            except Empty:
+                break
+        writes = [each for each in given if each is not None]
+        self._write(writes)
+        return len(writes) == len(given)
 
     def _write(self, writes: Sequence[tuple[Sequence[Operation], Done]]) -> None:
         for operations, _ in writes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -89,6 +90,20 @@ def test_it_is_on_disk_before_it_is_said(store: SqliteStore, place: Path, calls:
     assert reader.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     reader.close()
     assert store._database.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+def test_nothing_is_held_that_was_written(store: SqliteStore, calls: Calls) -> None:
+    """Bulk data goes when the hub lets go of it, also if nothing else is written."""
+
+    class Bulk(bytearray):
+        """What can be watched."""
+
+    bulk = Bulk(2_000_000)
+    gone = weakref.ref(bulk)
+    store.write([SaveRequests([a_task(1, (bulk,))])], lambda: None)
+    del bulk
+    until(calls.done, "the write is done")
+    until(lambda: gone() is None, "it is let go")
 
 
 def test_files_are_private(store: SqliteStore, place: Path, calls: Calls) -> None:
