@@ -44,14 +44,23 @@ class TaskClient:
         return f"<TaskClient: {len(self._runs)} tasks on {self._view!r}>"
 
     def run(self, task: BaseTask, block: bool = False) -> Any:
-        """Submit a task; return its id, or with `block` its result."""
+        """Submit a task; return its id, or with `block` its result.
+
+        Ctrl-C meanwhile stops the task: nobody knows its id.
+        """
         if not isinstance(task, BaseTask):
             raise TypeError(f"a task is needed, such as a StringTask, not {type(task).__name__}")
         run = _Run(self._view, task)
         with self._lock:
             taskid, self._next = self._next, self._next + 1
             self._runs[taskid] = run
-        return self.get_task_result(taskid, block=True) if block else taskid
+        if not block:
+            return taskid
+        try:
+            return self.get_task_result(taskid, block=True)
+        finally:
+            if not run.ended.done():
+                self._forget([taskid])
 
     def get_task_result(self, taskid: int, block: bool = False) -> Any:
         """Return the result of a task: a `TaskResult`, or the value of a `MapTask`.

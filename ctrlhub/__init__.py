@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ctrlhub.client.rows import TaskCancelled as TaskCancelled
     from ctrlhub.client.start_hooks import StartHook as StartHook
     from ctrlhub.client.task_client import TaskClient as TaskClient
+    from ctrlhub.client.task_objects import BaseTask as BaseTask
     from ctrlhub.client.task_objects import MapTask as MapTask
     from ctrlhub.client.task_objects import StringTask as StringTask
     from ctrlhub.client.task_objects import TaskResult as TaskResult
@@ -116,7 +117,7 @@ _HOMES = {
     "ctrlhub.client.rows": ("TaskCancelled",),
     "ctrlhub.client.start_hooks": ("StartHook",),
     "ctrlhub.client.task_client": ("TaskClient",),
-    "ctrlhub.client.task_objects": ("MapTask", "StringTask", "TaskResult"),
+    "ctrlhub.client.task_objects": ("BaseTask", "MapTask", "StringTask", "TaskResult"),
     "ctrlhub.cluster.cluster": ("Cluster",),
     "ctrlhub.cluster.executor": ("Executor",),
     "ctrlhub.cluster.joblib": ("register_joblib_backend",),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,8 @@ from typing import Any
 import pytest
 
 from ctrlhub import (
+    AsyncResult,
+    BaseTask,
     Client,
     ImpossibleDependency,
     MapTask,
@@ -288,3 +292,32 @@ def test_a_view_of_ones_own(client: Client) -> None:
     """The flags of a load-balanced view hold for the tasks."""
     tc = TaskClient(client.load_balanced_view(targets=[1], time_limit=WAIT))
     assert {tc.run(StringTask("pass"), block=True).engineid for _ in range(4)} == {1}
+
+
+def test_ctrl_c_stops_what_is_waited_for(client: Client, work: Work) -> None:
+    """Nobody knows the id of a task that `run` waits for: it does not run on."""
+    tasks, endless = TaskClient(client), work.endless()
+
+    def interrupt() -> None:
+        work.begun("endless")
+        signal.pthread_kill(main, signal.SIGINT)
+
+    main = threading.get_ident()
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        tasks.run(MapTask(endless), block=True)
+    assert client.wait(timeout=WAIT)
+    assert tasks.queue_status() == {"pending": 0, "scheduled": 0, "failed": 0, "succeeded": 0}
+
+
+def test_tasks_of_a_kind_of_ones_own(client: Client) -> None:
+    """What they are, and what comes of them, is a subclass's."""
+
+    class Doubled(BaseTask):
+        def call(self) -> Any:
+            return int, ("21",)
+
+        def outcome(self, taskid: int, result: AsyncResult) -> Any:
+            return 2 * result.result(0)
+
+    assert TaskClient(client).run(Doubled(), block=True) == 42
