@@ -226,14 +226,16 @@ class EngineShell(InteractiveShell):  # type: ignore[misc]
 
     def system(self, cmd: str) -> None:
         """Run a command of the system, and print what it prints as it comes."""
-        self.user_ns["_exit_code"] = run_command(self.var_expand(cmd, depth=1), print_part)
+        command = self.var_expand(cmd, depth=1)
+        self.user_ns["_exit_code"] = run_command(command, print_part, self._gate.undisturbed)
 
     def getoutput(self, cmd: str, split: bool = True, depth: int = 0) -> Any:
         """Run a command of the system, and return what it prints."""
         from IPython.utils.text import LSString, SList
 
         parts: list[str] = []
-        run_command(self.var_expand(cmd, depth=depth + 1), parts.append)
+        command = self.var_expand(cmd, depth=depth + 1)
+        run_command(command, parts.append, self._gate.undisturbed)
         text = "".join(parts)
         return SList(text.splitlines()) if split else LSString(text)
 

@@ -7,13 +7,17 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 READ_BYTES = 64 * 1024
 
 
-def run_command(command: str, take: Callable[[str], object]) -> int:
+def run_command(
+    command: str,
+    take: Callable[[str], object],
+    undisturbed: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> int:
     """Run a command in the system's shell.
 
     Parameters
@@ -22,31 +26,37 @@ def run_command(command: str, take: Callable[[str], object]) -> int:
         The command.
     take
         Gets what it prints, as it comes.
+    undisturbed
+        Makes a context in which no interrupt strikes: a process that has begun, and is not known
+        yet, could not be ended.
 
     Returns
     -------
     int
         Its exit code; the negative number of a signal that ended it.
     """
-    process = subprocess.Popen(
-        command,
-        shell=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    assert process.stdout is not None
+    process: subprocess.Popen[bytes] | None = None
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     try:
+        with undisturbed():
+            process = subprocess.Popen(
+                command,
+                shell=True,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+        assert process.stdout is not None
         with process.stdout as pipe:
             while data := os.read(pipe.fileno(), READ_BYTES):
                 take(decoder.decode(data))
         return process.wait()
     except BaseException:  # an interrupt: not only the shell ends, also what it has started
-        for pid in [*_descendants(process.pid), process.pid]:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        process.wait()
+        if process is not None:
+            for pid in [*_descendants(process.pid), process.pid]:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            process.wait()
         raise
 
 

@@ -193,11 +193,10 @@ def test_imap_with_errors(client: Client) -> None:
             [v async for v in view.imap(odd, [1, 2, 3])]
         found = [v async for v in view.imap(odd, [1, 2, 3], return_exceptions=True)]
         assert [isinstance(v, ValueError) for v in found] == [False, True, False]
-        before = []
+        values = view.imap(odd, broken())
+        assert await anext(values) == 1
         with pytest.raises(LookupError, match="no more"):
-            async for v in view.imap(odd, broken()):
-                before.append(v)
-        assert before == [1]
+            await anext(values)
         with pytest.raises(TypeError, match="sequence"):
             [v async for v in view.imap(odd)]
         assert [v async for v in view.imap(odd, [])] == []
@@ -243,11 +242,10 @@ def test_imap_over_what_comes_in_its_own_time(client: Client) -> None:
             yield 1
             raise LookupError("no more")
 
-        before = []
+        values = view.imap(abs, broken())
+        assert await anext(values) == 1
         with pytest.raises(LookupError, match="no more"):
-            async for v in view.imap(abs, broken()):
-                before.append(v)
-        assert before == [1]
+            await anext(values)
         with pytest.raises(ValueError, match="0"):
             [v async for v in view.imap(odd, few())]
 

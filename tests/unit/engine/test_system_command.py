@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from ctrlhub.engine.system_command import run_command
@@ -32,16 +37,32 @@ def test_text_that_is_no_utf8_is_text_all_the_same() -> None:
 
 def test_an_interrupt_ends_all_that_it_has_started(tmp_path: Path) -> None:
     """And reaches whoever ran it."""
-    pid_file = tmp_path / "pid"
+    pid_file, main = tmp_path / "pid", threading.get_ident()
 
     def begun() -> bool:
-        return pid_file.exists() and bool(pid_file.read_text().strip())
+        reads = sys._current_frames()[main].f_code is run_command.__code__
+        return reads and pid_file.exists() and bool(pid_file.read_text().strip())
 
     with interrupted_once(begun), pytest.raises(KeyboardInterrupt):
         run_command(f"sleep 600 & echo $! > {pid_file}; wait; true", print)
 
     pid = int(pid_file.read_text())
     until(lambda: not _runs(pid), "the child of the command has ended")
+
+
+def test_an_interrupt_that_was_held_back_while_it_began_ends_it() -> None:
+    """It is known by then."""
+
+    @contextmanager
+    def held_back() -> Iterator[None]:
+        yield
+        raise KeyboardInterrupt
+
+    before = set(psutil.Process().children())
+    with pytest.raises(KeyboardInterrupt):
+        run_command("exec sleep 600", print, held_back)
+
+    assert set(psutil.Process().children()) <= before
 
 
 def _runs(pid: int) -> bool:
