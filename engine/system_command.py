@@ -56,6 +56,8 @@ def run_command(
             for pid in [*_descendants(process.pid), process.pid]:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+            if process.stdout is not None:
+                process.stdout.close()
             process.wait()
         raise
 

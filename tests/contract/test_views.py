@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import itertools
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +22,7 @@ from ctrlhub import (
     remote,
 )
 from tests.contract.conftest import ENGINES
+from tests.support.interruption import interrupted_once, within
 from tests.support.processes import until
 from tests.support.work import Work
 
@@ -155,9 +155,7 @@ def test_imap_stops_what_is_out_with_its_iterator(client: Client, work: Work) ->
         del values
 
     def interrupted(values: Iterator[object]) -> None:
-        main = threading.get_ident()
-        with pytest.raises(KeyboardInterrupt):
-            threading.Timer(0.2, signal.pthread_kill, [main, signal.SIGINT]).start()
+        with interrupted_once(within(type(values))), pytest.raises(KeyboardInterrupt):
             next(values)
 
     def closed(values: Any) -> None:

@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
+from typing import Any
 
 NUDGE = signal.SIGUSR1
+
+
+def within(kind: type[Any]) -> Callable[[], bool]:
+    """Return what tells whether this thread is about to take an item of a kind of iterator."""
+    me, code = threading.get_ident(), kind.__next__.__code__
+
+    def is_within() -> bool:
+        frame: FrameType | None = sys._current_frames()[me]
+        while frame is not None and frame.f_code is not code:
+            frame = frame.f_back
+        return frame is not None
+
+    return is_within
 
 
 @contextmanager
