@@ -38,11 +38,11 @@ from ctrlhub.controller.core.functions import Function
 from ctrlhub.controller.core.saved import Saved
 from ctrlhub.controller.core.tasks import Task, Template
 from ctrlhub.controller.stores import packing
-from ctrlhub.controller.stores.changes import Changes, Kind, file_name
+from ctrlhub.controller.stores.changes import Changes, Kind
 from ctrlhub.controller.stores.draft import Draft
+from ctrlhub.controller.stores.file_book import FileBook
 from ctrlhub.controller.stores.packing import FILE_BYTES, Batch
 from ctrlhub.controller.stores.reader import Reader
-from ctrlhub.wire.codec import size_of
 from ctrlhub.wire.ids import Ranges, select, to_ranges
 from ctrlhub.wire.messages import Payload
 
@@ -73,7 +73,7 @@ class Journal:
         self._entries: dict[int, int] = {}  # also those that are dead, by batch
         self._digests: dict[int, frozenset[bytes]] = {}  # by batch
         self._functions: Counter[bytes] = Counter()  # how many batches call it
-        self._files: dict[int, dict[int, str]] = {}  # by request, by kind
+        self._files = FileBook()
         self._next = 1
         self._sizes: dict[int, int] = {}  # bytes by batch
         self._all = self._bytes = 0
@@ -147,7 +147,7 @@ class Journal:
                 draft.sessions[session.number] = packing.session_row(session)
             payload = record.payload
             packed = payload if type(payload) is bytes and len(payload) < FILE_BYTES else (
-                self._pack_payload(REQUEST, number, payload)
+                self._files.pack(number, REQUEST, payload, self._changes)
             )  # fmt: skip
             draft.size += 32 + (len(packed) if type(packed) is bytes else _weight(packed))
             if type(record) is Task:
@@ -177,14 +177,14 @@ class Journal:
             where[number] = draft.sequence
             count += 1
             if number in self._files:
-                self._drop_file(number, REQUEST)  # it runs no more, and history keeps nothing so large
-                self._drop_file(number, RESULT)
+                # It runs no more, and history keeps no arguments so large.
+                self._files.drop(number, self._changes, REQUEST, RESULT)
             payload = row[2]
             if type(payload) is bytes and len(payload) < FILE_BYTES:
                 draft.size += 64 + len(payload)
                 draft.results.append(row)
             else:
-                packed = self._pack_payload(RESULT, number, payload)
+                packed = self._files.pack(number, RESULT, payload, self._changes)
                 draft.size += 64 + _weight(packed)
                 draft.results.append((*row[:2], packed, *row[3:]))
         self._count(draft.sequence, count)
@@ -211,8 +211,7 @@ class Journal:
                     alive[sequence] -= 1
         if files:
             for number in numbers:
-                for kind in tuple(files.get(number, ())):
-                    self._drop_file(number, kind)
+                files.drop(number, self._changes, REQUEST, RESULT)
 
     def _count(self, sequence: int, count: int) -> None:
         self._alive[sequence] += count
@@ -236,25 +235,6 @@ class Journal:
             if digest in self._changes.gone_functions:
                 self._changes.gone_functions.remove(digest)
         self._functions[digest] += 1
-
-    def _pack_payload(self, kind: int, number: int, payload: Payload) -> Any:
-        if size_of(payload) < FILE_BYTES:
-            return packing.pack_payload(payload)
-        name = file_name(kind, number)
-        self._changes.files[name] = payload
-        if name in self._changes.gone_files:
-            self._changes.gone_files.remove(name)
-        self._files.setdefault(number, {})[kind] = name
-        buffers = (payload,) if isinstance(payload, bytes) else payload
-        return tuple(size_of((buffer,)) for buffer in buffers)
-
-    def _drop_file(self, number: int, kind: int) -> None:
-        names = self._files.get(number, {})
-        name = names.pop(kind, None)
-        if not names:
-            self._files.pop(number, None)
-        if name is not None and self._changes.files.pop(name, None) is None:
-            self._changes.gone_files.append(name)
 
     # ------------------------------------------------------------ batches come and go
 
@@ -402,15 +382,14 @@ class Journal:
         for kind, found in reader.files.items():
             for number in found:
                 if number in self._where[kind]:
-                    self._files.setdefault(number, {})[kind] = file_name(kind, number)
+                    self._files.note(number, kind)
         for number in saved.results:
-            if REQUEST in self._files.get(number, ()):
-                self._drop_file(number, REQUEST)
+            self._files.drop(number, self._changes, REQUEST)
         return saved
 
     def file_names(self) -> set[str]:
         """Return the names of the files that belong to what is alive."""
-        return {name for names in self._files.values() for name in names.values()}
+        return self._files.names()
 
     def check(self) -> None:
         """Assert that counts and entries agree."""
@@ -422,7 +401,7 @@ class Journal:
         assert all(self._alive[s] <= self._entries[s] for s in self._alive)
         requests, results, fetched = self._where
         assert fetched.keys() <= results.keys() <= requests.keys()
-        assert self._files.keys() <= requests.keys()
+        assert set(self._files.numbers()) <= requests.keys()
         uses = Counter(digest for digests in self._digests.values() for digest in digests)
         assert Counter({d: n for d, n in self._functions.items() if n}) == uses
 

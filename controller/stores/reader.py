@@ -24,7 +24,7 @@ class Reader:
         self._results: dict[int, tuple[Any, ...]] = {}
         self._open_file = open_file
         self._sessions: dict[int, Any] = {}
-        self.files: dict[int, set[int]] = {Kind.REQUEST: set(), Kind.RESULT: set()}
+        self.files: dict[Kind, set[int]] = {Kind.REQUEST: set(), Kind.RESULT: set()}
 
     def take(self, sequence: int, batch: Batch) -> int:
         """Take a batch; return how many entries it has."""
@@ -70,7 +70,7 @@ class Reader:
         saved.sessions.update((n, s) for n, s in self._sessions.items() if n in wanted)
         return saved
 
-    def _note_file(self, kind: int, number: int, packed: Any) -> None:
+    def _note_file(self, kind: Kind, number: int, packed: Any) -> None:
         if type(packed) is tuple and packed and type(packed[0]) is int:
             self.files[kind].add(number)
 
