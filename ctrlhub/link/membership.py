@@ -141,6 +141,10 @@ class Membership(Hooks):
         else:
             handler(self, stream, message, now)
 
+    def held_up(self, now: float) -> None:
+        """Take note that we were away for a while: a hub that was not spoken to had nothing to say."""
+        self.last_heard = max(self.last_heard, now - self._suspect / 2)
+
     def tick(self, now: float) -> None:
         """Do what is due. A subclass with deadlines of its own extends this."""
         silence = now - self.last_heard

@@ -39,7 +39,7 @@ Action = Callable[[float], None]
 _log = logging.getLogger(__name__)
 
 STALL = 0.25
-"""A deadline missed by this much (seconds) means that this process was held up, not the hub."""
+"""A turn, or a missed deadline, of this much (seconds) is this process held up, and not the hub."""
 
 NEVER = float("inf")
 NOBODY = 0
@@ -107,6 +107,7 @@ class Runner:
         self._thread = NOBODY
         self._speaker = NOBODY
         self._wakes = NEVER
+        self._looked = clock()
         self._stopped = False
         self._parking = Parking()
         self._guests = Lock()
@@ -315,23 +316,25 @@ class Runner:
                 self._sharing.tidy(now)
         self._speak()
 
-    def _wait(
-        self, deadline: float | None, guests: float | None
-    ) -> tuple[list[Arrival], float]:
-        first = NEVER if deadline is None else deadline
-        if guests is not None and guests < first:
-            first = guests
-        timeout = None if first == NEVER else max(0.0, first - self._clock())
-        self._asleep = True
-        self._wakes = NEVER if deadline is None else deadline
-        if self._posted:
-            timeout = 0.0
+    def _wait(self, deadline: float | None, guests: float | None) -> tuple[list[Arrival], float]:
+        due = self._wakes = NEVER if deadline is None else deadline
+        first = due if guests is None or due < guests else guests
+        before = self._clock()
+        held_up = before > self._looked + STALL
+        self._asleep = True  # before the look at what was posted
+        latest = None if first == NEVER else max(0.0, first - before)
+        timeout = 0.0 if self._posted else latest
         arrivals = self.link.receive(timeout)
         self._asleep = False
         now = self._clock()
-        if not arrivals and deadline is not None and now > deadline + STALL:
-            arrivals = self.link.receive(SECOND_LOOK)
-            now = self._clock()
+        if now > due + STALL:
+            held_up = True
+            if not arrivals:
+                arrivals = self.link.receive(SECOND_LOOK)
+                now = self._clock()
+        if held_up:
+            self.machine.held_up(now)
+        self._looked = now
         return arrivals, now
 
     def _read(self, stream: Stream, header: bytes, frames: list[Buffer]) -> Message:

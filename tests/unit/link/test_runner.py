@@ -342,6 +342,24 @@ def test_a_held_up_process_does_not_blame_the_hub(link: FakeLink, runner: Runner
     assert Register not in sent(link)[1:]
 
 
+def test_a_long_turn_does_not_blame_the_hub(link: FakeLink, runner: Runner) -> None:
+    """Nothing was said to the hub meanwhile, so it had nothing to answer: it gets time to."""
+
+    def long(now: float) -> None:
+        link.now += 60.0
+
+    def answers() -> list[Arrival]:
+        assert sent(link).count(Beat) == 1
+        return [arrival(Stream.HUB, Beat())]
+
+    link.then((Stream.HUB, REGISTERED))
+    link.turns.append(lambda: runner.post(long) or [])  # type: ignore[func-returns-value]
+    link.turns += [list, list, answers]
+    link.then((Stream.HUB, Shutdown()))
+    runner.run()
+    assert Register not in sent(link)[1:]
+
+
 def test_real_silence_is_found(link: FakeLink, runner: Runner) -> None:
     """A hub that says nothing any more is asked again, time after time."""
 
