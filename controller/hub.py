@@ -95,6 +95,9 @@ class Hub:
             store=store,
         )
         self.switchboard.joining.why_full = why_full
+        query = self.switchboard.interfaces.get("query")
+        if isinstance(query, Query):
+            query.started, query.pid = self.started, os.getpid()
         history = self.switchboard.interfaces.get("history")
         if isinstance(history, HistoryQuery):
             history.unix_offset = unix_offset
@@ -125,10 +128,9 @@ class Hub:
         log.info("hub %s has ended", self.epoch)
 
     def describe(self, tcp: Mapping[Stream, str]) -> None:
-        """Tell the query interface, if it is exposed, what only the process knows."""
+        """Tell the query interface, if it is exposed, where the hub listens."""
         query = self.switchboard.interfaces.get("query")
         if isinstance(query, Query):
-            query.started, query.pid = self.started, os.getpid()
             query.ports = {s.value: int(a.rpartition(":")[2]) for s, a in tcp.items()}
 
     def watch_lifeline(self, descriptor: int) -> None:
