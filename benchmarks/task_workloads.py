@@ -65,11 +65,12 @@ def dag(peer: Peer, size: int) -> None:
 def uneven(peer: Peer, effort: Effort) -> Measured:
     """2,000 tasks of up to 5 ms: the share of the engines' time that they make use of."""
     count, engines = max(100, int(2_000 * effort.queue_share)), len(peer.engine_pids())
-    lengths = [Random(1).random() * _LONGEST for _ in range(count)]
-    peer.map(time.sleep, lengths[:100])
+    chance = Random(1)
+    lengths = [chance.random() * _LONGEST for _ in range(count)]
+    peer.map(work.nap, lengths[:100])
     seconds: list[float] = []
     with measure.timed(seconds):
-        peer.results([peer.submit(time.sleep, length) for length in lengths])
+        peer.results([peer.submit(work.nap, length) for length in lengths])
     return Measured({"efficiency": sum(lengths) / engines / seconds[0]})
 
 

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
+def nap(seconds: float) -> None:
+    """Do nothing for a while. A function of Python's own, since not every peer takes a builtin."""
+    time.sleep(seconds)
+
+
 def noop(*_: object) -> None:
     """Nothing: what is left is the cost of having it done elsewhere."""
 
