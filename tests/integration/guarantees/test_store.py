@@ -44,11 +44,13 @@ def kill_hub(client: Client) -> None:
 
 
 def test_nothing_is_run_twice(client: Client, journal: Journal) -> None:
-    """What engines have when the hub dies is left with them, whoever comes back first."""
+    """What was accepted, and engines have when the hub dies, is left with them, whoever is back first."""
     balanced = client.load_balanced_view()
     journal.submit(balanced, journal.held(), [0, 1])
     journal.submit(balanced, journal.noting(double), range(2, 300))
     engines = {journal.begun(0), journal.begun(1)}
+    ledger = client._connection._session._outgoing.tasks
+    until(lambda: not ledger.unaccepted(), "all of it is stored")
     kill_hub(client)
     journal.release()
     journal.check()
