@@ -186,6 +186,7 @@ class Cluster(Coroutines):
             self._processes = self._start_processes(claim.profile)
             self._clients = Clients()
             self._client = self._processes.connect()
+            self._client.cluster = self
             self._clients.add(self._client)
             self._keeper = Keeper(self._processes, self._clients.hub_ended)
         except BaseException:
@@ -227,6 +228,7 @@ class Cluster(Coroutines):
 
         self._clients.check()
         info = ConnectionInfo.load(self._claim.profile.connection_client)
+        options.setdefault("cluster", self)
         return self._clients.add(Client(routed(info, self._prefer), **options))
 
     def start_cluster_sync(self) -> Cluster:

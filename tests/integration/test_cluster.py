@@ -88,6 +88,14 @@ def test_nothing_is_left(state: Path) -> None:
     assert cluster.pids == {"hub": None, "nannies": []}
 
 
+def test_its_clients_know_it(cluster: Cluster) -> None:
+    """The first one, and each other one."""
+    client = cluster.start()
+    assert client.cluster is cluster
+    with cluster.connect_client_sync() as other:
+        assert other.cluster is cluster
+
+
 def test_it_can_be_started_again(state: Path) -> None:
     """A stopped cluster is like a new one."""
     cluster = Cluster(n=1)
