@@ -139,7 +139,7 @@ class Joining:
         session.parts = message.parts
         self._peers.arrived(session, origin.connection, now)
         if role is m.Role.CLIENT:
-            self._peers.clients[session.number] = session
+            self._peers.events.clients[session.number] = session
         if role is m.Role.ENGINE and session.engine is None:
             try:
                 self._peers.register_engine(session, message.engine_id)
@@ -230,8 +230,8 @@ class Joining:
                 beat=config.beat,
                 suspect=config.suspect,
                 lease=config.session_ttl if is_client else config.hub_lease,
-                engines=self._peers.described() if is_client else (),
-                events=self._peers.events,
+                engines=self._peers.events.described() if is_client else (),
+                events=self._peers.events.count,
                 segment=segment,
                 parts=True,
                 max_outstanding=config.max_outstanding,

@@ -8,10 +8,11 @@ takes with it what the hub keeps for a client.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from random import Random
 
 from ctrlhub.controller.config import HubConfig
+from ctrlhub.controller.core import causes
 from ctrlhub.controller.core.alarm import Alarm
 from ctrlhub.controller.core.deadlines import Deadlines
 from ctrlhub.controller.core.effects import Connection, Outbox, Send
@@ -19,23 +20,25 @@ from ctrlhub.controller.core.engines import NOTHING, Engine
 from ctrlhub.controller.core.former import Former
 from ctrlhub.controller.core.heartbeat import Health, Heartbeats
 from ctrlhub.controller.core.nannies import Nannies
+from ctrlhub.controller.core.revoked import Revoked
 from ctrlhub.controller.core.saved import Saved
 from ctrlhub.controller.core.saved_engines import SavedEngines
 from ctrlhub.controller.core.sessions import Session, Sessions
+from ctrlhub.controller.engine_events import EngineEvents
 from ctrlhub.controller.exposed import Exposed
 from ctrlhub.controller.permissions import BULK, IOPUB
 from ctrlhub.controller.service import ControllerService
 from ctrlhub.wire import messages as m
-from ctrlhub.wire.errors import CtrlHubError, LimitExceeded
+from ctrlhub.wire.errors import CtrlHubError
 from ctrlhub.wire.ids import session_of
 from ctrlhub.wire.limits import MAX_TEXT
-from ctrlhub.wire.security import MAX_REVOKED_KEYS, KeyRegistry
+from ctrlhub.wire.security import KeyRegistry
 
 log = logging.getLogger(__name__)
 
 
 class Peers:
-    """Sessions, their pulses, the engine registry, and the engine events.
+    """Sessions, their pulses, and the engine registry.
 
     Parameters
     ----------
@@ -60,10 +63,8 @@ class Peers:
     ----------
     sessions
         The sessions.
-    clients
-        Those of clients, by number: they hear of engine events.
     events
-        The number of the last engine event.
+        What clients are told of engines.
     perished
         The keys of engines of the hub before this one of whose end a nanny has told.
     """
@@ -82,19 +83,17 @@ class Peers:
         alarm: Alarm,
     ) -> None:
         self.sessions = Sessions(new_token, random, config.max_sessions)
-        self.clients: dict[int, Session] = {}
-        self.events = 0
+        self.events = EngineEvents(controller, outbox)
         self._config = config
         self._controller = controller
         self._outbox = outbox
         self._exposed = exposed
-        self._keys = keys
+        self._revoked = Revoked(keys)
         self._epoch = epoch
         self._heartbeats = Heartbeats(config.suspect, config.lost)
         self._expiry: Deadlines[int] = Deadlines(alarm.at)
         self._absent: dict[int, tuple[int, str]] = {}
         self._nannies = Nannies()
-        self._revoked: dict[str, None] = {}
         self._saved_engines = SavedEngines(outbox)
         self.perished: set[str] = set()
         controller.on_register_engine_do(self._number, True)
@@ -110,7 +109,7 @@ class Peers:
             lives = number in waited_for and self.sessions.of_key(client.key) is None
             session = sessions[number] = self.sessions.restore(client, lives=lives)
             if lives:
-                self.clients[number] = session
+                self.events.clients[number] = session
                 self._expiry.set(number, now + self._config.session_ttl)
         former = Former(saved, sessions, unix_offset)
         for id, (key, _) in sorted(former.engines.items()):
@@ -142,7 +141,7 @@ class Peers:
         self.sessions.bind(session, connection)
         self.heard(session, now)
         if connection.stream is m.Stream.IOPUB:
-            session.publish(self._outbox, m.Subscribed(self.events))
+            session.publish(self._outbox, m.Subscribed(self.events.count))
 
     def register_engine(self, session: Session, wish: int) -> None:
         """Give an engine its place in the registry.
@@ -168,23 +167,11 @@ class Peers:
         here = self._controller.engines
         return {number: state for number, state in self._absent.values() if number not in here}
 
-    def announce_engines(self) -> None:
-        """Tell clients of engines that register, from now on: after the interfaces have heard."""
-        self._controller.on_register_engine_do(self._announce, True, "registered")
-
-    def described(self) -> list[dict[str, object]]:
-        """Return what clients are told of each engine, by id."""
-        engines = self._controller.engines
-        return [self._engine(number).describe() for number in sorted(engines)]
-
     def _number(self, number: int) -> None:
         """Tell an engine its id, before any interface hears of it."""
-        self._engine(number).id = number
-
-    def _engine(self, number: int) -> Engine:
         engine = self._controller.engines[number]
         assert isinstance(engine, Engine)
-        return engine
+        engine.id = number
 
     # ------------------------------------------------------------ being here
 
@@ -268,13 +255,13 @@ class Peers:
             log.warning(
                 "engine %d is suspect: silent for %g s", session.engine.id, self._config.suspect
             )
-            self._announce(session.engine.id, "suspect")
+            self.events.tell(session.engine.id, "suspect")
 
     def _recovered(self, session: Session) -> None:
         session.suspect = False
         if session.engine is not None:
             log.info("engine %d is back", session.engine.id)
-            self._announce(session.engine.id, "recovered")
+            self.events.tell(session.engine.id, "recovered")
             session.engine.became_available()
 
     # ------------------------------------------------------------ going
@@ -284,10 +271,13 @@ class Peers:
             "%s %d is lost: silent for %g s", session.role.value, session.number, self._config.lost
         )
         if session.engine is not None:
-            session.engine.cause = f"not heard of for {self._config.lost:g} s"
             nanny = session.nanny
-            if nanny is not None and (nanny.suspect or self.is_away(nanny) or nanny.ended):
-                session.engine.cause += f", nor was its nanny: is {session.host} down, or cut off?"
+            session.engine.cause = causes.of_silence(
+                self._config.lost,
+                session.host,
+                nanny_too=nanny is not None
+                and (nanny.suspect or self.is_away(nanny) or nanny.ended),
+            )
         self._away(session, now, lost=True)
 
     def _away(self, session: Session, now: float, *, lost: bool = False) -> None:
@@ -307,15 +297,9 @@ class Peers:
         """Deal with what the former process of a session had: another is in its place."""
         session.suspect = False
         if session.engine is not None:
-            nanny = session.nanny
             restart = session.engine.restart
             session.engine.cause = (
-                f"it was restarted: {restart}"
-                if restart
-                else "its process was replaced by a new one"
-                if nanny is None
-                else f"its process ended, and its nanny (process {nanny.pid} on {nanny.host}) did "
-                "not say how: it has probably ended too"
+                causes.of_restart(restart) if restart else causes.of_replacement(session.nanny)
             )
             self._unregister(session.engine)
 
@@ -333,12 +317,10 @@ class Peers:
             return
         engine = session.engine
         if engine is not None:
-            engine.cause = message.cause[:MAX_TEXT]
-            if message.log:
-                engine.cause += "\nits last words:\n" + message.log[-MAX_TEXT:]
+            engine.cause = causes.of_death(message)
             engine.blamed = message.running if message.running >= 0 else NOTHING
             if engine.restart:
-                engine.cause = f"it was restarted: {engine.restart} ({message.cause[:MAX_TEXT]})"
+                engine.cause = causes.of_restart(f"{engine.restart} ({message.cause[:MAX_TEXT]})")
                 engine.blamed = NOTHING
         self._away(session, now, lost=not message.restarting)
         if not message.restarting:
@@ -358,7 +340,7 @@ class Peers:
         if engine is not None and message.replaced:
             engine.restart = engine.restart or message.reason[:MAX_TEXT]
         if engine is not None and engine.restart:
-            engine.cause = f"it was restarted: {engine.restart}"
+            engine.cause = causes.of_restart(engine.restart)
             engine.blamed = NOTHING
             self._away(session, now)  # another comes in its place, with its key
             return
@@ -378,16 +360,9 @@ class Peers:
             So many were shut out that to keep this one out would let another one in.
         """
         session = self.sessions.of_key(key)
-        if session is None and (self._keys is None or not self._keys.is_live(key)):
+        if session is None and not self._revoked.is_live(key):
             return False
-        if len(self._revoked) >= MAX_REVOKED_KEYS:
-            raise LimitExceeded(
-                f"{MAX_REVOKED_KEYS} keys were revoked already, and stay so: restart the hub with new "
-                "keys (remove keys.json while it is stopped)"
-            )
-        self._revoked[key] = None
-        if self._keys is not None:
-            self._keys.revoke(key)
+        self._revoked.add(key)
         if session is None:
             return True
         if session.engine is not None:
@@ -402,8 +377,7 @@ class Peers:
     def end(self, session: Session, now: float) -> None:
         """End a session: its key opens nothing any more, and what was kept for it goes."""
         self.forget(session, now)
-        if self._keys is not None:
-            self._keys.forget(session.key)
+        self._revoked.forget(session.key)
 
     def forget(self, session: Session, now: float) -> None:
         """End a session whose key stays in use: its peer is refused, or begins anew."""
@@ -412,33 +386,18 @@ class Peers:
         self._absent.pop(session.number, None)
         self._nannies.forget(session.number)
         self.sessions.end(session)
-        if self.clients.pop(session.number, None) is not None:
+        if self.events.clients.pop(session.number, None) is not None:
             self._exposed.session_ended(session, now)
+
+    def _unregister(self, engine: Engine, *, lost: bool = False) -> None:
+        engine.session.engine = None
+        last_seen = engine.describe()
+        self._controller.unregister_engine(engine.id)
+        self.events.tell_unregistered(last_seen, engine.cause, lost=lost)
 
     def _release(self, engine: Engine) -> None:
         self._controller.release_id(engine.id)
         self._saved_engines.drop(engine.id)
-
-    # ------------------------------------------------------------ what clients are told
-
-    def _unregister(self, engine: Engine, *, lost: bool = False) -> None:
-        engine.session.engine = None
-        description = engine.describe()
-        self._controller.unregister_engine(engine.id)
-        self._publish("unregistered", description | {"cause": engine.cause[:1000], "lost": lost})
-
-    def announce(self, number: int, event: str, cause: str) -> None:
-        """Tell clients of an event that concerns an engine, and why."""
-        self._publish(event, self._engine(number).describe() | {"cause": cause})
-
-    def _announce(self, number: int, event: str) -> None:
-        self._publish(event, self._engine(number).describe())
-
-    def _publish(self, event: str, description: Mapping[str, object]) -> None:
-        self.events += 1
-        message = m.EngineEvent(self.events, event, description)
-        for session in self.clients.values():
-            session.publish(self._outbox, message)
 
     def check(self) -> None:
         """Assert that sessions, pulses and registry agree."""
@@ -451,7 +410,7 @@ class Peers:
         assert not watched & away
         assert self._absent.keys() <= away
         self._nannies.check(self.sessions)
-        assert self.clients == {s.number: s for s in self.sessions if s.role is m.Role.CLIENT}
+        assert self.events.clients == {s.number: s for s in self.sessions if s.role is m.Role.CLIENT}
         for number, engine in self._controller.engines.items():
             assert isinstance(engine, Engine)
             assert engine.id == number

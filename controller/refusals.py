@@ -1,10 +1,67 @@
-"""Which requests a refusal is about."""
+"""What the hub refuses: said to the sender, counted, and logged, but not without end. No I/O."""
 
 from __future__ import annotations
 
+import logging
+
+from ctrlhub.controller.core.effects import Connection, Send
+from ctrlhub.wire.errors import CtrlHubError, InternalError
 from ctrlhub.wire.ids import Ranges, to_ranges
-from ctrlhub.wire.limits import BATCH_ROWS, MAX_ID
-from ctrlhub.wire.messages import Command, Message, StartHook, SubmitTasks
+from ctrlhub.wire.limits import BATCH_ROWS, MAX_ID, MAX_TEXT
+from ctrlhub.wire.messages import Command, Message, Refused, StartHook, SubmitTasks
+
+log = logging.getLogger(__name__)
+
+LOUD = 20
+"""So many are warnings in the log; of those after them, each `SELDOM`-th."""
+
+SELDOM = 1000
+
+
+class Refusals:
+    """The refusals of a hub.
+
+    They are said at the end of a turn, behind what was accepted in it: a client fails what it takes
+    for refused.
+
+    Attributes
+    ----------
+    count
+        How many there were.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._said: list[Send] = []
+
+    def refuse(
+        self,
+        connection: Connection,
+        message: Message | None,
+        error: CtrlHubError,
+        cause: Exception | None = None,
+    ) -> None:
+        """Refuse a message, or one that cannot be read (None); `cause` is a fault of ours."""
+        self.count += 1
+        text = str(error)[:MAX_TEXT]
+        is_loud = self.count <= LOUD or self.count % SELDOM == 0
+        log.log(
+            logging.WARNING if is_loud else logging.DEBUG,
+            "refused (%d so far) on %s: %s", self.count, connection.stream.value, text,
+            exc_info=cause,
+        )  # fmt: skip
+        self._said.append(Send(connection, Refused(error.code, text, requests_of(message))))
+
+    def failed(self, connection: Connection, message: Message | None, cause: Exception) -> None:
+        """Refuse a message on which the hub itself has failed."""
+        kind = message.kind if message else "a message that it cannot read"
+        failure = InternalError(f"the hub failed on {kind}: {cause!r}")
+        self.refuse(connection, message, failure, cause)
+
+    def take(self) -> list[Send]:
+        """Return what is to be sent, once."""
+        said, self._said = self._said, []
+        return said
 
 
 def requests_of(message: Message | None) -> Ranges:

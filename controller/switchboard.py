@@ -26,19 +26,17 @@ from ctrlhub.controller.peers import Peers
 from ctrlhub.controller.permissions import NOWHERE
 from ctrlhub.controller.permissions import PERMITTED as PERMITTED
 from ctrlhub.controller.permissions import Origin as Origin
-from ctrlhub.controller.refusals import requests_of
+from ctrlhub.controller.refusals import Refusals
 from ctrlhub.controller.service import ControllerService
 from ctrlhub.wire import messages as m
 from ctrlhub.wire.codec import decode
 from ctrlhub.wire.errors import (
     AuthenticationError,
     CtrlHubError,
-    InternalError,
     InvalidRequest,
     LimitExceeded,
     UnknownInterface,
 )
-from ctrlhub.wire.limits import MAX_TEXT
 from ctrlhub.wire.parts import Flows, Memory, NoRoom
 from ctrlhub.wire.security import KeyRegistry
 from ctrlhub.wire.segments import Keep, SegmentRef
@@ -95,11 +93,10 @@ class Switchboard:
         self.versions = versions
         self.outbox = Outbox()
         self.controller = ControllerService(config.max_engines, save_ids=True)
-        self.refused = 0
         self._exposed = Exposed()
         self.interfaces = self._exposed.by_name
         self._calls = Calls(self.interfaces, self.outbox)
-        self._refusals: list[Send] = []
+        self._refusals = Refusals()
         self.alarm = Alarm()
         self._peers = Peers(
             config,
@@ -132,8 +129,8 @@ class Switchboard:
             self.outbox,
             self.interfaces,
             revoke=self.revoke,
-            events=lambda: self._peers.events,
-            announce=self._peers.announce,
+            events=lambda: self._peers.events.count,
+            announce=self._peers.events.tell,
             now=lambda: self._now,
             alarm=self.alarm,
             is_settling=lambda: self._now < self._settled,
@@ -146,7 +143,7 @@ class Switchboard:
         for cls in interfaces:
             self._exposed.add(cls(self.controller, context))
         self._routes = self._make_routes()
-        self._peers.announce_engines()
+        self._peers.events.begin()
 
     def _make_routes(self) -> dict[tuple[type[m.Message], m.Stream], Callable[..., None]]:
         """Say which interface hears which message on which stream."""
@@ -197,11 +194,9 @@ class Switchboard:
             message = decode(header, frames)
             self._hear(origin, message, now)
         except CtrlHubError as error:
-            self._refuse(origin, message, error)
+            self._refusals.refuse(origin.connection, message, error)
         except Exception as error:  # a bug here must not end the hub for everyone else
-            kind = message.kind if message else "a message that it cannot read"
-            failure = InternalError(f"the hub failed on {kind}: {error!r}")
-            self._refuse(origin, message, failure, error)
+            self._refusals.failed(origin.connection, message, error)
 
     def _taken_over(self, session: Session, message: m.Message) -> m.Message:
         """Open the segments that a message refers to, at once: its sender may end at any moment."""
@@ -229,12 +224,9 @@ class Switchboard:
             self._exposed.flush(interface, now)
             if self.outbox.effects:
                 yield self.outbox.take()
-        # Behind what was accepted in this turn: a client fails what it takes for refused.
-        if self._refusals:
-            refusals, self._refusals = self._refusals, []
-            yield [*self.outbox.take(), *refusals]
-        elif self.outbox.effects:
-            yield self.outbox.take()
+        last = [*self.outbox.take(), *self._refusals.take()]
+        if last:
+            yield last
 
     def in_parts(
         self, connection: Connection, message: m.Message, frames: Sequence[m.Buffer]
@@ -278,7 +270,7 @@ class Switchboard:
         """Say goodbye to everyone."""
         self.controller.stop()
         self._peers.expect_nobody()
-        told = [s for s in self._peers.clients.values() if m.Stream.HUB in s.connections]
+        told = [s for s in self._peers.events.clients.values() if m.Stream.HUB in s.connections]
         for interface in self._exposed:
             interface.forsake(told)
         for session in self.sessions:
@@ -369,7 +361,7 @@ class Switchboard:
                 f"the hub's host has no memory for a message of this size ({error.__cause__}): send "
                 "less at a time, or let the hub run where there is more"
             )
-            self._refuse(Origin(connection, session.key), refused, why)
+            self._refusals.refuse(connection, refused, why)
             return
         if answer is not None:
             self.outbox.add(Send(connection, answer))
@@ -378,31 +370,12 @@ class Switchboard:
         message = decode(bytes(frames[0]), frames[1:])
         if type(message) in (m.Part, m.PartsTaken, *_JOINING):
             raise InvalidRequest(f"{message.kind!r} does not come in parts")
-        origin = Origin(connection, session.key)
         try:
             self._dispatch(session, message, connection, now)
         except CtrlHubError as error:
-            self._refuse(origin, message, error)
+            self._refusals.refuse(connection, message, error)
         except Exception as error:  # as in `receive`, where only the last part would be named
-            failure = InternalError(f"the hub failed on {message.kind}: {error!r}")
-            self._refuse(origin, message, failure, error)
-
-    def _refuse(
-        self,
-        origin: Origin,
-        message: m.Message | None,
-        error: CtrlHubError,
-        cause: Exception | None = None,
-    ) -> None:
-        self.refused += 1
-        text = str(error)[:MAX_TEXT]
-        log.log(
-            logging.WARNING if self.refused <= 20 or self.refused % 1000 == 0 else logging.DEBUG,
-            "refused (%d so far) on %s: %s", self.refused, origin.connection.stream.value, text,
-            exc_info=cause,
-        )  # fmt: skip
-        refused = m.Refused(error.code, text, requests_of(message))
-        self._refusals.append(Send(origin.connection, refused))
+            self._refusals.failed(connection, message, error)
 
     def _refuse_later(
         self, session: Session, stream: m.Stream, message: m.Message, error: CtrlHubError
@@ -410,13 +383,18 @@ class Switchboard:
         """Refuse what had to wait: its sender hears of it now, or says it again at its hello."""
         connection = session.connections.get(stream)
         if connection is not None:
-            self._refuse(Origin(connection, session.key), message, error)
+            self._refusals.refuse(connection, message, error)
 
     # ------------------------------------------------------------ what interfaces may ask
 
     def revoke(self, key: str) -> bool:
         """Shut a peer out for good; False when there is none with this key."""
         return self._peers.revoke(key, self._now)
+
+    @property
+    def refused(self) -> int:
+        """How much the hub has refused."""
+        return self._refusals.count
 
     @property
     def failures(self) -> int:

@@ -36,7 +36,7 @@ class TestLife:
         self, exchange: Exchange, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Keys of nobody are not kept, and a key too many is refused."""
-        monkeypatch.setattr("ctrlhub.controller.peers.MAX_REVOKED_KEYS", 2)
+        monkeypatch.setattr("ctrlhub.controller.core.revoked.MAX_REVOKED_KEYS", 2)
         client = a_peer(exchange, "client", CLIENT)
         for name in ("one", "two", "three"):
             a_peer(exchange, name, CLIENT)
@@ -281,7 +281,7 @@ class TestLife:
             due = exchange.switchboard.next_deadline()
             assert due is not None
             exchange.pass_time(max(0.0, due - exchange.now) + 1e-9)
-            states = [e["state"] for e in exchange.switchboard._peers.described()]
+            states = [e["state"] for e in exchange.switchboard._peers.events.described()]
             story.append((round(exchange.now - start), states))
         assert story == [(3, ["suspect"]), (10, []), (610, [])]
         assert round(exchange.now - start) == 610
