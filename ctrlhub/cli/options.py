@@ -133,12 +133,6 @@ def find_profile(name: str, state_dir: Path | None) -> Profile:
     return Profile.named(name, None if state_dir is None else state_dir.expanduser().absolute())
 
 
-def check_ports(listen: str | None, ports: tuple[int, int] | None) -> None:
-    """Refuse a range of ports that nothing would listen on."""
-    if ports is not None and listen is None:
-        raise click.UsageError("--port-range needs --listen: without it there are no TCP ports")
-
-
 def check_connection(file: Path) -> None:
     """Make sure that there is a connection file, and that it can be used.
 

@@ -5,67 +5,26 @@ from __future__ import annotations
 import shutil
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from ctrlhub.cli.exits import Exit
-from ctrlhub.cli.options import (
-    check_connection,
-    check_ports,
-    find_profile,
-    listen_option,
-    max_engines_option,
-    ports_option,
-    profile_option,
-    scheme_option,
-    state_dir_option,
-    store_option,
-    task_order_option,
-)
+from ctrlhub.cli.hub_options import with_hub_config
+from ctrlhub.cli.options import check_connection, find_profile, profile_option, state_dir_option
+
+if TYPE_CHECKING:
+    from ctrlhub.controller.config import HubConfig
 
 
 @click.command()
-@profile_option
-@listen_option
-@ports_option
-@max_engines_option
-@scheme_option
-@task_order_option
-@store_option
-@state_dir_option
+@with_hub_config
 @click.pass_context
-def hub(
-    ctx: click.Context,
-    profile: str,
-    listen: str | None,
-    ports: tuple[int, int] | None,
-    max_engines: int,
-    scheme: str,
-    task_order: str,
-    store: str,
-    state_dir: Path | None,
-) -> None:
+def hub(ctx: click.Context, hub: HubConfig) -> None:
     """Run a hub alone, until Ctrl-C or `ctrl-hub stop`."""
-    from ctrlhub.controller.config import HubConfig
-
-    check_ports(listen, ports)
-    try:
-        config = HubConfig(
-            profile=profile,
-            state_dir="" if state_dir is None else str(state_dir.expanduser().absolute()),
-            listen=listen,
-            ports=ports,
-            max_engines=max_engines,
-            task_scheme=scheme,
-            task_order=task_order,
-            store=store,
-        )
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
     from ctrlhub.controller.serving import run
 
-    ctx.exit(run(config))
+    ctx.exit(run(hub))
 
 
 def _resources(ctx: click.Context, option: click.Parameter, text: str | None) -> dict[str, float]:

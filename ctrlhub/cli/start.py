@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ctrlhub.cli.options import (
-    check_ports,
-    listen_option,
-    max_engines_option,
-    ports_option,
-    profile_option,
-    scheme_option,
-    state_dir_option,
-    store_option,
-    task_order_option,
-)
+from ctrlhub.cli.hub_options import with_hub_config
 
 if TYPE_CHECKING:
     from ctrlhub.cluster.supervisor import Ready, SupervisorConfig
+    from ctrlhub.controller.config import HubConfig
 
 
 @click.command()
@@ -31,15 +21,7 @@ if TYPE_CHECKING:
     metavar="N",
     help="How many engines.  [default: as many as cores]",
 )
-@profile_option
 @click.option("--daemonize", is_flag=True, help="Return when ready; go on in the background.")
-@listen_option
-@ports_option
-@max_engines_option
-@scheme_option
-@task_order_option
-@store_option
-@state_dir_option
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
@@ -48,69 +30,30 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="Time within which all engines must be registered.",
 )
-def start(
-    engines: int | None,
-    profile: str,
-    daemonize: bool,
-    listen: str | None,
-    ports: tuple[int, int] | None,
-    max_engines: int,
-    scheme: str,
-    task_order: str,
-    store: str,
-    state_dir: Path | None,
-    timeout: float,
-) -> None:
+@with_hub_config
+def start(engines: int | None, daemonize: bool, timeout: float, hub: HubConfig) -> None:
     """Start a hub and engines on this host.
 
     Prints "ready" when all engines are registered. The cluster then runs until `ctrl-hub stop`, or
     without --daemonize until Ctrl-C; hub and engines that die are started again.
     """
-    check_ports(listen, ports)
-    config = _config(
-        engines, profile, listen, ports, max_engines, scheme, task_order, store, state_dir, timeout
-    )
+    config = _config(engines, timeout, hub)
     if daemonize:
         _start_in_background(config)
     else:
         _run_here(config)
 
 
-def _config(
-    engines: int | None,
-    profile: str,
-    listen: str | None,
-    ports: tuple[int, int] | None,
-    max_engines: int,
-    scheme: str,
-    task_order: str,
-    store: str,
-    state_dir: Path | None,
-    timeout: float,
-) -> SupervisorConfig:
+def _config(engines: int | None, timeout: float, hub: HubConfig) -> SupervisorConfig:
     from ctrlhub.cluster.local import available_cores
     from ctrlhub.cluster.supervisor import SupervisorConfig
-    from ctrlhub.controller.config import HubConfig
 
     if engines is None:
-        engines = min(available_cores(), max_engines)
-    if engines > max_engines:
+        engines = min(available_cores(), hub.max_engines)
+    if engines > hub.max_engines:
         raise click.UsageError(
-            f"{engines} engines are more than --max-engines {max_engines}: raise it, or start fewer"
+            f"{engines} engines are more than --max-engines {hub.max_engines}: raise it, or start fewer"
         )
-    try:
-        hub = HubConfig(
-            profile=profile,
-            state_dir="" if state_dir is None else str(state_dir.expanduser().absolute()),
-            listen=listen,
-            ports=ports,
-            max_engines=max_engines,
-            task_scheme=scheme,
-            task_order=task_order,
-            store=store,
-        )
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
     return SupervisorConfig(hub, engines, timeout)
 
 

@@ -1,0 +1,72 @@
+"""The options of a hub, for the commands that start one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ctrlhub.cli.options import (
+    listen_option,
+    max_engines_option,
+    ports_option,
+    profile_option,
+    scheme_option,
+    state_dir_option,
+    store_option,
+    task_order_option,
+)
+
+_OPTIONS = (
+    profile_option,
+    listen_option,
+    ports_option,
+    max_engines_option,
+    scheme_option,
+    task_order_option,
+    store_option,
+    state_dir_option,
+)
+
+
+def with_hub_config(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the hub's options, and what they mean as its argument `hub`: a `HubConfig`."""
+
+    @wraps(command)
+    def run(
+        *args: Any,
+        profile: str,
+        listen: str | None,
+        ports: tuple[int, int] | None,
+        max_engines: int,
+        scheme: str,
+        task_order: str,
+        store: str,
+        state_dir: Path | None,
+        **others: Any,
+    ) -> None:
+        from ctrlhub.controller.config import HubConfig
+
+        if ports is not None and listen is None:
+            raise click.UsageError("--port-range needs --listen: without it there are no TCP ports")
+        try:
+            hub = HubConfig(
+                profile=profile,
+                state_dir="" if state_dir is None else str(state_dir.expanduser().absolute()),
+                listen=listen,
+                ports=ports,
+                max_engines=max_engines,
+                task_scheme=scheme,
+                task_order=task_order,
+                store=store,
+            )
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
+        command(*args, hub=hub, **others)
+
+    for option in reversed(_OPTIONS):
+        option(run)
+    return run
