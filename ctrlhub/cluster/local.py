@@ -28,6 +28,9 @@ Prefer = Literal["ipc", "tcp"]
 
 LOOK = 0.003
 """Seconds between two looks for the connection file of a hub that is starting."""
+LONGER = 10.0
+"""So many seconds longer than we does a nanny wait for the hub: who gives up first says why."""
+
 JOIN = 10.0
 """Seconds that one attempt to join the hub lasts: after each, hub and nanny are looked after."""
 SLICE = 0.05
@@ -120,7 +123,7 @@ class LocalProcesses:
             engines=self.engines,
             logs=str(self.profile.logs),
             hub_lease=self._hub_lease,
-            wait=self._timeout,
+            wait=self._timeout + LONGER,
             prefer=self._prefer,
             resources=self._resources,
             keys=self._keys,
