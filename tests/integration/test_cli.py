@@ -363,12 +363,25 @@ def test_a_port_that_is_taken(command: Command) -> None:
             assert command.files() == set()
 
 
-def test_engines_that_do_not_come_in_time(command: Command) -> None:
+NEVER_AN_ENGINE = """
+import sys
+if "ctrlhub.engine" in sys.orig_argv:
+    sys.stdin.buffer.read()  # until whoever started it lets go
+    sys.exit("no engine today")
+"""
+
+
+def test_engines_that_do_not_come_in_time(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The start says how many came, and leaves nothing running."""
-    result = command.run("start", "-n", "2", "--timeout", "0.001")
+    (tmp_path / "sitecustomize.py").write_text(NEVER_AN_ENGINE)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    result = command.run("start", "-n", "2", "--timeout", "2")
 
     assert result.returncode == Exit.START_FAILED
-    assert "within 0.001 s" in result.stderr
+    assert "0 of 2 engines registered within 2 s" in result.stderr
     assert command.left() == {}
 
 
