@@ -22,22 +22,13 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
+from ctrlhub.controller.core import effects
 from ctrlhub.controller.core.commands import CommandRecord
 from ctrlhub.controller.core.deliveries import Outcome
-from ctrlhub.controller.core.effects import (
-    Drop,
-    Expire,
-    Fetched,
-    Forget,
-    Keep,
-    Operation,
-    SaveRequests,
-    SaveResults,
-)
-from ctrlhub.controller.core.functions import Function
 from ctrlhub.controller.core.saved import Saved
 from ctrlhub.controller.core.tasks import Task, Template
 from ctrlhub.controller.stores import packing
+from ctrlhub.controller.stores.called import Called
 from ctrlhub.controller.stores.changes import Changes, Kind
 from ctrlhub.controller.stores.draft import Draft
 from ctrlhub.controller.stores.file_book import FileBook
@@ -71,8 +62,7 @@ class Journal:
         self._where: tuple[dict[int, int], ...] = ({}, {}, {})  # by kind: batch by request
         self._alive: OrderedDict[int, int] = OrderedDict()  # entries by batch, the first first
         self._entries: dict[int, int] = {}  # also those that are dead, by batch
-        self._digests: dict[int, frozenset[bytes]] = {}  # by batch
-        self._functions: Counter[bytes] = Counter()  # how many batches call it
+        self._called = Called()
         self._files = FileBook()
         self._next = 1
         self._sizes: dict[int, int] = {}  # bytes by batch
@@ -89,25 +79,25 @@ class Journal:
 
     # ------------------------------------------------------------ writing
 
-    def write(self, operations: Iterable[Operation]) -> None:
+    def write(self, operations: Iterable[effects.Operation]) -> None:
         """Take operations, in order; `take` has what is to be done."""
         for operation in operations:
-            if type(operation) is SaveRequests:
+            if type(operation) is effects.SaveRequests:
                 self._save_requests(operation.records)
-            elif type(operation) is SaveResults:
+            elif type(operation) is effects.SaveResults:
                 self._save_results(operation.rows)
-            elif type(operation) is Fetched:
+            elif type(operation) is effects.Fetched:
                 self._fetch(operation.requests)
-            elif type(operation) is Forget:
+            elif type(operation) is effects.Forget:
                 self._forget(select(operation.requests, self._where[REQUEST]))
-            elif type(operation) is Expire:
+            elif type(operation) is effects.Expire:
                 known = self._where[REQUEST]
                 self._forget([each.id for each in operation.requests if each.id in known])
-            elif type(operation) is Keep:
+            elif type(operation) is effects.Keep:
                 self._changes.kept[operation.name] = packing.pack(operation.value)
                 if operation.name in self._changes.gone_names:
                     self._changes.gone_names.remove(operation.name)
-            elif type(operation) is Drop:
+            elif type(operation) is effects.Drop:
                 self._changes.kept.pop(operation.name, None)
                 self._changes.gone_names.append(operation.name)
 
@@ -157,7 +147,7 @@ class Journal:
                 draft.tasks.append((number, index, packed))
             elif isinstance(record, CommandRecord):
                 if record.function is not None:
-                    self._call(draft, record.function)
+                    self._called.call(draft, record.function, self._changes)
                 draft.commands.append(packing.command_row(record, packed, self._unix_offset))
         self._count(sequence, count)
 
@@ -221,20 +211,9 @@ class Journal:
     # ------------------------------------------------------------ what entries refer to
 
     def _template(self, draft: Draft, template: Template) -> int:
-        self._call(draft, template.function)
+        self._called.call(draft, template.function, self._changes)
         offset = self._unix_offset
         return draft.template(template, lambda: packing.template_row(template, offset))
-
-    def _call(self, draft: Draft, function: Function) -> None:
-        digest = function.digest
-        if digest in draft.digests:
-            return
-        draft.digests.add(digest)
-        if not self._functions[digest]:
-            self._changes.functions[digest] = function.blob
-            if digest in self._changes.gone_functions:
-                self._changes.gone_functions.remove(digest)
-        self._functions[digest] += 1
 
     # ------------------------------------------------------------ batches come and go
 
@@ -248,7 +227,7 @@ class Journal:
             return
         if self._alive[sequence] < self._entries[sequence]:
             self._strip(draft)
-        self._digests[sequence] = frozenset(draft.digests)
+        self._called.close(draft)
         body = self._changes.batches[sequence] = draft.pack()
         self._sizes[sequence] = len(body)
         self._bytes += len(body)
@@ -274,12 +253,7 @@ class Journal:
         del self._alive[sequence]
         self._all -= self._entries.pop(sequence)
         self._bytes -= self._sizes.pop(sequence)
-        for digest in self._digests.pop(sequence):
-            self._functions[digest] -= 1
-            if not self._functions[digest]:
-                del self._functions[digest]
-                if self._changes.functions.pop(digest, None) is None:
-                    self._changes.gone_functions.append(digest)
+        self._called.remove(sequence, self._changes)
         if self._changes.batches.pop(sequence, None) is None:
             self._changes.gone_batches.append(sequence)
 
@@ -327,21 +301,16 @@ class Journal:
         tasks = [row for row in batch.tasks if requests.get(row[0]) == sequence]
         for number, place, payload in tasks:
             template = batch.templates[place]
-            self._call_again(draft, template[0])
+            self._called.call_again(draft, template[0])
             index = draft.template((sequence, place), partial(tuple, template))
             draft.tasks.append((number, index, payload))
         commands = [row for row in batch.commands if requests.get(row[0]) == sequence]
         for row in commands:
             if row[3]:
-                self._call_again(draft, row[3])
+                self._called.call_again(draft, row[3])
         draft.commands += commands
         requests.update((row[0], draft.sequence) for row in (*tasks, *commands))
         return len(tasks) + len(commands)
-
-    def _call_again(self, draft: Draft, digest: bytes) -> None:
-        if digest not in draft.digests:
-            draft.digests.add(digest)
-            self._functions[digest] += 1
 
     # ------------------------------------------------------------ reading
 
@@ -368,15 +337,14 @@ class Journal:
             self._bytes += len(body)
             self._alive[sequence] = 0
             digests = {row[0] for row in batch.templates} | {row[3] for row in batch.commands}
-            self._digests[sequence] = frozenset(digests - {b""})
-            self._functions.update(self._digests[sequence])
+            self._called.load(sequence, digests - {b""})
             self._next = sequence + 1
         for where in self._where:
             for sequence in where.values():
                 self._alive[sequence] += 1
         saved = reader.finish()
         saved.functions.update(
-            (digest, packing.unpack(body)) for digest, body in functions if self._functions[digest]
+            (digest, packing.unpack(body)) for digest, body in functions if digest in self._called
         )
         saved.kept.update((name, packing.unpack(body)) for name, body in kept)
         for kind, found in reader.files.items():
@@ -402,8 +370,7 @@ class Journal:
         requests, results, fetched = self._where
         assert fetched.keys() <= results.keys() <= requests.keys()
         assert set(self._files.numbers()) <= requests.keys()
-        uses = Counter(digest for digests in self._digests.values() for digest in digests)
-        assert Counter({d: n for d, n in self._functions.items() if n}) == uses
+        self._called.check()
 
 
 def _weight(packed: Any) -> int:
