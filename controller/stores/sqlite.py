@@ -1,35 +1,24 @@
-"""The store that outlives the hub: a journal (:mod:`journal`) in SQLite, written by a thread of its own.
-
-A write is handed to the thread, which takes all that have come since it last looked, and makes one
-transaction of them: in the write-ahead log, and on the disk before `done` is called. Where that fails,
-for want of room or because somebody else holds the database, it is tried again until it does not; what
-is to be stored waits meanwhile, and `state` says why.
-"""
+"""A store in SQLite: in the write-ahead log, and on the disk, before a transaction is done."""
 
 from __future__ import annotations
 
 import logging
 import sqlite3
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from queue import Empty, SimpleQueue
 
-from ctrlhub.controller.core.effects import Operation
-from ctrlhub.controller.core.saved import Saved, StoreState
 from ctrlhub.controller.stores import packing, schema
 from ctrlhub.controller.stores.changes import Changes
+from ctrlhub.controller.stores.database import Contents
+from ctrlhub.controller.stores.durable import DurableStore, unusable
 from ctrlhub.controller.stores.file_systems import network_kind
-from ctrlhub.controller.stores.journal import Journal
 from ctrlhub.controller.stores.payload_files import PayloadFiles
 from ctrlhub.wire.errors import StoreError
+from ctrlhub.wire.messages import Payload
 from ctrlhub.wire.private import make_private_dir
 
 DATABASE = "store.db"
 PAYLOADS = "payloads"
-
-AGAIN = 1.0
-"""How long (seconds) after a failure it is tried again."""
 
 BUSY = 2.0
 """How long (seconds) somebody else may hold the database before that is a failure."""
@@ -48,10 +37,7 @@ AT_ONCE = 1024
 
 log = logging.getLogger(__name__)
 
-Done = Callable[[], None]
-
-
-class SqliteStore:
+class SqliteStore(DurableStore):
     """Keeps records on disk.
 
     Parameters
@@ -72,14 +58,28 @@ class SqliteStore:
     def __init__(
         self, directory: Path, unix_offset: float, call: Callable[[Callable[[], None]], None]
     ) -> None:
-        self._directory = directory
-        self._call = call
-        self._journal = Journal(unix_offset)
-        self._writes: SimpleQueue[tuple[Sequence[Operation], Done] | None] = SimpleQueue()
-        self._closing = threading.Event()
-        self.trouble = ""
-        self._nbytes = 0
-        self._shrinks = False
+        super().__init__(SqliteDatabase(directory), unix_offset, call)
+
+
+class SqliteDatabase:
+    """A database in a directory, with large payloads in files beside it.
+
+    Parameters
+    ----------
+    directory
+        Where; it is made, closed to others.
+
+    Raises
+    ------
+    StoreError
+        It cannot be used; the message says what to do.
+    """
+
+    kind = "sqlite"
+    failures = (sqlite3.Error, OSError)
+
+    def __init__(self, directory: Path) -> None:
+        self.where = str(directory)
         network = network_kind(directory.parent)
         if network:
             raise StoreError(
@@ -89,141 +89,45 @@ class SqliteStore:
             )
         try:
             make_private_dir(directory)
-            self._files = PayloadFiles(directory / PAYLOADS)
-            self._database = self._open(directory / DATABASE)
-        except (schema.WrongSchema, sqlite3.Error, OSError) as error:
-            raise self._unusable(error) from error
-        self._thread = threading.Thread(target=self._run, name="store", daemon=True)
+            self.files = PayloadFiles(directory / PAYLOADS)
+            self.connection = _open(directory / DATABASE)
+        except (schema.WrongSchema, *self.failures) as error:
+            raise unusable(self.where, error) from error
 
-    def _unusable(self, error: Exception) -> StoreError:
-        return StoreError(
-            f"the store in {self._directory} cannot be used ({error}): put it right, move it away, "
-            "or choose another place with --store sqlite:DIRECTORY"
+    def read(self) -> Contents:
+        """Return what there is."""
+        execute = self.connection.execute
+        return Contents(
+            execute("SELECT sequence, body FROM batches ORDER BY sequence"),
+            execute("SELECT digest, body FROM functions"),
+            execute("SELECT name, body FROM kept ORDER BY rowid"),
         )
 
-    def _open(self, path: Path) -> sqlite3.Connection:
-        path.touch(mode=0o600)
-        database = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+    def read_payload(self, name: str, sizes: Sequence[int]) -> Payload:
+        """Return the buffers of a file; `GONE` if it is not whole."""
+        return self.files.read(name, sizes)
+
+    def sweep(self, known: Collection[str]) -> None:
+        """Remove files that nothing speaks of."""
+        self.files.sweep(known)
+
+    def batch(self, sequence: int) -> bytes:
+        """Return a batch."""
+        query = "SELECT body FROM batches WHERE sequence = ?"
+        body: bytes = self.connection.execute(query, (sequence,)).fetchone()[0]
+        return body
+
+    def commit(self, changes: Changes) -> None:
+        """Carry out a transaction: files first, since it speaks of them; files that go, last."""
+        self.files.write(changes.files.items())
+        self._transact(changes)
         try:
-            database.execute(f"PRAGMA page_size = {PAGE}")
-            database.execute("PRAGMA auto_vacuum = INCREMENTAL")
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = FULL")
-            database.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
-            schema.migrate(database)
-        except BaseException:
-            database.close()
-            raise
-        return database
-
-    # ------------------------------------------------------------ what the hub calls
-
-    def load(self) -> Saved:
-        """Return what was stored, and begin to take writes.
-
-        Raises
-        ------
-        StoreError
-            It cannot be read.
-        """
-        execute = self._database.execute
-        try:
-            saved = self._journal.load(
-                execute("SELECT sequence, body FROM batches ORDER BY sequence"),
-                execute("SELECT digest, body FROM functions"),
-                execute("SELECT name, body FROM kept ORDER BY rowid"),
-                self._files.read,
-            )
-            self._files.sweep(self._journal.file_names())
-            self._measure()
-        except (packing.UnknownFormat, sqlite3.Error, OSError) as error:
-            raise self._unusable(error) from error
-        self._thread.start()
-        return saved
-
-    def write(self, operations: Sequence[Operation], done: Done) -> None:
-        """Have operations stored; `done` is called in the hub's loop once they are on disk."""
-        self._writes.put((operations, done))
-
-    def state(self) -> StoreState:
-        """Return how it is doing."""
-        where, requests = str(self._directory), len(self._journal)
-        return StoreState("sqlite", where, self.trouble, requests, self._nbytes)
-
-    def close(self) -> None:
-        """Store what was given, unless that fails now, and close."""
-        self._closing.set()
-        if self._thread.is_alive():
-            self._writes.put(None)
-            self._thread.join()
-        self._database.close()
-
-    # ------------------------------------------------------------ the thread
-
-    def _run(self) -> None:
-        try:
-            while self._serve():
-                pass
-        except Exception as error:  # a bug: nothing that is not safe is to be acknowledged
-            log.exception("the store has failed")
-            self.trouble = f"it has failed ({error!r}): restart the hub"
-
-    def _serve(self) -> bool:
-        """Wait for writes, and make them; False once there will be none.
-
-        While it waits it holds nothing of what was written: bulk data may go.
-        """
-        given = [self._writes.get()]
-        while True:
-            try:
-                given.append(self._writes.get_nowait())
-            except Empty:
-                break
-        writes = [each for each in given if each is not None]
-        self._write(writes)
-        return len(writes) == len(given)
-
-    def _write(self, writes: Sequence[tuple[Sequence[Operation], Done]]) -> None:
-        for operations, _ in writes:
-            self._journal.write(operations)
-        changes = self._journal.take()
-        if changes and not self._persist(changes):
-            return
-        for _, done in writes:
-            self._call(done)
-        if changes.gone_batches or self._shrinks or self._journal.is_wasteful:
-            self._tidy()
-
-    def _persist(self, changes: Changes) -> bool:
-        """Carry out a transaction, as often as it takes; False if it cannot be and we are to end."""
-        while True:
-            try:
-                self._files.write(changes.files.items())
-                self._transact(changes)
-            except (sqlite3.Error, OSError) as error:
-                self._note_trouble(error)
-                if self._closing.wait(AGAIN):
-                    log.error("the store ends, and has not stored the last changes")
-                    return False
-            else:
-                break
-        if self.trouble:
-            log.warning("the store works again")
-            self.trouble = ""
-        try:
-            self._files.remove(changes.gone_files)
+            self.files.remove(changes.gone_files)
         except OSError as error:  # swept at the next start
             log.warning("the store cannot remove files: %s", error)
-        return True
-
-    def _note_trouble(self, error: Exception) -> None:
-        trouble = f"{error} ({self._directory})"
-        if trouble != self.trouble:
-            log.error("nothing can be stored: %s; trying again", trouble)
-        self.trouble = trouble
 
     def _transact(self, changes: Changes) -> None:
-        database = self._database
+        database = self.connection
         database.execute("BEGIN IMMEDIATE")
         try:
             for digest, body in changes.functions.items():
@@ -241,41 +145,45 @@ class SqliteStore:
                 database.execute("ROLLBACK")
             raise
 
-    # ------------------------------------------------------------ room
-
-    def _tidy(self) -> None:
-        """Write again what little is alive among much that is not, and give room back."""
-        journal = self._journal
-        try:
-            while journal.is_wasteful and not self._closing.is_set():
-                query = "SELECT body FROM batches WHERE sequence = ?"
-                row = self._database.execute(query, (journal.first,)).fetchone()
-                journal.write_again(row[0])
-                if not self._persist(journal.take()):
-                    return
-            self._shrink()
-            self._measure()
-        except (packing.UnknownFormat, sqlite3.Error, OSError) as error:
-            self._note_trouble(error)
-
-    def _shrink(self) -> None:
-        """Give free pages back, as far as nobody waits; the rest goes with the next writes."""
-        execute = self._database.execute
+    def make_room(self, goes_on: Callable[[], bool]) -> bool:
+        """Give free pages back; return whether there are more than may stay."""
+        execute = self.connection.execute
         shrunk = False
-        while not self._closing.is_set():
+        while True:
             (free,) = execute("PRAGMA freelist_count").fetchone()
             (pages,) = execute("PRAGMA page_count").fetchone()
-            self._shrinks = free > max(FREE_PAGES, pages // 4)
-            if not self._shrinks or (shrunk and not self._writes.empty()):
+            more: bool = free > max(FREE_PAGES, pages // 4)
+            if not more or (shrunk and not goes_on()):
                 break
             # It makes a step a row, rows of no columns, of which `execute` takes the first alone.
-            self._database.executescript(f"PRAGMA incremental_vacuum({AT_ONCE})")
+            self.connection.executescript(f"PRAGMA incremental_vacuum({AT_ONCE})")
             shrunk = True
-        if shrunk and not self._shrinks:
+        if shrunk and not more:
             execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()  # till then the file is as it was
+        return more
 
-    def _measure(self) -> None:
-        execute = self._database.execute
+    def size(self) -> int:
+        """Return how many bytes database and files take."""
+        execute = self.connection.execute
         (pages,), (size,) = (execute(f"PRAGMA page_{of}").fetchone() for of in ("count", "size"))
-        self._nbytes = pages * size + self._files.size()
+        return int(pages * size) + self.files.size()
 
+    def close(self) -> None:
+        """Close it."""
+        self.connection.close()
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    path.touch(mode=0o600)
+    database = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+    try:
+        database.execute(f"PRAGMA page_size = {PAGE}")
+        database.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+        database.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
+        schema.migrate(database)
+    except BaseException:
+        database.close()
+        raise
+    return database

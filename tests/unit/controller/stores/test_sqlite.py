@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ctrlhub.controller.core.effects import Expire, Fetched, Forget, SaveRequests, SaveResults
-from ctrlhub.controller.stores import schema, sqlite
+from ctrlhub.controller.stores import durable, schema, sqlite
 from ctrlhub.controller.stores.sqlite import DATABASE, SqliteStore
 from ctrlhub.wire.errors import StoreError
 from tests.support.processes import until
@@ -56,7 +56,7 @@ def store(
     place: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[SqliteStore]:
     """A store that soon tries again."""
-    monkeypatch.setattr(sqlite, "AGAIN", 0.05)
+    monkeypatch.setattr(durable, "AGAIN", 0.05)
     monkeypatch.setattr(sqlite, "BUSY", 0.05)
     made = SqliteStore(place, 0.0, calls.soon)
     made.load()
@@ -89,7 +89,7 @@ def test_it_is_on_disk_before_it_is_said(store: SqliteStore, place: Path, calls:
     assert reader.execute("SELECT count(*) FROM batches").fetchone() == (1,)
     assert reader.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     reader.close()
-    assert store._database.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert store._database.connection.execute("PRAGMA synchronous").fetchone() == (2,)
 
 
 def test_nothing_is_held_that_was_written(store: SqliteStore, calls: Calls) -> None:
@@ -116,23 +116,23 @@ def test_files_are_private(store: SqliteStore, place: Path, calls: Calls) -> Non
         assert path.stat().st_mode & 0o777 == 0o600, path
 
 
-def test_a_full_disk(store: SqliteStore, calls: Calls) -> None:
+def test_a_full_disk(store: SqliteStore, place: Path, calls: Calls) -> None:
     """Nothing is said to be safe that is not, and it is said why; when there is room, all is stored."""
     write(store, 1)
     until(calls.done, "the write is done")
-    store._database.execute("PRAGMA max_page_count = 1")
+    store._database.connection.execute("PRAGMA max_page_count = 1")
     done = write(store, 2, payload=b"x" * 500_000)
     more = write(store, 3)
     until(lambda: "full" in store.trouble, "it is said")
-    assert str(store._directory) in store.state().trouble
+    assert store._database.where in store.state().trouble
     calls.done()
     assert not done
     assert not more
-    store._database.execute("PRAGMA max_page_count = 1000000")
+    store._database.connection.execute("PRAGMA max_page_count = 1000000")
     until(lambda: calls.done() and more, "it is stored")
     assert store.trouble == ""
     store.close()
-    again = SqliteStore(store._directory, 0.0, calls.soon)
+    again = SqliteStore(place, 0.0, calls.soon)
     assert again.load().tasks.keys() == {1, 2, 3}
     again.close()
 
@@ -142,14 +142,14 @@ def test_files_that_cannot_be_written(
 ) -> None:
     """A payload that has no room is waited for like anything else."""
     room = threading.Event()
-    write_files = store._files.write
+    write_files = store._database.files.write
 
     def write_or_fail(files: object) -> None:
         if not room.is_set():
             raise OSError(28, "No space left on device")
         write_files(files)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(store._files, "write", write_or_fail)
+    monkeypatch.setattr(store._database.files, "write", write_or_fail)
     done = write(store, 1, payload=b"x" * 2_000_000)
     until(lambda: "No space left" in store.trouble, "it is said")
     room.set()
@@ -171,7 +171,7 @@ def test_a_database_that_somebody_holds(store: SqliteStore, place: Path, calls: 
 
 def test_a_store_in_trouble_can_be_closed(store: SqliteStore) -> None:
     """It gives up what it cannot store, which nobody was told to be safe."""
-    store._database.execute("PRAGMA max_page_count = 1")
+    store._database.connection.execute("PRAGMA max_page_count = 1")
     done = write(store, 2, payload=b"x" * 500_000)
     until(lambda: store.trouble, "it is said")
     store.close()
@@ -235,7 +235,7 @@ def test_migrations_lead_from_each_version_to_the_next(
     monkeypatch.setattr(schema, "VERSION", len(more))
     new = SqliteStore(place, 0.0, calls.soon)
     assert new.load().tasks.keys() == {1}
-    assert new._database.execute("SELECT count(*) FROM another").fetchone() == (0,)
+    assert new._database.connection.execute("SELECT count(*) FROM another").fetchone() == (0,)
     new.close()
 
 

@@ -1,0 +1,209 @@
+"""The store that outlives the hub: a journal (:mod:`journal`) in a database, written by a thread.
+
+A write is handed to the thread, which takes all that have come since it last looked, and makes one
+transaction of them, which is on disk before `done` is called. Where that fails, for want of room, or
+because somebody else holds the database or it is out of reach, it is tried again until it does not;
+what is to be stored waits meanwhile, and `state` says why.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from time import monotonic
+
+from ctrlhub.controller.core.effects import Operation
+from ctrlhub.controller.core.saved import Saved, StoreState
+from ctrlhub.controller.stores.changes import Changes
+from ctrlhub.controller.stores.database import Database
+from ctrlhub.controller.stores.journal import Journal
+from ctrlhub.controller.stores.packing import UnknownFormat
+from ctrlhub.wire.errors import StoreError
+
+AGAIN = 1.0
+"""How long (seconds) after a failure it is tried again."""
+
+SILENT = 10.0
+"""A transaction that takes longer (seconds) is trouble, though nothing has failed."""
+
+CLOSING = 20.0
+"""So long (seconds) the end waits for a database that does not answer."""
+
+log = logging.getLogger(__name__)
+
+Done = Callable[[], None]
+
+
+class DurableStore:
+    """Keeps records in a database.
+
+    Parameters
+    ----------
+    database
+        Where; closed with the store.
+    unix_offset
+        What the hub's clock lacks to Unix time (seconds).
+    call
+        Has something called in the hub's loop; from any thread.
+    """
+
+    def __init__(
+        self, database: Database, unix_offset: float, call: Callable[[Callable[[], None]], None]
+    ) -> None:
+        self._database = database
+        self._unreadable: tuple[type[Exception], ...] = (UnknownFormat, *database.failures)
+        self._call = call
+        self._journal = Journal(unix_offset)
+        self._writes: SimpleQueue[tuple[Sequence[Operation], Done] | None] = SimpleQueue()
+        self._closing = threading.Event()
+        self._trouble = self._untidy = ""
+        self._began = 0.0  # the transaction that goes on, if any
+        self._nbytes = 0
+        self._has_room = False
+        self._thread = threading.Thread(target=self._run, name="store", daemon=True)
+
+    # ------------------------------------------------------------ what the hub calls
+
+    def load(self) -> Saved:
+        """Return what was stored, and begin to take writes.
+
+        Raises
+        ------
+        StoreError
+            It cannot be read.
+        """
+        database, journal = self._database, self._journal
+        try:
+            saved = journal.load(*database.read(), database.read_payload)
+            database.sweep(journal.file_names())
+            self._nbytes = database.size()
+        except self._unreadable as error:
+            raise unusable(database.where, error) from error
+        self._thread.start()
+        return saved
+
+    def write(self, operations: Sequence[Operation], done: Done) -> None:
+        """Have operations stored; `done` is called in the hub's loop once they are on disk."""
+        self._writes.put((operations, done))
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be stored now; empty if it can."""
+        began = self._began
+        if began and not self._trouble and monotonic() - began > SILENT:
+            return f"it does not answer for {monotonic() - began:.0f} s ({self._database.where})"
+        return self._trouble
+
+    def state(self) -> StoreState:
+        """Return how it is doing."""
+        database = self._database
+        return StoreState(
+            database.kind, database.where, self.trouble, len(self._journal), self._nbytes
+        )
+
+    def close(self) -> None:
+        """Store what was given, unless that fails now, and close."""
+        self._closing.set()
+        if self._thread.is_alive():
+            self._writes.put(None)
+            self._thread.join(CLOSING)
+            if self._thread.is_alive():
+                log.error("the store does not answer, and may not have stored the last changes")
+                return
+        self._database.close()
+
+    # ------------------------------------------------------------ the thread
+
+    def _run(self) -> None:
+        try:
+            while self._serve():
+                pass
+        except Exception as error:  # a bug: nothing that is not safe is to be acknowledged
+            log.exception("the store has failed")
+            self._trouble = f"it has failed ({error!r}): restart the hub"
+
+    def _serve(self) -> bool:
+        """Wait for writes, and make them; False once there will be none.
+
+        While it waits it holds nothing of what was written: bulk data may go.
+        """
+        given = [self._writes.get()]
+        while True:
+            try:
+                given.append(self._writes.get_nowait())
+            except Empty:
+                break
+        writes = [each for each in given if each is not None]
+        self._write(writes)
+        return len(writes) == len(given)
+
+    def _write(self, writes: Sequence[tuple[Sequence[Operation], Done]]) -> None:
+        for operations, _ in writes:
+            self._journal.write(operations)
+        changes = self._journal.take()
+        if changes and not self._persist(changes):
+            return
+        for _, done in writes:
+            self._call(done)
+        if changes.gone_batches or self._has_room or self._journal.is_wasteful:
+            self._tidy()
+
+    def _persist(self, changes: Changes) -> bool:
+        """Carry out a transaction, as often as it takes; False if it cannot be and we are to end."""
+        while not self._commit(changes):
+            if self._closing.wait(AGAIN):
+                log.error("the store ends, and has not stored the last changes")
+                return False
+        if self._trouble:
+            log.warning("the store works again")
+            self._trouble = ""
+        return True
+
+    def _commit(self, changes: Changes) -> bool:
+        self._began = monotonic()
+        try:
+            self._database.commit(changes)
+        except self._database.failures as error:
+            trouble = f"{_line(error)} ({self._database.where})"
+            if trouble != self._trouble:
+                log.error("nothing can be stored: %s; trying again", trouble)
+            self._trouble = trouble
+            return False
+        finally:
+            self._began = 0.0
+        return True
+
+    def _tidy(self) -> None:
+        """Write again what little is alive among much that is not, and give room back."""
+        journal, database = self._journal, self._database
+        try:
+            while journal.is_wasteful and not self._closing.is_set():
+                journal.write_again(database.batch(journal.first))
+                if not self._persist(journal.take()):
+                    return
+            self._has_room = database.make_room(self._idles)
+            self._nbytes = database.size()
+            self._untidy = ""
+        except self._unreadable as error:
+            # No trouble: all is stored, and who is refused for it would bring no occasion to go on.
+            untidy = f"{_line(error)} ({database.where})"
+            if untidy != self._untidy:
+                log.warning("the store cannot give room back: %s", untidy)
+            self._untidy = untidy
+
+    def _idles(self) -> bool:
+        return self._writes.empty() and not self._closing.is_set()
+
+
+def unusable(where: str, error: Exception) -> StoreError:
+    """Return what a hub says that cannot start with its store."""
+    return StoreError(
+        f"the store in {where} cannot be used ({_line(error)}): put it right, move it away, or choose "
+        "another place with --store"
+    )
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
