@@ -10,6 +10,7 @@ from collections.abc import Callable
 from ctrlhub.cluster.child import Child, wait_for_any
 from ctrlhub.cluster.claim import clean
 from ctrlhub.cluster.local import LocalProcesses
+from ctrlhub.cluster.restarts import NANNY_STEADY, Restarts
 from ctrlhub.cluster.supervised import Supervised
 from ctrlhub.wire.errors import CtrlHubError
 
@@ -38,7 +39,9 @@ class Keeper:
         self._profile = processes.profile
         self._on_hub_end = on_hub_end
         self._nanny = (
-            Supervised(processes.nanny, processes.start_nanny) if processes.nanny else None
+            Supervised(processes.nanny, processes.start_nanny, Restarts(steady=NANNY_STEADY))
+            if processes.nanny
+            else None
         )
         self._turn = threading.Lock()
         self._over = threading.Event()

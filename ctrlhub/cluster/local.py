@@ -132,6 +132,13 @@ class LocalProcesses:
         self.nanny = Child("nanny", "ctrlhub.engine", config.to_json(), log)
         return self.nanny
 
+    def hub_worked(self, hub: Child, now: float) -> float:
+        """Return for how long (seconds) a hub that has died had served; it left its connection file."""
+        from ctrlhub.cluster.claim import connection_of
+
+        info = connection_of(self.profile)
+        return 0.0 if info is None or info.hub_pid != hub.pid else time.time() - info.hub_started
+
     def check(self) -> None:
         """Make sure that what was started runs.
 

@@ -20,6 +20,7 @@ from ctrlhub.cluster.errors import StartFailed
 from ctrlhub.cluster.local import LocalProcesses
 from ctrlhub.cluster.processes import KnownProcess
 from ctrlhub.cluster.record import SupervisorRecord
+from ctrlhub.cluster.restarts import NANNY_STEADY, Restarts
 from ctrlhub.cluster.signals import Signals
 from ctrlhub.cluster.supervised import Supervised
 from ctrlhub.controller.config import HubConfig
@@ -110,7 +111,7 @@ class Supervisor:
         AlreadyRunning
             If the profile has a hub.
         StartFailed
-            If the cluster did not become ready.
+            If the cluster did not become ready, or its hub kept dying and is given up.
         """
         claim = Claim(self._profile)
         claim.take()
@@ -143,15 +144,22 @@ class Supervisor:
     def _supervise(self, signals: Signals) -> None:
         hub, nanny = self._processes.hub, self._processes.nanny
         assert hub is not None
-        supervised_hub = Supervised(hub, self._processes.start_hub)
+        supervised_hub = Supervised(
+            hub, self._processes.start_hub, worked=self._processes.hub_worked
+        )
         supervised = [supervised_hub]
         if nanny is not None:
-            supervised.append(Supervised(nanny, self._processes.start_nanny))
+            # It says of itself no more than that it lives: so it must have done so for longer.
+            again = Restarts(steady=NANNY_STEADY)
+            supervised.append(Supervised(nanny, self._processes.start_nanny, again))
         while not signals.stop_asked:
             now = time.monotonic()
             changes = [each.turn(now) for each in supervised]
             if any(changes):
                 self._try_to_record()
+            if supervised_hub.given_up:
+                hub_log = supervised_hub.child.log_tail()
+                raise StartFailed(f"{supervised_hub.given_up}; what it has stored is kept", hub_log)
             if supervised_hub.is_over:
                 _log.info("the hub has ended on purpose, and with it the cluster")
                 return

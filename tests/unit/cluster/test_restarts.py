@@ -7,33 +7,42 @@ from ctrlhub.cluster.restarts import Restarts
 
 def test_first_death_is_answered_at_once() -> None:
     """A hub that died once is back before anyone's patience ends."""
-    assert Restarts(first=0.1).died(started=0.0, now=5.0) == 5.1
+    assert Restarts(first=0.1).died(worked=0.2, now=5.0) == 5.0
 
 
 def test_deaths_in_a_row_are_answered_ever_later() -> None:
     """A process that dies as soon as it is started does not keep the machine busy."""
     restarts = Restarts(first=1.0, longest=6.0)
-    now, delays = 0.0, []
-    for _ in range(5):
-        due = restarts.died(started=now, now=now)
-        delays.append(due - now)
-        now = due
-    assert delays == [1.0, 2.0, 4.0, 6.0, 6.0]
+    assert [restarts.died(worked=0.0, now=0.0) for _ in range(6)] == [0.0, 1.0, 2.0, 4.0, 6.0, 6.0]
 
 
-def test_a_steady_life_makes_good() -> None:
-    """A process that ran for long enough is a new one, and its death a first one."""
-    restarts = Restarts(first=1.0, longest=60.0, steady=30.0)
-    restarts.died(started=0.0, now=1.0)
-    restarts.died(started=2.0, now=3.0)
-    assert restarts.deaths == 2
-
-    assert restarts.died(started=5.0, now=35.0) == 36.0
-    assert restarts.deaths == 1
+def test_who_has_worked_is_started_at_once_however_often_it_is_killed() -> None:
+    """Its death was a first one."""
+    restarts = Restarts(first=1.0, steady=1.0)
+    assert [restarts.died(worked=1.5, now=10.0) for _ in range(100)] == [10.0] * 100
 
 
-def test_thousands_of_deaths_stay_within_the_longest_delay() -> None:
-    """The delay is bounded however often the process died."""
-    restarts = Restarts(first=1.0, longest=15.0)
-    restarts.deaths = 100_000
-    assert restarts.died(started=0.0, now=0.0) == 15.0
+def test_a_life_of_work_makes_good() -> None:
+    """What came before counts no more."""
+    restarts = Restarts(first=1.0, steady=1.0)
+    for _ in range(3):
+        restarts.died(worked=0.0, now=0.0)
+    assert restarts.died(worked=1.0, now=9.0) == 9.0
+    assert restarts.died(worked=0.0, now=9.0) == 10.0
+
+
+def test_who_ends_by_itself_has_to_have_worked_for_longer() -> None:
+    """A nanny whose engines die at once lives for a while, too."""
+    restarts = Restarts(first=1.0, steady=1.0, steadier=60.0)
+    assert [restarts.died(worked=20.0, now=0.0, failed=True) for _ in range(3)] == [0.0, 1.0, 2.0]
+    assert restarts.died(worked=60.0, now=0.0, failed=True) == 0.0
+
+
+def test_who_keeps_dying_is_given_up() -> None:
+    """After some minutes of trying nobody believes in it any more."""
+    restarts = Restarts()
+    now, deaths = 0.0, 0
+    while (due := restarts.died(worked=0.0, now=now)) is not None:
+        now, deaths = due, deaths + 1
+    assert deaths == restarts.attempts
+    assert 120.0 < now < 600.0, "shorter than engines wait for a hub"

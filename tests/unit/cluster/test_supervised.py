@@ -45,7 +45,7 @@ class Starts:
     def __init__(self) -> None:
         self.children = [FakeChild()]
         self.supervised = Supervised(
-            cast(Child, self.children[0]), self.again, Restarts(first=1.0, longest=8.0)
+            cast(Child, self.children[0]), self.again, Restarts(1.0, 8.0, steady=50.0, attempts=5)
         )
         self.now = 0.0
         self.failure: Exception | None = None
@@ -71,29 +71,41 @@ def test_a_living_child_is_left_alone() -> None:
     assert starts.supervised.due is None
 
 
-def test_a_killed_child_is_started_again_when_its_pause_is_over() -> None:
-    """A crash is followed by a pause, then by another child."""
+def test_a_killed_child_is_started_again_at_once() -> None:
+    """A crash is followed by another child in the same turn."""
     starts = Starts()
     starts.children[0].code = -9
 
-    assert not starts.turn(5.0)
-    assert starts.supervised.due == 6.0
-    assert not starts.turn(5.9)
-    assert starts.turn(6.0)
+    assert starts.turn(5.0)
     assert starts.supervised.child is cast(Child, starts.children[1])
     assert starts.supervised.due is None
 
 
-def test_one_death_is_counted_once() -> None:
-    """Looking at a dead child again does not move its restart."""
+def test_the_next_one_when_its_pause_is_over() -> None:
+    """One that dies before it has worked has to wait, and is counted once."""
     starts = Starts()
-    starts.children[0].code = 1
+    starts.children[0].code = -9
+    assert starts.turn(5.0)
+    starts.children[1].code = 1
 
-    starts.turn(5.0)
-    starts.turn(5.5)
+    assert not starts.turn(6.0)
+    assert not starts.turn(6.9)
+    assert starts.supervised.restarts.deaths == 2
+    assert starts.turn(7.0)
 
-    assert starts.supervised.due == 6.0
-    assert starts.supervised.restarts.deaths == 1
+
+def test_who_has_worked_is_asked_of_whoever_knows() -> None:
+    """How long a child lived says little of a hub: how long it served does."""
+    starts = Starts()
+    starts.supervised.worked = lambda child, now: 0.0
+    starts.children[0].code = -9
+    assert starts.turn(1000.0)
+    starts.children[1].code = -9
+    assert not starts.turn(2000.0)
+    starts.supervised.worked = lambda child, now: 100.0
+    assert starts.turn(2001.0)
+    starts.children[2].code = -9
+    assert starts.turn(2002.0)
 
 
 def test_a_dead_childs_lifeline_is_let_go() -> None:
@@ -110,14 +122,19 @@ def test_deaths_in_a_row_are_answered_later_and_later() -> None:
     """A hub that cannot run does not keep the machine busy."""
     starts = Starts()
     now, pauses = 0.0, []
-    for _ in range(4):
+    for _ in range(5):
         starts.children[-1].code = 5
-        starts.turn(now)
-        assert starts.supervised.due is not None
-        pauses.append(starts.supervised.due - now)
-        now = starts.supervised.due
-        assert starts.turn(now)
-    assert pauses == [1.0, 2.0, 4.0, 8.0]
+        due = now if starts.turn(now) else starts.supervised.due
+        assert due is not None
+        pauses.append(due - now)
+        assert due == now or starts.turn(due)
+        now = due
+    assert pauses == [0.0, 1.0, 2.0, 4.0, 8.0]
+    starts.children[-1].code = 5
+    assert not starts.turn(now)
+    assert starts.supervised.is_over
+    assert "died 6 times in a row" in starts.supervised.given_up
+    assert "ended with 5" in starts.supervised.given_up
 
 
 @pytest.mark.parametrize("failure", [OSError(errno.EAGAIN, "no process"), StateError("disk full")])
@@ -126,14 +143,13 @@ def test_a_start_that_fails_is_tried_again_later_and_later(failure: Exception) -
     starts = Starts()
     starts.children[0].code = -9
     starts.failure = failure
-    starts.turn(0.0)
-    now, pauses = 1.0, []
+    now, pauses = 0.0, []
     for _ in range(3):
         assert not starts.turn(now)
         assert starts.supervised.due is not None
         pauses.append(starts.supervised.due - now)
         now = starts.supervised.due
-    assert pauses == [2.0, 4.0, 8.0]
+    assert pauses == [1.0, 2.0, 4.0]
 
     starts.failure = None
 
