@@ -201,7 +201,7 @@ class Peers:
             session.vouches = frozenset(message.vouches)
             for key in message.vouches:
                 charge = self.sessions.of_key(key)
-                if charge is not None and charge.role is m.Role.ENGINE:
+                if charge is not None and self._speaks_for(session, charge):
                     if charge.nanny is None or charge.nanny.ended:
                         # Else it speaks for the process that is about to take this one's place.
                         charge.nanny = session
@@ -303,6 +303,14 @@ class Peers:
             )
             self._unregister(session.engine)
 
+    @staticmethod
+    def _speaks_for(nanny: Session, charge: Session) -> bool:
+        """Say whether a nanny is believed what it says of an engine: its own, as long as that is here."""
+        own = charge.nanny
+        return charge.role is m.Role.ENGINE and (
+            own is None or own is nanny or m.Stream.HUB not in own.connections
+        )
+
     def engine_died(self, nanny: Session, message: m.EngineDied, now: float) -> None:
         """Take a nanny's word for the end of an engine's process: that of its own, as long as it is here."""
         session = self.sessions.of_key(message.key)
@@ -311,9 +319,8 @@ class Peers:
             return
         if session.incarnation != message.incarnation:
             return
-        own = session.nanny
-        if own is not None and own is not nanny and m.Stream.HUB in own.connections:
-            log.warning("nanny %d speaks of an engine of nanny %d", nanny.number, own.number)
+        if not self._speaks_for(nanny, session):
+            log.warning("nanny %d speaks of engine %s of another", nanny.number, message.key)
             return
         engine = session.engine
         if engine is not None:

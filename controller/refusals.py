@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
+from ctrlhub.controller.core.complaints import Complaints
 from ctrlhub.controller.core.effects import Connection, Send
+from ctrlhub.controller.core.sessions import Session
 from ctrlhub.wire.errors import CtrlHubError, InternalError
 from ctrlhub.wire.ids import Ranges, to_ranges
 from ctrlhub.wire.limits import BATCH_ROWS, MAX_ID, MAX_TEXT
 from ctrlhub.wire.messages import Command, Message, Refused, StartHook, SubmitTasks
 
 log = logging.getLogger(__name__)
-
-LOUD = 20
-"""So many are warnings in the log; of those after them, each `SELDOM`-th."""
-
-SELDOM = 1000
 
 
 class Refusals:
@@ -24,15 +22,25 @@ class Refusals:
     They are said at the end of a turn, behind what was accepted in it: a client fails what it takes
     for refused.
 
-    Attributes
+    Parameters
     ----------
-    count
-        How many there were.
+    speaker
+        Whose connection it is; None of a stranger's.
+    now
+        The clock (seconds).
     """
 
-    def __init__(self) -> None:
-        self.count = 0
+    def __init__(
+        self, speaker: Callable[[Connection], Session | None], now: Callable[[], float]
+    ) -> None:
+        self._speaker, self._now = speaker, now
+        self._complaints = Complaints()
         self._said: list[Send] = []
+
+    @property
+    def count(self) -> int:
+        """How many there were."""
+        return self._complaints.total
 
     def refuse(
         self,
@@ -42,14 +50,16 @@ class Refusals:
         cause: Exception | None = None,
     ) -> None:
         """Refuse a message, or one that cannot be read (None); `cause` is a fault of ours."""
-        self.count += 1
         text = str(error)[:MAX_TEXT]
-        is_loud = self.count <= LOUD or self.count % SELDOM == 0
-        log.log(
-            logging.WARNING if is_loud else logging.DEBUG,
-            "refused (%d so far) on %s: %s", self.count, connection.stream.value, text,
-            exc_info=cause,
-        )  # fmt: skip
+        session = self._speaker(connection)
+        who = connection if session is None else session.number
+        line = self._complaints.note(who, error.code, self._now())
+        if line is not None:
+            peer = "a stranger" if session is None else f"{session.role.value} {session.number}"
+            log.warning(
+                "refused %s on %s (%d so far, %d of them not named since the last line): %s",
+                peer, connection.stream.value, line.total, line.unsaid, text, exc_info=cause,
+            )  # fmt: skip
         self._said.append(Send(connection, Refused(error.code, text, requests_of(message))))
 
     def failed(self, connection: Connection, message: Message | None, cause: Exception) -> None:

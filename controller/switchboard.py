@@ -96,7 +96,6 @@ class Switchboard:
         self._exposed = Exposed()
         self.interfaces = self._exposed.by_name
         self._calls = Calls(self.interfaces, self.outbox)
-        self._refusals = Refusals()
         self.alarm = Alarm()
         self._peers = Peers(
             config,
@@ -110,6 +109,8 @@ class Switchboard:
             alarm=self.alarm,
         )
         self.sessions = self._peers.sessions
+        self._now = 0.0
+        self._refusals = Refusals(self.sessions.of_connection, lambda: self._now)
         self.joining = Joining(
             config,
             self._peers,
@@ -121,7 +122,6 @@ class Switchboard:
             borrowing=borrowing,
         )
         self._flows: Flows[Connection] = Flows(borrowing.gather if borrowing is not None else Memory)
-        self._now = 0.0
         self._settled = NEVER
         context = Context(
             config,
@@ -136,6 +136,7 @@ class Switchboard:
             is_settling=lambda: self._now < self._settled,
             absent=self._peers.absent,
             refuse=self._refuse_later,
+            refused=lambda: self._refusals.count,
             perished=lambda: self._peers.perished,
             store=store or NoStore(),
             keep=borrowing.keep if borrowing is not None else None,

@@ -74,6 +74,8 @@ class Context:
     """The keys of engines of the hub before this one of whose end a nanny has told."""
     store: Health
     """The store, to be asked how it is doing."""
+    refused: Callable[[], int]
+    """How many messages of peers were refused."""
     keep: Callable[[Payload], Payload] | None = None
     """Put the large buffers of a payload where several engines can read one copy; None shares nothing."""
 

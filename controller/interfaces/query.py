@@ -46,6 +46,7 @@ class Query(Interface):
                 "version": __version__,
                 "ports": self.ports,
                 "http": None,
+                "refused": self.context.refused(),
             },
             "engines": self._engines(),
             "tasks": tasks.summary() if tasks is not None else none,

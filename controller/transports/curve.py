@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Coroutine
 
 import zmq
@@ -10,6 +11,8 @@ from zmq.auth.base import Authenticator
 from ctrlhub.controller.transports.base import Loop
 from ctrlhub.wire.messages import Stream
 from ctrlhub.wire.security import KeyRegistry
+
+log = logging.getLogger(__name__)
 
 
 class Doorkeeper:
@@ -42,7 +45,11 @@ class Doorkeeper:
     def _answer(self) -> None:
         """Answer until there are no questions: the descriptor is edge triggered."""
         while self._socket.poll(0):
-            _finish(self._authenticator.handle_zap_message(self._socket.recv_multipart()))
+            question = self._socket.recv_multipart()
+            try:
+                _finish(self._authenticator.handle_zap_message(question))
+            except Exception:  # without an answer this one stays outside, and the next have theirs
+                log.exception("a handshake could not be decided")
 
     def stop(self) -> None:
         """Answer no more."""

@@ -65,6 +65,7 @@ def _text(found: dict[str, Any]) -> str:
         f"ports    {ports or 'none: this user on this host only'}",
         "tasks    " + ", ".join(f"{count} {state}" for state, count in tasks.items()),
         *_store(found.get("store", {})),
+        *_refused(hub.get("refused", 0)),
         f"engines  {len(engines)}",
     ]
     columns = ("id", "pid", "host", "state", "running", "queued")
@@ -79,6 +80,11 @@ def _store(store: dict[str, Any]) -> list[str]:
         return []
     shown = f"store    {store['requests']} requests, {store['bytes']:,} bytes in {store['where']}"
     return [shown, *([f"         NOTHING CAN BE STORED: {store['trouble']}"] if store["trouble"] else [])]
+
+
+def _refused(count: int) -> list[str]:
+    """Show whether peers say what they may not, or nonsense."""
+    return [f"refused  {count} messages: see the hub's log"] if count else []
 
 
 def _hooks(hooks: list[dict[str, Any]]) -> list[str]:

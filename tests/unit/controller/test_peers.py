@@ -176,6 +176,20 @@ class TestLife:
                 line.say(HUB, m.Beat(("engine",)))
         assert exchange.events() == [("suspect", 0)]
 
+    def test_a_nanny_does_not_vouch_for_the_engines_of_another(self, exchange: Exchange) -> None:
+        """Not as long as theirs is here: a stopped engine is suspect whatever others say."""
+        client, nanny = a_peer(exchange, "client", CLIENT), a_peer(exchange, "nanny", NANNY)
+        strange = a_peer(exchange, "strange", NANNY)
+        a_peer(exchange, "engine", ENGINE)
+        nanny.say(HUB, m.Beat(("engine",)))
+        exchange.events()
+        for _ in range(3):
+            exchange.pass_time(1.0)
+            strange.say(HUB, m.Beat(("engine",)))
+            nanny.say(HUB, m.Beat())
+            client.say(HUB, m.Beat())
+        assert exchange.events() == [("suspect", 0)]
+
     def test_a_death_without_a_successor(self, exchange: Exchange) -> None:
         """The engine is gone at once, with its cause and last words; its id is free again."""
         a_peer(exchange, "client", CLIENT)
