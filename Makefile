@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 TESTSUITE = $(shell $(PYTHON) -c 'import sys; print("libpython%d.%d-testsuite" % sys.version_info[:2])')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test conformance check lint types layers bench build clean system-parts
+.PHONY: help demo test conformance chaos fuzz check lint types layers bench build clean system-parts
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,12 @@ test: $(VENV)/.test ## every test (ARGS="-m 'not slow' -k name" chooses)
 
 conformance: $(VENV)/.test ## the test suites of CPython's executors and of joblib, whole, on engines
 	$(BIN)/python -m pytest -n 2 tests/conformance $(ARGS)
+
+chaos: $(VENV)/.test ## processes killed, stopped and cut off under load (ARGS="--seed 7 --seconds 60")
+	$(BIN)/python -m tests.chaos $(ARGS)
+
+fuzz: $(VENV)/.test ## spoilt traffic against a hub (ARGS="--seed 7 --minutes 5")
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 check: lint types layers ## lint, types and layers
 
