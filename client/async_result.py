@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import chain
@@ -155,13 +155,17 @@ class AsyncGroup(AsyncResult):
     def _open_one(self, index: int) -> None:
         row = self._cells[index]
         if row is not None:
-            self._cells[index] = opened(row)
+            self._cells[index] = self._opened(index, row)
+
+    def _opened(self, index: int, row: Row) -> Row:
+        """Return a row that is there, opened."""
+        return opened(row)
 
     def _outcome(self) -> tuple[Any, BaseException | None]:
         if not all(row is not None and is_open(row) for row in self._cells):
             self._open_once(lambda: self._open_some(range(len(self._cells))))
         rows = [self._row(index) for index in range(len(self._cells))]
-        errors = [self._raised(i, row[2]) for i, row in enumerate(rows) if row[1] == RAISED]
+        errors = [e for i, row in enumerate(rows) if row[1] == RAISED for e in self._errors(i, row)]
         if errors and not self._may_hold(errors):
             return None, self._error(errors)
         values = [row[2] for row in rows]
@@ -178,7 +182,7 @@ class AsyncGroup(AsyncResult):
             row = cells[index]
             if row is not None and not is_open(row):
                 with suppress(ImportError, CtrlHubError):  # told when this one is asked for
-                    cells[index] = opened(row)
+                    cells[index] = self._opened(index, row)
 
     def _result_within(self, timeout: float | None) -> tuple[Any, BaseException | None]:
         __tracebackhide__ = True
@@ -208,9 +212,9 @@ class AsyncGroup(AsyncResult):
         except ValueError:
             return len(self._cells)
 
-    def _raised(self, index: int, error: BaseException) -> BaseException:
+    def _errors(self, index: int, row: Row) -> list[BaseException]:
         """Return what a request raised, as it is to be seen."""
-        return error
+        return [row[2]]
 
     def _may_hold(self, errors: list[BaseException]) -> bool:
         return False
@@ -218,7 +222,7 @@ class AsyncGroup(AsyncResult):
     def _error(self, errors: list[BaseException]) -> BaseException:
         if len(self) == 1 or all(isinstance(error, TaskCancelled) for error in errors):
             return errors[0]
-        what = f"{len(errors)} of {len(self._cells)} calls of {self._about.what} failed"
+        what = f"{len(errors)} of {len(self)} calls of {self._about.what} failed"
         return CompositeError(what, errors)
 
     def _all(self, timeout: float | None) -> Any:
@@ -260,7 +264,7 @@ class AsyncGroup(AsyncResult):
     def _has_step(self, place: int) -> bool:
         return self._has(place)
 
-    def _step(self, place: int) -> list[Any]:
+    def _step(self, place: int) -> Iterable[Any]:
         return [self._value(place)]
 
     # ------------------------------------------------------------ one by one, and together

@@ -5,7 +5,7 @@ The I/O thread tells the event loop; nothing here imports asyncio before somebod
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -31,7 +31,7 @@ class Awaiting(LazyFuture):
         """Say whether a step of the iteration can be taken at once."""
         raise NotImplementedError
 
-    def _step(self, place: int) -> list[Any]:
+    def _step(self, place: int) -> Iterable[Any]:
         """Return the values of one step of the iteration."""
         raise NotImplementedError
 

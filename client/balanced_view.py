@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ctrlhub.client.async_result import AsyncResult
+from ctrlhub.client.chunk_requests import ChunkPortion, ChunkTemplate
 from ctrlhub.client.chunks import chunked, tables_of
 from ctrlhub.client.function_book import name_of
 from ctrlhub.client.lazy_map import LazyMapIterator
@@ -205,8 +206,9 @@ class LoadBalancedView(View):
         rows: Iterable[tuple[Any, ...]] = zip(*sequences)  # noqa: B905 - up to the shortest
         call: Any = f
         if chunksize > 1:
-            call, rows = EachRow(f, return_exceptions), chunked(rows, chunksize)
-        template = self._template(f, self._encode(call), label, name_of(f))
+            call, rows = EachRow(f, self._flags["retries"]), chunked(rows, chunksize)
+        kind = ChunkTemplate if chunksize > 1 else Template
+        template = self._template(f, self._encode(call), label, name_of(f), kind)
         result = AsyncMapResult(
             self._home,
             template,
@@ -339,7 +341,8 @@ class LoadBalancedView(View):
         first = self._home.next_ids(len(payloads))
         self._note(range(first, first + len(payloads)))
         offset = result._extend(first, len(payloads))
-        self._submit(Portion(first, payloads, template, result, offset))
+        portion = ChunkPortion if isinstance(template, ChunkTemplate) else Portion
+        self._submit(portion(first, payloads, template, result, offset))
 
     def _template(
         self,
@@ -347,6 +350,7 @@ class LoadBalancedView(View):
         encoded: tuple[bytes, bytes],
         label: str | None = None,
         what: str | None = None,
+        kind: type[Template] = Template,
     ) -> Template:
         if not callable(f):
             raise TypeError(f"a function is needed, not {type(f).__name__}")
@@ -354,7 +358,7 @@ class LoadBalancedView(View):
         function = self._home.functions.of(*encoded)
         own = flags["label"] if label is None else label
         name = name_of(f) if what is None else what
-        template = Template(
+        template = kind(
             name, own, function, flags["retries"], flags["engine_retries"], self._options
         )
         if label is None and what is None:

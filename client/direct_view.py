@@ -124,8 +124,7 @@ class DirectView(EngineSetup, NamespaceView):
         track
             As the view's flag.
         return_exceptions
-            Have exceptions among the values instead of raising them. Otherwise an item that raises
-            takes the rest of its block with it.
+            Have exceptions among the values instead of raising them.
         label
             As the view's flag.
         """
@@ -139,7 +138,7 @@ class DirectView(EngineSetup, NamespaceView):
         sizes = [len(block[0]) for block in blocks]
         firsts = accumulate(sizes, initial=0)
         calls = [(first, *block) for first, block in zip(firsts, blocks, strict=False)]
-        call = EachRow(f, return_exceptions)
+        call = EachRow(f)
         return self._mapped(f, call, ids, calls, lambda about, first: AsyncMapResult(
             self._home,
             about,

@@ -180,10 +180,9 @@ def _values(result: Any, until: float | None) -> Iterator[Any]:
             left = None if until is None else max(0.0, until - time.monotonic())
             if not result._await(lambda place=place: result._has_step(place), left):
                 raise TimeoutError("an item did not come in time; the rest was cancelled")
-            items = deque(result._step(place))
+            step = result._step(place)  # which lets go of what was yielded: it is the caller's alone
             result._forget(place)
-            while items:  # nobody else may have them: what was yielded is the caller's alone
-                yield items.popleft()
+            yield from step
     finally:
         if not result.done():
             result._cancel_later()

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator
+from itertools import accumulate
 from typing import Any
 
 from ctrlhub.client.async_result import AsyncGroup
+from ctrlhub.client.chunk_requests import Pieces
 from ctrlhub.client.partition import BLOCK, is_sliced, join
 from ctrlhub.client.requests import About, Stirred
 from ctrlhub.client.result_arguments import mark_of
 from ctrlhub.client.result_base import Home
-from ctrlhub.client.rows import RAISED, Row, TaskCancelled
-from ctrlhub.wire.each_row import name_item
+from ctrlhub.client.rows import RAISED, Row, TaskCancelled, items_of
+from ctrlhub.wire.each_row import Items, name_item
 from ctrlhub.wire.errors import CompositeError
+from ctrlhub.wire.ids import Ranges, merged
 
 
 class AsyncMapResult(AsyncGroup):
@@ -34,7 +39,7 @@ class AsyncMapResult(AsyncGroup):
         How many items each request has, if the value of each is a list of them.
     """
 
-    __slots__ = ("_arrivals", "_return_exceptions", "_sizes")
+    __slots__ = ("_alone", "_arrivals", "_partly", "_return_exceptions", "_sizes")
 
     public_name = "AsyncMapResult"
 
@@ -53,20 +58,42 @@ class AsyncMapResult(AsyncGroup):
         self._arrivals: list[int] | None = None if ordered else []
         self._return_exceptions = return_exceptions
         self._sizes = sizes
+        self._partly: dict[int, Items] = {}  # by index of the request, where some of its items raised
+        self._alone: dict[int, Pieces] = {}  # those whose items are run one by one
 
     def _mark(self) -> tuple[Any, ...] | None:
         chunks = self._sizes is not None
         return mark_of(self._numbers(), self._rows(), single=False, chunks=chunks)
 
+    def _run_singly(self, index: int, pieces: Pieces) -> None:
+        self._alone[index] = pieces
+
+    def _waiting(self) -> Ranges:
+        """Return the ids of what has not ended, also of items that are run alone."""
+        alone = tuple(self._alone.values())
+        return merged([*super()._waiting(), *(each for one in alone for each in one.waiting)])
+
     def _take(self, index: int, row: Row, now: float) -> Stirred | None:
+        if self._alone:
+            self._alone.pop(index, None)
         if self._arrivals is not None:
             self._arrivals.append(index)
         return super()._take(index, row, now)
 
-    def _raised(self, index: int, error: BaseException) -> BaseException:
+    def _opened(self, index: int, row: Row) -> Row:
+        items = None if self._sizes is None else items_of(row)
+        if items is None or not items.raised:
+            return super()._opened(index, row)
+        self._partly[index] = items
+        return (row[0], RAISED, items.errors[0], *row[3:])
+
+    def _errors(self, index: int, row: Row) -> list[BaseException]:
+        if index in self._partly:
+            return self._partly[index].errors
+        error = row[2]
         if self._sizes is None and not isinstance(error, TaskCancelled):  # else it has its name
             name_item(error, index)
-        return error
+        return [error]
 
     def _may_hold(self, errors: list[BaseException]) -> bool:
         return self._return_exceptions
@@ -78,9 +105,11 @@ class AsyncMapResult(AsyncGroup):
         return error
 
     def _items(self, index: int, value: Any) -> list[Any]:
-        """Return the items of one request."""
+        """Return the items of one request, which gave a value or raised one."""
         if self._sizes is None:
             return [value]
+        if index in self._partly:
+            return self._partly[index]
         return [value] * self._sizes[index] if isinstance(value, BaseException) else value
 
     def _flat(self, values: list[Any]) -> list[Any]:
@@ -94,19 +123,59 @@ class AsyncMapResult(AsyncGroup):
         """How many items are done."""
         if self._sizes is None:
             return self._settled
-        return sum(size for size, row in zip(self._sizes, self._cells, strict=True) if row)
+        alone = sum(pieces.settled for pieces in tuple(self._alone.values()))
+        return alone + sum(size for size, row in zip(self._sizes, self._cells, strict=True) if row)
+
+    def get_dict(
+        self, timeout: float | None = None, return_exceptions: bool | None = None
+    ) -> dict[int, Any]:
+        """Return the values by engine; of requests with several items, lists of them.
+
+        Parameters
+        ----------
+        timeout, return_exceptions
+            As for `get`.
+
+        Raises
+        ------
+        ValueError
+            Several requests ran on the same engine.
+        """
+        if self._sizes is None:
+            return super().get_dict(timeout, return_exceptions)
+        values, ends = self.get(timeout, return_exceptions), [0, *accumulate(self._sizes)]
+        engines = [row[3] for row in self._cells if row is not None]
+        if len(set(engines)) != len(engines):
+            raise ValueError("several results are of the same engine: use get()")
+        return {engine: values[ends[k] : ends[k + 1]] for k, engine in enumerate(engines)}
 
     def __iter__(self) -> Iterator[Any]:
         """Yield the items, in order or as they come."""
         for index in self._order():
-            yield from self._items(index, self._value(index))
+            yield from self._step_of(index)
 
     def _has_step(self, place: int) -> bool:
         return self._has(place) if self._arrivals is None else len(self._arrivals) > place
 
-    def _step(self, place: int) -> list[Any]:
-        index = place if self._arrivals is None else self._arrivals[place]
-        return self._items(index, self._value(index))
+    def _step(self, place: int) -> Iterable[Any]:
+        return self._step_of(place if self._arrivals is None else self._arrivals[place])
+
+    def _step_of(self, index: int) -> Iterator[Any]:
+        """Return an iterator over the items of a request, which raises in its turn what they raised."""
+        items, raised = self._parted(index)
+        return _one_by_one(deque(items), () if self._return_exceptions else raised)
+
+    def _parted(self, index: int) -> tuple[list[Any], Collection[int]]:
+        """Wait for the items of a request; return them, and the places of those that raised."""
+        __tracebackhide__ = True
+        self._await(lambda: self._cells[index] is not None, None)
+        row = self._row(index)
+        if row[1] != RAISED:
+            return self._items(index, row[2]), ()
+        error = self._errors(index, row)[0]
+        items = self._items(index, error)
+        partly = self._partly.get(index)
+        return items, range(len(items)) if partly is None else partly.raised
 
     def _forget(self, place: int) -> None:
         """Let go of the value of a step; only for whoever has this result alone."""
@@ -114,6 +183,7 @@ class AsyncMapResult(AsyncGroup):
         row = self._cells[index]
         assert row is not None
         self._cells[index] = (*row[:2], None, *row[3:])
+        self._partly.pop(index, None)
 
     def _order(self) -> Iterator[int]:
         arrivals = self._arrivals
@@ -125,21 +195,22 @@ class AsyncMapResult(AsyncGroup):
             yield arrivals[place]
 
     def _value(self, index: int) -> Any:
+        """Return an item, once it is there."""
         __tracebackhide__ = True
-        self._await(lambda: self._cells[index] is not None, None)
-        row = self._row(index)
-        if row[1] != RAISED:
-            return row[2]
-        error = self._raised(index, row[2])
-        if not self._return_exceptions:
-            raise error.with_traceback(None)
-        return error
+        ends = [] if self._sizes is None else list(accumulate(self._sizes))
+        request = index if self._sizes is None else bisect_right(ends, index)
+        items, raised = self._parted(request)
+        place = 0 if self._sizes is None else index - ends[request] + self._sizes[request]
+        if place in raised and not self._return_exceptions:
+            raise items[place].with_traceback(None)
+        return items[place]
 
     def __getitem__(self, index: int | slice | str) -> Any:
         """Return an item, several, or one item of the metadata of each request."""
-        if isinstance(index, str) or self._sizes is None:
+        if self._sizes is None or isinstance(index, str):
             return super().__getitem__(index)
-        return self.get()[index]
+        chosen = range(len(self))[index]
+        return [self._value(i) for i in chosen] if isinstance(chosen, range) else self._value(chosen)
 
 
 class AsyncJoinedResult(AsyncMapResult):
@@ -172,8 +243,8 @@ class AsyncJoinedResult(AsyncMapResult):
         self._dist = dist
         self._join = lambda parts: join(parts, dist)
 
-    def _raised(self, index: int, error: BaseException) -> BaseException:
-        return error
+    def _errors(self, index: int, row: Row) -> list[BaseException]:
+        return [row[2]]
 
     def _mark(self) -> None:
         """Refuse: its parts are to be joined here."""
@@ -188,3 +259,12 @@ class AsyncJoinedResult(AsyncMapResult):
     def __getitem__(self, index: int | slice | str) -> Any:
         """Return an item, several, or one item of the metadata of each request."""
         return self._of_each(index) if isinstance(index, str) else self.get()[index]
+
+
+def _one_by_one(items: deque[Any], raised: Collection[int]) -> Iterator[Any]:
+    """Yield items, and let go of them: what was yielded is the caller's alone."""
+    for place in range(len(items)):
+        item = items.popleft()
+        if place in raised:
+            raise item.with_traceback(None)
+        yield item

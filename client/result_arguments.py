@@ -12,7 +12,7 @@ from pickle import PickleBuffer
 from threading import local
 from typing import Any
 
-from ctrlhub.client.rows import VALUE, Row, is_ok
+from ctrlhub.client.rows import VALUE, Pieces, Row, is_ok, opened
 from ctrlhub.wire.errors import SerializationError
 from ctrlhub.wire.ids import Ranges, to_ranges
 from ctrlhub.wire.segments import Segment
@@ -128,7 +128,8 @@ def _values_here(rows: Sequence[Row | None]) -> tuple[Any, ...] | None:
 
 
 def _serialized(row: Row) -> Any:
-    payload = dumps(row[2]) if row[1] == VALUE else row[2]
+    here = opened(row) if type(row[2]) is Pieces else row
+    payload = dumps(here[2]) if here[1] == VALUE else here[2]
     if isinstance(payload, tuple | list):
         return tuple(PickleBuffer(p.view() if type(p) is Segment else p) for p in payload)
     return PickleBuffer(payload)

@@ -58,7 +58,7 @@ from ctrlhub.wire.messages import (
 )
 from ctrlhub.wire.room import shrink
 
-_ERROR = int(Status.ERROR)
+_FAILED = frozenset({int(Status.ERROR), int(Status.PARTLY)})
 
 
 class ClientSession(InformedMembership):
@@ -281,7 +281,7 @@ class ClientSession(InformedMembership):
         stirred: dict[Stirred, None] = {}
         first, last = 0, -2
         # A failure may stop the commands behind it, until the hub knows that we know of it.
-        failure = stream is Stream.MULTIENGINE and any(row[1] == _ERROR for row in message.rows)
+        failure = stream is Stream.MULTIENGINE and any(row[1] in _FAILED for row in message.rows)
         if failure:  # before anybody can know of it, and so submit in full knowledge
             self.submissions.append(FailureReceipt(to_ranges(row[0] for row in message.rows)))
         for row in message.rows:

@@ -13,12 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from time import perf_counter, thread_time, time  # by name, which user code cannot replace
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 from ctrlhub.engine.board import IDENTITY
 from ctrlhub.engine.capture import cut
 from ctrlhub.engine.cells import Cells
-from ctrlhub.engine.each_row import caller
+from ctrlhub.engine.each_row import SomeRaised, Values, caller, together
 from ctrlhub.engine.executions import Executions
 from ctrlhub.engine.forks import end_copy
 from ctrlhub.engine.interrupts import IDLE, Gate
@@ -29,7 +29,7 @@ from ctrlhub.engine.work import CommandWork, Function, Row, Supplied, TaskWork
 from ctrlhub.wire.codec import size_of
 from ctrlhub.wire.dependencies import is_unmet
 from ctrlhub.wire.each_row import EachRow
-from ctrlhub.wire.errors import pack_failure
+from ctrlhub.wire.errors import SerializationError, pack_failure
 from ctrlhub.wire.limits import OUTPUT_TEXT_BYTES
 from ctrlhub.wire.messages import Action, Payload, Status
 from ctrlhub.wire.rebuild import failure_from_exception
@@ -51,7 +51,7 @@ KEPT_BLOB = 1024 * 1024
 """The serialized form of a function up to this size (bytes) is kept, to be loaded again."""
 
 _OK, _ERROR, _CANCELLED = int(Status.OK), int(Status.ERROR), int(Status.CANCELLED)
-_UNMET = int(Status.UNMET)
+_UNMET, _PARTLY = int(Status.UNMET), int(Status.PARTLY)
 _NOTHING = dumps(None)
 
 
@@ -105,6 +105,7 @@ class Executor:
         self._replaced: list[Any] = []
         self._shown: dict[str, Any] | None = None
         self._is_supplied = False
+        self._values: Callable[[], Values | None] = _nobody
         self.namespace.on_clear = self._start_afresh
         output.follow(self._runs, lambda: self._board[0] != IDLE)
         self._actions: dict[str, Callable[[CommandWork], Payload]] = {
@@ -331,7 +332,7 @@ class Executor:
         before = resolved()
         call = self.namespace.adopt(loads(function.blob, ON_THE_ENGINE))
         if type(call) is EachRow:
-            call = caller(call, self._row_failed)
+            call = caller(call, self._row_failed, self._note_values)
         if resolved() == before:  # what references gave may be something else the next time
             function.call = call
             if size_of(function.blob or b"") > KEPT_BLOB:
@@ -344,8 +345,23 @@ class Executor:
         """Return status and payload of a request that raised."""
         if self.is_copy:
             end_copy(error)
+        if type(error) is SerializationError and (values := self._values()) is not None:
+            error = self._one_by_one(values)  # else they would be gone
+        if type(error) is SomeRaised:
+            return _PARTLY, error.payload
         cancelled = self.gate.cancelled == request and issubclass(type(error), KeyboardInterrupt)
         return _CANCELLED if cancelled else _ERROR, self._described(error, method)
+
+    def _one_by_one(self, values: Values) -> BaseException:
+        """Return what is to be told of values that cannot be pickled together."""
+        try:
+            return together(values, {}, self._row_failed)
+        except BaseException as error:  # user code, when it is pickled
+            return error
+
+    def _note_values(self, values: Values) -> None:
+        """Know the values of rows, as long as somebody has them: until they are pickled."""
+        self._values = ref(values)
 
     def _row_failed(self, error: BaseException) -> bytes:
         """Describe what one of many calls raised, which is no end of the request."""
@@ -368,6 +384,10 @@ def _is_next(function: Function | Supplied, tasks: deque[TaskWork]) -> bool:
         return tasks[0].function is function
     except IndexError:
         return False
+
+
+def _nobody() -> None:
+    """Return nothing: there are no values of rows."""
 
 
 def _plainly(value: Any, count: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 
 from ctrlhub.engine.work import Row
 from ctrlhub.wire.errors import FailedBefore, ResultLost
-from ctrlhub.wire.failure import failure_of
+from ctrlhub.wire.failure import summary_of
 from ctrlhub.wire.ids import session_of
 from ctrlhub.wire.messages import Status
 
@@ -85,5 +85,4 @@ def how_it_failed(row: Row) -> str:
     """Say how a command failed."""
     if row[2] == Status.CANCELLED:
         return "it was cancelled"
-    failure = failure_of(row[3])
-    return f"{failure.ename}: {failure.evalue}"
+    return summary_of(row[2], row[3])

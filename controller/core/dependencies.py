@@ -21,7 +21,7 @@ from ctrlhub.wire.errors import (
     InvalidDependency,
     ResultLost,
 )
-from ctrlhub.wire.failure import failure_of
+from ctrlhub.wire.failure import summary_of
 from ctrlhub.wire.ids import Ranges, from_ranges, text_of
 from ctrlhub.wire.messages import Payload, Status
 from ctrlhub.wire.options import Condition, TaskOptions
@@ -123,7 +123,7 @@ class _Pending:
             return ImpossibleDependency(
                 f"request {request} ended well, and this task waits for its failure"
             )
-        how = "was cancelled" if outcome[1] == _CANCELLED else f"failed{_summary(outcome[2])}"
+        how = "was cancelled" if outcome[1] == _CANCELLED else f"failed{_summary(outcome)}"
         role = "it is an argument of" if self.role is Role.ARGUMENT else "its success is needed by"
         return ImpossibleDependency(f"request {request} {how}, and {role} this task")
 
@@ -354,11 +354,9 @@ def _unknown(number: int) -> InvalidDependency:
     )
 
 
-def _summary(failure: Payload) -> str:
-    if failure == GONE:
-        return ""
-    what = failure_of(failure)
-    return f" ({what.ename}: {what.evalue:.400})"
+def _summary(outcome: Outcome) -> str:
+    what = summary_of(outcome[1], outcome[2])
+    return f" ({what:.400})" if what else ""
 
 
 def _few(requests: Ranges) -> str:

@@ -42,7 +42,7 @@ LONGEST_TEXT = 16 * 1024
 RECORD_BYTES = 256
 """What a record takes in an answer without its texts."""
 
-ENDS: Mapping[int, str] = {Status.OK: "ok", Status.ERROR: "error", Status.CANCELLED: "aborted"}
+ENDS: Mapping[int, str] = {Status.OK: "ok", Status.CANCELLED: "aborted"}
 
 KEYS = (
     "msg_id", "client", "stream", "action", "label", "status", "engine_id", "submitted", "started",
@@ -233,8 +233,7 @@ def _add_outcome(record: dict[str, Any], outcome: Outcome) -> None:
     if started:
         record["started"], record["completed"] = started, started + elapsed
     record["result_bytes"] = None if value == GONE else size_of(value)
-    if status == Status.ERROR and value != GONE:
-        record["error"] = summary_of(value)
+    record["error"] = summary_of(status, value) or None
     if isinstance(extras, Mapping):
         for name in _STREAMS:
             record[name] = _cut(extras.get(name))

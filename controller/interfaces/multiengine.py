@@ -57,7 +57,8 @@ MOST_PARKED = 65_536
 _ACTIONS = frozenset(action.value for action in Action)
 
 # Not `UNMET`, which is for tasks.
-_ENDS = frozenset({int(Status.OK), int(Status.ERROR), int(Status.CANCELLED)})
+_ENDS = frozenset(map(int, {*Status} - {Status.UNMET}))
+_FAILED = frozenset({int(Status.ERROR), int(Status.PARTLY)})
 _NO_END = pack_failure(
     Failure.from_error(InvalidReply("the engine reported no end that a command can have"))
 )
@@ -241,7 +242,7 @@ class MultiEngine(RecordedCommands, Relay):
             outcome = self._complete(command, engine, row, message)
             if not command.session.ended:
                 saved.append((row[0], outcome))
-            if command.stop_on_error and row[2] == Status.ERROR and queue is not None:
+            if command.stop_on_error and row[2] in _FAILED and queue is not None:
                 self._clear_behind(command, queue, outcome)
         then = self.acknowledgement(session, stream, message, strange)
         self.outbox.add(Commit((SaveResults(saved),), then))
@@ -265,7 +266,7 @@ class MultiEngine(RecordedCommands, Relay):
         """Clear what the client of a failed command has queued behind it, and what is on its way."""
         cleared = QueueCleared(
             f"command {text_of(failed.id)} ({failed.label or failed.action}) failed on engine "
-            f"{failed.target} and was to stop what follows: {summary_of(outcome[2])}"
+            f"{failed.target} and was to stop what follows: {summary_of(*outcome[1:3])}"
         )
         self._halts.begin(failed, cleared)
         queued = (c for c in queue.waiting() if type(c) is not HookRun)

@@ -17,7 +17,7 @@ from ctrlhub.wire.failure import Failure, pack_failure
 from ctrlhub.wire.messages import Status, Stream
 
 # As plain numbers: comparing with an enumeration's member costs ten times as much.
-_OK, _ERROR = int(Status.OK), int(Status.ERROR)
+_OK, _CANCELLED = int(Status.OK), int(Status.CANCELLED)
 
 
 class TaskEnds(Returning[Task, SavedTask]):
@@ -43,10 +43,10 @@ class TaskEnds(Returning[Task, SavedTask]):
         task.finish()
         if outcome[1] == _OK:
             self.done += 1
-        elif outcome[1] == _ERROR:
-            self.failed += 1
-        else:
+        elif outcome[1] == _CANCELLED:
             self.cancelled += 1
+        else:
+            self.failed += 1
         if self._tracked and task in self._tracked:
             self._tracked.discard(task)
             self._untrack(task)

@@ -24,6 +24,7 @@ _ENDS = {
     int(Status.OK): "it has ended well",
     int(Status.ERROR): "it has failed",
     int(Status.CANCELLED): "it was cancelled",
+    int(Status.PARTLY): "some of its items have failed",
 }
 
 FEW_ENGINES = 8

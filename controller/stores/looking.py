@@ -22,7 +22,7 @@ from ctrlhub.wire.failure import summary_of
 from ctrlhub.wire.ids import session_of, text_of, to_ranges
 from ctrlhub.wire.messages import Status
 
-_ENDS = {Status.OK: "ok", Status.ERROR: "error", Status.CANCELLED: "aborted"}
+_ENDS = {Status.OK: "ok", Status.CANCELLED: "aborted"}
 
 
 def look(directory: Path) -> Saved:
@@ -94,7 +94,7 @@ def records(saved: Saved) -> Iterator[dict[str, Any]]:
                 completed=started + elapsed,
                 fetched=number in saved.fetched,
                 result_bytes=None if value == GONE else size_of(value),
-                error=summary_of(value) if status == Status.ERROR and value != GONE else None,
+                error=summary_of(status, value) or None,
                 stdout=(extras or {}).get("stdout"),
                 stderr=(extras or {}).get("stderr"),
             )

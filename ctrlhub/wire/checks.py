@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ctrlhub.wire.limits import MAX_DEPTH, MAX_ID, MAX_TEXT
-from ctrlhub.wire.messages import OUTPUT_STREAMS
+from ctrlhub.wire.messages import OUTPUT_STREAMS, Status
+
+_LAST_STATUS = max(Status)
 
 Check = Callable[[Any, int], bool]
 """(value, number of frames behind the header) -> is it well formed?"""
@@ -169,7 +171,7 @@ def _is_result_rows(value: Any, n: int) -> bool:
         request, attempt, status, payload, started, elapsed, extras = row
         if type(request) is not int or type(attempt) is not int or type(status) is not int:
             return False
-        if request < 0 or not 0 <= status <= 3:
+        if request < 0 or not 0 <= status <= _LAST_STATUS:
             return False
         if type(started) is not float or type(elapsed) is not float:
             return False
@@ -189,7 +191,7 @@ def _is_completed_rows(value: Any, n: int) -> bool:
         request, status, payload, engine, started, elapsed, extras = row
         if type(request) is not int or type(status) is not int or type(engine) is not int:
             return False
-        if request < 0 or not 0 <= status <= 3:
+        if request < 0 or not 0 <= status <= _LAST_STATUS:
             return False
         if type(started) is not float or type(elapsed) is not float:
             return False

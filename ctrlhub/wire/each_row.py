@@ -6,7 +6,7 @@ It travels to engines as this description, and an engine makes of it what it cal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,20 +15,22 @@ from typing import Any
 class EachRow:
     """What is called with the place of the first row, and columns of arguments.
 
+    A row that raises takes nothing from the others.
+
     Attributes
     ----------
     function
         What is called with each row.
-    keeps_errors
-        Whether a row that raises leaves what it raised in its place, rather than end the request.
+    retries
+        How often it is called again with a row that raised.
     """
 
     function: Callable[..., Any]
-    keeps_errors: bool
+    retries: int = 0
 
     def adopted(self, adopt: Callable[[Any], Any]) -> EachRow:
         """Return it with its function adopted by an engine's namespace."""
-        return EachRow(adopt(self.function), self.keeps_errors)
+        return EachRow(adopt(self.function), self.retries)
 
 
 def name_item(error: BaseException, place: int) -> None:
@@ -38,8 +40,29 @@ def name_item(error: BaseException, place: int) -> None:
         object.__setattr__(error, "__notes__", [*notes, note])
 
 
+class Items(list[Any]):
+    """The values of rows, with exceptions in the places of those that raised.
+
+    Parameters
+    ----------
+    items
+        Values and exceptions.
+    raised
+        The places of what was raised: a function may also return an exception.
+    """
+
+    def __init__(self, items: Iterable[Any], raised: Iterable[int]) -> None:
+        super().__init__(items)
+        self.raised = frozenset(raised)
+
+    @property
+    def errors(self) -> list[BaseException]:
+        """What was raised, in order."""
+        return [self[place] for place in sorted(self.raised)]
+
+
 class Partly(list[Any]):
-    """The values of rows, some of which raised. It arrives as the list of values and exceptions.
+    """The values of rows, some of which raised. It arrives as `Items`.
 
     Parameters
     ----------
@@ -49,7 +72,7 @@ class Partly(list[Any]):
         What was raised: by place, as it travels.
     """
 
-    def __init__(self, values: list[Any], failures: Mapping[int, bytes]) -> None:
+    def __init__(self, values: Iterable[Any], failures: Mapping[int, bytes]) -> None:
         super().__init__(values)
         self.failures = failures
 
@@ -57,10 +80,10 @@ class Partly(list[Any]):
         return _together, (list(self), dict(self.failures))
 
 
-def _together(values: list[Any], failures: Mapping[int, bytes]) -> list[Any]:
+def _together(values: list[Any], failures: Mapping[int, bytes]) -> Items:
     from ctrlhub.wire.failure import unpack_failure
     from ctrlhub.wire.rebuild import exception_from
 
     for place, failure in failures.items():
         values[place] = exception_from(unpack_failure(failure))
-    return values
+    return Items(values, failures)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgpack
 
+from ctrlhub.wire.messages.base import Status
+
 if TYPE_CHECKING:
     from ctrlhub.wire.errors import CtrlHubError
     from ctrlhub.wire.messages import Payload
@@ -28,6 +30,8 @@ MAX_PICKLED_BYTES = 1024 * 1024
 MAX_NAME_BYTES = 1024
 MAX_FAILURE_BYTES = 2 * 1024 * 1024
 """More than the bounded fields together can take; refused unread above it."""
+
+_ERROR, _PARTLY = int(Status.ERROR), int(Status.PARTLY)
 
 _MARK_BYTES = 64
 """Room for the mark where something was cut out."""
@@ -129,8 +133,18 @@ def failure_of(payload: Payload) -> Failure:
         return _invalid("it did not come as bytes")
 
 
-def summary_of(payload: Payload) -> str:
-    """Say in one line what a failure, as it travels, is about."""
+SOME_ITEMS = "some of its items raised, and others did not: its result has them all"
+
+
+def summary_of(status: int, payload: Payload) -> str:
+    """Say in one line what was wrong with a request, of its `Status` and what it gave.
+
+    Empty where nothing was, or nothing is known of it.
+    """
+    if status == _PARTLY:
+        return SOME_ITEMS
+    if status != _ERROR or payload == ():  # it was not kept
+        return ""
     failure = failure_of(payload)
     return f"{failure.ename}: {failure.evalue}"[:MAX_NAME_BYTES]
 

@@ -14,8 +14,10 @@ from ctrlhub import (
     Client,
     CompositeError,
     DirectView,
+    ImpossibleDependency,
     LoadBalancedView,
     RemoteError,
+    SerializationError,
     depend,
 )
 from tests.contract.conftest import ENGINES
@@ -127,10 +129,90 @@ def test_errors_can_be_values(view: View, options: dict[str, int]) -> None:
 
     assert [v for v in values if not isinstance(v, Exception)] == [1, -1, 0, 0]
     assert list(result) == values
+    assert [result[place] for place in range(7)] == result[:] == values
+    assert not result.successful()
     for place in (1, 3, 6):
         assert isinstance(values[place], ZeroDivisionError)
         assert values[place].__notes__ == [f"item {place} of the map"]
         assert values[place].engine_id in range(ENGINES)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("options", [{}, {"chunksize": 2}, {"chunksize": 100}])
+def test_an_item_that_raises_takes_nothing_from_the_others(
+    view: View, options: dict[str, int]
+) -> None:
+    """However many travel together: each can be had, and the errors are raised by who asks for all."""
+    if isinstance(view, DirectView):
+        options = {}
+    result = view.map_async(lambda n: 1 // n, [1, 0, 2, 3, 0], **options)
+
+    with pytest.raises(CompositeError, match="2 of 5 calls") as caught:
+        result.get(WAIT)
+    assert [error.__notes__ for error in caught.value.errors] == [
+        ["item 1 of the map"], ["item 4 of the map"]
+    ]  # fmt: skip
+    assert (result[0], result[2:4]) == (1, [0, 0])
+    with pytest.raises(ZeroDivisionError):
+        _ = result[1]
+    values = result.get(WAIT, return_exceptions=True)
+    assert (values[0], values[2:4]) == (1, [0, 0])
+    assert isinstance(values[1], ZeroDivisionError)
+    assert isinstance(values[4], ZeroDivisionError)
+    items = iter(result)
+    assert next(items) == 1
+    with pytest.raises(ZeroDivisionError):
+        next(items)
+    assert "error" in result.status
+
+
+def test_an_exception_that_is_returned_is_no_failure(view: View) -> None:
+    """Neither alone nor beside others."""
+    options = {} if isinstance(view, DirectView) else {"chunksize": 2}
+    values = view.map_async(lambda n: ValueError(n), [1, 2, 3], **options).get(WAIT)
+
+    assert [type(value) for value in values] == [ValueError] * 3
+
+
+def test_a_value_that_cannot_be_sent_takes_nothing_from_the_others(client: Client) -> None:
+    """It is an error of its item."""
+    view = client.load_balanced_view()
+
+    def value(n: int) -> Any:
+        return n if n else (each for each in ())
+
+    values = view.map_async(value, [2, 0, 1], chunksize=3).get(WAIT, return_exceptions=True)
+
+    assert (values[0], values[2]) == (2, 1)
+    assert isinstance(values[1], SerializationError)
+
+
+def test_an_item_of_a_chunk_is_tried_again(client: Client) -> None:
+    """It alone, as often as the view's `retries` say."""
+    view = client.load_balanced_view(retries=2)
+
+    def third_time(n: int) -> tuple[int, int]:
+        calls = globals().setdefault("calls", [])
+        calls.append(n)
+        if calls.count(n) < 3 and n == 1:
+            raise ValueError(n)
+        return n, calls.count(n)
+
+    assert view.map_async(third_time, range(3), chunksize=3).get(WAIT) == [(0, 1), (1, 3), (2, 1)]
+
+
+def test_what_is_to_follow_a_chunk_that_failed_fails(client: Client) -> None:
+    """As after any other request that failed; its record says what was wrong."""
+    view = client.load_balanced_view()
+    chunk = view.map_async(lambda n: 1 // n, [1, 0], chunksize=2)
+    after = view._with(after=chunk).apply_async(int)
+
+    with pytest.raises(ImpossibleDependency, match="some of its items raised"):
+        after.get(WAIT)
+    with pytest.raises(ZeroDivisionError):
+        client.get_result(chunk.msg_ids[0]).get(WAIT)
+    record = client.db_query({"msg_id": chunk.msg_ids[0]}, ["status", "error"])[0]
+    assert record["status"] == "error"
+    assert "some of its items raised" in record["error"]
 
 
 def test_an_item_that_leaves_is_an_error_like_others(view: View) -> None:

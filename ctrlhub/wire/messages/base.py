@@ -79,12 +79,16 @@ class Role(StrEnum):
 
 
 class Status(IntEnum):
-    """How a request ended; `UNMET`, an error too, is for tasks that may run elsewhere."""
+    """How a request ended; `UNMET`, an error too, is for tasks that may run elsewhere.
+
+    `PARTLY`, an error too, is for a function that was called with many rows: some of them raised.
+    """
 
     OK = 0
     ERROR = 1
     CANCELLED = 2
     UNMET = 3
+    PARTLY = 4
 
 
 class Action(StrEnum):

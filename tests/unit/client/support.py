@@ -12,7 +12,7 @@ from ctrlhub.client.client import Client
 from ctrlhub.client.live_output import Follower, LiveRequest
 from ctrlhub.client.requests import About, CommandRequest, Function, Template
 from ctrlhub.client.session import ClientSession
-from ctrlhub.engine.each_row import caller
+from ctrlhub.engine.each_row import SomeRaised, caller
 from ctrlhub.wire.codec import decode, encode, resolve
 from ctrlhub.wire.each_row import EachRow
 from ctrlhub.wire.errors import CtrlHubError, pack_failure
@@ -390,6 +390,8 @@ class HubLink:
     def _row(self, number: int, engine: int, call: Callable[[], Any]) -> Any:
         try:
             return (number, int(Status.OK), dumps(call()), engine, 1000.0, 0.5, None)
+        except SomeRaised as some:
+            return (number, int(Status.PARTLY), some.payload, engine, 1000.0, 0.5, None)
         except Exception as error:
             failure = pack_failure(failure_from_exception(error, engine_id=engine))
             return (number, int(Status.ERROR), failure, engine, 1000.0, 0.5, None)

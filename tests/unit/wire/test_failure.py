@@ -21,6 +21,7 @@ from ctrlhub.wire.failure import (
     summary_of,
     unpack_failure,
 )
+from ctrlhub.wire.messages import Status
 
 FULL = Failure("remote", "ValueError", "text", "trace", 3, "apply", b"pickle")
 
@@ -154,7 +155,7 @@ def test_a_payload_of_any_kind_is_survived() -> None:
     packed = pack_failure(Failure("remote", "ValueError", "no"))
     pieces = (memoryview(packed[:5]), packed[5:])
     assert failure_of(packed) == failure_of(pieces) == Failure("remote", "ValueError", "no")
-    assert summary_of(pieces) == "ValueError: no"
+    assert summary_of(Status.ERROR, pieces) == "ValueError: no"
     for strange in ((object(),), None, (bytes(MAX_FAILURE_BYTES), b"more")):
         assert failure_of(strange).code == "invalid_reply"
-        assert "could not be read" in summary_of(strange)
+        assert "could not be read" in summary_of(Status.ERROR, strange)
