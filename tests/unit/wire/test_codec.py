@@ -447,7 +447,7 @@ def test_frames_on_a_message_without_payloads_are_dropped() -> None:
         ("results", {"rows": [[1, 0, 0, b"", 0.0, 0.0, {b"stdout": ""}]]}),
         ("results", {"rows": [[1, 0.0, 0, b"", 0.0, 0.0, None]]}),
         ("results", {"rows": [[-1, 0, 0, b"", 0.0, 0.0, None]]}),
-        ("results", {"rows": [[1, 0, 4, b"", 0.0, 0.0, None]]}),
+        ("results", {"rows": [[1, 0, 5, b"", 0.0, 0.0, None]]}),
         ("completed", {"rows": [[1, 0, b"", None, 0.0, 0.0, None]]}),
         ("completed", {"rows": [[1, -1, b"", 0, 0.0, 0.0, None]]}),
         ("command", {"first": 1, "targets": [0.5], "action": "push", "payloads": [b""]}),
