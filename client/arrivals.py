@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING
 from weakref import ref
 
@@ -65,19 +64,30 @@ class Arrivals:
         """Have the loop make the calls, and end the futures, that are here by then."""
         self.due = True
         loop = self._loop()
-        if loop is not None:
-            with suppress(RuntimeError):  # it is closed: nobody awaits any more
+        try:
+            if loop is not None:
                 loop.call_soon_threadsafe(self._make)
+                return
+        except RuntimeError:  # it is closed
+            pass
+        # Nobody awaits any more; what comes is not to be kept until there is another loop.
+        self.due = False
+        self._calls.clear()
+        self.futures.clear()
 
     def _make(self) -> None:
         self.due = False  # first: what is added from here on wakes the loop again
         calls, futures = self._calls, self.futures
-        while futures:
-            future = futures.popleft()
-            if not future.done():
-                future.set_result(None)
-        while calls:
-            calls.popleft()()
+        try:
+            while futures:
+                future = futures.popleft()
+                if not future.done():
+                    future.set_result(None)
+            while calls:
+                calls.popleft()()
+        finally:
+            if calls:  # Ctrl-C while a value was unpickled: the others come all the same
+                self.wake()
 
 
 class Arrival(Lone):

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from asyncio import Event
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from asyncio import Event, _get_running_loop
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing, contextmanager
 from typing import Any, Generic, Self, TypeVar
 
@@ -11,7 +20,8 @@ from ctrlhub.client.arrivals import arrivals_here
 from ctrlhub.client.async_result import AsyncResult
 from ctrlhub.client.balanced_view import LoadBalancedView
 from ctrlhub.client.broadcast_view import BroadcastView
-from ctrlhub.client.coroutines import asking, engines_known, submitting
+from ctrlhub.client.call_future import CallFuture
+from ctrlhub.client.coroutines import are_known, asking, engines_known, submitting
 from ctrlhub.client.direct_view import DirectView
 from ctrlhub.client.lazy_map import LazyMapIterator
 from ctrlhub.client.lazy_rows import as_rows_come, is_async, rows_of
@@ -85,12 +95,29 @@ class AsyncView(Generic[V]):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} on {self._inner!r}>"
 
-    async def apply(self, f: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        """Call ``f(*args, **kwargs)`` remotely, and return its value."""
-        inner = self._inner
-        if inner._engines() is not None:
-            await engines_known(inner)
-        return await inner.apply_async(f, *args, **kwargs)
+    def apply(
+        self, f: Callable[..., Any], /, *args: Any, **kwargs: Any
+    ) -> Coroutine[Any, Any, Any]:
+        """Call ``f(*args, **kwargs)`` remotely, at once; return its value to those who await it.
+
+        What can be awaited here is a future of asyncio and a coroutine at the same time. Only outside
+        of an event loop, and where the hub has to be asked for engines, it is nothing but a
+        coroutine, and the call is made when that is awaited.
+        """
+        inner, loop = self._inner, _get_running_loop()
+        if loop is None or not are_known(inner):
+            return self._apply_when_known(f, args, kwargs)
+        try:
+            result = inner.apply_async(f, *args, **kwargs)
+        except Exception as error:  # as of a coroutine: for whoever awaits it
+            return CallFuture.failed(error, loop)
+        return CallFuture.of(result, arrivals_here(), loop)
+
+    async def _apply_when_known(
+        self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Any:
+        await engines_known(self._inner)
+        return await self._inner.apply_async(f, *args, **kwargs)
 
     async def map(
         self, f: Callable[..., Any], /, *sequences: Iterable[Any], **options: Any

@@ -8,7 +8,6 @@ from functools import wraps
 from inspect import signature
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-from ctrlhub.client.client import Client
 from ctrlhub.client.targets import Targets, chosen
 from ctrlhub.client.view import View
 from ctrlhub.wire.errors import InvalidEngineID, NoEnginesRegistered
@@ -85,17 +84,27 @@ async def engines_known(view: View, targets: Targets = None) -> None:
     NoEnginesRegistered, InvalidEngineID
         They are not there.
     """
-    wanted = view._engines() if targets is None else targets
-    if wanted is not None and not _are_known(view.client, wanted):
+    if not are_known(view, targets):
+        wanted = view._engines() if targets is None else targets
         await to_thread(view.client._resolve, wanted)
 
 
-def _are_known(client: Client, targets: Targets) -> bool:
-    connection = client._connection
+def are_known(view: View, targets: Targets = None) -> bool:
+    """Say whether the engines a call is for are known here.
+
+    Parameters
+    ----------
+    view, targets
+        As for `engines_known`.
+    """
+    wanted = view._engines() if targets is None else targets
+    if wanted is None:
+        return True
+    connection = view.client._connection
     if connection.may_miss_engines:
         return False
     try:
-        chosen(targets, sorted(connection.engines()))
+        chosen(wanted, sorted(connection.engines()))
     except (NoEnginesRegistered, InvalidEngineID):
         return False
     return True

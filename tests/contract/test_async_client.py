@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from contextlib import aclosing
 from itertools import count
 from typing import Any
@@ -17,6 +19,7 @@ from ctrlhub import (
     Cluster,
     ConnectionFileError,
     InvalidEngineID,
+    RemoteError,
     SerializationError,
     SessionClosed,
     TaskCancelled,
@@ -347,6 +350,141 @@ def test_aborted(client: Client, work: Work) -> None:
         assert await holding == "held"
 
     run(main())
+
+
+# ---------------------------------------------------------------- what apply returns
+
+
+def test_a_call_is_made_at_once(client: Client, work: Work) -> None:
+    """It runs before anybody awaits it, and many at once take no tasks of asyncio."""
+
+    async def main() -> None:
+        view = AsyncClient(client=client).load_balanced_view()
+        first, tasks = view.apply(work.held()), asyncio.all_tasks()
+        await asyncio.to_thread(work.begun, "held")
+        together = asyncio.gather(*(view.apply(int, str(n)) for n in range(100)))
+        assert asyncio.all_tasks() == tasks
+        work.release()
+        assert await together == [*range(100)]
+        assert await first == await first == "held"
+
+    run(main())
+
+
+def test_a_call_is_a_future_and_a_coroutine(client: Client) -> None:
+    """It can be given to whatever takes one or the other."""
+
+    async def main() -> None:
+        rc = AsyncClient(client=client)
+        view = rc.load_balanced_view()
+        assert await asyncio.create_task(view.apply(int, "7")) == 7
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(view.apply(int, "8"))
+        assert task.result() == 8
+        assert await asyncio.ensure_future(view.apply(int, "9")) == 9
+        assert await asyncio.wait_for(view.apply(int, "1"), WAIT) == 1
+        assert await asyncio.shield(rc[:].apply(int, "2")) == [2] * ENGINES
+        calls = [view.apply(int, str(n)) for n in range(5)]
+        assert sorted([await each for each in asyncio.as_completed(calls)]) == [*range(5)]
+        with pytest.raises(ValueError, match="4"):
+            await asyncio.create_task(view.apply(odd, 4))
+
+    run(main())
+    outside = AsyncClient(client=client).load_balanced_view().apply(int, "5")
+    assert asyncio.run(outside) == 5
+
+
+def test_errors_of_calls(client: Client) -> None:
+    """They come where the call is awaited, whatever they are; what nobody asks for is told."""
+    told: list[dict[str, Any]] = []
+
+    async def main() -> None:
+        view = AsyncClient(client=client).load_balanced_view()
+        calls = view.apply(int, threading.Lock()), view.apply(odd, 4), view.apply(odd, 5)
+        refused, raised, value = await asyncio.gather(*calls, return_exceptions=True)
+        assert isinstance(refused, SerializationError)
+        assert isinstance(raised, ValueError)
+        assert value == 5
+        with pytest.raises(RemoteError, match="StopIteration"):
+            await view.apply(next, iter(()))
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+        del calls, raised, refused
+        lost = view.apply(odd, 4)
+        while not lost.done():  # type: ignore[attr-defined]
+            await asyncio.sleep(0.001)
+        del lost
+        while not told:
+            await asyncio.sleep(0.001)
+
+    run(main())
+    assert len(told) == 1
+    assert "never retrieved" in told[0]["message"]
+
+
+@pytest.mark.usefixtures("needs_processes")
+def test_a_cancelled_call(client: Client, work: Work) -> None:
+    """What runs is stopped, by whichever way it is cancelled; `shield` keeps it from that."""
+
+    async def main() -> None:
+        view = AsyncClient(client=client).load_balanced_view()
+        running = view.apply(work.endless())
+        await asyncio.to_thread(work.begun, "endless")
+        assert running.cancel()  # type: ignore[attr-defined]
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert not running.cancel()  # type: ignore[attr-defined]
+
+        together = asyncio.gather(view.apply(work.endless("second")), view.apply(int, "7"))
+        await asyncio.to_thread(work.begun, "second")
+        together.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await together
+
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(view.apply(work.endless("third")), 0.01)
+        given_up = view.apply(work.endless("fourth"))
+        given_up.close()
+
+        kept = view.apply(work.held())
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(kept), 0.01)
+        work.release()
+        assert await kept == "held"
+
+    run(main())
+    assert client.wait(timeout=WAIT)
+
+
+def test_calls_of_a_loop_that_ends_early(client: Client, work: Work) -> None:
+    """They end all the same, and nothing of them is kept."""
+    left: list[weakref.ref[Any]] = []
+
+    async def leave() -> None:
+        view = AsyncClient(client=client).load_balanced_view()
+        left.extend([weakref.ref(view.apply(work.held())), weakref.ref(view.apply(int, "7"))])
+
+    run(leave())
+    work.release()
+    assert client.wait(timeout=WAIT)
+    until(lambda: gc.collect() >= 0 and all(each() is None for each in left), "gone")
+
+
+def test_calls_that_came_leave_no_cycles(client: Client) -> None:
+    """A value that was awaited goes with the last reference to it, without the collector."""
+
+    async def main() -> None:
+        view = AsyncClient(client=client).load_balanced_view()
+        calls = [view.apply(set, [n]) for n in range(20)]
+        values = [weakref.ref(value) for value in await asyncio.gather(*calls)]
+        del calls
+        await asyncio.sleep(0)  # the loop's handle of this very step has them as well
+        until(lambda: all(each() is None for each in values), "gone")  # the I/O thread, too
+
+    gc.disable()
+    try:
+        run(main())
+    finally:
+        gc.enable()
 
 
 # ---------------------------------------------------------------- loops, and life
