@@ -91,8 +91,30 @@ class CtrlHubSqlite(CtrlHub):
     options: ClassVar[dict[str, Any]] = {"store": "sqlite"}
 
 
+class CtrlHubExecutor(CtrlHub):
+    """The same through `ctrlhub.Executor`, as programs use it that were made for the standard library's."""
+
+    def start(self, engines: int) -> None:
+        from ctrlhub import Executor
+
+        super().start(engines)
+        self._executor = self._life.enter_context(Executor(client=self._client))
+
+    def submit(self, function: Callable[..., Any], *args: Any) -> Any:
+        return self._executor.submit(function, *args)
+
+    def results(self, futures: Sequence[Any]) -> list[Any]:
+        return [future.result() for future in futures]
+
+    def map(self, function: Callable[..., Any], items: Iterable[Any]) -> list[Any]:
+        return list(self._executor.map(function, items))
+
+
 class CtrlHubAsyncio(CtrlHub):
-    """The same through `AsyncClient`: each task is awaited by a task of asyncio."""
+    """The same through `AsyncClient`: as many calls in an event loop, gathered.
+
+    Calls are made where there is a loop, so what is submitted before is made with the first of them.
+    """
 
     def start(self, engines: int) -> None:
         from ctrlhub import AsyncClient
@@ -101,13 +123,14 @@ class CtrlHubAsyncio(CtrlHub):
         self._awaited = AsyncClient(client=self._client).load_balanced_view()
 
     def submit(self, function: Callable[..., Any], *args: Any) -> Any:
-        return self._awaited.apply(function, *args)
+        return function, args
 
     def results(self, futures: Sequence[Any]) -> list[Any]:
         import asyncio
 
         async def all_of_them() -> list[Any]:
-            return await asyncio.gather(*futures)
+            apply = self._awaited.apply
+            return await asyncio.gather(*[apply(function, *args) for function, args in futures])
 
         return asyncio.run(all_of_them())
 
