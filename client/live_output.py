@@ -1,7 +1,10 @@
 """Live output as it reaches a client: what has come of each request that runs. No I/O.
 
-It is for showing: what was lost on the way, or is too much, comes with the result, which takes the
-place of all this. Positions tell what is missing and what has come twice.
+It is for showing: what is too much comes with the result, which takes the place of all this.
+
+Each message tells which one it follows. Where that has not come, it was lost with a connection: the
+engine is asked to go on behind the last one that has, and what comes until it does is ignored.
+Positions tell what has come twice, and what will not come.
 """
 
 from __future__ import annotations
@@ -22,6 +25,9 @@ from ctrlhub.wire.messages import OUTPUT_STREAMS, Output, OutputItem, OutputRece
 ACKNOWLEDGE = OUTPUT_WINDOW // 4
 """What has arrived of a request is told once it is so much (bytes)."""
 
+ASK_AGAIN = 32
+"""After so many messages that follow one which was lost, it is asked for again."""
+
 
 class Follower(Protocol):
     """Who wants to know of output as it comes; called in the I/O thread."""
@@ -36,12 +42,13 @@ class Follower(Protocol):
 
 
 class Reached:
-    """Up to where output has come, by kind."""
+    """Up to where output has come, by kind, and what of the displays before is missing."""
 
-    __slots__ = ("_reached",)
+    __slots__ = ("_missing", "_reached")
 
     def __init__(self) -> None:
         self._reached: dict[str, int] = {}
+        self._missing: list[range] = []
 
     def at(self, kind: str) -> int:
         """Return up to where a kind has come."""
@@ -51,13 +58,27 @@ class Reached:
         """Return how much is missing before an item, and of its value what is new; None for nothing."""
         kind, position, value = item[:3]
         reached = self._reached.get(kind, 0)
-        end = position + (len(value) if kind in OUTPUT_STREAMS else 1)
+        is_text = kind in OUTPUT_STREAMS
+        end = position + (len(value) if is_text else 1)
         if end <= reached:
-            return 0, None
+            return 0, value if not is_text and self._fills(kind, position) else None
         self._reached[kind] = end
-        if kind in OUTPUT_STREAMS and position < reached:
+        if is_text and position < reached:
             value = value[reached - position :]
+        if kind == "display" and position > reached:
+            self._missing.append(range(reached, position))
         return max(0, position - reached), value
+
+    def _fills(self, kind: str, position: int) -> bool:
+        """Tell whether a display was missing that comes late."""
+        if kind != "display":
+            return False
+        for index, gap in enumerate(self._missing):
+            if position in gap:
+                rest = range(gap.start, position), range(position + 1, gap.stop)
+                self._missing[index : index + 1] = [each for each in rest if each]
+                return True
+        return False
 
 
 class LiveRequest:
@@ -68,32 +89,65 @@ class LiveRequest:
     attempt, engine : int
         Which one, and where it runs.
     items : list
-        What has come, as far as there is room.
+        What has come, in order and each once, as far as there is room.
     """
 
-    def __init__(self, attempt: int = 0) -> None:
+    def __init__(self, attempt: int = 0, engine: int = -1) -> None:
         self.attempt = attempt
-        self.engine = -1
+        self.engine = engine
         self.items: list[OutputItem] = []
+        self._reached = Reached()
         self._number = 0
         self._unacknowledged = 0
-        self._room = {**dict.fromkeys(OUTPUT_STREAMS, OUTPUT_TEXT_BYTES), "other": OUTPUT_DISPLAY_BYTES}
+        self._ignored = 0
+        self._room = {
+            **dict.fromkeys(OUTPUT_STREAMS, OUTPUT_TEXT_BYTES),
+            "other": OUTPUT_DISPLAY_BYTES,
+        }
 
-    def take(self, message: Output) -> OutputReceived | None:
-        """Keep what has come; return what its engine is to be told, if anything."""
-        self.engine = message.engine
+    def take(self, message: Output) -> tuple[list[OutputItem], OutputReceived | None]:
+        """Keep what has come; return what of it is new, and what its engine is to be told, if anything."""
+        if message.after > self._number:  # what it follows was lost: it comes again, with this
+            self._ignored += 1
+            return [], self._asked(message) if self._ignored % ASK_AGAIN == 1 else None
+        is_told = (
+            message.after < message.number - 1
+        )  # it was said again, and somebody waits to hear of it
+        self._ignored = 0
         self._number = max(self._number, message.number)
+        new = [item for item in map(self._new, message.items) if item is not None]
         for item in message.items:
+            self._unacknowledged += size_of_extras(item[2]) + OUTPUT_ITEM_BYTES
+        for item in new:
             size = size_of_extras(item[2]) + OUTPUT_ITEM_BYTES
-            self._unacknowledged += size
             kind = item[0] if item[0] in OUTPUT_STREAMS else "other"
             if size <= self._room[kind]:
                 self._room[kind] -= size
                 self.items.append(item)
-        if self._unacknowledged < ACKNOWLEDGE:
-            return None
+        if self._unacknowledged < ACKNOWLEDGE and not is_told:
+            return new, None
         self._unacknowledged = 0
-        return OutputReceived(message.request, self._number, message.engine)
+        return new, OutputReceived(message.request, self._number, message.engine)
+
+    def _new(self, item: OutputItem) -> OutputItem | None:
+        kind, position = item[:2]
+        reached = self._reached.at(kind)
+        value = self._reached.take(item)[1]
+        if value is None:
+            return None
+        return kind, max(position, reached) if kind in OUTPUT_STREAMS else position, value
+
+    def _asked(self, message: Output) -> OutputReceived:
+        return OutputReceived(message.request, self._number, message.engine, missed=True)
+
+    def text(self, name: str, start: int, end: int) -> str:
+        """Return what is here of a stream's text between two positions, up to the first gap; from any thread."""
+        parts = []
+        for _, position, value in [item[:3] for item in list(self.items) if item[0] == name]:
+            if position <= start < position + len(value):
+                parts.append(value[start - position : end - position])
+                start += len(parts[-1])
+        return "".join(parts)
 
     def extras(self) -> Mapping[str, Any]:
         """Return what has come, in the form of the extras of a result; from any thread."""
@@ -103,8 +157,6 @@ class LiveRequest:
         data: dict[str, bytes] = {}
         for item in list(self.items):
             missing, value = progress.take(item)
-            if value is None:
-                continue
             if item[0] in OUTPUT_STREAMS:
                 texts[item[0]] += [gap(missing), value] if missing else [value]
             elif item[0] == "display":
@@ -112,12 +164,21 @@ class LiveRequest:
             elif item[0] == "data":
                 data.update(value)
         joined = {name: "".join(parts) for name, parts in texts.items()}
-        return {**joined, "outputs": displayed, "data": data, "attempt": self.attempt}
+        cuts: dict[str, Any] = {}
+        for name, text in joined.items():
+            if more := self._reached.at(name) - progress.at(name):
+                note = f"\n[{more} more characters have come than are kept]\n"
+                cuts[name] = [len(text), more, len(note)]
+                joined[name] += note
+        return {**joined, "cut": cuts, "outputs": displayed, "data": data, "attempt": self.attempt}
 
 
 def gap(missing: int) -> str:
-    """Return what stands in the place of text that did not come."""
-    return f"\n[{missing} characters came too fast to be shown; the result has them]\n"
+    """Return what stands in the place of text that did not come: it is beyond what is kept of it."""
+    return (
+        f"\n[{missing} characters are left out here: more was printed than is kept, and than could be "
+        "shown; the end of it is in the engine's log]\n"
+    )
 
 
 class LiveOutputs:
@@ -141,10 +202,12 @@ class LiveOutputs:
         live = self.requests.get(message.request)
         if live is None or (live.attempt, live.engine) != (message.attempt, message.engine):
             # It begins, or begins anew: positions count from the start of each attempt.
-            live = self.requests[message.request] = LiveRequest(message.attempt)
-        for follower in self._followers.get(message.request, ()):
-            follower.output(message.request, message.engine, message.items, message.attempt)
-        return live.take(message)
+            live = self.requests[message.request] = LiveRequest(message.attempt, message.engine)
+        items, answer = live.take(message)
+        if items:
+            for follower in self._followers.get(message.request, ()):
+                follower.output(message.request, message.engine, items, message.attempt)
+        return answer
 
     def completed(self, row: Row) -> Row:
         """Return a row that came without output, from no engine, with what has come of it before."""

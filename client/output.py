@@ -152,7 +152,8 @@ class OutputMembers:
                 _show_error(terminal, row, next(errors) < CompositeError.tb_limit)
 
         errors = count()
-        stream = OutputStream(not self._is_single(), row_of, show_end)
+        live_of = self._home.live_output
+        stream = OutputStream(not self._is_single(), row_of, live_of, show_end)
         try:
             self._home.follow_output(numbers, stream)
             yield

@@ -256,7 +256,7 @@ class Joining:
         self._outbox.add(Send(connection, m.Welcome(self._epoch)))
         if connection.stream in BULK:
             self._prove(session, message.proof)
-            self._exposed.bound(session, connection.stream, message.held, now)
+        self._exposed.bound(session, connection.stream, message.held, now)
 
     def _prove(self, session: Session, proof: bytes) -> None:
         """Share memory with a peer that has read the hub's, and no more with one that no longer can.

@@ -1,18 +1,23 @@
-"""What one request puts out: kept for its result, and queued to be shown while it runs. No I/O.
+"""What one request puts out: kept for its result, and shown while it runs. No I/O.
 
-The truth is what is kept, up to the limits of the wire. What is queued is for showing alone: where
-the client does not follow, or too much comes at once, it is left out, and the positions tell.
-Writers are threads of user code; the only reader of the queue is the I/O thread.
+The truth is what is kept, up to the limits of the wire. What is shown while the request runs is read
+from that, so that nothing of it is missing there, however long the hub or the client is away.
+
+What is printed beyond the limits is queued to be shown, and kept no longer. Where the client does not
+follow, or too much comes at once, it is left out, and the positions tell.
+
+Writers are threads of user code; it is shown by the I/O thread.
 """
 
 from __future__ import annotations
 
-import io
 from collections import deque
 from collections.abc import Mapping
 from threading import RLock
 from typing import Any
 
+from ctrlhub.engine.kept import Kept
+from ctrlhub.engine.showing import Items, Mark, Showing, cut, size_of
 from ctrlhub.wire.codec import size_of_extras
 from ctrlhub.wire.errors import LimitExceeded
 from ctrlhub.wire.limits import (
@@ -24,26 +29,10 @@ from ctrlhub.wire.limits import (
 from ctrlhub.wire.messages import OUTPUT_STREAMS, OutputItem
 
 QUEUED_BYTES = 2 * OUTPUT_WINDOW
-"""So much waits to be shown."""
-
-MOST_PIECES = 10_000
-"""The order of so many pieces of text is kept; what is printed then follows behind them."""
+"""So much of what is not kept waits to be shown."""
 
 RESERVE = 64 * 1024
 """Room (bytes) to say of so much that is displayed that it was too much."""
-
-
-class _Text:
-    """What was printed to one stream: what is kept, how much there was, and what never came."""
-
-    __slots__ = ("kept", "lost", "missed", "position", "room")
-
-    def __init__(self, room: int) -> None:
-        self.kept = io.StringIO(newline="")
-        self.room = room
-        self.lost = 0
-        self.missed = 0
-        self.position = 0
 
 
 class Capture:
@@ -58,22 +47,29 @@ class Capture:
     """
 
     __slots__ = (
-        "_data", "_displayed", "_lock", "_order", "_pieces", "_published", "_put", "_queue", "_room",
-        "_taken", "_text_limit", "_texts", "request",
+        "_data", "_displayed", "_kept", "_lock", "_lost", "_missed", "_published", "_queue", "_queued",
+        "_room", "_showing", "_text_room", "_unpublished", "request",
     )  # fmt: skip
 
     def __init__(self, request: int, text_limit: int = OUTPUT_TEXT_BYTES) -> None:
         self.request = request
         # Reentrant, since a signal's handler of user code may print, too.
         self._lock = RLock()
-        self._text_limit = text_limit
-        self._texts: dict[str, _Text] = {}
+        self._kept = Kept()
+        self._text_room = dict.fromkeys(OUTPUT_STREAMS, text_limit)
+        self._lost: dict[str, int] = {}
+        self._missed: dict[str, int] = {}
         self._room = OUTPUT_DISPLAY_BYTES
-        self._order: list[dict[str, Any]] = []
-        self._pieces = self._displayed = self._published = 0
+        self._displayed = self._published = 0
         self._data: dict[str, bytes] = {}
-        self._queue: deque[tuple[int, OutputItem]] = deque()
-        self._put = self._taken = 0
+        self._showing = Showing(self._kept)
+        self._unpublished: dict[str, bytes] = {}
+        self._queue: deque[OutputItem] = deque()
+        self._queued = 0
+
+    def renew_lock(self) -> None:
+        """Take another lock: this is a copy of the process, without the thread that may hold it."""
+        self._lock = RLock()
 
     # ------------------------------------------------------------ from user code
 
@@ -86,55 +82,41 @@ class Capture:
             text = text.encode("utf-8", "backslashreplace").decode("utf-8")
             size = size_of(text)
         with self._lock:
-            stream = self._texts.get(name)
-            if stream is None:
-                stream = self._texts[name] = _Text(self._text_limit)
-            length = len(text)
-            if size <= stream.room:
-                kept = text
-                stream.room -= size
-            elif kept := cut(text, stream.room):
-                stream.room = 0
-            if kept:
-                stream.kept.write(kept)
-                self._note_order(name, len(kept))
-            stream.lost += length - len(kept)
-            room = QUEUED_BYTES - OUTPUT_ITEM_BYTES - self._put + self._taken
-            if size > room:
-                text = cut(text, room)
-                size = size_of(text)
-            if text:
-                self._put += size + OUTPUT_ITEM_BYTES
-                self._queue.append((size, (name, stream.position, text)))
-            stream.position += length
+            room = self._text_room[name]
+            if size <= room:
+                self._text_room[name] = room - size
+                self._kept.add_text(name, text)
+                return
+            self._text_room[name] = 0  # for good, so that what is kept has no gaps
+            kept = cut(text, room)
+            self._kept.add_text(name, kept)
+            lost = self._lost.get(name, 0)
+            self._lost[name] = lost + len(text) - len(kept)
+            queued = cut(text[len(kept) :], QUEUED_BYTES - OUTPUT_ITEM_BYTES - self._queued)
+            if queued:
+                self._queued += size_of(queued) + OUTPUT_ITEM_BYTES
+                self._queue.append((name, self._kept.texts[name].length + lost, queued))
 
     def miss_text(self, name: str, nbytes: int) -> None:
         """Take note of what was written where nobody could take it: it is in the log alone."""
         with self._lock:
-            self._texts.setdefault(name, _Text(self._text_limit)).missed += nbytes
-
-    def _note_order(self, name: str, length: int) -> None:
-        last = self._order[-1] if self._order else {}
-        if self._pieces > MOST_PIECES:  # and never again, or lengths would be of other pieces
-            return
-        if last.get("name") == name:
-            last["length"] += length
-        elif self._pieces < MOST_PIECES:
-            self._order.append({"output_type": "stream", "name": name, "length": length})
-            self._pieces += 1
-        else:
-            self._pieces += 1
+            self._missed[name] = self._missed.get(name, 0) + nbytes
 
     def add_display(self, output: dict[str, Any]) -> None:
         """Take what was displayed."""
         size = size_of_extras(output) + OUTPUT_ITEM_BYTES
         with self._lock:
             if size > self._room:
-                output, size = _left_out(output, size), 3 * OUTPUT_ITEM_BYTES
+                output = _left_out(output, size)
+                size = size_of_extras(output) + OUTPUT_ITEM_BYTES
             if size <= self._room + RESERVE:
                 self._room -= size
-                self._order.append(output)
-            self._enqueue("display", self._displayed, output, size)
+                self._kept.add_display(output)
+            else:
+                self._room = -RESERVE  # for good, so that what is kept has no gaps
+                if self._queued + size <= QUEUED_BYTES:
+                    self._queued += size
+                    self._queue.append(("display", self._displayed, output))
             self._displayed += 1
 
     def add_data(self, values: Mapping[str, bytes]) -> None:
@@ -154,38 +136,31 @@ class Capture:
                     "and pull() them"
                 )
             self._data = data
-            self._enqueue("data", self._published, dict(values), size_of_extras(values))
-            self._published += 1
+            self._unpublished.update(values)
 
     def room_for_result(self) -> int:
         """Return how many bytes the value of a cell may take."""
         return max(0, self._room)
-
-    def _enqueue(self, kind: str, position: int, value: Any, size: int) -> None:
-        size += OUTPUT_ITEM_BYTES
-        if size <= OUTPUT_WINDOW and self._put - self._taken + size <= QUEUED_BYTES:
-            self._put += size
-            self._queue.append((size - OUTPUT_ITEM_BYTES, (kind, position, value)))
 
     # ------------------------------------------------------------ for the result
 
     def extras(self) -> dict[str, Any]:
         """Return all that was kept, as it travels with the result."""
         with self._lock:
-            extras: dict[str, Any] = {}
-            for name, stream in self._texts.items():
-                extras[name] = stream.kept.getvalue()
-                if lost := stream.lost:
-                    extras[name] += (
-                        f"\n[{lost} more characters were printed; the end of it is in the engine's log]\n"
-                    )
-                if missed := stream.missed:
-                    extras[name] += (
-                        f"\n[{missed} more bytes were written by code that let nobody read them; they "
-                        "are in the engine's log]\n"
-                    )
-            if len(self._order) > 1 or self._displayed:
-                extras["outputs"] = list(self._order)
+            kept = self._kept
+            extras: dict[str, Any] = {name: text.whole() for name, text in kept.texts.items()}
+            for name, lost in self._lost.items():
+                note = f"\n[{lost} more characters were printed; the end of it is in the engine's log]\n"
+                cuts = extras.setdefault("cut", {})
+                cuts[name] = [kept.texts[name].length, lost, len(note)]
+                extras[name] += note
+            for name, missed in self._missed.items():
+                extras[name] = extras.get(name, "") + (
+                    f"\n[{missed} more bytes were written by code that let nobody read them; the last "
+                    "of them are in the engine's log]\n"
+                )
+            if len(kept.order) > 1 or kept.displays:
+                extras["outputs"] = list(kept.order)
             if self._data:
                 extras["data"] = self._data
             return extras
@@ -195,62 +170,63 @@ class Capture:
     @property
     def waits(self) -> bool:
         """Whether there is something to show."""
-        return bool(self._queue)
+        return bool(self._queue or self._unpublished or self._showing.waits)
+
+    @property
+    def mark(self) -> Mark:
+        """Up to where what is kept was shown."""
+        return self._showing.mark
+
+    def go_back(self, mark: Mark) -> None:
+        """Show again what was kept since a mark."""
+        with self._lock:
+            self._showing.mark = mark
+            self._unpublished = dict(self._data)
 
     def take(self, most: int) -> tuple[list[OutputItem], int]:
         """Take what is to be shown next, as long as it is not more than `most` bytes; and its size.
 
-        Something is always taken, and text is joined, however it was written.
+        Text is joined, however it was written. What is too large to be shown before the result is
+        there is left out, so that there may be nothing.
         """
-        items: list[OutputItem] = []
-        parts: list[Any] = []
-        taken, expected, queue = 0, 0, self._queue
-        while queue and (taken < most or not items):
-            size, item = queue.popleft()
-            kind, position, value = item
-            if kind in OUTPUT_STREAMS and size > most:
-                first = cut(value, most)
-                size, value, rest = size_of(first), first, value[len(first) :]
-                queue.appendleft((size_of(rest), (kind, position + len(first), rest)))
-                self._taken -= OUTPUT_ITEM_BYTES
-            elif items and taken + size > most:
-                queue.appendleft((size, item))
-                break
-            taken += size
-            self._taken += size + OUTPUT_ITEM_BYTES
-            last = items[-1] if items else None
-            if (
-                last is not None
-                and kind in OUTPUT_STREAMS
-                and (kind, position) == (last[0], expected)
-            ):
-                parts.append(value)
+        items = Items(most)
+        with self._lock:
+            self._showing.take(items)
+            if not self._showing.waits:
+                self._take_queued(items)
+            self._take_data(items)
+        return items.closed(), items.size
+
+    def _take_queued(self, items: Items) -> None:
+        queue = self._queue
+        while queue and items.room:
+            kind, position, value = queue[0][:3]
+            if kind in OUTPUT_STREAMS:
+                text = cut(value, items.room) or value[:1]
+                items.add_text(kind, position, text)
+                self._queued -= size_of(text)
+                if text != value:
+                    queue[0] = (kind, position + len(text), value[len(text) :])
+                    continue
             else:
-                _join(items, parts)
-                parts = [value]
-                items.append((kind, position, value))
-            expected = position + len(value)
-        _join(items, parts)
-        return items, taken
+                size = size_of_extras(value)
+                if size <= OUTPUT_WINDOW and not items.add(kind, position, value, size):
+                    return
+                self._queued -= size
+            self._queued -= OUTPUT_ITEM_BYTES
+            queue.popleft()
 
-
-def _join(items: list[OutputItem], parts: list[Any]) -> None:
-    if len(parts) > 1:
-        items[-1] = (*items[-1][:2], "".join(parts))
-
-
-def size_of(text: str) -> int:
-    """Return the bytes of a text."""
-    return len(text) if text.isascii() else len(text.encode())
-
-
-def cut(text: str, room: int) -> str:
-    """Return as much of the begin of a text as takes no more bytes than there is room."""
-    if room <= 0:
-        return ""
-    if len(text) <= room and size_of(text) <= room:
-        return text
-    return text[:room] if text.isascii() else text[:room].encode()[:room].decode("utf-8", "ignore")
+    def _take_data(self, items: Items) -> None:
+        """Take the last value of each name, as far as there is room."""
+        while self._unpublished:
+            name = next(iter(self._unpublished))
+            values = {name: self._unpublished[name]}
+            size = size_of_extras(values)
+            if size <= OUTPUT_WINDOW:
+                if not items.add("data", self._published, values, size):
+                    return
+                self._published += 1
+            del self._unpublished[name]
 
 
 def _left_out(output: dict[str, Any], size: int) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from typing import Any
 from weakref import WeakSet, ref
 
 from ctrlhub.engine.board import IDENTITY
-from ctrlhub.engine.capture import cut
 from ctrlhub.engine.cells import Cells
 from ctrlhub.engine.each_row import SomeRaised, Values, caller, together
 from ctrlhub.engine.executions import Executions
@@ -24,6 +23,7 @@ from ctrlhub.engine.forks import end_copy
 from ctrlhub.engine.interrupts import IDLE, Gate
 from ctrlhub.engine.namespace import Namespace
 from ctrlhub.engine.output import Output
+from ctrlhub.engine.showing import cut
 from ctrlhub.engine.uploads import Uploads
 from ctrlhub.engine.work import CommandWork, Function, Row, Supplied, TaskWork
 from ctrlhub.wire.codec import size_of

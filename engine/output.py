@@ -18,6 +18,7 @@ from ctrlhub.wire.limits import OUTPUT_TEXT_BYTES
 
 _LOOKED = 0
 _TOLD = -1
+_TOLD_BEGIN = -2
 
 
 class CapturedStream(io.TextIOBase):
@@ -132,6 +133,8 @@ class Output:
         Told how much was printed to the log.
     announce : callable or None
         Told, in the thread of user code, that there is something to show: once until somebody looks.
+    announce_begin : callable or None
+        Told likewise of text without an end of line, which may come in a moment.
     """
 
     def __init__(
@@ -147,14 +150,15 @@ class Output:
         self.runs: Callable[[], int] = _nothing
         self.wrote: Callable[[int], object] = int if descriptors is None else descriptors.wrote
         self.announce: Callable[[], None] | None = None
+        self.announce_begin: Callable[[], None] | None = None
         one, two = (None, None) if descriptors is None else (1, 2)
         self.out = CapturedStream("stdout", self, sys.stdout if out is None else out, one)
         self.err = CapturedStream("stderr", self, sys.stderr if err is None else err, two)
         self._descriptors = descriptors
         self._limit = limit
         self._capture: Capture | None = None
-        # Whether somebody is told of what there is to show: `_LOOKED`, `_TOLD`, or the request whose
-        # client does not follow, of which nothing needs to be told.
+        # Whether somebody is told of what there is to show: `_LOOKED`, `_TOLD`, `_TOLD_BEGIN`, or the
+        # request whose client does not follow, of which nothing needs to be told.
         self._told = _LOOKED
 
     def install(self) -> None:
@@ -171,7 +175,9 @@ class Output:
 
     def become_copy(self) -> None:
         """Take note that this is a copy of the engine's process, and its output that of a child."""
-        self.announce = None
+        self.announce = self.announce_begin = None
+        if self._capture is not None:
+            self._capture.renew_lock()
         self.settle = self.end_request = bool
         self.wrote = int
         self.out.go_around()
@@ -180,13 +186,17 @@ class Output:
     # ------------------------------------------------------------ from user code
 
     def add_text(self, name: str, text: str) -> None:
-        """Take what was printed; like a terminal's, a line is shown once it is complete."""
+        """Take what was printed; a line is shown once it is complete, or does not end for a moment."""
         capture = self._capture
         if capture is None or not capture.request:
             capture = self._open()
         capture.add_text(name, text)
-        if self._told != _TOLD and ("\n" in text or "\r" in text):
-            self._tell(capture)
+        if self._told != _TOLD:
+            if "\n" in text or "\r" in text:
+                self._tell(capture)
+            elif self._told == _LOOKED and capture.request and self.announce_begin is not None:
+                self._told = _TOLD_BEGIN
+                self.announce_begin()
 
     def miss_text(self, name: str, nbytes: int) -> None:
         """Take note of what went to the log alone."""

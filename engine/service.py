@@ -95,6 +95,7 @@ class EngineService:
         self.console: Console | None = None
         self._logs: ForwardedLogs | None = None
         executor.output.announce = self._announce
+        executor.output.announce_begin = self._announce_begin
 
     # ------------------------------------------------------------ what its owner calls
 
@@ -130,6 +131,9 @@ class EngineService:
 
     def _announce(self) -> None:
         self._runner.post(self.session.written)
+
+    def _announce_begin(self) -> None:
+        self._runner.post(self.session.begun)
 
     def _in_fork(self) -> None:
         self._executor.is_copy = True

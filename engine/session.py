@@ -147,6 +147,10 @@ class EngineSession(LeasedMembership):
         """Take note that what runs puts something out."""
         self._live.written(now)
 
+    def begun(self, now: float) -> None:
+        """Take note that what runs puts out text without an end of line."""
+        self._live.begun(now)
+
     def logged(self, now: float) -> None:
         """Take note that what is to be forwarded was logged."""
         self._logs.written(now)
@@ -225,6 +229,7 @@ class EngineSession(LeasedMembership):
     def on_welcome(self, stream: Stream, now: float) -> None:
         """Say again what the broken connection may have lost."""
         self._resume(self._lanes[stream])
+        self._live.lost(now)
 
     def _resume(self, lane: Lane) -> None:
         lane.resume()
@@ -392,7 +397,8 @@ class EngineSession(LeasedMembership):
             self._worker.hold(self._live.request)
 
     def _on_output_received(self, stream: Stream, message: OutputReceived, now: float) -> None:
-        self._live.received(message.request, message.number, now)
+        heed = self._live.missed if message.missed else self._live.received
+        heed(message.request, message.number, now)
 
     # ------------------------------------------------------------ control
 

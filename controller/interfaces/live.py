@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import ClassVar
 
@@ -13,6 +13,9 @@ from ctrlhub.wire.codec import size_of_extras
 from ctrlhub.wire.errors import LimitExceeded
 from ctrlhub.wire.limits import MAX_CONTROL_BYTES
 from ctrlhub.wire.messages import Message, Output, OutputReceived, Stream
+
+NOT_KNOWN = -1
+"""In place of the number up to which a client has received output."""
 
 
 class Relay(Interface):
@@ -30,6 +33,21 @@ class Relay(Interface):
     def client_of(self, engine: Engine, request: int) -> Session | None:
         """Return the client of a request, if it runs on this engine."""
         raise NotImplementedError
+
+    def running_of(self, session: Session) -> Iterable[tuple[Engine, int]]:
+        """Return the engines that run something of a client, and what."""
+        raise NotImplementedError
+
+    def client_connected(self, session: Session) -> None:
+        """Have engines say again what may have been lost: a client is connected anew.
+
+        It is of no use to keep that here: the engines have it, and may not be sure of their client
+        either.
+        """
+        for engine, request in self.running_of(session):
+            message = OutputReceived(request, NOT_KNOWN, engine.id, missed=True)
+            for stream in self.streams:  # its own, one
+                engine.session.send(self.outbox, stream, message)
 
     def output(self, session: Session, message: Output, stream: Stream, now: float) -> None:
         """Pass output on to the client.

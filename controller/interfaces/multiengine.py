@@ -8,7 +8,7 @@ tasks that its client submits next.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ctrlhub.controller.core.commands import CommandQueue, CommandRecord, Halts
@@ -262,6 +262,13 @@ class MultiEngine(RecordedCommands, Relay):
         command = queue.running if queue is not None and queue.engine is engine else None
         return command.session if command is not None and command.id == request else None
 
+    def running_of(self, session: Session) -> Iterator[tuple[Engine, int]]:
+        """Return the engines that run commands of a client, and which."""
+        for queue in self._queues.values():
+            command = queue.running
+            if command is not None and command.session is session:
+                yield queue.engine, command.id
+
     def _clear_behind(self, failed: CommandRecord, queue: CommandQueue, outcome: Outcome) -> None:
         """Clear what the client of a failed command has queued behind it, and what is on its way."""
         cleared = QueueCleared(
@@ -286,6 +293,8 @@ class MultiEngine(RecordedCommands, Relay):
 
     def bound(self, session: Session, stream: Stream, held: Ranges, now: float) -> None:
         """Send again what a lost connection may have swallowed."""
+        if stream is Stream.IOPUB:
+            self.client_connected(session)
         if stream is not Stream.MULTIENGINE:
             return
         self._relays.left(session)

@@ -8,7 +8,7 @@ again, at most `engine_retries` times, and those that had not begun go back to t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -253,6 +253,13 @@ class TaskQueue(TaskReturns, Relay):
         task = self._tasks.get(request)
         return task.session if task is not None and task.engine is engine else None
 
+    def running_of(self, session: Session) -> Iterator[tuple[Engine, int]]:
+        """Return the engines that run a task of a client, as far as that is known, and which."""
+        for number in self.engines:
+            task = next(iter(self._scheduler.tasks_of(number)), None)
+            if task is not None and task.session is session and task.engine is not None:
+                yield task.engine, task.id
+
     def need_functions(
         self, session: Session, message: NeedFunctions, stream: Stream, now: float
     ) -> None:
@@ -261,6 +268,8 @@ class TaskQueue(TaskReturns, Relay):
 
     def bound(self, session: Session, stream: Stream, held: Ranges, now: float) -> None:
         """Send again what a lost connection may have swallowed."""
+        if stream is Stream.IOPUB:
+            self.client_connected(session)
         if stream is not Stream.TASK:
             return
         self._deliveries.send_again(session)

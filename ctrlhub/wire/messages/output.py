@@ -13,8 +13,8 @@ from ctrlhub.wire.record import record
 class Output(Message):
     """Engine to hub, and hub to the request's client on iopub: what a request puts out as it runs.
 
-    `number` counts the messages of an attempt. `engine` is filled in by the hub. What is lost on the
-    way comes with the result.
+    `number` counts the messages of an attempt, and this one says what comes behind that of number
+    `after`: whoever does not have that one asks for it. `engine` is filled in by the hub.
     """
 
     kind: ClassVar[str] = "output"
@@ -23,16 +23,23 @@ class Output(Message):
     items: Sequence[OutputItem]
     engine: int = -1
     attempt: int = 0
+    after: int = 0
 
 
 @record
 class OutputReceived(Message):
-    """Client to hub to engine: live output up to this number has arrived; more may follow."""
+    """To an engine: live output up to this number has arrived; more may follow.
+
+    It comes from the client by way of the hub, or from the hub for a client that is connected anew. What
+    came behind it was lost, and is to be said again, if it was `missed`. The hub does not know what a
+    client has: then `number` is -1, and means what was acknowledged.
+    """
 
     kind: ClassVar[str] = "output_received"
     request: int
     number: int
     engine: int
+    missed: bool = False
 
 
 @record

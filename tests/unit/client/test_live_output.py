@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from ctrlhub.client.live_output import ACKNOWLEDGE, LiveOutputs, LiveRequest, Reached
+from ctrlhub.client.live_output import (
+    ACKNOWLEDGE,
+    ASK_AGAIN,
+    LiveOutputs,
+    LiveRequest,
+    Reached,
+    gap,
+)
 from ctrlhub.client.output_stream import OutputStream
 from ctrlhub.client.rows import Row
 from ctrlhub.client.terminal import Terminal
@@ -46,41 +53,86 @@ def test_reached_tells_what_is_missing_and_what_has_come_before() -> None:
     assert progress.take(("stdout", 2, "cd")) == (0, None)
     assert progress.take(("stdout", 10, "k")) == (6, "k")
     assert progress.take(("display", 1, displayed("f"))) == (1, displayed("f"))
-    assert progress.take(("display", 0, displayed("e"))) == (0, None)
+    assert progress.take(("display", 1, displayed("f"))) == (0, None)
+
+
+def test_a_display_that_was_missing_may_come_late() -> None:
+    """Once; none that was there, or is beyond."""
+    progress = Reached()
+    progress.take(("display", 3, displayed("d")))
+
+    assert progress.take(("display", 1, displayed("b"))) == (0, displayed("b"))
+    assert progress.take(("display", 1, displayed("b"))) == (0, None)
+    assert progress.take(("display", 0, displayed("a"))) == (0, displayed("a"))
+    assert progress.take(("display", 3, displayed("d"))) == (0, None)
+    assert progress.take(("display", 2, displayed("c"))) == (0, displayed("c"))
+    assert progress.take(("display", 2, displayed("c"))) == (0, None)
 
 
 def test_what_has_come_has_the_form_of_extras() -> None:
     """Gaps are told; the last value of each name counts."""
-    live = LiveRequest()
+    live = LiveRequest(engine=4)
     live.take(Output(1, 1, [("stdout", 0, "a"), ("data", 0, {"x": b"1"})], 4))
-    live.take(Output(1, 2, [("stdout", 3, "b"), ("display", 0, displayed("f"))], 4))
-    live.take(Output(1, 3, [("data", 1, {"x": b"2"})], 4))
+    live.take(Output(1, 2, [("stdout", 3, "b"), ("display", 0, displayed("f"))], 4, after=1))
+    live.take(Output(1, 3, [("data", 1, {"x": b"2"})], 4, after=2))
 
     extras = live.extras()
-    assert extras["stdout"] == (
-        "a\n[2 characters came too fast to be shown; the result has them]\nb"
-    )
+    assert extras["stdout"] == f"a{gap(2)}b"
     assert (extras["outputs"], extras["data"]) == ([displayed("f")], {"x": b"2"})
     assert live.engine == 4
 
 
-def test_what_is_kept_of_a_request_is_bounded() -> None:
-    """However much comes."""
+def test_what_was_lost_is_asked_for_and_what_follows_it_waits() -> None:
+    """Once, until it has been ignored for long; then it goes on where it was broken off."""
     live = LiveRequest()
-    for number in range(100):
-        live.take(Output(1, number, [("stdout", number * 50_000, "x" * 50_000)], 0))
+    live.take(Output(1, 1, [("stdout", 0, "a")], 4))
 
-    assert len(live.extras()["stdout"]) <= OUTPUT_TEXT_BYTES
+    lost = [Output(1, n, [("stdout", n, "x")], 4, after=n - 1) for n in range(3, 3 + ASK_AGAIN + 1)]
+    told = [live.take(message) for message in lost]
+    asked = OutputReceived(1, 1, 4, missed=True)
+    assert told == [([], asked), *[([], None)] * (ASK_AGAIN - 1), ([], asked)]
+
+    items, answer = live.take(Output(1, 99, [("stdout", 1, "bcd")], 4, after=1))
+    assert (items, answer) == ([("stdout", 1, "bcd")], OutputReceived(1, 99, 4))
+    assert live.extras()["stdout"] == "abcd"
+
+
+def test_what_is_said_again_is_taken_once() -> None:
+    """And acknowledged at once: its engine is not sure of us."""
+    live = LiveRequest()
+    live.take(Output(1, 1, [("stdout", 0, "ab"), ("display", 0, displayed("f"))], 4))
+    live.take(Output(1, 2, [("stdout", 2, "c"), ("data", 0, {"x": b"1"})], 4, after=1))
+
+    again = [("stdout", 0, "abcd"), ("display", 0, displayed("f")), ("data", 1, {"x": b"1"})]
+    items, answer = live.take(Output(1, 3, again, 4, after=0))
+
+    assert items == [("stdout", 3, "d"), ("data", 1, {"x": b"1"})]
+    assert answer == OutputReceived(1, 3, 4)
+    assert live.extras()["stdout"] == "abcd"
+
+
+def test_what_is_kept_of_a_request_is_bounded() -> None:
+    """However much comes; how much there was is told."""
+    live = LiveRequest()
+    for n in range(100):
+        live.take(Output(1, n + 1, [("stdout", n * 50_000, "x" * 50_000)], 0, after=n))
+
+    extras = live.extras()
+    kept, more, note = extras["cut"]["stdout"]
+    assert (kept <= OUTPUT_TEXT_BYTES, kept + more) == (True, 100 * 50_000)
+    assert extras["stdout"][kept:] == f"\n[{more} more characters have come than are kept]\n"
+    assert len(extras["stdout"]) == kept + note
 
 
 def test_much_that_arrived_is_acknowledged_and_little_is_not() -> None:
-    """With the highest number, gaps or not."""
+    """With the number of the last one."""
     live = LiveRequest()
     half = "x" * (ACKNOWLEDGE // 2)
 
-    assert live.take(Output(1, 1, [("stdout", 0, half)], 4)) is None
-    assert live.take(Output(1, 3, [("stdout", 0, half)], 4)) == OutputReceived(1, 3, 4)
-    assert live.take(Output(1, 4, [("stdout", 0, half)], 4)) is None
+    assert live.take(Output(1, 1, [("stdout", 0, half)], 4))[1] is None
+    second = Output(1, 2, [("stdout", len(half), half)], 4, after=1)
+    assert live.take(second)[1] == OutputReceived(1, 2, 4)
+    assert live.take(Output(1, 3, [("stdout", 2 * len(half), half)], 4, after=2))[1] is None
 
 
 def test_who_follows_is_told_what_came_before_what_comes_and_the_end() -> None:
@@ -90,7 +142,7 @@ def test_who_follows_is_told_what_came_before_what_comes_and_the_end() -> None:
     live.follow([1], late, [{1}])
     live.follow([1], gone, [{1}])
     live.leave([1], gone)
-    live.take(Output(1, 2, [("stdout", 1, "b")], 4))
+    live.take(Output(1, 2, [("stdout", 1, "b")], 4, after=1))
     live.take(Output(2, 1, [("stdout", 0, "of another")], 4))
     live.ended([1, 2])
 
@@ -121,7 +173,8 @@ class Stream:
 
     def __init__(self, labelled: bool = True) -> None:
         self.rows: dict[int, Row] = {}
-        self.stream = OutputStream(labelled, self.rows.__getitem__, self.show_end)
+        self.live: dict[int, LiveRequest] = {}
+        self.stream = OutputStream(labelled, self.rows.get, self.live.get, self.show_end)
 
     def show_end(self, terminal: Terminal, row: Row) -> None:
         """Say that it ended."""
@@ -134,7 +187,7 @@ class Stream:
 
 
 def test_text_is_shown_with_its_engine(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each line that somebody begins; what goes on needs no label."""
+    """Line by line, as they are completed; what goes on needs no label."""
     shown = Stream()
     shown.stream.output(1, 0, [("stdout", 0, "a")])
     shown.stream.output(1, 0, [("stdout", 1, "b\n")])
@@ -143,7 +196,7 @@ def test_text_is_shown_with_its_engine(capsys: pytest.CaptureFixture[str]) -> No
     shown.stream.finish()
 
     out, err = capsys.readouterr()
-    assert out.splitlines() == ["[stdout:0] ab", "[stdout:1] c", "[stdout:0]", "e", "f"]
+    assert out.splitlines() == ["[stdout:0] ab", "[stdout:0]", "e", "f", "[stdout:1] c"]
     assert err == "[stderr:1] d\n"
 
 
@@ -192,9 +245,60 @@ def test_a_gap_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     shown.stream.output(1, 0, [("stdout", 0, "a\n"), ("stdout", 12, "b\n")])
     shown.stream.finish()
 
-    assert capsys.readouterr().out == (
-        "a\n\n[10 characters came too fast to be shown; the result has them]\nb\n"
-    )
+    assert capsys.readouterr().out == f"a\n{gap(10)}b\n"
+
+
+def test_a_gap_of_ours_is_filled(capsys: pytest.CaptureFixture[str]) -> None:
+    """There was no room in the queue of what is printed; the session has it, or the result."""
+    shown = Stream(labelled=False)
+    live = shown.live[1] = LiveRequest(engine=0)
+    live.take(Output(1, 1, [("stdout", 0, "a\nb"), ("stdout", 3, "c\n"), ("stdout", 5, "d\n")], 0))
+    shown.stream.output(1, 0, [("stdout", 0, "a\n"), ("stdout", 5, "d\n")])
+    shown.rows[2] = (2, 0, b"", 0, 0.0, 0.0, {"stdout": "kept", "cut": {"stdout": [4, 2, 0]}})
+    shown.stream.output(2, 0, [("stdout", 0, "k"), ("stdout", 5, "!\n")])
+    shown.stream.finish()
+
+    assert capsys.readouterr().out == f"a\nbc\nd\nkept{gap(1)}!\n"
+
+
+def test_displays_that_were_missing_are_told_and_shown_at_the_end(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Those that were shown are not shown twice."""
+    shown = Stream(labelled=False)
+    shown.stream.output(1, 0, [("display", 0, displayed("a")), ("display", 3, displayed("d"))])
+    shown.end(1, 0, {"outputs": [displayed(each) for each in "abcde"]})
+    shown.stream.finish()
+
+    assert capsys.readouterr().out.splitlines() == [
+        "a",
+        "[2 displays of engine 0 took too much room to be shown at once; they are shown when the "
+        "result is there]",
+        "d", "b", "c", "e", "end of 1",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("came", "expected"),
+    [
+        (0, "kept\n[6 more characters were printed; the end of it is in the engine's log]\n"),
+        (7, "kept234\n[3 more characters were printed; the end of it is in the engine's log]\n"),
+        (10, "kept234567\n"),
+    ],
+)
+def test_a_note_of_what_was_cut_counts_what_was_shown(
+    capsys: pytest.CaptureFixture[str], came: int, expected: str
+) -> None:
+    """More may have been shown than the result has."""
+    note = "\n[6 more characters]\n"
+    shown = Stream(labelled=False)
+    if came:
+        shown.stream.output(1, 0, [("stdout", 0, "kept234567"[:came])])
+    shown.end(1, 0, {"stdout": f"kept{note}[and]\n", "cut": {"stdout": [4, 6, len(note)]}})
+    shown.stream.finish()
+
+    rest = expected if expected.endswith("log]\n") else expected.rstrip("\n")
+    assert capsys.readouterr().out == f"{rest}[and]\nend of 1\n"
 
 
 def test_a_line_that_is_written_over_stays_one(capsys: pytest.CaptureFixture[str]) -> None:
@@ -213,7 +317,9 @@ def test_a_line_that_is_written_over_keeps_its_label(capsys: pytest.CaptureFixtu
     shown.stream.output(2, 1, [("stderr", 0, "\r10%\r\n")])
     shown.stream.finish()
 
-    assert capsys.readouterr().err == "\r[stderr:0] 10%\r[stderr:0] 20%\n\r[stderr:1] 10%\r\n"
+    assert capsys.readouterr().err == (
+        "\r[stderr:0] 10%\r[stderr:0] 20%\n\r[stderr:1] 10%\r\n\r[stderr:0] 20%\n"
+    )
 
 
 def test_a_terminal_that_is_gone_is_no_trouble(

@@ -43,9 +43,23 @@ def test_much_output_is_acknowledged_on_the_stream_of_its_request(stream: Stream
     number = asked(bench, stream)
     much: list[Any] = [("stdout", 0, "x" * ACKNOWLEDGE)]
 
-    bench.receive(Stream.IOPUB, Output(number, 7, much, 4))
+    bench.receive(Stream.IOPUB, Output(number, 1, much, 4))
 
-    assert bench.drain(OutputReceived) == [OutputReceived(number, 7, 4)]
+    assert bench.drain(OutputReceived) == [OutputReceived(number, 1, 4)]
+
+
+@pytest.mark.parametrize("stream", [Stream.TASK, Stream.MULTIENGINE])
+def test_output_that_was_lost_is_asked_for(stream: Stream) -> None:
+    """On the stream of its request; who follows is told nothing out of its order."""
+    bench, listener = Bench(), Listener()
+    number = asked(bench, stream)
+    bench.session.follow_output([number], listener)
+
+    bench.receive(Stream.IOPUB, Output(number, 2, [("stdout", 6, "world\n")], 4, after=1))
+    assert bench.drain(OutputReceived) == [OutputReceived(number, 0, 4, missed=True)]
+    bench.receive(Stream.IOPUB, Output(number, 3, [("stdout", 0, "hello\nworld\n")], 4))
+
+    assert listener.told == [("stdout", 0, "hello\nworld\n")]
 
 
 def test_output_of_nothing_that_runs_is_ignored() -> None:

@@ -49,6 +49,29 @@ def test_output_reaches_the_client_of_what_runs(
     assert engine.heard(m.OutputReceived) == [received]
 
 
+@pytest.mark.parametrize("stream", [m.Stream.MULTIENGINE, m.Stream.TASK])
+def test_a_client_that_is_connected_anew_is_told_again(
+    exchange: Exchange, client: Line, engines: list[Line], stream: m.Stream
+) -> None:
+    """By the engines that run something of it, on the stream of that; nobody else is asked."""
+    if stream is m.Stream.TASK:
+        client.submit(1)
+    else:
+        client.command(1, 0)
+        client.command(2, 0)
+    a_peer(exchange, "stranger", m.Role.CLIENT)
+    [engine] = [each for each in engines if each.heard(m.RunCommand, m.RunTasks)]
+    assert engine.heard(m.OutputReceived) == []
+
+    assert client.registered is not None
+    client.say(m.Stream.IOPUB, m.Hello(client.registered.token))
+
+    [other] = [each for each in engines if each is not engine]
+    [asked] = engine.heard(m.OutputReceived)
+    assert asked == m.OutputReceived(client.id(1), -1, asked.engine, missed=True)
+    assert other.heard(m.OutputReceived) == []
+
+
 def test_output_of_what_does_not_run_there_goes_nowhere(
     exchange: Exchange, client: Line, engines: list[Line]
 ) -> None:

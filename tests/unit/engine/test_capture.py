@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from ctrlhub.engine.capture import MOST_PIECES, QUEUED_BYTES, Capture
+from ctrlhub.engine.capture import QUEUED_BYTES, Capture
+from ctrlhub.engine.kept import MOST_PIECES
 from ctrlhub.wire.errors import LimitExceeded
-from ctrlhub.wire.limits import OUTPUT_DISPLAY_BYTES, OUTPUT_WINDOW
+from ctrlhub.wire.limits import OUTPUT_DISPLAY_BYTES, OUTPUT_TEXT_BYTES, OUTPUT_WINDOW
 
 
 def shown(text: str) -> dict[str, Any]:
@@ -74,7 +75,19 @@ def test_a_limit_counts_bytes_and_cuts_between_characters() -> None:
     capture = Capture(1, text_limit=5)
     capture.add_text("stdout", "äää")
 
-    assert capture.extras()["stdout"].startswith("ää\n[1 more characters were printed")
+    extras = capture.extras()
+    assert extras["stdout"].startswith("ää\n[1 more characters were printed")
+    assert extras["cut"] == {"stdout": [2, 1, len(extras["stdout"]) - 2]}
+
+
+def test_what_is_kept_has_no_gaps() -> None:
+    """Once something was too long to be kept, what is shorter is not kept, either."""
+    capture = Capture(1, text_limit=5)
+    for text in ("ää", "ä", "b"):
+        capture.add_text("stdout", text)
+
+    assert capture.extras()["stdout"].startswith("ää\n[2 more characters were printed")
+    assert taken(capture) == [("stdout", 0, "äääb")]
 
 
 def test_what_is_too_large_to_display_is_told() -> None:
@@ -139,16 +152,100 @@ def test_a_long_text_is_taken_in_parts() -> None:
     assert [item[1] for item in items] == list(range(0, 100, 15))
 
 
-def test_what_waits_is_bounded_and_positions_tell_what_was_left_out() -> None:
-    """A client that does not follow costs an engine no memory."""
+def test_all_that_is_kept_is_shown_however_late() -> None:
+    """Nobody looks until the end; nothing of what the result has is missing."""
     capture = Capture(1)
+    lines = [f"line {n}\n" for n in range(200_000)]
+    for line in lines:
+        capture.add_text("stdout", line)
+
+    items = taken(capture, 60_000)
+    text = "".join(item[2] for item in items)
+    assert text == "".join(lines)[: len(text)]
+    assert len(text) >= OUTPUT_TEXT_BYTES
+    assert [item[1] for item in items[1:]] == [item[1] + len(item[2]) for item in items[:-1]]
+
+
+def test_the_order_in_which_it_is_shown_is_that_of_writing() -> None:
+    """As it grows, whatever fits into a message."""
+    capture = Capture(1)
+    written, seen = [], []
+    for n in range(300):
+        name = "stdout" if n % 3 else "stderr"
+        written.append((name, f"<{n}>"))
+        capture.add_text(name, f"<{n}>")
+        if n % 7 == 0:
+            capture.add_display(shown(str(n)))
+            written.append(("display", str(n)))
+        if n % 5 == 0:
+            seen += capture.take(9)[0]
+    seen += taken(capture, 9)
+
+    flat = [
+        (kind, value if kind != "display" else value["data"]["text/plain"])
+        for kind, _, value in seen
+    ]
+    assert "".join(f"{kind}{text}" for kind, text in joined(flat)) == "".join(
+        f"{kind}{text}" for kind, text in joined(written)
+    )
+
+
+def joined(pieces: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Neighbouring texts of one stream as one."""
+    found: list[tuple[str, str]] = []
+    for kind, text in pieces:
+        if found and kind != "display" and found[-1][0] == kind:
+            found[-1] = (kind, found[-1][1] + text)
+        else:
+            found.append((kind, text))
+    return found
+
+
+def test_what_was_shown_is_shown_again_from_a_mark_on() -> None:
+    """With what has come since: text, displays, and the last of what was published."""
+    capture = Capture(1)
+    capture.add_text("stdout", "one ")
+    taken(capture)
+    mark = capture.mark
+    capture.add_text("stdout", "two ")
+    capture.add_display(shown("figure"))
+    capture.add_data({"x": b"1"})
+    taken(capture)
+    capture.add_text("stdout", "three")
+
+    capture.go_back(mark)
+
+    assert taken(capture) == [
+        ("stdout", 4, "two "),
+        ("display", 0, shown("figure")),
+        ("stdout", 8, "three"),
+        ("data", 1, {"x": b"1"}),
+    ]
+
+
+def test_text_whose_order_is_not_kept_is_shown_all_the_same() -> None:
+    """Beyond so many pieces."""
+    capture = Capture(1)
+    for _ in range(MOST_PIECES):
+        capture.add_text("stdout", "o")
+        capture.add_text("stderr", "e")
+        if capture.waits:
+            capture.take(1000)
+    capture.add_text("stdout", "end")
+    items = taken(capture)
+    assert items[-1] == ("stdout", MOST_PIECES, "end")
+
+
+def test_what_is_not_kept_waits_within_bounds_and_positions_tell_what_was_left_out() -> None:
+    """A client that does not follow costs an engine no memory."""
+    capture = Capture(1, text_limit=1000)
     written = 0
     while written < 3 * QUEUED_BYTES:
         capture.add_text("stdout", "x" * 1000)
         written += 1000
 
     shown_before = sum(len(item[2]) for item in taken(capture, 100_000))
-    assert 0.5 * QUEUED_BYTES < shown_before <= QUEUED_BYTES
+    assert 0.5 * QUEUED_BYTES < shown_before <= QUEUED_BYTES + 1000
     capture.add_text("stdout", "later")
     assert taken(capture) == [("stdout", written, "later")]
 
@@ -174,7 +271,7 @@ def test_what_never_came_is_told_behind_what_did() -> None:
 
     extras = capture.extras()
 
-    missed = "more bytes were written by code that let nobody read them; they are in the engine's log]\n"
+    missed = "more bytes were written by code that let nobody read them; the last of them are in the engine's log]\n"
     assert extras["stderr"] == f"\n[5 {missed}"
     assert extras["stdout"].startswith("much\n[5 more characters")
     assert extras["stdout"].endswith(f"\n[3 {missed}")

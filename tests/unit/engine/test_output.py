@@ -125,6 +125,25 @@ def test_a_complete_line_is_announced_once_until_somebody_looks() -> None:
     assert told == [1, 1]
 
 
+def test_what_has_no_end_of_line_is_announced_as_such() -> None:
+    """Once until it has one, or somebody looks."""
+    output, _, _ = make()
+    told: list[str] = []
+    output.runs = lambda: 7
+    output.announce = lambda: told.append("line")
+    output.announce_begin = lambda: told.append("begin")
+
+    output.out.write(".")
+    output.out.write(".")
+    assert told == ["begin"]
+    output.out.write("\n")
+    output.out.write(".")
+    assert told == ["begin", "line"]
+    output.look()
+    output.out.write(".")
+    assert told == ["begin", "line", "begin"]
+
+
 def test_what_is_on_hold_is_not_announced_but_the_next_request_is() -> None:
     """A client that does not follow costs no announcements."""
     output, _, _ = make()
