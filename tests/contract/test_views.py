@@ -233,6 +233,47 @@ def test_an_executor_that_gives_up(client: Client, work: Work) -> None:
     assert held.wait(WAIT)
 
 
+@pytest.mark.parametrize("how", ["raises", "closed", "dropped"])
+@pytest.mark.parametrize("chunksize", [1, 2])
+def test_an_executor_map_that_ends_early(
+    client: Client, work: Work, how: str, chunksize: int
+) -> None:
+    """What engines have of it, also ahead of time, is withdrawn, and what runs is interrupted."""
+    held = work.held()
+    executor = client.load_balanced_view().executor
+
+    def act(n: int) -> int:
+        if n < chunksize:
+            return 1 // n if how == "raises" else n
+        held()
+        return n
+
+    values = executor.map(act, range(60), chunksize=chunksize)
+    if how == "raises":
+        with pytest.raises(ZeroDivisionError):
+            next(values)
+    else:
+        assert next(values) == 0
+    if how == "closed":
+        values.close()  # type: ignore[attr-defined]
+    del values
+
+    until(lambda: not client.outstanding, "nothing is out")
+    status = client.queue_status()
+    assert [status[n]["tasks"] for n in range(ENGINES)] == [0] * ENGINES
+    assert status["unassigned"] == 0
+
+
+def test_an_executor_map_nobody_looks_at(client: Client) -> None:
+    """It runs, as with other executors."""
+    name = "looked_at"
+    client[:].push({name: []}, block=True)
+    client.executor().map(lambda n: looked_at.append(n), range(20))  # type: ignore[name-defined]  # noqa: F821
+
+    assert client.wait(timeout=WAIT)
+    assert sorted(n for numbers in client[:][name] for n in numbers) == list(range(20))
+
+
 # ---------------------------------------------------------------- engines made ready
 
 
