@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ctrlhub.controller.core.history import GONE
 from ctrlhub.wire.messages import Buffer, Payload
-from ctrlhub.wire.private import make_private_dir
+from ctrlhub.wire.private import make_private_dir, sync_dir
 from ctrlhub.wire.segments import Segment
 
 PORTION = 4 * 1024 * 1024
@@ -38,7 +38,7 @@ class PayloadFiles:
             self._write(name, (payload,) if isinstance(payload, bytes) else payload)
             written = True
         if written:
-            self._sync()
+            sync_dir(self._directory)
 
     def _write(self, name: str, buffers: Sequence[Buffer]) -> None:
         place = self._directory / name
@@ -46,7 +46,7 @@ class PayloadFiles:
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with open(descriptor, "wb", buffering=0) as file:
             for buffer in buffers:
-                for portion in _portions(buffer):
+                for portion in portions(buffer):
                     view = memoryview(portion)
                     while view:
                         view = view[file.write(view) :]
@@ -62,11 +62,7 @@ class PayloadFiles:
                 whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         except FileNotFoundError:
             return GONE
-        buffers, at = [], 0
-        for size in sizes:
-            buffers.append(whole[at : at + size])
-            at += size
-        return tuple(buffers)
+        return in_buffers(whole, sizes)
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove files."""
@@ -83,20 +79,21 @@ class PayloadFiles:
         with os.scandir(self._directory) as found:
             return sum(entry.stat().st_size for entry in found)
 
-    def _sync(self) -> None:
-        descriptor = os.open(self._directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+
+def in_buffers(whole: memoryview, sizes: Sequence[int]) -> tuple[memoryview, ...]:
+    """Return parts of these sizes."""
+    buffers, at = [], 0
+    for size in sizes:
+        buffers.append(whole[at : at + size])
+        at += size
+    return tuple(buffers)
 
 
-def _portions(buffer: Buffer) -> Iterable[Buffer]:
+def portions(buffer: Buffer) -> Iterable[Buffer]:
+    """Return a buffer in pieces."""
     if type(buffer) is not Segment:
         view = memoryview(buffer).cast("B")
         return (view[at : at + PORTION] for at in range(0, len(view), PORTION))
     # Read, not mapped: what is mapped counts as this process's memory.
     ends = range(0, buffer.nbytes, PORTION)
     return (buffer.read(at, min(PORTION, buffer.nbytes - at)) for at in ends)
-
-

@@ -15,7 +15,7 @@ from ctrlhub.controller.stores.file_systems import network_kind
 from ctrlhub.controller.stores.payload_files import PayloadFiles
 from ctrlhub.wire.errors import StoreError
 from ctrlhub.wire.messages import Payload
-from ctrlhub.wire.private import make_private_dir
+from ctrlhub.wire.private import make_private_dir, sync_dir
 
 DATABASE = "store.db"
 PAYLOADS = "payloads"
@@ -174,7 +174,9 @@ class SqliteDatabase:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    path.touch(mode=0o600)
+    if not path.exists():
+        path.touch(mode=0o600)
+        sync_dir(path.parent)  # before there is anything that must not go with the name
     database = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
     try:
         database.execute(f"PRAGMA page_size = {PAGE}")

@@ -119,7 +119,7 @@ def write_private(path: Path, data: bytes) -> None:
             with suppress(FileNotFoundError):
                 os.unlink(unfinished)
             raise
-        _sync_dir(path.parent)
+        sync_dir(path.parent)
 
 
 def read_private(path: Path, limit: int) -> bytes:
@@ -198,12 +198,15 @@ def _make_missing(path: Path) -> None:
             for place in reversed(missing):
                 with suppress(FileExistsError):
                     os.mkdir(place, 0o700)
+                    # Else a power cut takes it, with all that was written into it.
+                    with suppress(PermissionError):  # a parent that others may not look into
+                        sync_dir(place.parent)
             return
     os.mkdir(path, 0o700)
 
 
-def _sync_dir(directory: Path) -> None:
-    """Make a rename durable; where a directory cannot be opened, the system does it by itself."""
+def sync_dir(directory: Path) -> None:
+    """Make what was made, renamed or removed in a directory durable; where a directory cannot be opened, the system does it by itself."""
     if sys.platform == "win32":
         return
     descriptor = os.open(directory, os.O_RDONLY | _DIRECTORY | _CLOEXEC)
