@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from math import inf
-from posixpath import isabs
 from typing import Any
 
+from ctrlhub.controller.store_places import check_store
 from ctrlhub.wire.limits import MAX_SESSION
 
 LOG_LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
@@ -18,8 +18,6 @@ TASK_ORDERS = ("fifo", "lifo")
 
 SCHEME_GROUP = "ctrlhub.schemes"
 """The entry point group of other schemes."""
-
-STORES = ("sqlite", "memory")
 
 _FITS: Mapping[str, Callable[[Any], bool]] = {
     "str": lambda value: type(value) is str,
@@ -48,15 +46,6 @@ def _check_scheme(scheme: str) -> None:
         raise ValueError(
             f"task_scheme must be one of {', '.join((*TASK_SCHEMES, *sorted(plugged)))}, or name a class "
             f"as MODULE:CLASS, not {scheme!r:.80}"
-        )
-
-
-def _check_store(store: str) -> None:
-    kind, colon, place = store.partition(":")
-    if store not in STORES and not (kind == "sqlite" and colon and isabs(place)):
-        raise ValueError(
-            f"store must be {' or '.join(STORES)}, or sqlite:DIRECTORY with an absolute path, "
-            f"not {store!r:.80}"
         )
 
 
@@ -98,7 +87,8 @@ class HubConfig:
         Which task of a client is next: what came first (``fifo``) or last (``lifo``).
     store
         Where requests and results live: ``sqlite``, in the profile's state directory, or with
-        ``sqlite:DIRECTORY`` elsewhere on a local disk; or ``memory``, only as long as the hub does.
+        ``sqlite:DIRECTORY`` elsewhere on a local disk; in PostgreSQL, with its URL; or ``memory``, only
+        as long as the hub does.
     log_level
         Name of a level of :mod:`logging`.
     """
@@ -151,7 +141,7 @@ class HubConfig:
         _check_scheme(self.task_scheme)
         if self.task_order not in TASK_ORDERS:
             raise ValueError(f"task_order must be one of {', '.join(TASK_ORDERS)}")
-        _check_store(self.store)
+        check_store(self.store)
         if self.log_level.upper() not in LOG_LEVELS:
             raise ValueError(f"log_level must be one of {', '.join(LOG_LEVELS)}")
 

@@ -25,7 +25,7 @@ from ctrlhub.controller.interfaces.finding import find_interfaces, find_policy
 from ctrlhub.controller.logs import start_logging
 from ctrlhub.controller.loop import HubLoop
 from ctrlhub.controller.stores.base import Store
-from ctrlhub.controller.stores.memory import MemoryStore
+from ctrlhub.controller.stores.opening import open_store
 from ctrlhub.controller.transports.base import Transport
 from ctrlhub.controller.transports.zeromq import ZeroMQTransport
 from ctrlhub.link.provision import make_context
@@ -105,7 +105,7 @@ def _serve(config: HubConfig, profile: Profile, lifeline: int | None) -> int:
             undone.callback(Doorkeeper(context, registry, loop).stop)
             transports.append(_listen(context, config, keys, former))
             undone.callback(transports[1].close)
-        store = _open_store(config, profile, loop)
+        store = open_store(config.store, profile, time.time() - time.monotonic(), loop.soon)
         undone.callback(store.close)
         hub = _make_hub(config, transports, store, registry, loop)
         ipc = transports[0].addresses()
@@ -160,16 +160,6 @@ def _make_hub(
         names = ", ".join(config.interfaces)
         log.exception("the hub cannot be made with interfaces %s", names)
         raise _broken(f"one of the interfaces {names} cannot be made", error) from error
-
-
-def _open_store(config: HubConfig, profile: Profile, loop: HubLoop) -> Store:
-    if config.store == "memory":
-        return MemoryStore()
-    from ctrlhub.controller.stores.sqlite import SqliteStore
-
-    _, _, place = config.store.partition(":")
-    directory = Path(place) if place else profile.store
-    return SqliteStore(directory, time.time() - time.monotonic(), loop.soon)
 
 
 def _broken(what: str, error: Exception) -> CtrlHubError:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import settings
+
+from tests.support.postgres import PostgresServer, can_have_postgres
 
 # A busy machine is not a failure: hypothesis looks at behaviour, pytest-timeout at hangs.
 # Whoever changes something gets an answer that depends on the change alone; who wants to find what
@@ -32,3 +34,15 @@ def _require_system_part(name: str, available: bool) -> None:
 def require_system_part() -> Callable[[str, bool], None]:
     """``require_system_part(name, available)``: go on, skip, or fail under ``.ci/run``."""
     return _require_system_part
+
+
+@pytest.fixture(scope="session")
+def postgres_server(require_system_part: Callable[[str, bool], None]) -> Iterator[PostgresServer]:
+    """A running PostgreSQL server of this test process's own."""
+    require_system_part("a PostgreSQL server (Debian: postgresql)", can_have_postgres())
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()

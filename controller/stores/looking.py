@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,48 +13,98 @@ from urllib.parse import quote
 from ctrlhub.controller.core.effects import Forget
 from ctrlhub.controller.core.history import GONE
 from ctrlhub.controller.core.saved import Saved, SavedCommand, SavedTask
+from ctrlhub.controller.store_places import is_postgresql, shown
 from ctrlhub.controller.stores import packing
 from ctrlhub.controller.stores.journal import Journal
-from ctrlhub.controller.stores.payload_files import PayloadFiles
-from ctrlhub.controller.stores.sqlite import DATABASE, PAYLOADS, SqliteStore
+from ctrlhub.controller.stores.opening import directory_of, need_psycopg, open_store
+from ctrlhub.controller.stores.payload_files import PayloadFiles, in_buffers
+from ctrlhub.controller.stores.sqlite import DATABASE, PAYLOADS
 from ctrlhub.wire.codec import size_of
 from ctrlhub.wire.errors import StoreError
 from ctrlhub.wire.failure import summary_of
 from ctrlhub.wire.ids import session_of, text_of, to_ranges
-from ctrlhub.wire.messages import Status
+from ctrlhub.wire.messages import Payload, Status
+from ctrlhub.wire.places import Profile
 
 _ENDS = {Status.OK: "ok", Status.CANCELLED: "aborted"}
 
 
-def look(directory: Path) -> Saved:
-    """Return what stands in a store; nothing is changed.
+def name_of(store: str, profile: Profile) -> str:
+    """Return where a store is, without secrets."""
+    return shown(store) if is_postgresql(store) else str(directory_of(store, profile))
+
+
+def look(store: str, profile: Profile) -> tuple[Saved, int]:
+    """Return what stands in a store, and how many bytes it takes; nothing is changed.
+
+    Parameters
+    ----------
+    store
+        What ``--store`` says.
+    profile
+        Whose it is.
 
     Raises
     ------
     StoreError
         There is none, or it cannot be read.
     """
+    if store == "memory":
+        raise StoreError("what a hub keeps in its memory can be seen by its clients only")
+    if not is_postgresql(store):
+        return _look_into_files(directory_of(store, profile))
+    need_psycopg()
+    return _look_into_postgres(store)
+
+
+def _look_into_files(directory: Path) -> tuple[Saved, int]:
     path = directory / DATABASE
     if not path.is_file():
-        raise StoreError(f"there is no store in {directory}: no hub has kept anything there")
+        raise _nothing(str(directory))
     files = PayloadFiles(directory / PAYLOADS)
     try:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as database:
             execute = database.execute
             execute("BEGIN")  # one moment of it, whatever a hub writes meanwhile
-            return Journal(0.0).load(
+            saved = Journal(0.0).load(
                 execute("SELECT sequence, body FROM batches ORDER BY sequence"),
                 execute("SELECT digest, body FROM functions"),
                 execute("SELECT name, body FROM kept"),
                 files.read,
             )
     except (packing.UnknownFormat, sqlite3.Error, OSError) as error:
-        raise StoreError(f"the store in {directory} cannot be read: {error}") from error
+        raise _unreadable(str(directory), error) from error
+    return saved, sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
 
 
-def size_on_disk(directory: Path) -> int:
-    """Return how many bytes a store takes."""
-    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+def _look_into_postgres(url: str) -> tuple[Saved, int]:
+    from ctrlhub.controller.stores import postgres, postgres_session
+
+    try:
+        with closing(postgres_session.connect(url)) as connection:
+            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            if connection.execute("SELECT to_regclass('ctrlhub_store')").fetchone() == (None,):
+                raise _nothing(shown(url))
+
+            def measure(name: str, sizes: Sequence[int]) -> Payload:
+                # Nobody looks at what is in it: pages of nothing, which nobody touches, will do.
+                count = sum(postgres.payload_sizes(connection, name))
+                if count != sum(sizes) or not count:
+                    return GONE
+                return in_buffers(memoryview(mmap.mmap(-1, count)), sizes)
+
+            saved = Journal(0.0).load(*postgres.contents(connection), measure)
+            return saved, postgres.tables_size(connection)
+    except (packing.UnknownFormat, *postgres.PostgresDatabase.failures) as error:
+        raise _unreadable(shown(url), error) from error
+
+
+def _nothing(where: str) -> StoreError:
+    return StoreError(f"there is no store in {where}: no hub has kept anything there")
+
+
+def _unreadable(where: str, error: Exception) -> StoreError:
+    return StoreError(f"the store in {where} cannot be read: {error}")
 
 
 def figures(saved: Saved) -> dict[str, int]:
@@ -101,13 +152,13 @@ def records(saved: Saved) -> Iterator[dict[str, Any]]:
         yield record
 
 
-def purge(directory: Path) -> int:
+def purge(store: str, profile: Profile) -> int:
     """Forget the requests that have ended, of a store that no hub uses; return how many."""
-    look(directory)  # there is one
-    store = SqliteStore(directory, 0.0, lambda call: call())
+    look(store, profile)  # there is one
+    opened = open_store(store, profile, 0.0, lambda call: call())
     try:
-        ended = sorted(store.load().results)
-        store.write([Forget(to_ranges(ended))], lambda: None)
+        ended = sorted(opened.load().results)
+        opened.write([Forget(to_ranges(ended))], lambda: None)
     finally:
-        store.close()
+        opened.close()
     return len(ended)

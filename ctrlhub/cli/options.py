@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from ctrlhub.controller.config import STORES, TASK_ORDERS, TASK_SCHEMES
+from ctrlhub.controller.config import TASK_ORDERS, TASK_SCHEMES
+from ctrlhub.controller.store_places import STORES, check_store
 from ctrlhub.wire.places import DEFAULT_PROFILE, STATE_VARIABLE, Profile, profile_dir
 
 _HOST_NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9])?")
@@ -110,10 +111,10 @@ def _store(ctx: click.Context, param: click.Parameter, value: str) -> str:
     kind, colon, place = value.partition(":")
     if kind == "sqlite" and colon and place:
         return f"sqlite:{Path(place).expanduser().absolute()}"
-    if value not in STORES:
-        raise click.BadParameter(
-            f"{value!r} is not a store: use {', '.join(STORES)} or sqlite:DIRECTORY", ctx, param
-        )
+    try:
+        check_store(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx, param) from error
     return value
 
 
@@ -124,7 +125,7 @@ store_option = click.option(
     default=STORES[0],
     show_default=True,
     help="Where requests and results live: sqlite, in the state directory; sqlite:DIRECTORY, on a "
-    "local disk; or memory, only as long as the hub does.",
+    "local disk; postgresql://HOST/DATABASE; or memory, only as long as the hub does.",
 )
 
 

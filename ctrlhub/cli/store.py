@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
 
-from ctrlhub.cli.options import find_profile, json_option, profile_option, state_dir_option
+from ctrlhub.cli.options import (
+    find_profile,
+    json_option,
+    profile_option,
+    state_dir_option,
+    store_option,
+)
 
 directory_option = click.option(
     "--directory",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIRECTORY",
-    help="Of a store elsewhere: the one of `--store sqlite:DIRECTORY`.",
+    help="The same as `--store sqlite:DIRECTORY`.",
 )
 
 
-def _directory(profile: str, state_dir: Path | None, directory: Path | None) -> Path:
-    return find_profile(profile, state_dir).store if directory is None else directory.absolute()
+def _place_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Say which store is meant."""
+    for option in (directory_option, store_option, state_dir_option, profile_option):
+        command = option(command)
+    return command
+
+
+def _which(store: str, directory: Path | None) -> str:
+    return store if directory is None else f"sqlite:{directory.absolute()}"
 
 
 @click.group()
@@ -28,44 +42,42 @@ def store() -> None:
 
 
 @store.command()
-@profile_option
-@state_dir_option
-@directory_option
+@_place_options
 @json_option
-def stats(profile: str, state_dir: Path | None, directory: Path | None, as_json: bool) -> None:
+def stats(
+    profile: str, state_dir: Path | None, store: str, directory: Path | None, as_json: bool
+) -> None:
     """Say how much there is; also while the hub runs."""
-    from ctrlhub.controller.stores.looking import figures, look, size_on_disk
+    from ctrlhub.controller.stores.looking import figures, look, name_of
 
-    place = _directory(profile, state_dir, directory)
-    found = {**figures(look(place)), "bytes": size_on_disk(place)}
+    which, of = _which(store, directory), find_profile(profile, state_dir)
+    saved, size = look(which, of)
+    found, place = {**figures(saved), "bytes": size}, name_of(which, of)
     if as_json:
-        click.echo(json.dumps({"where": str(place), **found}, indent=2))
+        click.echo(json.dumps({"where": place, **found}, indent=2))
         return
-    click.echo(str(place))
+    click.echo(place)
     for name, count in found.items():
         click.echo(f"{count:>15,}  {name}")
 
 
 @store.command()
-@profile_option
-@state_dir_option
-@directory_option
+@_place_options
 @click.argument("file", type=click.File("w"), default="-")
 def export(
-    profile: str, state_dir: Path | None, directory: Path | None, file: TextIO
+    profile: str, state_dir: Path | None, store: str, directory: Path | None, file: TextIO
 ) -> None:
     """Write a line of JSON for each request to FILE, or to standard output; without its values."""
     from ctrlhub.controller.stores.looking import look, records
 
-    for record in records(look(_directory(profile, state_dir, directory))):
+    saved, _ = look(_which(store, directory), find_profile(profile, state_dir))
+    for record in records(saved):
         file.write(json.dumps(record) + "\n")
 
 
 @store.command()
-@profile_option
-@state_dir_option
-@directory_option
-def purge(profile: str, state_dir: Path | None, directory: Path | None) -> None:
+@_place_options
+def purge(profile: str, state_dir: Path | None, store: str, directory: Path | None) -> None:
     """Forget the requests that have ended, fetched or not. No hub may run.
 
     In Python `client.purge_hub_results("all")` does it while one runs.
@@ -73,10 +85,11 @@ def purge(profile: str, state_dir: Path | None, directory: Path | None) -> None:
     from ctrlhub.controller.stores.looking import look
     from ctrlhub.controller.stores.looking import purge as forget
 
-    place = find_profile(profile, state_dir)
-    look(_directory(profile, state_dir, directory))  # else there is nothing to lock
-    with place.hub_lock():
-        count = forget(_directory(profile, state_dir, directory))
+    which, of = _which(store, directory), find_profile(profile, state_dir)
+    look(which, of)  # else there is nothing to lock
+    of.make()
+    with of.hub_lock():
+        count = forget(which, of)
     click.echo(f"profile {profile}: {count} requests forgotten")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from ctrlhub.controller.core.effects import (
@@ -24,7 +25,9 @@ from ctrlhub.controller.core.history import GONE
 from ctrlhub.controller.core.saved import Saved
 from ctrlhub.controller.core.tasks import Template
 from ctrlhub.controller.stores.base import Store
+from ctrlhub.controller.stores.durable import DurableStore
 from ctrlhub.controller.stores.memory import MemoryStore
+from ctrlhub.controller.stores.postgres import PostgresDatabase
 from ctrlhub.controller.stores.sqlite import SqliteStore
 from ctrlhub.wire.codec import size_of
 from ctrlhub.wire.options import TaskOptions
@@ -72,27 +75,32 @@ class Life:
         return self.saved
 
 
-def _memory(place: Path) -> Life:
+def _memory(place: Path, request: pytest.FixtureRequest) -> Life:
     return Life(lambda call: MemoryStore())
 
 
-def _sqlite(place: Path) -> Life:
+def _sqlite(place: Path, request: pytest.FixtureRequest) -> Life:
     return Life(lambda call: SqliteStore(place / "store", 0.0, call))
 
 
-def _journal(place: Path) -> Life:
+def _postgresql(place: Path, request: pytest.FixtureRequest) -> Life:
+    url = request.getfixturevalue("postgres_server").new_database()
+    return Life(lambda call: DurableStore(PostgresDatabase(url, place), 0.0, call))
+
+
+def _journal(place: Path, request: pytest.FixtureRequest) -> Life:
     disk = Disk()
     return Life(lambda call: DiskStore(disk))
 
 
-DURABLE = (_sqlite, _journal)
+DURABLE = (_sqlite, _postgresql, _journal)
 EVERY = (_memory, *DURABLE)
 
 
 @pytest.fixture(params=EVERY, ids=lambda way: way.__name__[1:])
 def any_life(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Life]:
     """A store of any kind, with nothing in it."""
-    made: Life = request.param(tmp_path)
+    made: Life = request.param(tmp_path, request)
     yield made
     made.store.close()
 
@@ -100,7 +108,7 @@ def any_life(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Life]:
 @pytest.fixture(params=DURABLE, ids=lambda way: way.__name__[1:])
 def life(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Life]:
     """A store that outlives a hub, with nothing in it."""
-    made: Life = request.param(tmp_path)
+    made: Life = request.param(tmp_path, request)
     yield made
     made.store.close()
 
@@ -210,22 +218,48 @@ def test_payloads_are_kept_whole(life: Life, payload: Any) -> None:
         assert (kept == GONE) == (payload == GONE)
 
 
-def test_large_payloads_go_with_their_request(tmp_path: Path) -> None:
+def _files(place: Path) -> Callable[[], int]:
+    return lambda: len(list((place / "store" / "payloads").iterdir()))
+
+
+def _rows(place: Path, life: Life) -> Callable[[], int]:
+    database = life.store.state().where
+    query = "SELECT count(DISTINCT name) FROM ctrlhub_payloads"
+
+    def count() -> int:
+        with psycopg.connect(database) as connection:
+            row = connection.execute(query).fetchone()
+            assert row is not None
+            return int(row[0])
+
+    return count
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_large_payloads_go_with_their_request(
+    tmp_path: Path, request: pytest.FixtureRequest, kind: str
+) -> None:
     """Arguments once it has ended, a value once it is forgotten; and what nobody knows of."""
-    life, payloads = _sqlite(tmp_path), tmp_path / "store" / "payloads"
+    if kind == "sqlite":
+        life = _sqlite(tmp_path, request)
+        count = _files(tmp_path)
+    else:
+        life = _postgresql(tmp_path, request)
+        count = _rows(tmp_path, life)
     large = b"x" * 2 * MILLION
     life.write(SaveRequests([a_task(n, large) for n in range(3)]))
     life.wait()
-    assert len(list(payloads.iterdir())) == 3
+    assert count() == 3
     life.write(SaveResults([a_result(0, large), a_result(1)]))
     life.wait()
-    until(lambda: len(list(payloads.iterdir())) == 2, "arguments go when a request has ended")
-    (payloads / "left.unfinished").write_bytes(b"by a hub that was killed")
+    until(lambda: count() == 2, "arguments go when a request has ended")
+    if kind == "sqlite":
+        (tmp_path / "store" / "payloads" / "left.unfinished").write_bytes(b"by one that was killed")
     assert life.again().tasks[2].payload != GONE
     assert life.saved.tasks[0].payload == GONE
     life.write(Forget(((0, 9),)))
     life.wait()
-    until(lambda: not list(payloads.iterdir()), "nothing is left")
+    until(lambda: not count(), "nothing is left")
     life.store.close()
 
 
