@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ctrlhub.controller.core.history import GONE
@@ -44,13 +45,15 @@ class PayloadFiles:
         place = self._directory / name
         unfinished = place.with_name(name + UNFINISHED)
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(descriptor, "wb", buffering=0) as file:
+        try:
             for buffer in buffers:
                 for portion in portions(buffer):
                     view = memoryview(portion)
                     while view:
-                        view = view[file.write(view) :]
+                        view = view[os.write(descriptor, view) :]
             os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
         os.replace(unfinished, place)
 
     def read(self, name: str, sizes: Sequence[int]) -> Payload:
@@ -67,7 +70,8 @@ class PayloadFiles:
     def remove(self, names: Iterable[str]) -> None:
         """Remove files."""
         for name in names:
-            (self._directory / name).unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                os.unlink(self._directory / name)
 
     def sweep(self, known: Collection[str]) -> None:
         """Remove what no transaction has come to know of."""
