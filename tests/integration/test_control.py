@@ -204,6 +204,7 @@ def test_engines_that_end_with_their_nanny_say_so(state: Path, tmp_path: Path) -
     with cluster as client:
         result = begin(client[0], "import time; time.sleep(600)", tmp_path)
         (nanny,) = cluster.pids["nannies"]
+        client.send_signal(signal.SIGURG)  # for which the hub waits until it knows the nanny
 
         psutil.Process(nanny).kill()
 
