@@ -21,11 +21,12 @@ from ctrlhub.client.async_result import AsyncResult
 from ctrlhub.client.balanced_view import LoadBalancedView
 from ctrlhub.client.broadcast_view import BroadcastView
 from ctrlhub.client.call_future import CallFuture
-from ctrlhub.client.coroutines import are_known, asking, engines_known, submitting
+from ctrlhub.client.coroutines import are_known, asking, engines_known, in_room, submitting
 from ctrlhub.client.direct_view import DirectView
 from ctrlhub.client.lazy_map import LazyMapIterator
 from ctrlhub.client.lazy_rows import as_rows_come, is_async, rows_of
 from ctrlhub.client.map_result import AsyncMapResult
+from ctrlhub.client.room import Crowded, without_waiting
 from ctrlhub.client.view import View
 
 V = TypeVar("V", bound=View)
@@ -101,14 +102,19 @@ class AsyncView(Generic[V]):
         """Call ``f(*args, **kwargs)`` remotely, at once; return its value to those who await it.
 
         What can be awaited here is a future of asyncio and a coroutine at the same time. Only outside
-        of an event loop, and where the hub has to be asked for engines, it is nothing but a
-        coroutine, and the call is made when that is awaited.
+        of an event loop, where the hub has to be asked for engines, and where there is no room for one
+        more call, it is nothing but a coroutine, and the call is made when that is awaited.
         """
         inner, loop = self._inner, _get_running_loop()
         if loop is None or not are_known(inner):
             return self._apply_when_known(f, args, kwargs)
         try:
-            result = inner.apply_async(f, *args, **kwargs)
+            if inner._home.intake.scarce:
+                result = self.apply_async(f, *args, **kwargs)
+            else:
+                result = inner.apply_async(f, *args, **kwargs)
+        except Crowded:
+            return self._apply_when_known(f, args, kwargs)
         except Exception as error:  # as of a coroutine: for whoever awaits it
             return CallFuture.failed(error, loop)
         return CallFuture.of(result, arrivals_here(), loop)
@@ -116,8 +122,9 @@ class AsyncView(Generic[V]):
     async def _apply_when_known(
         self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Any:
-        await engines_known(self._inner)
-        return await self._inner.apply_async(f, *args, **kwargs)
+        inner = self._inner
+        await engines_known(inner)
+        return await (await in_room(inner, lambda: inner.apply_async(f, *args, **kwargs)))
 
     async def map(
         self, f: Callable[..., Any], /, *sequences: Iterable[Any], **options: Any
@@ -134,21 +141,30 @@ class AsyncView(Generic[V]):
             Those of `map_async` of the view by that name.
         """
         await engines_known(self._inner)
-        values: list[Any] = await self._inner.map_async(f, *sequences, **options)
+        values: list[Any] = await self.map_async(f, *sequences, **options)
         return values
 
     def apply_async(self, f: Callable[..., Any], /, *args: Any, **kwargs: Any) -> AsyncResult:
         """Call ``f(*args, **kwargs)`` remotely, at once; return the result to come.
 
         It can be awaited, more than once, be cancelled, and given to other tasks.
+
+        Raises
+        ------
+        LimitExceeded
+            As many are outstanding as the hub takes; `apply` waits for some to end.
         """
+        if self._inner._home.intake.scarce:
+            with without_waiting():
+                return self._inner.apply_async(f, *args, **kwargs)
         return self._inner.apply_async(f, *args, **kwargs)
 
     def map_async(
         self, f: Callable[..., Any], /, *sequences: Iterable[Any], **options: Any
     ) -> AsyncMapResult:
         """Map, at once; return the results to come: for ``await``, or ``async for`` as they come."""
-        return self._inner.map_async(f, *sequences, **options)
+        with without_waiting():
+            return self._inner.map_async(f, *sequences, **options)
 
     abort = asking(View.abort)
     get_result = asking(View.get_result)
@@ -188,26 +204,34 @@ class AsyncLoadBalancedView(AsyncView[LoadBalancedView]):
         comes = any(is_async(each) for each in sequences)
         read: Sequence[Any] = ((),) if comes else sequences
         try:
-            values = self._inner._lazy_map(
-                f,
-                read,
-                ordered=ordered,
-                max_outstanding=max_outstanding,
-                return_exceptions=return_exceptions,
-                on_arrival=lambda _: arrivals.add(news.set),
-            )
+            with without_waiting():
+                values = self._inner._lazy_map(
+                    f,
+                    read,
+                    ordered=ordered,
+                    max_outstanding=max_outstanding,
+                    return_exceptions=return_exceptions,
+                    on_arrival=lambda _: arrivals.add(news.set),
+                )
             if comes:
                 async with aclosing(as_rows_come(values, rows_of(sequences), news)) as coming:  # type: ignore[type-var]
                     async for value in coming:
                         yield value
-            while not values.over:
+            while not _is_over(values):
                 while not values.ready:
                     await news.wait()
                     news.clear()
-                yield next(values)
+                with without_waiting():
+                    value = next(values)
+                yield value
         finally:
             if values is not None:
                 values.cancel()
+
+
+def _is_over(values: LazyMapIterator) -> bool:
+    with without_waiting():
+        return values.over
 
 
 class _OnEngines(AsyncView[D]):
@@ -224,7 +248,7 @@ class _OnEngines(AsyncView[D]):
             As for `map`.
         """
         await engines_known(self._inner)
-        result = self._inner.map_async(f, *sequences, **options)
+        result = self.map_async(f, *sequences, **options)
         try:
             async for value in result._as_they_come():
                 yield value

@@ -332,7 +332,7 @@ class LoadBalancedView(View):
     def _send_portion(
         self, payloads: list[Payload], template: Template, result: AsyncMapResult
     ) -> None:
-        most = self._home.intake.most
+        most = self._home.intake.room.most
         if 0 < most < len(result._cells) - result._settled + len(payloads):
             raise LimitExceeded(
                 f"a map may have {most} tasks outstanding (the hub's max_outstanding): give it a "

@@ -20,6 +20,7 @@ from ctrlhub.client.intake import Intake
 from ctrlhub.client.io_thread import ask, leave, serve
 from ctrlhub.client.live_output import Follower, LiveRequest
 from ctrlhub.client.requests import Owner, Request
+from ctrlhub.client.room import Room
 from ctrlhub.client.session import ClientSession
 from ctrlhub.client.waiting import Waiting
 from ctrlhub.client.watch import Watch
@@ -89,9 +90,10 @@ class Connection:
         self._runner = Runner(self._session, link, sharing=Sharing(self._session))
         self.start_hooks = self._session.start_hooks
         self.standing_calls = self._session.calls.standing
-        self.intake = Intake(self._session, self._runner)
-        self._watch.on_end = self.intake.shut
         self.wait = Waiting(self._runner, link).until
+        room = Room(self._session, self._watch, self.wait, timeout)
+        self.intake = Intake(self._session, self._runner, room)
+        self._watch.on_end = self.intake.shut
         self.submit = self.intake.submit
         self._unix_offset = time.time() - time.monotonic()
         self._thread = threading.Thread(
@@ -105,6 +107,7 @@ class Connection:
         # A range and not a count, since it can tell how far it has come.
         self._numbers = iter(range(first, first + MOST_REQUESTS))
         self.next_id = self._numbers.__next__
+        self.intake.look()
 
     def _join(self, timeout: float) -> None:
         try:

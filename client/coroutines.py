@@ -8,6 +8,7 @@ from functools import wraps
 from inspect import signature
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
+from ctrlhub.client.room import Crowded, without_waiting
 from ctrlhub.client.targets import Targets, chosen
 from ctrlhub.client.view import View
 from ctrlhub.wire.errors import InvalidEngineID, NoEnginesRegistered
@@ -44,7 +45,8 @@ def submitting(
     async def call(self: OnView, /, *args: Any, **kwargs: Any) -> Any:
         targets = args[place] if len(args) > place else kwargs.get("targets")
         await engines_known(self._inner, targets)
-        return await make(self._inner, *args, **kwargs, **fixed)
+        result = await in_room(self._inner, lambda: make(self._inner, *args, **kwargs, **fixed))
+        return await result
 
     shown = [each for each in known.parameters.values() if each.name != "block"]
     call.__signature__ = known.replace(parameters=shown)  # type: ignore[attr-defined]
@@ -67,6 +69,22 @@ def asking(
         return await to_thread(method, self._inner, *args, **kwargs)
 
     return call
+
+
+async def in_room(view: View, submit: Callable[[], T]) -> T:
+    """Submit something once the hub takes one more request of this client.
+
+    Raises
+    ------
+    LimitExceeded
+        None has ended in time.
+    """
+    while True:
+        try:
+            with without_waiting():
+                return submit()
+        except Crowded:
+            await to_thread(view._home.intake.room.wait)  # others may be quicker to take it
 
 
 async def engines_known(view: View, targets: Targets = None) -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from weakref import WeakSet
 
 from ctrlhub.client.requests import Request
+from ctrlhub.client.room import Room
 from ctrlhub.client.session import ClientSession
 from ctrlhub.link.runner import Runner
 from ctrlhub.wire.errors import CtrlHubError, SessionClosed
+
+TURNS = 16
+"""Once in so many turns it is looked how much room there is."""
 
 
 class Intake:
@@ -26,16 +31,34 @@ class Intake:
         Whether the thread has been signalled and has not come yet: requests gather meanwhile.
     refusal : CtrlHubError or None
         Why nothing is taken any more.
+    room : Room
+        The room that there is.
+    scarce : bool
+        Whether there is little of it, so that a request may have to wait.
     """
 
-    __slots__ = ("__weakref__", "_append", "_runner", "_session", "busy", "forked", "refusal")
+    __slots__ = (
+        "__weakref__",
+        "_append",
+        "_runner",
+        "_session",
+        "_turns",
+        "busy",
+        "forked",
+        "refusal",
+        "room",
+        "scarce",
+    )  # fmt: skip
 
-    def __init__(self, session: ClientSession, runner: Runner):
+    def __init__(self, session: ClientSession, runner: Runner, room: Room):
+        self.room = room
+        self.scarce = False
+        self._turns = 0
         self.busy = False
         self.forked = False
         self.refusal: CtrlHubError | None = None
         self._session = session
-        self._append = session.submissions.append
+        self._append: Callable[[Request], object] = session.submissions.append
         self._runner = runner
         _intakes.add(self)
 
@@ -44,12 +67,6 @@ class Intake:
         self._append(request)
         if not self.busy:
             self._signal()
-
-    @property
-    def most(self) -> int:
-        """How many tasks may be outstanding; more the hub refuses. 0 where it does not say."""
-        registered = self._session.registered
-        return 0 if registered is None else registered.max_outstanding
 
     def check(self) -> None:
         """Raise the refusal, if there is one."""
@@ -87,6 +104,24 @@ class Intake:
 
     def _taken(self, now: float) -> None:
         self.busy = False
+        self._turns -= 1
+        if self._turns < 0:
+            self._turns = TURNS
+            self.look()
+
+    def look(self) -> None:
+        """Have requests ask for room if there is little; from the I/O thread."""
+        scarce = self.room.is_scarce
+        if scarce is not self.scarce:
+            self.scarce = scarce
+            self._append = self._append_in_time if scarce else self._session.submissions.append
+
+    def _append_in_time(self, request: Request) -> None:
+        # The I/O thread is not to wait for itself; and after the end everything is refused.
+        if self._runner.leads or self.forked or self.refusal:
+            self._session.submissions.append(request)
+        else:
+            self.room.take(request)
 
 
 _intakes: WeakSet[Intake] = WeakSet()

@@ -8,6 +8,7 @@ from contextlib import aclosing, suppress
 from typing import Any
 
 from ctrlhub.client.lazy_map import LazyMapIterator
+from ctrlhub.client.room import without_waiting
 
 Row = tuple[Any, ...]
 
@@ -67,7 +68,8 @@ async def as_rows_come(
                         row = read_before.result()
                         ended = row is None
                         if row is not None:
-                            values.take(row)
+                            with without_waiting():
+                                values.take(row)
                     except Exception as error:  # raised in its turn, after the values before
                         ended = True
                         values.fail(error)

@@ -23,6 +23,9 @@ from ctrlhub.wire.codec import FrameList
 from ctrlhub.wire.ids import Ranges, select, to_ranges
 from ctrlhub.wire.messages import Functions, Message, Payload, Received, Stream
 
+FEW = 256
+"""So many submissions are looked at where it is counted how many requests they are."""
+
 MESSAGES_PER_TURN = 4
 """So many messages are formed before incoming ones get their turn again."""
 
@@ -55,6 +58,14 @@ class Outgoing:
     def waits(self) -> bool:
         """Whether there is something to send."""
         return bool(self.submissions or self._again)
+
+    @property
+    def load(self) -> int:
+        """How many requests have not ended; from any thread."""
+        waiting = len(self.submissions)
+        if waiting <= FEW:  # else they are counted as one each: the hub is away, or the I/O thread busy
+            waiting = sum(len(request._numbers()) for request in tuple(self.submissions))
+        return waiting + len(self.tasks.requests) + len(self.commands.requests)
 
     @property
     def ledgers(self) -> tuple[Ledger[Any], ...]:

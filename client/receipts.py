@@ -52,15 +52,17 @@ class Receipts:
 
     Attributes
     ----------
+    count : int
+        How many results.
     due : float
         When they have waited long enough.
     """
 
-    __slots__ = ("_count", "_ranges", "due")
+    __slots__ = ("_ranges", "count", "due")
 
     def __init__(self) -> None:
         self._ranges: dict[Stream, list[tuple[int, int]]] = {}
-        self._count = 0
+        self.count = 0
         self.due = NEVER
 
     def add(
@@ -68,8 +70,8 @@ class Receipts:
     ) -> None:
         """Note results: the ranges of their ids, how many, and whether the hub should know at once."""
         self._ranges.setdefault(stream, []).extend(ranges)
-        self._count += count
-        if urgent or self._count >= ENOUGH:
+        self.count += count
+        if urgent or self.count >= ENOUGH:
             self.due = now
         elif self.due == NEVER:
             self.due = now + PATIENCE
@@ -77,6 +79,6 @@ class Receipts:
     def take(self) -> list[tuple[Stream, Message]]:
         """Take the messages."""
         self.due = NEVER
-        self._count = 0
+        self.count = 0
         ranges, self._ranges = self._ranges, {}
         return [(stream, Received(tuple(found))) for stream, found in ranges.items()]

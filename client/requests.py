@@ -142,6 +142,21 @@ class TaskRequest(Request, Protocol):
         """Return the arguments of a task that has not ended."""
 
 
+class Claim:
+    """A place among those who want room, in the order in which they came.
+
+    Parameters
+    ----------
+    count
+        For how many requests.
+    """
+
+    __slots__ = ("count",)
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+
 class CalledWithResults:
     """A task whose arguments hold results of others, which a hub that follows may not have."""
 

@@ -27,7 +27,7 @@ from ctrlhub.client.informed import InformedMembership
 from ctrlhub.client.live_output import Follower, LiveOutputs
 from ctrlhub.client.outgoing import Outgoing
 from ctrlhub.client.receipts import FailureReceipt, Receipts
-from ctrlhub.client.requests import Owner, Request, Stirred
+from ctrlhub.client.requests import Claim, Owner, Request, Stirred
 from ctrlhub.client.rows import TaskCancelled, failed
 from ctrlhub.client.watcher import Watcher
 from ctrlhub.link.membership import Membership, Patience, State
@@ -79,6 +79,8 @@ class ClientSession(InformedMembership):
         Where callers leave requests, from any thread.
     start_hooks : dict
         The hooks of this client that the hub keeps, by name.
+    crowd : list
+        Those, of any thread, who wait for room for their requests.
     """
 
     def __init__(
@@ -98,6 +100,8 @@ class ClientSession(InformedMembership):
         self.live = LiveOutputs()
         self._following = Following(self.calls, lambda: self.last_heard)
         self._now = 0.0
+        self.crowd: list[Claim] = []
+        self._taking = 0
 
     # ------------------------------------------------------------ what the shell calls
 
@@ -108,6 +112,11 @@ class ClientSession(InformedMembership):
         return self.state is State.JOINED and not (
             outgoing.tasks.requests or outgoing.commands.requests
         )
+
+    @property
+    def load(self) -> int:
+        """How many requests the hub counts as ours, or more for a moment; from any thread."""
+        return self._outgoing.load + self._receipts.count + self._taking
 
     def outstanding(self) -> list[Request]:
         """Return the requests that have not ended, each once, however many rows it has."""
@@ -274,6 +283,7 @@ class ClientSession(InformedMembership):
             handler(self, stream, message, now)
 
     def _on_completed(self, stream: Stream, message: Any, now: float) -> None:
+        self._taking = len(message.rows)
         pop, frames = self._outgoing.ledger(stream).requests.pop, message.frames
         self._engines.heard_of(message.events)
         live = self.live.requests
@@ -308,7 +318,11 @@ class ClientSession(InformedMembership):
         if self._following:
             self._following.take(message.rows, frames, now, stirred)
         if not failure:
-            self._receipts.add(stream, ranges, len(message.rows), bool(frames), now)
+            urgent = bool(frames or self.crowd)
+            self._receipts.add(stream, ranges, len(message.rows), urgent, now)
+        self._taking = 0
+        if self.crowd:
+            self._watcher.room()
         # Last, so that a thread that wakes up finds as much as there is.
         for waiter in stirred:
             waiter._stir()
@@ -361,6 +375,8 @@ class ClientSession(InformedMembership):
             waiter = request._settle(self.live.completed(failed(number, error)), now)
             if waiter is not None:
                 stirred[waiter] = None
+        if self.crowd:
+            self._watcher.room()
         if self.live:
             self.live.ended(ended)
         if self._following:

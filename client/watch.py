@@ -130,6 +130,10 @@ class Watch:
             self.hears_logs = True
             self.bells.ring()
 
+    def room(self) -> None:
+        """Have those look again who wait for room for their requests."""
+        self.bells.ring()
+
     def ended(self, error: CtrlHubError) -> None:
         """Take no more requests, and let nobody wait: the session is over."""
         if self.on_end is not None:

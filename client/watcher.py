@@ -33,5 +33,8 @@ class Watcher(Protocol):
     def logged(self, message: LogRecords) -> None:
         """Take what engines have logged."""
 
+    def room(self) -> None:
+        """Take note that requests have ended, while somebody waits for room for others."""
+
     def ended(self, error: CtrlHubError) -> None:
         """Take note that this session is over, and why."""

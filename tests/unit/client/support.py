@@ -162,6 +162,9 @@ class Watched:
         """Note it."""
         self.told.append(("lost", engine["id"]))
 
+    def room(self) -> None:
+        """Do not care."""
+
     def ended(self, error: CtrlHubError) -> None:
         """Note it."""
         self.told.append(("ended", error))
