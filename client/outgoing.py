@@ -64,7 +64,7 @@ class Outgoing:
         """How many requests have not ended; from any thread."""
         waiting = len(self.submissions)
         if waiting <= FEW:  # else they are counted as one each: the hub is away, or the I/O thread busy
-            waiting = sum(len(request._numbers()) for request in tuple(self.submissions))
+            waiting = sum(len(request._numbers()) for request in self.submissions.copy())
         return waiting + len(self.tasks.requests) + len(self.commands.requests)
 
     @property
@@ -79,7 +79,7 @@ class Outgoing:
     def outstanding(self) -> list[Request]:
         """Return the requests that have not ended, each once, however many rows it has."""
         sent = (*self.commands.requests.values(), *self.tasks.requests.values())
-        submitted = tuple(self.submissions)  # a copy: other threads go on submitting
+        submitted = self.submissions.copy()  # others go on submitting; a tuple could be torn by them
         waiting = (each for each in submitted if not isinstance(each, FailureReceipt))
         return list(dict.fromkeys((*sent, *waiting)))
 
@@ -89,7 +89,7 @@ class Outgoing:
 
     def waiting_numbers(self) -> set[int]:
         """Return the ids of the requests that have not been sent."""
-        submitted = tuple(self.submissions)  # a copy: other threads go on submitting
+        submitted = self.submissions.copy()  # others go on submitting; a tuple could be torn by them
         return {number for request in submitted for number in request._numbers()}
 
     def take_waiting(self) -> Iterator[Request]:
@@ -150,7 +150,7 @@ class Outgoing:
             earlier time that they were sent.
         """
         taken: list[tuple[int, Request]] = []
-        for request in tuple(self.submissions):  # a copy: other threads go on submitting
+        for request in self.submissions.copy():  # a copy: other threads go on submitting
             if isinstance(request, FailureReceipt):
                 continue
             numbers = request._numbers()
