@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 
 from ctrlhub.controller.core.commands import CommandRecord, CommandState
 from ctrlhub.controller.core.effects import Commit, SaveRequests
@@ -80,7 +81,7 @@ class RecordedCommands(CommandEnds):
         function = None if blob is None else self._functions.take_back(saved.digest, blob)
         return CommandRecord(
             saved.id, session, saved.action, saved.payload, function, saved.target, saved.label,
-            saved.submitted - former.unix_offset, saved.stop_on_error,
+            min(saved.submitted - former.unix_offset, self.context.now()), saved.stop_on_error,
         )  # fmt: skip
 
     def _has_ended(self, request: CommandRecord) -> None:
@@ -89,7 +90,7 @@ class RecordedCommands(CommandEnds):
     def _go_on(self, requests: Sequence[CommandRecord], former: Former) -> None:
         """Have commands wait for their engines; those that have run one already know it by its id."""
         self._former = {number: process for number, (_, process) in former.engines.items()}
-        for request in sorted(requests, key=lambda command: command.submitted):
+        for request in in_order(requests):
             self._queue(request)
 
     def _take_awaited(self, engine: Engine) -> list[CommandRecord]:
@@ -119,3 +120,17 @@ class RecordedCommands(CommandEnds):
         queue = self._queues[engine]
         running = [queue.running] if queue.running else []
         return [command.id for command in (*running, *queue.waiting())]
+
+
+def in_order(requests: Iterable[CommandRecord]) -> list[CommandRecord]:
+    """Return commands as they came; those of a client by their ids, whatever the clock has said.
+
+    The hubs that took them in may have had clocks that were set back meanwhile.
+    """
+    latest: dict[Session, float] = {}
+    came: dict[int, float] = {}
+    requests = sorted(requests, key=attrgetter("id"))
+    for request in requests:
+        session, submitted = request.session, request.submitted
+        latest[session] = came[request.id] = max(submitted, latest.get(session, submitted))
+    return sorted(requests, key=lambda request: (came[request.id], request.id))

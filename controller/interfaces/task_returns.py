@@ -51,7 +51,9 @@ class TaskReturns(TaskRecords):
         template = self._templates.get(id(saved.template))
         if template is None:
             function = self._functions.take_back(saved.template.digest, blob)
-            template = _made_template(saved.template, function, former.unix_offset)
+            # Never later than now, though the clock was set back: a timeout would last for longer.
+            came = min(saved.template.submitted - former.unix_offset, self.context.now())
+            template = _made_template(saved.template, function, came)
             self._templates[id(saved.template)] = template
         return Task(saved.id, former.client_of(saved.id), template, saved.payload)
 
@@ -200,10 +202,9 @@ def is_adopted(task: Task, attempt: int) -> bool:
     return True
 
 
-def _made_template(saved: SavedTemplate, function: Function, unix_offset: float) -> Template:
-    _, retries, engine_retries, label, submitted, options = saved
+def _made_template(saved: SavedTemplate, function: Function, came: float) -> Template:
+    _, retries, engine_retries, label, _, options = saved
     asked = PLAIN if options is None else TaskOptions.from_wire(options)
-    came = submitted - unix_offset
     return Template(function, retries, engine_retries, label, came, asked, needs_of(asked))
 
 

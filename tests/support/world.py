@@ -107,6 +107,7 @@ class World:
         self.wires: dict[Peer, Wire] = {}
         self.stopped: list[str] = []
         self.unreachable = 0
+        self.unix_offset = 0.0
         self._addresses = (b"%d" % n for n in itertools.count(1))
         self._lives = itertools.count(1)
         self._begin()
@@ -126,7 +127,7 @@ class World:
             random=Random(self.seed + life),
             store=self.store,
         )
-        self.switchboard.restore(saved, 0.0, self.now)
+        self.switchboard.restore(saved, self.unix_offset, self.now)
         self.check()
 
     @property

@@ -7,11 +7,14 @@ from collections import Counter
 import pytest
 
 from ctrlhub.controller.config import HubConfig
+from ctrlhub.controller.core.commands import CommandRecord
+from ctrlhub.controller.interfaces.recorded_commands import in_order
 from ctrlhub.wire.errors import unpack_failure
 from ctrlhub.wire.ids import to_ranges
 from ctrlhub.wire.messages import Status, Stream
 from ctrlhub.wire.options import Condition, TaskOptions
 from tests.support.peers import ScriptedClient, ScriptedEngine, ScriptedNanny, Wanted
+from tests.support.stores import a_command
 from tests.support.world import World
 
 
@@ -355,3 +358,29 @@ def test_a_store_in_trouble(scene: Scene) -> None:
     scene.say()
     scene.work_off()
     assert scene.client.results([*accepted, *later])
+
+
+def test_a_clock_that_was_set_back(scene: Scene) -> None:
+    """A task that may wait for 20 s does not wait for an hour more, when the next hub's clock is behind."""
+    for engine in scene.engines:
+        scene.world.kill(engine)
+    [number] = scene.client.tasks(b"one", options=TaskOptions(timeout=20.0))
+    scene.say()
+    scene.world.unix_offset = -3600.0
+    scene.restart()
+    scene.settle()
+    for _ in range(30):
+        scene.world.pass_time(1.0)
+    assert scene.client.ends[number][0] != Status.OK
+
+
+def test_commands_that_came_while_the_clock_was_set_back(scene: Scene) -> None:
+    """Those of a client have the order in which it gave them, those of others that of the clock."""
+    _, one = a_command(1 << 40 | 1)
+    sessions = {1: one.session, 2: a_command(2 << 40)[1].session}
+    came = [(1 << 40 | 1, 50.0), (1 << 40 | 2, 60.0), (1 << 40 | 3, 10.0), (2 << 40 | 1, 55.0), (2 << 40 | 2, 70.0)]
+    commands = [
+        CommandRecord(n, sessions[n >> 40], "push", b"", None, 0, "", when, True) for n, when in came
+    ]  # fmt: skip
+    ordered = [command.id for command in in_order(reversed(commands))]
+    assert ordered == [1 << 40 | 1, 2 << 40 | 1, 1 << 40 | 2, 1 << 40 | 3, 2 << 40 | 2]
