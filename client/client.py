@@ -26,7 +26,7 @@ from ctrlhub.client.opening import Where, find, registration
 from ctrlhub.client.purging import Purging
 from ctrlhub.client.questions import Questions
 from ctrlhub.client.start_hooks import StartHooks
-from ctrlhub.client.targets import Targets, chosen, is_single
+from ctrlhub.client.targets import Targets, chosen, is_single, states_of
 from ctrlhub.link.base import Link
 from ctrlhub.wire.errors import (
     CtrlHubError,
@@ -240,7 +240,7 @@ class Client(
                 absent = self._connection.look_at_engines()
             except UnknownInterface:  # this hub does not tell: what we know must do
                 raise error from None
-            return chosen(targets, self.ids, absent)
+            return chosen(targets, self.ids, states_of(absent))
 
     # ------------------------------------------------------------ views
 

@@ -319,11 +319,11 @@ class Connection:
                 self._watch.wait_for(lambda: not session.awaits_engines, self.timeout)
         return self.engines()
 
-    def look_at_engines(self) -> Mapping[int, str]:
-        """Ask the hub for the engines of this moment; return what is to be said of those away."""
+    def look_at_engines(self) -> list[Mapping[str, Any]]:
+        """Ask the hub for the engines of this moment; return what is known of those away."""
         session, now = self._session, self.call("query", LIST_ENGINES, {})
         self._in_io_thread(lambda: session.engines_are(now))
-        return {each["id"]: each["state"] for each in now.get("absent", ())}
+        return list(now.get("absent", ()))
 
     def losses(self) -> tuple[int, Mapping[str, Any]]:
         """Return how many engines have ended unasked, and what is known of the last one."""

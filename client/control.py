@@ -8,7 +8,7 @@ from typing import Any
 
 from ctrlhub.client.connection import Connection
 from ctrlhub.client.requests import CommandRequest
-from ctrlhub.client.targets import Targets
+from ctrlhub.client.targets import Targets, chosen, states_of
 from ctrlhub.wire.errors import InvalidEngineID
 
 RESTART_TIMEOUT = 60.0
@@ -90,7 +90,7 @@ class Control:
         Parameters
         ----------
         targets
-            The engines.
+            The engines; also those that are being restarted at this moment, which are waited for.
         block
             Wait until the new ones are registered.
         timeout
@@ -103,14 +103,14 @@ class Control:
         TimeoutError
             Not all are back; those that are not may still come.
         """
-        ids = self._resolve(targets)
-        before = self._processes(ids)
+        ids = self._there_or_coming(targets)
+        before = {n: process_of(engine) for n, engine in self._connection.engines().items()}
         self._control("restart", ids)
         if not block:
             return
 
         def missing(engines: Mapping[int, Any]) -> list[int]:
-            return [n for n in ids if process_of(engines.get(n)) in (None, before[n])]
+            return [n for n in ids if process_of(engines.get(n)) in (None, before.get(n))]
 
         if not self._wait_for(lambda engines: not missing(engines), timeout):
             lacking = missing(self._connection.engines())
@@ -169,11 +169,19 @@ class Control:
             self._connection.current_engines()
             self._connection.call("control", method, wish)
 
+    def _there_or_coming(self, targets: Targets) -> list[int]:
+        """Return the ids that are meant, of engines that are there or being restarted."""
+        absent = self._connection.look_at_engines()
+        coming = {each["id"] for each in absent if each.get("restarting")}
+        present = self._connection.current_engines()
+        return chosen(targets, sorted({*present, *coming}), states_of(absent))
+
     def _processes(self, ids: Iterable[int]) -> dict[int, Any]:
         """Return what tells the present processes of engines from others in their places."""
         engines = self._connection.current_engines()
         if gone := [number for number in ids if number not in engines]:
-            raise InvalidEngineID(f"there is no engine {gone[0]} (any more)")
+            absent = states_of(self._connection.look_at_engines())
+            raise InvalidEngineID.of(gone[0], absent, " (any more)")
         return {number: process_of(engines[number]) for number in ids}
 
     def _wait_for(self, enough: Callable[[Mapping[int, Any]], bool], timeout: float) -> bool:

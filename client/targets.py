@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import SupportsIndex, TypeAlias, TypeGuard
+from typing import Any, SupportsIndex, TypeAlias, TypeGuard
 
 from ctrlhub.wire.errors import InvalidEngineID, NoEnginesRegistered
 
@@ -71,6 +71,11 @@ def chosen(
     if not wanted:
         raise ValueError(f"no engine is named by {targets!r}; there are {_listed(ids)}")
     return wanted
+
+
+def states_of(absent: Iterable[Mapping[str, Any]]) -> dict[int, str]:
+    """Return what is to be said of engines that are away, by id."""
+    return {each["id"]: each["state"] for each in absent}
 
 
 def _one(target: object, ids: Sequence[int], absent: Mapping[int, str]) -> int:

@@ -16,7 +16,7 @@ from ctrlhub.controller.core import causes
 from ctrlhub.controller.core.alarm import Alarm
 from ctrlhub.controller.core.deadlines import Deadlines
 from ctrlhub.controller.core.effects import Connection, Outbox, Send
-from ctrlhub.controller.core.engines import NOTHING, Engine
+from ctrlhub.controller.core.engines import NOTHING, Absence, Engine
 from ctrlhub.controller.core.former import Former
 from ctrlhub.controller.core.heartbeat import Health, Heartbeats
 from ctrlhub.controller.core.nannies import Nannies
@@ -92,7 +92,7 @@ class Peers:
         self._epoch = epoch
         self._heartbeats = Heartbeats(config.suspect, config.lost)
         self._expiry: Deadlines[int] = Deadlines(alarm.at)
-        self._absent: dict[int, tuple[int, str]] = {}
+        self._absent: dict[int, tuple[int, Absence]] = {}
         self._nannies = Nannies()
         self._saved_engines = SavedEngines(outbox)
         self.perished: set[str] = set()
@@ -162,7 +162,7 @@ class Peers:
             raise
         self._saved_engines.save(session.engine.id, session)
 
-    def absent(self) -> dict[int, str]:
+    def absent(self) -> dict[int, Absence]:
         """Return what is to be said of the engines that are away for a while, by id."""
         here = self._controller.engines
         return {number: state for number, state in self._absent.values() if number not in here}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ctrlhub.controller.core.sessions import Session
 
@@ -13,6 +13,21 @@ UNKNOWN = -1
 
 NOTHING = 0
 """`Engine.blamed` of an engine whose end no request is to blame for; no request has this id."""
+
+
+class Absence(NamedTuple):
+    """What is to be said of an engine that is away for a while.
+
+    Attributes
+    ----------
+    text
+        In words, behind its name.
+    restarting
+        Whether a nanny has promised another in its place.
+    """
+
+    text: str
+    restarting: bool
 
 
 @dataclass(eq=False)
@@ -84,10 +99,11 @@ class Engine:
             for watcher in self._watchers:
                 watcher(self)
 
-    def absence(self, *, lost: bool) -> str:
+    def absence(self, *, lost: bool) -> Absence:
         """Return what is to be said of it while it is away; `lost`: nobody has promised another."""
         why = (self.restart or self.cause).split("\n", 1)[0][:1000]
-        return f"is away, and may come back: {why}" if lost else f"is being restarted: {why}"
+        what = "is away, and may come back" if lost else "is being restarted"
+        return Absence(f"{what}: {why}", restarting=not lost)
 
     def describe(self) -> dict[str, Any]:
         """Return what clients are told about the engine."""

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, TypeVar
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.alarm import Alarm
 from ctrlhub.controller.core.effects import Outbox
-from ctrlhub.controller.core.engines import Engine
+from ctrlhub.controller.core.engines import Absence, Engine
 from ctrlhub.controller.core.former import Former
 from ctrlhub.controller.core.saved import Health
 from ctrlhub.controller.core.sessions import Session, Sessions
@@ -66,7 +66,7 @@ class Context:
     """Calls `Interface.tick` earlier than at the next beat, which comes by itself."""
     is_settling: Callable[[], bool]
     """Whether the hub is so young that clients and engines of its predecessor may be on their way."""
-    absent: Callable[[], Mapping[int, str]]
+    absent: Callable[[], Mapping[int, Absence]]
     """The engines that are away for a while: by id, what is to be said of them."""
     refuse: Callable[[Session, Stream, Message, CtrlHubError], None]
     """Tell a peer that what it said on a stream is refused, behind what this turn accepts."""
@@ -199,7 +199,8 @@ class Interface(ControllerAdapterBase):
 
     def no_engine(self, number: int) -> InvalidEngineID:
         """Return the error that says that an engine is not there, or not now."""
-        return InvalidEngineID.of(number, self.context.absent())
+        away = {n: absence.text for n, absence in self.context.absent().items()}
+        return InvalidEngineID.of(number, away)
 
     def engine(self, number: int) -> Engine:
         """Return a registered engine."""

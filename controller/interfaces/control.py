@@ -165,9 +165,12 @@ class Control(Interface):
     def restart(self, caller: Session, targets: Sequence[int]) -> list[int] | Later:
         """Have the nannies put other processes in the places of engines; return the engines.
 
-        What an engine still has to do fails if it is a command; tasks go elsewhere, uncharged.
+        What an engine still has to do fails if it is a command; tasks go elsewhere, uncharged. One that
+        is being restarted already has another in its place soon.
         """
-        engines = self._chosen(targets)
+        absent = self.context.absent()
+        coming = {n for n in checked_ids(targets) if n in absent and absent[n].restarting}
+        engines = self._chosen([number for number in targets if number not in coming])
         reason = f"client {caller.number} asked for it"
         order = Order(
             caller,

@@ -66,7 +66,10 @@ class Query(Interface):
     def engines_now(self, caller: Session) -> dict[str, Any]:
         """Return what is known of each engine, and the last event that this includes."""
         engines = [self.engine(number).describe() for number in sorted(self.engines)]
-        absent = [{"id": n, "state": state} for n, state in self.context.absent().items()]
+        absent = [
+            {"id": number, "state": absence.text, "restarting": absence.restarting}
+            for number, absence in self.context.absent().items()
+        ]
         return {"engines": engines, "events": self.context.events(), "absent": absent}
 
     @exposed

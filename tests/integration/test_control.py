@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,25 @@ def test_tasks_survive_a_restart(own: Client, work: Work) -> None:
     work.release()
 
     assert result.get(WAIT) == "held"
+
+
+@pytest.mark.parametrize("how", ["restarted", "killed"])
+def test_an_engine_that_is_being_restarted_is_waited_for(own: Client, how: str) -> None:
+    """By who wants it restarted, however far it has come."""
+    for pause in (0.0, 0.03, 0.06):
+        before = pids(own)
+        if how == "restarted":
+            own.restart(1, block=False)
+        else:
+            os.kill(before[1], signal.SIGKILL)
+        time.sleep(pause)
+        own.restart(1)
+        after = pids(own)
+        assert after[0] == before[0]
+        assert after[1] != before[1]
+        own.restart(1, block=False)
+        own.restart()
+        assert not set(after) & set(pids(own))
 
 
 def test_a_restart_that_takes_too_long(own: Client) -> None:

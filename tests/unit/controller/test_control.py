@@ -361,12 +361,15 @@ def test_an_engine_that_is_being_restarted_is_said_to_be(
     state = f"is being restarted: client {session} asked for it"
     now = client.call("query", "engines_now").value
     assert [engine["id"] for engine in now["engines"]] == [1]
-    assert now["absent"] == ({"id": 0, "state": state},)
+    assert now["absent"] == ({"id": 0, "state": state, "restarting": True},)
     assert (
         f"engine 0 {state}" in client.call("control", "signal", targets=[0], name="SIGINT").message
     )
     client.command(1, 0)
     assert f"engine 0 {state}" in evalue(client, client.id(1))
+    nanny.heard()
+    assert client.call("control", "restart", targets=[0]).value == ()
+    assert not nanny.heard(m.Restart)
 
     reborn(exchange, engines[0])
     assert client.call("query", "engines_now").value["absent"] == ()
@@ -382,7 +385,8 @@ def test_an_engine_that_is_lost_may_come_back(
         client.say(HUB, m.Beat())
 
     (absent,) = client.call("query", "engines_now").value["absent"]
-    assert absent == {"id": 1, "state": "is away, and may come back: not heard of for 10 s"}
+    state = "is away, and may come back: not heard of for 10 s"
+    assert absent == {"id": 1, "state": state, "restarting": False}
 
     for _ in range(int(exchange.config.session_ttl)):
         exchange.pass_time(1.0)
