@@ -185,6 +185,8 @@ class AsyncClient:
 
     abort = asking(Client.abort)
     db_query = asking(Client.db_query)
+    detach = asking(Client.detach)
+    end_session = asking(Client.end_session)
     explain = asking(Client.explain)
     forward_logging = asking(Client.forward_logging)
     get_result = asking(Client.get_result)
@@ -199,8 +201,10 @@ class AsyncClient:
     result_status = asking(Client.result_status)
     resubmit = asking(Client.resubmit)
     send_signal = asking(Client.send_signal)
+    sessions = asking(Client.sessions)
     shutdown = asking(Client.shutdown)
     status = asking(Client.status)
+    unfetched = asking(Client.unfetched)
     unforward_logging = asking(Client.unforward_logging)
     upload = asking(Client.upload)
 

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ctrlhub.client.arguments import check_others, chosen_profile
+from ctrlhub.client.attaching import Attaching
 from ctrlhub.client.balanced_view import LoadBalancedView
 from ctrlhub.client.broadcast_view import BroadcastView
 from ctrlhub.client.connection import Connection
@@ -35,19 +36,20 @@ from ctrlhub.wire.errors import (
     UnknownInterface,
 )
 from ctrlhub.wire.liveness import is_gone
+from ctrlhub.wire.messages import Register
 
 if TYPE_CHECKING:
     import zmq
 
 ARGUMENTS = (
     "connection_info, profile, cluster_id, context, sshserver, sshkey, cluster, timeout, "
-    "join_timeout"
+    "join_timeout, session, takeover"
 )
 """The arguments of `Client`, for who misspells one."""
 
 
 class Client(
-    EngineWaits, Jobs, Purging, Control, StartHooks, LogForwarding, DaskStarter, Questions
+    EngineWaits, Jobs, Purging, Control, StartHooks, LogForwarding, DaskStarter, Attaching, Questions
 ):
     """A connection to a running hub, with views on its engines.
 
@@ -73,6 +75,12 @@ class Client(
         How long (seconds) to wait for the hub: here, and at each question to it.
     join_timeout
         How long (seconds) to wait here, if not as long as at each question.
+    session
+        The number of a session that another client has left (`detach`), or that has lost its client: its
+        requests go on as this client's, `unfetched` names them, and `get_result` gets their results.
+        When this client is closed, the session is left again, unless nothing is left in it.
+    takeover
+        Attach to the session also if another client is attached, which is closed.
 
     Raises
     ------
@@ -84,6 +92,8 @@ class Client(
         The hub does not answer.
     AuthenticationError, VersionMismatch, ProtocolMismatch
         The hub does not let us in.
+    NoSuchSession, SessionAttached
+        There is no such session, or another client is attached to it.
 
     Examples
     --------
@@ -107,6 +117,8 @@ class Client(
         cluster: Any = None,
         timeout: float = 10.0,
         join_timeout: float | None = None,
+        session: int | None = None,
+        takeover: bool = False,
         **others: Any,
     ) -> None:
         # Here, so that a client of another transport in the same process needs no ZeroMQ.
@@ -126,27 +138,37 @@ class Client(
 
             tunnel = Tunnel(info, SSHServer.parse(sshserver, sshkey), patience)
             link = TunnelLink(tunnel, keys, context)
-        self._begin(link, keys.public, info.profile, timeout, gone, join_timeout)
+        said = registration(keys.public, session, takeover=takeover)
+        self._begin(link, said, info.profile, timeout, gone, join_timeout)
         offer_magics(self)
 
     @classmethod
-    def _on_link(cls, link: Link, *, key: str = "", timeout: float = 10.0) -> Self:
+    def _on_link(
+        cls,
+        link: Link,
+        *,
+        key: str = "",
+        timeout: float = 10.0,
+        session: int | None = None,
+        takeover: bool = False,
+    ) -> Self:
         """Make a client on a link that is there already."""
         client = cls.__new__(cls)
-        client._begin(link, key or f"client-{id(client):x}-{time.monotonic_ns():x}", "", timeout)
+        name = key or f"client-{id(client):x}-{time.monotonic_ns():x}"
+        client._begin(link, registration(name, session, takeover=takeover), "", timeout)
         return client
 
     def _begin(
         self,
         link: Link,
-        key: str,
+        said: Register,
         profile: str,
         timeout: float,
         is_gone: Callable[[], bool] | None = None,
         join_timeout: float | None = None,
     ) -> None:
         self.profile = profile
-        self._connection = Connection(link, registration(key), timeout, is_gone, join_timeout)
+        self._connection = Connection(link, said, timeout, is_gone, join_timeout)
 
     # ------------------------------------------------------------ life
 

@@ -7,15 +7,16 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from itertools import islice
-from operator import length_hint
+from functools import partial
 from typing import Any, TypeVar
 from weakref import finalize
 
-from ctrlhub.client.call_list import check_call, heed_nothing
+from ctrlhub.client.call_list import Answered, check_call, heed_nothing
 from ctrlhub.client.cancellations import WITHDRAW, Cancellation
+from ctrlhub.client.detaching import Detaching
 from ctrlhub.client.engine_list import LIST_ENGINES
 from ctrlhub.client.function_book import FunctionBook
+from ctrlhub.client.id_supply import IdSupply
 from ctrlhub.client.intake import Intake
 from ctrlhub.client.io_thread import ask, leave, serve
 from ctrlhub.client.live_output import Follower, LiveRequest
@@ -35,14 +36,10 @@ from ctrlhub.wire.errors import (
     UnknownInterface,
     error_for,
 )
-from ctrlhub.wire.ids import Ranges, from_ranges, request_id
-from ctrlhub.wire.limits import COUNTER_BITS
+from ctrlhub.wire.ids import Ranges, from_ranges
 from ctrlhub.wire.messages import Answer, Call, Register, Stream
 
 T = TypeVar("T")
-
-MOST_REQUESTS = (1 << COUNTER_BITS) - 1
-"""How many requests a session can make."""
 
 FIRST_LOOK, LAST_LOOK = 0.02, 1.0
 """While engines are waited for: the first and the longest pause (seconds) between questions."""
@@ -103,10 +100,10 @@ class Connection:
         # Also at the interpreter's exit.
         self._leave = finalize(self, leave, self._runner, self._session, self._thread, os.getpid())
         self._join(timeout if join_timeout is None else join_timeout)
-        first = request_id(self._watch.session, 1)
-        # A range and not a count, since it can tell how far it has come.
-        self._numbers = iter(range(first, first + MOST_REQUESTS))
-        self.next_id = self._numbers.__next__
+        registered = self._session.registered
+        self._ids = IdSupply(self.session, registered.first if registered is not None else 1)
+        self.next_id, self.next_ids = self._ids.next_id, self._ids.next_ids
+        self.numbers, self.is_former = self._ids.taken, self._ids.is_former
         self.intake.look()
 
     def _join(self, timeout: float) -> None:
@@ -129,15 +126,6 @@ class Connection:
         )
 
     # ------------------------------------------------------------ requests
-
-    def next_ids(self, n: int) -> int:
-        """Take `n` consecutive ids; return the first."""
-        while True:
-            ids = list(islice(self._numbers, n))
-            # Another thread may have taken one in between; then these are lost, of which there
-            # are enough.
-            if ids[-1] - ids[0] == n - 1:
-                return ids[0]
 
     def cancel(self, stream: Stream, requests: Ranges, grace: float | None = None) -> bool:
         """Stop requests; return whether some of them run, and are being interrupted.
@@ -185,11 +173,6 @@ class Connection:
         self.intake.check()
         wish = Cancellation(Stream.TASK, numbers, call=WITHDRAW)
         self._runner.post(lambda now: self._session.cancel(wish, now))
-
-    def numbers(self) -> range:
-        """Return the ids that were taken so far."""
-        first = request_id(self.session, 1)
-        return range(first, first + MOST_REQUESTS - length_hint(self._numbers))
 
     def follow(self, owner: Owner, numbers: Sequence[int], *, ask: bool = True) -> None:
         """Have an owner get the results of requests, of whosoever they are.
@@ -256,9 +239,25 @@ class Connection:
         CtrlHubError
             Whatever the hub answered.
         """
-        self.check_wait()
-        message = Call(next(self._session.calls.numbers), interface, method, arguments)
+        session = self._session
+        message = Call(next(session.calls.numbers), interface, method, arguments)
         check_call(message)
+        what = f"did not answer {interface}.{method}()"
+        forget = partial(session.calls.forget, message.id)
+        return self._ask(partial(session.call, message), forget, what, timeout)
+
+    def detach(self, keep: float | None, timeout: float | None = None) -> None:
+        """Leave the session to another process; errors as of `call`."""
+        session, what = self._session, "did not take everything that was submitted"
+        begin = lambda answered: session.detach(Detaching(keep, answered))  # noqa: E731
+        self._ask(begin, partial(session.detach, None), what, timeout)
+
+    def _ask(
+        self, begin: Callable[[Answered], None], forget: Callable[[], None], what: str,
+        timeout: float | None,
+    ) -> Any:  # fmt: skip
+        """Have the session ask the hub, and return the value of the answer."""
+        self.check_wait()
         self.intake.check()
         watch, answers = self._watch, []
 
@@ -266,12 +265,11 @@ class Connection:
             answers.append(answer)
             watch.bells.ring()
 
-        session = self._session
-        self._runner.post(lambda now: session.call(message, answered))
+        self._runner.post(lambda now: begin(answered))
         limit = self.timeout if timeout is None else timeout
         if not watch.wait_for(lambda: bool(answers), limit):
-            self._runner.post(lambda now: session.calls.forget(message.id))
-            raise self._unanswered(f"did not answer {interface}.{method}()", limit)
+            self._runner.post(lambda now: forget())
+            raise self._unanswered(what, limit)
         if not answers:
             raise (self.intake.refusal or SessionClosed("this client was closed"))
         answer: Answer = answers[0]

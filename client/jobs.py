@@ -197,6 +197,9 @@ class Jobs(Records):
             self._check_over(others)
         elif others:
             futures.append(self._result_of([text_of(number) for number in others]))
+        former = [number for number in numbers if self._connection.is_former(number)]
+        if former:
+            futures.append(self._result_of([text_of(number) for number in former]))
         outstanding: dict[int, Future[Any]] = {}
         for request in self._connection.outstanding():
             outstanding.update(dict.fromkeys(request._numbers(), request._future()))

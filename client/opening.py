@@ -13,6 +13,7 @@ from typing import Any
 
 from ctrlhub.wire.connection import ConnectionInfo
 from ctrlhub.wire.errors import ConnectionFileError, HubNotFound
+from ctrlhub.wire.limits import MAX_SESSION
 from ctrlhub.wire.liveness import has_died
 from ctrlhub.wire.lock import HubLock
 from ctrlhub.wire.messages import Register, Role
@@ -69,14 +70,30 @@ def find(where: Where, profile: str | None, timeout: float) -> ConnectionInfo:
     return info
 
 
-def registration(key: str) -> Register:
+def registration(key: str, session: int | None = None, *, takeover: bool = False) -> Register:
     """Make what a client says of itself.
 
     Parameters
     ----------
     key
         Its public key, or where there are none any name of its own.
+    session
+        The session to attach to; None for a new one.
+    takeover
+        Attach to it also if another client is attached.
+
+    Raises
+    ------
+    TypeError, ValueError
+        That is no session.
     """
+    if session is None:
+        if takeover:
+            raise TypeError("takeover is about a session: name it with session=...")
+    elif type(session) is not int:
+        raise TypeError(f"session must be the number of a session, not {session!r:.80}")
+    elif not 0 < session <= MAX_SESSION:
+        raise ValueError(f"the numbers of sessions lie in 1 ... {MAX_SESSION}, not {session}")
     import platform
 
     return Register(
@@ -86,6 +103,9 @@ def registration(key: str) -> Register:
         pid=os.getpid(),
         host=platform.node(),
         versions=versions(),
+        session=-1 if session is None else session,
+        attach=session is not None,
+        take_over=bool(takeover),
     )
 
 

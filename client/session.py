@@ -22,6 +22,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from ctrlhub.client.cancellations import Cancellation, CancellationList, parts
+from ctrlhub.client.detaching import Detaching, detached
 from ctrlhub.client.following import Following
 from ctrlhub.client.informed import InformedMembership
 from ctrlhub.client.live_output import Follower, LiveOutputs
@@ -102,6 +103,7 @@ class ClientSession(InformedMembership):
         self._now = 0.0
         self.crowd: list[Claim] = []
         self._taking = 0
+        self._detaching: Detaching | None = None
 
     # ------------------------------------------------------------ what the shell calls
 
@@ -180,6 +182,17 @@ class ClientSession(InformedMembership):
         self.goodbye(now)
         self._end(error, now)
 
+    def detach(self, wish: Detaching | None) -> None:
+        """Leave the session to another process, once everything is accepted; None does not."""
+        self._detaching = wish
+
+    def _on_left(self, wish: Detaching, answer: Answer) -> None:
+        self._detaching = None
+        wish.answered(answer)
+        if not answer.code:
+            self.vanish()
+            self._end(detached(self.session), self.last_heard)
+
     def reject(self, error: CtrlHubError, now: float) -> None:
         """Fail what was submitted and will not be sent; from any thread, once we are gone."""
         for request in self._outgoing.take_waiting():
@@ -217,6 +230,9 @@ class ClientSession(InformedMembership):
         out = Membership.drain(self)
         if self.state is not State.JOINED:
             return out
+        wish = self._detaching
+        if wish is not None and wish.is_due(self._outgoing):
+            self.call(wish.call(self.calls), partial(self._on_left, wish))
         if self.calls.unsent:
             out += [(Stream.HUB, call) for call in self.calls.take_unsent()]
         if self._now >= self._receipts.due:
@@ -361,8 +377,11 @@ class ClientSession(InformedMembership):
 
     def _on_goodbye(self, stream: Stream, message: Any, now: float) -> None:
         reason = f": {message.reason}" if message.reason else ""
-        self.goodbye(now)
-        self._end(ControllerStopped(f"the hub was stopped{reason}"), now)
+        stopped = ControllerStopped(f"the hub was stopped{reason}")
+        # With a code it is not the hub that ends.
+        error = error_for(message.code)(message.reason) if message.code else stopped
+        self.vanish() if message.code else self.goodbye(now)
+        self._end(error, now)
 
     def _fail(
         self, requests: Iterable[tuple[int, Request]], error: CtrlHubError, now: float

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from ctrlhub.controller.core.effects import Connection, Outbox, Send
-from ctrlhub.controller.core.later import Later
+from ctrlhub.controller.core.effects import Connection, Outbox, Send, SendStored
+from ctrlhub.controller.core.later import Later, OnceStored
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.interfaces.base import Interface
 from ctrlhub.wire import messages as m
@@ -40,6 +40,10 @@ class Calls:
             value = self._interface(message).call(session, message.method, message.arguments)
             if isinstance(value, Later):
                 value.on_answer(lambda given, error: self._later(session, message, given, error))
+                return
+            if isinstance(value, OnceStored):
+                stored = Send(connection, self._answer(message, value.value))
+                self._outbox.add(SendStored(stored))
                 return
             answer = self._answer(message, value)
         except Exception as error:

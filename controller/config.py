@@ -69,6 +69,8 @@ class HubConfig:
         Seconds an engine keeps its namespace without a hub.
     session_ttl
         Seconds the requests of a vanished client are kept.
+    detached_ttl
+        Seconds a detached session is kept, unless its client wishes otherwise.
     max_outstanding
         The most requests of one session and interface that have not ended, or whose results the
         client has not fetched; more are refused.
@@ -103,6 +105,7 @@ class HubConfig:
     lost: float = 10.0
     hub_lease: float = 600.0
     session_ttl: float = 600.0
+    detached_ttl: float = 7 * 24 * 3600.0
     max_outstanding: int = 2_000_000
     max_sessions: int = 100_000
     history_records: int = 4096
@@ -110,6 +113,7 @@ class HubConfig:
     history_age: float = 24 * 3600.0
     interfaces: tuple[str, ...] = (
         "multiengine", "control", "start_hooks", "logs", "tasks", "query", "history",
+        "sessions",
     )  # fmt: skip
     task_scheme: str = "leastload"
     task_order: str = "fifo"
@@ -132,6 +136,8 @@ class HubConfig:
             raise ValueError("heartbeat times (s) must obey 0 < beat < suspect < lost")
         if not 0 < self.hub_lease < inf or not 0 <= self.session_ttl < inf:
             raise ValueError("hub_lease must be positive, session_ttl not negative (s)")
+        if not 0 < self.detached_ttl < inf:
+            raise ValueError("detached_ttl must be positive (s)")
         if self.ports is not None:
             first, last = self.ports
             if not (1 <= first <= last <= 65535 and last - first >= 3):
@@ -144,6 +150,11 @@ class HubConfig:
         check_store(self.store)
         if self.log_level.upper() not in LOG_LEVELS:
             raise ValueError(f"log_level must be one of {', '.join(LOG_LEVELS)}")
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether what is accepted outlives the hub."""
+        return self.store != "memory"
 
     def _check_types(self) -> None:
         """See that every option is of its type: they may come from JSON."""

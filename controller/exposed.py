@@ -69,6 +69,23 @@ class Exposed:
             except Exception:
                 self._failed(interface, "bound")
 
+    def handed_over(self, session: Session, now: float) -> None:
+        """Tell all that another process has a client's session."""
+        for interface in self:
+            try:
+                interface.handed_over(session, now)
+            except Exception:
+                self._failed(interface, "handed_over")
+
+    def highest(self, session: Session) -> int:
+        """Return the highest id that is known of a client's requests; 0 for none."""
+        return max((interface.highest(session) for interface in self), default=0)
+
+    def left(self, session: Session) -> tuple[int, int]:
+        """Return how many requests of a client have not ended, and how many results it has to fetch."""
+        left = [interface.left(session) for interface in self]
+        return sum(unended for unended, _ in left), sum(unfetched for _, unfetched in left)
+
     def session_ended(self, session: Session, now: float) -> None:
         """Tell all that a client is gone for good."""
         for interface in self:

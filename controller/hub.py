@@ -17,7 +17,15 @@ from secrets import token_hex
 from ctrlhub.controller.borrowing import Borrowing
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.commits import PATIENCE, Commits
-from ctrlhub.controller.core.effects import Commit, Connection, Effect, Publish, Send, Stop
+from ctrlhub.controller.core.effects import (
+    Commit,
+    Connection,
+    Effect,
+    Publish,
+    Send,
+    SendStored,
+    Stop,
+)
 from ctrlhub.controller.descriptors import why_full
 from ctrlhub.controller.heap import Heap, memory_here
 from ctrlhub.controller.interfaces.finding import find_interfaces
@@ -69,6 +77,11 @@ class Hub:
         The public keys that CURVE accepts; None without TCP.
     loop
         Its loop; None makes one.
+
+    Attributes
+    ----------
+    paused : bool
+        It ends, and another is to take its place.
     """
 
     def __init__(
@@ -104,7 +117,7 @@ class Hub:
         self._transports = tuple(transports)
         self._store = store
         self._loop = loop or HubLoop()
-        self._stopping = self._goes_on = False
+        self._stopping = self._goes_on = self.paused = False
         self._tick_due = 0.0
         self._alarm = self.switchboard.alarm
         self._commits = Commits()
@@ -148,13 +161,18 @@ class Hub:
         """End cleanly, soon; from any thread, or a signal's handler."""
         self._loop.soon(partial(self._stop, reason))
 
-    def _stop(self, reason: str) -> None:
+    def pause(self, reason: str) -> None:
+        """End soon, and leave everything to the hub that takes this one's place; as `stop`."""
+        self._loop.soon(partial(self._stop, reason, pauses=True))
+
+    def _stop(self, reason: str, *, pauses: bool = False) -> None:
         if self._stopping:
             return
-        self._stopping = True
+        self._stopping, self.paused = True, pauses
         log.info("stopping: %s", reason)
         try:
-            self._carry_out(self.switchboard.shut_down(reason))
+            leave = self.switchboard
+            self._carry_out(leave.pause() if pauses else leave.shut_down(reason))
             self._commit()
         finally:
             self._loop.stop()
@@ -235,6 +253,8 @@ class Hub:
             elif type(effect) is Send:
                 # What was accepted before is told first: the client fails what it takes for refused.
                 self._commit(effect)
+            elif type(effect) is SendStored:
+                self._commit(effect.send)
             elif type(effect) is Publish:
                 self._publish(effect)
             elif type(effect) is Stop:

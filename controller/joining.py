@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
+from ctrlhub.controller.attachments import Attachments
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.borrower import Borrower
 from ctrlhub.controller.core.effects import Outbox, Send
@@ -24,6 +25,7 @@ from ctrlhub.wire.errors import (
     ProtocolMismatch,
     VersionMismatch,
 )
+from ctrlhub.wire.ids import counter_of
 from ctrlhub.wire.limits import MAX_TEXT
 from ctrlhub.wire.options import checked_resources
 from ctrlhub.wire.security import KeyRegistry
@@ -53,6 +55,8 @@ class Joining:
         Where effects go.
     exposed
         The hub's interfaces; may be filled later.
+    attachments
+        Who may have a session of another process.
     epoch, versions, keys, borrowing
         As for :class:`~ctrlhub.controller.switchboard.Switchboard`.
 
@@ -68,6 +72,7 @@ class Joining:
         peers: Peers,
         outbox: Outbox,
         exposed: Exposed,
+        attachments: Attachments,
         *,
         epoch: str,
         versions: Mapping[str, str],
@@ -78,6 +83,7 @@ class Joining:
         self._peers = peers
         self._outbox = outbox
         self._exposed = exposed
+        self._attachments = attachments
         self._epoch = epoch
         self._versions = versions
         self._keys = keys
@@ -132,14 +138,14 @@ class Joining:
         self._compare_versions(role, message)
         if sessions.of_key(message.key) is None and (why := self.why_full()):
             raise LimitExceeded(why)
+        if role is m.Role.CLIENT and message.attach and sessions.of_key(message.key) is None:
+            self._attachments.attach(message, now)
         self._make_room(message, now)
         session, arrival = sessions.register(message)
         if arrival is Arrival.REBORN:
             self._peers.replaced(session)
         session.parts = message.parts
         self._peers.arrived(session, origin.connection, now)
-        if role is m.Role.CLIENT:
-            self._peers.events.clients[session.number] = session
         if role is m.Role.ENGINE and session.engine is None:
             try:
                 self._peers.register_engine(session, message.engine_id)
@@ -229,12 +235,13 @@ class Joining:
                 resumed=resumed,
                 beat=config.beat,
                 suspect=config.suspect,
-                lease=config.session_ttl if is_client else config.hub_lease,
+                lease=(session.retention or config.session_ttl) if is_client else config.hub_lease,
                 engines=self._peers.events.described() if is_client else (),
                 events=self._peers.events.count,
                 segment=segment,
                 parts=True,
                 max_outstanding=config.max_outstanding,
+                first=counter_of(session.first) or 1,
             ),
         )
 

@@ -21,15 +21,16 @@ from ctrlhub.controller.core.former import Former
 from ctrlhub.controller.core.heartbeat import Health, Heartbeats
 from ctrlhub.controller.core.nannies import Nannies
 from ctrlhub.controller.core.revoked import Revoked
-from ctrlhub.controller.core.saved import Saved
+from ctrlhub.controller.core.saved import Saved, SavedSession
 from ctrlhub.controller.core.saved_engines import SavedEngines
+from ctrlhub.controller.core.saved_sessions import KeptSession, SavedSessions
 from ctrlhub.controller.core.sessions import Session, Sessions
 from ctrlhub.controller.engine_events import EngineEvents
 from ctrlhub.controller.exposed import Exposed
 from ctrlhub.controller.permissions import BULK, IOPUB
 from ctrlhub.controller.service import ControllerService
 from ctrlhub.wire import messages as m
-from ctrlhub.wire.errors import CtrlHubError
+from ctrlhub.wire.errors import CtrlHubError, SessionClosed
 from ctrlhub.wire.ids import session_of
 from ctrlhub.wire.limits import MAX_TEXT
 from ctrlhub.wire.security import KeyRegistry
@@ -65,6 +66,8 @@ class Peers:
         The sessions.
     events
         What clients are told of engines.
+    saved_sessions
+        What is stored of those of clients.
     perished
         The keys of engines of the hub before this one of whose end a nanny has told.
     """
@@ -95,6 +98,7 @@ class Peers:
         self._absent: dict[int, tuple[int, Absence]] = {}
         self._nannies = Nannies()
         self._saved_engines = SavedEngines(outbox)
+        self.saved_sessions = SavedSessions(outbox)
         self.perished: set[str] = set()
         controller.on_register_engine_do(self._number, True)
 
@@ -104,13 +108,20 @@ class Peers:
         """Expect those back that the hub before this one had: clients with requests, and engines."""
         waited_for = {session_of(n) for n in saved.tasks.keys() - saved.fetched}
         waited_for |= {session_of(n) for n in saved.commands.keys() - saved.fetched}
+        kept = self.saved_sessions.take_back(saved)
         sessions: dict[int, Session] = {}
         for number, client in saved.sessions.items():
+            known = kept.pop(number, None)
+            if known is not None:
+                client = SavedSession(number, *known[:4])
             lives = number in waited_for and self.sessions.of_key(client.key) is None
             session = sessions[number] = self.sessions.restore(client, lives=lives)
             if lives:
-                self.events.clients[number] = session
-                self._expiry.set(number, now + self._config.session_ttl)
+                self._expect(session, known, now)
+            else:
+                self.saved_sessions.ended(number)
+        for number in kept:
+            self.saved_sessions.ended(number)
         former = Former(saved, sessions, unix_offset)
         for id, (key, _) in sorted(former.engines.items()):
             if self._controller.reserve_id(id, key):
@@ -118,6 +129,28 @@ class Peers:
             else:
                 self._saved_engines.drop(id)
         return former
+
+    def _expect(self, session: Session, known: KeptSession | None, now: float) -> None:
+        """Expect a client back; how long it was away with the hub before this one counts."""
+        absence = 0.0
+        if known is not None:
+            session.first, session.retention = known.first, known.retention
+            absence = known.absence(now + self.saved_sessions.unix_offset)
+        self.events.clients[session.number] = session
+        left = max(self._config.lost, self._ttl(session) - absence)
+        self._expiry.set(session.number, now + left)
+        self.saved_sessions.left(session, now, absence)
+
+    def _ttl(self, session: Session) -> float:
+        """Return for how long (seconds) a session is kept while its peer is away."""
+        return session.retention or self._config.session_ttl
+
+    def hub_stops(self, now: float) -> None:
+        """Leave to the hub after this one what it has to know of clients."""
+        for session in self.events.clients.values():
+            away = self.is_away(session)
+            left = self._expiry.of(session.number) - now if away else self._ttl(session)
+            self.saved_sessions.hub_stops(session, max(0.0, self._ttl(session) - left))
 
     def expect_nobody(self) -> None:
         """Take note that the hub ends on purpose, and its engines with it."""
@@ -132,6 +165,9 @@ class Peers:
         self.sessions.bind(session, connection)
         if session.role is m.Role.NANNY:
             self._nannies.add(session)
+        elif session.role is m.Role.CLIENT:
+            self.events.clients[session.number] = session
+            self.saved_sessions.here(session)
         self._heartbeats.watch(session.number, now)
         if session.suspect:
             self._recovered(session)
@@ -182,6 +218,10 @@ class Peers:
     def is_away(self, session: Session) -> bool:
         """Tell whether a peer was given up and must register again before it is heard."""
         return session.number in self._expiry
+
+    def expires(self, session: Session) -> float:
+        """Return when (Unix time) the session of a client that is away ends."""
+        return self._expiry.of(session.number) + self.saved_sessions.unix_offset
 
     def heard(self, session: Session, now: float) -> bool:
         """Note a sign of life; False of a peer that was given up, and must register again."""
@@ -288,10 +328,27 @@ class Peers:
         self._heartbeats.forget(session.number)
         self.sessions.unbind_all(session)
         session.suspect = False
-        self._expiry.set(session.number, now + self._config.session_ttl)
+        self._expiry.set(session.number, now + self._ttl(session))
+        if session.role is m.Role.CLIENT:
+            self.saved_sessions.left(session, now)
         if session.engine is not None:
             self._absent[session.number] = session.engine.id, session.engine.absence(lost=lost)
             self._unregister(session.engine, lost=lost)
+
+    def leave(self, session: Session, now: float) -> None:
+        """Let a client go, and keep its session for whoever attaches to it."""
+        self._away(session, now)
+
+    def hand_over(self, session: Session, message: m.Register) -> None:
+        """Give a session to another process, and tell the one that has it, if any."""
+        taken = m.Goodbye(
+            f"process {message.pid} on {message.host} has taken over session {session.number}",
+            code=SessionClosed.code,
+        )
+        session.send(self._outbox, m.Stream.HUB, taken)
+        self._revoked.forget(session.key)
+        session.suspect = False
+        self.sessions.hand_over(session, message)
 
     def replaced(self, session: Session) -> None:
         """Deal with what the former process of a session had: another is in its place."""
@@ -343,6 +400,9 @@ class Peers:
     def goodbye(self, session: Session, message: m.Goodbye, now: float) -> None:
         """Let a peer go that leaves on purpose: nothing is kept for it."""
         log.info("%s %d leaves: %.200r", session.role.value, session.number, message.reason)
+        if session.retention and any(self._exposed.left(session)):
+            self._away(session, now)
+            return
         engine = session.engine
         if engine is not None and message.replaced:
             engine.restart = engine.restart or message.reason[:MAX_TEXT]
@@ -394,6 +454,7 @@ class Peers:
         self._nannies.forget(session.number)
         self.sessions.end(session)
         if self.events.clients.pop(session.number, None) is not None:
+            self.saved_sessions.ended(session.number)
             self._exposed.session_ended(session, now)
 
     def _unregister(self, engine: Engine, *, lost: bool = False) -> None:

@@ -41,6 +41,8 @@ EXIT_OK = 0
 EXIT_USAGE = 2
 EXIT_ALREADY_RUNNING = 4
 EXIT_START_FAILED = 5
+EXIT_PAUSED = 128 + signal.SIGTERM
+"""Another hub is to take this one's place."""
 
 _NOT_OURS = (errno.EADDRNOTAVAIL, errno.ENODEV, errno.EINVAL)
 """How the system refuses an address to listen on that no interface of this machine has."""
@@ -111,7 +113,7 @@ def _serve(config: HubConfig, profile: Profile, lifeline: int | None) -> int:
         ipc = transports[0].addresses()
         tcp = transports[1].addresses() if config.listen is not None else {}
         hub.describe(tcp)
-        undone.callback(_remove_connection_files, profile)
+        undone.callback(_remove_connection_files, profile, hub)
         _write_connection_files(hub, profile, keys, ipc, tcp)
         undone.callback(_heed_no_signals)
         _heed_signals(hub, lifeline)
@@ -119,7 +121,7 @@ def _serve(config: HubConfig, profile: Profile, lifeline: int | None) -> int:
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
         hub.run()
-    return EXIT_OK
+    return EXIT_PAUSED if hub.paused else EXIT_OK
 
 
 def _check_interfaces(names: Sequence[str]) -> None:
@@ -259,7 +261,9 @@ def _write_connection_files(
         ).write(profile.connection(role))
 
 
-def _remove_connection_files(profile: Profile) -> None:
+def _remove_connection_files(profile: Profile, hub: Hub) -> None:
+    if hub.paused:
+        return  # the next hub finds its ports in them
     for role in (Role.CLIENT, Role.ENGINE):
         profile.connection(role).unlink(missing_ok=True)
 
@@ -271,11 +275,16 @@ def _heed_no_signals() -> None:
 
 
 def _heed_signals(hub: Hub, lifeline: int | None) -> None:
-    def on_signal(number: int, frame: FrameType | None) -> None:
+    """End on purpose at SIGINT (Ctrl-C, `ctrl-hub stop`); SIGTERM is also what comes before a restart."""
+
+    def interrupted(number: int, frame: FrameType | None) -> None:
         hub.stop(f"signal {signal.Signals(number).name}")
 
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGINT, on_signal)
+    def terminated(number: int, frame: FrameType | None) -> None:
+        hub.pause(f"signal {signal.Signals(number).name}")
+
+    signal.signal(signal.SIGINT, interrupted)
+    signal.signal(signal.SIGTERM, terminated if hub.config.is_durable else interrupted)
     if lifeline is not None:
         hub.watch_lifeline(lifeline)
 

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 
+from ctrlhub.controller.attachments import Attachments
 from ctrlhub.controller.calls import Calls
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.alarm import Alarm
@@ -44,6 +45,9 @@ from ctrlhub.wire.segments import Keep, SegmentRef
 log = logging.getLogger(__name__)
 
 NEVER = float("inf")
+
+KEPT = "; what it has accepted is kept for the next hub, where Client(session={}) has it"
+"""What clients are told when the hub ends on purpose and has stored something for them."""
 
 _JOINING = frozenset({m.Register, m.Hello})
 
@@ -111,11 +115,13 @@ class Switchboard:
         self.sessions = self._peers.sessions
         self._now = 0.0
         self._refusals = Refusals(self.sessions.of_connection, lambda: self._now)
+        attachments = Attachments(config, self._peers, self._exposed, lambda: self._now)
         self.joining = Joining(
             config,
             self._peers,
             self.outbox,
             self._exposed,
+            attachments,
             epoch=epoch,
             versions=versions,
             keys=keys,
@@ -139,6 +145,7 @@ class Switchboard:
             refused=lambda: self._refusals.count,
             perished=lambda: self._peers.perished,
             store=store or NoStore(),
+            leases=attachments,
             keep=borrowing.keep if borrowing is not None else None,
         )
         for cls in interfaces:
@@ -176,6 +183,7 @@ class Switchboard:
         now
             Our clock.
         """
+        self._peers.saved_sessions.unix_offset = unix_offset
         if not saved:
             return
         self._begin(now)
@@ -268,15 +276,25 @@ class Switchboard:
         self._peers.disconnected(connection)
 
     def shut_down(self, reason: str) -> list[Effect]:
-        """Say goodbye to everyone."""
+        """Say goodbye to everyone: the engines are to end.
+
+        What clients have left is kept, as far as anything is stored, for the hub after this one.
+        """
         self.controller.stop()
+        self._peers.hub_stops(self._now)
         self._peers.expect_nobody()
-        told = [s for s in self._peers.events.clients.values() if m.Stream.HUB in s.connections]
-        for interface in self._exposed:
-            interface.forsake(told)
         for session in self.sessions:
-            leave = m.Goodbye(reason) if session.role is m.Role.CLIENT else m.Shutdown(reason)
-            session.send(self.outbox, m.Stream.HUB, leave)
+            if session.role is m.Role.CLIENT:
+                left = self._exposed.left(session) if self.config.is_durable else (0, 0)
+                kept = KEPT.format(session.number) if any(left) else ""
+                session.send(self.outbox, m.Stream.HUB, m.Goodbye(reason + kept))
+            else:
+                session.send(self.outbox, m.Stream.HUB, m.Shutdown(reason))
+        return self.outbox.take()
+
+    def pause(self) -> list[Effect]:
+        """Leave everything to the hub after this one, and tell nobody: peers wait for that."""
+        self._peers.hub_stops(self._now)
         return self.outbox.take()
 
     # ------------------------------------------------------------ hearing

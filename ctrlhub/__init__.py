@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ctrlhub.client.async_client import AsyncClient as AsyncClient
     from ctrlhub.client.async_result import AsyncGroup as AsyncGroup
     from ctrlhub.client.async_result import AsyncResult as AsyncResult
+    from ctrlhub.client.attaching import SessionInfo as SessionInfo
     from ctrlhub.client.balanced_view import LoadBalancedView as LoadBalancedView
     from ctrlhub.client.broadcast_view import BroadcastView as BroadcastView
     from ctrlhub.client.client import Client as Client
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
     from ctrlhub.wire.errors import KernelError as KernelError
     from ctrlhub.wire.errors import LimitExceeded as LimitExceeded
     from ctrlhub.wire.errors import NoEnginesRegistered as NoEnginesRegistered
+    from ctrlhub.wire.errors import NoSuchSession as NoSuchSession
     from ctrlhub.wire.errors import OutOfMemory as OutOfMemory
     from ctrlhub.wire.errors import ProtocolMismatch as ProtocolMismatch
     from ctrlhub.wire.errors import QueueCleared as QueueCleared
@@ -85,6 +87,7 @@ if TYPE_CHECKING:
     from ctrlhub.wire.errors import ResultNotCompleted as ResultNotCompleted
     from ctrlhub.wire.errors import SegmentLost as SegmentLost
     from ctrlhub.wire.errors import SerializationError as SerializationError
+    from ctrlhub.wire.errors import SessionAttached as SessionAttached
     from ctrlhub.wire.errors import SessionClosed as SessionClosed
     from ctrlhub.wire.errors import StoreError as StoreError
     from ctrlhub.wire.errors import TaskAborted as TaskAborted
@@ -105,6 +108,7 @@ _HOMES = {
     "concurrent.futures": ("ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION"),
     "ctrlhub.client.async_client": ("AsyncClient",),
     "ctrlhub.client.async_result": ("AsyncGroup", "AsyncResult"),
+    "ctrlhub.client.attaching": ("SessionInfo",),
     "ctrlhub.client.balanced_view": ("LoadBalancedView",),
     "ctrlhub.client.broadcast_view": ("BroadcastView",),
     "ctrlhub.client.client": ("Client",),
@@ -154,6 +158,7 @@ _HOMES = {
         "LimitExceeded",
         "OutOfMemory",
         "NoEnginesRegistered",
+        "NoSuchSession",
         "ProtocolMismatch",
         "QueueCleared",
         "RegistrationRefused",
@@ -162,6 +167,7 @@ _HOMES = {
         "ResultNotCompleted",
         "SegmentLost",
         "SerializationError",
+        "SessionAttached",
         "SessionClosed",
         "StoreError",
         "TaskAborted",

@@ -36,6 +36,10 @@ class Deadlines(Generic[K]):
     def __contains__(self, key: object) -> bool:
         return key in self._due
 
+    def of(self, key: K) -> float:
+        """Return the deadline of a thing that has one."""
+        return self._due[key][0]
+
     def set(self, key: K, due: float) -> None:
         """Set the deadline of a thing, also anew."""
         number = next(self._count)

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from ctrlhub.controller.core.effects import Outbox
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.wire.codec import FrameList, size_of, size_of_extras
-from ctrlhub.wire.ids import Ranges, select
+from ctrlhub.wire.ids import Ranges, request_id, select, session_of
 from ctrlhub.wire.limits import BATCH_BYTES, BATCH_ROWS, INLINE_BYTES, MAX_FRAMES
 from ctrlhub.wire.messages import Completed, CompletedRow, Payload, Stream
 
@@ -38,7 +38,9 @@ def weight(outcome: Outcome) -> int:
 
 
 class _Client:
-    __slots__ = ("backlog", "counted", "sent", "session", "unsent", "waiting", "weight")
+    __slots__ = (
+        "asked", "backlog", "counted", "held", "held_bytes", "sent", "session", "unsent", "waiting", "weight",
+    )  # fmt: skip
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -47,6 +49,43 @@ class _Client:
         self.waiting: dict[int, Outcome] = {}  # those in `unsent`, by id
         self.weight = 0
         self.backlog = self.counted = 0  # bytes of the first of `unsent`, and how many these are
+        # Of requests that another process has made, and this one has not asked for, by id:
+        self.held: dict[int, Outcome] = {}
+        self.held_bytes = 0
+        self.asked: set[int] = set()  # those that it has asked for
+
+    def hold_all(self) -> None:
+        """Hold everything back: another process is there now, which may ask for it."""
+        number = self.session.number
+        everything = (*self.held.values(), *self.sent.values(), *self.unsent)
+        # Of requests of others that the former process has followed it had a copy.
+        self.held = {o[0]: o for o in everything if session_of(o[0]) == number}
+        self.held_bytes = sum(map(weight, self.held.values()))
+        self.sent.clear()
+        self.unsent.clear()
+        self.waiting.clear()
+        self.asked.clear()
+        self.weight = self.backlog = self.counted = 0
+
+    def hold_strange(self) -> None:
+        """Hold back what has come and was not asked for."""
+        unsent, first, new = self.unsent, self.session.first, []
+        lowest = request_id(self.session.number, 0)
+        for _ in range(len(unsent) - self.counted):
+            outcome = unsent.pop()
+            if not lowest <= outcome[0] < first or outcome[0] in self.asked:
+                new.append(outcome)
+            else:
+                self.held[outcome[0]] = self.waiting.pop(outcome[0])
+                self.held_bytes += weight(outcome)
+        unsent.extend(reversed(new))
+
+    def take_held(self, number: int) -> Outcome | None:
+        """Take out what was held back."""
+        outcome = self.held.pop(number, None)
+        if outcome is not None:
+            self.held_bytes -= weight(outcome)
+        return outcome
 
     def count(self) -> None:
         """Count what waits behind the window: nothing is, mostly."""
@@ -121,7 +160,16 @@ class Deliveries:
         self.behind: dict[Session, None] = {}
 
     def __len__(self) -> int:
-        return sum(len(c.sent) + len(c.unsent) for c in self._clients.values())
+        return sum(map(self._count, self._clients.values()))
+
+    @staticmethod
+    def _count(client: _Client) -> int:
+        return len(client.sent) + len(client.unsent) + len(client.held)
+
+    def count(self, session: Session) -> int:
+        """Return how many results a client has not acknowledged."""
+        client = self._clients.get(session.number)
+        return 0 if client is None else self._count(client)
 
     def add(self, session: Session, outcome: Outcome) -> None:
         """Take a result for a client; it leaves with the next `flush`. A second one is none."""
@@ -137,23 +185,43 @@ class Deliveries:
     def repeat(self, session: Session, outcome: Outcome) -> None:
         """Send a result that the client may have already, and asks for once more."""
         client = self._clients.get(session.number)
-        former = client.sent.pop(outcome[0], None) if client is not None else None
-        if client is not None and former is not None:
-            client.weight -= weight(former)
+        if client is not None:
+            former = client.sent.pop(outcome[0], None)
+            if former is not None:
+                client.weight -= weight(former)
+            client.take_held(outcome[0])
         self.add(session, outcome)
+        if session.first:
+            self._clients[session.number].asked.add(outcome[0])
+
+    def ask(self, session: Session, number: int) -> None:
+        """Send a client a result once there is one, although another process has made the request."""
+        client = self._clients.setdefault(session.number, _Client(session))
+        client.asked.add(number)
+
+    def hold(self, session: Session) -> None:
+        """Send a client nothing that it does not ask for, of all that there is: it is another process."""
+        client = self._clients.get(session.number)
+        if client is None:
+            return
+        client.hold_all()
+        self._ready.pop(session.number, None)
+        if not client.held:
+            del self._clients[session.number]
 
     def find(self, session: Session, number: int) -> Outcome | None:
         """Return a result that is on its way to a client."""
         client = self._clients.get(session.number)
         if client is None:
             return None
-        return client.sent.get(number) or client.waiting.get(number)
+        return client.sent.get(number) or client.waiting.get(number) or client.held.get(number)
 
     def outcomes(self) -> Iterator[Outcome]:
         """Yield every result on its way."""
         for client in self._clients.values():
             yield from client.sent.values()
             yield from client.unsent
+            yield from client.held.values()
 
     def received(self, session: Session, ranges: Ranges) -> list[Outcome]:
         """Let go of what a client has; return it."""
@@ -167,12 +235,16 @@ class Deliveries:
             client.weight -= len(payload) if type(payload) is bytes else size_of(payload)
             if outcome[6] is not None:
                 client.weight -= size_of_extras(outcome[6])
+        if session.first:
+            numbers = select(ranges, client.held)
+            outcomes += [o for n in numbers if (o := client.take_held(n)) is not None]
+            client.asked.difference_update([outcome[0] for outcome in outcomes])
         if client.unsent:
             self._ready[session.number] = client
             return outcomes
         if self.behind:
             self.behind.pop(session, None)
-        if not client.sent:
+        if not client.sent and not client.held and not client.asked:
             del self._clients[session.number]
             self._ready.pop(session.number, None)
         return outcomes
@@ -197,7 +269,7 @@ class Deliveries:
         client = self._clients.pop(session.number, None)
         if client is None:
             return []
-        return [*client.sent.values(), *client.unsent]
+        return [*client.sent.values(), *client.unsent, *client.held.values()]
 
     def flush(self) -> None:
         """Send what is ready, as few messages as the limits allow, within each client's window."""
@@ -205,11 +277,13 @@ class Deliveries:
             return
         ready, self._ready = self._ready, {}
         for client in ready.values():
+            if client.session.first:
+                client.hold_strange()
             if self._stream in client.session.connections:
                 self._send(client)
-            if client.unsent:
+            if client.unsent or client.held:
                 client.count()
-                if client.weight + client.backlog > BEHIND_BYTES:
+                if client.weight + client.backlog + client.held_bytes > BEHIND_BYTES:
                     self.behind[client.session] = None
 
     def _send(self, client: _Client) -> None:
@@ -223,7 +297,10 @@ class Deliveries:
             assert len(set(unsent)) == len(unsent)
             assert client.waiting == {outcome[0]: outcome for outcome in client.unsent}
             assert not set(unsent) & set(client.sent)
-            assert client.sent or client.unsent
+            assert client.sent or client.unsent or client.held or client.asked
+            assert not client.held.keys() & {*unsent, *client.sent}
+            assert client.held_bytes == sum(map(weight, client.held.values()))
+            assert client.session.first or not (client.held or client.asked)
             assert client.weight == sum(map(weight, client.sent.values()))
             assert not client.session.ended
             assert client.backlog == sum(map(weight, islice(client.unsent, client.counted)))

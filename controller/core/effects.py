@@ -37,6 +37,13 @@ class Send:
 
 
 @record
+class SendStored:
+    """Send a message over a connection once all is stored that was to be before."""
+
+    send: Send
+
+
+@record
 class Publish:
     """Send a notification over a connection of the iopub stream; a peer that is too slow loses it."""
 
@@ -126,7 +133,7 @@ class Stop:
     reason: str
 
 
-Effect: TypeAlias = Send | Publish | Commit | Stop
+Effect: TypeAlias = Send | SendStored | Publish | Commit | Stop
 
 
 class Outbox:

@@ -26,6 +26,11 @@ class IdSet:
         place = bisect_right(self._firsts, number) - 1
         return place >= 0 and number <= self._lasts[place]
 
+    @property
+    def highest(self) -> int:
+        """The highest id; 0 for none."""
+        return self._lasts[-1] if self._lasts else 0
+
     def __len__(self) -> int:
         return sum(b - a + 1 for a, b in zip(self._firsts, self._lasts, strict=True))
 
@@ -68,6 +73,11 @@ class EndedIds:
         for number in failed:
             self._well.discard(number, number)
             self._ill.add(number, number)
+
+    @property
+    def highest(self) -> int:
+        """The highest id; 0 for none."""
+        return max(self._well.highest, self._ill.highest)
 
     def discard(self, first: int, last: int) -> None:
         """Forget a range."""

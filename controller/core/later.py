@@ -8,6 +8,15 @@ from typing import Any
 from ctrlhub.wire.errors import CtrlHubError
 
 
+class OnceStored:
+    """What a method returns whose value is told once all is stored that it has brought about."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
 class Later:
     """What a method returns whose answer has to wait for something: it is given, or refused, once.
 

@@ -55,6 +55,11 @@ class Session:
         What an engine has.
     given
         It was sent to a segment of another engine's, and its request has not ended.
+    retention
+        How long (seconds) a session is kept after its client has left; 0 if it was never detached.
+    first
+        The first id of the requests that the client's present process made; what is below was made by
+        another one, and is sent when it is asked for. 0 if there was no other.
     """
 
     number: int
@@ -80,6 +85,8 @@ class Session:
     given: bool = False
     parts: bool = False
     returned: bool = False
+    retention: float = 0.0
+    first: int = 0
     resources: Mapping[str, float] = field(default_factory=dict)
 
     def send(self, outbox: Outbox, stream: Stream, message: Message) -> bool:
@@ -169,16 +176,27 @@ class Sessions:
         if known.incarnation == message.incarnation:
             known.versions = known.versions or message.versions
             return known, Arrival.RESUMED
-        self.unbind_all(known)
-        del self._by_token[known.token]
-        known.incarnation = message.incarnation
-        known.token = self._new_token()
-        known.pid, known.host, known.versions = message.pid, message.host, message.versions
-        known.readable = known.borrows = known.lends = known.given = False
-        known.node = message.node
+        self._renew(known, message)
         known.resources = dict(message.resources)
-        self._by_token[known.token] = known
         return known, Arrival.REBORN
+
+    def hand_over(self, session: Session, message: Register) -> None:
+        """Give a session to another process, with a key of its own."""
+        del self._by_key[session.key]
+        session.key = message.key
+        self._by_key[session.key] = session
+        self._renew(session, message)
+
+    def _renew(self, session: Session, message: Register) -> None:
+        """Let no connection speak for a session but those of the process that comes now."""
+        self.unbind_all(session)
+        del self._by_token[session.token]
+        session.incarnation = message.incarnation
+        session.token = self._new_token()
+        session.pid, session.host, session.versions = message.pid, message.host, message.versions
+        session.readable = session.borrows = session.lends = session.given = False
+        session.node = message.node
+        self._by_token[session.token] = session
 
     def _make(self, message: Register) -> Session:
         role = Role(message.role)

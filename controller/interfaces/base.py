@@ -18,6 +18,7 @@ from ctrlhub.controller.core.alarm import Alarm
 from ctrlhub.controller.core.effects import Outbox
 from ctrlhub.controller.core.engines import Absence, Engine
 from ctrlhub.controller.core.former import Former
+from ctrlhub.controller.core.leases import Leases
 from ctrlhub.controller.core.saved import Health
 from ctrlhub.controller.core.sessions import Session, Sessions
 from ctrlhub.controller.service import ControllerAdapterBase, IControllerBase
@@ -76,6 +77,8 @@ class Context:
     """The store, to be asked how it is doing."""
     refused: Callable[[], int]
     """How many messages of peers were refused."""
+    leases: Leases | None = None
+    """Sessions that outlive their clients."""
     keep: Callable[[Payload], Payload] | None = None
     """Put the large buffers of a payload where several engines can read one copy; None shares nothing."""
 
@@ -171,11 +174,19 @@ class Interface(ControllerAdapterBase):
     def resume(self, former: Former) -> None:
         """Go on with it: every interface has what is its own."""
 
-    def forsake(self, clients: Collection[Session]) -> None:
-        """Leave to the hub after this one nothing of clients that are told that this one ends."""
-
     def bound(self, session: Session, stream: Stream, held: Ranges, now: float) -> None:
         """Note that a peer said hello on a stream (again)."""
+
+    def handed_over(self, session: Session, now: float) -> None:
+        """Note that another process has a client's session: what the former one wished is over."""
+
+    def highest(self, session: Session) -> int:
+        """Return the highest id that is known of a client's requests; 0 for none."""
+        return 0
+
+    def left(self, session: Session) -> tuple[int, int]:
+        """Return how many requests of a client have not ended, and how many results it has to fetch."""
+        return 0, 0
 
     def session_ended(self, session: Session, now: float) -> None:
         """Note that a client is gone for good."""

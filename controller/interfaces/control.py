@@ -142,6 +142,10 @@ class Control(Interface):
         if engine is not None and engine.shutdown and stream is Stream.MULTIENGINE:
             session.send(self.outbox, Stream.HUB, Shutdown(engine.shutdown))
 
+    def handed_over(self, session: Session, now: float) -> None:
+        """Forget what was meant for the process that had the session."""
+        self.session_ended(session, now)
+
     def session_ended(self, session: Session, now: float) -> None:
         """Forget a client."""
         self._parked.pop(session, None)

@@ -21,6 +21,7 @@ BUILT_IN = {
     "logs": "ctrlhub.controller.interfaces.logs:Logs",
     "tasks": "ctrlhub.controller.interfaces.taskqueue:TaskQueue",
     "query": "ctrlhub.controller.interfaces.query:Query",
+    "sessions": "ctrlhub.controller.interfaces.sessions:SessionsInterface",
     "history": "ctrlhub.controller.interfaces.history:HistoryQuery",
 }
 """Known without reading the metadata of every installed package, which takes longer than to start."""

@@ -138,6 +138,10 @@ class Logs(Interface):
             self._tell()
         return known
 
+    def handed_over(self, session: Session, now: float) -> None:
+        """Send nothing to a process that has not asked for it."""
+        self.session_ended(session, now)
+
     def session_ended(self, session: Session, now: float) -> None:
         """Forget a client."""
         self._credits.pop(session, None)

@@ -193,6 +193,12 @@ class MultiEngine(RecordedCommands, Relay):
         if self._halts:
             self._halts.known(session, self._commands)
 
+    def handed_over(self, session: Session, now: float) -> None:
+        """Drop what was not accepted, and heed no failures of which the former process knew nothing."""
+        super().handed_over(session, now)
+        self._parked.pop(session, None)
+        self._halts.session_ended(session)
+
     def session_ended(self, session: Session, now: float) -> None:
         """Drop what a client left behind: queued commands, and results nobody will fetch.
 

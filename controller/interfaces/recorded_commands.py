@@ -91,7 +91,13 @@ class RecordedCommands(CommandEnds):
         """Have commands wait for their engines; those that have run one already know it by its id."""
         self._former = {number: process for number, (_, process) in former.engines.items()}
         for request in in_order(requests):
-            self._queue(request)
+            if request.target in self._former:
+                self._queue(request)
+            else:
+                self._fail(request, EngineError(
+                    f"engine {request.target} ended with the hub before this one: whether this command "
+                    "was run is not known", request.target
+                ))  # fmt: skip
 
     def _take_awaited(self, engine: Engine) -> list[CommandRecord]:
         """Return what has waited for an engine to come back.

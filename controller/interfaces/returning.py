@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from ctrlhub.controller.core.deliveries import Outcome
-from ctrlhub.controller.core.effects import Commit, Fetched, Forget
+from ctrlhub.controller.core.effects import Commit, Forget
 from ctrlhub.controller.core.former import Former
 from ctrlhub.controller.core.history import BLOCK, GONE
 from ctrlhub.controller.core.saved import Saved
-from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.interfaces.recorded import R, Recorded
 from ctrlhub.wire.ids import to_ranges
 from ctrlhub.wire.messages import Payload, Status
@@ -83,8 +82,10 @@ class Returning(Recorded[R], Generic[R, S]):
     def _restore_history(self, pairs: list[tuple[R, Outcome]], former: Former) -> None:
         def ended(pair: tuple[R, Outcome]) -> float:
             """Return when a request ended, as far as its engine's clock can be believed."""
-            _, (_, _, _, _, started, elapsed, _) = pair
-            return min(started + elapsed - former.unix_offset, self.context.now())
+            request, (_, _, _, _, started, elapsed, _) = pair
+            # What the hub has ended itself did not start.
+            since = max(started + elapsed - former.unix_offset, self.particulars(request).submitted)
+            return min(since, self.context.now())
 
         pairs.sort(key=ended)
         for place in range(0, len(pairs), BLOCK):
@@ -98,14 +99,6 @@ class Returning(Recorded[R], Generic[R, S]):
                 one = to_ranges([outcome[0]])
                 self._ended_of(request.session).add(one, failed)
         self._let_go()
-
-    def forsake(self, clients: Collection[Session]) -> None:
-        """Have the store forget what clients will not ask for any more, but for history."""
-        own = set(clients)
-        mine = sorted(n for n, request in self._records.items() if request.session in own)
-        ended = [n for n in mine if self._deliveries.find(self._records[n].session, n) is not None]
-        left = sorted(set(mine) - set(ended))
-        self.outbox.add(Commit((Fetched(to_ranges(ended)), Forget(to_ranges(left)))))
 
     def resume(self, former: Former) -> None:
         """Go on with what has not ended: every interface has its requests back."""

@@ -295,6 +295,10 @@ class StartHookInterface(Interface):
         if stream is Stream.MULTIENGINE and session in self._gone:
             self._tell_gone(session)
 
+    def handed_over(self, session: Session, now: float) -> None:
+        """Forget what was meant for the process that had the session."""
+        self.session_ended(session, now)
+
     def session_ended(self, session: Session, now: float) -> None:
         """Forget a client."""
         self._gone.pop(session, None)

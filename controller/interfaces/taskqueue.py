@@ -158,6 +158,12 @@ class TaskQueue(TaskReturns, Relay):
             with self.context.refusing(session, Stream.TASK, message):
                 self.submit(session, message, Stream.TASK, now)
 
+    def handed_over(self, session: Session, now: float) -> None:
+        """Drop what was not accepted: the process is gone that would have given its functions."""
+        super().handed_over(session, now)
+        self._waiting.pop(session, None)
+        self._lacking.discard(session)
+
     def session_ended(self, session: Session, now: float) -> None:
         """Cancel what a client left behind, and drop results nobody will fetch.
 

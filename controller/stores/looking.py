@@ -152,13 +152,14 @@ def records(saved: Saved) -> Iterator[dict[str, Any]]:
         yield record
 
 
-def purge(store: str, profile: Profile) -> int:
-    """Forget the requests that have ended, of a store that no hub uses; return how many."""
+def purge(store: str, profile: Profile, *, everything: bool = False) -> int:
+    """Forget the requests that have ended, or all, of a store that no hub uses; return how many."""
     look(store, profile)  # there is one
     opened = open_store(store, profile, 0.0, lambda call: call())
     try:
-        ended = sorted(opened.load().results)
-        opened.write([Forget(to_ranges(ended))], lambda: None)
+        saved = opened.load()
+        chosen = sorted({*saved.tasks, *saved.commands} if everything else saved.results)
+        opened.write([Forget(to_ranges(chosen))], lambda: None)
     finally:
         opened.close()
-    return len(ended)
+    return len(chosen)

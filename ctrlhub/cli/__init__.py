@@ -21,6 +21,7 @@ _MODULES = {
     "list": "ctrlhub.cli.listing",
     "hub": "ctrlhub.cli.programs",
     "engine": "ctrlhub.cli.programs",
+    "sessions": "ctrlhub.cli.sessions",
     "store": "ctrlhub.cli.store",
 }
 

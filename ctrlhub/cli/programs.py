@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 @click.pass_context
 def hub(ctx: click.Context, hub: HubConfig) -> None:
     """Run a hub alone, until Ctrl-C or `ctrl-hub stop`."""
-    from ctrlhub.controller.serving import run
+    from ctrlhub.controller.serving import EXIT_PAUSED, run
 
-    ctx.exit(run(hub))
+    code = run(hub)
+    ctx.exit(Exit.OK if code == EXIT_PAUSED else code)
 
 
 def _resources(ctx: click.Context, option: click.Parameter, text: str | None) -> dict[str, float]:

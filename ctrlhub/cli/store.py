@@ -77,7 +77,10 @@ def export(
 
 @store.command()
 @_place_options
-def purge(profile: str, state_dir: Path | None, store: str, directory: Path | None) -> None:
+@click.option("--all", "everything", is_flag=True, help="Also those that wait or were running.")
+def purge(
+    profile: str, state_dir: Path | None, store: str, directory: Path | None, everything: bool
+) -> None:
     """Forget the requests that have ended, fetched or not. No hub may run.
 
     In Python `client.purge_hub_results("all")` does it while one runs.
@@ -89,7 +92,7 @@ def purge(profile: str, state_dir: Path | None, store: str, directory: Path | No
     look(which, of)  # else there is nothing to lock
     of.make()
     with of.hub_lock():
-        count = forget(which, of)
+        count = forget(which, of, everything=everything)
     click.echo(f"profile {profile}: {count} requests forgotten")
 
 

@@ -60,9 +60,9 @@ class KnownProcess:
             time.sleep(_POLL)
         return True
 
-    def end(self, patience: float) -> bool:
-        """End it: by SIGTERM, after `patience` seconds by SIGKILL; say whether it has ended."""
-        self.send(signal.SIGTERM)
+    def end(self, patience: float, by: signal.Signals = signal.SIGTERM) -> bool:
+        """End it: by a signal, after `patience` seconds by SIGKILL; say whether it has ended."""
+        self.send(by)
         if self.wait(patience):
             return True
         self.send(signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 
 from ctrlhub.cluster.child import TERMINATE_AFTER
@@ -81,7 +82,8 @@ def _end(lock: HubLock, patience: float) -> int | None:
     process = KnownProcess.find(pid)
     if lock.holder() != pid:
         return None
-    if not (process.end(patience) and wait_until_free(lock, patience)):
+    # To a hub SIGTERM would mean that another is to take its place.
+    if not (process.end(patience, signal.SIGINT) and wait_until_free(lock, patience)):
         raise StopFailed(f"process {pid} holds {lock.path} and cannot be ended")
     return pid
 

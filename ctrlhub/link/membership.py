@@ -218,6 +218,11 @@ class Membership(Hooks):
             self.send(Stream.HUB, Goodbye(reason, replaced))
         self._enter(State.GONE)
 
+    def vanish(self) -> None:
+        """Leave without a word: the hub knows."""
+        if self.state is not State.GONE:
+            self._enter(State.GONE)
+
     def segment_lost(self, now: float) -> None:
         """Have said again, as bytes, what referred to a segment that could not be opened."""
         if self.state is not State.JOINED:
@@ -254,6 +259,8 @@ class Membership(Hooks):
             return
         self._enter(State.JOINED)
         self.refused = None
+        if self.registration.attach:  # it is ours now, by our key
+            self.registration = replace(self.registration, attach=False, take_over=False)
         self.previous, self.registered = self.registered, message
         self.session, self.token = message.session, message.token
         self.epoch, self.engine_id = message.epoch, message.engine_id

@@ -209,6 +209,14 @@ class SessionClosed(CtrlHubError, code="session_closed"):
     """The client was closed, or its session has ended."""
 
 
+class NoSuchSession(CtrlHubError, code="no_such_session"):
+    """The hub has no session of this number (any more)."""
+
+
+class SessionAttached(CtrlHubError, code="session_attached"):
+    """Another client is attached to the session."""
+
+
 class HubUnavailable(CtrlHubError, ConnectionError, code="hub_unavailable"):
     """The hub is gone, or does not answer."""
 

@@ -28,9 +28,14 @@ def session_of(request: int) -> int:
     return request >> COUNTER_BITS
 
 
+def counter_of(request: int) -> int:
+    """Return the number of a request among those of its session."""
+    return request & _COUNTER
+
+
 def text_of(request: int) -> str:
     """Write a request id as people see it: session and counter."""
-    return f"{session_of(request)}-{request & _COUNTER}"
+    return f"{session_of(request)}-{counter_of(request)}"
 
 
 def number_of(text: str) -> int:

@@ -10,7 +10,15 @@ from typing import Any, TypeVar
 
 from ctrlhub.controller.borrowing import Borrowing
 from ctrlhub.controller.config import HubConfig
-from ctrlhub.controller.core.effects import Commit, Connection, Operation, Publish, Send, Stop
+from ctrlhub.controller.core.effects import (
+    Commit,
+    Connection,
+    Operation,
+    Publish,
+    Send,
+    SendStored,
+    Stop,
+)
 from ctrlhub.controller.interfaces.finding import find_interfaces
 from ctrlhub.controller.interfaces.multiengine import MultiEngine
 from ctrlhub.controller.interfaces.taskqueue import TaskQueue
@@ -82,6 +90,8 @@ class Exchange:
         for effect in itertools.chain.from_iterable(self.switchboard.turn(self.now)):
             if isinstance(effect, Send):
                 self._keep(effect)
+            elif isinstance(effect, SendStored):
+                self._keep(effect.send)
             elif isinstance(effect, Commit):
                 self.operations += effect.operations
                 for each in effect.then:

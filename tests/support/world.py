@@ -16,7 +16,15 @@ from typing import Any, Protocol, TypeVar
 
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.commits import Commits
-from ctrlhub.controller.core.effects import Commit, Connection, Effect, Publish, Send, Stop
+from ctrlhub.controller.core.effects import (
+    Commit,
+    Connection,
+    Effect,
+    Publish,
+    Send,
+    SendStored,
+    Stop,
+)
 from ctrlhub.controller.interfaces.finding import find_interfaces
 from ctrlhub.controller.interfaces.multiengine import MultiEngine
 from ctrlhub.controller.interfaces.taskqueue import TaskQueue
@@ -240,6 +248,8 @@ class World:
                 self._commit(effect)
             elif isinstance(effect, Send):
                 self._send(effect)
+            elif isinstance(effect, SendStored):
+                self._commit(effect.send)
             elif isinstance(effect, Commit):
                 self.commits.add(effect)
             elif isinstance(effect, Publish):

@@ -37,6 +37,8 @@ class Register(Message):
     read it may be sent references to others. `node` names what shares processes and memory with us.
     `parts` says that we take large messages in parts.
     `resources` are what an engine has.
+    `attach` asks for a client's `session` of which another process has left the requests, with `take_over`
+    also if that one is here.
     """
 
     kind: ClassVar[str] = "register"
@@ -54,6 +56,8 @@ class Register(Message):
     node: str = ""
     parts: bool = False
     resources: Sequence[ResourceRow] = ()
+    attach: bool = False
+    take_over: bool = False
 
 
 @record
@@ -64,6 +68,7 @@ class Registered(Message):
     last engine event they include. Times are in seconds. `segment` is one of the hub's (process id,
     descriptor, stamp, bytes), if it could read the peer's. `parts` says that it takes large messages in
     parts, `max_outstanding` how many requests of a client and interface may be outstanding (0: unsaid).
+    `first` is the counter that a client's ids begin with.
     """
 
     kind: ClassVar[str] = "registered"
@@ -80,6 +85,7 @@ class Registered(Message):
     segment: Sequence[int] = ()
     parts: bool = False
     max_outstanding: int = 0
+    first: int = 1
 
 
 @record
@@ -154,8 +160,10 @@ class Goodbye(Message):
     """Either way: I leave on purpose; nothing is to be kept for me.
 
     With `replaced` an engine's place is kept: another process is to come with its key.
+    `code` names the error with which a client's requests end, if it is not that the hub stops.
     """
 
     kind: ClassVar[str] = "goodbye"
     reason: str = ""
     replaced: bool = False
+    code: str = ""

@@ -235,8 +235,8 @@ def test_engines_keep_their_ids(scene: Scene) -> None:
 
 
 def test_after_a_stop_on_purpose_ids_are_free(scene: Scene) -> None:
-    """Engines end with a hub that is told to end."""
-    scene.client.tasks(b"one")
+    """Engines end with a hub that is told to end; what was accepted runs on others."""
+    numbers = scene.client.tasks(b"one")
     scene.say()
     scene.world._carry_out(scene.world.switchboard.shut_down("enough"))
     scene.world.commit()
@@ -248,7 +248,7 @@ def test_after_a_stop_on_purpose_ids_are_free(scene: Scene) -> None:
     scene.engines = [another]
     scene.work_off()
     assert another.engine_id == 0
-    assert scene.ran == [], "its client was told that it ends with the hub"
+    assert scene.runs() == dict.fromkeys(numbers, 1)
 
 
 def test_history_is_remembered(scene: Scene) -> None:
@@ -268,6 +268,17 @@ def test_history_is_remembered(scene: Scene) -> None:
     assert [record["status"] for record in records] == ["ok", "error"]
     assert [record["client"] for record in records] == [numbers[0] >> 40] * 2
     assert other.session != numbers[0] >> 40
+
+
+def test_history_of_what_the_hub_has_ended_itself(scene: Scene) -> None:
+    """It has no time of its own at which it has run; it is remembered all the same."""
+    numbers = scene.client.tasks(b"one", options=TaskOptions(timeout=1.0, targets=(7,)))
+    scene.say()
+    scene.work_off()
+    assert scene.client.ends[numbers[0]][0] == Status.ERROR
+    scene.restart()
+    scene.work_off()
+    assert scene.world.tasks.find(numbers[0]) is not None
 
 
 def test_hooks_are_kept(scene: Scene) -> None:
