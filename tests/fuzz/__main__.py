@@ -16,7 +16,8 @@ from tests.support.processes import STATE_VARIABLE, kill_all
 def report(outcome: Outcome) -> list[str]:
     """Say in lines what came of it."""
     lines = [
-        f"said             {outcome.said} messages by {outcome.came} attackers",
+        f"said             {outcome.said} messages by {outcome.came} attackers, "
+        f"whose libzmq aborted {outcome.aborted} times",
         f"refused          {outcome.refused}",
         f"rounds of others {outcome.rounds}, the longest took {outcome.longest:.2f} s; "
         f"{outcome.struck} met an engine that had died",

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import pickle
 import platform
+import struct
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -20,6 +24,7 @@ from ctrlhub.wire.messages import Message, Role, Stream
 from ctrlhub.wire.security import KeyPair
 from ctrlhub.wire.versions import versions
 from tests.fuzz.mutation import Mutator
+from tests.fuzz.traffic import Corpus
 from tests.support.intruder import curve, dial
 
 BURST = 20
@@ -189,6 +194,35 @@ class Noise:
         self._socket.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """What a process of attackers is told."""
+
+    corpus: Corpus
+    for_clients: Path
+    for_engines: Path
+    seed: int
+    size: int
+    """How many attackers there are at a time."""
+    counts: Path
+    """Where to write how many messages they said, how many they were, how many were not answered."""
+
+
+COUNTS = struct.Struct("QQQ")
+
+
+def attack(orders: Attack) -> None:
+    """Attack until this process is ended."""
+    random = Random(orders.seed)
+    mutator = Mutator(orders.corpus, random)
+    files = map(ConnectionInfo.load, (orders.for_clients, orders.for_engines))
+    crowd = Crowd(*files, mutator, random, orders.size)
+    counts = os.open(orders.counts, os.O_WRONLY | os.O_CREAT, 0o600)
+    while True:
+        crowd.turn()
+        os.pwrite(counts, COUNTS.pack(crowd.said, crowd.came, crowd.unanswered), 0)
+
+
 class Crowd:
     """All attackers, who come and go.
 
@@ -258,8 +292,6 @@ class Crowd:
         lines.close()
         return curve(info.server_key, own)
 
-    def close(self) -> None:
-        """Have all go."""
-        for one in self._here:
-            one.leave()
-        self._context.destroy(linger=0)
+
+if __name__ == "__main__":
+    attack(pickle.load(sys.stdin.buffer))

@@ -249,6 +249,8 @@ class ScriptedClient(Membership):
         self.refusals: list[m.Refused] = []
         self.events: list[m.EngineEvent] = []
         self.answers: dict[int, m.Answer] = {}
+        self.following: set[int] = set()
+        """Requests of others whose results it waits for."""
         self.reads = True
         self.sends_functions = True
         self.said_goodbye = ""
@@ -304,6 +306,12 @@ class ScriptedClient(Membership):
             self.send(m.Stream.HUB, self._calls[number])
         return number
 
+    def follow(self, numbers: Iterable[int]) -> None:
+        """Wait for results of others."""
+        self.following.update(numbers)
+        if self.following:
+            self.call("history", "follow", requests=to_ranges(sorted(self.following)))
+
     def _commands(self) -> dict[int, Wanted]:
         return self.outstanding[m.Stream.MULTIENGINE]
 
@@ -350,9 +358,12 @@ class ScriptedClient(Membership):
             self.send(m.Stream.HUB, call)
         for stream in self.outstanding:
             self.on_welcome(stream, now)
+        self.follow(())  # the question may be lost, and another hub has not heard it
 
     def on_welcome(self, stream: m.Stream, now: float) -> None:
         """Send again what was not accepted."""
+        if stream not in self.outstanding:
+            return
         again = {n: w for n, w in sorted(self.outstanding[stream].items()) if not w.accepted}
         if stream is m.Stream.TASK:
             for number, each in again.items():
@@ -404,7 +415,10 @@ class ScriptedClient(Membership):
             self.repeated.append(number)
         else:
             self.ends[number] = end
-            del self.outstanding[stream][number]
+            if number in self.following:
+                self.following.remove(number)
+            else:
+                del self.outstanding[stream][number]
 
     def results(self, numbers: Iterable[int]) -> list[bytes]:
         """Return the results of requests that all went well."""

@@ -14,7 +14,7 @@ from ctrlhub.controller.core.saved import Saved, StoreState
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.tasks import Task, Template
 from ctrlhub.controller.stores import packing
-from ctrlhub.controller.stores.changes import Changes
+from ctrlhub.controller.stores.changes import Changes, Kind
 from ctrlhub.controller.stores.journal import Journal
 from ctrlhub.wire.ids import session_of
 from ctrlhub.wire.messages import Payload
@@ -91,6 +91,10 @@ class DiskStore:
             self.disk.carry_out(self.journal.take())
         for _, done in given:
             done()
+
+    def ended(self) -> set[int]:
+        """Return the requests whose results are stored."""
+        return set(self.journal._where[Kind.RESULT])
 
     def state(self) -> StoreState:
         """Return how it is doing."""

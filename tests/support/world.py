@@ -2,7 +2,8 @@
 
 Whatever has the methods of :class:`ctrlhub.link.membership.Membership` can be a peer: the scripted
 ones of :mod:`tests.support.peers`, and the real sessions of engines and clients. Messages travel as
-encoded frames. Each stream of each peer is a connection of its own, in order in itself and not with
+encoded frames. The hub can die between any two effects of a turn, around any commit of its store, and
+another with what was stored takes its place. Each stream of each peer is a connection of its own, in order in itself and not with
 the others; time passes when it is told to; `check` holds after every step.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from random import Random
 from typing import Any, Protocol, TypeVar
 
@@ -31,7 +33,7 @@ from ctrlhub.controller.interfaces.taskqueue import TaskQueue
 from ctrlhub.controller.switchboard import Origin, Switchboard
 from ctrlhub.link.states import State
 from ctrlhub.wire.codec import decode, encode
-from ctrlhub.wire.messages import Buffer, Message, Refused, Stream
+from ctrlhub.wire.messages import Buffer, Message, Refused, RunCommand, RunTasks, Stream
 from tests.support.stores import Disk, DiskStore
 
 VERSIONS = {"ctrlhub": "0", "python": "3.11.0", "protocol": "1"}
@@ -67,6 +69,12 @@ class Peer(Protocol):
 
 
 P = TypeVar("P", bound=Peer)
+
+NEVER = -1
+
+
+class HubDied(Exception):
+    """The hub's process has ended in the midst of something."""
 
 Frames = Sequence[Buffer]
 
@@ -116,12 +124,21 @@ class World:
         self.stopped: list[str] = []
         self.unreachable = 0
         self.unix_offset = 0.0
+        self.lives = 0
+        """How many hubs there were."""
+        self.crashes = 0
+        """How many of them died in the midst of a turn."""
+        self.ended: set[int] = set()
+        """Requests whose results are, or were, on the disk."""
+        self.hooks: set[int] = set()
+        """Start hooks, which each engine runs that comes."""
+        self._steps_left = NEVER
         self._addresses = (b"%d" % n for n in itertools.count(1))
-        self._lives = itertools.count(1)
         self._begin()
 
     def _begin(self, disk: Disk | None = None) -> None:
-        life = next(self._lives)
+        self.lives += 1
+        life = self.lives
         tokens = itertools.count(1)
         self.store = DiskStore(disk)
         saved = self.store.load()
@@ -177,10 +194,36 @@ class World:
 
         What is on its way, and what was not stored yet, is lost.
         """
+        self._steps_left = NEVER
+        if not remembers:
+            self.ended.clear()
         self._begin(self.store.disk if remembers else None)
         for wire in self.wires.values():
             for stream in UPWARDS:
                 wire.cut(stream, len(wire.up[stream]))
+
+    def crash_after(self, steps: int) -> None:
+        """Let the hub die, and another with its store take its place, after so many effects.
+
+        It dies between two messages of a turn, before or after something is stored, or after it is
+        stored and before that is acknowledged.
+        """
+        self._steps_left = steps
+
+    @contextmanager
+    def _mortal(self) -> Iterator[None]:
+        try:
+            yield
+        except HubDied:
+            self.crashes += 1
+            self.restart_hub(remembers=True)
+
+    def _step(self) -> None:
+        """Come to the next moment at which the hub may die."""
+        if self._steps_left == 0:
+            raise HubDied
+        if self._steps_left > 0:
+            self._steps_left -= 1
 
     # ------------------------------------------------------------ single steps
 
@@ -196,8 +239,9 @@ class World:
             self._speak(peer)
         else:
             origin = Origin(Connection(0, stream, wire.address[stream]))
-            self.switchboard.receive(origin, frames[0], frames[1:], self.now)
-            self.turn()
+            with self._mortal():
+                self.switchboard.receive(origin, frames[0], frames[1:], self.now)
+                self._turn()
 
     def repeat(self, peer: Peer, way: str, stream: Stream) -> None:
         """Let the first message of a queue arrive twice."""
@@ -213,9 +257,10 @@ class World:
     def advance(self, seconds: float) -> None:
         """Let time pass, and everyone do what is due."""
         self.now += seconds
-        self.switchboard.tick(self.now)
-        self._commit()
-        self.turn()
+        with self._mortal():
+            self.switchboard.tick(self.now)
+            self._commit()
+            self._turn()
         for peer in tuple(self.wires):
             self.tick(peer)
 
@@ -226,15 +271,20 @@ class World:
 
     def turn(self) -> None:
         """End a turn of the hub's loop."""
+        with self._mortal():
+            self._turn()
+
+    def _turn(self) -> None:
         for effects in self.switchboard.turn(self.now):
             self._carry_out(effects)
         self.check()
 
     def commit(self) -> None:
         """Let the store have, and finish, what has gathered."""
-        self._commit()
-        self.store.commit()
-        self.turn()
+        with self._mortal():
+            self._commit()
+            self.store.commit()
+            self._turn()
 
     def _speak(self, peer: Peer) -> None:
         wire = self.wires[peer]
@@ -243,11 +293,16 @@ class World:
             wire.up[stream].append([bytes(frame) for frame in encode(message)])
 
     def _carry_out(self, effects: Sequence[Effect]) -> None:
+        """Do it in the hub's order: what is sent first, refusals in their place."""
+        later = []
         for effect in effects:
-            if isinstance(effect, Send) and isinstance(effect.message, Refused):
-                self._commit(effect)
-            elif isinstance(effect, Send):
+            if isinstance(effect, Send) and not isinstance(effect.message, Refused):
                 self._send(effect)
+            else:
+                later.append(effect)
+        for effect in later:
+            if isinstance(effect, Send):
+                self._commit(effect)
             elif isinstance(effect, SendStored):
                 self._commit(effect.send)
             elif isinstance(effect, Commit):
@@ -261,9 +316,12 @@ class World:
         """Give the store what has gathered."""
         commit = self.commits.take()
         sends = (*(each.send() for each in commit.then), *then)
+        self._step()
         self.store.write(commit.operations, lambda: [self._send(send) for send in sends])
 
     def _send(self, effect: Send | Publish) -> None:
+        self._step()
+        self._check_sent(effect.message)
         connection = effect.connection
         for wire in self.wires.values():
             if wire.address[connection.stream] == connection.address:
@@ -272,6 +330,15 @@ class World:
                 return
         self.unreachable += 1
         self.switchboard.disconnected(connection)
+
+    def _check_sent(self, message: Message) -> None:
+        """Assert that nothing is given to an engine whose result is stored."""
+        self.ended |= self.store.ended()
+        if isinstance(message, RunTasks):
+            again = self.ended.intersection(row[0] for row in message.rows)
+            assert not again, f"tasks {again} are run after their results were accepted"
+        elif isinstance(message, RunCommand):
+            assert message.id not in self.ended - self.hooks, "a command is run after its result was accepted"
 
     def check(self) -> None:
         """Assert every invariant of the hub."""

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from ctrlhub.controller.config import HubConfig
+from ctrlhub.link.states import State
 from ctrlhub.wire.errors import unpack_failure
 from ctrlhub.wire.ids import to_ranges
 from ctrlhub.wire.messages import Status, Stream
@@ -26,18 +27,27 @@ SETTLING = 600.0
 class Faults(RuleBasedStateMachine):
     """Clients submit and cancel, engines work and die, connections break, the hub restarts."""
 
-    @initialize(seed=st.integers(0, 1000), engines=st.integers(1, 3), clients=st.integers(1, 2))
-    def begin(self, seed: int, engines: int, clients: int) -> None:
+    @initialize(
+        seed=st.integers(0, 1000),
+        engines=st.integers(1, 3),
+        clients=st.integers(1, 2),
+        remembered=st.sampled_from([0, 5, 4096]),
+    )
+    def begin(self, seed: int, engines: int, clients: int, remembered: int) -> None:
         """Some engines and clients have joined."""
-        self.world = World(HubConfig(session_ttl=10_000), seed=seed)
+        config = HubConfig(session_ttl=10_000, history_records=remembered)
+        self.world = World(config, seed=seed)
         self.numbers = itertools.count(1)
         self.ran: list[tuple[int, int]] = []
         self.submitted: dict[int, tuple[ScriptedClient, bytes]] = {}
         self.cancelled: set[int] = set()
         self.hooks: dict[int, ScriptedClient] = {}
-        self.restarts = self.returns = self.deaths = 0
-        self.ran_before: list[int] = []
-        self.dependent = False
+        self.orphans: set[int] = set()
+        """Requests of killed clients, which others follow."""
+        self.restarts = self.deaths = 0
+        self.dropped: set[int] = set()
+        """Requests of killed clients that nobody may know."""
+        self.dependent = self.killed = False
         self.engines: list[ScriptedEngine] = []
         self.nanny = self.world.joined(ScriptedNanny("nanny"))
         for _ in range(engines):
@@ -109,7 +119,9 @@ class Faults(RuleBasedStateMachine):
         """A client makes a start hook, perhaps in place of another, perhaps one that raises."""
         chosen = self.pick(client, self.clients)
         payload = b"!" * raises + b"hook %d" % next(self.numbers)
-        self.hooks[chosen.hook(name, payload)] = chosen
+        number = chosen.hook(name, payload)
+        self.hooks[number] = chosen
+        self.world.hooks.add(number)
         self.world.tick(chosen)
 
     @rule(client=st.integers(0, 9), name=st.sampled_from(["one", "two"]))
@@ -262,25 +274,82 @@ class Faults(RuleBasedStateMachine):
         self.world.store.late = True
         self.world.commit()
 
-    @precondition(lambda self: self.restarts < 1)
+    @precondition(lambda self: self.restarts < 1 and not self.orphans)
     @rule()
     def restart_hub(self) -> None:
         """The hub is killed, and another takes its place, which knows nothing."""
         self.restarts += 1
-        self.ran_before += [number for number, _ in self.ran]
-        self.ran.clear()
         self.world.restart_hub()
 
-    @precondition(lambda self: self.returns < 3)
+    @precondition(lambda self: self.world.lives < 5)
     @rule(forgotten=st.booleans())
     def restart_hub_with_its_store(self, forgotten: bool) -> None:
         """The hub is killed, with what it was about to store, and another takes its place."""
-        self.returns += 1
-        self.ran_before += [number for number, _ in self.ran]
-        self.ran.clear()
         if not forgotten:
             self.world.commit()
         self.world.restart_hub(remembers=True)
+
+    @precondition(lambda self: self.world.lives < 5)
+    @rule(steps=st.integers(0, 12))
+    def crash_hub(self, steps: int) -> None:
+        """The hub will die in the midst of a turn: between messages, or around a commit."""
+        self.world.crash_after(steps)
+
+    @precondition(lambda self: not self.restarts)
+    @rule(client=st.integers(0, 9))
+    def kill_client(self, client: int) -> None:
+        """A client's process dies; another one takes over what was acknowledged."""
+        killed = self.pick(client, self.clients)
+        self.world.kill(killed)
+        self.clients.remove(killed)
+        heir = ScriptedClient(f"client {next(self.numbers)}")
+        self.admit(self.world.add(heir))
+        self.clients.append(heir)
+        accepted = {
+            number
+            for requests in killed.outstanding.values()
+            for number, wanted in requests.items()
+            if wanted.accepted and not wanted.hook
+        } | killed.following
+        for number, (whose, payload) in list(self.submitted.items()):
+            if whose is killed and number in accepted:
+                self.submitted[number] = heir, payload
+            elif whose is killed and number not in killed.ends:
+                del self.submitted[number]  # never acknowledged: nobody can ask for it
+                self.dropped.add(number)
+        self.orphans |= accepted
+        self.dropped |= {number for number, whose in self.hooks.items() if whose is killed}
+        self.hooks = {number: whose for number, whose in self.hooks.items() if whose is not killed}
+        self.killed = True
+        heir.follow(accepted)
+        self.world.tick(heir)
+
+    def admit(self, client: ScriptedClient) -> None:
+        """Let a client join, with as little of the others as possible: before that it can ask nothing."""
+        for _ in range(100):
+            if client.state is State.JOINED:
+                return
+            busy = list(self.world.wires[client].busy())
+            for way, stream in busy:
+                self.world.deliver(client, way, stream)
+            if not busy:
+                self.world.advance(0.5)
+        raise AssertionError("a client is not let in")
+
+    @rule(same_keys=st.booleans())
+    def kill_nanny(self, same_keys: bool) -> None:
+        """A nanny's process dies, and its engines with it; others take their places."""
+        self.world.kill(self.nanny)
+        killed = self.nanny.engines
+        self.nanny = self.world.add(ScriptedNanny(f"nanny {next(self.numbers)}"))
+        for engine in killed:
+            self.deaths += 1
+            self.engines.remove(engine)
+            self.world.kill(engine)
+            key = engine.registration.key if same_keys else f"engine {next(self.numbers)}"
+            again = self.world.add(ScriptedEngine(key, self.ran))
+            self.engines.append(again)
+            self.nanny.engines.append(again)
 
     # ------------------------------------------------------------ what must hold
 
@@ -290,7 +359,7 @@ class Faults(RuleBasedStateMachine):
         if not hasattr(self, "world"):
             return
         self.world.check()
-        if not self.restarts and not self.returns:
+        if self.world.lives == 1:
             ran = (each for each in self.ran if each[0] not in self.hooks)
             assert max(Counter(ran).values(), default=1) == 1
 
@@ -322,21 +391,27 @@ class Faults(RuleBasedStateMachine):
         assert not any(client.refusals for client in self.clients)
         summary = world.tasks.summary()
         assert (summary["queued"], summary["running"]) == (0, 0)
-        ran = Counter((*self.ran_before, *(number for number, _ in self.ran)))
+        ran = Counter(number for number, _ in self.ran)
         commands = [n for n, (_, payload) in self.submitted.items() if b"command" in payload]
         if not self.restarts:
             assert all(ran[number] <= 1 for number in commands), "a command ran twice"
-        if not self.restarts and not self.returns:
+        bound = world.config.history_records + len(self.orphans | self.dropped)
+        for interface in (world.tasks, world.commands):
+            assert len(interface._records) <= bound + len(self.hooks), "records are kept for ever"
+        if world.lives == 1 and not self.killed:
             tasks = [n for n, (_, payload) in self.submitted.items() if b"task" in payload]
             ended = summary["done"] + summary["failed"] + world.tasks.cancelled
             assert ended == len(tasks), "a task ended twice"
 
     def is_over(self) -> bool:
         """Whether nobody owes anything to anyone."""
+        summary = self.world.tasks.summary()
         return (
-            not any(requests for c in self.clients for requests in c.outstanding.values())
+            summary["queued"] + summary["running"] == 0
+            and not any(requests for c in self.clients for requests in c.outstanding.values())
             and all(engine.idle for engine in self.engines)
-            and not self.world.store.journal.unfetched()
+            and not any(client.following for client in self.clients)
+            and not self.world.store.journal.unfetched() - self.orphans - self.dropped
         )
 
     def story(self) -> dict[str, Any]:
