@@ -33,7 +33,7 @@ from ctrlhub.controller.interfaces.taskqueue import TaskQueue
 from ctrlhub.controller.switchboard import Origin, Switchboard
 from ctrlhub.link.states import State
 from ctrlhub.wire.codec import decode, encode
-from ctrlhub.wire.messages import Buffer, Message, Refused, RunCommand, RunTasks, Stream
+from ctrlhub.wire.messages import Buffer, Message, Refused, RunCommand, RunTasks, StartHook, Stream
 from tests.support.stores import Disk, DiskStore
 
 VERSIONS = {"ctrlhub": "0", "python": "3.11.0", "protocol": "1"}
@@ -290,6 +290,8 @@ class World:
         wire = self.wires[peer]
         peer.take_link_actions()
         for stream, message in peer.drain():
+            if isinstance(message, StartHook):
+                self.hooks.add(message.id)
             wire.up[stream].append([bytes(frame) for frame in encode(message)])
 
     def _carry_out(self, effects: Sequence[Effect]) -> None:

@@ -119,9 +119,7 @@ class Faults(RuleBasedStateMachine):
         """A client makes a start hook, perhaps in place of another, perhaps one that raises."""
         chosen = self.pick(client, self.clients)
         payload = b"!" * raises + b"hook %d" % next(self.numbers)
-        number = chosen.hook(name, payload)
-        self.hooks[number] = chosen
-        self.world.hooks.add(number)
+        self.hooks[chosen.hook(name, payload)] = chosen
         self.world.tick(chosen)
 
     @rule(client=st.integers(0, 9), name=st.sampled_from(["one", "two"]))
