@@ -33,6 +33,8 @@
     ├── InternalError                  the hub failed at it; its log says why
     ├── ControllerStopped              the controller was stopped
     ├── SessionClosed                  this client was closed
+    ├── SessionAttached                another client is attached to the session
+    ├── NoSuchSession                  the hub has no such session (any more)
     ├── HubUnavailable                 the hub is gone or silent       (a ConnectionError)
     ├── HubNotFound                    no hub is running               (a ConnectionError)
     ├── ConnectionFileError            unreadable, malformed or exposed
