@@ -381,7 +381,8 @@ class Peers:
             return
         engine = session.engine
         if engine is not None:
-            engine.cause = causes.of_death(message)
+            engine.cause = message.cause[:MAX_TEXT]
+            engine.last_words = causes.last_words(message)
             engine.blamed = message.running if message.running >= 0 else NOTHING
             if engine.restart:
                 engine.cause = causes.of_restart(f"{engine.restart} ({message.cause[:MAX_TEXT]})")

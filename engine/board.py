@@ -20,7 +20,10 @@ RELIEFS = 3
 it reads, and holds a lock on the log until it has told how much that was."""
 MISSED = 4, 5
 """Indices: how many bytes of standard output and of standard error it has read so."""
-WIDTH = 6
+WORDS = 6
+"""Index: how long the log was (bytes) when the last request ended that had put something out, or anybody
+else had while none ran: what stands behind that is of what runs."""
+WIDTH = 7
 
 _BYTES = 8
 
@@ -45,6 +48,6 @@ class Board:
     def clear(self, number: int) -> None:
         """Begin anew for another engine in a slot; what its id was stays."""
         part = self.slot(number)
-        part[RUNNING] = part[LEAVING] = part[RELIEFS] = 0
+        part[RUNNING] = part[LEAVING] = part[RELIEFS] = part[WORDS] = 0
         for index in MISSED:
             part[index] = 0

@@ -21,13 +21,13 @@ import codecs
 import os
 import select
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, MutableSequence, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from io import RawIOBase
 from typing import TextIO
 
-from ctrlhub.engine.board import MISSED, RELIEFS, WIDTH
+from ctrlhub.engine.board import MISSED, RELIEFS, WIDTH, WORDS
 
 PIPE_BYTES = 256 * 1024
 """So much may wait in each pipe; of many engines of one user, the system grants less."""
@@ -119,18 +119,21 @@ class Descriptors:
     ----------
     log : int
         A descriptor of the log, which 2 was before.
+    strayed : callable
+        Told of what was written while nothing ran.
     """
 
     def __init__(
         self,
         pipes: Pipes,
-        board: Sequence[int] = (0,) * WIDTH,
+        board: MutableSequence[int] | None = None,
         wrote: Callable[[int], object] = int,
     ) -> None:
         self.log = -1
         self.wrote = wrote
         self._pipes = pipes
-        self._board = board
+        self.strayed: Callable[[], None] = _ignore_nothing
+        self._board = [0] * WIDTH if board is None else board
         self._reliefs = 0
         self._missed = tuple(0 for _ in MISSED)
         self._take: Take = _ignore
@@ -176,6 +179,11 @@ class Descriptors:
                     break
                 self._read(True)
         return True
+
+    def mark(self) -> None:
+        """Tell the nanny how long the log is: what comes behind is of what comes next."""
+        with suppress(OSError):  # closed by user code
+            self._board[WORDS] = os.fstat(self.log).st_size
 
     def end_request(self) -> bool:
         """Hand over what a request has written; half a character of it stays no other's."""
@@ -232,7 +240,9 @@ class Descriptors:
             _write(self.log, data)
             self.wrote(len(data))
             text = self._decoders[index].decode(data)
-            if is_wanted:
+            if not is_wanted:
+                self.strayed()
+            else:
                 self._has_read = True
                 if text:
                     self._take(NAMES[index], text)
@@ -269,6 +279,10 @@ def _nothing(timeout: int | None) -> Sequence[object]:
 
 def _ignore(name: str, what: str | int) -> None:
     """Take what nobody wants."""
+
+
+def _ignore_nothing() -> None:
+    """Take note of nothing."""
 
 
 def _write_lines() -> None:

@@ -123,6 +123,11 @@ class Executor:
         if len(self._board) > IDENTITY:
             self._board[IDENTITY] = engine_id + 1
 
+    def rested(self) -> None:
+        """Take note that the log has lines of our own, which are not of what comes next."""
+        if self._board[0] == IDLE:
+            self.output.mark()
+
     # ------------------------------------------------------------ commands
 
     def run_command(self, work: CommandWork) -> Row | None:

@@ -53,12 +53,15 @@ class LastWords:
     ----------
     log
         The log that is written to.
+    most
+        How long it may be (bytes) before it is cut.
     """
 
-    __slots__ = ("_log", "_marks")
+    __slots__ = ("_log", "_marks", "_most")
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, most: int = MOST_BYTES) -> None:
         self._log = log
+        self._most = most
         self._marks = _Mark(0, None), _Mark(0, None)
 
     def begin(self) -> None:
@@ -70,12 +73,23 @@ class LastWords:
         """Take note of how far the log has come."""
         self._marks = self._marks[1], _Mark.of(self._log)
 
-    def text(self) -> str:
-        """Return them; empty if nothing was written lately, or the log cannot be read."""
+    def text(self, since: int = 0) -> str:
+        """Return them; empty if nothing was written lately, or the log cannot be read.
+
+        Parameters
+        ----------
+        since
+            How long the log was (bytes) when what they are to be of began. What was set aside by a cut is
+            quoted only as far as it is surely of that.
+        """
         mark = self._marks[0]
         if mark.cut == _cut_of(self._log):
-            return last_lines(self._log, mark.size)
-        return _lines(_end(_aside(self._log), LAST_BYTES) + _end(self._log, LAST_BYTES))
+            return last_lines(self._log, max(since, mark.size))
+        if 0 < since <= size_of(self._log):
+            return last_lines(self._log, since)
+        # It was longer than that when it was cut, and the end of it was set aside.
+        aside = _end(_aside(self._log), max(0, min(LAST_BYTES, self._most - since)))
+        return _lines(aside + _end(self._log, LAST_BYTES))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from ctrlhub.engine.board import LEAVING, MAKING_WAY, RUNNING
+from ctrlhub.engine.board import LEAVING, MAKING_WAY, RUNNING, WORDS
 from ctrlhub.engine.causes import OomWatch, describe_exit, is_running
 from ctrlhub.engine.channel import EngineEnded, EngineStarted, SignalEngine, StartEngine, Target
 from ctrlhub.engine.config import EngineConfig, NannyConfig
@@ -300,7 +300,7 @@ class Nanny:
                 key=self._keys[slot].public,
                 incarnation=self._incarnations[slot],
                 cause=cause,
-                log=self._last_words[slot].text(),
+                log=self._last_words[slot].text(self._warm.board.slot(slot)[WORDS]),
                 restarting=restarting,
                 running=running,
             )

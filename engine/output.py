@@ -98,6 +98,11 @@ class CapturedStream(io.TextIOBase):
             self._log.flush()
         self._output.flush()
 
+    def end_request(self) -> None:
+        """Have in the log what a request has printed."""
+        with contextlib.suppress(OSError, ValueError):
+            self._log.flush()
+
     def go_around(self) -> None:
         """Write to the descriptor from now on, as a child process does: this is one."""
         if self._descriptor is not None:
@@ -131,6 +136,8 @@ class Output:
         The same, at the end of a request.
     wrote : callable
         Told how much was printed to the log.
+    mark : callable
+        Told that what is in the log is not of what comes next.
     announce : callable or None
         Told, in the thread of user code, that there is something to show: once until somebody looks.
     announce_begin : callable or None
@@ -149,6 +156,7 @@ class Output:
         self.end_request: Callable[[], bool] = bool
         self.runs: Callable[[], int] = _nothing
         self.wrote: Callable[[int], object] = int if descriptors is None else descriptors.wrote
+        self.mark: Callable[[], object] = bool if descriptors is None else descriptors.mark
         self.announce: Callable[[], None] | None = None
         self.announce_begin: Callable[[], None] | None = None
         one, two = (None, None) if descriptors is None else (1, 2)
@@ -171,6 +179,7 @@ class Output:
         if self._descriptors is not None:
             self.settle = self._descriptors.drain
             self.end_request = self._descriptors.end_request
+            self._descriptors.strayed = self._note_stray
             self._descriptors.follow(self.add_text, self.miss_text, is_busy)
 
     def become_copy(self) -> None:
@@ -178,7 +187,7 @@ class Output:
         self.announce = self.announce_begin = None
         if self._capture is not None:
             self._capture.renew_lock()
-        self.settle = self.end_request = bool
+        self.settle = self.end_request = self.mark = bool
         self.wrote = int
         self.out.go_around()
         self.err.go_around()
@@ -220,6 +229,10 @@ class Output:
         capture.add_data(values)
         self._tell(capture)
 
+    def _note_stray(self) -> None:
+        """Take note that the log has what belongs to no request: whoever comes next takes nothing."""
+        self.dirty = True
+
     def room_for_result(self) -> int:
         """Return how many bytes the value of a cell may take."""
         return self._open().room_for_result()
@@ -244,6 +257,9 @@ class Output:
     def take(self, attempt: int = 0) -> dict[str, Any] | None:
         """Return what an attempt has put out since the last time; None for nothing."""
         self.dirty = False
+        self.out.end_request()
+        self.err.end_request()
+        self.mark()
         capture, self._capture = self._capture, None
         extras = (capture.extras() or None) if capture is not None else None
         if extras is not None and attempt:

@@ -168,6 +168,7 @@ class EngineService:
         """Take note of the engine's id."""
         self._executor.joined(engine_id)
         _log.info("joined as engine %d", engine_id)
+        self._executor.rested()
 
     def run_command(self, work: CommandWork) -> None:
         """Run a command before any task that has not begun."""

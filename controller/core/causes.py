@@ -28,7 +28,6 @@ def of_replacement(nanny: Session | None) -> str:
     )
 
 
-def of_death(message: EngineDied) -> str:
-    """Say what a nanny has seen of an engine's end."""
-    cause = message.cause[:MAX_TEXT]
-    return f"{cause}\nits last words:\n{message.log[-MAX_TEXT:]}" if message.log else cause
+def last_words(message: EngineDied) -> str:
+    """Say what an engine wrote while it ran what it died of: for the client of that alone."""
+    return f"\nits last words:\n{message.log[-MAX_TEXT:]}" if message.log else ""

@@ -55,6 +55,8 @@ class Engine:
         Who has asked it to finish, in words; "" for nobody.
     blamed
         The request that was running when it ended; `UNKNOWN`, or `NOTHING`.
+    last_words
+        What it wrote while it ran that: for its client alone.
     resources
         What it has, by name, for tasks that ask for it.
     """
@@ -69,6 +71,7 @@ class Engine:
     restart: str = ""
     shutdown: str = ""
     blamed: int = UNKNOWN
+    last_words: str = ""
     failed_hooks: dict[str, str] = field(default_factory=dict)
     resources: Mapping[str, float] = field(default_factory=dict)
     _watchers: list[Callable[[Engine], None]] = field(default_factory=list)
@@ -98,6 +101,10 @@ class Engine:
         if self.available:
             for watcher in self._watchers:
                 watcher(self)
+
+    def end_of(self, request: int) -> str:
+        """Return why it is gone, as a request may know; the one that ran, with what was written then."""
+        return self.cause + self.last_words if request == self.blamed else self.cause
 
     def absence(self, *, lost: bool) -> Absence:
         """Return what is to be said of it while it is away; `lost`: nobody has promised another."""

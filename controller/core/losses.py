@@ -40,13 +40,13 @@ def story(engine: Engine, task: Task) -> str:
     """Say why a task was given up."""
     return (
         f"engine {engine.id} was lost while it ran this task, the {_ordinal(task.losses)} to be: "
-        f"{engine.cause or 'it was unregistered'}"
+        f"{engine.end_of(task.id) or 'it was unregistered'}"
     )
 
 
 def command_story(engine: Engine, command: CommandRecord, running: CommandRecord | None) -> str:
     """Say why a command fails whose engine is gone, and whose fault that is, if anybody's."""
-    cause = engine.cause or "it was unregistered"
+    cause = engine.end_of(command.id) or "it was unregistered"
     if engine.blamed == command.id:
         return f"engine {engine.id} died while it ran this ({command.action}): {cause}"
     if engine.blamed in (NOTHING, UNKNOWN):

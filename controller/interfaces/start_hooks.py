@@ -137,7 +137,7 @@ class StartHookInterface(Interface):
         if engine.cause and engine.blamed != run.id:
             why = ""  # the engine has not ended of this
         elif engine.cause:
-            why = engine.cause
+            why = engine.end_of(run.id)
             self._hooks.killed(hook, engine)
         else:
             why = _story(status, failure)

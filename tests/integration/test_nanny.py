@@ -90,7 +90,7 @@ def test_a_killed_engine_is_reported_with_its_cause_and_replaced(family: Family)
     assert death.key == first.registration.key
     assert death.incarnation == first.registration.incarnation
     assert death.cause.startswith("killed by signal 9 (SIGKILL)")
-    assert "joined as engine" in death.log
+    assert death.log == ""  # nothing ran
     assert (death.restarting, death.running) == (True, -1)
     again = family.hub.engines(3)[-1].registration
     assert again.key == first.registration.key

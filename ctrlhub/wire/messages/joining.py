@@ -143,7 +143,8 @@ class EngineDied(Message):
     """Nanny to hub: the process of this key and incarnation ended; `cause` says how.
 
     `restarting` tells that the nanny will start another in its place, so its id stays reserved;
-    `running` is the request that was running (-1: none), which alone is to blame.
+    `running` is the request that was running (-1: none), which alone is to blame. `log` is the end of
+    what was written since it began, and for its client alone.
     """
 
     kind: ClassVar[str] = "engine_died"

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -103,6 +104,52 @@ def test_commands_to_a_killed_engine_fail_with_the_cause(
     with pytest.raises(EngineError, match=r"engine 0 .*SIGKILL"):
         waiting.get(20)
     assert client[1].apply_sync(double, 1) == 2
+
+
+@pytest.mark.parametrize("kind", ["command", "task"])
+def test_last_words_are_those_of_what_ran_and_for_its_client(
+    start: Start, kind: str, tmp_path: Path
+) -> None:
+    """Not what others have printed before, nor children of theirs; nobody else is told of them."""
+    client = start(1, profile="words")
+    with Client(profile="words") as other:
+        spoken = other[0].execute(
+            "import os, subprocess; print('a secret', end=''); os.system('echo another')\n"
+            "child = subprocess.Popen('sleep 0.2; echo a third', shell=True)"
+        )
+        spoken.get(20)
+        other[0].execute("child.wait()").get(20)
+
+        def die() -> None:
+            import ctypes
+
+            print("my own words")
+            ctypes.string_at(0)
+
+        client[0].push({"die": die}, block=True)
+        view = client[0] if kind == "command" else client.load_balanced_view()
+        if kind == "task":
+            view.engine_retries = 0
+        gate = f"import pathlib, time\nwhile not pathlib.Path({str(tmp_path / 'open')!r}).exists(): time.sleep(0.01)"
+        held = client[0].execute(gate)
+        dying = view.apply_async(die)
+        waiting = None
+        if kind == "command":
+            until(lambda: client.queue_status(0)[0]["queue"] == 2, "it is there")
+            waiting = other[0].apply_async(os.getpid)
+            until(lambda: client.queue_status(0)[0]["queue"] == 3, "all are there")
+        (tmp_path / "open").touch()
+        held.get(20)
+        with pytest.raises(EngineError, match="its last words") as caught:
+            dying.get(30)
+        told = str(caught.value)
+        assert "my own words" in told
+        assert "Segmentation fault" in told
+        assert not [each for each in ("secret", "another", "third", "joined") if each in told]
+        if waiting is not None:
+            with pytest.raises(EngineError, match="SIGSEGV") as also:
+                waiting.get(20)
+            assert "words" not in str(also.value)
 
 
 def test_the_tasks_of_a_killed_engine_go_elsewhere(start: Start, journal: Journal) -> None:

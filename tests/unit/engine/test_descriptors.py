@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ctrlhub.engine.board import MISSED, RELIEFS, WIDTH
+from ctrlhub.engine.board import MISSED, RELIEFS, WIDTH, WORDS
 from ctrlhub.engine.descriptors import PIPE_BYTES, Descriptors, Pipes, pour
 
 PATIENCE = 60.0
@@ -117,6 +117,21 @@ def test_what_was_read_in_our_place_is_told_once(pipes: Pipes, log: int) -> None
     board[RELIEFS], board[MISSED[0]] = 2, 7
     assert descriptors.end_request() is True
     assert missed == [("stderr", 5), ("stdout", 7)]
+
+
+def test_the_board_tells_where_the_log_is_of_what_comes_next(pipes: Pipes, log: int) -> None:
+    """Also of what came while nothing ran: somebody is told of that."""
+    board = [0] * WIDTH
+    descriptors = Descriptors(pipes, board)
+    descriptors.log = log
+    strayed = threading.Event()
+    descriptors.strayed = strayed.set
+    descriptors.follow(lambda *_: None, lambda *_: None, lambda: False)
+
+    os.write(pipes.writers[0], b"of a child that nobody waits for\n")
+    assert strayed.wait(PATIENCE)
+    descriptors.mark()
+    assert board[WORDS] == os.fstat(log).st_size > 0
 
 
 def test_a_thread_reads_as_it_comes(pipes: Pipes, log: int) -> None:

@@ -67,6 +67,28 @@ def test_last_words_are_of_late(tmp_path: Path) -> None:
     assert words.text() == ""
 
 
+def test_last_words_are_those_of_what_ran(tmp_path: Path) -> None:
+    """What others have written before is not quoted, cut or not."""
+    log = tmp_path / "engine-0.log"
+    log.write_text("of another\n")
+    words = LastWords(log, most=20)
+    since = size_of(log)
+    with log.open("a") as file:
+        assert words.text(since) == ""
+        file.write("mine\n")
+        file.flush()
+        assert words.text(since) == "mine"
+        file.write("and mine, too\n")
+        file.flush()
+        bound(log, most=20)
+        # The log had 20 bytes at least, 9 of them behind the other's.
+        assert words.text(since) == "ine, too"
+        file.write("end\n")
+        file.flush()
+        assert words.text(since) == "ine, too\nend"
+        assert words.text(size_of(log)) == ""
+
+
 def test_a_log_that_is_not_there_has_no_lines(tmp_path: Path) -> None:
     """A report of a death goes out all the same."""
     assert last_lines(tmp_path / "engine-0.log") == ""

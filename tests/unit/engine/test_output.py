@@ -101,6 +101,18 @@ def test_the_streams_behave_like_those_they_stand_in_for(monkeypatch: pytest.Mon
     assert not output.out.isatty()
 
 
+def test_the_log_is_marked_where_a_request_ends() -> None:
+    """With all that it has printed; one that prints nothing does not look."""
+    output, out, _ = make()
+    marked: list[str] = []
+    output.mark = lambda: marked.append(out.getvalue())
+
+    print("one", end="", file=output.out)
+    output.take()
+    assert marked == ["one"]
+    assert not output.dirty
+
+
 # ---------------------------------------------------------------- telling whoever shows it
 
 
