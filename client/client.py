@@ -220,9 +220,10 @@ class Client(
     def ids(self) -> list[int]:
         """The ids of the engines there are, in order.
 
-        They include every engine that anything received from the hub so far depends on.
+        The hub is asked whether there is news, which takes a round trip. A callback of results, which
+        cannot wait for that, gets those that are known; so does everyone while the hub does not answer.
         """
-        return sorted(self._connection.current_engines())
+        return sorted(self._connection.certain_engines())
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -250,19 +251,23 @@ class Client(
             raise TypeError("index a client with an int, a slice, or several ints")
         return self.direct_view(targets)
 
+    def _known_ids(self) -> list[int]:
+        """Return the ids of the engines that are known: all that anything received depends on."""
+        return sorted(self._connection.current_engines())
+
     def _resolve(self, targets: Targets) -> list[int]:
         """Return the ids that are meant."""
         if type(targets) is int and targets in self._connection.engines():
             return [targets]
         try:
-            return chosen(targets, self.ids)
+            return chosen(targets, self._known_ids())
         except (NoEnginesRegistered, InvalidEngineID) as error:
             # Perhaps it came this instant: the hub knows, and an error is worth the question.
             try:
                 absent = self._connection.look_at_engines()
             except UnknownInterface:  # this hub does not tell: what we know must do
                 raise error from None
-            return chosen(targets, self.ids, states_of(absent))
+            return chosen(targets, self._known_ids(), states_of(absent))
 
     # ------------------------------------------------------------ views
 

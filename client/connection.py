@@ -14,7 +14,7 @@ from weakref import finalize
 from ctrlhub.client.call_list import Answered, check_call, heed_nothing
 from ctrlhub.client.cancellations import WITHDRAW, Cancellation
 from ctrlhub.client.detaching import Detaching
-from ctrlhub.client.engine_list import LIST_ENGINES
+from ctrlhub.client.engine_list import LAST_EVENT, LIST_ENGINES
 from ctrlhub.client.function_book import FunctionBook
 from ctrlhub.client.id_supply import IdSupply
 from ctrlhub.client.intake import Intake
@@ -28,10 +28,12 @@ from ctrlhub.client.watch import Watch
 from ctrlhub.link.base import Link
 from ctrlhub.link.runner import Runner
 from ctrlhub.link.sharing import Sharing
+from ctrlhub.link.states import State
 from ctrlhub.wire.errors import (
     AuthenticationError,
     CtrlHubError,
     HubUnavailable,
+    InvalidRequest,
     SessionClosed,
     UnknownInterface,
     error_for,
@@ -40,6 +42,9 @@ from ctrlhub.wire.ids import Ranges, from_ranges
 from ctrlhub.wire.messages import Answer, Call, Register, Stream
 
 T = TypeVar("T")
+
+AT_ONCE = 1.0
+"""How long (seconds) the hub is waited for by who only wants to be sure."""
 
 FIRST_LOOK, LAST_LOOK = 0.02, 1.0
 """While engines are waited for: the first and the longest pause (seconds) between questions."""
@@ -267,7 +272,9 @@ class Connection:
 
         self._runner.post(lambda now: begin(answered))
         limit = self.timeout if timeout is None else timeout
-        if not watch.wait_for(lambda: bool(answers), limit):
+        end = time.monotonic() + limit
+        self.wait(lambda: watch.over or bool(answers), limit)
+        if not watch.wait_for(lambda: bool(answers), max(0.0, end - time.monotonic())):
             self._runner.post(lambda now: forget())
             raise self._unanswered(what, limit)
         if not answers:
@@ -316,6 +323,18 @@ class Connection:
             if session.awaits_engines:  # and tells us by events
                 self._watch.wait_for(lambda: not session.awaits_engines, self.timeout)
         return self.engines()
+
+    def certain_engines(self) -> Mapping[int, Mapping[str, Any]]:
+        """Return the engines of this moment, by id: the hub is asked whether something has happened.
+
+        Where it does not answer, or a callback of results asks, they are those that are known.
+        """
+        if not self.is_io_thread() and self._session.state is State.JOINED:
+            # What the hub does not say at once, nobody is to wait for.
+            with suppress(HubUnavailable, UnknownInterface, InvalidRequest):
+                if not self._session.knows_of(self.call("query", LAST_EVENT, {}, AT_ONCE)):
+                    self.look_at_engines()
+        return self.current_engines()
 
     def look_at_engines(self) -> list[Mapping[str, Any]]:
         """Ask the hub for the engines of this moment; return what is known of those away."""

@@ -23,6 +23,9 @@ RETURN = 6.0
 LIST_ENGINES = "engines_now"
 """The method of the interface ``query`` that tells the engines of the moment."""
 
+LAST_EVENT = "engine_events"
+"""The method of the same interface that tells the number of the last event."""
+
 
 class EngineList:
     """The engines, and the number of the last event that they include.
@@ -61,6 +64,10 @@ class EngineList:
     def awaits_others(self) -> bool:
         """Whether engines of the former hub may be on their way to this one."""
         return bool(self._missing)
+
+    def includes(self, event: int) -> bool:
+        """Say whether an event, by its number, is known here, and all before it."""
+        return self.is_current and event <= self._last
 
     def clear(self) -> None:
         """Know of none."""

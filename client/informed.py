@@ -64,6 +64,10 @@ class InformedMembership(Membership):
         """Whether there may be engines, or losses of engines, that only the hub knows of; any thread."""
         return self.state is State.JOINED and not self._engines.is_current
 
+    def knows_of(self, event: int) -> bool:
+        """Say whether engine events up to this one are known; from any thread."""
+        return self._engines.includes(event)
+
     @property
     def awaits_engines(self) -> bool:
         """Whether engines may be on their way to a hub that has just begun; from any thread."""

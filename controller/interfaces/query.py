@@ -73,6 +73,11 @@ class Query(Interface):
         return {"engines": engines, "events": self.context.events(), "absent": absent}
 
     @exposed
+    def engine_events(self, caller: Session) -> int:
+        """Return the number of the last engine event: who knows it, knows the engines of this moment."""
+        return self.context.events()
+
+    @exposed
     def queue_status(self, caller: Session, verbose: bool = False) -> dict[str, Any]:
         """Return for each engine how many commands and tasks it has, and what waits for any.
 

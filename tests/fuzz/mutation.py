@@ -43,7 +43,7 @@ _MARK = msgpack.ExtType(85, b"a bomb lies here")
 _MARKED = msgpack.packb(_MARK)
 
 HARMLESS = {
-    "query": ("status", "engines_now", "queue_status", "interfaces"),
+    "query": ("status", "engines_now", "engine_events", "queue_status", "interfaces"),
     "tasks": ("cancel", "withdraw", "explain", "counts"),
     "multiengine": ("abort",),
     "history": ("follow", "records", "select", "requests", "purge", "resubmit"),

@@ -405,6 +405,8 @@ class HubLink:
         if call.method == "engines_now" and self.has_queries:
             engines = [{"id": number} for number in sorted(self.namespaces)]
             return Answer(call.id, {"engines": engines, "events": self._events})
+        if call.method == "engine_events" and self.has_queries:
+            return Answer(call.id, self._events)
         value = self.answers.get(f"{call.interface}.{call.method}")
         if value is None:
             return Answer(call.id, None, "unknown_interface", f"no {call.interface}.{call.method}")

@@ -69,6 +69,21 @@ def client(hub: HubLink) -> Iterator[Client]:
 # ---------------------------------------------------------------- engines
 
 
+def test_ids_are_those_of_this_moment(hub: HubLink, client: Client) -> None:
+    """Also while the news is on its way; a callback of results has what is known."""
+    assert client.ids == [0, 1, 2]
+    del hub.namespaces[1]
+    hub._events += 1  # the hub knows, and has told nobody yet
+
+    assert client.ids == [0, 2]
+    assert (len(client), [view.targets for view in client]) == (2, [0, 2])
+
+    seen: list[list[int]] = []
+    client[0].apply_async(abs, -1).add_done_callback(lambda _: seen.append(client.ids))
+    hub.wait_for(lambda: bool(seen))
+    assert seen == [[0, 2]]
+
+
 def test_a_client_is_a_container_of_engines(client: Client) -> None:
     """Length, ids, and views by int, slice, list, tuple and range."""
     assert (len(client), client.ids) == (3, [0, 1, 2])
