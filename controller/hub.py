@@ -117,7 +117,11 @@ class Hub:
         self._transports = tuple(transports)
         self._store = store
         self._loop = loop or HubLoop()
+<<<<<<< HEAD
         self._stopping = self._goes_on = self.paused = False
+=======
+        self._stopping = self._goes_on = self._was_behind = False
+>>>>>>> ce3a3a4 (Store: what waits to be stored is bounded, and so are transactions: tasks are not given out while the store is behind)
         self._tick_due = 0.0
         self._alarm = self.switchboard.alarm
         self._commits = Commits()
@@ -308,8 +312,13 @@ class Hub:
         """Store what has gathered; acknowledge it once it is safe, and send what is to follow."""
         commit = self._commits.take()
         sends = (*(each.send() for each in commit.then), *then)
-        self._store.write(commit.operations, partial(self._send_all, sends))
+        self._store.write(commit.operations, partial(self._stored, sends))
+        self._was_behind = self._was_behind or self._store.is_behind
 
-    def _send_all(self, sends: Sequence[Send]) -> None:
+    def _stored(self, sends: Sequence[Send]) -> None:
         for send in sends:
             self._send(send)
+        if self._was_behind and not self._store.is_behind and not self._stopping:
+            self._was_behind = False
+            for effects in self.switchboard.turn(time.monotonic()):  # work that had to wait
+                self._carry_out(effects)

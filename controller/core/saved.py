@@ -96,6 +96,10 @@ class Health(Protocol):
     def trouble(self) -> str:
         """Why nothing can be stored now; empty if it can."""
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether so much waits to be stored that no more work should be begun."""
+
     def state(self) -> StoreState:
         """Return how it is doing."""
 
@@ -104,6 +108,7 @@ class NoStore:
     """The health of a hub that stores nothing."""
 
     trouble = ""
+    is_behind = False
 
     def state(self) -> StoreState:
         """Return that all is well."""

@@ -353,7 +353,8 @@ class TaskQueue(TaskReturns, Relay):
             self._end_hopeless()
         if self._deliveries.behind or self._paused:
             self._pause_and_go_on()
-        if self._scheduler.queued:
+        # Results that come faster than they can be stored would fill the hub's memory.
+        if self._scheduler.queued and not self.context.store.is_behind:
             for engine, tasks in self._scheduler.assign(now):
                 self._run(engine, tasks)
         if self._scheduler.crowded:

@@ -30,6 +30,10 @@ class Store(Protocol):
     def trouble(self) -> str:
         """Why nothing can be stored now; empty if it can."""
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether so much waits to be stored that no more work should be begun."""
+
     def state(self) -> StoreState:
         """Return how it is doing."""
 

@@ -13,13 +13,15 @@ import threading
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from time import monotonic
+from typing import NamedTuple
 
-from ctrlhub.controller.core.effects import Operation
+from ctrlhub.controller.core.effects import Operation, SaveRequests, SaveResults
 from ctrlhub.controller.core.saved import Saved, StoreState
 from ctrlhub.controller.stores.changes import Changes
 from ctrlhub.controller.stores.database import Database
 from ctrlhub.controller.stores.journal import Journal
 from ctrlhub.controller.stores.packing import UnknownFormat
+from ctrlhub.wire.codec import size_of
 from ctrlhub.wire.errors import StoreError
 
 AGAIN = 1.0
@@ -28,12 +30,29 @@ AGAIN = 1.0
 SILENT = 10.0
 """A transaction that takes longer (seconds) is trouble, though nothing has failed."""
 
+TRANSACTION_BYTES = 16 * 1024 * 1024
+"""A transaction has about so many bytes at most: a database is as large as what it writes at once."""
+
+LATE = 4
+"""What is given while so many writes wait already is weighed: it may become too much."""
+
+BACKLOG_BYTES = 64 * 1024 * 1024
+"""If so many bytes wait, the hub is to make no more for a while."""
+
 CLOSING = 20.0
 """So long (seconds) the end waits for a database that does not answer."""
 
 log = logging.getLogger(__name__)
 
 Done = Callable[[], None]
+
+
+class Write(NamedTuple):
+    """What is to be stored, whom to tell, and how many bytes that is if it was weighed."""
+
+    operations: Sequence[Operation]
+    done: Done
+    weight: int
 
 
 class DurableStore:
@@ -56,7 +75,8 @@ class DurableStore:
         self._unreadable: tuple[type[Exception], ...] = (UnknownFormat, *database.failures)
         self._call = call
         self._journal = Journal(unix_offset)
-        self._writes: SimpleQueue[tuple[Sequence[Operation], Done] | None] = SimpleQueue()
+        self._writes: SimpleQueue[Write | None] = SimpleQueue()
+        self._given = self._taken = 0  # bytes of what was weighed: by the hub's thread, by ours
         self._closing = threading.Event()
         self._trouble = self._untidy = ""
         self._began = 0.0  # the transaction that goes on, if any
@@ -86,7 +106,14 @@ class DurableStore:
 
     def write(self, operations: Sequence[Operation], done: Done) -> None:
         """Have operations stored; `done` is called in the hub's loop once they are on disk."""
-        self._writes.put((operations, done))
+        weight = _weight(operations) if self._writes.qsize() >= LATE else 0
+        self._given += weight
+        self._writes.put(Write(operations, done, weight))
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether much waits to be stored; not while nothing can be, since that may last."""
+        return self._given - self._taken > BACKLOG_BYTES and not self._trouble
 
     @property
     def trouble(self) -> str:
@@ -129,24 +156,28 @@ class DurableStore:
 
         While it waits it holds nothing of what was written: bulk data may go.
         """
-        given = [self._writes.get()]
-        while True:
+        write = self._writes.get()
+        writes: list[Write] = []
+        while write is not None:
+            writes.append(write)
+            self._journal.write(write.operations)
+            if self._journal.gathered >= TRANSACTION_BYTES:
+                break
             try:
-                given.append(self._writes.get_nowait())
+                write = self._writes.get_nowait()
             except Empty:
                 break
-        writes = [each for each in given if each is not None]
         self._write(writes)
-        return len(writes) == len(given)
+        return write is not None
 
-    def _write(self, writes: Sequence[tuple[Sequence[Operation], Done]]) -> None:
-        for operations, _ in writes:
-            self._journal.write(operations)
+    def _write(self, writes: Sequence[Write]) -> None:
+        """Make one transaction of what the journal has taken; tell those who gave it."""
         changes = self._journal.take()
         if changes and not self._persist(changes):
             return
-        for _, done in writes:
-            self._call(done)
+        self._taken += sum(write.weight for write in writes)
+        for write in writes:
+            self._call(write.done)
         if changes.gone_batches or self._has_room or self._journal.is_wasteful:
             self._tidy()
 
@@ -207,3 +238,14 @@ def unusable(where: str, error: Exception) -> StoreError:
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def _weight(operations: Sequence[Operation]) -> int:
+    """Return how many bytes of payloads are to be stored."""
+    weight = 0
+    for operation in operations:
+        if type(operation) is SaveRequests:
+            weight += sum(size_of(record.payload) for _, record in operation.records)
+        elif type(operation) is SaveResults:
+            weight += sum(size_of(row[2]) for _, row in operation.rows)
+    return weight

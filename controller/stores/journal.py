@@ -101,6 +101,11 @@ class Journal:
                 self._changes.kept.pop(operation.name, None)
                 self._changes.gone_names.append(operation.name)
 
+    @property
+    def gathered(self) -> int:
+        """About how many bytes the next transaction has to write."""
+        return self._draft.size + sum(map(len, self._changes.batches.values()))
+
     def take(self) -> Changes:
         """Return what is to be done in the next transaction."""
         self._close_draft()

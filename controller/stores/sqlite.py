@@ -130,14 +130,14 @@ class SqliteDatabase:
         database = self.connection
         database.execute("BEGIN IMMEDIATE")
         try:
-            for digest, body in changes.functions.items():
-                packed = packing.pack(packing.pack_payload(body))
-                database.execute("INSERT OR REPLACE INTO functions VALUES (?, ?)", (digest, packed))
-            each = database.executemany
-            each("INSERT OR REPLACE INTO batches VALUES (?, ?)", changes.batches.items())
+            each = database.executemany  # what goes makes room for what comes
             each("DELETE FROM batches WHERE sequence = ?", [(n,) for n in changes.gone_batches])
             each("DELETE FROM functions WHERE digest = ?", [(d,) for d in changes.gone_functions])
             each("DELETE FROM kept WHERE name = ?", [(name,) for name in changes.gone_names])
+            for digest, body in changes.functions.items():
+                packed = packing.pack(packing.pack_payload(body))
+                database.execute("INSERT OR REPLACE INTO functions VALUES (?, ?)", (digest, packed))
+            each("INSERT OR REPLACE INTO batches VALUES (?, ?)", changes.batches.items())
             each("INSERT OR REPLACE INTO kept VALUES (?, ?)", changes.kept.items())
             database.execute("COMMIT")
         except BaseException:

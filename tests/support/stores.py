@@ -62,6 +62,7 @@ class DiskStore:
         self.journal = Journal(0.0)
         self.late = False
         self.trouble = ""
+        self.is_behind = False
         self.pending: deque[tuple[Sequence[Operation], Callable[[], Any]]] = deque()
 
     def load(self) -> Saved:

@@ -371,6 +371,19 @@ def test_a_store_in_trouble(scene: Scene) -> None:
     assert scene.client.results([*accepted, *later])
 
 
+def test_a_store_that_is_behind(scene: Scene) -> None:
+    """No task is begun until it has caught up; what is submitted is accepted."""
+    scene.world.store.is_behind = True
+    numbers = scene.client.tasks(b"one", b"two")
+    scene.say()
+    scene.work_off()
+    assert not scene.ran
+    scene.world.store.is_behind = False
+    scene.world.turn()
+    scene.work_off()
+    assert scene.runs() == dict.fromkeys(numbers, 1)
+
+
 def test_a_clock_that_was_set_back(scene: Scene) -> None:
     """A task that may wait for 20 s does not wait for an hour more, when the next hub's clock is behind."""
     for engine in scene.engines:
