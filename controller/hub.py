@@ -117,11 +117,7 @@ class Hub:
         self._transports = tuple(transports)
         self._store = store
         self._loop = loop or HubLoop()
-<<<<<<< HEAD
-        self._stopping = self._goes_on = self.paused = False
-=======
-        self._stopping = self._goes_on = self._was_behind = False
->>>>>>> ce3a3a4 (Store: what waits to be stored is bounded, and so are transactions: tasks are not given out while the store is behind)
+        self._stopping = self._goes_on = self._was_behind = self.paused = False
         self._tick_due = 0.0
         self._alarm = self.switchboard.alarm
         self._commits = Commits()
