@@ -5,7 +5,6 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from functools import partial
 from itertools import chain
 from math import inf
@@ -16,13 +15,13 @@ from ctrlhub.client.metadata import Metadata
 from ctrlhub.client.requests import About, Stirred
 from ctrlhub.client.result_base import Home
 from ctrlhub.client.rows import (
+    OK,
     RAISED,
     Row,
     TaskCancelled,
     failed,
     is_cancelled,
     is_ok,
-    is_open,
     opened,
 )
 from ctrlhub.client.single_result import AsyncResult as AsyncResult
@@ -143,7 +142,7 @@ class AsyncGroup(AsyncResult):
         """Return a row that is there, opened as far as it can be."""
         row = self._cells[index]
         assert row is not None
-        if not is_open(row):
+        if row[1] >= 0:
             try:
                 self._open_once(lambda: self._open_one(index))
             except (ImportError, CtrlHubError) as error:
@@ -162,9 +161,10 @@ class AsyncGroup(AsyncResult):
         return opened(row)
 
     def _outcome(self) -> tuple[Any, BaseException | None]:
-        if not all(row is not None and is_open(row) for row in self._cells):
-            self._open_once(lambda: self._open_some(range(len(self._cells))))
-        rows = [self._row(index) for index in range(len(self._cells))]
+        cells = self._cells
+        if not all(row is not None and row[1] < 0 for row in cells):
+            self._open_once(lambda: self._open_some(range(len(cells))))
+        rows = [self._row(index) for index in range(len(cells))]
         errors = [e for i, row in enumerate(rows) if row[1] == RAISED for e in self._errors(i, row)]
         if errors and not self._may_hold(errors):
             return None, self._error(errors)
@@ -180,9 +180,15 @@ class AsyncGroup(AsyncResult):
         cells = self._cells
         for index in places:
             row = cells[index]
-            if row is not None and not is_open(row):
-                with suppress(ImportError, CtrlHubError):  # told when this one is asked for
+            if row is None or row[1] < 0:
+                continue
+            try:
+                if row[1] == OK and type(row[2]) is bytes:  # nothing to be told apart
+                    cells[index] = opened(row)
+                else:
                     cells[index] = self._opened(index, row)
+            except (ImportError, CtrlHubError):  # told when this one is asked for
+                continue
 
     def _result_within(self, timeout: float | None) -> tuple[Any, BaseException | None]:
         __tracebackhide__ = True

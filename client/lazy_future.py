@@ -152,7 +152,12 @@ class LazyFuture(Future[Any]):
         if self._opener == me:
             raise RuntimeError("unpickling this result asks for this very result")
         try:
-            self._become_opener(me)
+            with _turn:
+                alone = self._opener is None
+                if alone:
+                    self._opener = me
+            if not alone:
+                self._become_opener(me)
             opening()
         finally:  # also after Ctrl-C: the next who asks finds it as if it had not been tried
             if self._opener == me:
@@ -161,12 +166,11 @@ class LazyFuture(Future[Any]):
                     self._sync.bells.ring()
 
     def _become_opener(self, me: int) -> None:
-        while True:
+        while self._opener != me:
+            self._synced().bells.wait_for(lambda: self._opener is None, None)
             with _turn:
                 if self._opener is None:
                     self._opener = me
-                    return
-            self._synced().bells.wait_for(lambda: self._opener is None, None)
 
     # ------------------------------------------------------------ the machinery
 

@@ -2,7 +2,7 @@
 
 A row keeps its shape ``(id, status, payload, engine, started, elapsed, extras)``. As it came, its
 status is one of `ctrlhub.wire.messages.Status` and its payload is serialized; once *opened*, the
-payload is the value itself, or the exception.
+payload is the value itself, or the exception, and the status is below 0.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ VALUE = -1
 RAISED = -2
 """Status of an opened row whose payload is the exception."""
 
-_OK, _CANCELLED, _PARTLY = int(Status.OK), int(Status.CANCELLED), int(Status.PARTLY)
+OK = int(Status.OK)
+"""Status of a row whose payload is a serialized value."""
+_CANCELLED, _PARTLY = int(Status.CANCELLED), int(Status.PARTLY)
 
 
 class TaskCancelled(TaskAborted, CancelledError):
@@ -45,14 +47,9 @@ def failed(number: int, error: BaseException) -> Row:
     return (number, RAISED, error, -1, 0.0, 0.0, None)
 
 
-def is_open(row: Row) -> bool:
-    """Say whether a row's payload is the value or the exception itself."""
-    return bool(row[1] < 0)
-
-
 def is_ok(row: Row) -> bool:
     """Say whether the request ended well."""
-    return row[1] in (_OK, VALUE)
+    return row[1] in (OK, VALUE)
 
 
 def is_cancelled(row: Row) -> bool:
@@ -69,11 +66,13 @@ def opened(row: Row) -> Row:
         The value cannot be rebuilt here.
     """
     status, payload = row[1], row[2]
+    if status == OK and type(payload) is bytes:  # most are
+        return (row[0], VALUE, loads(payload), *row[3:])
     items = items_of(row)
     if items is not None:
         errors = items.errors
         return (row[0], RAISED, errors[0], *row[3:]) if errors else (row[0], VALUE, items, *row[3:])
-    if status == _OK:
+    if status == OK:
         return (row[0], VALUE, loads(payload), *row[3:])
     if status < 0:
         return row
@@ -91,7 +90,7 @@ def joined(number: int, pieces: Iterable[Row]) -> Row:
     """Make the row of a request of those of its items."""
     rows = Pieces(pieces)
     bad = [row for row in rows if not is_ok(row)]
-    status = _OK if not bad else _CANCELLED if all(map(is_cancelled, bad)) else _PARTLY
+    status = OK if not bad else _CANCELLED if all(map(is_cancelled, bad)) else _PARTLY
     began = min((row[4] for row in rows if row[4]), default=0.0)
     return (number, status, rows, rows[-1][3], began, sum(row[5] for row in rows), None)
 

@@ -75,7 +75,8 @@ class FunctionCache:
             It cannot be pickled.
         """
         if type(f) is FunctionType:
-            key = _key(f)
+            plain = f.__defaults__ is None and f.__closure__ is None
+            key: Any = id(f.__code__) if plain else _key(f)
         elif type(f) is BuiltinFunctionType or isinstance(f, type):
             key = id(f)
         else:
