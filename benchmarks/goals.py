@@ -78,7 +78,9 @@ _OTHERS = (
 
 GOALS = (
     *(
-        Goal(f"tasks one by one{way}", Figure(peer, "submit"), MORE, factor, Figure(other, "submit"))
+        Goal(
+            f"tasks one by one{way}", Figure(peer, "submit"), MORE, factor, Figure(other, "submit")
+        )
         for peer, way in _WAYS
         for other, factor in _OTHERS
     ),
@@ -86,17 +88,19 @@ GOALS = (
     Goal("tasks with a store on disk", Figure("ctrl-hub-sqlite", "submit"), MORE, 0.6, _SUBMIT),
     Goal(
         "one direct call, p50, with a store on disk",
-        Figure("ctrl-hub-sqlite", "direct_p50"),
+        Figure("ctrl-hub-sqlite", "direct_beside"),
         LESS,
         1.1,
-        _DIRECT,
+        None,
     ),
     Goal("map, each item a task", Figure(OURS, "map"), MORE, 1, _SUBMIT),
     *(
         Goal(f"{words} of ten times the size", Figure(OURS, f"{shape}_growth"), LESS, 12, None)
         for shape, words in (("chain", "a chain"), ("fan_in", "a fan-in"), ("dag", "a graph"))
     ),
-    Goal("1,000,000 tasks queued, rate", Figure(OURS, "rate_1m"), MORE, 0.8, Figure(OURS, "rate_10k")),
+    Goal(
+        "1,000,000 tasks queued, rate", Figure(OURS, "rate_1m"), MORE, 0.8, Figure(OURS, "rate_10k")
+    ),
     *(
         Goal(f"1,000,000 tasks queued, {words}", Figure(OURS, f"{name}_1m"), LESS, bound, None)
         for name, words, bound in (

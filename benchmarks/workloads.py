@@ -11,20 +11,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import IO, Any
+from typing import IO
 
 import psutil
 
 from benchmarks import measure, work
 from benchmarks.figures import Better, Effort, Measured, Metric, Workload
+from benchmarks.latency import LATENCY_WORKLOADS, warm_up
 from benchmarks.peers import NotOffered, Peer
 from benchmarks.task_workloads import TASK_WORKLOADS
 
 MORE, LESS = Better.MORE, Better.LESS
 clock = time.perf_counter
 
-#: Calls before the timing, so that connections, caches and threads are there.
-_WARM_UP = 100
 #: So many commands, one at a time, in a full run.
 _SEQUENTIAL = 50_000
 #: From so many tasks on it is measured what memory they leave, after so many seconds.
@@ -34,16 +33,12 @@ _TIDYING_S = 5.0
 _HEAVY = ("numpy", "IPython", "tornado", "sqlalchemy")
 
 
-def _warm_up(peer: Peer) -> None:
-    peer.results([peer.submit(work.noop) for _ in range(_WARM_UP)])
-
-
 # Tasks
 
 
 def throughput(peer: Peer, effort: Effort) -> Measured:
     """No-op tasks: submitted one by one with a future each, and through ``map``."""
-    _warm_up(peer)
+    warm_up(peer)
     meters = {
         "client_cpu": measure.CpuMeter([psutil.Process()]),
         "hub_cpu": measure.CpuMeter(measure.tree(peer.hub_pids())),
@@ -75,41 +70,11 @@ def _median_seconds(action: Callable[[], None], effort: Effort) -> float:
     return measure.percentile(rounds, 50)
 
 
-def latency(prefix: str, peer: Peer, effort: Effort) -> Measured:
-    """One no-op at a time to an idle engine: a named one, and whichever is free."""
-    _warm_up(peer)
-    figures = {}
-    for way, call in (("direct", peer.call_one), ("balanced", peer.call)):
-        try:
-            microseconds = [1e6 * s for s in _round_trips(call, effort.calls)]
-        except NotOffered:
-            continue
-        figures[f"{prefix}{way}_p50"] = measure.percentile(microseconds, 50)
-        figures[f"{prefix}{way}_p99"] = measure.percentile(microseconds, 99)
-    return Measured(figures)
-
-
-def fan_out(engines: int, peer: Peer, effort: Effort) -> Measured:
-    """One no-op on every engine, waited for."""
-    milliseconds = [1e3 * s for s in _round_trips(peer.call_all, effort.calls // 10)]
-    return Measured({f"fan_out_{engines}": measure.percentile(milliseconds, 50)})
-
-
-def _round_trips(call: Callable[[Callable[..., Any]], Any], count: int) -> list[float]:
-    for _ in range(min(20, count)):
-        call(work.noop)
-    seconds: list[float] = []
-    for _ in range(count):
-        with measure.timed(seconds):
-            call(work.noop)
-    return seconds
-
-
 def queued(label: str, tasks: int, peer: Peer, effort: Effort) -> Measured:
     """Tasks queued all at once: what each costs when there are many, and what it leaves."""
     if tasks > peer.largest_queue:
         raise NotOffered(f"left out: {tasks:,} tasks would take minutes")
-    _warm_up(peer)
+    warm_up(peer)
     count = int(tasks * effort.queue_share)
     parts = {"hub": measure.tree(peer.hub_pids()), "client": [psutil.Process()]}
     before = {name: measure.settled_rss_mb(part) for name, part in parts.items() if part}
@@ -262,7 +227,7 @@ def sequential(peer: Peer, effort: Effort) -> Measured:
 
 def memory(peer: Peer, effort: Effort) -> Measured:
     """Memory of the processes of an idle cluster that has done a little work."""
-    _warm_up(peer)
+    warm_up(peer)
     hub, engines = measure.tree(peer.hub_pids()), measure.tree(peer.engine_pids()[:1])
     everything = measure.tree([os.getpid()])
     figures = {"engine_rss": measure.rss_mb(engines), "engine_pss": measure.pss_mb(engines)}
@@ -291,11 +256,6 @@ def _queued(label: str, tasks: int, limit_s: float) -> Workload:
     )
 
 
-def _fan_out(engines: int) -> Workload:
-    metric = Metric(f"fan_out_{engines}", f"{engines} engines", "ms", LESS)
-    return Workload(f"fanout-{engines}", (metric,), functools.partial(fan_out, engines), engines)
-
-
 WORKLOADS = {
     workload.name: workload
     for workload in (
@@ -311,28 +271,7 @@ WORKLOADS = {
             throughput,
             limit_s=300,
         ),
-        Workload(
-            "latency",
-            (
-                Metric("direct_p50", "direct p50", "µs", LESS),
-                Metric("direct_p99", "direct p99", "µs", LESS),
-                Metric("balanced_p50", "balanced p50", "µs", LESS),
-                Metric("balanced_p99", "balanced p99", "µs", LESS),
-            ),
-            functools.partial(latency, ""),
-        ),
-        Workload(
-            "latency-one-core",
-            (
-                Metric("one_core_direct_p50", "direct p50 on one core", "µs", LESS),
-                Metric("one_core_balanced_p50", "balanced p50 on one core", "µs", LESS),
-            ),
-            functools.partial(latency, "one_core_"),
-            one_core=True,
-        ),
-        _fan_out(2),
-        _fan_out(8),
-        _fan_out(16),
+        *LATENCY_WORKLOADS,
         Workload(
             "data",
             (

@@ -64,6 +64,10 @@ class Peer(abc.ABC):
         """Return another client of what was started, in this process."""
         raise NotOffered("no other clients")
 
+    def twin(self) -> Peer:
+        """Start the same without what is special about it, which ends with this one."""
+        raise NotOffered("nothing is special about it")
+
     def map(self, function: Callable[..., Any], items: Iterable[Any]) -> list[Any]:
         """Call the function with each item, every call a task of its own."""
         return self.results([self.submit(function, item) for item in items])

@@ -90,6 +90,16 @@ class CtrlHubSqlite(CtrlHub):
 
     options: ClassVar[dict[str, Any]] = {"store": "sqlite"}
 
+    def start(self, engines: int) -> None:
+        super().start(engines)
+        self._engines = engines
+
+    def twin(self) -> CtrlHub:
+        other = CtrlHub()
+        other.start(self._engines)
+        self._life.callback(other.stop)
+        return other
+
 
 class CtrlHubExecutor(CtrlHub):
     """The same through `ctrlhub.Executor`, as programs use it that were made for the standard library's."""
