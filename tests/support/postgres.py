@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from tests.support.processes import is_alive, until
+from tests.support.processes import STATE_VARIABLE, is_alive, until
 
 _DEBIAN = Path("/usr/lib/postgresql")
 
@@ -50,10 +50,11 @@ class PostgresServer:
     def start(self) -> None:
         """Start it, and wait until it serves."""
         options = [f"-k{self.place}", "-h", "", "-c", "max_wal_size=64MB", "-c", "min_wal_size=32MB"]
+        command = self._as_nobody("postgres", "-D", str(self.data), *options)
+        # It may outlive the test that needs it first, and is none of what that has started.
+        environment = {name: v for name, v in os.environ.items() if name != STATE_VARIABLE}
         with open(self.place / "log", "ab") as log:
-            self._server = subprocess.Popen(
-                self._as_nobody("postgres", "-D", str(self.data), *options), stdout=log, stderr=log
-            )
+            self._server = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         until(self._serves, "PostgreSQL serves")
 
     def _serves(self) -> bool:
