@@ -143,6 +143,7 @@ class Switchboard:
             absent=self._peers.absent,
             refuse=self._refuse_later,
             refused=lambda: self._refusals.count,
+            why_full=lambda: self.joining.why_full(),
             perished=lambda: self._peers.perished,
             store=store or NoStore(),
             leases=attachments,

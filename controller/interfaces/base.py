@@ -77,6 +77,8 @@ class Context:
     """The store, to be asked how it is doing."""
     refused: Callable[[], int]
     """How many messages of peers were refused."""
+    why_full: Callable[[], str]
+    """Why no further peer can be let in; empty where one can."""
     leases: Leases | None = None
     """Sessions that outlive their clients."""
     keep: Callable[[Payload], Payload] | None = None

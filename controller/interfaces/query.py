@@ -47,12 +47,31 @@ class Query(Interface):
                 "ports": self.ports,
                 "http": None,
                 "refused": self.context.refused(),
+                "trouble": self._trouble(),
             },
             "engines": self._engines(),
             "tasks": tasks.summary() if tasks is not None else none,
             "start_hooks": hooks.described() if isinstance(hooks, StartHookInterface) else [],
             "store": asdict(self.context.store.state()),
         }
+
+    def _trouble(self) -> list[str]:
+        """Say what is wrong now, besides the store and engines."""
+        behind = [
+            session
+            for each in self.context.interfaces.values()
+            if isinstance(each, Recorded)
+            for session in each.behind()
+        ]
+        full = self.context.why_full()
+        return [
+            *([full] if full else []),
+            *(
+                f"client {session.number} (pid {session.pid} on {session.host}) does not read its "
+                "results: its tasks wait until it does"
+                for session in dict.fromkeys(behind)
+            ),
+        ]
 
     def _engines(self) -> list[dict[str, Any]]:
         shown = []

@@ -302,6 +302,10 @@ class Recorded(Interface, Generic[R]):
         ended, now = self._history.numbers(), self.context.now()
         return list(islice(self._order.after(number, self._records, ended, now), most))
 
+    def behind(self) -> list[Session]:
+        """Return the clients that do not read their results, of which too much waits for them."""
+        return list(self._deliveries.behind)
+
     def ended_on(self) -> dict[int, list[int]]:
         """Return the ids of requests on record that have ended, by engine."""
         kept = (outcome for _, outcome in self._history)

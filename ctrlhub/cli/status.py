@@ -66,6 +66,7 @@ def _text(found: dict[str, Any]) -> str:
         "tasks    " + ", ".join(f"{count} {state}" for state, count in tasks.items()),
         *_store(found.get("store", {})),
         *_refused(hub.get("refused", 0)),
+        *(f"TROUBLE  {each}" for each in hub.get("trouble", [])),
         f"engines  {len(engines)}",
     ]
     columns = ("id", "pid", "host", "state", "running", "queued")

@@ -156,7 +156,7 @@ class Noise:
     """One that speaks no ZeroMQ, or not for long: bytes on a bare connection."""
 
     GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
-    READY = b"\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER"
+    READY = b"\x04\x1c\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER"
 
     def __init__(self, address: str, mutator: Mutator, random: Random) -> None:
         self._mutator, self._random = mutator, random

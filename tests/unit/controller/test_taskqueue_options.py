@@ -405,6 +405,8 @@ def test_who_does_not_read_has_no_more_run(
     state, why = explained(client, 20)
     assert state == "waiting"
     assert "has not read its results" in why
+    [trouble] = other.call("query", "status").value["hub"]["trouble"]
+    assert "does not read its results" in trouble
     client.submit(21)
     status = other.call("query", "queue_status").value
     assert status["unassigned"] == 21 - ran
@@ -415,6 +417,7 @@ def test_who_does_not_read_has_no_more_run(
     for _ in range(4):
         client.say(TASK, m.Received(((client.id(1), client.id(21)),)))
     assert rows_of(engine.heard()) == [(client.id(ran + 1), 0)]
+    assert list(other.call("query", "status").value["hub"]["trouble"]) == []
 
 
 @pytest.mark.usefixtures("narrow")

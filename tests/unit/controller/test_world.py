@@ -46,7 +46,7 @@ class Faults(RuleBasedStateMachine):
         """Requests of killed clients, which others follow."""
         self.restarts = self.deaths = 0
         self.dropped: set[int] = set()
-        """Requests of killed clients that nobody may know."""
+        """Requests of killed clients, which nobody acknowledges for them."""
         self.dependent = self.killed = False
         self.engines: list[ScriptedEngine] = []
         self.nanny = self.world.joined(ScriptedNanny("nanny"))
@@ -309,12 +309,12 @@ class Faults(RuleBasedStateMachine):
             for number, wanted in requests.items()
             if wanted.accepted and not wanted.hook
         } | killed.following
+        self.dropped |= {n for n, (whose, _) in self.submitted.items() if whose is killed}
         for number, (whose, payload) in list(self.submitted.items()):
             if whose is killed and number in accepted:
                 self.submitted[number] = heir, payload
             elif whose is killed and number not in killed.ends:
                 del self.submitted[number]  # never acknowledged: nobody can ask for it
-                self.dropped.add(number)
         self.orphans |= accepted
         self.dropped |= {number for number, whose in self.hooks.items() if whose is killed}
         self.hooks = {number: whose for number, whose in self.hooks.items() if whose is not killed}
