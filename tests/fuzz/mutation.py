@@ -49,6 +49,7 @@ HARMLESS = {
     "history": ("follow", "records", "select", "requests", "purge", "resubmit"),
     "logs": ("forward", "received", "unforward"),
     "start_hooks": ("list", "remove"),
+    "sessions": ("list", "unfetched", "detach", "end"),
 }
 """Methods that a client may call as it likes without ending or disturbing what belongs to others."""
 
@@ -182,7 +183,9 @@ class Mutator:
         """Call a method with arguments that it has never seen."""
         random = self._random
         interface = random.choice(sorted(HARMLESS))
-        names = ("requests", "request", "verbose", "query", "first", "after", "logger", "name", "keys", "x")
+        names = (
+            "requests", "request", "verbose", "query", "first", "after", "logger", "name", "keys", "keep", "session", "x",
+        )  # fmt: skip
         arguments = {random.choice(names): random.choice(SCALARS) for _ in range(random.randrange(4))}
         fields = {
             "id": random.choice(NUMBERS), "interface": interface,
