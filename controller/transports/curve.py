@@ -48,8 +48,9 @@ class Doorkeeper:
             question = self._socket.recv_multipart()
             try:
                 _finish(self._authenticator.handle_zap_message(question))
-            except Exception:  # without an answer this one stays outside, and the next have theirs
+            except Exception:  # the next questions come when this one is answered
                 log.exception("a handshake could not be decided")
+                self._socket.send_multipart([*question[:2], b"500", b"internal error", b"", b""])
 
     def stop(self) -> None:
         """Answer no more."""

@@ -56,7 +56,8 @@ def report(chaos: Chaos, verdict: Verdict, settled: bool) -> list[str]:
         f"completed            {verdict.completed}",
         f"commands that failed {verdict.failed} (their engine was struck)",
         f"abandoned            {verdict.abandoned} (client killed before the acknowledgement)",
-        f"run again            {verdict.run_again}",
+        f"run again            {verdict.run_again} tasks, {verdict.unacknowledged_run_again} commands "
+        "(not acknowledged when hub and engine died)",
         f"LOST                 {verdict.lost}",
         f"DELIVERED TWICE      {verdict.duplicated}",
         f"longest stall        {verdict.stall:.2f} s; {verdict.free_stall:.2f} s with nothing stopped or cut off",

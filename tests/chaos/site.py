@@ -197,11 +197,12 @@ class Site:
             seat.look()
         if self._far is not None and self._far.poll() is not None:
             self._far = self._start_far()
-        for pid in self.hubs():
-            if not self.hub_starts or self.hub_starts[-1][1] != pid:
-                with suppress(psutil.NoSuchProcess):
-                    born = psutil.Process(pid).create_time() - time.time() + time.monotonic()
-                    self.hub_starts.append((born, pid))
+        record = SupervisorRecord.load(self._profile.supervisor)
+        hub = record.processes.get("hub") if record is not None else None
+        if hub is not None and hub.birth and (not self.hub_starts or self.hub_starts[-1][1] != hub.pid):
+            # In ticks since the system began.
+            since = time.clock_gettime(time.CLOCK_BOOTTIME) - int(hub.birth) / os.sysconf("SC_CLK_TCK")
+            self.hub_starts.append((time.monotonic() - since, hub.pid))
         if self._supervisor.poll() is not None:
             raise AssertionError("the supervisor has ended")
 

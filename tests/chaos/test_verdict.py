@@ -54,13 +54,16 @@ def test_what_may_happen() -> None:
 
 
 def test_executions() -> None:
-    """A task may be run again, a command may not."""
+    """A task may be run again; a command not by the same process, nor once it was acknowledged."""
     runs = [Run(at, True, number, 7) for at, number in enumerate((1, 1, 2, 2, 2))]
-    entries = [Entry(0, S, 1, "command"), Entry(0, S, 2, "task")]
-    entries += [Entry(9, E, n, end="ok") for n in (1, 2)]
+    runs += [Run(5 + number, True, number, pid) for pid in (8, 9) for number in (3, 4)]
+    entries = [Entry(0, S, 1, "command"), Entry(0, S, 2, "task"), Entry(0, S, 3, "command")]
+    entries += [Entry(0, S, 4, "command"), Entry(1, A, 3)]
+    entries += [Entry(9, E, n, end="ok") for n in (1, 2, 3, 4)]
     verdict = verdict_of(*entries, runs=runs)
-    assert (verdict.run_again, verdict.commands_run_again) == (2, 1)
-    assert verdict.problems() == ["1 commands run twice"]
+    assert (verdict.run_again, verdict.commands_run_again) == (2, 2)
+    assert verdict.unacknowledged_run_again == 1
+    assert verdict.problems() == ["2 commands run twice"]
 
 
 def test_times_after_kills() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
@@ -45,6 +45,10 @@ class Verdict:
     run_again: int = 0
     """Executions of tasks beyond the first: at least once is promised."""
     commands_run_again: int = 0
+    """Executions of commands beyond the first that must not be: by the same process, or of what the hub
+    had acknowledged."""
+    unacknowledged_run_again: int = 0
+    """Those of commands that ran, and whose hub and engine both died before anything of it was stored."""
     stall: float = 0.0
     """The longest time without an end while something was outstanding."""
     free_stall: float = 0.0
@@ -84,7 +88,7 @@ def judge(
         What was done.
     """
     verdict = Verdict()
-    commands: set[int] = set()
+    commands: dict[int, float] = {}
     for record in records:
         _count(verdict, record, commands)
     _executions(verdict, list(runs), commands, struck)
@@ -101,9 +105,10 @@ def judge(
     return verdict
 
 
-def _count(verdict: Verdict, record: Sequence[Entry], commands: set[int]) -> None:
+def _count(verdict: Verdict, record: Sequence[Entry], commands: dict[int, float]) -> None:
+    """Count one client's submissions; note of each command when it was acknowledged."""
     submitted = {e.number: e for e in record if e.said is Said.SUBMITTED}
-    known = {e.number for e in record if e.said is Said.ACKNOWLEDGED}
+    known = {e.number: e.at for e in record if e.said is Said.ACKNOWLEDGED}
     abandoned = {e.number for e in record if e.said is Said.ABANDONED}
     ends: defaultdict[int, list[Entry]] = defaultdict(list)
     for entry in record:
@@ -112,7 +117,7 @@ def _count(verdict: Verdict, record: Sequence[Entry], commands: set[int]) -> Non
     for number, entry in submitted.items():
         verdict.submitted += entry.count
         if entry.kind == "command":
-            commands.add(number)
+            commands[number] = known.get(number, inf)
         if number in known or number in ends:
             verdict.acknowledged += entry.count
         if number in ends:
@@ -134,11 +139,18 @@ def _one_end(verdict: Verdict, submitted: Entry, ended: Entry) -> None:
 
 
 def _executions(
-    verdict: Verdict, runs: Sequence[Run], commands: set[int], struck: Sequence[Struck]
+    verdict: Verdict, runs: Sequence[Run], commands: Mapping[int, float], struck: Sequence[Struck]
 ) -> None:
     begun = Counter(run.number for run in runs if run.begins)
     verdict.run_again = sum(n - 1 for number, n in begun.items() if number not in commands)
-    verdict.commands_run_again = sum(begun[number] - 1 for number in commands if begun[number])
+    former: defaultdict[int, list[int]] = defaultdict(list)
+    for run in runs:
+        if run.begins and run.number in commands:
+            if former[run.number]:
+                is_excused = run.pid not in former[run.number] and run.at < commands[run.number]
+                verdict.unacknowledged_run_again += is_excused
+                verdict.commands_run_again += not is_excused
+            former[run.number].append(run.pid)
     running: dict[int, int] = {}
     killed = {s.pid: s.at for s in struck if s.kind is Kind.KILL_ENGINE}
     for run in runs:

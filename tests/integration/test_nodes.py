@@ -247,6 +247,22 @@ def test_a_client_that_is_cut_off_gets_its_results(
         assert [journal.result(n).get() for n in range(100)] == [2 * n for n in range(100)]
 
 
+def test_a_connection_whose_other_end_is_gone_is_closed(client: Client, site: Site) -> None:
+    """Half open, as a node leaves it that is switched off: the hub does not keep it."""
+    nodes = site.nodes
+    with site.connect() as lonely:
+        assert lonely.ids == [0, 1, 2]
+        assert nodes.address(DESK) in nodes.peers_of(site.hub.pid)
+        nodes.cut(DESK)
+        try:
+            away = nodes.address(DESK)
+            until(lambda: away not in nodes.peers_of(site.hub.pid), "its connections are closed")
+        finally:
+            nodes.heal(DESK)
+        until(lambda: lonely.status()["tasks"]["running"] == 0, "it is back")
+    until(lambda: client.ids == [0, 1, 2], "so is the other one of its node")
+
+
 def test_another_hub_on_the_same_node(client: Client, site: Site, journal: Journal) -> None:
     """It listens where the killed one did; engines and clients enrol with it, and all goes on."""
     journal.submit(client.load_balanced_view(), journal.noting(step), range(200))
