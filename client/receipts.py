@@ -58,10 +58,11 @@ class Receipts:
         When they have waited long enough.
     """
 
-    __slots__ = ("_ranges", "count", "due")
+    __slots__ = ("_ranges", "_taken", "count", "due")
 
     def __init__(self) -> None:
         self._ranges: dict[Stream, list[tuple[int, int]]] = {}
+        self._taken: dict[Stream, list[tuple[int, int]]] = {}
         self.count = 0
         self.due = NEVER
 
@@ -80,5 +81,10 @@ class Receipts:
         """Take the messages."""
         self.due = NEVER
         self.count = 0
-        ranges, self._ranges = self._ranges, {}
-        return [(stream, Received(tuple(found))) for stream, found in ranges.items()]
+        self._taken, self._ranges = self._ranges, {}
+        return [(stream, Received(tuple(found))) for stream, found in self._taken.items()]
+
+    def last(self) -> Ranges:
+        """Return what the hub may not have heard of when it hears that we leave."""
+        both = (*self._taken.values(), *self._ranges.values())
+        return tuple(each for ranges in both for each in ranges)

@@ -40,7 +40,7 @@ from ctrlhub.wire.errors import (
     SessionClosed,
     error_for,
 )
-from ctrlhub.wire.ids import to_ranges
+from ctrlhub.wire.ids import Ranges, to_ranges
 from ctrlhub.wire.messages import (
     Accepted,
     Answer,
@@ -181,6 +181,10 @@ class ClientSession(InformedMembership):
         """Leave; what has not ended fails with `error`."""
         self.goodbye(now)
         self._end(error, now)
+
+    def last_received(self) -> Ranges:
+        """Tell what we have, where the hub keeps the rest for somebody else."""
+        return self._receipts.last() if self.registered and self.registered.first > 1 else ()
 
     def detach(self, wish: Detaching | None) -> None:
         """Leave the session to another process, once everything is accepted; None does not."""
@@ -377,11 +381,11 @@ class ClientSession(InformedMembership):
 
     def _on_goodbye(self, stream: Stream, message: Any, now: float) -> None:
         reason = f": {message.reason}" if message.reason else ""
+        if message.code:  # it is not the hub that ends
+            self.vanish()
+        self.goodbye(now)
         stopped = ControllerStopped(f"the hub was stopped{reason}")
-        # With a code it is not the hub that ends.
-        error = error_for(message.code)(message.reason) if message.code else stopped
-        self.vanish() if message.code else self.goodbye(now)
-        self._end(error, now)
+        self._end(error_for(message.code)(message.reason) if message.code else stopped, now)
 
     def _fail(
         self, requests: Iterable[tuple[int, Request]], error: CtrlHubError, now: float

@@ -77,6 +77,14 @@ class Exposed:
             except Exception:
                 self._failed(interface, "handed_over")
 
+    def have_been_read(self, session: Session, ranges: Ranges, now: float) -> None:
+        """Tell all that a client that leaves has some results."""
+        for interface in self:
+            try:
+                interface.have_been_read(session, ranges, now)
+            except Exception:
+                self._failed(interface, "have_been_read")
+
     def highest(self, session: Session) -> int:
         """Return the highest id that is known of a client's requests; 0 for none."""
         return max((interface.highest(session) for interface in self), default=0)

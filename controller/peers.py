@@ -401,6 +401,8 @@ class Peers:
     def goodbye(self, session: Session, message: m.Goodbye, now: float) -> None:
         """Let a peer go that leaves on purpose: nothing is kept for it."""
         log.info("%s %d leaves: %.200r", session.role.value, session.number, message.reason)
+        if message.received and session.role is m.Role.CLIENT:
+            self._exposed.have_been_read(session, message.received, now)
         if session.retention and any(self._exposed.left(session)):
             self._away(session, now)
             return

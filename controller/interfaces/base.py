@@ -182,6 +182,9 @@ class Interface(ControllerAdapterBase):
     def handed_over(self, session: Session, now: float) -> None:
         """Note that another process has a client's session: what the former one wished is over."""
 
+    def have_been_read(self, session: Session, ranges: Ranges, now: float) -> None:
+        """Note that a client that leaves has some results, of whichever interface."""
+
     def highest(self, session: Session) -> int:
         """Return the highest id that is known of a client's requests; 0 for none."""
         return 0

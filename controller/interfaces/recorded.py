@@ -193,6 +193,10 @@ class Recorded(Interface, Generic[R]):
         self._followers.leave(session)
         self._deliveries.hold(session)
 
+    def have_been_read(self, session: Session, ranges: Ranges, now: float) -> None:
+        """Let go of results that a client has, which leaves."""
+        self.received(session, Received(ranges), self.stream, now)
+
     def numbers_of(self, session: Session) -> list[int]:
         """Return the ids of a client's requests whose results it has not acknowledged."""
         lowest, beyond = request_id(session.number, 0), request_id(session.number + 1, 0)

@@ -35,6 +35,10 @@ class Hooks:
     def on_refused(self, refused: Refused) -> None:
         """Take note that the hub does not let us in; the state is `State.GONE`."""
 
+    def last_received(self) -> Ranges:
+        """Tell which results we have of which the hub may not know, for `Goodbye`."""
+        return ()
+
     def held(self, stream: Stream) -> Ranges:
         """Tell which requests of a stream we have, for `Hello`."""
         return ()

@@ -215,7 +215,7 @@ class Membership(Hooks):
         if self.state is State.GONE:
             return
         if self.state not in (State.NEW, State.ENROLLING):
-            self.send(Stream.HUB, Goodbye(reason, replaced))
+            self.send(Stream.HUB, Goodbye(reason, replaced, received=self.last_received()))
         self._enter(State.GONE)
 
     def vanish(self) -> None:

@@ -162,9 +162,11 @@ class Goodbye(Message):
 
     With `replaced` an engine's place is kept: another process is to come with its key.
     `code` names the error with which a client's requests end, if it is not that the hub stops.
+    `received` are results that a client has, for a session that is kept.
     """
 
     kind: ClassVar[str] = "goodbye"
     reason: str = ""
     replaced: bool = False
     code: str = ""
+    received: Ranges = ()

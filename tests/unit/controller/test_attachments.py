@@ -244,6 +244,22 @@ def test_who_closes_an_attached_client_leaves_the_session_again(scene: Scene) ->
     assert scene.attached("fourth").state is State.GONE, "nothing was left"
 
 
+def test_the_last_word_of_a_client_may_be_a_receipt(scene: Scene) -> None:
+    """What it says to have when it leaves is fetched, of all streams; the rest is left."""
+    numbers = scene.client.tasks(b"one", b"two")
+    [command] = scene.client.command([0], b"three")
+    scene.tasks = tuple(numbers)
+    scene.say()
+    scene.detach()
+    second = scene.attached("second")
+    second.reads = False
+    scene.fetch(second, [*numbers, command])
+    second.send(Stream.HUB, m.Goodbye(received=to_ranges([numbers[0], command])))
+    scene.say(second)
+    third = scene.attached("third")
+    assert scene.unfetched(third) == numbers[1:]
+
+
 def test_the_next_hub_has_it(scene: Scene) -> None:
     """Whenever that begins: detached before, or attached by another process, with its own requests."""
     numbers = scene.client.tasks(b"one", b"two")
