@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from enum import Enum
 
 from ctrlhub.controller.core.commands import CommandRecord
+from ctrlhub.controller.core.deaths import Deaths
 from ctrlhub.controller.core.engines import NOTHING, UNKNOWN, Engine
 from ctrlhub.controller.core.tasks import Task
 
@@ -23,11 +24,13 @@ class Fate(Enum):
     GIVEN_UP = "given up"
 
 
-def fates(engine: Engine, tasks: Sequence[Task]) -> Iterator[tuple[Task, Fate]]:
+def fates(engine: Engine, tasks: Sequence[Task], deaths: Deaths) -> Iterator[tuple[Task, Fate]]:
     """Charge the loss of an engine to whom it may concern; yield what becomes of each task."""
     blamed = tasks[0].id if tasks and engine.blamed == UNKNOWN else engine.blamed
     for task in tasks:
-        task.losses += task.id == blamed
+        if task.id == blamed:
+            task.losses += 1
+            deaths.charge(engine, task.id)
         if task.stopping:
             yield task, Fate.CANCELLED
         elif task.losses > task.template.engine_retries:
@@ -36,11 +39,11 @@ def fates(engine: Engine, tasks: Sequence[Task]) -> Iterator[tuple[Task, Fate]]:
             yield task, Fate.RUN_AGAIN
 
 
-def story(engine: Engine, task: Task) -> str:
-    """Say why a task was given up."""
+def story(engine: Engine, task: Task, deaths: Deaths) -> str:
+    """Say why a task was given up: of each of its engines how it died, of the last one in full."""
     return (
         f"engine {engine.id} was lost while it ran this task, the {_ordinal(task.losses)} to be: "
-        f"{engine.end_of(task.id) or 'it was unregistered'}"
+        f"{engine.end_of(task.id) or 'it was unregistered'}{deaths.before(task.id)}"
     )
 
 

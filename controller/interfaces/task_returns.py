@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from ctrlhub.controller.core.awaiting import GRACE
+from ctrlhub.controller.core.deaths import Deaths
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.former import Former
 from ctrlhub.controller.core.functions import Function, FunctionTable
@@ -34,6 +35,7 @@ class TaskReturns(TaskRecords):
         super().__init__(controller, context)
         self._functions = FunctionTable()
         self._held_back: HeldBack | None = None
+        self._deaths = Deaths(context.outbox)
         self._templates: dict[int, Template] = {}  # by identity of the saved one
 
     def _run(self, engine: Engine, tasks: Sequence[Task]) -> None:
@@ -55,7 +57,20 @@ class TaskReturns(TaskRecords):
             came = min(saved.template.submitted - former.unix_offset, self.context.now())
             template = _made_template(saved.template, function, came)
             self._templates[id(saved.template)] = template
-        return Task(saved.id, former.client_of(saved.id), template, saved.payload)
+        task = Task(saved.id, former.client_of(saved.id), template, saved.payload)
+        task.losses = self._deaths.count(saved.id)
+        return task
+
+    def restore(self, former: Former) -> None:
+        """Take back tasks, and the engines that they have killed."""
+        self._deaths.take_back(former.saved.kept)
+        super().restore(former)
+        for number in self._deaths.numbers():
+            task = self._records.get(number)
+            if task is None or task.state is TaskState.ENDED:
+                self._deaths.forget(number)
+            else:
+                self._tracked.add(task)
 
     def _has_ended(self, request: Task) -> None:
         request.state = TaskState.ENDED
@@ -137,6 +152,7 @@ class TaskReturns(TaskRecords):
 
     def _untrack(self, task: Task) -> None:
         super()._untrack(task)
+        self._deaths.forget(task.id)
         if self._held_back is not None:
             self._held_back.discard(task)
 

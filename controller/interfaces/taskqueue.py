@@ -327,14 +327,16 @@ class TaskQueue(TaskReturns, Relay):
         engine = tasks[0].engine
         assert engine is not None
         again = []
-        for task, fate in fates(engine, tasks):
+        for task, fate in fates(engine, tasks, self._deaths):
+            if task.losses:
+                self._tracked.add(task)
             if fate is Fate.RUN_AGAIN:
                 self._requeue(task)
                 again.append(task)
             elif fate is Fate.CANCELLED:
                 self._end_stopped(task, engine.id)
             else:
-                self._fail(task, EngineError(story(engine, task), engine.id), engine.id)
+                self._fail(task, EngineError(story(engine, task, self._deaths), engine.id), engine.id)
         self._scheduler.add_first(again)
 
     # ------------------------------------------------------------ each turn

@@ -281,6 +281,38 @@ def test_history_of_what_the_hub_has_ended_itself(scene: Scene) -> None:
     assert scene.world.tasks.find(numbers[0]) is not None
 
 
+def test_a_task_that_kills_its_engines_kills_no_more_of_them(scene: Scene) -> None:
+    """Those that it has killed before the hub was restarted count, and each is told."""
+    world = scene.world
+    world.kill(scene.engines.pop())
+    world.pass_time(15.0)
+    numbers = scene.client.tasks(b"deadly", engine_retries=2)
+    scene.say()
+    for life in range(3):
+        [engine] = scene.engines
+        assert engine.backlog == numbers
+        nanny = world.joined(ScriptedNanny(f"nanny {life}", [engine]))
+        world.pass_time(2.0)
+        world.kill(engine)
+        nanny.report(engine, cause=f"death {life}\nlast words {life}", running=numbers[0])
+        world.pass_time(1.0)
+        world.commit()
+        scene.restart()
+        scene.engines = [world.joined(ScriptedEngine(f"another {life}", scene.ran))]
+        world.pass_time(7.0)
+        world.commit()
+    scene.work_off()
+    failure = unpack_failure(scene.client.ends[numbers[0]][1])
+    assert failure.code == "engine_error"
+    assert failure.evalue.split("\n", 1)[0].endswith("the 3rd to be: death 2")
+    assert "last words 2" in failure.evalue
+    earlier = failure.evalue.splitlines()[-2:]
+    assert [line.partition(":")[2] for line in earlier] == [" death 0", " death 1"]
+    assert all(line.startswith("before that, engine ") for line in earlier)
+    world.commit()
+    assert not any(name.startswith("deaths/") for name in world.store.disk.kept)
+
+
 def test_hooks_are_kept(scene: Scene) -> None:
     """Engines that come run them, in their order; those that have run them do not."""
     first, second = scene.client.hook("one", b"1"), scene.client.hook("two", b"2")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ctrlhub.controller.core.deaths import Deaths
+from ctrlhub.controller.core.effects import Outbox
 from ctrlhub.controller.core.engines import NOTHING, UNKNOWN
 from ctrlhub.controller.core.losses import Fate, fates, story
 from tests.support.records import a_template, an_engine, some_tasks
@@ -17,7 +19,7 @@ def test_one_is_charged_at_most(blamed: int, losses: list[int]) -> None:
     """The blamed one, or the first where nobody can say, or none."""
     engine, tasks = an_engine(), some_tasks(3)
     engine.blamed = blamed
-    assert [fate for _, fate in fates(engine, tasks)] == [Fate.RUN_AGAIN] * 3
+    assert [fate for _, fate in fates(engine, tasks, Deaths(Outbox()))] == [Fate.RUN_AGAIN] * 3
     assert [task.losses for task in tasks] == losses
 
 
@@ -25,7 +27,8 @@ def test_a_task_is_given_up_after_its_retries() -> None:
     """`engine_retries` losses are borne, one more is not; none, where none are allowed."""
     for allowed in (0, 1, 3):
         engine, [task] = an_engine(), some_tasks(1, a_template(engine_retries=allowed))
-        seen = [fate for _ in range(allowed + 1) for _, fate in fates(engine, [task])]
+        deaths = Deaths(Outbox())
+        seen = [fate for _ in range(allowed + 1) for _, fate in fates(engine, [task], deaths)]
         assert seen == [Fate.RUN_AGAIN] * allowed + [Fate.GIVEN_UP]
 
 
@@ -33,12 +36,12 @@ def test_what_nobody_wants_is_not_run_again() -> None:
     """Also when it would be given up."""
     engine, [task] = an_engine(), some_tasks(1, a_template(engine_retries=0))
     task.stopping = True
-    assert [fate for _, fate in fates(engine, [task])] == [Fate.CANCELLED]
+    assert [fate for _, fate in fates(engine, [task], Deaths(Outbox()))] == [Fate.CANCELLED]
 
 
 def test_an_engine_without_tasks() -> None:
     """Its end concerns nobody."""
-    assert list(fates(an_engine(), [])) == []
+    assert list(fates(an_engine(), [], Deaths(Outbox()))) == []
 
 
 @pytest.mark.parametrize(
@@ -48,5 +51,19 @@ def test_the_story(losses: int, word: str) -> None:
     """Names the engine, how often it happened, and the cause."""
     engine, [task] = an_engine(7), some_tasks(1)
     task.losses, engine.cause = losses, "signal SIGSEGV"
-    text = story(engine, task)
+    text = story(engine, task, Deaths(Outbox()))
     assert f"engine 7 was lost while it ran this task, the {word} to be: signal SIGSEGV" == text
+
+
+def test_the_story_of_each_death() -> None:
+    """The last one in full, of those before it the cause, the first first."""
+    [task], deaths = some_tasks(1, a_template(engine_retries=2)), Deaths(Outbox())
+    for number in range(3):
+        engine = an_engine(number)
+        engine.cause = f"signal {number}\nits last words:\nword {number}"
+        [(_, fate)] = fates(engine, [task], deaths)
+    assert fate is Fate.GIVEN_UP
+    assert story(engine, task, deaths).splitlines() == [
+        "engine 2 was lost while it ran this task, the 3rd to be: signal 2", "its last words:", "word 2",
+        "before that, engine 0: signal 0", "before that, engine 1: signal 1",
+    ]  # fmt: skip
