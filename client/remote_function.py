@@ -111,6 +111,11 @@ class ParallelFunction(RemoteFunction):
         """Call the function with parts of the sequences; join what the calls return.
 
         A call whose value is no sequence gives one item.
+
+        Raises
+        ------
+        ValueError
+            The sequences are not of one length.
         """
         view = self._view()
         result = view._call_parts(

@@ -93,6 +93,15 @@ def test_a_parallel_function(client: Client, dist: str) -> None:
         client[:].parallel()(double)()
 
 
+def test_a_parallel_function_of_unequal_sequences(client: Client) -> None:
+    """It loses nothing: it is not called; its map ends with the shortest, as every map."""
+    for view in (client[:], client.load_balanced_view()):
+        function = view.parallel(block=True)(local("lambda a, b: a"))
+        with pytest.raises(ValueError, match=r"one length.*\[4, 1\]"):
+            function([1, 2, 3, 4], [9])
+        assert function.map([1, 2, 3, 4], [9]) == [1]
+
+
 def test_a_parallel_function_of_arrays(client: Client) -> None:
     """Parts are slices, and what comes back is joined."""
     np = pytest.importorskip("numpy")
