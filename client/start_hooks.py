@@ -84,7 +84,9 @@ class StartHooks:
         *args, **kwargs
             What to call the function with.
         name
-            How to call it, for `remove_start_hook`; another one of the same name is replaced.
+            How to call it, for `remove_start_hook`; another one of the same name is replaced. Without
+            a name the same thing replaces itself. What replaces another is done last, as on the
+            engines that are there: make anew what builds on it.
 
         Returns
         -------
@@ -100,8 +102,9 @@ class StartHooks:
 
         Notes
         -----
-        The hub keeps hooks in memory. To a hub that is started in the place of one that was killed
-        they are given again by the clients that made them, as long as these are there.
+        The hub stores hooks: one that is started in the place of one that was killed has them, also
+        those of clients that are gone. With ``--store memory`` it gets them again from the clients
+        that made them, as long as these are there.
 
         Examples
         --------

@@ -20,7 +20,7 @@ from ctrlhub.controller.core.commands import CommandRecord, CommandState
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.wire.codec import size_of
 from ctrlhub.wire.errors import LimitExceeded
-from ctrlhub.wire.messages import Payload
+from ctrlhub.wire.messages import Action, Payload
 
 MOST_HOOKS = 256
 """The most hooks a hub keeps."""
@@ -39,7 +39,7 @@ class StartHook:
     Attributes
     ----------
     name
-        How clients call it; another one of this name takes its place.
+        How clients call it; another one of this name replaces it.
     request
         The request that brought it; its id is that of every run.
     payload
@@ -64,6 +64,14 @@ class StartHook:
         """How many bytes it takes."""
         function = self.request.function
         return size_of(self.payload) + (size_of(function.blob) if function else 0)
+
+    @property
+    def keeps_place(self) -> bool:
+        """Whether it is run where the one that it replaces was: a module that others import.
+
+        Any other is run last, as on the engines that are there: what it sets stands there.
+        """
+        return self.request.action == Action.UPLOAD
 
     def describe(self) -> dict[str, Any]:
         """Return what clients are told of it."""
@@ -138,10 +146,12 @@ class StartHooks:
         self._tried[hook.request.id] = hook
 
     def keep(self, hook: StartHook) -> StartHook | None:
-        """Keep a hook that was tried; return the one whose place it takes."""
+        """Keep a hook that was tried; return the one that it replaces."""
         del self._tried[hook.request.id]
         former = self._kept.get(hook.name)
-        self._kept[hook.name] = hook  # in the place of the former one: others may build on it
+        if not hook.keeps_place:
+            self._kept.pop(hook.name, None)
+        self._kept[hook.name] = hook
         return former
 
     def drop(self, hook: StartHook) -> None:

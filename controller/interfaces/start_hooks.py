@@ -191,10 +191,12 @@ class StartHookInterface(Interface):
     # ------------------------------------------------------------ the store
 
     def _save(self, hook: StartHook, former: StartHook | None) -> None:
-        """Store a hook that is kept, in the place of a former one."""
+        """Store a hook that is kept, in place of a former one."""
         places, number = self._places, hook.request.id
-        last = max(places.values(), default=0)
-        place = places[number] = last + 1 if former is None else places[former.request.id]
+        place = max(places.values(), default=0) + 1
+        if former is not None and hook.keeps_place:
+            place = places[former.request.id]
+        places[number] = place
         request, function = hook.request, hook.request.function
         digest, blob = (b"", b"") if function is None else (function.digest, function.blob)
         value = (place, hook.name, number, request.action, hook.payload, digest, blob)

@@ -37,6 +37,20 @@ def test_restarted_engines_are_prepared(own: Client) -> None:
     assert own[:].pull("z", block=True) == [11, 11]
 
 
+def test_what_was_made_anew_is_what_restarted_engines_have(own: Client) -> None:
+    """Names that were pushed, or set by code, several times are as on the engines that were there."""
+    view = own[:]
+    for names in ({"a": 1, "b": 2}, {"a": 3}, {"a": 5, "b": 6}):
+        view.push(names, persistent=True, block=True)
+    for code in ("x = 1", "x = 2", "x = 1"):
+        own.on_engine_start(code)
+    before = view.pull(["a", "b", "x"], block=True)
+
+    own.restart()
+
+    assert before == view.pull(["a", "b", "x"], block=True) == [[5, 6, 1]] * 2
+
+
 def test_an_engine_that_takes_a_dead_ones_place_is_prepared(own: Client) -> None:
     """Its nanny has restarted it; tasks that were waiting find it so."""
     own[:].push({"x": 5}, persistent=True, block=True)

@@ -91,6 +91,18 @@ def test_one_that_is_kept_is_given_to_the_next_hub(outgoing: Outgoing) -> None:
     assert again(outgoing) == []
 
 
+def test_one_that_replaces_another_is_given_last(outgoing: Outgoing) -> None:
+    """As the hub before had it."""
+    for number, name in enumerate(("one", "two", "one"), 1):
+        request = made(outgoing, number, name)
+        sent(outgoing)
+        ends(outgoing, request)
+
+    outgoing.new_hub()
+
+    assert again(outgoing) == [2, 3]
+
+
 def test_one_that_failed_is_not(outgoing: Outgoing) -> None:
     """Nor one whose name another one has."""
     failed, former, latter = made(outgoing, 1), made(outgoing, 2, "two"), made(outgoing, 3, "two")

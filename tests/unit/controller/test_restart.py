@@ -328,7 +328,7 @@ def test_hooks_are_kept(scene: Scene) -> None:
     assert scene.ran == [], "engines that lived on have run them"
     scene.engines = [scene.world.joined(ScriptedEngine("another", scene.ran))]
     scene.work_off()
-    assert [number for number, _ in scene.ran] == [replaced, second]
+    assert [number for number, _ in scene.ran] == [second, replaced]
     assert first not in scene.runs()
 
 

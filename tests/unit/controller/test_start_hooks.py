@@ -252,6 +252,24 @@ def test_an_engine_that_comes_runs_all_in_order_before_anything_else(
     assert rows_of(fresh.heard(m.RunTasks)) == [(client.id(3), 0)]
 
 
+@pytest.mark.parametrize(
+    ("action", "order"), [("push", ["two", "one"]), ("execute", ["two", "one"]), ("upload", ["one", "two"])]
+)
+def test_one_that_replaces_another_is_run_last(
+    exchange: Exchange, client: Line, action: str, order: list[str]
+) -> None:
+    """As on the engines that are there; but a module stays before what imports it."""
+    numbers = {"one": hook(client, 1, "one", action=action), "two": hook(client, 2, "two")}
+    numbers["one"] = hook(client, 3, "one", action=action)
+
+    assert names(client) == order
+    engine, ran = fresh_engine(exchange), []
+    for _ in order:
+        ran += begun(engine)
+        runs(engine, ran[-1])
+    assert ran == [numbers[name] for name in order]
+
+
 def fresh_engine(exchange: Exchange, name: str = "fresh") -> Line:
     """Let an engine join, and keep what it was sent."""
     made = Line(exchange, name)
@@ -260,7 +278,7 @@ def fresh_engine(exchange: Exchange, name: str = "fresh") -> Line:
 
 
 def test_the_order_of_the_runs(exchange: Exchange, client: Line) -> None:
-    """One at a time; a hook that replaces another has its place."""
+    """One at a time; a hook that replaces another is the last."""
     hook(client, 1, "one")
     second = hook(client, 2, "two")
     third = hook(client, 3, "one")
@@ -272,7 +290,7 @@ def test_the_order_of_the_runs(exchange: Exchange, client: Line) -> None:
         order.append(number)
         runs(engine, number)
 
-    assert order == [third, second]
+    assert order == [second, third]
     assert begun(engine) == []
 
 
