@@ -117,7 +117,7 @@ class Following:
 
 def _unknown(number: int) -> ResultLost:
     return ResultLost(
-        f"the hub knows no request {text_of(number)} (any more): its history keeps what has ended "
-        "for a while (the hub's options history_records, history_bytes, history_age), and ends with "
-        "the hub"
+        f"the hub knows no request {text_of(number)}: it has not come there, or was purged or "
+        "forgotten; its history keeps what has ended for a while (the hub's options history_records, "
+        "history_bytes, history_age)"
     )

@@ -178,7 +178,9 @@ class Records:
         for number in numbers:
             name = text_of(number)
             if number not in own and name not in records:
-                raise ResultLost(f"the hub knows no request {name} (any more)")
+                raise ResultLost(
+                    f"the hub knows no request {name}: it has not come there, or was purged or forgotten"
+                )
             waits = number in own or records[name]["status"] in UNFINISHED
             (pending if waits else completed).append(name)
         status: dict[str, Any] = {"pending": pending, "completed": completed}

@@ -92,10 +92,16 @@ class Followers:
         watcher = self.watchers.pop(outcome[0], None)
         if watcher is not None:
             watcher(outcome)
-        sessions = self.of.pop(outcome[0], ())
+        sessions = self.give_up(outcome[0])
         for session in sessions:
-            self._followed[session].discard(outcome[0])
             self.sent(session, outcome)
+        return sessions
+
+    def give_up(self, number: int) -> Sequence[Session]:
+        """Have nobody follow a request; return the clients that did."""
+        sessions = self.of.pop(number, ())
+        for session in sessions:
+            self._followed[session].discard(number)
         return sessions
 
     def leave(self, session: Session) -> None:

@@ -306,3 +306,8 @@ def too_large(outcome: Outcome) -> Outcome:
     )
     payload = pack_failure(Failure.from_error(error))
     return (outcome[0], int(Status.ERROR), payload, *outcome[3:])
+
+
+def lost(number: int, error: ResultLost) -> Outcome:
+    """Make the outcome of a request that is not known."""
+    return (number, int(Status.ERROR), pack_failure(Failure.from_error(error)), -1, 0.0, 0.0, None)

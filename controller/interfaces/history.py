@@ -11,18 +11,20 @@ import heapq
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from ctrlhub.controller.core.deadlines import Deadlines
 from ctrlhub.controller.core.deliveries import Outcome
 from ctrlhub.controller.core.history import GONE
 from ctrlhub.controller.core.matching import check_keys, compiled, text_keys
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.interfaces.arguments import checked_ids, checked_ranges
-from ctrlhub.controller.interfaces.base import Interface, exposed
+from ctrlhub.controller.interfaces.base import Context, Interface, exposed
 from ctrlhub.controller.interfaces.recorded import Recorded
+from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.codec import size_of
 from ctrlhub.wire.errors import InvalidRequest, LimitExceeded, ResultLost, ResultNotCompleted
 from ctrlhub.wire.failure import summary_of
-from ctrlhub.wire.ids import count, from_ranges, text_of, to_ranges
-from ctrlhub.wire.messages import Status
+from ctrlhub.wire.ids import count, from_ranges, session_of, text_of, to_ranges
+from ctrlhub.wire.messages import Role, Status
 
 AT_ONCE = 32_768
 """The most requests that one call may name."""
@@ -42,6 +44,10 @@ LONGEST_TEXT = 16 * 1024
 RECORD_BYTES = 256
 """What a record takes in an answer without its texts."""
 
+ON_ITS_WAY = 5.0
+"""How long (seconds) a request of another client is waited for that has not arrived: whoever asks for
+its result may be quicker than who makes it."""
+
 ENDS: Mapping[int, str] = {Status.OK: "ok", Status.CANCELLED: "aborted"}
 
 KEYS = (
@@ -54,22 +60,75 @@ _STREAMS = ("stdout", "stderr")
 
 
 class HistoryQuery(Interface):
-    """The interface for questions about requests."""
+    """The interface for questions about requests.
+
+    Parameters
+    ----------
+    controller, context
+        As for `Interface`.
+    """
 
     name = "history"
     unix_offset: float = 0.0
     """What the hub's clock lacks to Unix time (seconds); the hub sets it."""
 
+    def __init__(self, controller: IControllerBase, context: Context) -> None:
+        super().__init__(controller, context)
+        self._expected: Deadlines[int] = Deadlines(context.alarm.at)
+
     @exposed
     def follow(self, caller: Session, requests: Sequence[Sequence[int]]) -> dict[str, Any]:
-        """Have results sent to the caller, now or once they are there; return which there are."""
+        """Have results sent to the caller, now or once they are there; return which there may be.
+
+        Those that have not arrived, and may yet, end with `ResultLost` if they do not.
+        """
         found = []
         for interface in self._recorded():
             interface.check_room(caller)
         for number in self._named(requests):
             if any(interface.follow(caller, number) for interface in self._recorded()):
                 found.append(number)
+            elif self._may_come(caller, number):
+                self._expect(caller, number)
+                found.append(number)
         return {"found": to_ranges(found)}
+
+    def _may_come(self, caller: Session, number: int) -> bool:
+        """Tell whether a request that is not on record may be on its way."""
+        maker = self.context.sessions.of_number(session_of(number))
+        if maker is None or maker is caller or maker.ended or maker.role is not Role.CLIENT:
+            return False
+        return all(each.has_ended(number) is None for each in self._recorded())
+
+    def _expect(self, caller: Session, number: int) -> None:
+        for interface in self._recorded():  # it is not known yet whose it will be
+            interface.follow_expected(caller, number)
+        if number not in self._expected:
+            self._expected.set(number, self.context.now() + ON_ITS_WAY)
+
+    def _give_up_expected(self, number: int) -> None:
+        """Wait no more for what has not arrived, nor where it has not."""
+        recorded = self._recorded()
+        lacking = [each for each in recorded if each.find(number) is None]
+        waiting = [each.unfollow(number) for each in lacking]
+        if len(lacking) < len(recorded):
+            return
+        error = ResultLost(
+            f"request {text_of(number)} has not come to the hub within {ON_ITS_WAY:g} s of the question "
+            "for its result: its client has not made it, or it was purged"
+        )
+        for session in waiting[0]:
+            if all(session in each for each in waiting):  # and has not got its result meanwhile
+                recorded[0].tell_lost(session, number, error)
+
+    def tick(self, now: float) -> None:
+        """Do what is due."""
+        for number in self._expected.take_due(now):
+            self._give_up_expected(number)
+
+    def next_deadline(self) -> float | None:
+        """Say when `tick` is due."""
+        return self._expected.next
 
     @exposed
     def records(self, caller: Session, requests: Sequence[Sequence[int]]) -> dict[str, Any]:
@@ -155,8 +214,9 @@ class HistoryQuery(Interface):
             if found is not None:
                 return (interface, *found)
         raise ResultLost(
-            f"the hub knows no request {text_of(number)} (any more): it remembers the last "
-            f"{self.context.config.history_records} that have ended (history_records)"
+            f"the hub knows no request {text_of(number)}: it has not come here, or was purged or "
+            f"forgotten; the last {self.context.config.history_records} that have ended are remembered "
+            "(history_records)"
         )
 
     def _named(self, requests: Any) -> list[int]:

@@ -29,6 +29,7 @@ from ctrlhub.controller.core.history import (
     Ended,
     History,
     Retention,
+    lost,
     too_large,
 )
 from ctrlhub.controller.core.id_order import IdOrder
@@ -279,6 +280,26 @@ class Recorded(Interface, Generic[R]):
             self._deliveries.repeat(session, outcome)
             self._followers.sent(session, outcome)
         return True
+
+    def follow_expected(self, session: Session, number: int) -> None:
+        """Have a client get the result of a request that may come.
+
+        Raises
+        ------
+        LimitExceeded
+            The client follows too many.
+        """
+        self._followers.add(session, number)
+
+    def unfollow(self, number: int) -> Sequence[Session]:
+        """Have nobody get the result of a request; return who was to."""
+        return self._followers.give_up(number)
+
+    def tell_lost(self, session: Session, number: int, error: ResultLost) -> None:
+        """Have a client's wish for a result end with an error."""
+        outcome = lost(number, error)
+        self._deliveries.repeat(session, outcome)
+        self._followers.sent(session, outcome)
 
     def watch(self, number: int, watcher: Callable[[Outcome], None]) -> None:
         """Call `watcher` with the outcome of a request that has none yet; it has one watcher."""

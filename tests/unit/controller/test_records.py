@@ -10,7 +10,7 @@ import pytest
 
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core import deliveries, followers, id_order
-from ctrlhub.controller.interfaces.history import SCAN
+from ctrlhub.controller.interfaces.history import ON_ITS_WAY, SCAN
 from ctrlhub.wire import messages as m
 from ctrlhub.wire.failure import unpack_failure
 from ctrlhub.wire.ids import text_of
@@ -155,6 +155,48 @@ def test_what_nobody_has_made_is_not_found(client: Line, other: Line, engine: Li
     assert follow(other, 5, number, 7) == ((number, number),)
     answer = other.call("history", "follow", requests=[[0, 2**62]])
     assert answer.code == "limit_exceeded"
+
+
+@pytest.mark.parametrize("make", ["command", "task"])
+def test_who_asks_may_be_quicker_than_who_makes(
+    exchange: Exchange, client: Line, other: Line, engine: Line, make: str
+) -> None:
+    """The result comes when there is one, however long that takes."""
+    number = client.id(1)
+    assert follow(other, number) == ((number, number),)
+    if make == "command":
+        client.command(1, 0)
+    else:
+        client.submit(1)
+    exchange.pass_time(1.2 * ON_ITS_WAY)
+    assert ends_of(other.heard(m.Completed)) == {}
+
+    if make == "command":
+        ends(engine, number)
+    else:
+        engine.results((number, 0))
+
+    assert ends_of(other.heard(m.Completed)) == {number: (0, b"value")}
+
+
+def test_what_does_not_come_is_lost(exchange: Exchange, client: Line, other: Line) -> None:
+    """Its client lives, but has not made it; who asked is told so, once."""
+    number = client.id(1)
+    assert follow(other, number) == ((number, number),)
+    exchange.pass_time(0.9 * ON_ITS_WAY)
+    assert ends_of(other.heard(m.Completed)) == {}
+    exchange.pass_time(ON_ITS_WAY)
+    ((status, failure),) = ends_of(other.heard(m.Completed)).values()
+    assert (status, unpack_failure(failure).code) == (m.Status.ERROR, "result_lost")
+    assert not exchange.commands._followers.of
+    assert not exchange.tasks._followers.of
+
+
+def test_what_has_ended_is_not_waited_for(client: Line, other: Line) -> None:
+    """Nor one's own: it is on its way no more; nor that of a client that is gone."""
+    assert follow(client, client.id(1)) == ()
+    client.say(HUB, m.Goodbye())
+    assert follow(other, client.id(1)) == ()
 
 
 def test_no_client_follows_without_end(
