@@ -40,13 +40,17 @@ class Unknown(Enum):
     NOWHERE = "there is no such request"
 
 
+LONG_AGO = -1
+"""Stands for the engine, and for the time, of what has been forgotten."""
+
 FORMER_HUB = -2
 """Stands for the engine of what a former hub knew."""
 
 
-def forgotten(number: int, well: bool) -> Outcome:
-    """Make the outcome of a request of which is only known whether it ended well."""
-    return (number, _OK if well else _ERROR, GONE, -1, 0.0, 0.0, None)
+def forgotten(number: int, well: bool, engine: int | None) -> Outcome:
+    """Make the outcome of a request of which is only known whether it ended well, and perhaps where."""
+    place = LONG_AGO if engine is None else engine
+    return (number, _OK if well else _ERROR, GONE, place, LONG_AGO, 0.0, None)
 
 
 def of_former_hub(number: int) -> Outcome:
@@ -87,7 +91,7 @@ class _Pending:
                 "ended before the hub was killed, and this one does not know where: name the engine "
                 "with targets, and submit this task again"
                 if outcome[3] == FORMER_HUB
-                else "has ended so long ago that the hub has forgotten where: raise its history_records"
+                else "has ended so long ago that the hub has forgotten where: name the engine with targets"
             )
             return InvalidDependency(
                 f"request {text_of(outcome[0])}, which this task follows, {why}"
@@ -95,14 +99,9 @@ class _Pending:
         if counts:
             self._count(outcome)
         if self.role is Role.ARGUMENT and outcome[2] == GONE:
-            why = (
-                "went with the hub that was killed, since it had been fetched: submit both again, or "
-                "give the value itself as the argument"
-                if outcome[3] == FORMER_HUB
-                else "was too large to be kept: raise the hub's history_bytes, or have an engine keep it"
-            )
             return ResultLost(
-                f"the value of request {text_of(outcome[0])}, an argument of this task, {why}"
+                f"the value of request {text_of(outcome[0])}, an argument of this task, "
+                f"{_why_gone(outcome)}"
             )
         if condition.all:
             return None if counts else self._why_not(outcome)
@@ -352,6 +351,20 @@ def _unknown(number: int) -> InvalidDependency:
         f"request {text_of(number)} is not known to the hub: it was never made, or it has ended so "
         "long ago, or been purged, that the hub has forgotten it"
     )
+
+
+def _why_gone(outcome: Outcome) -> str:
+    if outcome[3] == FORMER_HUB:
+        return (
+            "went with the hub that was killed, since it had been fetched: submit both again, or give "
+            "the value itself as the argument"
+        )
+    if outcome[4] == LONG_AGO:
+        return (
+            "was forgotten, since it was fetched long ago: give the value itself as the argument, or "
+            "raise the hub's history_records"
+        )
+    return "was too large to be kept: raise the hub's history_bytes, or have an engine keep it"
 
 
 def _summary(outcome: Outcome) -> str:

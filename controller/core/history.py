@@ -19,6 +19,7 @@ from typing import Generic, Protocol, TypeVar
 
 from ctrlhub.controller.core.deliveries import Outcome
 from ctrlhub.controller.core.effects import Expire, Operation, SaveResults
+from ctrlhub.controller.core.ended_places import EndedPlaces
 from ctrlhub.controller.core.functions import Function
 from ctrlhub.wire.codec import size_of, size_of_extras
 from ctrlhub.wire.errors import ResultLost
@@ -123,6 +124,7 @@ class History(Generic[E]):
         self._uses: dict[Function, int] = {}  # by how many blocks
         self._count = self._size = 0
         self._index: dict[int, tuple[E, Outcome]] | None = None
+        self._places = EndedPlaces()
         self.dropped: list[list[E]] = []
         self.cut: list[Outcome] = []
 
@@ -218,6 +220,7 @@ class History(Generic[E]):
     def _drop_oldest(self) -> None:
         block = self._blocks.popleft()
         self.dropped.append(block.requests)
+        self._places.add(block.outcomes)
         self._forget(block)
 
     def _forget(self, block: _Block[E]) -> None:
@@ -261,6 +264,10 @@ class History(Generic[E]):
     def find(self, number: int) -> tuple[E, Outcome] | None:
         """Return a request and its outcome."""
         return self._indexed().get(number)
+
+    def place_of(self, number: int) -> int | None:
+        """Return the engine of a request that was forgotten; None if that was, too."""
+        return self._places.of(number)
 
     def numbers(self) -> Collection[int]:
         """Return the ids of all that are remembered."""

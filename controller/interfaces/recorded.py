@@ -171,6 +171,10 @@ class Recorded(Interface, Generic[R]):
         ended = self._ended_ids.get(session_of(number))
         return None if ended is None else ended.how(number)
 
+    def place_of(self, number: int) -> int | None:
+        """Say on which engine a request ran that is on record no more; None if that is unknown."""
+        return self._history.place_of(number)
+
     def _deliver(self, request: R, outcome: Outcome) -> None:
         """Send an outcome to a request's client and to who follows it; history takes it else."""
         followers = self._followers

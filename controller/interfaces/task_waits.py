@@ -161,7 +161,7 @@ class TaskWaits(TaskEnds):
         for interface in self._recorded:
             well = interface.has_ended(number)
             if well is not None:
-                return forgotten(number, well)
+                return forgotten(number, well, interface.place_of(number))
         # What its client had of a former hub was met there, or the task would not have been kept.
         session = self.context.sessions.of_number(session_of(number))
         if session is not None and session.returned and self.context.is_settling():

@@ -621,7 +621,7 @@ def fetched(client: Line, engine: Line, counter: int, **fields: Any) -> None:
 
 
 def test_what_history_has_forgotten_can_be_waited_for() -> None:
-    """How it ended is known as long as its client is there; where, and its value, are not."""
+    """How it ended is known as long as its client is there, its value is not."""
     exchange = Exchange(HubConfig(history_records=0))
     client = Line(exchange, "client")
     client.register(m.Role.CLIENT)
@@ -636,14 +636,38 @@ def test_what_history_has_forgotten_can_be_waited_for() -> None:
     number = client.id(1)
     for counter, options in (
         (5, {"after": after(client, 2)}),
-        (6, {"follow": after(client, 1)}),
         (7, {"arguments": [[number, number]]}),
     ):
         client.heard()
         client.submit(counter, options=options)
-        assert how(client, counter)[0] == {
-            5: "ImpossibleDependency", 6: "InvalidDependency", 7: "ResultLost",
-        }[counter]  # fmt: skip
+        name, text = how(client, counter)
+        assert name == {5: "ImpossibleDependency", 7: "ResultLost"}[counter]
+        assert counter == 5 or "fetched long ago" in text
+
+
+def test_what_history_has_forgotten_can_be_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it ran is known for longer than the rest; then an error says what to do."""
+    monkeypatch.setattr("ctrlhub.controller.core.ended_places.MOST_PLACES", 4)
+    exchange = Exchange(HubConfig(history_records=0))
+    client = Line(exchange, "client")
+    client.register(m.Role.CLIENT)
+    engine, other = an_engine(exchange, "engine"), an_engine(exchange, "other")
+    ran: dict[int, Line] = {}
+    for counter in range(1, 7):
+        client.submit(counter, options={"targets": [counter % 2]})
+        (ran[counter],) = (line for line in (engine, other) if rows_of(line.heard()))
+        ran[counter].results((client.id(counter), 0))
+        client.say(TASK, m.Received(((client.id(counter), client.id(counter)),)))
+    assert ran[3] is not ran[4]
+    for counter in range(3, 7):
+        client.submit(10 + counter, options={"follow": after(client, counter)})
+        assert rows_of(ran[counter].heard()) == [(client.id(10 + counter), 0)]
+        ran[counter].results((client.id(10 + counter), 0))
+    client.heard()
+    client.submit(20, options={"follow": after(client, 1)})
+    name, text = how(client, 20)
+    assert name == "InvalidDependency"
+    assert "targets" in text
 
 
 def test_what_was_purged_is_not_known(client: Line, engine: Line) -> None:
