@@ -293,7 +293,7 @@ class TaskWaits(TaskEnds):
         return self.summary()
 
     def summary(self) -> dict[str, int]:
-        """Return how many tasks are queued, running, done and failed.
+        """Return how many tasks are queued and running, and since this hub has begun done and failed.
 
         What engines were given ahead of time is queued still, as their own lines of the status say;
         and so is what waits for other requests.

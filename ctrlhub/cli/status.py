@@ -63,7 +63,8 @@ def _text(found: dict[str, Any]) -> str:
         f"profile  {found['profile']}",
         f"hub      pid {hub['pid']}, version {hub['version']}, since {moment(hub['started'])}",
         f"ports    {ports or 'none: this user on this host only'}",
-        "tasks    " + ", ".join(f"{count} {state}" for state, count in tasks.items()),
+        f"tasks    {tasks['queued']} queued, {tasks['running']} running; since this hub runs "
+        f"{tasks['done']} done, {tasks['failed']} failed",
         *_store(found.get("store", {})),
         *_refused(hub.get("refused", 0)),
         *(f"TROUBLE  {each}" for each in hub.get("trouble", [])),

@@ -96,6 +96,7 @@ def test_status_for_people(command: Command) -> None:
     text = command.run("status").stdout
 
     assert "profile  default" in text
+    assert "tasks    0 queued, 0 running; since this hub runs 0 done, 0 failed" in text
     assert text.splitlines()[-2].split()[0] == "0"
     assert text.splitlines()[-1].split()[0] == "1"
     command.run("stop")
