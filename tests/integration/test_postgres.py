@@ -7,6 +7,7 @@ import signal
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 
 import psycopg
 import pytest
@@ -15,10 +16,12 @@ from click.testing import CliRunner, Result
 from ctrlhub.cli import main
 from ctrlhub.cli.exits import Exit
 from ctrlhub.controller.core.effects import Expire, Fetched, SaveRequests, SaveResults
+from ctrlhub.controller.core.history import GONE
 from ctrlhub.controller.core.tasks import Task
 from ctrlhub.controller.stores import durable, postgres, postgres_schema
 from ctrlhub.controller.stores.durable import DurableStore
-from ctrlhub.controller.stores.postgres import PostgresDatabase
+from ctrlhub.controller.stores.journal import Journal
+from ctrlhub.controller.stores.postgres import PostgresDatabase, contents
 from ctrlhub.wire.errors import StoreError
 from tests.support.postgres import PostgresServer, can_have_postgres
 from tests.support.processes import until
@@ -90,6 +93,32 @@ def test_a_server_that_is_killed(own_server: PostgresServer, tmp_path: Path) -> 
     assert not hub.store.trouble
     hub.store.close()
     assert other(url, tmp_path) == {1, 2, 3}
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_server_that_is_killed_again_and_again(
+    own_server: PostgresServer, tmp_path: Path, seed: int
+) -> None:
+    """At any moment of a load: what was acknowledged is there, and in the end all of it."""
+    moments = Random(seed)
+    url = own_server.new_database()
+    hub = Hub(url, tmp_path)
+    number = 0
+    for _ in range(3):
+        for _ in range(moments.randint(5, 40)):
+            hub.save(*range(number, number + 5), payload=b"x" * moments.choice((10, 5_000, 1_500_000)))
+            number += 5
+        moment = moments.randint(0, number)
+        until(lambda moment=moment: hub.has(*range(moment)), "some of it is stored")  # type: ignore[misc]
+        own_server.kill()
+        hub.has()
+        own_server.start()
+        with psycopg.connect(url) as connection:
+            saved = Journal(0.0).load(*contents(connection), lambda name, sizes: GONE)
+            assert hub.saved <= saved.tasks.keys()
+    until(lambda: hub.has(*range(number)), "all is stored")
+    hub.store.close()
+    assert other(url, tmp_path) == set(range(number))
 
 
 def test_a_connection_that_is_lost(postgres_server: PostgresServer, tmp_path: Path) -> None:
@@ -205,6 +234,28 @@ def test_passwords_are_not_shown(
         for said in (str(caught.value), caplog.text):
             assert "se@cret" not in said
             assert "se%40cret" not in said
+
+
+def test_a_password_in_a_file(
+    own_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has to type it; a wrong one is an error that does not show it."""
+    own_server.require_password("hub", "right")
+    own_server.sql("postgres", "CREATE DATABASE owned OWNER hub")
+    url = own_server.url("owned", "hub")
+    with pytest.raises(StoreError, match="no password supplied"):
+        PostgresDatabase(url, tmp_path)
+    with pytest.raises(StoreError, match="authentication failed") as caught:
+        PostgresDatabase(url.replace("hub@", "hub:wrong-one@"), tmp_path)
+    assert "wrong-one" not in str(caught.value)
+    file = tmp_path / "passwords"
+    file.touch(mode=0o600)
+    file.write_text("*:*:*:hub:right\n")
+    monkeypatch.setenv("PGPASSFILE", str(file))
+    hub = Hub(url, tmp_path)
+    hub.save(1)
+    hub.store.close()
+    assert other(url, tmp_path) == {1}
 
 
 def test_room_is_used_again(

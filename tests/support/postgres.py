@@ -100,6 +100,13 @@ class PostgresServer:
         """Return the URL of a database."""
         return f"postgresql://{user}@{quote(str(self.place), safe='')}/{database}"
 
+    def require_password(self, user: str, password: str) -> None:
+        """Make a user who has to give a password, on this server's socket as well."""
+        self.sql("postgres", f"CREATE ROLE {user} LOGIN PASSWORD '{password}'")
+        rules = self.data / "pg_hba.conf"
+        rules.write_text(f"local all {user} scram-sha-256\n{rules.read_text()}")
+        self.sql("postgres", "SELECT pg_reload_conf()")
+
     def sql(self, database: str, *statements: str) -> str:
         """Carry out statements as the administrator; return what they say."""
         commands = [part for statement in statements for part in ("-c", statement)]
