@@ -219,3 +219,37 @@ def test_what_waits_for_others_survives_too(supervised: Client) -> None:
             results.append(view.apply_async(double, number))
     kill_hub(supervised)
     assert [result.get(60) for result in results[2:]] == [2 * number for number in range(30)]
+
+
+@pytest.mark.slow
+def test_a_hub_that_is_away_for_long(
+    supervised: Client, command: Command, journal: Journal
+) -> None:
+    """Longer than peers are silent before they are given up: commands of several clients run once, in
+    their engines, which keep ids and namespaces; one that dies afterwards is prepared as before.
+    """
+    client, processes = supervised, {}
+    client.on_engine_start("prepared = 'yes'", name="prepared")
+    client[:].push({"x": 7}, block=True)
+    with Client(timeout=WAIT) as other:
+        for number in client.ids:
+            journal.submit(other[number], journal.held(), [number])
+            processes[number] = journal.begun(number)
+        journal.submit(client[0], journal.noting(double), range(10, 20))
+        journal.submit(other[1], journal.noting(double), range(20, 30))
+        journal.submit(client.load_balanced_view(), journal.noting(double), range(100, 200))
+        until(lambda: client.status()["store"]["requests"] >= 122, "all are accepted")
+        with without_hub(command, client):
+            journal.release()
+            journal.passed(0)
+            journal.submit(other[0], journal.noting(double), range(30, 35))
+            gone = time.monotonic() + 12.0
+            until(lambda: time.monotonic() > gone, "it has been away for long")
+        journal.check()
+        assert {n: journal.result(n).get() for n in processes} == processes
+        assert client[:].pull("x", block=True) == [7, 7]
+        os.kill(processes[1], signal.SIGKILL)
+        until(lambda: client.status()["engines"][-1]["pid"] not in processes.values(), "another")
+        client.wait_for_engines(2, timeout=WAIT)
+        assert client.ids == other.ids == [0, 1]
+        assert client[1].pull("prepared", block=True) == "yes"
