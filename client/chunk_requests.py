@@ -8,12 +8,12 @@ than the `engine_retries` of its view allow.
 
 from __future__ import annotations
 
-import logging
 from concurrent.futures import Future
 from typing import Any, Protocol
 
 from ctrlhub.client.requests import Function, Owner, Portion, Request, Stirred, Template
 from ctrlhub.client.rows import joined
+from ctrlhub.link.guarded_log import GuardedLog
 from ctrlhub.wire.errors import CtrlHubError, EngineError
 from ctrlhub.wire.failure import failure_of
 from ctrlhub.wire.ids import Ranges, to_ranges
@@ -21,7 +21,7 @@ from ctrlhub.wire.messages import Payload, Status
 from ctrlhub.wire.options import PLAIN, TaskOptions
 from ctrlhub.wire.serialize import detached, dumps_call, loads
 
-_log = logging.getLogger("ctrlhub.client")
+_log = GuardedLog("ctrlhub.client")
 
 _ERROR = int(Status.ERROR)
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
 from ctrlhub.client.requests import Function, Owner, Sender, Stirred
 from ctrlhub.client.rows import is_ok, opened
+from ctrlhub.link.guarded_log import GuardedLog
 from ctrlhub.wire.codec import FrameList
 from ctrlhub.wire.messages import Payload, StartHook
 
-_log = logging.getLogger("ctrlhub.client")
+_log = GuardedLog("ctrlhub.client")
 
 
 class StartHookRequest:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -11,10 +10,11 @@ from typing import TypeVar
 
 from ctrlhub.client.session import ClientSession
 from ctrlhub.client.watch import Watch
+from ctrlhub.link.guarded_log import GuardedLog
 from ctrlhub.link.runner import Runner
 from ctrlhub.wire.errors import CtrlHubError, InternalError, SessionClosed
 
-_log = logging.getLogger("ctrlhub.client")
+_log = GuardedLog("ctrlhub.client")
 
 T = TypeVar("T")
 
@@ -59,8 +59,8 @@ def serve(runner: Runner, session: ClientSession) -> None:
     try:
         runner.run()
     except BaseException as failure:  # also a callback's SystemExit: nobody must wait in vain
-        _log.exception("the client's I/O thread failed")
         error = InternalError(f"the client's I/O thread failed: {failure!r}; please report it")
+        _log.exception("the client's I/O thread failed")
     finally:
         session.close(error, time.monotonic())
 

@@ -27,7 +27,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, InvalidStateError
-from logging import getLogger
 from os import register_at_fork
 from threading import Condition, Lock, RLock, get_ident
 from time import monotonic
@@ -35,8 +34,9 @@ from typing import Any, NoReturn
 
 from ctrlhub.client.bells import Bells
 from ctrlhub.client.short_traceback import shortened
+from ctrlhub.link.guarded_log import GuardedLog
 
-_log = getLogger("concurrent.futures")
+_log = GuardedLog("concurrent.futures")
 
 PENDING, CANCELLED, FINISHED = "PENDING", "CANCELLED_AND_NOTIFIED", "FINISHED"
 """The states of `concurrent.futures` that these futures can have."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from ctrlhub.client.connection import Connection
 from ctrlhub.client.targets import Targets
+from ctrlhub.link.guarded_log import report
 from ctrlhub.wire.errors import HubUnavailable
 from ctrlhub.wire.messages import LogRecords
 
@@ -107,7 +108,11 @@ def handle(message: LogRecords) -> None:
             continue
         logger = logging.getLogger(name if name != "root" else None)
         if logger.isEnabledFor(level):
-            logger.handle(_record(name, level, each, message.engine))
+            record = _record(name, level, each, message.engine)
+            try:
+                logger.handle(record)
+            except (Exception, SystemExit):  # which costs neither the others nor this thread
+                report(record.getMessage())
 
 
 def _record(name: str, level: int, fields: Mapping[str, Any], engine: int) -> logging.LogRecord:

@@ -8,7 +8,6 @@ is bounded: what has no room is looked up where the session keeps it, or told to
 from __future__ import annotations
 
 import contextvars
-import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,11 +19,12 @@ from ctrlhub.client.lines import NEVER, Lines
 from ctrlhub.client.live_output import LiveRequest, Reached, gap
 from ctrlhub.client.rows import Row
 from ctrlhub.client.terminal import Terminal
+from ctrlhub.link.guarded_log import GuardedLog
 from ctrlhub.wire.codec import size_of_extras
 from ctrlhub.wire.limits import OUTPUT_DISPLAY_BYTES
 from ctrlhub.wire.messages import OUTPUT_STREAMS, OutputItem
 
-_log = logging.getLogger("ctrlhub.client")
+_log = GuardedLog("ctrlhub.client")
 
 End = Callable[[Terminal, Row], None]
 """Shows how a request has ended, beside its output."""

@@ -6,7 +6,6 @@ those that had been fetched before; the client has, so it puts them into the arg
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from typing import Any
 
@@ -15,11 +14,12 @@ from ctrlhub.client.result_arguments import Mark, collecting
 from ctrlhub.client.result_base import Home
 from ctrlhub.client.rows import Row, is_ok, opened
 from ctrlhub.client.single_result import AsyncResult
+from ctrlhub.link.guarded_log import GuardedLog
 from ctrlhub.wire.messages import Payload
 from ctrlhub.wire.serialize import detached, dumps_call, loads
 from ctrlhub.wire.supplied import lending
 
-_log = logging.getLogger("ctrlhub.client")
+_log = GuardedLog("ctrlhub.client")
 
 
 class ResultOfResults(AsyncResult, CalledWithResults):

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ctrlhub.client.metadata import KEYS
 from ctrlhub.client.requests import About, Sender, Stirred, Template
 from ctrlhub.client.result_base import Home, ResultBase
 from ctrlhub.client.rows import VALUE, Row, is_cancelled, is_ok, opened
@@ -139,8 +138,8 @@ class AsyncResult(ResultBase):
         raise TypeError("this is the result of one call: get() it, and iterate over that")
 
     def __getitem__(self, key: Any) -> Any:
-        """Return an item of the metadata, by name, or of the value."""
-        return self._of_each(key) if isinstance(key, str) and key in KEYS else self.get()[key]
+        """Return an item of the metadata, by name, at once; or of the value, once it is there."""
+        return self._of_each(key) if isinstance(key, str) else self.get()[key]
 
     @classmethod
     def join(cls, *results: AsyncResult) -> AsyncResult:

@@ -77,7 +77,15 @@ class Timing:
 
     @property
     def serial_time(self) -> float:
-        """Seconds that the engines spent on it, all together."""
+        """Seconds that the engines spent on it, all together.
+
+        Raises
+        ------
+        ResultNotCompleted
+            It is not done.
+        """
+        if not self.done():
+            raise ResultNotCompleted("it is not done yet: wait() for it")
         return float(sum(row[5] for row in self._rows() if row is not None))
 
     def timedelta(

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ctrlhub.client.bells import Bells
 from ctrlhub.client.short_traceback import shortened
+from ctrlhub.link.guarded_log import GuardedLog
 from ctrlhub.wire.errors import CtrlHubError, HubUnavailable
 from ctrlhub.wire.messages import LogRecords
 
-_log = logging.getLogger("ctrlhub.client")
+_log = GuardedLog("ctrlhub.client")
 
 
 class Watch:

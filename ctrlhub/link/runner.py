@@ -17,13 +17,13 @@ Whoever leads holds the link's lock, except while asleep in `Link.receive`.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import deque
 from collections.abc import Callable
 from threading import Lock, get_ident
 
 from ctrlhub.link.base import Arrival, Link
+from ctrlhub.link.guarded_log import GuardedLog
 from ctrlhub.link.large import LargeMessages
 from ctrlhub.link.membership import Membership
 from ctrlhub.link.parking import Parking
@@ -36,7 +36,7 @@ from ctrlhub.wire.parts import NoRoom, whole
 
 Action = Callable[[float], None]
 
-_log = logging.getLogger(__name__)
+_log = GuardedLog(__name__)
 
 STALL = 0.25
 """A turn, or a missed deadline, of this much (seconds) is this process held up, and not the hub."""

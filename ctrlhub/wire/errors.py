@@ -17,7 +17,7 @@
     │   └── ImpossibleDependency       no engine ever will
     │       ├── DependencyTimeout      … not before the task's ``timeout``
     │       └── InvalidDependency      … and none could: it depends on itself, or on nothing
-    ├── ResultNotCompleted             asked before it was there       (a RuntimeError)
+    ├── ResultNotCompleted             asked before it was there       (RuntimeError, TimeoutError)
     ├── ResultLost                     it was there, and is gone
     │   └── FailedBefore               it was a failure, of which a text is left
     ├── SegmentLost                    shared memory that cannot be opened
@@ -159,7 +159,9 @@ class InvalidDependency(ImpossibleDependency, code="invalid_dependency"):
     """The task's dependencies cannot be met by anything that may yet happen."""
 
 
-class ResultNotCompleted(CtrlHubError, RuntimeError, code="result_not_completed"):
+class ResultNotCompleted(
+    CtrlHubError, RuntimeError, TimeoutError, code="result_not_completed"
+):
     """The result was asked for before it was there."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import logging
 import pickle
 import random
 import sys
@@ -186,6 +187,27 @@ def test_callbacks_run_once_before_and_after() -> None:
     future.add_done_callback(called.append)
 
     assert called == [future, future]
+
+
+def test_a_handler_of_logging_that_raises(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a callback raises is logged; a handler that raises then stops no other callback."""
+
+    class Failing(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise AttributeError("no engine_id")
+
+    monkeypatch.setattr(logging.getLogger("concurrent.futures"), "handlers", [Failing()])
+    future = result()
+    called: list[object] = []
+    future.add_done_callback(lambda f: 1 / 0)
+    future.add_done_callback(called.append)
+    settle(future, ok(1))
+    future._stir()
+
+    assert called == [future]
+    assert "no engine_id" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -497,6 +519,18 @@ def test_status_tells_how_it_ended(row: tuple, status: str) -> None:
     assert future.successful() is (status == "ok")
 
 
+def test_no_such_metadata() -> None:
+    """Asked for by name it is a `KeyError` at once, whatever is there; the value has no part in it."""
+    for future in (result(), AsyncGroup(Home(), ABOUT, 1, 2)):
+        with pytest.raises(KeyError):
+            future["nonsense"]
+    future = result()
+    settle(future, ok(1, {"nonsense": 1}))
+    with pytest.raises(KeyError):
+        future["nonsense"]
+    assert future.get()["nonsense"] == 1
+
+
 def test_success_is_not_guessed() -> None:
     """Asked too early, it says so."""
     with pytest.raises(ResultNotCompleted):
@@ -508,8 +542,11 @@ def test_times_of_a_group() -> None:
     group = AsyncGroup(Home(), ABOUT, 1, 2)
     group._submitted = 1.0
     settle_one(group, 0, ok(1))
-    with pytest.raises(ResultNotCompleted):
-        _ = group.wall_time
+    for ask in (lambda: group.wall_time, lambda: group.serial_time):
+        with pytest.raises(ResultNotCompleted):
+            ask()
+        with pytest.raises(TimeoutError):
+            ask()
     settle_one(group, 1, ok(2))
 
     assert (group.serial_time, group.wall_time, group.elapsed) == (1.0, 4.0, 4.0)

@@ -1,6 +1,7 @@
 # ruff: noqa: D102 -- the fakes below implement documented interfaces
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -321,6 +322,22 @@ def test_errors_are_logged_by_default(caplog: pytest.LogCaptureFixture) -> None:
     """Without a handler of one's own, an error and its traceback go to the log."""
     log_error(ValueError("what happened"))
     assert "ValueError: what happened" in caplog.text
+
+
+def test_a_handler_of_logging_that_raises(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Is told on stderr, and ends no loop."""
+
+    class Failing(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise AttributeError("no engine_id")
+
+    monkeypatch.setattr(logging.getLogger("ctrlhub.link.runner"), "handlers", [Failing()])
+    log_error(ValueError("what happened"))
+    told = capsys.readouterr().err
+    assert "no engine_id" in told
+    assert "what happened" in told
 
 
 def test_a_held_up_process_does_not_blame_the_hub(link: FakeLink, runner: Runner) -> None:
