@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from ctrlhub.client.metadata import Metadata, metadata_of_record
-from ctrlhub.wire.errors import CtrlHubError, ResultLost
+from ctrlhub.client.metadata import UNFINISHED, Metadata, metadata_of_record
+from ctrlhub.wire.errors import ResultLost
 from ctrlhub.wire.ids import number_of, text_of
 
 if TYPE_CHECKING:
@@ -57,32 +57,41 @@ class RequestIds(Sequence[str]):
 
 
 class Results(Mapping[str, Any]):
-    """Results by the ids of requests: looked up at the hub, kept nowhere."""
+    """Results by the ids of requests: those that have ended, as far as the hub remembers them.
+
+    Each is looked up at the hub as one asks; a value that was too large to be kept there is none of
+    them.
+    """
 
     def __init__(self, client: Records) -> None:
         self._client = client
 
     def __getitem__(self, name: str) -> Any:
-        client = self._client
-        if name not in client.history or name in client.outstanding:
-            raise KeyError(name)
-        [value] = client.get_result([name]).get(return_exceptions=True)
+        if name not in self:
+            raise KeyError(
+                f"there is no result of {name}: it has not ended, or is not this client's, or the hub "
+                "has forgotten it"
+            )
+        [value] = self._client.get_result([name]).get(return_exceptions=True)
         if isinstance(value, ResultLost):
             raise KeyError(str(value))
         return value
 
     def __contains__(self, name: object) -> bool:
-        return name in self._client.history and name not in self._client.outstanding
+        return any(map(_has_result, self._client._own_records([name])))
 
     def __iter__(self) -> Iterator[str]:
-        out = self._client.outstanding
-        return (name for name in self._client.history if name not in out)
+        return iter([each["msg_id"] for each in self._client._own_records() if _has_result(each)])
 
     def __len__(self) -> int:
-        return len(self._client.history) - len(self._client.outstanding)
+        return sum(map(_has_result, self._client._own_records()))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {len(self)} requests>"
+
+
+def _has_result(record: Mapping[str, Any]) -> bool:
+    return record["status"] not in UNFINISHED and record["result_bytes"] is not None
 
 
 class AllMetadata(Mapping[str, Metadata]):
@@ -92,19 +101,27 @@ class AllMetadata(Mapping[str, Metadata]):
         self._client = client
 
     def __getitem__(self, name: str) -> Metadata:
-        if name not in self._client.history:
-            raise KeyError(name)
-        try:
-            [record] = self._client._records([number_of(name)])
-        except (CtrlHubError, ValueError) as error:
-            raise KeyError(f"the hub does not know {name} (any more): {error}") from error
-        return metadata_of_record(record)
+        for record in self._client._own_records([name]):
+            return metadata_of_record(record)
+        known = self._client._metadata_outstanding(name)
+        if known is None:
+            raise KeyError(
+                f"nothing is known of {name}: it is not this client's, or the hub has forgotten it"
+            )
+        return known
+
+    def __contains__(self, name: object) -> bool:
+        return bool(self._client._own_records([name])) or name in self._client.outstanding
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._client.history)
+        return iter(self._names())
 
     def __len__(self) -> int:
-        return len(self._client.history)
+        return len(self._names())
+
+    def _names(self) -> list[str]:
+        known = {record["msg_id"] for record in self._client._own_records()}
+        return sorted(known | self._client.outstanding, key=number_of)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {len(self)} requests>"

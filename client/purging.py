@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 
 from ctrlhub.client.cancellations import AT_ONCE
+from ctrlhub.client.metadata import UNFINISHED
 from ctrlhub.client.records import Named, Records
 from ctrlhub.client.targets import Targets
 from ctrlhub.wire.errors import ResultNotCompleted
-from ctrlhub.wire.ids import Ranges, text_of, to_ranges
+from ctrlhub.wire.ids import Ranges, merged, number_of, text_of, to_ranges
 
 
 class Purging(Records):
     """The part of a client that forgets."""
 
     def purge_local_results(self, jobs: Named = (), targets: Targets = ()) -> None:
-        """Forget results here: nothing is to be done, since none are kept.
+        """Forget requests here: `results` and `metadata` have them no more, the hub has them still.
 
         Parameters
         ----------
@@ -26,9 +27,11 @@ class Purging(Records):
         Raises
         ------
         ResultNotCompleted
-            Some of these requests have not ended.
+            Some of these requests have not ended; with ``'all'``, any of this client's.
         """
-        self._ended(jobs)
+        if isinstance(jobs, str) and jobs == "all":
+            self._check_ended(self._connection.outstanding_numbers())
+        self._purge_here(self._ended(jobs), targets)
 
     def purge_hub_results(self, jobs: Named = (), targets: Targets = ()) -> None:
         """Have the hub forget requests that have ended.
@@ -59,6 +62,8 @@ class Purging(Records):
 
     def purge_results(self, jobs: Named = (), targets: Targets = ()) -> None:
         """Forget requests that have ended, here and at the hub: see `purge_hub_results`."""
+        ended = self._ended(jobs)
+        self._purge_here(ended, targets)
         self.purge_hub_results(jobs, targets)
 
     def purge_everything(self) -> None:
@@ -72,13 +77,27 @@ class Purging(Records):
         if isinstance(jobs, str) and jobs == "all":
             return _without(self._connection.numbers(), sorted(out))
         numbers = [] if _is_nothing(jobs) else self._numbers_of(jobs)
-        waiting = [number for number in numbers if number in out]
+        self._check_ended([number for number in numbers if number in out])
+        return to_ranges(sorted(set(numbers)))
+
+    def _check_ended(self, waiting: Collection[int]) -> None:
         if waiting:
             raise ResultNotCompleted(
-                f"{len(waiting)} of these requests have not ended, {text_of(waiting[0])} among them: "
+                f"{len(waiting)} of these requests have not ended, {text_of(min(waiting))} among them: "
                 "wait for them, or abort() them"
             )
-        return to_ranges(sorted(set(numbers)))
+
+    def _purge_here(self, ended: Ranges, targets: Targets) -> None:
+        """Have `results` and `metadata` lack what has ended: by id, and by engine."""
+        if not _is_nothing(targets):
+            engines = self._resolve(targets)
+            on_them = self._selected(
+                {"client": self._connection.session, "engine_id": {"$in": engines}},
+                ("msg_id", "status"),
+            )
+            over = [each["msg_id"] for each in on_them if each["status"] not in UNFINISHED]
+            ended = (*ended, *to_ranges(sorted(map(number_of, over))))
+        self._purged = merged((*self._purged, *ended))
 
 
 def _is_nothing(value: object) -> bool:

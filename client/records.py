@@ -15,11 +15,11 @@ from ctrlhub.client.async_result import AsyncResult
 from ctrlhub.client.connection import Connection
 from ctrlhub.client.hub_result import AsyncHubResult
 from ctrlhub.client.lookups import AllMetadata, RequestIds, Results
-from ctrlhub.client.metadata import UNFINISHED
+from ctrlhub.client.metadata import UNFINISHED, Metadata
 from ctrlhub.client.record_pages import records_of
 from ctrlhub.client.targets import Targets
 from ctrlhub.wire.errors import ResultLost
-from ctrlhub.wire.ids import from_ranges, number_of, text_of
+from ctrlhub.wire.ids import Ranges, number_of, text_of, within
 
 Named: TypeAlias = int | str | AsyncResult | Iterable["int | str | AsyncResult"] | None
 """A place in `Client.history`, the id of a request, a result, or several of these."""
@@ -31,6 +31,7 @@ class Records:
 
     _connection: Connection
     _forgotten: int = 0
+    _purged: Ranges = ()
 
     def _resolve(self, targets: Targets) -> list[int]:
         raise NotImplementedError
@@ -225,14 +226,8 @@ class Records:
     # ------------------------------------------------------------ everybody's
 
     def hub_history(self) -> list[str]:
-        """Return the ids of all requests that the hub knows of, of every client."""
-        found: list[str] = []
-        after: int | None = 0
-        while after is not None:
-            page = self._connection.call("history", "requests", {"after": after})
-            found += [text_of(number) for number in from_ranges(page["requests"])]
-            after = page["after"]
-        return found
+        """Return the ids of all requests that the hub knows of, of every client, in order of time."""
+        return [record["msg_id"] for record in self._selected({}, ("msg_id",))]
 
     def db_query(
         self, query: Mapping[str, Any], keys: Sequence[str] | None = None
@@ -251,26 +246,58 @@ class Records:
         Returns
         -------
         list of dict
-            In order of their ids. Times are `datetime` with a time zone.
+            In the order in which they were submitted. Times are `datetime` with a time zone.
 
         Raises
         ------
         InvalidRequest
             There is no such key or operator; the message says which there are.
         """
-        wanted = None if keys is None else list(dict.fromkeys(["msg_id", *keys]))
-        arguments = {"query": _plain(query), "keys": wanted}
+        wanted = None if keys is None else ("msg_id", *keys)
+        return [_dated(record) for record in self._selected(_plain(query), wanted)]
+
+    def _selected(
+        self, query: Mapping[str, Any], keys: Iterable[str] | None
+    ) -> list[dict[str, Any]]:
+        """Return the records that fit a query, in order of time; the hub has them by client."""
+        shown = None if keys is None else list(dict.fromkeys(keys))
+        wanted = None if shown is None else list({*shown, "msg_id", "submitted"})
         found: list[dict[str, Any]] = []
         after: int | None = 0
         while after is not None:
-            page = self._connection.call("history", "select", {**arguments, "after": after})
-            found += [_dated(record) for record in page["records"]]
+            arguments = {"query": query, "keys": wanted, "after": after}
+            page = self._connection.call("history", "select", arguments)
+            found += page["records"]
             after = page["after"]
-        return found
+        found.sort(key=lambda record: (record["submitted"], number_of(record["msg_id"])))
+        return found if shown is None else [{key: each[key] for key in shown} for each in found]
 
     def _records(self, numbers: Iterable[int]) -> list[dict[str, Any]]:
         """Return the records of some requests, as far as the hub knows them."""
         return [_dated(record) for record in records_of(self._connection, numbers)]
+
+    # ------------------------------------------------------------ for the lookups
+
+    def _own_records(self, names: Iterable[object] | None = None) -> list[dict[str, Any]]:
+        """Return the records of requests in the history that were not purged; all, or of some ids."""
+        mine, is_purged = self._connection.numbers()[self._forgotten :], within(self._purged)
+        if names is None:
+            records = self._selected({"client": self._connection.session}, None)
+            records.sort(key=lambda record: number_of(record["msg_id"]))
+            found = [_dated(record) for record in records]
+        else:
+            texts = [name for name in names if isinstance(name, str) and name in self.history]
+            found = self._records(map(number_of, texts))
+        numbered = [(number_of(record["msg_id"]), record) for record in found]
+        return [record for number, record in numbered if number in mine and not is_purged(number)]
+
+    def _metadata_outstanding(self, name: str) -> Metadata | None:
+        """Return what is known here of a request that has not ended; the hub may not have it yet."""
+        for request in self._connection.outstanding():
+            future = request._future()
+            if name in RequestIds(request._numbers()) and isinstance(future, AsyncResult):
+                return future._metadata_of(future._numbers().index(number_of(name)))
+        return None
 
 
 def _plain(value: Any) -> Any:

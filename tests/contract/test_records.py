@@ -99,7 +99,7 @@ def test_a_client_that_has_gone_leaves_its_results(
 
 def test_what_nobody_knows(client: Client) -> None:
     """The error says why; a name that is none is refused at once."""
-    with pytest.raises(ResultLost, match="no request 1-1 "):
+    with pytest.raises(ResultLost, match="no request 1-1:"):
         client.get_result("1-1").get(WAIT)
     for named in ("no id", 1.5, [], object()):
         with pytest.raises((ValueError, TypeError)):
@@ -274,6 +274,55 @@ def test_the_own_history(client: Client, work: Work) -> None:
         client.results[held.msg_ids[0]]
     work.release()
     assert held.get(WAIT) == "held"
+
+
+def test_results_and_metadata_are_what_there_is(client: Client, work: Work) -> None:
+    """Their length, their ids and what they give agree, whatever was purged, or was too large."""
+    done = [client[0].apply_async(abs, -n) for n in range(3)]
+    assert [each.get(WAIT) for each in done] == [0, 1, 2]
+    large = client[0].apply_async(bytes, 9 * 2**20)
+    assert len(large.get(WAIT)) == 9 * 2**20
+    names = [each.msg_ids[0] for each in done]
+
+    def forgotten() -> bool:
+        return len(client.results) == 3
+
+    until(forgotten, "the hub has let go of the large value")
+    assert dict(client.results) == dict(zip(names, (0, 1, 2), strict=True))
+    assert large.msg_ids[0] not in client.results
+    assert list(client.metadata) == [*names, *large.msg_ids]
+    client.purge_results(names[0])
+    client.purge_local_results(names[1])
+    assert dict(client.results) == {names[2]: 2}
+    assert list(client.metadata) == [names[2], *large.msg_ids]
+    for name in names[:2]:
+        assert name not in client.results
+        assert name not in client.metadata
+        with pytest.raises(KeyError):
+            client.results[name]
+        with pytest.raises(KeyError):
+            client.metadata[name]
+    held = client[0].apply_async(work.held())
+    assert held.msg_ids[0] in client.metadata
+    with pytest.raises(RuntimeError, match="not ended"):
+        client.purge_local_results("all")
+    work.release()
+    assert held.get(WAIT) == "held"
+    client.purge_local_results("all")
+    assert (len(client.results), len(client.metadata)) == (0, 0)
+    assert names[2] in client.hub_history()
+
+
+def test_the_hubs_history_is_in_order_of_time(client: Client, other: Client) -> None:
+    """Of whichever client: the last is the latest."""
+    made = []
+    for who in (other, client, other, client, client, other):
+        made.append(who[0].apply_async(abs, -1))
+        assert made[-1].get(WAIT) == 1
+    names = [each.msg_ids[0] for each in made]
+    assert client.hub_history()[-len(names) :] == names
+    found = client.db_query({"msg_id": {"$in": names}}, keys=["status"])
+    assert found == [{"msg_id": name, "status": "ok"} for name in names]
 
 
 def test_the_metadata_has_what_a_result_says(client: Client) -> None:
