@@ -20,6 +20,7 @@ import zmq
 
 from ctrlhub import __version__
 from ctrlhub.controller.config import HubConfig
+from ctrlhub.controller.former_ports import fits, listened_at, remember
 from ctrlhub.controller.hub import Hub
 from ctrlhub.controller.interfaces.finding import find_interfaces, find_policy
 from ctrlhub.controller.logs import start_logging
@@ -87,7 +88,6 @@ def _serve(config: HubConfig, profile: Profile, lifeline: int | None) -> int:
     _check_interfaces(config.interfaces)
     _check_scheme(config.task_scheme)
     keys = load_or_make_keys(profile.keys)
-    former = _former(profile)
     with ExitStack() as undone:
         remove_sockets(socket_dir(profile.directory))
         sockets = socket_dir(profile.directory)
@@ -105,7 +105,7 @@ def _serve(config: HubConfig, profile: Profile, lifeline: int | None) -> int:
 
             registry = KeyRegistry(keys)
             undone.callback(Doorkeeper(context, registry, loop).stop)
-            transports.append(_listen(context, config, keys, former))
+            transports.append(_listen(context, config, keys, listened_at(profile)))
             undone.callback(transports[1].close)
         store = open_store(config.store, profile, time.time() - time.monotonic(), loop.soon)
         undone.callback(store.close)
@@ -115,6 +115,8 @@ def _serve(config: HubConfig, profile: Profile, lifeline: int | None) -> int:
         hub.describe(tcp)
         undone.callback(_remove_connection_files, profile, hub)
         _write_connection_files(hub, profile, keys, ipc, tcp)
+        if tcp:
+            remember(profile, tcp)
         undone.callback(_heed_no_signals)
         _heed_signals(hub, lifeline)
         gc.collect()
@@ -171,19 +173,11 @@ def _broken(what: str, error: Exception) -> CtrlHubError:
     )
 
 
-def _former(profile: Profile) -> ConnectionInfo | None:
-    """Return what a hub that was killed left behind: its ports are to be used again."""
-    try:
-        return ConnectionInfo.load(profile.connection_client)
-    except (CtrlHubError, OSError):
-        return None
-
-
 def _listen(
     context: zmq.Context[zmq.Socket[bytes]],
     config: HubConfig,
     keys: HubKeys,
-    former: ConnectionInfo | None,
+    former: Mapping[Stream, str],
 ) -> ZeroMQTransport:
     """Listen on TCP, at an address that must be one of this machine."""
     assert config.listen is not None
@@ -200,17 +194,15 @@ def _listen_somewhere(
     config: HubConfig,
     address: str,
     keys: HubKeys,
-    former: ConnectionInfo | None,
+    former: Mapping[Stream, str],
 ) -> ZeroMQTransport:
     """Listen on the ports of the hub before this one, in the range, or on any."""
     host = f"[{address}]" if ":" in address else address
-    if former is not None and former.tcp:
-        same = {s: a for s, a in former.tcp.items() if a.startswith(f"tcp://{host}:")}
-        if len(same) == len(Stream):
-            try:
-                return ZeroMQTransport(context, same, keys.server)
-            except zmq.ZMQError as error:
-                log.warning("the former ports are taken (%s); using others", error)
+    if fits(former, host, config.ports):
+        try:
+            return ZeroMQTransport(context, former, keys.server)
+        except zmq.ZMQError as error:
+            log.warning("the former ports are taken (%s); using others", error)
     if config.ports is None:
         return ZeroMQTransport(context, dict.fromkeys(Stream, f"tcp://{host}:*"), keys.server)
     first, last = config.ports

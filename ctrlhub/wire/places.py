@@ -119,6 +119,11 @@ class Profile:
         return self.directory / "keys.json"
 
     @property
+    def listening(self) -> Path:
+        """Where the hub has listened last, which outlives it."""
+        return self.directory / "listening.json"
+
+    @property
     def lock(self) -> Path:
         """The file of the lock that a running hub holds."""
         return self.directory / "lock"

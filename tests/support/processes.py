@@ -120,8 +120,8 @@ class Command:
         return processes_with(self.state)
 
     def files(self) -> set[str]:
-        """Name the files of all profiles, locks, keys, stores and logs left out."""
-        stays = ("lock", "lock.gate", "keys.json")
+        """Name the files of all profiles, locks, keys, ports, stores and logs left out."""
+        stays = ("lock", "lock.gate", "keys.json", "listening.json")
         return {
             str(path.relative_to(self.state))
             for path in self.state.rglob("*")

@@ -97,6 +97,7 @@ def test_a_stop_keeps_what_was_accepted(
 ) -> None:
     """Queued tasks and those that ran are run when the profile is started again; commands are not."""
     client = start()
+    ports = client.status()["hub"]["ports"]
     journal.submit(client.load_balanced_view(), journal.held(), range(4))
     begun = journal.begun(0)
     commands = client[0].apply_async(abs, -3)
@@ -106,7 +107,7 @@ def test_a_stop_keeps_what_was_accepted(
         journal.result(3).get(WAIT)
     assert not is_alive(begun)
     journal.release()
-    start()
+    assert start().status()["hub"]["ports"] == ports
     with Client(session=session) as other:
         tasks = [journal.result(n).msg_ids[0] for n in range(4)]
         assert set(tasks) <= set(other.unfetched())

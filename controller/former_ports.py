@@ -1,0 +1,43 @@
+"""The ports of the hub before this one: they are used again, so that peers on other hosts find them.
+
+They outlive a stop, a reboot and a loss of power, since a connection file that was copied to another
+host names them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from ctrlhub.wire.messages import Stream
+from ctrlhub.wire.places import Profile
+from ctrlhub.wire.private import StateError, read_private, write_private
+
+MOST_BYTES = 4096
+
+
+def remember(profile: Profile, tcp: Mapping[Stream, str]) -> None:
+    """Leave the addresses to the hub after this one."""
+    said = {stream.value: address for stream, address in tcp.items()}
+    write_private(profile.listening, json.dumps(said).encode() + b"\n")
+
+
+def listened_at(profile: Profile) -> dict[Stream, str]:
+    """Return the addresses of the hub before this one; empty if there are none."""
+    try:
+        said = json.loads(read_private(profile.listening, MOST_BYTES))
+        return {Stream(name): str(address) for name, address in said.items()}
+    except (OSError, StateError, ValueError, AttributeError):
+        return {}
+
+
+def fits(former: Mapping[Stream, str], host: str, ports: tuple[int, int] | None) -> bool:
+    """Tell whether these are addresses on a host, with ports that may be used."""
+    if former.keys() != set(Stream):
+        return False
+    first, last = ports or (1, 65535)
+    for address in former.values():
+        at, _, port = address.rpartition(":")
+        if at != f"tcp://{host}" or not (port.isdecimal() and first <= int(port) <= last):
+            return False
+    return True
