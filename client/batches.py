@@ -101,9 +101,14 @@ def _template_row(template: Template) -> TemplateRow:
 
 
 def command_message(
-    command: CommandRequest | StartHookRequest, first: int, last: int, generation: int
+    command: CommandRequest | StartHookRequest,
+    first: int,
+    last: int,
+    generation: int,
+    *,
+    resent: bool = False,
 ) -> Command | StartHook:
-    """Return the message for the rows `first` to `last` of a command."""
+    """Return the message for the rows `first` to `last` of a command; `resent`: another hub had it."""
     if isinstance(command, StartHookRequest):
         return command.message()
     targets, payloads = command.part(first, last)
@@ -119,5 +124,6 @@ def command_message(
         functions=rows_for(functions, frames, Stream.MULTIENGINE, generation),
         label=command.label,
         stop_on_error=command.stop_on_error,
+        resent=resent,
         frames=frames.frames,
     )

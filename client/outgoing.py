@@ -51,6 +51,7 @@ class Outgoing:
         self.start_hooks: dict[str, StartHookRequest] = {}
         self._again: deque[tuple[int, int]] = deque()
         self._generation = 0
+        self._of_former_hub = -1
         self._messages: list[tuple[Stream, Message]] = []
         self._batch: TaskBatch | None = None
 
@@ -124,6 +125,7 @@ class Outgoing:
     def new_hub(self) -> None:
         """Take nothing for known: another hub has none of what was sent."""
         self._generation += 1
+        self._of_former_hub = max(self.commands.requests, default=self._of_former_hub)
         for request in self.outstanding():
             if isinstance(request, CalledWithResults):
                 request._insert_values()
@@ -175,7 +177,8 @@ class Outgoing:
         # Of one command, what has ended in between parts it into several.
         for command, numbers in groupby(self.commands.unaccepted(), requests.__getitem__):
             for first, last in to_ranges(numbers):
-                found.append(command_message(command, first, last, self._generation))
+                resent = first <= self._of_former_hub
+                found.append(command_message(command, first, last, self._generation, resent=resent))
         return found
 
     def functions(self, stream: Stream, digests: Iterable[bytes]) -> Functions | None:

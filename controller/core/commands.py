@@ -43,6 +43,8 @@ class CommandRecord:
         Whether its failure clears what its client has queued behind it.
     stopping
         Whether its client wants it ended.
+    resent
+        Whether the hub before this one may have had it run.
     """
 
     id: int
@@ -56,6 +58,7 @@ class CommandRecord:
     stop_on_error: bool = False
     state: CommandState = CommandState.QUEUED
     stopping: bool = False
+    resent: bool = False
 
     def end(self) -> None:
         """End it; its arguments stay, unless they are bulk data, for a resubmission."""

@@ -134,7 +134,7 @@ class MultiEngine(RecordedCommands, Relay):
             if known is None:
                 known = CommandRecord(
                     number, session, message.action, payloads[k], function,
-                    target, message.label, now, message.stop_on_error,
+                    target, message.label, now, message.stop_on_error, resent=message.resent,
                 )  # fmt: skip
                 self._commands[number] = known
                 if refusal is not None:
@@ -167,6 +167,8 @@ class MultiEngine(RecordedCommands, Relay):
         if queue is None:
             if not self._awaiting.hold(target, command):
                 self._fail(command, self.no_engine(target))
+        elif command.resent and target in self._replaced:
+            self._fail(command, self._of_unknown_fate(target))
         elif self._halts and (cleared := self._halts.of(command)) is not None:
             self._fail(command, cleared)
         else:

@@ -33,6 +33,7 @@ class RecordedCommands(CommandEnds):
     def __init__(self, controller: IControllerBase, context: Context) -> None:
         super().__init__(controller, context)
         self._former: dict[int, bytes] = {}  # incarnations, of engines that have not come, by id
+        self._replaced: set[int] = set()  # engines in whose place another process has come since
 
     @abstractmethod
     def _queue(self, command: CommandRecord) -> None:
@@ -109,12 +110,17 @@ class RecordedCommands(CommandEnds):
         former = self._former.pop(engine.id, None)
         if former is None or former == engine.session.incarnation:
             return commands
+        self._replaced.add(engine.id)
         for command in commands:
-            self._fail(command, EngineError(
-                f"engine {engine.id} was lost while the hub was restarted, and another one is in its "
-                "place: whether this command was run is not known", engine.id
-            ))  # fmt: skip
+            self._fail(command, self._of_unknown_fate(engine.id))
         return []
+
+    @staticmethod
+    def _of_unknown_fate(target: int) -> EngineError:
+        return EngineError(
+            f"engine {target} was lost while the hub was restarted, and another one is in its place: "
+            "whether this command was run is not known", target
+        )  # fmt: skip
 
     # ------------------------------------------------------------ asked for
 

@@ -232,6 +232,7 @@ class Wanted:
     target: int = -1
     hook: str = ""
     accepted: bool = False
+    resent: bool = False
 
 
 class ScriptedClient(Membership):
@@ -332,14 +333,23 @@ class ScriptedClient(Membership):
             self.send(m.Stream.TASK, message)
 
     def _send_command(
-        self, first: int, targets: Sequence[int], payload: bytes, function: bytes, action: str
+        self,
+        first: int,
+        targets: Sequence[int],
+        payload: bytes,
+        function: bytes,
+        action: str,
+        *,
+        resent: bool = False,
     ) -> None:
         functions = self._functions(m.Stream.MULTIENGINE, [function] if function else [])
         frames = FrameList()
         payloads = (frames.add(payload),)
         self.send(
             m.Stream.MULTIENGINE,
-            m.Command(first, targets, action, payloads, function, functions, frames=frames.frames),
+            m.Command(
+                first, targets, action, payloads, function, functions, resent=resent, frames=frames.frames
+            ),
         )
 
     def _functions(self, stream: m.Stream, digests: Iterable[bytes]) -> tuple[m.FunctionRow, ...]:
@@ -354,6 +364,7 @@ class ScriptedClient(Membership):
             for requests in self.outstanding.values():
                 for wanted in requests.values():
                     wanted.accepted = False
+                    wanted.resent = True
         for call in self._calls.values():
             self.send(m.Stream.HUB, call)
         for stream in self.outstanding:
@@ -375,7 +386,9 @@ class ScriptedClient(Membership):
             if each.hook:
                 self._send_hook(number)
                 continue
-            self._send_command(number, [each.target], each.payload, each.function, "push")
+            self._send_command(
+                number, [each.target], each.payload, each.function, "push", resent=each.resent
+            )
 
     def drain(self) -> list[tuple[m.Stream, m.Message]]:
         """Send what membership has to say, and acknowledge results."""

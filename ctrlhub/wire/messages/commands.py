@@ -15,7 +15,8 @@ class Command(Message):
     """Client to hub: one action on explicit engines; target number k has id ``first + k``.
 
     `payloads` holds one payload for all targets, or one for each. With `stop_on_error` its failure on
-    an engine clears what the client had sent there behind it before it knew.
+    an engine clears what the client had sent there behind it before it knew. `resent` says that the hub
+    before this one was sent it, and may have had it run.
     """
 
     kind: ClassVar[str] = "command"
@@ -27,6 +28,7 @@ class Command(Message):
     functions: Sequence[FunctionRow] = ()
     label: str = ""
     stop_on_error: bool = False
+    resent: bool = False
     frames: Sequence[Buffer] = ()
 
     @property

@@ -440,3 +440,37 @@ def test_commands_that_came_while_the_clock_was_set_back(scene: Scene) -> None:
     ]  # fmt: skip
     ordered = [command.id for command in in_order(reversed(commands))]
     assert ordered == [1 << 40 | 1, 2 << 40 | 1, 1 << 40 | 2, 1 << 40 | 3, 2 << 40 | 2]
+
+
+def test_a_command_that_nobody_had_stored_is_not_run_by_another_process(scene: Scene) -> None:
+    """It ran, hub and engine died before anything of it was stored, and another engine came first."""
+    scene.settle()
+    scene.world.store.late = True
+    [command] = scene.client.command([0], b"command")
+    scene.world.tick(scene.client)
+    scene.world.run()
+    assert scene.engines[0].work()
+    scene.world.kill(scene.engines[0])
+    client = scene.world.wires.pop(scene.client)
+    scene.restart()
+    scene.engines[0] = scene.world.joined(ScriptedEngine("engine 0", scene.ran))
+    scene.world.wires[scene.client] = client
+    [fresh] = scene.client.command([0], b"given to nobody yet")
+    scene.work_off()
+    status, failure, _ = scene.client.ends[command]
+    assert status == Status.ERROR
+    assert unpack_failure(failure).code == "engine_error"
+    assert scene.runs()[command] == 1
+    assert fresh in scene.client.ends
+
+
+def test_a_command_given_to_a_new_process_is_run(scene: Scene) -> None:
+    """Nobody else can have run it."""
+    scene.settle()
+    scene.world.kill(scene.engines[0])
+    scene.restart()
+    scene.engines[0] = scene.world.joined(ScriptedEngine("engine 0", scene.ran))
+    scene.work_off()
+    numbers = scene.client.command([0], b"command")
+    scene.work_off()
+    assert scene.client.results(numbers) == [b"result of command"]
