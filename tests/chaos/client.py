@@ -16,10 +16,17 @@ from queue import Empty, SimpleQueue
 from random import Random
 from typing import Any
 
-from ctrlhub import Client, CtrlHubError, InvalidEngineID, NoEnginesRegistered, ResultLost
+from ctrlhub import (
+    Client,
+    CtrlHubError,
+    InvalidEngineID,
+    NoEnginesRegistered,
+    NoSuchSession,
+    ResultLost,
+)
 from ctrlhub.cluster.local import routed
 from ctrlhub.wire.connection import ConnectionInfo
-from tests.chaos.record import Entry, Record, Said, noting
+from tests.chaos.record import Entry, Record, Said, noting, read_record
 
 TURN = 0.01
 """Seconds between two looks at what there is to do."""
@@ -76,6 +83,7 @@ class Busy:
 
     def run(self) -> None:
         """Do all of it, and wait for every end."""
+        self._record.say(Said.JOINED, self._client.session)
         self._inherit(self._record.entries())
         began, left = time.monotonic(), self._orders.first + self._orders.total - self._next
         until = self._next + left
@@ -186,11 +194,20 @@ def _flat(value: Any) -> list[int]:
 
 
 def connect(orders: Orders) -> Client:
-    """Connect, however often the hub is killed meanwhile."""
+    """Connect, however often the hub is killed meanwhile.
+
+    Every other client that takes a killed one's place takes over its session; the others have theirs.
+    """
+    record = Path(orders.record)
+    entries = read_record(record) if record.exists() else []
+    sessions = [entry.number for entry in entries if entry.said is Said.JOINED]
+    session: dict[str, Any] = {"session": sessions[-1], "takeover": True} if len(sessions) % 2 else {}
     while True:
         try:
-            info = ConnectionInfo.load(Path(orders.connection))
-            return Client(routed(info, "tcp" if orders.tcp else None), timeout=60.0, join_timeout=JOIN)
+            info = routed(ConnectionInfo.load(Path(orders.connection)), "tcp" if orders.tcp else None)
+            return Client(info, timeout=60.0, join_timeout=JOIN, **session)
+        except NoSuchSession:
+            session = {}  # everything in it had been fetched
         except (CtrlHubError, FileNotFoundError) as error:
             print(f"not connected: {error!r}", file=sys.stderr, flush=True)
             time.sleep(TURN)

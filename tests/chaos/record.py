@@ -13,7 +13,9 @@ from typing import Any
 
 
 class Said(Enum):
-    """What a client writes down of a submission."""
+    """What a client writes down: its session when it joins, and what becomes of each submission."""
+
+    JOINED = "joined"
 
     SUBMITTED = "submitted"
     ACKNOWLEDGED = "acknowledged"
