@@ -38,7 +38,7 @@ from ctrlhub.controller.core.withheld import Withheld, stored
 from ctrlhub.controller.interfaces.base import Context, Interface
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.errors import InvalidRequest, ResultLost
-from ctrlhub.wire.ids import Ranges, request_id, session_of, text_of, to_ranges, within
+from ctrlhub.wire.ids import Ranges, session_of, text_of, to_ranges, within
 from ctrlhub.wire.messages import Received, Results, Stream
 from ctrlhub.wire.room import shrink
 
@@ -192,30 +192,6 @@ class Recorded(Interface, Generic[R]):
         # The store has forgotten it with its client.
         self._history.add([request], [outcome], self._functions_of([request]), self.context.now())
         self._let_go()
-
-    def handed_over(self, session: Session, now: float) -> None:
-        """Keep results until the process asks for them that has the session now."""
-        self._followers.leave(session)
-        self._deliveries.hold(session)
-
-    def have_been_read(self, session: Session, ranges: Ranges, now: float) -> None:
-        """Let go of results that a client has, which leaves."""
-        self.received(session, Received(ranges), self.stream, now)
-
-    def numbers_of(self, session: Session) -> list[int]:
-        """Return the ids of a client's requests whose results it has not acknowledged."""
-        lowest, beyond = request_id(session.number, 0), request_id(session.number + 1, 0)
-        return [number for number in self._records if lowest <= number < beyond]
-
-    def highest(self, session: Session) -> int:
-        """Return the highest id that is known of a client's requests; 0 for none."""
-        ended = self._ended_ids.get(session.number)
-        return max([0 if ended is None else ended.highest, *self.numbers_of(session)])
-
-    def left(self, session: Session) -> tuple[int, int]:
-        """Return how many requests of a client have not ended, and how many results it has to fetch."""
-        unfetched = self._deliveries.count(session)
-        return max(0, self._kept.get(session, 0) - unfetched), unfetched
 
     def _leave_results(self, session: Session) -> None:
         """Leave to history what a client that is gone has not fetched; it follows nothing more."""

@@ -11,7 +11,8 @@ from ctrlhub.controller.core.effects import Commit, Forget
 from ctrlhub.controller.core.former import Former
 from ctrlhub.controller.core.history import BLOCK, GONE
 from ctrlhub.controller.core.saved import Saved
-from ctrlhub.controller.interfaces.recorded import R, Recorded
+from ctrlhub.controller.interfaces.handing_over import HandingOver
+from ctrlhub.controller.interfaces.recorded import R
 from ctrlhub.wire.ids import to_ranges
 from ctrlhub.wire.messages import Payload, Status
 
@@ -31,7 +32,7 @@ class SavedRequest(Protocol):
 S = TypeVar("S", bound=SavedRequest)
 
 
-class Returning(Recorded[R], Generic[R, S]):
+class Returning(HandingOver[R], Generic[R, S]):
     """An interface that takes back its requests, with their results and its history."""
 
     # ------------------------------------------------------------ an interface's own

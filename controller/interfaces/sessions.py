@@ -9,7 +9,7 @@ from ctrlhub.controller.core.later import OnceStored
 from ctrlhub.controller.core.leases import Leases
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.interfaces.base import Interface, exposed
-from ctrlhub.controller.interfaces.recorded import Recorded
+from ctrlhub.controller.interfaces.handing_over import HandingOver
 from ctrlhub.wire.errors import InvalidRequest
 from ctrlhub.wire.ids import to_ranges
 
@@ -37,7 +37,7 @@ class SessionsInterface(Interface):
         if type(after) is not int:
             raise InvalidRequest("after is an id")
         numbers = sorted(
-            n for each in self._recorded() for n in each.numbers_of(caller) if n > after
+            n for each in self._have_requests() for n in each.numbers_of(caller) if n > after
         )
         ranges = to_ranges(numbers)
         more = len(ranges) > MOST_RANGES
@@ -63,6 +63,6 @@ class SessionsInterface(Interface):
         assert self.context.leases is not None
         return self.context.leases
 
-    def _recorded(self) -> tuple[Recorded[Any], ...]:
+    def _have_requests(self) -> tuple[HandingOver[Any], ...]:
         each = self.context.interfaces.values()
-        return tuple(interface for interface in each if isinstance(interface, Recorded))
+        return tuple(interface for interface in each if isinstance(interface, HandingOver))
