@@ -399,6 +399,11 @@ class Connection:
         """Say whether the calling thread is the one that brings the results."""
         return self._runner.leads
 
+    def engine_uuid(self, engine: int) -> str | None:
+        """Return the key of an engine, if it is there."""
+        known = self._watch.by_id.get(engine)
+        return None if known is None else known.get("key")
+
     def unix_time(self, monotonic: float) -> float:
         """Return the Unix time of a reading of the monotonic clock."""
         return monotonic + self._unix_offset

@@ -83,22 +83,24 @@ class AsyncMapResult(AsyncGroup):
     def _opened(self, index: int, row: Row) -> Row:
         items = None if self._sizes is None else items_of(row)
         if items is None or not items.raised:
-            return super()._opened(index, row)
+            row = super()._opened(index, row)
+            if row[1] == RAISED and self._sizes is None and not isinstance(row[2], TaskCancelled):
+                name_item(row[2], index)  # in chunks it has its name
+            return row
         self._partly[index] = items
         return (row[0], RAISED, items.errors[0], *row[3:])
 
     def _errors(self, index: int, row: Row) -> list[BaseException]:
         if index in self._partly:
             return self._partly[index].errors
-        error = row[2]
-        if self._sizes is None and not isinstance(error, TaskCancelled):  # else it has its name
-            name_item(error, index)
-        return [error]
+        return super()._errors(index, row)
 
     def _may_hold(self, errors: list[BaseException]) -> bool:
         return self._return_exceptions
 
     def _error(self, errors: list[BaseException]) -> BaseException:
+        if len(errors) > 1 and all(each is errors[0] for each in errors):
+            return errors[0]  # what has ended them all: this client was closed, say
         error = super()._error(errors)
         if error is errors[0] and not isinstance(error, TaskCancelled):
             return CompositeError(f"the call of {self._about.what} failed", errors)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -46,6 +46,7 @@ def metadata(
     *,
     about: About,
     live: LiveRequest | None,
+    uuid: Callable[[int], str | None],
     submitted: float,
     received: float,
 ) -> Metadata:
@@ -61,6 +62,8 @@ def metadata(
         What was asked.
     live
         What has come of its output, while there is no row.
+    uuid
+        Returns the key of an engine.
     submitted, received
         Unix times in seconds; `received` counts once there is a row.
     """
@@ -73,14 +76,14 @@ def metadata(
     )
     if row is None:
         if live is not None:
-            known["engine_id"] = live.engine
+            known.update(engine_id=live.engine, engine_uuid=uuid(live.engine))
             known.update(output_metadata(live.extras()))
         return known
     _, _, _, engine, started, elapsed, extras = row
     known["received"] = _time(received)
     known["status"] = "ok" if is_ok(row) else "aborted" if is_cancelled(row) else "error"
     if engine >= 0:
-        known["engine_id"] = engine
+        known.update(engine_id=engine, engine_uuid=uuid(engine))
     if started:
         known["started"], known["completed"] = _time(started), _time(started + elapsed)
     if known["status"] == "error":

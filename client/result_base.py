@@ -44,6 +44,9 @@ class Home(Protocol):
     def cancel_later(self, stream: Stream, requests: Ranges, grace: float | None = None) -> None:
         """Stop requests, and do not wait for it."""
 
+    def engine_uuid(self, engine: int) -> str | None:
+        """Return the key of an engine, if it is there."""
+
     def unix_time(self, monotonic: float) -> float:
         """Return the Unix time of a reading of the monotonic clock."""
 
@@ -229,6 +232,7 @@ class ResultBase(Waits, OutputMembers, Timing):
             row,
             live=self._home.live_output(number) if row is None else None,
             about=self._about,
+            uuid=self._home.engine_uuid,
             submitted=unix(self._submitted),
             received=unix(self._stamp(index)) if row is not None else 0.0,
         )

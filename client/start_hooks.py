@@ -194,16 +194,29 @@ class StartHooks:
             for hook in found
         ]
 
-    def remove_start_hook(self, name: str) -> None:
+    def remove_start_hook(self, hook: str | StartHook) -> None:
         """Have engines that come not do this any more.
 
         Those that have done it stay as they are. Engines on which it failed get tasks again.
+
+        Parameters
+        ----------
+        hook
+            Its name, or the hook as `start_hooks` gives it.
 
         Raises
         ------
         KeyError
             There is none of this name.
+        TypeError
+            That is neither.
         """
+        name = hook.name if isinstance(hook, StartHook) else hook
+        if not isinstance(name, str):
+            raise TypeError(
+                "a start hook is removed by its name, or by what start_hooks() returns, not by "
+                f"{type(name).__name__}"
+            )
         self._connection.start_hooks.pop(name, None)
         if not self._connection.call("start_hooks", "remove", {"name": name}):
             known = ", ".join(repr(hook.name) for hook in self.start_hooks()) or "none"

@@ -95,6 +95,7 @@ class Executor:
         self.output = output
         self.namespace = Namespace() if namespace is None else namespace
         self.engine_id: int | None = None
+        self.engine_uuid: str | None = None
         self.is_copy = False
         self._cells = cells
         self._board: MutableSequence[int] = [IDLE] if board is None else board
@@ -117,9 +118,10 @@ class Executor:
             Action.UPLOAD.value: self._upload,
         }
 
-    def joined(self, engine_id: int) -> None:
-        """Take note of the engine's id; from the I/O thread."""
+    def joined(self, engine_id: int, engine_uuid: str) -> None:
+        """Take note of the engine's id and key; from the I/O thread."""
         self.engine_id = engine_id
+        self.engine_uuid = engine_uuid
         if len(self._board) > IDENTITY:
             self._board[IDENTITY] = engine_id + 1
 
@@ -376,7 +378,7 @@ class Executor:
             return self._described(error, Action.APPLY.value)
 
     def _described(self, error: BaseException, method: str) -> bytes:
-        failure = failure_from_exception(error, self.engine_id, method)
+        failure = failure_from_exception(error, self.engine_id, method, engine_uuid=self.engine_uuid)
         if self._cells is not None and self._cells.shell is not None:
             text = self._cells.shell.traceback_of(error)
             failure = failure if text is None else replace(failure, traceback=text)

@@ -166,7 +166,7 @@ class EngineService:
 
     def joined(self, engine_id: int) -> None:
         """Take note of the engine's id."""
-        self._executor.joined(engine_id)
+        self._executor.joined(engine_id, self.session.registration.key)
         _log.info("joined as engine %d", engine_id)
         self._executor.rested()
 

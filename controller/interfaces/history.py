@@ -51,8 +51,8 @@ its result may be quicker than who makes it."""
 ENDS: Mapping[int, str] = {Status.OK: "ok", Status.CANCELLED: "aborted"}
 
 KEYS = (
-    "msg_id", "client", "stream", "action", "label", "status", "engine_id", "submitted", "started",
-    "completed", "error", "stdout", "stderr", "execute_result", "request_bytes", "result_bytes",
+    "msg_id", "client", "stream", "action", "label", "status", "engine_id", "engine_uuid", "submitted",
+    "started", "completed", "error", "stdout", "stderr", "execute_result", "request_bytes", "result_bytes",
 )  # fmt: skip
 """The keys of a record."""
 
@@ -278,6 +278,8 @@ class HistoryQuery(Interface):
         )
         if outcome is not None:
             _add_outcome(record, outcome)
+        if record["engine_id"] in self.engines:
+            record["engine_uuid"] = self.engine(record["engine_id"]).key
         return record
 
 

@@ -51,6 +51,8 @@ class Failure:
         Where it happened, and doing what (``"apply"``, ``"execute"`` …), where known.
     pickled
         The exception itself, where it could be pickled and was small enough.
+    engine_uuid
+        The key of the engine, where known.
     """
 
     code: str
@@ -60,6 +62,7 @@ class Failure:
     engine_id: int | None = None
     method: str | None = None
     pickled: bytes | None = None
+    engine_uuid: str | None = None
 
     @classmethod
     def from_error(
@@ -87,9 +90,14 @@ def pack_failure(failure: Failure) -> bytes:
             "engine_id": failure.engine_id,
             "method": None if failure.method is None else _bounded(failure.method, MAX_NAME_BYTES),
             "pickled": None if pickled is None or len(pickled) > MAX_PICKLED_BYTES else pickled,
+            **_uuid(failure.engine_uuid),
         }
     )
     return packed
+
+
+def _uuid(key: str | None) -> dict[str, str]:
+    return {} if key is None else {"engine_uuid": _bounded(key, MAX_NAME_BYTES)}
 
 
 def unpack_failure(data: bytes | bytearray | memoryview) -> Failure:
@@ -117,6 +125,7 @@ def unpack_failure(data: bytes | bytearray | memoryview) -> Failure:
         fields.get("engine_id"),
         fields.get("method"),
         fields.get("pickled"),
+        fields.get("engine_uuid"),
     )
 
 
@@ -158,6 +167,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "engine_id": (int, _NONE),
     "method": (str, _NONE),
     "pickled": (bytes, _NONE),
+    "engine_uuid": (str, _NONE),
 }
 
 

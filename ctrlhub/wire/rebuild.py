@@ -51,6 +51,7 @@ def failure_from_exception(
     engine_id: int | None = None,
     method: str | None = None,
     internal: Sequence[str] = ("ctrlhub",),
+    engine_uuid: str | None = None,
 ) -> Failure:
     """Describe what user code raised.
 
@@ -62,6 +63,8 @@ def failure_from_exception(
         Where, and doing what.
     internal
         Packages whose frames are left out of the traceback, above the first frame of any other.
+    engine_uuid
+        The engine's key.
     """
     return Failure(
         code=REMOTE,
@@ -71,6 +74,7 @@ def failure_from_exception(
         engine_id=engine_id,
         method=method,
         pickled=_pickled(error),
+        engine_uuid=engine_uuid,
     )
 
 
@@ -235,7 +239,11 @@ def _of_our_own(failure: Failure) -> CtrlHubError:
 
 
 def _engine_info(failure: Failure) -> dict[str, Any]:
-    info = {"engine_id": failure.engine_id, "method": failure.method}
+    info = {
+        "engine_id": failure.engine_id,
+        "engine_uuid": failure.engine_uuid,
+        "method": failure.method,
+    }
     return {name: value for name, value in info.items() if value is not None}
 
 

@@ -14,6 +14,7 @@ from ctrlhub import (
     FIRST_EXCEPTION,
     AsyncResult,
     Client,
+    CompositeError,
     ResultNotCompleted,
     TaskCancelled,
 )
@@ -201,6 +202,19 @@ def test_times(client: Client) -> None:
     assert result.timedelta(result.started, result.started, max, min) <= 0
     assert result.serial_time >= 0
     assert result.elapsed == result.wall_time
+
+
+def test_which_engine_it_was(client: Client) -> None:
+    """By id and by key: in the metadata, in what was raised, and in the hub's records."""
+    result = client[:].apply_async(int, "no number")
+    with pytest.raises(CompositeError) as caught:
+        result.get(WAIT)
+    uuids = result.engine_uuid
+    assert len(set(uuids)) == ENGINES
+    assert all(isinstance(uuid, str) for uuid in uuids)
+    assert [info["engine_uuid"] for *_, info in caught.value.elist] == uuids
+    found = client.db_query({"engine_uuid": uuids[1], "msg_id": {"$in": result.msg_ids}})
+    assert [each["msg_id"] for each in found] == [result.msg_ids[1]]
 
 
 def test_asked_too_early(client: Client, work: Work) -> None:

@@ -17,7 +17,7 @@ def tidy(client: Client) -> Iterator[None]:
     """No hook outlives its test."""
     yield
     for hook in client.start_hooks():
-        client.remove_start_hook(hook.name)
+        client.remove_start_hook(hook)
 
 
 def values(client: Client, name: str) -> list[object]:
@@ -104,6 +104,9 @@ def test_removing(client: Client, other: Client) -> None:
     assert values(client, "x") == [5] * ENGINES
     with pytest.raises(KeyError, match=r"no start hook .*there are: none"):
         client.remove_start_hook(name)
+    for wrong in (5, None, {"name": name}):
+        with pytest.raises(TypeError, match="by its name"):
+            client.remove_start_hook(wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("what", [5, None, b"x = 1", ["x = 1"]])

@@ -117,6 +117,10 @@ class Home:
     def cancel_later(self, stream: Stream, requests: Ranges, grace: float | None = None) -> None:
         """Forget it."""
 
+    def engine_uuid(self, engine: int) -> str | None:
+        """Know of no engine."""
+        return None
+
     def unix_time(self, monotonic: float) -> float:
         """Return the time itself."""
         return monotonic

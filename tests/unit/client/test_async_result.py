@@ -444,6 +444,22 @@ def test_a_cancelled_map_is_cancelled() -> None:
         group.get()
 
 
+def test_what_ends_all_items_is_of_none() -> None:
+    """It is raised as it is, and no item is named; what one item raised names that, however seen."""
+    group, error = AsyncMapResult(Home(), ABOUT, 1, 3), SessionClosed("this client was closed")
+    for index in range(3):
+        settle_one(group, index, failed(1 + index, error))
+    with pytest.raises(SessionClosed) as caught:
+        group.get()
+    assert caught.value is error
+    assert not getattr(error, "__notes__", ())
+
+    group = AsyncMapResult(Home(), ABOUT, 1, 2, return_exceptions=True)
+    settle_one(group, 0, ok(1))
+    settle_one(group, 1, error_row(ValueError("v")))
+    assert group.get()[1].__notes__ == ["item 1 of the map"]
+
+
 def test_exceptions_may_be_values() -> None:
     """With `return_exceptions` a map gives them in their places."""
     group = AsyncMapResult(Home(), ABOUT, 1, 2, return_exceptions=True)
