@@ -92,7 +92,7 @@ def test_hub_and_engines_killed_together(
 
 
 LEAVES = """
-import os, sys
+import os, sys, time
 from ctrlhub import Client, StoreError
 client = Client()
 path = sys.argv[1]
@@ -107,6 +107,9 @@ def note(number):
 client[:].push({"kept": 7}, block=True, persistent=True)
 results = [client.load_balanced_view().apply_async(note, number) for number in range(100)]
 results[20].get()
+outgoing = client._connection._session._outgoing
+while outgoing.waits or any(each.unaccepted() for each in outgoing.ledgers):
+    time.sleep(0.01)
 print(*[msg_id for result in results for msg_id in result.msg_ids], flush=True)
 os.kill(os.getpid(), 9)
 """
