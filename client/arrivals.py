@@ -29,6 +29,8 @@ class Arrivals:
 
     Attributes
     ----------
+    loop : weakref.ref
+        The loop.
     futures : deque
         Futures of the loop that are to end.
     due : bool
@@ -36,17 +38,10 @@ class Arrivals:
     """
 
     def __init__(self, loop: AbstractEventLoop) -> None:
-        from asyncio import get_running_loop  # here: nothing else has any need of asyncio
-
-        self._running_loop = get_running_loop
-        self._loop = ref(loop)
+        self.loop = ref(loop)
         self._calls: deque[Callable[[], object]] = deque()
         self.futures: deque[Future[None]] = deque()
         self.due = False
-
-    def are_here(self) -> bool:
-        """Say whether these are the calls of the loop that runs in this thread; there must be one."""
-        return self._running_loop() is self._loop()
 
     def add(self, call: Callable[[], object]) -> None:
         """Have the loop call; from any thread, of a loop that has ended as well."""
@@ -56,14 +51,16 @@ class Arrivals:
 
     def expect(self, result: LazyFuture) -> Future[None]:
         """Return a future of the loop, to await, that ends once a result is there."""
-        arrival = Arrival(self, self._running_loop().create_future())
+        loop = self.loop()
+        assert loop is not None  # it runs
+        arrival = Arrival(self, loop.create_future())
         result._call_once_done(arrival)
         return arrival.future
 
     def wake(self) -> None:
         """Have the loop make the calls, and end the futures, that are here by then."""
         self.due = True
-        loop = self._loop()
+        loop = self.loop()
         try:
             if loop is not None:
                 loop.call_soon_threadsafe(self._make)
@@ -109,9 +106,14 @@ class Arrival(Lone):
 
 def arrivals_here() -> Arrivals:
     """Return the arrivals of the loop that runs in this thread."""
-    arrivals: Arrivals | None = getattr(_here, "arrivals", None)
-    if arrivals is None or not arrivals.are_here():
-        from asyncio import get_running_loop
+    from asyncio import get_running_loop
 
-        arrivals = _here.arrivals = Arrivals(get_running_loop())
+    return arrivals_of(get_running_loop())
+
+
+def arrivals_of(loop: AbstractEventLoop) -> Arrivals:
+    """Return the arrivals of a loop, which runs in this thread."""
+    arrivals: Arrivals | None = getattr(_here, "arrivals", None)
+    if arrivals is None or arrivals.loop() is not loop:
+        arrivals = _here.arrivals = Arrivals(loop)
     return arrivals

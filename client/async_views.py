@@ -16,7 +16,7 @@ from collections.abc import (
 from contextlib import aclosing, contextmanager
 from typing import Any, Generic, Self, TypeVar
 
-from ctrlhub.client.arrivals import arrivals_here
+from ctrlhub.client.arrivals import arrivals_here, arrivals_of
 from ctrlhub.client.async_result import AsyncResult
 from ctrlhub.client.balanced_view import LoadBalancedView
 from ctrlhub.client.broadcast_view import BroadcastView
@@ -117,7 +117,7 @@ class AsyncView(Generic[V]):
             return self._apply_when_known(f, args, kwargs)
         except Exception as error:  # as of a coroutine: for whoever awaits it
             return CallFuture.failed(error, loop)
-        return CallFuture.of(result, arrivals_here(), loop)
+        return CallFuture.of(result, arrivals_of(loop), loop)
 
     async def _apply_when_known(
         self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]

@@ -29,11 +29,11 @@ class CallFuture(Lone, Future[Any], Coroutine[Any, Any, Any]):
 
     @classmethod
     def of(cls, result: AsyncResult, arrivals: Arrivals, loop: Any) -> CallFuture:
-        """Return the value to come of a result, for the loop that runs in this thread."""
+        """Return the value to come of a result that nobody else has, for the loop of this thread."""
         future = cls(loop=loop)
         future._arrivals = arrivals
         future._origin = result
-        result._call_once_done(future)
+        result._call_when_done(future)
         return future
 
     @classmethod

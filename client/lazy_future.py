@@ -190,6 +190,15 @@ class LazyFuture(Future[Any]):
             self._finish()  # the completing thread may have looked before
         return sync
 
+    def _call_when_done(self, lone: Lone) -> None:
+        """Do what `_call_once_done` does, for whoever has made this future: nobody else has it yet."""
+        if self._sync is not None:
+            self._call_once_done(lone)
+            return
+        self._sync = lone  # without the lock: nobody but the completing thread knows this future
+        if self.done():  # and that may have looked before
+            lone.call(self)
+
     def _call_once_done(self, lone: Lone) -> None:
         """Have ``lone.call(self)`` made once the result is there, at once or perhaps twice.
 

@@ -7,9 +7,13 @@ import gc
 import threading
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import pytest
+
 from ctrlhub.client.arrivals import Arrivals, arrivals_here
+from ctrlhub.client.call_future import CallFuture
 from tests.unit.client.test_async_result import PATIENCE, ok, result, settle
 
 
@@ -127,3 +131,50 @@ def test_a_result_that_comes_as_it_is_awaited() -> None:
             return value
 
         assert asyncio.run(main()) == future.get()
+
+
+# ---------------------------------------------------------------- futures of calls
+
+
+def test_futures_of_calls_wake_a_loop_once() -> None:
+    """Those of a hundred results that come together, and one that came before anybody was told."""
+    results = [result() for _ in range(100)]
+    loop = CountingLoop()
+
+    async def main() -> list[Any]:
+        calls = [CallFuture.of(each, arrivals_here(), loop) for each in results]
+        elsewhere(lambda: [settle(each, ok(1, n)) for n, each in enumerate(results)])
+        assert loop.wakes == 1
+        assert not any(call.done() for call in calls)  # that is the loop's affair
+        early = result()
+        settle(early, ok(1, "early"))
+        assert await CallFuture.of(early, arrivals_here(), loop) == "early"
+        return await asyncio.wait_for(asyncio.gather(*calls), PATIENCE)
+
+    try:
+        assert loop.run_until_complete(main()) == [*range(100)]
+    finally:
+        loop.close()
+
+
+def test_an_interrupt_in_between_leaves_the_rest() -> None:
+    """Ctrl-C while a value is unpickled costs no other its turn."""
+    loop, seen = asyncio.new_event_loop(), []
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    async def main() -> None:
+        arrivals = arrivals_here()
+        for call in (interrupt, partial(seen.append, "rest")):
+            arrivals.add(call)
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_until_complete(main())
+        assert seen == []
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+        assert seen == ["rest"]
+    finally:
+        loop.close()
