@@ -73,7 +73,8 @@ class Supervised:
             self.is_over = True
             return
         how = f"(pid {self.child.pid}) {self.child.how_it_ended()}, see {self.child.log}"
-        self._died(self.worked(self.child, now), now, how, failed=code > 0)
+        # From 128 on it is a signal that it has obeyed: another is to take its place.
+        self._died(self.worked(self.child, now), now, how, failed=0 < code < 128)
 
     def _died(self, worked: float, now: float, how: str, *, failed: bool) -> None:
         name = self.child.name

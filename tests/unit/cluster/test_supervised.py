@@ -108,6 +108,15 @@ def test_who_has_worked_is_asked_of_whoever_knows() -> None:
     assert starts.turn(2002.0)
 
 
+@pytest.mark.parametrize(("code", "at_once"), [(-9, True), (143, True), (1, False)])
+def test_who_was_told_to_make_way_has_not_failed(code: int, at_once: bool) -> None:
+    """A hub that ends at SIGTERM, or is killed, has worked; one that gives up has not."""
+    starts = Starts()
+    for now in (50.5, 101.0):
+        starts.children[-1].code = code
+        assert starts.turn(now) is (at_once or now < 100.0)
+
+
 def test_a_dead_childs_lifeline_is_let_go() -> None:
     """Restarts leave no open descriptors behind."""
     starts = Starts()
