@@ -92,6 +92,7 @@ class Connection:
         self._runner = Runner(self._session, link, sharing=Sharing(self._session))
         self.start_hooks = self._session.start_hooks
         self.standing_calls = self._session.calls.standing
+        self.withdrawn = self._session.withdrawn
         self.wait = Waiting(self._runner, link).until
         room = Room(self._session, self._watch, self.wait, timeout)
         self.intake = Intake(self._session, self._runner, room)

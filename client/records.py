@@ -7,7 +7,9 @@ had again. So `history`, `results` and `metadata` are views of what the hub know
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import wait as wait_for_futures
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
@@ -25,6 +27,9 @@ Named: TypeAlias = int | str | AsyncResult | Iterable["int | str | AsyncResult"]
 """A place in `Client.history`, the id of a request, a result, or several of these."""
 
 TIMES = ("submitted", "started", "completed")
+
+ON_THE_WAY = 0.05
+"""How long (seconds) to wait for one's own request to reach the hub, before it is asked again."""
 
 class Records:
     """The part of a client that knows of requests."""
@@ -110,7 +115,9 @@ class Records:
         metadata: Mapping[str, Any] | None = None,
         block: bool | None = None,
     ) -> AsyncHubResult:
-        """Have requests that have ended done again: tasks anywhere, commands on their engines.
+        """Have requests done again: tasks anywhere, commands on their engines.
+
+        They may have ended, or not: that changes nothing for them.
 
         Parameters
         ----------
@@ -128,27 +135,49 @@ class Records:
 
         Raises
         ------
-        ResultNotCompleted
-            One has not ended.
         ResultLost
-            The hub does not know one any more, or has not kept its arguments. Nothing is done then.
+            The hub does not know one, or has not kept its arguments. Nothing is done then.
         """
         numbers = self._numbers_of(indices_or_msg_ids)
         single = indices_or_msg_ids is None or isinstance(indices_or_msg_ids, int | str)
-        connection = self._connection
+        connection, withdrawn = self._connection, self._connection.withdrawn
+        here = {n: each for n in numbers if (each := withdrawn.find(n)) is not None}
         first = connection.next_ids(len(numbers))
-        fresh = range(first, first + len(numbers))
+        # The hub takes consecutive ids for those that it does again.
+        ordered = sorted(range(len(numbers)), key=lambda place: numbers[place] in here)
+        fresh = dict(zip(ordered, range(first, first + len(numbers)), strict=True))
+        requests = [each.again(connection, fresh[numbers.index(n)]) for n, each in here.items()]
         shown = text_of(numbers[0]) if len(numbers) == 1 else f"{len(numbers)} requests"
-        result = AsyncHubResult(connection, fresh, single=single, what=f"{shown} again")
-        connection.follow(result, fresh, ask=False)
+        places = [fresh[place] for place in range(len(numbers))]
+        result = AsyncHubResult(connection, places, single=single, what=f"{shown} again")
+        connection.follow(result, places, ask=False)
         try:
-            connection.call("history", "resubmit", {"requests": numbers, "first": first})
+            there = [number for number in numbers if number not in here]
+            if there:
+                self._do_again(there, first)
         except BaseException:
-            connection.unfollow(result, fresh)
+            connection.unfollow(result, places)
             raise
+        for request in requests:
+            connection.submit(request)
         if block:
             result.wait()
         return result
+
+    def _do_again(self, numbers: Sequence[int], first: int) -> None:
+        """Have the hub do requests again, by new ids; it may not have them yet."""
+        connection, wish = self._connection, {"requests": numbers, "first": first}
+        end = time.monotonic() + connection.timeout
+        while True:
+            requests = [r for r in connection.outstanding() if not set(numbers).isdisjoint(r._numbers())]
+            try:
+                connection.call("history", "resubmit", wish)
+            except ResultLost:
+                if not requests or time.monotonic() >= end:
+                    raise
+                wait_for_futures([each._future() for each in requests], ON_THE_WAY)
+            else:
+                return
 
     def result_status(self, msg_ids: Named, status_only: bool = True) -> dict[str, Any]:
         """Return which requests have ended.
@@ -174,6 +203,10 @@ class Records:
         numbers = self._numbers_of(msg_ids)
         own = self._connection.outstanding_numbers()
         records = {r["msg_id"]: r for r in self._records(n for n in numbers if n not in own)}
+        for number in numbers:
+            withdrawn = self._connection.withdrawn.find(number)
+            if withdrawn is not None:
+                records[text_of(number)] = withdrawn.record(self._connection.session)
         pending: list[str] = []
         completed: list[str] = []
         for number in numbers:
@@ -280,16 +313,19 @@ class Records:
 
     def _own_records(self, names: Iterable[object] | None = None) -> list[dict[str, Any]]:
         """Return the records of requests in the history that were not purged; all, or of some ids."""
-        mine, is_purged = self._connection.numbers()[self._forgotten :], within(self._purged)
+        session, withdrawn = self._connection.session, self._connection.withdrawn
         if names is None:
-            records = self._selected({"client": self._connection.session}, None)
-            records.sort(key=lambda record: number_of(record["msg_id"]))
-            found = [_dated(record) for record in records]
+            found = [_dated(record) for record in self._selected({"client": session}, None)]
+            taken_back = withdrawn.all()
         else:
             texts = [name for name in names if isinstance(name, str) and name in self.history]
-            found = self._records(map(number_of, texts))
-        numbered = [(number_of(record["msg_id"]), record) for record in found]
-        return [record for number, record in numbered if number in mine and not is_purged(number)]
+            numbers = [number_of(text) for text in texts]
+            found = self._records(numbers)
+            taken_back = [each for n in numbers if (each := withdrawn.find(n)) is not None]
+        found += [each.record(session) for each in taken_back]
+        mine, is_purged = self._connection.numbers()[self._forgotten :], within(self._purged)
+        numbered = sorted((number_of(found[k]["msg_id"]), k) for k in range(len(found)))
+        return [found[k] for number, k in numbered if number in mine and not is_purged(number)]
 
     def _metadata_outstanding(self, name: str) -> Metadata | None:
         """Return what is known here of a request that has not ended; the hub may not have it yet."""

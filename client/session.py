@@ -31,6 +31,7 @@ from ctrlhub.client.receipts import FailureReceipt, Receipts
 from ctrlhub.client.requests import Claim, Owner, Request, Stirred
 from ctrlhub.client.rows import TaskCancelled, failed
 from ctrlhub.client.watcher import Watcher
+from ctrlhub.client.withdrawn import WithdrawnBook
 from ctrlhub.link.membership import Membership, Patience, State
 from ctrlhub.wire.codec import resolve
 from ctrlhub.wire.errors import (
@@ -80,6 +81,8 @@ class ClientSession(InformedMembership):
         Where callers leave requests, from any thread.
     start_hooks : dict
         The hooks of this client that the hub keeps, by name.
+    withdrawn : WithdrawnBook
+        What was cancelled before it was sent.
     crowd : list
         Those, of any thread, who wait for room for their requests.
     """
@@ -96,6 +99,7 @@ class ClientSession(InformedMembership):
         self._outgoing = Outgoing()
         self.submissions = self._outgoing.submissions
         self.start_hooks = self._outgoing.start_hooks
+        self.withdrawn = WithdrawnBook()
         self._receipts = Receipts()
         self._cancellations = CancellationList()
         self.live = LiveOutputs()
@@ -137,7 +141,10 @@ class ClientSession(InformedMembership):
         if self.state is State.GONE:
             self._following.fail(numbers, SessionClosed("this client was closed"), now)
         elif ask:
-            own = self.outstanding_numbers()
+            known = self.withdrawn
+            gone = {number for number in numbers if known.find(number) is not None}
+            self._following.fail(gone, TaskCancelled("it was cancelled before it was sent"), now)
+            own = self.outstanding_numbers() | gone
             self._following.ask([number for number in numbers if number not in own])
 
     def unfollow(self, owner: Owner, numbers: Sequence[int]) -> None:
@@ -153,6 +160,7 @@ class ClientSession(InformedMembership):
     def cancel(self, wish: Cancellation, now: float) -> None:
         """Stop requests: take back what has not left, and have the hub stop the rest."""
         taken, sent = self._outgoing.withdraw(wish.left)
+        self.withdrawn.add(taken)
         self._fail(taken, TaskCancelled("it was cancelled before it was sent"), now)
         wish.keep(self._outgoing.ledger(wish.stream).requests)
         for number in wish.calls:  # their answers were lost

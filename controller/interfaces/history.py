@@ -21,7 +21,7 @@ from ctrlhub.controller.interfaces.base import Context, Interface, exposed
 from ctrlhub.controller.interfaces.recorded import Recorded
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.codec import size_of
-from ctrlhub.wire.errors import InvalidRequest, LimitExceeded, ResultLost, ResultNotCompleted
+from ctrlhub.wire.errors import InvalidRequest, LimitExceeded, ResultLost
 from ctrlhub.wire.failure import summary_of
 from ctrlhub.wire.ids import count, from_ranges, session_of, text_of, to_ranges
 from ctrlhub.wire.messages import Role, Status
@@ -191,9 +191,7 @@ class HistoryQuery(Interface):
             raise InvalidRequest(f"at most {AT_ONCE} requests, and the first new id")
         chosen = []
         for number in checked_ids(requests):
-            interface, request, outcome = self._find(number)
-            if outcome is None:
-                raise ResultNotCompleted(f"request {text_of(number)} has not ended: abort it first")
+            interface, request, _ = self._find(number)
             interface.check_again(request)
             chosen.append((interface, request))
         for interface in self._recorded():

@@ -37,6 +37,7 @@ from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.withheld import Withheld, stored
 from ctrlhub.controller.interfaces.base import Context, Interface
 from ctrlhub.controller.service import IControllerBase
+from ctrlhub.wire.codec import size_of
 from ctrlhub.wire.errors import InvalidRequest, ResultLost
 from ctrlhub.wire.ids import Ranges, session_of, text_of, to_ranges, within
 from ctrlhub.wire.messages import Received, Results, Stream
@@ -367,7 +368,7 @@ class Recorded(Interface, Generic[R]):
         CtrlHubError
             It cannot be; the message says why.
         """
-        if request.payload == GONE:
+        if request.payload == GONE or size_of(request.payload) > LARGEST_ARGUMENTS:
             raise ResultLost(
                 f"the arguments of request {text_of(request.id)} were too large to be kept "
                 f"(more than {LARGEST_ARGUMENTS} bytes): submit it anew"

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ctrlhub import AsyncHubResult, Client, InvalidRequest, ResultLost, ResultNotCompleted
+from ctrlhub import (
+    AsyncHubResult,
+    Client,
+    InvalidRequest,
+    ResultLost,
+    ResultNotCompleted,
+    TaskCancelled,
+)
 from ctrlhub.client.lookups import RequestIds
 from ctrlhub.client.metadata import KEYS
 from tests.support.processes import until
@@ -175,18 +183,54 @@ def test_resubmit(client: Client, other: Client) -> None:
 
 def test_what_cannot_be_resubmitted(client: Client, work: Work) -> None:
     """It says why, and nothing is done."""
-    held = client[0].apply_async(work.held())
-    work.begun("held")
-    with pytest.raises(ResultNotCompleted, match="abort"):
-        client.resubmit(held.msg_ids)
     with pytest.raises(ResultLost, match="1-1"):
         client.resubmit("1-1")
     large = client[1].apply_async(len, bytes(1_000_000))
     assert large.get(WAIT) == 1_000_000
     with pytest.raises(ResultLost, match="too large"):
         client.resubmit(large.msg_ids)
+
+
+def test_resubmitted_before_it_has_ended(client: Client, other: Client, work: Work) -> None:
+    """Both run; it need not have reached the hub yet."""
+    held = client[0].apply_async(work.held())
+    again = client.resubmit(held.msg_ids)
+    work.begun("held")
+    third = other.resubmit(held.msg_ids)
     work.release()
-    assert held.get(WAIT) == "held"
+    assert (held.get(WAIT), again.get(WAIT), third.get(WAIT)) == ("held", ["held"], ["held"])
+
+
+@pytest.mark.parametrize("kind", ["command", "task"])
+def test_cancelled_before_it_was_sent(client: Client, kind: str) -> None:
+    """It is remembered here, as the hub remembers what it has cancelled, and can be resubmitted."""
+    view = client[1] if kind == "command" else client.load_balanced_view()
+    home, sent = client._connection, threading.Event()
+    home._runner.post(lambda now: assert_(sent.wait(WAIT)))
+    with view.temp_flags(label="mine"):
+        result = view.apply_async(abs, -7)
+    home.cancel_later(result._about.stream, result._waiting())
+    sent.set()
+    with pytest.raises(TaskCancelled, match="before it was sent"):
+        result.get(WAIT)
+
+    name = result.msg_ids[0]
+    assert client.history[-1] == name
+    assert client.result_status(name) == {"pending": [], "completed": [name]}
+    assert (client.metadata[name].status, client.metadata[name].label) == ("aborted", "mine")
+    assert isinstance(client.results[name], TaskCancelled)
+    with pytest.raises(TaskCancelled, match="before it was sent"):
+        client.get_result(name).get(WAIT)
+    done = view.apply_async(abs, -8)
+    assert done.get(WAIT) == 8
+    again = client.resubmit([name, *done.msg_ids])
+    assert again.get(WAIT) == [7, 8]
+    assert client.metadata[again.msg_ids[0]].label == "mine"
+
+
+def assert_(value: bool) -> None:
+    """Assert, in an expression."""
+    assert value
 
 
 # ---------------------------------------------------------------- questions
