@@ -13,6 +13,7 @@ from concurrent.futures import wait as wait_for_futures
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
+from ctrlhub.client.asked_again import asked_again
 from ctrlhub.client.async_result import AsyncResult
 from ctrlhub.client.connection import Connection
 from ctrlhub.client.hub_result import AsyncHubResult
@@ -146,7 +147,9 @@ class Records:
         # The hub takes consecutive ids for those that it does again.
         ordered = sorted(range(len(numbers)), key=lambda place: numbers[place] in here)
         fresh = dict(zip(ordered, range(first, first + len(numbers)), strict=True))
-        requests = [each.again(connection, fresh[numbers.index(n)]) for n, each in here.items()]
+        requests = [
+            asked_again(each, connection, fresh[numbers.index(n)]) for n, each in here.items()
+        ]
         shown = text_of(numbers[0]) if len(numbers) == 1 else f"{len(numbers)} requests"
         places = [fresh[place] for place in range(len(numbers))]
         result = AsyncHubResult(connection, places, single=single, what=f"{shown} again")

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-from ctrlhub.client.async_result import AsyncResult
+from ctrlhub.client.hook_request import StartHookRequest
 from ctrlhub.client.requests import (
-    About,
     CalledWithResults,
     CommandRequest,
     Function,
-    Portion,
     Request,
+    TaskRequest,
     Template,
 )
-from ctrlhub.client.result_base import Home
 from ctrlhub.wire.codec import size_of
-from ctrlhub.wire.errors import ResultLost
 from ctrlhub.wire.ids import text_of
 from ctrlhub.wire.messages import Action, Payload, Stream
 
@@ -73,26 +70,6 @@ class Withdrawn:
             "action": self.action, "label": self.label, "status": "aborted", "result_bytes": 0,
         }  # fmt: skip
 
-    def again(self, home: Home, number: int) -> Request:
-        """Return a request that asks for the same.
-
-        Raises
-        ------
-        ResultLost
-            Its arguments were not kept.
-        """
-        if self.payload is None:
-            raise ResultLost(
-                f"the arguments of request {text_of(self.number)}, which was cancelled before it was "
-                "sent, were not kept: submit it anew"
-            )
-        if self.template is not None:
-            return AsyncResult(home, number, self.payload, self.template)
-        owner = AsyncResult(home, number, b"", About(self.action, self.stream, self.label))
-        return CommandRequest(
-            number, (self.target,), self.action, (self.payload,), self.function, owner, self.label
-        )
-
 
 class WithdrawnBook:
     """The last requests that were taken back, by id."""
@@ -127,11 +104,12 @@ def _withdrawn(number: int, request: Request) -> Withdrawn | None:
             number, Stream.MULTIENGINE, request.action, request.label or None, _kept(payload),
             function=request.function, target=target,
         )  # fmt: skip
-    if isinstance(request, AsyncResult | Portion):
-        kept = None if isinstance(request, CalledWithResults) else _kept(request._payload(number))
-        template = request._template()
-        return Withdrawn(number, Stream.TASK, Action.APPLY.value, template.label, kept, template)
-    return None  # a start hook, say, which nobody makes again by its id
+    if isinstance(request, StartHookRequest):  # which nobody makes again by its id
+        return None
+    task = cast(TaskRequest, request)
+    kept = None if isinstance(task, CalledWithResults) else _kept(task._payload(number))
+    template = task._template()
+    return Withdrawn(number, Stream.TASK, Action.APPLY.value, template.label, kept, template)
 
 
 def _kept(payload: Payload) -> Payload | None:
