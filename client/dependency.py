@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from ctrlhub.client.async_result import AsyncResult
+from ctrlhub.client.rows import is_ok
+from ctrlhub.wire.ids import text_of
 
 Requests = AsyncResult | str | Iterable[AsyncResult | str]
 """A result, the id of a request, or several of these."""
@@ -25,6 +27,12 @@ class Dependency(set[str]):
     failure
         Whether one that failed counts.
 
+    Attributes
+    ----------
+    places : dict
+        The engines, by id of the request, of what has ended well as this was made, as far as results
+        were given: the hub may have forgotten them, or be another one.
+
     Raises
     ------
     ValueError
@@ -40,7 +48,10 @@ class Dependency(set[str]):
     ) -> None:
         if not (success or failure):
             raise ValueError("a dependency is met by success, by failure, or by both")
+        if not isinstance(dependencies, str | AsyncResult) and isinstance(dependencies, Iterable):
+            dependencies = list(dependencies)  # it may be an iterator
         super().__init__(_ids(dependencies))
+        self.places = _places(dependencies)
         self.all = all
         self.success = success
         self.failure = failure
@@ -97,6 +108,17 @@ def _ids(requests: Requests) -> set[str]:
         else:
             raise _no_request(request)
     return found
+
+
+def _places(requests: Requests) -> dict[str, int]:
+    results = [requests] if isinstance(requests, str | AsyncResult) else requests
+    return {
+        text_of(number): row[3]
+        for result in results
+        if isinstance(result, AsyncResult)
+        for number, row in zip(result._numbers(), result._rows(), strict=True)
+        if row is not None and is_ok(row)
+    }
 
 
 def _no_request(value: object) -> TypeError:

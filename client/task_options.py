@@ -10,6 +10,7 @@ from ctrlhub.client.seconds import check_seconds
 from ctrlhub.wire.errors import InvalidRequest
 from ctrlhub.wire.ids import number_of, to_ranges
 from ctrlhub.wire.options import (
+    MOST_PLACES,
     MOST_PRIORITY,
     PLAIN,
     Condition,
@@ -79,7 +80,9 @@ def conditions(value: Any) -> tuple[Condition, ...]:
     if not wanted:
         return ()
     requests = to_ranges(sorted(map(number_of, wanted)))
-    return (Condition(requests, bool(wanted.all), bool(wanted.success), bool(wanted.failure)),)
+    known = sorted((number_of(text), engine) for text, engine in wanted.places.items())
+    flags = bool(wanted.all), bool(wanted.success), bool(wanted.failure)
+    return (Condition(requests, *flags, places=tuple(known[-MOST_PLACES:])),)
 
 
 def options_of(flags: Mapping[str, Any]) -> TaskOptions:

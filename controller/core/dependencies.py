@@ -220,8 +220,9 @@ class Dependencies:
         waiting = _Waiting(task)
         for role, condition in _conditions(task.template.options):
             pending = _Pending(waiting, role, condition)
+            places = dict(condition.places)
             for number in from_ranges(condition.requests):
-                self._take_up(pending, number)
+                self._take_up(pending, number, places.get(number))
             error = pending.verdict()
             if error is not None:
                 raise error
@@ -249,8 +250,10 @@ class Dependencies:
                     f"request {text_of(number)}, which this task waits for, waits for this task"
                 )
 
-    def _take_up(self, pending: _Pending, number: int) -> None:
+    def _take_up(self, pending: _Pending, number: int, place: int | None) -> None:
         outcome = self._look(number)
+        if place is not None and _is_vague(outcome):  # its client knows more
+            outcome = forgotten(number, True, place)
         if outcome is Unknown.PENDING or outcome is Unknown.EXPECTED:
             if number == pending.waiting.task.id:
                 raise InvalidDependency("a task cannot depend on itself")
@@ -344,6 +347,12 @@ def _conditions(options: TaskOptions) -> Iterator[tuple[Role, Condition]]:
         yield Role.FOLLOW, condition
     if options.arguments:
         yield Role.ARGUMENT, Condition(options.arguments)
+
+
+def _is_vague(outcome: Outcome | Unknown) -> bool:
+    if isinstance(outcome, Unknown):
+        return outcome is Unknown.NOWHERE
+    return outcome[2] == GONE and outcome[3] < 0 and outcome[1] == _OK
 
 
 def _unknown(number: int) -> InvalidDependency:

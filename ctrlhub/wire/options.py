@@ -30,6 +30,9 @@ LONGEST_RESOURCE = 64
 MOST_DEPENDENCIES = 1_000_000
 """So many requests a task may depend on."""
 
+MOST_PLACES = 4096
+"""Of so many of them a client says where they ran."""
+
 MOST_ARGUMENTS = 16_384
 """With the values of so many requests a task may be called: each may be a frame of its message."""
 
@@ -46,16 +49,21 @@ class Condition:
         Whether it takes all of them, or any one.
     success, failure
         Whether one that ended well counts, and one that did not.
+    places
+        Requests among them of which the client knows that they ended well, each with its engine (-1
+        for none). The hub goes by it where it knows nothing.
     """
 
     requests: Ranges
     all: bool = True
     success: bool = True
     failure: bool = False
+    places: tuple[tuple[int, int], ...] = ()
 
     def to_wire(self) -> tuple[Any, ...]:
         """Return it as it travels."""
-        return self.requests, self.all, self.success, self.failure
+        told = self.requests, self.all, self.success, self.failure
+        return (*told, self.places) if self.places else told
 
     @classmethod
     def from_wire(cls, value: Any) -> Condition:
@@ -71,7 +79,8 @@ class Condition:
         requests, *flags = value[:4]
         if not all(type(flag) is bool for flag in flags) or not (flags[1] or flags[2]):
             raise InvalidRequest("a dependency is met by success, by failure, or by both")
-        return cls(_checked_requests(requests), *flags)
+        places = _checked_places(value[4:5])
+        return cls(_checked_requests(requests), flags[0], flags[1], flags[2], places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +232,20 @@ def _checked_conditions(name: str, value: Any) -> tuple[Condition, ...]:
     if type(value) is not tuple:
         raise InvalidRequest(f"{name} is a list of dependencies")
     return tuple(Condition.from_wire(each) for each in value)
+
+
+def _checked_places(value: Any) -> tuple[tuple[int, int], ...]:
+    places = value[0] if value else ()
+    if (
+        type(places) is not tuple
+        or len(places) > MOST_PLACES
+        or not all(
+            type(pair) is tuple and len(pair) == 2 and all(type(n) is int for n in pair)
+            for pair in places
+        )
+    ):
+        raise InvalidRequest(f"places are a list of at most {MOST_PLACES} pairs [request, engine]")
+    return places
 
 
 def _checked_arguments(value: Any) -> Ranges:

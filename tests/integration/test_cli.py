@@ -271,6 +271,23 @@ def test_arguments_that_a_killed_hub_had_are_given_to_the_next(
     assert command.run("stop").returncode == Exit.OK
 
 
+def test_what_a_killed_hub_knew_its_client_tells_the_next(command: Command) -> None:
+    """Without a store: that tasks have ended, and where, for those that are to follow them."""
+    hub, _ = start(command, "--store", "memory")
+    with Client() as client:
+        view = client.load_balanced_view()
+        first = [view._with(targets=n).apply_async(os.getpid) for n in range(2)]
+        pids = [each.get(WAIT) for each in first]
+        assert isinstance(hub["pid"], int)
+        os.kill(hub["pid"], signal.SIGKILL)
+        until(lambda: command.status()["hub"]["pid"] != hub["pid"], "another hub")
+        assert client.wait_for_engines(2, timeout=WAIT) is None
+        for each, pid in zip(first, pids, strict=True):
+            assert view._with(follow=each).apply_async(os.getpid).get(WAIT) == pid
+            assert view._with(after=each).apply_async(abs, each).get(WAIT) == pid
+    assert command.run("stop").returncode == Exit.OK
+
+
 def test_a_killed_nanny_comes_back_with_its_engines(command: Command) -> None:
     """The supervisor starts another nanny, and that other engines."""
     start(command)

@@ -670,6 +670,24 @@ def test_what_history_has_forgotten_can_be_followed(monkeypatch: pytest.MonkeyPa
     assert "targets" in text
 
 
+def test_a_client_may_know_what_the_hub_does_not(client: Line, engine: Line) -> None:
+    """That a request ended well, and where: a former hub had it. What the hub knows itself counts."""
+    assert engine.registered is not None
+    here, number = engine.registered.engine_id, client.id(1)
+    there = [[[[number, number]], True, True, False, [[number, here]]]]
+    for counter, name in ((2, "after"), (3, "follow")):
+        client.submit(counter, options={name: there})
+        assert rows_of(engine.heard()) == [(client.id(counter), 0)]
+        engine.results((client.id(counter), 0))
+    client.submit(4)
+    engine.results((client.id(4), 0), status=m.Status.ERROR, payload=BROKEN)
+    client.heard()
+    number = client.id(4)
+    wrong = [[[[number, number]], True, True, False, [[number, here]]]]
+    client.submit(5, options={"after": wrong})
+    assert how(client, 5)[0] == "ImpossibleDependency"
+
+
 def test_what_was_purged_is_not_known(client: Line, engine: Line) -> None:
     """Whoever depends on it is told so."""
     fetched(client, engine, 1)
