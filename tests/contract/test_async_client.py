@@ -414,6 +414,7 @@ def test_errors_of_calls(client: Client) -> None:
             await asyncio.sleep(0.001)
         del lost
         while not told:
+            gc.collect()
             await asyncio.sleep(0.001)
 
     run(main())
