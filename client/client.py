@@ -130,6 +130,7 @@ class Client(
         patience = timeout if join_timeout is None else join_timeout
         info = find(connection_info, chosen_profile(profile, cluster_id), patience)
         keys = KeyPair.generate()
+        said = registration(keys.public, session, takeover=takeover)
         gone = partial(is_gone, info)
         if sshserver is None:
             link = ZeroMQLink(info, keys, context=context)
@@ -138,7 +139,6 @@ class Client(
 
             tunnel = Tunnel(info, SSHServer.parse(sshserver, sshkey), patience)
             link = TunnelLink(tunnel, keys, context)
-        said = registration(keys.public, session, takeover=takeover)
         self._begin(link, said, info.profile, timeout, gone, join_timeout)
         offer_magics(self)
 
