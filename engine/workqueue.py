@@ -77,6 +77,8 @@ class WorkQueue:
         for work in list(self.urgent):
             if work is not None and work.id in wanted and _took(self.urgent, work):
                 withdrawn.append(work.id)
+        for number in withdrawn:  # of a task that the hub gave anew, another attempt may run
+            self._gate.cancel(number)
         wanted.difference_update(withdrawn)
         return withdrawn, [number for number in wanted if not self._gate.cancel(number)]
 

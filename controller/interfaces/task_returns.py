@@ -15,14 +15,14 @@ from ctrlhub.controller.core.needs import ANYWHERE, Needs
 from ctrlhub.controller.core.saved import Saved, SavedTask, SavedTemplate
 from ctrlhub.controller.core.tasks import Task, TaskState, Template
 from ctrlhub.controller.interfaces.base import Context
-from ctrlhub.controller.interfaces.task_records import TaskRecords
+from ctrlhub.controller.interfaces.task_strays import TaskStrays
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.errors import CtrlHubError
 from ctrlhub.wire.ids import Ranges
 from ctrlhub.wire.options import PLAIN, TaskOptions
 
 
-class TaskReturns(TaskRecords):
+class TaskReturns(TaskStrays):
     """Takes tasks back, and finds out which engine has which.
 
     Parameters
@@ -120,20 +120,22 @@ class TaskReturns(TaskRecords):
         return next(found, None)
 
     def _take_claimed(self, engine: Engine, held: Ranges) -> None:
-        """Leave to an engine that is back what it has."""
+        """Leave to an engine that is back what it has, unless that is not to be."""
         if self._held_back is not None:
             for task in self._held_back.back(engine.key, held, self._records):
                 task.attempt = ADOPTED
                 self._adopt(engine, task)
+        self._stop_strays(engine, held)
 
     def _adopt(self, engine: Engine, task: Task) -> None:
         if task.template.options.arguments and not self._has_arguments(task):
             return
         if task.state is TaskState.WAITING:
             task.release()
+        self._scheduler.adopt(engine, task)
         if task.template.options.time_limit is not None:
             self._limit(task)
-        self._scheduler.adopt(engine, task)
+            self._look_at_first(engine)
 
     def _has_arguments(self, task: Task) -> bool:
         """Find the values that a task is called with, should it have to be given to another engine.

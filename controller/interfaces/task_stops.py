@@ -162,12 +162,15 @@ class TaskStops(TaskWaits):
             if engine.commands:  # one of them may run before it
                 self._begin_limit(task)
                 continue
-            limit = task.template.options.time_limit
-            self._overdue[task] = TimeLimitExceeded(
-                f"it has run for longer than its time_limit of {limit:g} s on engine {engine.id}, "
-                "and was interrupted"
-            )
+            self._overdue[task] = _overrun(task, engine)
             self._interrupt_tasks(engine, [task])
+
+    def _limit_exceeded(self, task: Task, engine: Engine, elapsed: float) -> TimeLimitExceeded | None:
+        """Return the error of a task that was interrupted for its limit, perhaps by a former hub."""
+        limit = task.template.options.time_limit
+        if limit is not None and not task.stopping and elapsed >= limit / 2:
+            return _overrun(task, engine)  # nobody here has asked for it
+        return self._overdue.get(task)
 
     # ------------------------------------------------------------ because they do not listen
 
@@ -241,6 +244,14 @@ class TaskStops(TaskWaits):
         assert self._limited <= self._tracked
         assert set(self._graces) <= self._granted.keys() <= self._tracked
         assert self._overdue.keys() <= self._limited
+
+
+def _overrun(task: Task, engine: Engine) -> TimeLimitExceeded:
+    limit = task.template.options.time_limit
+    return TimeLimitExceeded(
+        f"it has run for longer than its time_limit of {limit:g} s on engine {engine.id}, and was "
+        "interrupted"
+    )
 
 
 def _runs(slot: Slot, task: Task) -> bool:

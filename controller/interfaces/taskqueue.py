@@ -241,8 +241,8 @@ class TaskQueue(TaskReturns, Relay):
             return None
         if status == _UNMET:  # and nobody wants it any more
             status, payload = _CANCELLED, b""
-        if task in self._overdue and status == _CANCELLED:
-            status, payload = _ERROR, pack_failure(Failure.from_error(self._overdue[task]))
+        if status == _CANCELLED and (error := self._limit_exceeded(task, engine, elapsed)):
+            status, payload = _ERROR, pack_failure(Failure.from_error(error))
         outcome = (number, status, payload, engine.id, started, elapsed, extras)
         return outcome if self._end(task, outcome) else None
 

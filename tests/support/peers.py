@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ctrlhub.engine.early import EarlyInterrupts
 from ctrlhub.link.membership import Membership, Patience
 from ctrlhub.link.states import State
 from ctrlhub.wire import messages as m
@@ -43,7 +44,8 @@ class Lane:
 class ScriptedEngine(Membership):
     """Runs a request when it is told to (`work`): its result is the payload, marked.
 
-    A payload that begins with ``!`` raises. `ran` remembers (id, attempt) of everything run.
+    A payload that begins with ``!`` raises, one that begins with ``~`` runs until it is interrupted.
+    `ran` remembers (id, attempt) of everything run.
     """
 
     def __init__(self, key: str, ran: list[tuple[int, int]] | None = None, **fields: Any) -> None:
@@ -53,6 +55,13 @@ class ScriptedEngine(Membership):
         self.interrupted: list[int] = []
         self.shutdown = False
         self.taken: set[int] = set()
+        self.running: tuple[int, int, bytes, bytes] | None = None
+        """What runs until it is interrupted."""
+        self.began = 0.0
+        self.now = 0.0
+        self.early = EarlyInterrupts()
+        self.attempts: dict[int, int] = {}
+        """The last attempt at each task that has come."""
         self.lanes = {m.Stream.MULTIENGINE: Lane(), m.Stream.TASK: Lane()}
         self.lacking: dict[m.Stream, set[bytes]] = {stream: set() for stream in self.lanes}
 
@@ -64,7 +73,18 @@ class ScriptedEngine(Membership):
     @property
     def backlog(self) -> list[int]:
         """The ids of the tasks it holds, in order."""
-        return [row[0] for row in self.lanes[m.Stream.TASK].waiting]
+        first = [] if self.running is None else [self.running[0]]
+        return first + [row[0] for row in self.lanes[m.Stream.TASK].waiting]
+
+    def tick(self, now: float) -> None:
+        """Do what is due."""
+        self.now = now
+        super().tick(now)
+
+    def receive(self, stream: m.Stream, message: m.Message, now: float) -> None:
+        """Take a message."""
+        self.now = now
+        super().receive(stream, message, now)
 
     def held(self, stream: m.Stream) -> Ranges:
         """Name what it has."""
@@ -73,6 +93,8 @@ class ScriptedEngine(Membership):
 
     def on_joined(self, registered: m.Registered, now: float) -> None:
         """Send results again, and ask for functions again."""
+        if not self.same_epoch:
+            self.early.clear()
         for stream in self.lanes:
             self.on_welcome(stream, now)
 
@@ -150,11 +172,21 @@ class ScriptedEngine(Membership):
         elif lane.held.get(number) != attempt:
             lane.results.pop(number, None)
             lane.unsent.pop(number, None)
-            lane.held[number] = attempt
+            lane.held[number] = self.attempts[number] = attempt
             lane.waiting = deque(each for each in lane.waiting if each[0] != number)
-            lane.waiting.append((number, attempt, digest, payload))
+            work = (number, attempt, digest, payload)
+            if stream is m.Stream.TASK and self.early.strikes(number, attempt):
+                self._finish(lane, work, m.Status.CANCELLED, b"")
+            else:
+                lane.waiting.append(work)
 
     def _stop(self, numbers: set[int]) -> None:
+        for number in numbers:
+            self.early.keep(number, self.attempts.get(number, -1) + 1)
+        if self.running is not None and self.running[0] in numbers:
+            row, self.running = self.running, None
+            self.interrupted.append(row[0])
+            self._finish(self.lanes[m.Stream.TASK], row, m.Status.CANCELLED, b"")
         for lane in self.lanes.values():
             for row in tuple(lane.waiting):
                 if row[0] in numbers:
@@ -164,10 +196,15 @@ class ScriptedEngine(Membership):
 
     def work(self) -> bool:
         """Run the next request: commands first. False when there is none that can run."""
+        if self.running is not None:
+            return False
         for lane in self.lanes.values():
             if lane.waiting and (not lane.waiting[0][2] or lane.waiting[0][2] in self.known):
                 row = lane.waiting.popleft()
                 self.ran.append(row[:2])
+                if row[3].startswith(b"~"):
+                    self.running, self.began = row, self.now
+                    return True
                 raised = row[3].startswith(b"!")
                 status = m.Status.ERROR if raised else m.Status.OK
                 self._finish(lane, row, status, b"result of " + row[3])
@@ -177,8 +214,11 @@ class ScriptedEngine(Membership):
     def _finish(
         self, lane: Lane, row: tuple[int, int, bytes, bytes], status: m.Status, payload: bytes
     ) -> None:
+        if lane.held.get(row[0]) != row[1]:
+            return  # it was given anew
         del lane.held[row[0]]
-        result = (row[0], row[1], int(status), payload, 0.0, 0.001, None)
+        took = self.now - self.began if row[3].startswith(b"~") else 0.001
+        result = (row[0], row[1], int(status), payload, 0.0, took, None)
         lane.results[row[0]] = lane.unsent[row[0]] = result
 
 
@@ -252,6 +292,8 @@ class ScriptedClient(Membership):
         self.answers: dict[int, m.Answer] = {}
         self.following: set[int] = set()
         """Requests of others whose results it waits for."""
+        self.stopped: set[int] = set()
+        """Tasks that it wants no more."""
         self.reads = True
         self.sends_functions = True
         self.said_goodbye = ""
@@ -301,6 +343,8 @@ class ScriptedClient(Membership):
 
     def call(self, interface: str, method: str, **arguments: Any) -> int:
         """Call a method; its answer will be in `answers` under the number returned."""
+        if (interface, method) == ("tasks", "cancel"):
+            self.stopped.update(from_ranges(arguments["requests"]))
         number = next(self._call_numbers)
         self._calls[number] = m.Call(number, interface, method, arguments)
         if self.state is State.JOINED:
@@ -365,6 +409,10 @@ class ScriptedClient(Membership):
                 for wanted in requests.values():
                     wanted.accepted = False
                     wanted.resent = True
+        if self.stopped and not self.same_epoch:  # the hub before may not have stored their ends
+            requests = to_ranges(sorted(self.stopped))
+            number = next(self._call_numbers)
+            self._calls[number] = m.Call(number, "tasks", "cancel", {"requests": requests})
         for call in self._calls.values():
             self.send(m.Stream.HUB, call)
         for stream in self.outstanding:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ctrlhub import Client, StoreError
+from ctrlhub import Client, StoreError, TimeLimitExceeded
 from tests.support.journal import Journal
 from tests.support.processes import Command, is_alive, until
 
@@ -188,3 +188,46 @@ def test_large_arguments_and_values(client: Client) -> None:
     kill_hub(client)
     first.get(60)
     assert second.get(60) == large[::-1]
+
+
+def endless() -> None:
+    """Run until somebody interrupts it."""
+    import time
+
+    while True:
+        time.sleep(0.01)
+
+
+def test_engines_that_come_late_stop_what_was_cancelled(client: Client) -> None:
+    """Else they would run that for ever, and nothing behind it."""
+    engines = client[:].apply_sync(os.getpid)
+    balanced = client.load_balanced_view()
+    tasks = [balanced.apply_async(endless) for _ in engines]
+    until(lambda: all(task.running() for task in tasks), "both run")
+    ledger = client._connection._session._outgoing.tasks
+    until(lambda: not ledger.unaccepted(), "both are stored")
+    for pid in engines:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        kill_hub(client)
+        client.abort(tasks)
+        assert all(task.cancelled() for task in tasks)
+    finally:
+        for pid in engines:
+            os.kill(pid, signal.SIGCONT)
+    assert balanced.map_async(double, range(20)).get(60) == [2 * n for n in range(20)]
+    assert client[:].apply_async(os.getpid).get(60) == engines
+    until(lambda: client.status()["tasks"]["running"] == 0, "nothing runs any more")
+
+
+def test_time_limits_hold_while_the_hub_is_replaced(client: Client) -> None:
+    """They are the engine's task's, not the hub's."""
+    view = client.load_balanced_view()
+    view.set_flags(time_limit=1.0)
+    limited = [view.apply_async(endless) for _ in range(4)]
+    ledger = client._connection._session._outgoing.tasks
+    until(lambda: not ledger.unaccepted(), "all are stored")
+    kill_hub(client)
+    for task in limited:
+        with pytest.raises(TimeLimitExceeded):
+            task.get(60)

@@ -220,6 +220,74 @@ def test_a_task_that_is_held_back_can_be_cancelled(scene: Scene) -> None:
     assert scene.client.results(numbers[1:]) == [b"result of two"]
 
 
+def test_what_was_cancelled_meanwhile_is_stopped(scene: Scene) -> None:
+    """An engine that comes back later than the wish would run it for ever, and nothing behind it."""
+    [endless] = scene.client.tasks(b"~endless")
+    scene.say()
+    [engine] = [engine for engine in scene.engines if engine.work()]
+    wire = scene.world.wires.pop(engine)  # out of reach
+    scene.restart()
+    scene.world.run()
+    scene.client.call("tasks", "cancel", requests=[[endless, endless]])
+    scene.say()
+    assert scene.client.ends[endless][0] == Status.CANCELLED
+    scene.world.wires[engine] = wire
+    scene.work_off()
+    assert engine.interrupted == [endless]
+    assert engine.idle
+
+
+def test_what_was_given_to_another_engine_is_stopped_when_it_ends(scene: Scene) -> None:
+    """Its first engine was away for too long."""
+    [endless] = scene.client.tasks(b"~endless")
+    scene.say()
+    [engine] = [engine for engine in scene.engines if engine.work()]
+    wire = scene.world.wires.pop(engine)
+    scene.restart()
+    scene.world.pass_time(9.0)
+    [other] = [other for other in scene.engines if other is not engine]
+    other.work()
+    scene.world.wires[engine] = wire
+    scene.world.pass_time(9.0)
+    assert (engine.running, other.running) != (None, None)
+    scene.client.call("tasks", "cancel", requests=[[endless, endless]])
+    scene.say()
+    scene.work_off()
+    assert [engine.idle, other.idle] == [True, True]
+    assert scene.client.ends[endless][0] == Status.CANCELLED
+
+
+def test_what_nobody_asks_for_again_is_stopped(scene: Scene) -> None:
+    """A hub that knows nothing waits for the client first; one that has gone does not come."""
+    scene.client.tasks(b"~endless")
+    scene.say()
+    [engine] = [engine for engine in scene.engines if engine.work()]
+    scene.world.kill(scene.client)
+    scene.world.restart_hub()
+    scene.world.pass_time(4.0)
+    assert engine.running is not None
+    scene.work_off()
+    assert engine.idle
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_time_limits_go_on(scene: Scene, late: bool) -> None:
+    """For who runs when the hub is killed, also where that has just interrupted it for its limit."""
+    options = TaskOptions(time_limit=1.0)
+    numbers = scene.client.tasks(b"~one", b"~two", options=options)
+    scene.say()
+    for engine in scene.engines:
+        assert engine.work()
+    if late:
+        scene.world.advance(1.5)
+        for engine in scene.engines:
+            scene.world.deliver(engine, "down", Stream.HUB)
+    scene.restart()
+    scene.work_off()
+    codes = [unpack_failure(scene.client.ends[n][1]).code for n in numbers]
+    assert codes == ["time_limit_exceeded"] * 2
+
+
 def test_engines_keep_their_ids(scene: Scene) -> None:
     """One that comes first gets none that another one had."""
     scene.settle()

@@ -41,6 +41,10 @@ class Faults(RuleBasedStateMachine):
         self.ran: list[tuple[int, int]] = []
         self.submitted: dict[int, tuple[ScriptedClient, bytes]] = {}
         self.cancelled: set[int] = set()
+        self.endless: dict[int, ScriptedClient] = {}
+        """Tasks that run until they are interrupted."""
+        self.limited: set[int] = set()
+        """Those of them that have a time limit."""
         self.hooks: dict[int, ScriptedClient] = {}
         self.orphans: set[int] = set()
         """Requests of killed clients, which others follow."""
@@ -100,6 +104,27 @@ class Faults(RuleBasedStateMachine):
         ):
             self.submitted[number] = chosen, payload
         self.world.tick(chosen)
+
+    @rule(client=st.integers(0, 9), limit=st.sampled_from([None, 0.5, 3.0]))
+    def submit_endless(self, client: int, limit: float | None) -> None:
+        """A client submits a task that runs until it is interrupted, or for longer than it may."""
+        chosen = self.pick(client, self.clients)
+        payload = b"~task %d" % next(self.numbers)
+        [number] = chosen.tasks(payload, options=TaskOptions(time_limit=limit))
+        self.submitted[number], self.endless[number] = (chosen, payload), chosen
+        if limit is not None:
+            self.limited.add(number)
+        self.world.tick(chosen)
+
+    def stop_endless(self) -> None:
+        """Let clients cancel what would never end."""
+        for client in self.clients:
+            mine = [n for n in client.outstanding[Stream.TASK] if n in self.endless]
+            mine = [n for n in mine if n not in self.limited]
+            self.cancelled.update(mine)
+            if mine:
+                client.call("tasks", "cancel", requests=to_ranges(sorted(mine)))
+                self.world.tick(client)
 
     @rule(
         client=st.integers(0, 9),
@@ -298,6 +323,8 @@ class Faults(RuleBasedStateMachine):
     def kill_client(self, client: int) -> None:
         """A client's process dies; another one takes over what was acknowledged."""
         killed = self.pick(client, self.clients)
+        if self.endless.keys() & killed.outstanding[Stream.TASK].keys():
+            return  # nobody else can cancel them
         self.world.kill(killed)
         self.clients.remove(killed)
         heir = ScriptedClient(f"client {next(self.numbers)}")
@@ -377,6 +404,7 @@ class Faults(RuleBasedStateMachine):
             for name in ("one", "two"):  # an engine on which one has failed gets no tasks
                 self.remove_hook(0, name)
             self.obey(leaves=True)
+            self.stop_endless()
             world.pass_time(1.0)
             for engine in self.engines:
                 while engine.work():
@@ -429,6 +457,8 @@ class Faults(RuleBasedStateMachine):
             assert result == b"result of " + payload
         elif status == Status.CANCELLED:
             assert number in self.cancelled
+        elif number in self.limited and unpack_failure(result).code == "time_limit_exceeded":
+            return
         elif result == LOST:
             assert self.restarts
         elif not (result == b"result of " + payload and payload.startswith(b"!")):
