@@ -21,6 +21,9 @@ FIRST_PAUSE, LAST_PAUSE = 0.01, 1.0
 
 NEVER = float("inf")
 
+MOST_REMEMBERED = 65_536
+"""So many requests are told once more to a hub that follows another one; the last ones."""
+
 STOP: Mapping[Stream, tuple[str, str]] = {
     Stream.TASK: ("tasks", "cancel"),
     Stream.MULTIENGINE: ("multiengine", "abort"),
@@ -58,6 +61,8 @@ class Cancellation:
         What the hub is told beside the ids.
     left : set
         Those that may still reach the hub without being stopped there.
+    ended : frozenset
+        Those that are named once, though they have ended here: another hub may not know that.
     calls : set
         The numbers of the calls that were not answered.
     running : bool
@@ -79,6 +84,7 @@ class Cancellation:
         "call",
         "calls",
         "due",
+        "ended",
         "error",
         "left",
         "more",
@@ -99,6 +105,7 @@ class Cancellation:
         self.call = STOP[stream] if call is None else call
         self.more = {} if grace is None else {"grace": grace}
         self.left = set(numbers)
+        self.ended: frozenset[int] = frozenset()
         self.calls: set[int] = set()
         self.running = self.answered = self.abandoned = False
         self.error: CtrlHubError | None = None
@@ -123,6 +130,11 @@ class Cancellation:
         """Leave out what has ended otherwise."""
         self.left = {number for number in self.left if number in outstanding}
 
+    def take_named(self) -> set[int]:
+        """Take what the hub is to be told."""
+        named, self.ended = self.left | self.ended, frozenset()
+        return named
+
     @property
     def is_over(self) -> bool:
         """Whether there is nothing to ask for, or no use in asking."""
@@ -135,21 +147,46 @@ class Cancellation:
 
 
 class CancellationList:
-    """The wishes that have not ended."""
+    """The wishes that have not ended, and what was wished of late.
 
-    __slots__ = ("_wishes",)
+    A hub may be killed between an end that it has told us and its storing that. The next one has the
+    request run again, perhaps for ever, unless it is told once more.
+    """
+
+    __slots__ = ("_asked", "_wishes")
 
     def __init__(self) -> None:
         self._wishes: dict[Cancellation, None] = {}
+        self._asked: dict[int, tuple[Stream, tuple[str, str], float | None]] = {}
 
     @property
     def due(self) -> float:
         """When to repeat the first of them."""
         return min(wish.due for wish in self._wishes) if self._wishes else NEVER
 
-    def begin(self, wish: Cancellation) -> None:
-        """Keep a wish until its end."""
+    def begin(self, wish: Cancellation, numbers: Iterable[int]) -> None:
+        """Keep a wish until its end, and what the hub was told of it."""
         self._wishes[wish] = None
+        how = wish.stream, wish.call, wish.more.get("grace")
+        self._asked.update(dict.fromkeys(numbers, how))
+        while len(self._asked) > MOST_REMEMBERED:
+            del self._asked[next(iter(self._asked))]
+
+    def once_more(self) -> list[Cancellation]:
+        """Return wishes for all that another hub may not have been told; those that go on name it again."""
+        going_on: set[int] = set()
+        for wish in self._wishes:
+            wish.ended = frozenset(wish.left)
+            going_on |= wish.left
+        by_kind: dict[tuple[Stream, tuple[str, str], float | None], list[int]] = {}
+        for number, how in self._asked.items():
+            if number not in going_on:
+                by_kind.setdefault(how, []).append(number)
+        wishes = []
+        for (stream, call, grace), numbers in by_kind.items():
+            wishes.append(Cancellation(stream, numbers, call=call, grace=grace))
+            wishes[-1].ended = frozenset(numbers)
+        return wishes
 
     def end(self, wish: Cancellation) -> None:
         """Forget a wish, and tell whoever waits for it."""

@@ -165,12 +165,13 @@ class ClientSession(InformedMembership):
         wish.keep(self._outgoing.ledger(wish.stream).requests)
         for number in wish.calls:  # their answers were lost
             self.calls.forget(number)
+        numbers = wish.take_named().union(sent)
         calls = [
             Call(next(self.calls.numbers), *wish.call, {"requests": ranges, **wish.more})
-            for ranges in parts(wish.left.union(sent))
+            for ranges in parts(numbers)
         ]
         wish.calls = {call.id for call in calls}
-        self._cancellations.begin(wish)
+        self._cancellations.begin(wish, numbers)
         if not calls:
             self._cancellations.end(wish)
         for call in calls:
@@ -274,6 +275,9 @@ class ClientSession(InformedMembership):
         for stream in (Stream.MULTIENGINE, Stream.TASK):
             self._say_again(stream)
         self._cancellations.repeat(now)
+        if previous is not None and not self.same_epoch:
+            for wish in self._cancellations.once_more():
+                self.cancel(wish, now)
         self._engines.joined(registered, now, previous is not None and not self.same_epoch)
         self._watcher.engines(self._engines.by_id)
         self._watcher.joined(registered.session)

@@ -11,7 +11,16 @@ from ctrlhub.wire.codec import encode
 from ctrlhub.wire.errors import InternalError, SessionClosed
 from ctrlhub.wire.ids import Ranges, from_ranges, to_ranges
 from ctrlhub.wire.limits import MAX_CONTROL_BYTES
-from ctrlhub.wire.messages import Answer, Beat, Call, Command, Stream, SubmitTasks
+from ctrlhub.wire.messages import (
+    Answer,
+    Beat,
+    Call,
+    Command,
+    Completed,
+    Status,
+    Stream,
+    SubmitTasks,
+)
 from tests.unit.client.support import Bench, registered
 
 
@@ -253,3 +262,31 @@ def test_both_kinds_of_requests_have_their_interface() -> None:
 
     assert (call.interface, call.method) == ("multiengine", "abort")
     assert not isinstance(call, SubmitTasks)
+
+
+def test_another_hub_is_told_once_more_what_has_ended() -> None:
+    """The one before may have been killed before it had stored that; the next would run it again."""
+    bench = Bench()
+    ended, interrupted, other = (bench.task() for _ in range(3))
+    bench.drain()
+    Wish(bench, [ended._number, interrupted._number])
+    (call,) = bench.drain(Call)
+    ids = to_ranges([ended._number, interrupted._number])
+    answer(bench, call, interrupted=ids)
+    row = (ended._number, int(Status.CANCELLED), b"", 0, 0.0, 0.0, None)
+    bench.receive(Stream.TASK, Completed((row,)))
+    assert ended.cancelled()
+    bench.drain()
+    bench.pass_time(3.5)
+    bench.drain()
+
+    bench.receive(Stream.HUB, registered(token=b"token2", epoch="second", resumed=False))
+
+    (again,) = bench.drain(Call)
+    assert (again.interface, again.method) == ("tasks", "cancel")
+    assert wanted(again) == [ended._number, interrupted._number]
+    answer(bench, again, finished=ids)
+    assert interrupted.cancelled(), "it is not given to another hub to be stopped there"
+    assert not other.done()
+    bench.pass_time(0.1)
+    assert bench.drain(Call) == []
