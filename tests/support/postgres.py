@@ -126,4 +126,6 @@ class PostgresServer:
         command = (str(where / program), *arguments)
         if os.geteuid() != 0:
             return command
-        return ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", *command)
+        # Also it ends with the tests, if these are killed.
+        nobody = ("--reuid=nobody", "--regid=nogroup", "--clear-groups", "--pdeathsig=QUIT")
+        return ("setpriv", *nobody, *command)
