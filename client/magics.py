@@ -19,8 +19,9 @@ from IPython.core.magic_arguments import MagicArgumentParser
 
 from ctrlhub.client.control import signal_name
 from ctrlhub.client.progress import is_quiet
+from ctrlhub.client.rows import TaskCancelled
 from ctrlhub.client.targets import Targets
-from ctrlhub.wire.errors import AlreadyDisplayedError, EngineError, RemoteError
+from ctrlhub.wire.errors import AlreadyDisplayedError, RemoteError
 
 if TYPE_CHECKING:
     from ctrlhub.client.client import Client
@@ -208,11 +209,10 @@ class ParallelMagics:
             raise Interrupted(f"KeyboardInterrupt: the engines {what}")
         try:
             result.get()
-        except (RemoteError, EngineError) as error:
-            if not stream:
+        except RemoteError as error:
+            if not stream or isinstance(error, TaskCancelled):
                 raise
-            seen = error if isinstance(error, RemoteError) else RemoteError("EngineError", str(error))
-            raise AlreadyDisplayedError(seen) from None
+            raise AlreadyDisplayedError(error) from None
 
     def _interrupt(self, result: AsyncResult, targets: Targets, signal: int | str) -> None:
         what = f"sending {signal} to {_engines(targets)}" if signal != 0 else "waiting for the engines"

@@ -35,11 +35,9 @@ class TaskCancelled(TaskAborted, CancelledError):
 
     Attributes
     ----------
-    traceback : str or None
+    traceback : str
         Where its code was interrupted, if it ran.
     """
-
-    traceback: str | None = None
 
 
 def failed(number: int, error: BaseException) -> Row:

@@ -3,27 +3,28 @@
 ::
 
     CtrlHubError                       everything ctrl-hub raises on purpose
-    ├── EngineError                    an engine died or cannot be reached (a BrokenExecutor)
     ├── NoEnginesRegistered            nothing to run on
     ├── InvalidEngineID                no engine has this id           (an IndexError)
     ├── TooManyEngines                 the controller is full
     ├── RegistrationRefused            an engine or client was not let in
-    ├── TaskAborted                    cancelled before it ended
-    ├── TaskTimeout                    waited in the queue for too long
-    │   └── TimeLimitExceeded          … or ran for too long
-    ├── QueueCleared                   removed from an engine's queue
-    ├── UnmetDependency                this engine will not do
-    │   ├── TaskRejectError            … because the task itself says so
-    │   └── ImpossibleDependency       no engine ever will
-    │       ├── DependencyTimeout      … not before the task's ``timeout``
-    │       └── InvalidDependency      … and none could: it depends on itself, or on nothing
     ├── ResultNotCompleted             asked before it was there       (RuntimeError, TimeoutError)
     ├── ResultLost                     it was there, and is gone
     │   └── FailedBefore               it was a failure, of which a text is left
     ├── SegmentLost                    shared memory that cannot be opened
     ├── RemoteError                    user code raised on an engine
     │   ├── CompositeError             … on several of them
-    │   └── AlreadyDisplayedError      … and has been shown already
+    │   ├── AlreadyDisplayedError      … and has been shown already
+    │   └── RequestError               it ended for other reasons
+    │       ├── EngineError            an engine died or cannot be reached (a BrokenExecutor)
+    │       ├── TaskAborted            cancelled before it ended
+    │       ├── TaskTimeout            waited in the queue for too long
+    │       │   └── TimeLimitExceeded  … or ran for too long
+    │       ├── QueueCleared           removed from an engine's queue
+    │       └── UnmetDependency        this engine will not do
+    │           ├── TaskRejectError    … because the task itself says so
+    │           └── ImpossibleDependency    no engine ever will
+    │               ├── DependencyTimeout   … not before the task's ``timeout``
+    │               └── InvalidDependency   … and none could: on itself, or on nothing
     ├── SerializationError             something cannot be pickled, or not be rebuilt
     ├── LimitExceeded                  a configured limit was reached
     │   └── OutOfMemory                … or what there is of memory
@@ -67,9 +68,10 @@ from ctrlhub.wire.remote_errors import AlreadyDisplayedError as AlreadyDisplayed
 from ctrlhub.wire.remote_errors import CompositeError as CompositeError
 from ctrlhub.wire.remote_errors import ErrorTuple as ErrorTuple
 from ctrlhub.wire.remote_errors import RemoteError as RemoteError
+from ctrlhub.wire.remote_errors import RequestError as RequestError
 
 
-class EngineError(CtrlHubError, BrokenExecutor, code="engine_error"):
+class EngineError(RequestError, BrokenExecutor, code="engine_error"):
     """An engine died or cannot be reached; the message names the cause.
 
     It is a `BrokenExecutor` for programs that know `ProcessPoolExecutor`; other engines go on.
@@ -81,11 +83,6 @@ class EngineError(CtrlHubError, BrokenExecutor, code="engine_error"):
     engine_id
         The engine it happened to, where known.
     """
-
-    def __init__(self, message: str = "", engine_id: int | None = None) -> None:
-        super().__init__(message)
-        self.engine_id = engine_id
-
 
 class NoEnginesRegistered(CtrlHubError, code="no_engines"):
     """There is no engine to run on."""
@@ -123,11 +120,11 @@ class RegistrationRefused(CtrlHubError, code="registration_refused"):
     """The hub did not let an engine or a client in."""
 
 
-class TaskAborted(CtrlHubError, code="task_aborted"):
+class TaskAborted(RequestError, code="task_aborted"):
     """The task was cancelled before it ended."""
 
 
-class TaskTimeout(CtrlHubError, code="task_timeout"):
+class TaskTimeout(RequestError, code="task_timeout"):
     """The task waited in the queue for longer than its ``timeout``."""
 
 
@@ -135,11 +132,11 @@ class TimeLimitExceeded(TaskTimeout, code="time_limit_exceeded"):
     """The task ran for longer than its ``time_limit``, and was interrupted."""
 
 
-class QueueCleared(CtrlHubError, code="queue_cleared"):
+class QueueCleared(RequestError, code="queue_cleared"):
     """The command was removed from its engine's queue before it began."""
 
 
-class UnmetDependency(CtrlHubError, code="unmet_dependency"):
+class UnmetDependency(RequestError, code="unmet_dependency"):
     """The task's dependencies are not met on the engine that tried; another may meet them."""
 
 

@@ -23,7 +23,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from ctrlhub.wire.bare import Bare, Parts
-from ctrlhub.wire.errors import CtrlHubError, RemoteError, error_for
+from ctrlhub.wire.errors import CompositeError, CtrlHubError, RemoteError, RequestError, error_for
 from ctrlhub.wire.failure import MAX_EVALUE_BYTES, MAX_PICKLED_BYTES, REMOTE, Failure
 from ctrlhub.wire.serialize import dumps_inline, loads
 
@@ -230,9 +230,11 @@ def _line_of(file: str, number: int) -> str:
 
 def _of_our_own(failure: Failure) -> CtrlHubError:
     cls = error_for(failure.code)
-    known = cls is not CtrlHubError and not issubclass(cls, RemoteError)
+    known = cls not in (CtrlHubError, RemoteError, CompositeError)
     error = cls(failure.evalue) if known else CtrlHubError(f"{failure.ename}: {failure.evalue}")
     error.engine_id = failure.engine_id
+    if isinstance(error, RequestError):
+        error.happened_on(_engine_info(failure))
     if failure.traceback:
         error.add_note(failure.traceback)
     return error
@@ -255,7 +257,8 @@ def _original(failure: Failure) -> RemoteError | None:
         original = loads(failure.pickled)
         if not _may_be_rebuilt(original):
             return None
-        if isinstance(original, RemoteError):  # from a cluster used by the engine
+        if isinstance(original, RemoteError) and not isinstance(original, RequestError):
+            # From a cluster used by the engine.
             error = original
         else:
             # Not by __init__: it would call RemoteError's in turn, with arguments meant for another.

@@ -65,6 +65,33 @@ class RemoteError(CtrlHubError, code="remote"):
         print("\n".join(self.render_traceback()))
 
 
+class RequestError(RemoteError):
+    """What has become of a request for other reasons than its code: a `RemoteError` as in ipyparallel.
+
+    Parameters
+    ----------
+    message
+        What happened.
+    engine_id
+        The engine it happened to, where known.
+    """
+
+    evalue = traceback = ""  # of a subclass, too, that has an ``__init__`` of its own
+
+    def __init__(self, message: str = "", engine_id: int | None = None) -> None:
+        super().__init__(type(self).__name__, message)
+        self.args = (message,)
+        self.happened_on({} if engine_id is None else {"engine_id": engine_id})
+
+    def happened_on(self, engine_info: dict[str, Any]) -> None:
+        """Say where it happened."""
+        self.engine_info = engine_info
+        self.engine_id = engine_info.get("engine_id")
+
+    def __str__(self) -> str:
+        return Exception.__str__(self)
+
+
 class CompositeError(RemoteError, code="composite"):
     """Several engines raised.
 

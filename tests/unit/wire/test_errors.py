@@ -14,23 +14,30 @@ from ctrlhub.wire.errors import (
     CompositeError,
     CtrlHubError,
     EngineError,
+    Failure,
     HubNotFound,
     HubUnavailable,
     ImpossibleDependency,
     InvalidEngineID,
     NoEnginesRegistered,
     RemoteError,
+    RequestError,
     TaskTimeout,
     UnmetDependency,
     error_for,
+    pack_failure,
+    unpack_failure,
 )
+from ctrlhub.wire.rebuild import exception_from
 
 CLASSES = [
     cls
     for cls in vars(errors).values()
     if isinstance(cls, type) and issubclass(cls, CtrlHubError) and cls is not CtrlHubError
 ]
-SENT = [cls for cls in CLASSES if cls not in (AlreadyDisplayedError, AlreadyRunning)]
+SENT = [
+    cls for cls in CLASSES if cls not in (AlreadyDisplayedError, AlreadyRunning, RequestError)
+]
 
 
 def remote(number: int) -> RemoteError:
@@ -42,6 +49,18 @@ def remote(number: int) -> RemoteError:
 def test_code_names_one_class(cls: type[CtrlHubError]) -> None:
     """Each class has a code of its own, and the code leads back to it."""
     assert error_for(cls.code) is cls
+
+
+@pytest.mark.parametrize("cls", [c for c in SENT if issubclass(c, RequestError)])
+def test_what_became_of_a_request_is_a_remote_error(cls: type[RequestError]) -> None:
+    """As in ipyparallel: with the name of its class, its text, and where it was."""
+    failure = Failure.from_error(cls("what happened", 3), method="apply")
+    error = exception_from(unpack_failure(pack_failure(failure)))
+    assert type(error) is cls
+    assert isinstance(error, RemoteError)
+    assert (str(error), error.ename, error.evalue) == ("what happened", cls.__name__, "what happened")
+    assert (error.engine_id, error.engine_info) == (3, {"engine_id": 3, "method": "apply"})
+    assert error.render_traceback() == [f"{cls.__name__}: what happened"]
 
 
 @pytest.mark.parametrize("cls", SENT, ids=lambda cls: cls.__name__)

@@ -204,8 +204,9 @@ class TestRebuilt:
         error = across(original)
         assert (str(error), repr(error)) == (str(original), repr(original))
         assert error.args == original.args
-        own = {name: value for name, value in vars(original).items() if name != "engine_id"}
-        assert vars(error).items() >= own.items()
+        where = ("engine_id", "engine_info", "traceback")  # that of the engine takes their place
+        own = {name: value for name, value in vars(original).items() if name not in where}
+        assert own == {name: vars(error)[name] for name in own}
         for name in ("errno", "filename", "name", "path", "msg", "lineno", "start", "extra"):
             assert getattr(error, name, None) == getattr(original, name, None)
 
