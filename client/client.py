@@ -262,12 +262,13 @@ class Client(
         try:
             return chosen(targets, self._known_ids())
         except (NoEnginesRegistered, InvalidEngineID) as error:
-            # Perhaps it came this instant: the hub knows, and an error is worth the question.
-            try:
-                absent = self._connection.look_at_engines()
-            except UnknownInterface:  # this hub does not tell: what we know must do
-                raise error from None
-            return chosen(targets, self._known_ids(), states_of(absent))
+            refusal = error
+        # Perhaps it came this instant: the hub knows, and an error is worth the question.
+        try:
+            absent = self._connection.look_at_engines()
+        except UnknownInterface:  # this hub does not tell: what we know must do
+            raise refusal from None
+        return chosen(targets, self._known_ids(), states_of(absent))
 
     # ------------------------------------------------------------ views
 

@@ -87,29 +87,34 @@ class ExecuteReply:
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(self._labelled() if self.data else repr(self))
 
+    def _shown_as(self, mime: str) -> Any:
+        """Return the data of a type; with what belongs to it, such as a width, if there is anything."""
+        data, more = self.data.get(mime), self._result.get("metadata", {}).get(mime)
+        return (data, more) if data is not None and more else data
+
     def _repr_html_(self) -> Any:
-        return self.data.get("text/html")
+        return self._shown_as("text/html")
 
     def _repr_latex_(self) -> Any:
-        return self.data.get("text/latex")
+        return self._shown_as("text/latex")
 
     def _repr_markdown_(self) -> Any:
-        return self.data.get("text/markdown")
+        return self._shown_as("text/markdown")
 
     def _repr_json_(self) -> Any:
-        return self.data.get("application/json")
+        return self._shown_as("application/json")
 
     def _repr_javascript_(self) -> Any:
-        return self.data.get("application/javascript")
+        return self._shown_as("application/javascript")
 
     def _repr_svg_(self) -> Any:
-        return self.data.get("image/svg+xml")
+        return self._shown_as("image/svg+xml")
 
     def _repr_png_(self) -> Any:
-        return self.data.get("image/png")
+        return self._shown_as("image/png")
 
     def _repr_jpeg_(self) -> Any:
-        return self.data.get("image/jpeg")
+        return self._shown_as("image/jpeg")
 
     def __getitem__(self, name: str) -> Any:
         return self.metadata[name]

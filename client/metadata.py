@@ -33,6 +33,14 @@ class Metadata(dict[str, Any]):
     ``'ok'``, ``'error'`` or ``'aborted'``.
     """
 
+    def __setitem__(self, name: str, value: Any) -> None:
+        if name not in self:
+            raise KeyError(f"no {name!r} in the metadata of a request")
+        super().__setitem__(name, value)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Metadata, (dict(self),)
+
     def __getattr__(self, name: str) -> Any:
         try:
             return self[name]

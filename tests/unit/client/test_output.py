@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import pytest
@@ -44,6 +46,25 @@ def several(*extras: dict[str, Any] | None) -> AsyncExecutionGroup:
     for index, each in enumerate(extras):
         result._take(index, row(1 + index, index, each), 0.0)
     return result
+
+
+def test_what_belongs_to_a_picture_is_shown_with_it() -> None:
+    """As IPython wants it: data and metadata, where there is any."""
+    shown_there = {"data": {"image/png": "AAAA"}, "metadata": {"image/png": {"width": 10}}}
+    reply = one({"execute_result": {**shown_there, "execution_count": 1}}).get()
+    assert reply._repr_png_() == ("AAAA", {"width": 10})
+    assert reply._repr_html_() is None
+
+
+def test_metadata_has_the_items_that_it_has() -> None:
+    """One that there is not cannot be set by mistake; it can be pickled and copied."""
+    known = one({"stdout": "hi\n"}).metadata
+    with pytest.raises(KeyError, match="nonsense"):
+        known["nonsense"] = 1
+    known["label"] = "mine"
+    for again in (pickle.loads(pickle.dumps(known)), copy.deepcopy(known)):
+        assert type(again) is type(known)
+        assert again == known
 
 
 def test_the_value_of_an_execution_is_its_reply() -> None:
