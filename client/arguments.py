@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 from warnings import warn
 
@@ -46,6 +47,21 @@ def check_others(others: Mapping[str, Any], known: str) -> None:
             raise TypeError(f"Client has no argument {name!r}; it has: {known}")
         elif value is not None and value is not False:
             warn(f"Client: {name} is ignored: {IGNORED[name]}", stacklevel=3)
+
+
+def check_kinds(context: Any, **seconds: Any) -> None:
+    """Refuse what cannot be a context of ZeroMQ, or a time.
+
+    Raises
+    ------
+    TypeError
+        It cannot.
+    """
+    if context is not None and not callable(getattr(context, "socket", None)):
+        raise TypeError(f"Client: context is a zmq.Context, not {context!r}")
+    for name, value in seconds.items():
+        if not isinstance(value, Real):
+            raise TypeError(f"Client: {name} is a number of seconds, not {value!r}")
 
 
 def chosen_profile(profile: str | None, cluster_id: str | None) -> str | None:

@@ -9,7 +9,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from ctrlhub.client.arguments import check_others, chosen_profile
+from ctrlhub.client.arguments import check_kinds, check_others, chosen_profile
 from ctrlhub.client.attaching import Attaching
 from ctrlhub.client.balanced_view import LoadBalancedView
 from ctrlhub.client.broadcast_view import BroadcastView
@@ -128,6 +128,7 @@ class Client(
         check_others(others, ARGUMENTS)
         self.cluster = cluster
         patience = timeout if join_timeout is None else join_timeout
+        check_kinds(context, timeout=timeout, join_timeout=patience)
         info = find(connection_info, chosen_profile(profile, cluster_id), patience)
         keys = KeyPair.generate()
         said = registration(keys.public, session, takeover=takeover)

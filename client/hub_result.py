@@ -99,8 +99,9 @@ class AsyncHubResult(OfAnyStream, AsyncGroup):
     def __init__(
         self, home: Connection, numbers: Sequence[int], *, single: bool, what: str = ""
     ) -> None:
-        shown = text_of(numbers[0]) if len(numbers) == 1 else f"{len(numbers)} requests"
-        about = About(what or f"request {shown}", Stream.MULTIENGINE, None)
+        count = len(numbers)
+        shown = f"request {text_of(numbers[0])}" if count == 1 else f"{count} requests"
+        about = About(what or shown, Stream.MULTIENGINE, None)
         super().__init__(home, about, join=_first if single else None)
         self._single = single
         for number in numbers:

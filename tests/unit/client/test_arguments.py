@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,21 @@ def test_what_has_no_meaning_here_is_ignored(name: str) -> None:
         warnings.simplefilter("error")
         check_others({name: None}, "")
         check_others({name: False}, "")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"context": 3}, "context is a zmq.Context, not 3"),
+        ({"timeout": "x"}, "timeout is a number of seconds, not 'x'"),
+        ({"timeout": None}, "timeout is a number of seconds"),
+        ({"join_timeout": "x"}, "join_timeout is a number of seconds"),
+    ],
+)
+def test_things_of_the_wrong_kind(wrong: dict[str, Any], said: str) -> None:
+    """Are told before anything is looked for."""
+    with pytest.raises(TypeError, match=said):
+        Client(**wrong)
 
 
 def test_what_is_refused_says_what_to_do() -> None:
