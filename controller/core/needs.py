@@ -59,10 +59,12 @@ class Needs:
         if self.targets is not None:
             named = [engine for engine in engines if engine.id in self.targets]
             wanted = ", ".join(map(str, sorted(self.targets))) or "none"
+            if not named and self.followed and not self.targets:
+                return "no engine that it may run on has run the requests that it follows"
             if not named and self.followed:
                 return (
-                    "it follows requests that no one engine of this moment has run "
-                    f"(engines: {wanted})"
+                    "it must run where the requests that it follows have run, and none of these "
+                    f"engines is here: {wanted}"
                 )
             if not named:
                 return f"none of its targets is here (engines: {wanted})"

@@ -108,6 +108,9 @@ def test_it_is_said_what_no_engine_has() -> None:
     """Targets and resources by name."""
     scheduler = scheduler_of(engines_of({"gpu": 1}, {}))
     assert "none of its targets is here (engines: 7)" in scheduler.why_nobody(Needs(frozenset({7})))
+    apart = Needs().within(frozenset())
+    assert scheduler.why_nobody(apart).startswith("no engine that it may run on has run")
+    assert scheduler.why_nobody(Needs().within(frozenset({7}))).endswith("none of these engines is here: 7")
     assert "(gpu=2)" in scheduler.why_nobody(Needs(resources=(("gpu", 2),)))
     assert "(gpu=1)" in scheduler.why_nobody(Needs(frozenset({1}), (("gpu", 1),)))
 
