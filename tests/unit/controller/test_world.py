@@ -116,6 +116,34 @@ class Faults(RuleBasedStateMachine):
             self.limited.add(number)
         self.world.tick(chosen)
 
+    @precondition(lambda self: self.world.lives < 5)
+    @rule(
+        limit=st.sampled_from([None, 3.0]),
+        remembers=st.booleans(),
+        seconds=st.sampled_from([0.0, 8.0]),
+    )
+    def restart_hub_and_cancel(self, limit: float | None, remembers: bool, seconds: float) -> None:
+        """The hub is killed while tasks run, which are cancelled before engines are back."""
+        if not remembers and (self.restarts or self.orphans):
+            return
+        self.restarts += not remembers
+        for k in range(len(self.engines)):
+            self.submit_endless(k, limit)
+        self.world.run()
+        for engine in self.engines:
+            while engine.work():
+                pass
+        self.world.restart_hub(remembers=remembers)
+        away = {each: self.world.wires.pop(each) for each in (*self.engines, self.nanny)}
+        for _ in range(8):
+            self.world.advance(0.5)
+            self.world.run()
+        self.stop_endless()
+        self.world.run()
+        self.world.advance(seconds)
+        self.world.run()
+        self.world.wires.update(away)
+
     def stop_endless(self) -> None:
         """Let clients cancel what would never end."""
         for client in self.clients:
