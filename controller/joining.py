@@ -202,6 +202,8 @@ class Joining:
         ours = session.versions
         for other in self._peers.sessions:
             theirs = other.versions
+            if not theirs:
+                continue  # it has not come back to a restarted hub yet
             if other.role in BOTH_ENDS and other.role is not session.role:
                 if any(ours.get(name) != theirs.get(name) for name in SERIALIZATION):
                     log.warning(

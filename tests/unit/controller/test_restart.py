@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -286,6 +287,21 @@ def test_time_limits_go_on(scene: Scene, late: bool) -> None:
     scene.work_off()
     codes = [unpack_failure(scene.client.ends[n][1]).code for n in numbers]
     assert codes == ["time_limit_exceeded"] * 2
+
+
+def test_who_is_not_back_is_no_reason_to_warn(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a client pickles with that has not come back yet is not known."""
+    scene.client.tasks(b"one")
+    scene.say()
+    scene.world.kill(scene.client)
+    scene.restart()
+    engine = ScriptedEngine("another")
+    versions = {**engine.registration.versions, "cloudpickle": "3.1.3"}
+    engine.registration = replace(engine.registration, versions=versions)
+    scene.world.joined(engine)
+    assert "same versions on both" not in caplog.text
 
 
 def test_engines_keep_their_ids(scene: Scene) -> None:
