@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from ctrlhub.client.balanced_view import LoadBalancedView
     from ctrlhub.client.client import Client
 
+MOST_WORKERS = 1024
+"""The most engines of a private cluster."""
+
 
 class Executor(ViewExecutor):
     """An executor of `concurrent.futures`, to be used as one uses `ProcessPoolExecutor`.
@@ -33,7 +36,7 @@ class Executor(ViewExecutor):
     Parameters
     ----------
     max_workers
-        How many engines; as many as there are cores, if not given. With a client: how many of its
+        How many engines, 1,024 at most; as many as there are cores, if not given. With a client: how many of its
         engines, those of the lowest ids; if not given, all of them, also those to come.
     mp_context
         Taken for the sake of programs that pass it. Engines are always made afresh, and share
@@ -90,6 +93,11 @@ class Executor(ViewExecutor):
                 # Also of an executor that is forgotten: the hub keeps hooks for all that come.
                 self._uninitialize = finalize(self, _remove_after, self._out, client, name)
             return
+        if max_workers is not None and max_workers > MOST_WORKERS:
+            raise ValueError(
+                f"max_workers must be at most {MOST_WORKERS}, not {max_workers}: all of them are started "
+                "at once, as processes of this host"
+            )
         pool = self._pool = Pool(available_cores() if max_workers is None else max_workers)
         finalize(self, pool.finish_later).atexit = False
         super().__init__(_view_of(pool, max_tasks_per_child))

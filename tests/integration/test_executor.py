@@ -305,6 +305,7 @@ def test_in_asyncio(executor: Executor) -> None:
     [
         ({"max_workers": 0}, ValueError),
         ({"max_workers": -1}, ValueError),
+        ({"max_workers": 10**6}, ValueError),
         ({"max_workers": "2"}, TypeError),
         ({"max_tasks_per_child": 0}, ValueError),
         ({"max_tasks_per_child": 1.5}, TypeError),
