@@ -266,7 +266,6 @@ class AsyncJoinedResult(AsyncMapResult):
 def _one_by_one(items: deque[Any], raised: Collection[int]) -> Iterator[Any]:
     """Yield items, and let go of them: what was yielded is the caller's alone."""
     for place in range(len(items)):
-        item = items.popleft()
         if place in raised:
-            raise item.with_traceback(None)
-        yield item
+            raise items[0].with_traceback(None)
+        yield items.popleft()
