@@ -187,7 +187,7 @@ class HistoryQuery(Interface):
 
         All or nothing: where one cannot be done again, none is.
         """
-        if type(first) is not int or first < 0 or len(requests) > AT_ONCE:
+        if type(first) is not int or first < 0 or len(checked_ids(requests)) > AT_ONCE:
             raise InvalidRequest(f"at most {AT_ONCE} requests, and the first new id")
         chosen = []
         for number in checked_ids(requests):
