@@ -70,8 +70,11 @@ class View(ViewJobs):
     def __setattr__(self, name: str, value: Any) -> None:
         if name in type(self).flag_names:
             self.set_flags(**{name: value})
-        else:
+        elif name.startswith("_") or name == "client" or hasattr(type(self), name):
             super().__setattr__(name, value)
+        else:
+            known = ", ".join(type(self).flag_names)
+            raise AttributeError(f"{type(self).__name__} has no flag {name!r}; it has: {known}")
 
     def set_flags(self: V, **flags: Any) -> V:
         """Set flags by name, and return the view.

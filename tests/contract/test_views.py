@@ -311,7 +311,9 @@ def test_imports_on_engines_only(client: Client, capsys: pytest.CaptureFixture[s
     with client[:].sync_imports(local=False, quiet=True):
         import colorsys
         from string import digits
-    with pytest.raises(RuntimeError, match=r"colorsys\.hsv_to_rgb was imported on the engines only"):
+    with pytest.raises(
+        RuntimeError, match=r"colorsys\.hsv_to_rgb was imported on the engines only"
+    ):
         colorsys.hsv_to_rgb(1, 1, 1)
     with pytest.raises(RuntimeError, match=r"string\.digits"):
         digits()  # type: ignore[operator]
@@ -404,6 +406,19 @@ def test_a_broadcast_view(client: Client) -> None:
     assert client.broadcast_view(0).apply_sync(int, "7") == 7
     with pytest.raises(TypeError, match="is_coalescing"):
         view.is_coalescing = 3  # type: ignore[assignment]
+
+
+def test_a_misspelt_flag_is_an_error(client: Client) -> None:
+    """Else it would be taken, and change nothing."""
+    view: Any = client.load_balanced_view()
+    with pytest.raises(AttributeError, match=r"no flag 'retry'; it has: .*retries"):
+        view.retry = 3
+    view.retries = 3
+    view._mine = 1
+    direct: Any = client[:]
+    with pytest.raises(AttributeError, match="blok"):
+        direct.blok = True
+    direct.block = True
 
 
 def test_a_view_follows_its_client(client: Client) -> None:
