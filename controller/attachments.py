@@ -59,7 +59,7 @@ class Attachments:
         SessionAttached
             Another process has it.
         """
-        session = self._peers.events.clients.get(message.session)
+        session = self._peers.clients.by_number.get(message.session)
         if session is None:
             raise NoSuchSession(_none(message.session))
         if not self._peers.is_away(session) and not message.take_over:
@@ -105,7 +105,7 @@ class Attachments:
         SessionAttached
             A client is attached to it.
         """
-        session = self._peers.events.clients.get(number)
+        session = self._peers.clients.by_number.get(number)
         if session is None:
             raise NoSuchSession(_none(number))
         if not self._peers.is_away(session):
@@ -117,7 +117,7 @@ class Attachments:
 
     def described(self) -> list[dict[str, Any]]:
         """Return what is to be said of each client's session, by number."""
-        return [self._describe(session) for _, session in sorted(self._peers.events.clients.items())]
+        return [self._describe(session) for _, session in sorted(self._peers.clients.by_number.items())]
 
     def _describe(self, session: Session) -> dict[str, Any]:
         away = self._peers.is_away(session)
@@ -129,7 +129,7 @@ class Attachments:
             "host": session.host,
             "outstanding": unended,
             "results": unfetched,
-            "expires": self._peers.expires(session) if away else None,
+            "expires": self._peers.clients.expires(session) if away else None,
         }
 
 

@@ -26,16 +26,19 @@ class EngineEvents:
     outbox
         Where effects go.
 
-    Attributes
-    ----------
     clients
         The sessions of clients, by number: they hear of every event.
+
+    Attributes
+    ----------
     count
         The number of the last event.
     """
 
-    def __init__(self, controller: ControllerService, outbox: Outbox) -> None:
-        self.clients: dict[int, Session] = {}
+    def __init__(
+        self, controller: ControllerService, outbox: Outbox, clients: Mapping[int, Session]
+    ) -> None:
+        self._clients = clients
         self.count = 0
         self._controller = controller
         self._outbox = outbox
@@ -68,5 +71,5 @@ class EngineEvents:
     def _publish(self, event: str, description: Mapping[str, object]) -> None:
         self.count += 1
         message = m.EngineEvent(self.count, event, description)
-        for session in self.clients.values():
+        for session in self._clients.values():
             session.publish(self._outbox, message)

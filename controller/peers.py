@@ -11,27 +11,26 @@ import logging
 from collections.abc import Callable
 from random import Random
 
+from ctrlhub.controller.client_sessions import ClientSessions
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core import causes
 from ctrlhub.controller.core.alarm import Alarm
 from ctrlhub.controller.core.deadlines import Deadlines
 from ctrlhub.controller.core.effects import Connection, Outbox, Send
-from ctrlhub.controller.core.engines import NOTHING, Absence, Engine
+from ctrlhub.controller.core.engines import NOTHING
 from ctrlhub.controller.core.former import Former
 from ctrlhub.controller.core.heartbeat import Health, Heartbeats
 from ctrlhub.controller.core.nannies import Nannies
 from ctrlhub.controller.core.revoked import Revoked
-from ctrlhub.controller.core.saved import Saved, SavedSession
-from ctrlhub.controller.core.saved_engines import SavedEngines
-from ctrlhub.controller.core.saved_sessions import KeptSession, SavedSessions
+from ctrlhub.controller.core.saved import Saved
 from ctrlhub.controller.core.sessions import Session, Sessions
 from ctrlhub.controller.engine_events import EngineEvents
+from ctrlhub.controller.engine_places import EnginePlaces
 from ctrlhub.controller.exposed import Exposed
 from ctrlhub.controller.permissions import BULK, IOPUB
 from ctrlhub.controller.service import ControllerService
 from ctrlhub.wire import messages as m
-from ctrlhub.wire.errors import CtrlHubError, SessionClosed
-from ctrlhub.wire.ids import session_of
+from ctrlhub.wire.errors import SessionClosed
 from ctrlhub.wire.limits import MAX_TEXT
 from ctrlhub.wire.security import KeyRegistry
 
@@ -66,8 +65,10 @@ class Peers:
         The sessions.
     events
         What clients are told of engines.
-    saved_sessions
-        What is stored of those of clients.
+    clients
+        Those of clients.
+    places
+        The places of engines in the registry.
     perished
         The keys of engines of the hub before this one of whose end a nanny has told.
     """
@@ -86,88 +87,38 @@ class Peers:
         alarm: Alarm,
     ) -> None:
         self.sessions = Sessions(new_token, random, config.max_sessions)
-        self.events = EngineEvents(controller, outbox)
         self._config = config
-        self._controller = controller
         self._outbox = outbox
         self._exposed = exposed
         self._revoked = Revoked(keys)
         self._epoch = epoch
         self._heartbeats = Heartbeats(config.suspect, config.lost)
         self._expiry: Deadlines[int] = Deadlines(alarm.at)
-        self._absent: dict[int, tuple[int, Absence]] = {}
         self._nannies = Nannies()
-        self._saved_engines = SavedEngines(outbox)
-        self.saved_sessions = SavedSessions(outbox)
+        self.clients = ClientSessions(config, outbox, self.sessions, self._expiry)
+        self.events = EngineEvents(controller, outbox, self.clients.by_number)
+        self.places = EnginePlaces(controller, outbox, self.events)
         self.perished: set[str] = set()
-        controller.on_register_engine_do(self._number, True)
 
     # ------------------------------------------------------------ the hub before this one
 
     def restore(self, saved: Saved, unix_offset: float, now: float) -> Former:
         """Expect those back that the hub before this one had: clients with requests, and engines."""
-        waited_for = {session_of(n) for n in saved.tasks.keys() - saved.fetched}
-        waited_for |= {session_of(n) for n in saved.commands.keys() - saved.fetched}
-        kept = self.saved_sessions.take_back(saved)
-        sessions: dict[int, Session] = {}
-        for number, client in saved.sessions.items():
-            known = kept.pop(number, None)
-            if known is not None:
-                client = SavedSession(number, *known[:4])
-            lives = number in waited_for and self.sessions.of_key(client.key) is None
-            session = sessions[number] = self.sessions.restore(client, lives=lives)
-            if lives:
-                self._expect(session, known, now)
-            else:
-                self.saved_sessions.ended(number)
-        for number in kept:
-            self.saved_sessions.ended(number)
-        former = Former(saved, sessions, unix_offset)
-        for id, (key, _) in sorted(former.engines.items()):
-            if self._controller.reserve_id(id, key):
-                self._saved_engines.take_back(id)
-            else:
-                self._saved_engines.drop(id)
+        former = Former(saved, self.clients.restore(saved, now), unix_offset)
+        self.places.restore(former)
         return former
-
-    def _expect(self, session: Session, known: KeptSession | None, now: float) -> None:
-        """Expect a client back; how long it was away with the hub before this one counts."""
-        absence = 0.0
-        if known is not None:
-            session.first, session.retention = known.first, known.retention
-            absence = known.absence(now + self.saved_sessions.unix_offset)
-        self.events.clients[session.number] = session
-        left = max(self._config.lost, self._ttl(session) - absence)
-        self._expiry.set(session.number, now + left)
-        self.saved_sessions.left(session, now, absence)
-
-    def _ttl(self, session: Session) -> float:
-        """Return for how long (seconds) a session is kept while its peer is away."""
-        return session.retention or self._config.session_ttl
-
-    def hub_stops(self, now: float) -> None:
-        """Leave to the hub after this one what it has to know of clients."""
-        for session in self.events.clients.values():
-            away = self.is_away(session)
-            left = self._expiry.of(session.number) - now if away else self._ttl(session)
-            self.saved_sessions.hub_stops(session, max(0.0, self._ttl(session) - left))
-
-    def expect_nobody(self) -> None:
-        """Take note that the hub ends on purpose, and its engines with it."""
-        self._saved_engines.drop_all()
 
     # ------------------------------------------------------------ coming
 
     def arrived(self, session: Session, connection: Connection, now: float) -> None:
         """Begin to watch a peer that has registered, or take it back."""
         self._expiry.discard(session.number)
-        self._absent.pop(session.number, None)
+        self.places.is_back_or_ended(session)
         self.sessions.bind(session, connection)
         if session.role is m.Role.NANNY:
             self._nannies.add(session)
         elif session.role is m.Role.CLIENT:
-            self.events.clients[session.number] = session
-            self.saved_sessions.here(session)
+            self.clients.here(session)
         self._heartbeats.watch(session.number, now)
         if session.suspect:
             self._recovered(session)
@@ -187,27 +138,8 @@ class Peers:
         CtrlHubError
             There is none for it.
         """
-        session.engine = Engine(session.key, session, resources=session.resources)
         session.nanny = self._nannies.of(session.key)
-        try:
-            self._controller.register_engine(
-                session.engine, wish if wish >= 0 else None, pid=session.pid
-            )
-        except CtrlHubError:
-            session.engine = None
-            raise
-        self._saved_engines.save(session.engine.id, session)
-
-    def absent(self) -> dict[int, Absence]:
-        """Return what is to be said of the engines that are away for a while, by id."""
-        here = self._controller.engines
-        return {number: state for number, state in self._absent.values() if number not in here}
-
-    def _number(self, number: int) -> None:
-        """Tell an engine its id, before any interface hears of it."""
-        engine = self._controller.engines[number]
-        assert isinstance(engine, Engine)
-        engine.id = number
+        self.places.take(session, wish)
 
     # ------------------------------------------------------------ being here
 
@@ -218,10 +150,6 @@ class Peers:
     def is_away(self, session: Session) -> bool:
         """Tell whether a peer was given up and must register again before it is heard."""
         return session.number in self._expiry
-
-    def expires(self, session: Session) -> float:
-        """Return when (Unix time) the session of a client that is away ends."""
-        return self._expiry.of(session.number) + self.saved_sessions.unix_offset
 
     def heard(self, session: Session, now: float) -> bool:
         """Note a sign of life; False of a peer that was given up, and must register again."""
@@ -328,12 +256,11 @@ class Peers:
         self._heartbeats.forget(session.number)
         self.sessions.unbind_all(session)
         session.suspect = False
-        self._expiry.set(session.number, now + self._ttl(session))
+        self._expiry.set(session.number, now + self.clients.kept_for(session))
         if session.role is m.Role.CLIENT:
-            self.saved_sessions.left(session, now)
+            self.clients.left(session, now)
         if session.engine is not None:
-            self._absent[session.number] = session.engine.id, session.engine.absence(lost=lost)
-            self._unregister(session.engine, lost=lost)
+            self.places.leave_for_a_while(session.engine, lost=lost)
 
     def leave(self, session: Session, now: float) -> None:
         """Let a client go, and keep its session for whoever attaches to it."""
@@ -358,7 +285,7 @@ class Peers:
             session.engine.cause = (
                 causes.of_restart(restart) if restart else causes.of_replacement(session.nanny)
             )
-            self._unregister(session.engine)
+            self.places.leave(session.engine)
 
     @staticmethod
     def _speaks_for(nanny: Session, charge: Session) -> bool:
@@ -390,7 +317,7 @@ class Peers:
         self._away(session, now, lost=not message.restarting)
         if not message.restarting:
             if engine is not None:
-                self._release(engine)
+                self.places.release(engine)
             self.end(session, now)
 
     def _perished(self, message: m.EngineDied) -> None:
@@ -417,8 +344,8 @@ class Peers:
         if engine is not None:
             engine.cause = f"it left: {message.reason[:1000]}"
             engine.blamed = NOTHING
-            self._unregister(engine)
-            self._release(engine)
+            self.places.leave(engine)
+            self.places.release(engine)
         self.end(session, now)
 
     def revoke(self, key: str, now: float) -> bool:
@@ -439,8 +366,8 @@ class Peers:
             session.engine.cause = "its key was revoked"
             session.engine.blamed = NOTHING
             engine = session.engine
-            self._unregister(engine)
-            self._controller.release_id(engine.id)  # its key cannot come back for it
+            self.places.leave(engine)
+            self.places.release(engine)  # its key cannot come back for it
         self.end(session, now)
         return True
 
@@ -453,22 +380,11 @@ class Peers:
         """End a session whose key stays in use: its peer is refused, or begins anew."""
         self._heartbeats.forget(session.number)
         self._expiry.discard(session.number)
-        self._absent.pop(session.number, None)
+        self.places.is_back_or_ended(session)
         self._nannies.forget(session.number)
         self.sessions.end(session)
-        if self.events.clients.pop(session.number, None) is not None:
-            self.saved_sessions.ended(session.number)
+        if self.clients.ended(session):
             self._exposed.session_ended(session, now)
-
-    def _unregister(self, engine: Engine, *, lost: bool = False) -> None:
-        engine.session.engine = None
-        last_seen = engine.describe()
-        self._controller.unregister_engine(engine.id)
-        self.events.tell_unregistered(last_seen, engine.cause, lost=lost)
-
-    def _release(self, engine: Engine) -> None:
-        self._controller.release_id(engine.id)
-        self._saved_engines.drop(engine.id)
 
     def check(self) -> None:
         """Assert that sessions, pulses and registry agree."""
@@ -479,11 +395,6 @@ class Peers:
         away = set(self._expiry)
         assert watched | away == numbers
         assert not watched & away
-        assert self._absent.keys() <= away
         self._nannies.check(self.sessions)
-        assert self.events.clients == {s.number: s for s in self.sessions if s.role is m.Role.CLIENT}
-        for number, engine in self._controller.engines.items():
-            assert isinstance(engine, Engine)
-            assert engine.id == number
-            assert engine.session.engine is engine
-            assert engine.session.number in watched
+        self.clients.check()
+        self.places.check(watched, away)

@@ -140,7 +140,7 @@ class Switchboard:
             now=lambda: self._now,
             alarm=self.alarm,
             is_settling=lambda: self._now < self._settled,
-            absent=self._peers.absent,
+            absent=self._peers.places.absent,
             refuse=self._refuse_later,
             refused=lambda: self._refusals.count,
             why_full=lambda: self.joining.why_full(),
@@ -184,7 +184,7 @@ class Switchboard:
         now
             Our clock.
         """
-        self._peers.saved_sessions.unix_offset = unix_offset
+        self._peers.clients.set_clock(unix_offset)
         if not saved:
             return
         self._begin(now)
@@ -282,8 +282,8 @@ class Switchboard:
         What clients have left is kept, as far as anything is stored, for the hub after this one.
         """
         self.controller.stop()
-        self._peers.hub_stops(self._now)
-        self._peers.expect_nobody()
+        self._peers.clients.hub_stops(self._now)
+        self._peers.places.expect_nobody()
         for session in self.sessions:
             if session.role is m.Role.CLIENT:
                 left = self._exposed.left(session) if self.config.is_durable else (0, 0)
@@ -295,7 +295,7 @@ class Switchboard:
 
     def pause(self) -> list[Effect]:
         """Leave everything to the hub after this one, and tell nobody: peers wait for that."""
-        self._peers.hub_stops(self._now)
+        self._peers.clients.hub_stops(self._now)
         return self.outbox.take()
 
     # ------------------------------------------------------------ hearing
