@@ -271,7 +271,7 @@ class HistoryQuery(Interface):
             label=about.label or None,
             status="running" if about.running else "queued",
             engine_id=about.engine if about.engine >= 0 else None,
-            submitted=about.submitted + self.unix_offset,
+            submitted=_to_the_microsecond(about.submitted + self.unix_offset),
             request_bytes=None if request.payload == GONE else size_of(request.payload),
         )
         if outcome is not None:
@@ -279,6 +279,11 @@ class HistoryQuery(Interface):
         if record["engine_id"] in self.engines:
             record["engine_uuid"] = self.engine(record["engine_id"]).key
         return record
+
+
+def _to_the_microsecond(seconds: float) -> float:
+    """Return a time as clients can say it: what is asked for by a record's own time is found."""
+    return round(seconds, 6)
 
 
 def _bytes_of(value: Any) -> int:
@@ -291,7 +296,8 @@ def _add_outcome(record: dict[str, Any], outcome: Outcome) -> None:
     if engine >= 0:
         record["engine_id"] = engine
     if started:
-        record["started"], record["completed"] = started, started + elapsed
+        record["started"] = _to_the_microsecond(started)
+        record["completed"] = _to_the_microsecond(started + elapsed)
     record["result_bytes"] = None if value == GONE else size_of(value)
     record["error"] = summary_of(status, value) or None
     if isinstance(extras, Mapping):

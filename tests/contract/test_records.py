@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -10,14 +10,17 @@ import pytest
 
 from ctrlhub import (
     AsyncHubResult,
+    AsyncResult,
     Client,
     InvalidRequest,
     ResultLost,
     ResultNotCompleted,
     TaskCancelled,
 )
+from ctrlhub.client.cancellations import Cancellation
 from ctrlhub.client.lookups import RequestIds
 from ctrlhub.client.metadata import KEYS
+from ctrlhub.wire.ids import from_ranges
 from tests.support.processes import until
 from tests.support.work import Work
 
@@ -205,12 +208,16 @@ def test_resubmitted_before_it_has_ended(client: Client, other: Client, work: Wo
 def test_cancelled_before_it_was_sent(client: Client, kind: str) -> None:
     """It is remembered here, as the hub remembers what it has cancelled, and can be resubmitted."""
     view = client[1] if kind == "command" else client.load_balanced_view()
-    home, sent = client._connection, threading.Event()
-    home._runner.post(lambda now: assert_(sent.wait(WAIT)))
-    with view.temp_flags(label="mine"):
-        result = view.apply_async(abs, -7)
-    home.cancel_later(result._about.stream, result._waiting())
-    sent.set()
+
+    def made_and_cancelled() -> AsyncResult:
+        """In one turn of the I/O thread, at whose end things are sent."""
+        with view.temp_flags(label="mine"):
+            made = view.apply_async(abs, -7)
+        wish = Cancellation(made._about.stream, from_ranges(made._waiting()))
+        client._connection._session.cancel(wish, time.monotonic())
+        return made
+
+    result = client._connection._in_io_thread(made_and_cancelled)
     with pytest.raises(TaskCancelled, match="before it was sent"):
         result.get(WAIT)
 
@@ -226,11 +233,6 @@ def test_cancelled_before_it_was_sent(client: Client, kind: str) -> None:
     again = client.resubmit([name, *done.msg_ids])
     assert again.get(WAIT) == [7, 8]
     assert client.metadata[again.msg_ids[0]].label == "mine"
-
-
-def assert_(value: bool) -> None:
-    """Assert, in an expression."""
-    assert value
 
 
 # ---------------------------------------------------------------- questions
@@ -367,6 +369,19 @@ def test_the_hubs_history_is_in_order_of_time(client: Client, other: Client) -> 
     assert client.hub_history()[-len(names) :] == names
     found = client.db_query({"msg_id": {"$in": names}}, keys=["status"])
     assert found == [{"msg_id": name, "status": "ok"} for name in names]
+
+
+def test_times_are_those_that_can_be_asked_for(client: Client) -> None:
+    """A record is found by each of its own times, and is neither before nor after them."""
+    result = client[:].apply_async(abs, -1)
+    assert result.get(WAIT) == [1, 1, 1]
+    for name in result.msg_ids:
+        [record] = client.db_query({"msg_id": name})
+        for key in ("submitted", "started", "completed"):
+            moment = record[key]
+            assert client.db_query({"msg_id": name, key: moment}) == [record]
+            assert client.db_query({"msg_id": name, key: {"$lt": moment}}) == []
+            assert client.db_query({"msg_id": name, key: {"$gt": moment}}) == []
 
 
 def test_the_metadata_has_what_a_result_says(client: Client) -> None:
