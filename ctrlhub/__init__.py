@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from ctrlhub.wire.errors import QueueCleared as QueueCleared
     from ctrlhub.wire.errors import RegistrationRefused as RegistrationRefused
     from ctrlhub.wire.errors import RemoteError as RemoteError
+    from ctrlhub.wire.errors import RequestError as RequestError
     from ctrlhub.wire.errors import ResultLost as ResultLost
     from ctrlhub.wire.errors import ResultNotCompleted as ResultNotCompleted
     from ctrlhub.wire.errors import SegmentLost as SegmentLost
@@ -163,6 +164,7 @@ _HOMES = {
         "QueueCleared",
         "RegistrationRefused",
         "RemoteError",
+        "RequestError",
         "ResultLost",
         "ResultNotCompleted",
         "SegmentLost",

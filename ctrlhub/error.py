@@ -83,6 +83,9 @@ from ctrlhub.wire.errors import (
     RemoteError as RemoteError,
 )
 from ctrlhub.wire.errors import (
+    RequestError as RequestError,
+)
+from ctrlhub.wire.errors import (
     ResultLost as ResultLost,
 )
 from ctrlhub.wire.errors import (
