@@ -157,7 +157,7 @@ class InvalidDependency(ImpossibleDependency, code="invalid_dependency"):
 
 
 class ResultNotCompleted(
-    CtrlHubError, RuntimeError, TimeoutError, code="result_not_completed"
+    CtrlHubError, TimeoutError, RuntimeError, code="result_not_completed"
 ):
     """The result was asked for before it was there."""
 
