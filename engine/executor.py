@@ -24,6 +24,7 @@ from ctrlhub.engine.interrupts import IDLE, Gate
 from ctrlhub.engine.namespace import Namespace
 from ctrlhub.engine.output import Output
 from ctrlhub.engine.showing import cut
+from ctrlhub.engine.unloadable import NotLoaded, Unloadable
 from ctrlhub.engine.uploads import Uploads
 from ctrlhub.engine.work import CommandWork, Function, Row, Supplied, TaskWork
 from ctrlhub.wire.codec import size_of
@@ -101,6 +102,7 @@ class Executor:
         self._board: MutableSequence[int] = [IDLE] if board is None else board
         self._uploads = Uploads(uploads)
         self._loaded: WeakSet[Function] = WeakSet()
+        self._unloadable = Unloadable()
         self._executions = Executions()
         self._alert = 0.0
         self._replaced: list[Any] = []
@@ -138,6 +140,7 @@ class Executor:
         It stays on the board until `rest`: what it has done may be deadly a moment later.
         """
         self._begin()
+        self._unloadable.forget()
         gate = self.gate
         started, began = time(), perf_counter()
         self._shown = None
@@ -337,7 +340,14 @@ class Executor:
             if function.call is not None:
                 return function.call
         before = resolved()
-        call = self.namespace.adopt(loads(function.blob, ON_THE_ENGINE))
+        self._unloadable.check(function)
+        try:
+            call = self.namespace.adopt(loads(function.blob, ON_THE_ENGINE))
+        except Exception as error:
+            if not is_unmet(error):
+                self._unloadable.note(function, self._described(error, Action.APPLY.value))
+            raise
+        self._unloadable.forget()  # what has come in between may be what it lacked
         if type(call) is EachRow:
             call = caller(call, self._row_failed, self._note_values)
         if resolved() == before:  # what references gave may be something else the next time
@@ -354,6 +364,8 @@ class Executor:
             end_copy(error)
         if type(error) is SerializationError and (values := self._values()) is not None:
             error = self._one_by_one(values)  # else they would be gone
+        if type(error) is NotLoaded:
+            return _ERROR, error.failure
         if type(error) is SomeRaised:
             return _PARTLY, error.payload
         cancelled = self.gate.cancelled == request and issubclass(type(error), KeyboardInterrupt)

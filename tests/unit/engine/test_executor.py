@@ -237,6 +237,42 @@ def test_a_function_that_cannot_be_loaded_fails_its_task_only(bench: Bench) -> N
     assert value(second) == 5
 
 
+LOADS = []
+"""One entry for each time that `NEVER_LOADED` was tried."""
+
+
+def not_to_be_loaded() -> None:
+    """Be what a serialized form needs, and fail."""
+    LOADS.append(1)
+    raise ImportError(f"attempt {len(LOADS)}")
+
+
+NEVER_LOADED = f"c{__name__}\nnot_to_be_loaded\n(tR.".encode()
+
+
+def test_many_tasks_of_a_function_that_cannot_be_loaded(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They fail with what came of the first, for a moment: to try costs more than many good tasks."""
+    monkeypatch.setattr("ctrlhub.engine.unloadable.AGAIN", 3600.0)
+    missing = function(None)
+    missing.blob = NEVER_LOADED
+    work = [TaskWork(n, 0, missing, dumps(((), {}))) for n in range(1, 101)]
+    LOADS.clear()
+
+    rows = bench.run(work)
+
+    assert {failure(row).evalue[:9] for row in rows} == {"attempt 1"}
+    assert {failure(row).ename for row in rows} == {"ImportError"}
+    bench.execute("'a command may have brought what it lacks'")
+    assert failure(bench.run(work[:1])[0]).evalue[:9] == "attempt 2"
+    bench.run([TaskWork(101, 0, function(lambda: 5), dumps(((), {})))])
+    assert failure(bench.run(work[:1])[0]).evalue[:9] == "attempt 3"
+    monkeypatch.setattr("ctrlhub.engine.unloadable.AGAIN", 0.0)
+    bench.execute("0")
+    assert [failure(row).evalue[:9] for row in bench.run(work[:2])] == ["attempt 4", "attempt 5"]
+
+
 def test_a_function_is_loaded_once(bench: Bench) -> None:
     """Its serialized form is not needed any more after that: of a large one it is not kept."""
     shared, large = function(lambda x: x), function(lambda x, y=b"y" * KEPT_BLOB: x)
