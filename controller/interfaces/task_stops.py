@@ -165,12 +165,22 @@ class TaskStops(TaskWaits):
             self._overdue[task] = _overrun(task, engine)
             self._interrupt_tasks(engine, [task])
 
-    def _limit_exceeded(self, task: Task, engine: Engine, elapsed: float) -> TimeLimitExceeded | None:
-        """Return the error of a task that was interrupted for its limit, perhaps by a former hub."""
+    def _limit_exceeded(
+        self, task: Task, engine: Engine, status: int, elapsed: float
+    ) -> TimeLimitExceeded | None:
+        """Return the error of a task that was interrupted for its limit, perhaps by a former hub.
+
+        That is how it ends even if it has caught the interrupt and gone on; but what it has done in
+        time counts, though the interrupt was on its way.
+        """
         limit = task.template.options.time_limit
-        if limit is not None and not task.stopping and elapsed >= limit / 2:
+        if limit is None:
+            return None
+        if status == Status.CANCELLED and not task.stopping and elapsed >= limit / 2:
             return _overrun(task, engine)  # nobody here has asked for it
-        return self._overdue.get(task)
+        if status == Status.CANCELLED or elapsed >= limit:
+            return self._overdue.get(task)
+        return None
 
     # ------------------------------------------------------------ because they do not listen
 

@@ -234,15 +234,17 @@ class TaskQueue(TaskReturns, Relay):
     ) -> Outcome | None:
         number, _, status, ref, started, elapsed, extras = row
         payload = ref if type(ref) is bytes else resolve(ref, frames)
-        if status == _ERROR and is_run_again(task, payload):
+        if (self._overdue or status == _CANCELLED) and (
+            error := self._limit_exceeded(task, engine, status, elapsed)
+        ):
+            status, payload = _ERROR, pack_failure(Failure.from_error(error))
+        elif status == _ERROR and is_run_again(task, payload):
             task.failures += 1
             self._requeue(task)
             self._again.append(task)
             return None
         if status == _UNMET:  # and nobody wants it any more
             status, payload = _CANCELLED, b""
-        if status == _CANCELLED and (error := self._limit_exceeded(task, engine, elapsed)):
-            status, payload = _ERROR, pack_failure(Failure.from_error(error))
         outcome = (number, status, payload, engine.id, started, elapsed, extras)
         return outcome if self._end(task, outcome) else None
 

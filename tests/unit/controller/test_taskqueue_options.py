@@ -252,6 +252,23 @@ def test_a_time_limit_interrupts(client: Line, engine: Line) -> None:
     assert "time_limit of 2 s" in text
 
 
+@pytest.mark.parametrize("status", [m.Status.OK, m.Status.ERROR])
+@pytest.mark.parametrize("elapsed", [1.9, 2.5])
+def test_a_time_limit_holds_for_who_catches_the_interrupt(
+    client: Line, engine: Line, status: m.Status, elapsed: float
+) -> None:
+    """Whatever it returns or raises after its time; what it has done in time counts."""
+    client.submit(1, retries=5, options={"time_limit": 2.0})
+    client.exchange.pass_time(2.1)
+    payload = BROKEN if status else b"value"
+    engine.results((client.id(1), 0), status=status, payload=payload, elapsed=elapsed)
+    [end] = [row for message in client.heard(m.Completed) for row in message.rows]
+    if elapsed < 2.0:
+        assert (end[1], end[2]) == (int(status), payload)
+    else:
+        assert unpack_failure(end[2]).code == "time_limit_exceeded"
+
+
 def test_a_time_limit_counts_what_a_task_runs(client: Line, engine: Line) -> None:
     """Not what it waits behind others, though the engine has it."""
     teach(client, engine)
