@@ -19,6 +19,7 @@ import logging
 import os
 import pickle
 import platform
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
@@ -36,6 +37,7 @@ from joblib._parallel_backends import (
 )
 from joblib.externals.loky.backend.reduction import dumps
 
+from ctrlhub.client.async_result import AsyncResult
 from ctrlhub.client.executor import ViewExecutor
 from ctrlhub.cluster.executor import Executor
 from ctrlhub.cluster.local import available_cores
@@ -208,7 +210,11 @@ class _Run:
 
 
 class _Caller:
-    """Calls the callbacks of one `Parallel`, in a thread that lives while there are some to come."""
+    """Calls the callbacks of one `Parallel`, in a thread that lives while there are some to come.
+
+    Before that it shows what the batch has printed, as joblib's own processes do, which share the
+    program's terminal: ``verbose`` of scikit-learn is nothing else.
+    """
 
     def __init__(self) -> None:
         self._ended: SimpleQueue[tuple[_Callback, Future[Any]]] = SimpleQueue()
@@ -227,6 +233,7 @@ class _Caller:
         while True:
             callback, future = self._ended.get()
             try:
+                _show(future)
                 callback(future)
             except BaseException:
                 _log.exception("joblib's callback of a batch raised")
@@ -234,6 +241,16 @@ class _Caller:
                 self._expected -= 1
                 if not self._expected:
                     return
+
+
+def _show(future: Future[Any]) -> None:
+    """Show what a batch has printed."""
+    if not isinstance(future, AsyncResult) or future.cancelled():
+        return
+    for stream, text in ((sys.stdout, future.stdout), (sys.stderr, future.stderr)):
+        if text and stream is not None:
+            stream.write(text)
+            stream.flush()
 
 
 _lock = threading.Lock()

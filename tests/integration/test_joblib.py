@@ -54,6 +54,23 @@ def test_calls_run_on_engines(backend: None, client: Client) -> None:
         Parallel(n_jobs=0)(delayed(abs)(n) for n in range(2))
 
 
+def speak(n: int) -> int:
+    """Print."""
+    import sys
+
+    print("said", n)
+    print("complained", n, file=sys.stderr)
+    return n
+
+
+def test_what_calls_print_is_shown(backend: None, capsys: pytest.CaptureFixture[str]) -> None:
+    """As by joblib's own processes, which have the program's terminal; each line once."""
+    assert Parallel()(delayed(speak)(n) for n in range(4)) == [0, 1, 2, 3]
+    shown = capsys.readouterr()
+    assert sorted(shown.out.splitlines()) == [f"said {n}" for n in range(4)]
+    assert sorted(shown.err.splitlines()) == [f"complained {n}" for n in range(4)]
+
+
 def test_generators(backend: None) -> None:
     """Values as they come; one generator may feed another, and two run side by side."""
     one = Parallel(return_as="generator")(delayed(pow)(n, 2) for n in range(100))
