@@ -140,7 +140,8 @@ class Executor:
         It stays on the board until `rest`: what it has done may be deadly a moment later.
         """
         self._begin()
-        self._unloadable.forget()
+        if self._unloadable.function is not None:
+            self._unloadable.forget()
         gate = self.gate
         started, began = time(), perf_counter()
         self._shown = None

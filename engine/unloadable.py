@@ -25,25 +25,31 @@ class NotLoaded(Exception):
 
 
 class Unloadable:
-    """The last function that could not be loaded, for a moment."""
+    """The last function that could not be loaded, for a moment.
 
-    __slots__ = ("_failure", "_function", "_until")
+    Attributes
+    ----------
+    function
+        The function; None if there is none.
+    """
+
+    __slots__ = ("_failure", "_until", "function")
 
     def __init__(self) -> None:
-        self._function: Function | None = None
+        self.function: Function | None = None
         self._failure: Payload = b""
         self._until = 0.0
 
     def check(self, function: Function) -> None:
         """Raise `NotLoaded` for a function that was tried a moment ago."""
-        if function is self._function and perf_counter() < self._until:
+        if function is self.function and perf_counter() < self._until:
             raise NotLoaded(self._failure)
 
     def note(self, function: Function, failure: Payload) -> None:
         """Take note of what came of loading a function."""
-        self._function, self._failure = function, failure
+        self.function, self._failure = function, failure
         self._until = perf_counter() + AGAIN
 
     def forget(self) -> None:
         """Have it tried again."""
-        self._function, self._failure = None, b""
+        self.function, self._failure = None, b""
