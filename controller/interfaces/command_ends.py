@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from ctrlhub.controller.core.awaiting import Awaiting
 from ctrlhub.controller.core.commands import CommandQueue, CommandRecord, CommandState
 from ctrlhub.controller.core.effects import Commit, SaveResults
 from ctrlhub.controller.core.engines import Engine
+from ctrlhub.controller.core.held_back import MOST_CLAIMS
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.start_hooks import HookRun
 from ctrlhub.controller.interfaces.arguments import checked_ranges
@@ -17,7 +19,7 @@ from ctrlhub.controller.interfaces.hook_queues import HookQueues
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.errors import CtrlHubError
 from ctrlhub.wire.failure import Failure, pack_failure
-from ctrlhub.wire.ids import select, to_ranges
+from ctrlhub.wire.ids import Ranges, from_ranges, select, to_ranges
 from ctrlhub.wire.messages import Interrupt, Payload, Status, Stream
 
 
@@ -91,6 +93,23 @@ class CommandEnds(HookQueues):
 
     def _interrupt(self, engine: Engine, command: CommandRecord) -> None:
         engine.session.send(self.outbox, Stream.HUB, Interrupt(((command.id, command.id),)))
+
+    def _stop_strays(self, engine: Engine, held: Ranges) -> None:
+        """Stop what an engine has of commands that have ended: it was out of reach when they did.
+
+        What they had begun would hold up all that follows, perhaps for ever.
+        """
+        running = self.in_flight(engine.id)
+        for number in islice(from_ranges(held), MOST_CLAIMS):
+            command = self._commands.get(number)
+            has_ended = (
+                self.has_ended(number) is not None
+                if command is None
+                else command.state is CommandState.ENDED
+            )
+            is_hook = self._hooks is not None and self._hooks.has_hook(number)
+            if has_ended and number != running and not is_hook:
+                engine.session.send(self.outbox, Stream.HUB, Interrupt(((number, number),)))
 
     def in_flight(self, number: int) -> int:
         """Return the command that an engine was given and has not answered; 0 for none."""

@@ -25,6 +25,9 @@ class HookWatcher(Protocol):
     def stop(self, number: int) -> bool:
         """Give up the hook of a request, since its client wants that; False if there is none."""
 
+    def has_hook(self, number: int) -> bool:
+        """Tell whether a request has brought a hook, which engines run under its id."""
+
 
 class HookQueues(Returning[CommandRecord, SavedCommand]):
     """Takes in start hooks and queues their runs.

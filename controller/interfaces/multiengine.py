@@ -314,6 +314,7 @@ class MultiEngine(RecordedCommands, Relay):
         if engine is None or queue is None:
             return
         self._ready[engine.id] = queue
+        self._stop_strays(engine, held)
         command = queue.running
         if command is None:
             return

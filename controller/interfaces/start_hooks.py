@@ -125,6 +125,10 @@ class StartHookInterface(Interface):
         self._clean_up(hook)
         return True
 
+    def has_hook(self, number: int) -> bool:
+        """Tell whether a request has brought a hook, which engines run under its id."""
+        return any(hook.request.id == number for hook in self._hooks)
+
     # ------------------------------------------------------------ from engines
 
     def ended(self, run: HookRun, status: int, failure: Payload) -> None:

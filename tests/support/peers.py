@@ -186,7 +186,8 @@ class ScriptedEngine(Membership):
         if self.running is not None and self.running[0] in numbers:
             row, self.running = self.running, None
             self.interrupted.append(row[0])
-            self._finish(self.lanes[m.Stream.TASK], row, m.Status.CANCELLED, b"")
+            lane = next(lane for lane in self.lanes.values() if row[0] in lane.held)
+            self._finish(lane, row, m.Status.CANCELLED, b"")
         for lane in self.lanes.values():
             for row in tuple(lane.waiting):
                 if row[0] in numbers:

@@ -238,6 +238,26 @@ def test_what_was_cancelled_meanwhile_is_stopped(scene: Scene) -> None:
     assert engine.idle
 
 
+def test_a_command_that_was_cancelled_meanwhile_is_stopped(scene: Scene) -> None:
+    """What comes after it is run."""
+    [endless] = scene.client.command([0], b"~endless")
+    scene.say()
+    engine = scene.engines[0]
+    assert engine.work()
+    wire = scene.world.wires.pop(engine)  # out of reach
+    scene.restart()
+    scene.world.run()
+    scene.client.call("multiengine", "abort", requests=[[endless, endless]])
+    scene.say()
+    assert scene.client.ends[endless][0] == Status.CANCELLED
+    scene.world.wires[engine] = wire
+    later = scene.client.command([0], b"later")
+    scene.say()
+    scene.work_off()
+    assert engine.interrupted == [endless]
+    assert scene.client.results(later) == [b"result of later"]
+
+
 def test_what_was_given_to_another_engine_is_stopped_when_it_ends(scene: Scene) -> None:
     """Its first engine was away for too long."""
     [endless] = scene.client.tasks(b"~endless")
