@@ -6,7 +6,7 @@ the hub, which sends their results, now or once they are there, as it sends thos
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from functools import partial
 
 from ctrlhub.client.call_list import CallList
@@ -15,7 +15,7 @@ from ctrlhub.client.requests import Owner, Stirred
 from ctrlhub.client.rows import Row, failed
 from ctrlhub.wire.codec import resolve
 from ctrlhub.wire.errors import CtrlHubError, ResultLost, error_for
-from ctrlhub.wire.ids import from_ranges, text_of
+from ctrlhub.wire.ids import from_ranges, session_of, text_of
 from ctrlhub.wire.messages import Answer, Buffer, Call
 
 FOLLOW = ("history", "follow")
@@ -44,10 +44,19 @@ class Following:
     def __bool__(self) -> bool:
         return bool(self._wanted)
 
+    def __contains__(self, number: object) -> bool:
+        return number in self._wanted
+
     def expect(self, owner: Owner, numbers: Iterable[int]) -> None:
         """Have an owner get results; its item number k is the k-th of them."""
         for index, number in enumerate(numbers):
             self._wanted.setdefault(number, []).append((owner, index))
+
+    def of_session(self, numbers: Iterable[int], session: int) -> Iterator[int]:
+        """Yield those of some requests that are wanted and of a session."""
+        for number in numbers:
+            if number in self._wanted and session_of(number) == session:
+                yield number
 
     def forget(self, owner: Owner, numbers: Iterable[int]) -> None:
         """Have an owner get no more results."""

@@ -9,7 +9,8 @@ Positions tell what has come twice, and what will not come.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Protocol
 
 from ctrlhub.client.rows import Row
@@ -24,6 +25,12 @@ from ctrlhub.wire.messages import OUTPUT_STREAMS, Output, OutputItem, OutputRece
 
 ACKNOWLEDGE = OUTPUT_WINDOW // 4
 """What has arrived of a request is told once it is so much (bytes)."""
+
+WHEREVER_IT_RUNS = -1
+"""In place of an engine's id, where the hub alone knows it."""
+
+MOST_ASKED = 256
+"""Of so many requests at once their engines are asked for what was put out before."""
 
 ASK_AGAIN = 32
 """After so many messages that follow one which was lost, it is asked for again."""
@@ -222,6 +229,17 @@ class LiveOutputs:
             self.requests.pop(number, None)
             for follower in self._followers.pop(number, ()):
                 follower.ended(number)
+
+    def questions(self, numbers: Iterable[int]) -> Iterator[OutputReceived]:
+        """Yield what is to be asked about requests of which nothing has come, as far as there are few."""
+        unheard = (number for number in numbers if number not in self.requests)
+        for number in islice(unheard, MOST_ASKED):
+            yield OutputReceived(number, 0, WHEREVER_IT_RUNS, missed=True)
+
+    def forget(self, numbers: Iterable[int]) -> None:
+        """Forget requests: nobody here wants to know of them any more."""
+        for number in numbers:
+            self.requests.pop(number, None)
 
     def follow(
         self, numbers: Iterable[int], follower: Follower, running: Sequence[Container[int]]

@@ -60,6 +60,9 @@ from ctrlhub.wire.messages import (
 )
 from ctrlhub.wire.room import shrink
 
+BULK = (Stream.MULTIENGINE, Stream.TASK)
+"""The streams of requests."""
+
 _FAILED = frozenset({int(Status.ERROR), int(Status.PARTLY)})
 
 
@@ -150,12 +153,22 @@ class ClientSession(InformedMembership):
     def unfollow(self, owner: Owner, numbers: Sequence[int]) -> None:
         """Have an owner get no more results."""
         self._following.forget(owner, numbers)
+        self.live.forget(number for number in numbers if not self._is_awaited(number))
 
     def follow_output(self, numbers: Iterable[int], follower: Follower) -> None:
         """Have somebody told of output, and of requests that have ended."""
         outgoing = self._outgoing
         sent = [ledger.requests for ledger in outgoing.ledgers]
-        self.live.follow(numbers, follower, [outgoing.waiting_numbers(), *sent])
+        numbers = list(numbers)
+        self.live.follow(numbers, follower, [outgoing.waiting_numbers(), *sent, self._following])
+        # What another process has submitted, whose session this was, may have said much by now.
+        for asked in self.live.questions(self._following.of_session(numbers, self.session)):
+            for of in BULK:
+                self.send(of, asked)
+
+    def _is_awaited(self, number: int) -> bool:
+        ledgers = self._outgoing.ledgers
+        return number in self._following or any(number in each.requests for each in ledgers)
 
     def cancel(self, wish: Cancellation, now: float) -> None:
         """Stop requests: take back what has not left, and have the hub stop the rest."""
@@ -345,10 +358,10 @@ class ClientSession(InformedMembership):
                 stirred[waiter] = None
         if last >= 0:
             ranges.append((first, last))
-        if self.live:
-            self.live.ended(row[0] for row in message.rows)
         if self._following:
             self._following.take(message.rows, frames, now, stirred)
+        if self.live:
+            self.live.ended(row[0] for row in message.rows)
         if not failure:
             urgent = bool(frames or self.crowd)
             self._receipts.add(stream, ranges, len(message.rows), urgent, now)
@@ -371,11 +384,13 @@ class ClientSession(InformedMembership):
             self._receipts.add(stream, list(to_ranges(numbers)), len(numbers), True, now)
 
     def _on_output(self, stream: Stream, message: Any, now: float) -> None:
-        for of in (Stream.MULTIENGINE, Stream.TASK):
-            if message.request in self._outgoing.ledger(of).requests:
-                received = self.live.take(message)
-                if received is not None:
-                    self.send(of, received)
+        streams = [of for of in BULK if message.request in self._outgoing.ledger(of).requests]
+        if not streams and message.request in self._following:
+            streams = list(BULK)  # which one, only the process knew that has submitted it
+        received = self.live.take(message) if streams else None
+        if received is not None:
+            for of in streams:
+                self.send(of, received)
 
     def _on_accepted(self, stream: Stream, message: Any, now: float) -> None:
         self._outgoing.ledger(stream).accept(message.requests)

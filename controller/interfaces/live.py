@@ -15,7 +15,7 @@ from ctrlhub.wire.limits import MAX_CONTROL_BYTES
 from ctrlhub.wire.messages import Message, Output, OutputReceived, Stream
 
 NOT_KNOWN = -1
-"""In place of the number up to which a client has received output."""
+"""In place of the number up to which a client has received output, or of the engine that it comes from."""
 
 
 class Relay(Interface):
@@ -69,7 +69,12 @@ class Relay(Interface):
     def output_received(
         self, session: Session, message: OutputReceived, stream: Stream, now: float
     ) -> None:
-        """Tell an engine that its client follows."""
+        """Tell an engine that its client follows; the one that runs it, if the client does not know."""
+        if message.engine == NOT_KNOWN:
+            for engine, request in self.running_of(session):
+                if request == message.request:
+                    engine.session.send(self.outbox, stream, replace(message, engine=engine.id))
+            return
         if message.engine in self.engines:
             engine = self.engine(message.engine)
             if self.client_of(engine, message.request) is session:

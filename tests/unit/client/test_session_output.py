@@ -7,9 +7,18 @@ from typing import Any
 import pytest
 
 from ctrlhub.client.live_output import ACKNOWLEDGE
+from ctrlhub.wire.ids import request_id
 from ctrlhub.wire.messages import Completed, Output, OutputReceived, Stream
 from tests.unit.client.support import Bench
 from tests.unit.client.test_live_output import Listener
+
+
+class Taken:
+    """Takes a result."""
+
+    def _take(self, index: int, row: Any, now: float) -> None:
+        """Take it."""
+
 
 ITEMS = [("stdout", 0, "hello\n")]
 
@@ -60,6 +69,24 @@ def test_output_that_was_lost_is_asked_for(stream: Stream) -> None:
     bench.receive(Stream.IOPUB, Output(number, 3, [("stdout", 0, "hello\nworld\n")], 4))
 
     assert listener.told == [("stdout", 0, "hello\nworld\n")]
+
+
+def test_output_of_what_another_process_has_submitted() -> None:
+    """Its session is ours now: we know no stream, and ask for all of it once somebody wants to see it."""
+    bench, listener, owner = Bench(), Listener(), Taken()
+    number = request_id(bench.session.session, 500)
+    bench.session.follow(owner, [number], 0.0)
+    bench.session.follow_output([number], listener)
+    assert bench.drain(OutputReceived) == 2 * [OutputReceived(number, 0, -1, missed=True)]
+
+    bench.receive(Stream.IOPUB, Output(number, 9, [("stdout", 0, "hello\n")], 4))
+    assert bench.drain(OutputReceived) == 2 * [OutputReceived(number, 9, 4)]
+    assert listener.told == [("stdout", 0, "hello\n")]
+
+    bench.session.unfollow(owner, [number])
+    assert bench.session.live.requests == {}
+    bench.receive(Stream.IOPUB, Output(number, 10, [("stdout", 6, "more\n")], 4, after=9))
+    assert bench.session.live.requests == {}
 
 
 def test_output_of_nothing_that_runs_is_ignored() -> None:

@@ -72,6 +72,26 @@ def test_a_client_that_is_connected_anew_is_told_again(
     assert other.heard(m.OutputReceived) == []
 
 
+@pytest.mark.parametrize("stream", [m.Stream.MULTIENGINE, m.Stream.TASK])
+def test_a_client_need_not_know_where_its_request_runs(
+    exchange: Exchange, client: Line, engines: list[Line], stream: m.Stream
+) -> None:
+    """Nor on which stream it was submitted: another process may have done that."""
+    if stream is m.Stream.TASK:
+        client.submit(1)
+    else:
+        client.command(1, 0)
+    [engine] = [each for each in engines if each.heard(m.RunCommand, m.RunTasks)]
+
+    for each in (m.Stream.MULTIENGINE, m.Stream.TASK):
+        client.say(each, m.OutputReceived(client.id(1), 0, -1, missed=True))
+        client.say(each, m.OutputReceived(client.id(2), 0, -1, missed=True))
+
+    [asked] = engine.heard(m.OutputReceived)
+    assert asked == m.OutputReceived(client.id(1), 0, asked.engine, missed=True)
+    assert asked.engine in (0, 1)
+
+
 def test_output_of_what_does_not_run_there_goes_nowhere(
     exchange: Exchange, client: Line, engines: list[Line]
 ) -> None:
