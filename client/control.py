@@ -171,6 +171,13 @@ class Control:
 
     def _there_or_coming(self, targets: Targets) -> list[int]:
         """Return the ids that are meant, of engines that are there or being restarted."""
+        try:
+            return self._named_now(targets)
+        except InvalidEngineID:
+            # What was there when the hub was asked may have ended since, and be on its way back.
+            return self._named_now(targets)
+
+    def _named_now(self, targets: Targets) -> list[int]:
         absent = self._connection.look_at_engines()
         coming = {each["id"] for each in absent if each.get("restarting")}
         present = self._connection.current_engines()

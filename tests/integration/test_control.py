@@ -208,14 +208,15 @@ def test_the_last_words_are_the_engines_own(own: Client) -> None:
     """Not those of its predecessor in the same log."""
     own[0].execute("print('the first one')", block=True)
     own.restart(0)
-    own[0].execute("print('the second one')", block=True)
+    own[0].execute("print('an earlier one')", block=True)
 
     with pytest.raises(EngineError) as caught:
-        own[0].execute("import os; os.abort()", block=True)
+        own[0].execute("print('the second one', flush=True); import os; os.abort()", block=True)
 
     assert "SIGABRT" in str(caught.value)
     assert "the second one" in str(caught.value)
     assert "the first one" not in str(caught.value)
+    assert "an earlier one" not in str(caught.value)
 
 
 def test_engines_that_end_with_their_nanny_say_so(state: Path, tmp_path: Path) -> None:

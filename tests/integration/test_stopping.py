@@ -27,7 +27,8 @@ def end(number, frame):
     SupervisorRecord(os.getpid(), processes={"hub": hub}).write(profile.supervisor)
     os._exit(1)
 
-signal.signal(signal.SIGTERM, end)
+for each in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(each, end)
 with profile.supervisor_lock():
     SupervisorRecord(os.getpid()).write(profile.supervisor)
     print("ready", flush=True)

@@ -35,6 +35,12 @@ def client(command: Command) -> Iterator[Client]:
     assert command.run("stop").returncode == 0
 
 
+def pid_of(client: Client, engine: int) -> int | None:
+    """Return the process of an engine; None while it is away."""
+    pids: dict[int, int] = {each["id"]: each["pid"] for each in client.status()["engines"]}
+    return pids.get(engine)
+
+
 def kill_hub(client: Client) -> None:
     """Kill the hub, and wait until the next one answers."""
     pid: int = client.status()["hub"]["pid"]
@@ -131,9 +137,11 @@ def test_a_client_that_is_gone(client: Client, tmp_path: Path) -> None:
     kill_hub(client)
     assert client.get_result(ids[:5]).get(60) == values[:5]
 
-    pid = client.status()["engines"][0]["pid"]
+    until(lambda: client.ids == [0, 1], "both engines")
+    pid = pid_of(client, 0)
+    assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    until(lambda: client.status()["engines"][0]["pid"] != pid, "another engine has its place")
+    until(lambda: pid_of(client, 0) not in (None, pid), "another engine has its place")
     client.wait_for_engines(2, timeout=60)
     assert client[0].pull("kept", block=True) == 7
 
