@@ -112,12 +112,22 @@ class Control:
         def missing(engines: Mapping[int, Any]) -> list[int]:
             return [n for n in ids if process_of(engines.get(n)) in (None, before.get(n))]
 
-        if not self._wait_for(lambda engines: not missing(engines), timeout):
-            lacking = missing(self._connection.engines())
-            raise TimeoutError(
-                f"engines {', '.join(map(str, lacking))} are not back after {timeout:g} s: look into "
-                "their logs, wait with wait_for_engines(), or give them more time with timeout="
-            )
+        end = time.monotonic() + timeout
+        while True:
+            if not self._wait_for(lambda engines: not missing(engines), end - time.monotonic()):
+                lacking = missing(self._connection.engines())
+                raise TimeoutError(
+                    f"engines {', '.join(map(str, lacking))} are not back after {timeout:g} s: look "
+                    "into their logs, wait with wait_for_engines(), or give them more time with "
+                    "timeout="
+                )
+            # Who was asked to restart them before may have had them just replaced.
+            self._connection.look_at_engines()
+            engines = self._connection.engines()
+            again = [n for n in ids if engines.get(n, {"restarting": True}).get("restarting")]
+            if not again:
+                return
+            before |= {n: process_of(engines[n]) for n in again if n in engines}
 
     def shutdown(
         self,

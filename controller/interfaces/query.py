@@ -84,7 +84,8 @@ class Query(Interface):
     @exposed
     def engines_now(self, caller: Session) -> dict[str, Any]:
         """Return what is known of each engine, and the last event that this includes."""
-        engines = [self.engine(number).describe() for number in sorted(self.engines)]
+        here = [self.engine(number) for number in sorted(self.engines)]
+        engines = [each.describe() | {"restarting": bool(each.restart)} for each in here]
         absent = [
             {"id": number, "state": absence.text, "restarting": absence.restarting}
             for number, absence in self.context.absent().items()
