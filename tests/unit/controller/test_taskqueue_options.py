@@ -665,6 +665,7 @@ def test_what_history_has_forgotten_can_be_waited_for() -> None:
 def test_what_history_has_forgotten_can_be_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it ran is known for longer than the rest; then an error says what to do."""
     monkeypatch.setattr("ctrlhub.controller.core.ended_places.MOST_PLACES", 4)
+    monkeypatch.setattr("ctrlhub.controller.core.ended_places.BLOCK", 1)
     exchange = Exchange(HubConfig(history_records=0))
     client = Line(exchange, "client")
     client.register(m.Role.CLIENT)
