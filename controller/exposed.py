@@ -127,6 +127,14 @@ class Exposed:
                 found.append(max(due, self._left_alone.get(interface, due)))
         return min(found, default=None)
 
+    def settle(self) -> None:
+        """Have each keep what it keeps in less memory."""
+        for interface in self:
+            try:
+                interface.settle()
+            except Exception:
+                self._failed(interface, "settle")
+
     def check(self) -> None:
         """Assert every interface's invariants."""
         for interface in self:

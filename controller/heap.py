@@ -53,12 +53,20 @@ class Heap:
     ----------
     memory
         That of the process; None where it cannot be given back.
+    settle
+        Called before: lets what is in use lie together.
     worked
         Says how long the process has worked, in seconds.
     """
 
-    def __init__(self, memory: Memory | None, worked: Callable[[], float] = process_time) -> None:
+    def __init__(
+        self,
+        memory: Memory | None,
+        settle: Callable[[], None],
+        worked: Callable[[], float] = process_time,
+    ) -> None:
         self._memory = memory
+        self._settle = settle
         self._worked = worked
         self._looked = self._before = 0.0
         self._least = sys.maxsize
@@ -78,6 +86,7 @@ class Heap:
             return
         spare = size - memory.used()
         if spare >= self._left + WORTH:
+            self._settle()
             memory.release()
             spare = memory.size() - memory.used()
         self._left = spare  # which lies between what is in use

@@ -122,7 +122,7 @@ class Hub:
         self._alarm = self.switchboard.alarm
         self._commits = Commits()
         self.switchboard.restore(store.load(), unix_offset, time.monotonic())
-        self._heap = Heap(memory_here())
+        self._heap = Heap(memory_here(), self.switchboard.settle)
 
     def run(self) -> None:
         """Serve until `stop`."""

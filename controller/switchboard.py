@@ -266,6 +266,10 @@ class Switchboard:
         """Take note that this process did not run for a while."""
         self._peers.stood_still(seconds)
 
+    def settle(self) -> None:
+        """Keep what is kept in less memory: there is some to give back, and little to do."""
+        self._exposed.settle()
+
     def next_deadline(self) -> float | None:
         """Say when `tick` should be called."""
         times = (self._peers.next_deadline(), self._exposed.next_deadline())

@@ -28,7 +28,7 @@ class EndedPlaces:
 
     def __init__(self) -> None:
         self._latest: dict[int, int] = {}
-        self._blocks: deque[tuple[array[int], array[int]]] = deque()
+        self._blocks: deque[tuple[Sequence[int], array[int]]] = deque()
         self._count = 0
 
     def __len__(self) -> int:
@@ -40,9 +40,12 @@ class EndedPlaces:
         latest.update((outcome[0], outcome[3]) for outcome in outcomes)
         if len(latest) < BLOCK:
             return
-        numbers = sorted(latest)
+        numbers: Sequence[int] = sorted(latest)
         engines = array("i", map(latest.__getitem__, numbers))
-        self._blocks.append((array("Q", numbers), engines))
+        first, beyond = numbers[0], numbers[-1] + 1
+        is_whole = beyond - first == len(numbers)
+        numbers = range(first, beyond) if is_whole else array("Q", numbers)
+        self._blocks.append((numbers, engines))
         self._count += len(numbers)
         latest.clear()
         while self._count > MOST_PLACES:

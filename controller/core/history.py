@@ -14,8 +14,10 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import Generic, Protocol, TypeVar
+
+import msgpack
 
 from ctrlhub.controller.core.deliveries import Outcome
 from ctrlhub.controller.core.effects import Expire, Operation, SaveResults
@@ -90,14 +92,29 @@ E = TypeVar("E", bound=Ended)
 
 
 class _Block(Generic[E]):
-    __slots__ = ("began", "functions", "outcomes", "requests", "size")
+    __slots__ = ("_outcomes", "_packed", "began", "functions", "requests", "size")
 
     def __init__(self, began: float) -> None:
         self.began = began
         self.size = 0
         self.requests: list[E] = []
-        self.outcomes: list[Outcome] = []
+        self._outcomes: list[Outcome] = []
+        self._packed = b""
         self.functions: set[Function] = set()
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """How the requests have ended."""
+        if self._packed:
+            self._outcomes = list(msgpack.unpackb(self._packed, use_list=False))
+            self._packed = b""
+        return self._outcomes
+
+    def pack(self) -> None:
+        """Have the outcomes in one piece of memory, if there are no large ones among them."""
+        if all(type(each[2]) is bytes and each[6] is None for each in self._outcomes):
+            self._packed = self._packed or msgpack.packb(self._outcomes)
+            self._outcomes = []
 
 
 class History(Generic[E]):
@@ -175,6 +192,7 @@ class History(Generic[E]):
     ) -> None:
         block.requests += requests
         size, largest = OVERHEAD * len(requests), self._largest
+        kept = block.outcomes
         for request, outcome in zip(requests, outcomes, strict=True):
             payload, value = request.payload, outcome[2]
             if type(payload) is bytes and type(value) is bytes and outcome[6] is None:
@@ -189,7 +207,7 @@ class History(Generic[E]):
                 request.payload = GONE
                 more = _weight(request, outcome)
             size += more
-            block.outcomes.append(outcome)
+            kept.append(outcome)
         block.size += size
         self._size += size
         self._count += len(requests)
@@ -204,6 +222,16 @@ class History(Generic[E]):
         """Forget what is too old."""
         while self._blocks and self._blocks[0].began + self._retention.age <= now:
             self._drop_oldest()
+
+    def settle(self) -> None:
+        """Let what is remembered lie together: nobody asks for it now.
+
+        As thousands of small objects it lies wherever there was a gap as each came, and none of the
+        pages around it could be given back.
+        """
+        self._index = None
+        for block in islice(self._blocks, max(0, len(self._blocks) - 1)):
+            block.pack()
 
     def next_deadline(self) -> float | None:
         """Say when `tick` is due."""

@@ -207,6 +207,9 @@ class Interface(ControllerAdapterBase):
         """Return the figures that belong into the hub's status."""
         return {}
 
+    def settle(self) -> None:
+        """Let what is kept take less memory: the hub has little to do, and memory to give back."""
+
     def check(self) -> None:
         """Assert the invariants."""
 

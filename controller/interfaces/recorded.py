@@ -401,6 +401,10 @@ class Recorded(Interface, Generic[R]):
         self._let_go()
         self._order.forget(now)
 
+    def settle(self) -> None:
+        """Let history take less memory."""
+        self._history.settle()
+
     def next_deadline(self) -> float | None:
         """Say when `tick` is due."""
         return self._history.next_deadline()

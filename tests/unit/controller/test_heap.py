@@ -18,8 +18,8 @@ class Process:
         self.in_use = self.pinned = self.free = 0
         self.worked = 0.0
         self.now = 100.0
-        self.released = 0
-        self.heap = Heap(self, lambda: self.worked)
+        self.released = self.settled = 0
+        self.heap = Heap(self, self.settle, lambda: self.worked)
         self.take(10 * WORTH)
         self.look()
 
@@ -40,6 +40,11 @@ class Process:
     def used(self) -> int:
         """Return what it needs."""
         return self.in_use
+
+    def settle(self) -> None:
+        """Let what is needed lie together."""
+        assert self.settled == self.released, "before memory is given back, and only then"
+        self.settled += 1
 
     def release(self) -> None:
         """Give back what can be."""
@@ -154,4 +159,4 @@ def test_other_systems_keep_their_allocator(
 
 def test_where_nothing_can_be_given_back_nothing_is_done() -> None:
     """As in a hub that was not started by us."""
-    Heap(None).look(100.0)
+    Heap(None, lambda: None).look(100.0)

@@ -154,3 +154,32 @@ def test_the_newest_of_one_id_counts() -> None:
     found = history.find(1)
     assert found is not None
     assert found[1][2] == b"new"
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_what_has_settled_is_as_it_was(again: bool) -> None:
+    """Values, output, large ones, and what is added, dropped or purged afterwards."""
+    history: History[Request] = History(Retention(records=64))
+    values: dict[int, tuple[Payload, Any]] = {
+        number: (b"x" * number, None) for number in range(1, 60)
+    }
+    values[20] = (b"", {"stdout": "printed"})
+    values[40] = ((b"in", b"frames"), None)
+    for number, (value, extras) in values.items():
+        remember(history, number, value=value, extras=extras)
+    before = dict(zip(history.numbers(), history, strict=True))
+    history.settle()
+    if again:
+        assert history.find(1) is not None
+        history.settle()
+    history.check()
+    assert dict(zip(history.numbers(), history, strict=True)) == before
+    history.settle()
+    assert history.purge(lambda request, outcome: outcome[2] == b"xxx") == 1
+    history.settle()
+    for number in range(100, 120):
+        remember(history, number)
+    history.check()
+    assert history.find(3) is None
+    assert history.find(59) == before[59]
+    assert len(history) <= 64
