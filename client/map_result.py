@@ -196,13 +196,10 @@ class AsyncMapResult(AsyncGroup):
             self._await(lambda place=place: len(arrivals) > place, None)  # type: ignore[misc]
             yield arrivals[place]
 
-    def _value(self, index: int) -> Any:
-        """Return an item, once it is there."""
+    def _value(self, index: int, place: int = 0) -> Any:
+        """Return an item of a request, once it is there."""
         __tracebackhide__ = True
-        ends = [] if self._sizes is None else list(accumulate(self._sizes))
-        request = index if self._sizes is None else bisect_right(ends, index)
-        items, raised = self._parted(request)
-        place = 0 if self._sizes is None else index - ends[request] + self._sizes[request]
+        items, raised = self._parted(index)
         if place in raised and not self._return_exceptions:
             raise items[place].with_traceback(None)
         return items[place]
@@ -211,8 +208,14 @@ class AsyncMapResult(AsyncGroup):
         """Return an item, several, or one item of the metadata of each request."""
         if self._sizes is None or isinstance(index, str):
             return super().__getitem__(index)
-        chosen = range(len(self))[index]
-        return [self._value(i) for i in chosen] if isinstance(chosen, range) else self._value(chosen)
+        firsts = [0, *accumulate(self._sizes)]
+
+        def item(at: int) -> Any:
+            request = bisect_right(firsts, at) - 1
+            return self._value(request, at - firsts[request])
+
+        chosen = range(firsts[-1])[index]
+        return [item(at) for at in chosen] if isinstance(chosen, range) else item(chosen)
 
 
 class AsyncJoinedResult(AsyncMapResult):
