@@ -93,8 +93,9 @@ class Connection:
         self.start_hooks = self._session.start_hooks
         self.standing_calls = self._session.calls.standing
         self.withdrawn = self._session.withdrawn
-        self.wait = Waiting(self._runner, link).until
-        room = Room(self._session, self._watch, self.wait, timeout)
+        waiting = Waiting(self._runner, link, self._watch)
+        self.wait, self._wait_at_most = waiting.until, waiting.at_most
+        room = Room(self._session, self._watch, waiting, timeout)
         self.intake = Intake(self._session, self._runner, room)
         self._watch.on_end = self.intake.shut
         self.submit = self.intake.submit
@@ -155,10 +156,8 @@ class Connection:
             watch.bells.ring()
 
         wish = Cancellation(stream, from_ranges(requests), on_end, grace=grace)
-        end = time.monotonic() + self.timeout
         self._runner.post(lambda now: self._session.cancel(wish, now))
-        self.wait(lambda: watch.over or ended.is_set(), self.timeout)
-        if not watch.wait_for(ended.is_set, max(0.0, end - time.monotonic())):
+        if not self._wait_at_most(ended.is_set, self.timeout):
             wish.abandoned = True
             if not wish.answered:
                 raise self._unanswered("did not answer the wish to cancel", self.timeout)
@@ -273,9 +272,7 @@ class Connection:
 
         self._runner.post(lambda now: begin(answered))
         limit = self.timeout if timeout is None else timeout
-        end = time.monotonic() + limit
-        self.wait(lambda: watch.over or bool(answers), limit)
-        if not watch.wait_for(lambda: bool(answers), max(0.0, end - time.monotonic())):
+        if not self._wait_at_most(lambda: bool(answers), limit):
             self._runner.post(lambda now: forget())
             raise self._unanswered(what, limit)
         if not answers:

@@ -8,14 +8,13 @@ told we have.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import local
-from typing import Protocol
 
 from ctrlhub.client.requests import Claim, Request
 from ctrlhub.client.session import ClientSession
+from ctrlhub.client.waiting import Waiting
 from ctrlhub.client.watch import Watch
 from ctrlhub.wire.errors import LimitExceeded
 
@@ -44,13 +43,6 @@ def without_waiting() -> Iterator[None]:
         _here.waits = before
 
 
-class Waits(Protocol):
-    """A wait that brings about itself what is waited for, where it can."""
-
-    def __call__(self, ready: Callable[[], bool], timeout: float | None) -> bool:
-        """Wait until something is so; False where that is to be waited for in another way."""
-
-
 class Room:
     """The room that a session's requests have.
 
@@ -60,18 +52,20 @@ class Room:
         The session.
     watch
         Its bells ring when requests have ended, while there are claims.
-    wait
+    waiting
         How to wait.
     timeout
         How long (seconds) a request waits for room.
     """
 
-    __slots__ = ("_session", "_timeout", "_wait", "_watch")
+    __slots__ = ("_session", "_timeout", "_waiting", "_watch")
 
-    def __init__(self, session: ClientSession, watch: Watch, wait: Waits, timeout: float) -> None:
+    def __init__(
+        self, session: ClientSession, watch: Watch, waiting: Waiting, timeout: float
+    ) -> None:
         self._session = session
         self._watch = watch
-        self._wait = wait
+        self._waiting = waiting
         self._timeout = timeout
 
     @property
@@ -132,14 +126,7 @@ class Room:
         return self.most == 0 or load + wanted <= self.most or not (load or claims[1:])
 
     def _wait_for(self, claim: Claim) -> None:
-        watch, end = self._watch, time.monotonic() + self._timeout
-
-        def is_there() -> bool:
-            return watch.over or self._has(claim)
-
-        if self._wait(is_there, self._timeout):
-            return
-        if not watch.wait_for(is_there, max(0.0, end - time.monotonic())):
+        if not self._waiting.at_most(lambda: self._has(claim), self._timeout):
             raise LimitExceeded(
                 self._none(f"room for more has not come within {self._timeout:g} s")
             )

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from ctrlhub.client.watch import Watch
 from ctrlhub.link.base import Link
 from ctrlhub.link.handlers import ALARMS, are_handled, get_handler, set_handler
 from ctrlhub.link.runner import Runner
@@ -32,11 +33,14 @@ class Waiting:
     ----------
     runner, link
         The loop, and the link that it runs on.
+    watch
+        What the loop tells those who wait.
     """
 
-    def __init__(self, runner: Runner, link: Link) -> None:
+    def __init__(self, runner: Runner, link: Link, watch: Watch) -> None:
         self._runner = runner
         self._link = link
+        self._watch = watch
 
     def until(self, ready: Callable[[], bool], timeout: float | None) -> bool:
         """Wait until something is so, or the timeout (seconds; None for none) is over.
@@ -54,6 +58,12 @@ class Waiting:
         if not are_handled((_SIGINT,)):
             return self._runner.lead(ready, deadline)
         return _Deferral(self._link).lead(self._runner, ready, deadline)
+
+    def at_most(self, ready: Callable[[], bool], timeout: float) -> bool:
+        """Wait as `Watch.wait_for` does, and lead the loop meanwhile where that can be."""
+        end = time.monotonic() + timeout
+        self.until(lambda: self._watch.over or ready(), timeout)
+        return self._watch.wait_for(ready, max(0.0, end - time.monotonic()))
 
 
 class _Deferral:
