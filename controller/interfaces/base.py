@@ -79,7 +79,7 @@ class Context:
     """How many messages of peers were refused."""
     why_full: Callable[[], str]
     """Why no further peer can be let in; empty where one can."""
-    leases: Leases | None = None
+    leases: Leases
     """Sessions that outlive their clients."""
     keep: Callable[[Payload], Payload] | None = None
     """Put the large buffers of a payload where several engines can read one copy; None shares nothing."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ctrlhub.controller.core.later import OnceStored
-from ctrlhub.controller.core.leases import Leases
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.interfaces.base import Interface, exposed
 from ctrlhub.controller.interfaces.handing_over import HandingOver
@@ -25,7 +24,7 @@ class SessionsInterface(Interface):
     @exposed
     def list(self, caller: Session) -> Sequence[Mapping[str, Any]]:
         """Return what is known of each client's session."""
-        return self._leases.described()
+        return self.context.leases.described()
 
     @exposed
     def unfetched(self, caller: Session, after: int = 0) -> dict[str, Any]:
@@ -49,19 +48,14 @@ class SessionsInterface(Interface):
         """Leave the caller's session to whoever attaches to it; return how long (s) it is kept."""
         if keep is not None and type(keep) not in (int, float):
             raise InvalidRequest("keep is a number of seconds, or nil")
-        return OnceStored(self._leases.detach(caller, keep))
+        return OnceStored(self.context.leases.detach(caller, keep))
 
     @exposed
     def end(self, caller: Session, session: int) -> None:
         """End a session that no client is attached to: its tasks are cancelled, its results forgotten."""
         if type(session) is not int:
             raise InvalidRequest("a session is a number")
-        self._leases.end(session)
-
-    @property
-    def _leases(self) -> Leases:
-        assert self.context.leases is not None
-        return self.context.leases
+        self.context.leases.end(session)
 
     def _have_requests(self) -> tuple[HandingOver[Any], ...]:
         each = self.context.interfaces.values()
