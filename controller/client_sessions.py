@@ -9,6 +9,7 @@ from ctrlhub.controller.core.saved import Saved, SavedSession
 from ctrlhub.controller.core.saved_sessions import KeptSession, SavedSessions
 from ctrlhub.controller.core.sessions import Session, Sessions
 from ctrlhub.wire.ids import session_of
+from ctrlhub.wire.messages import Role
 
 
 class ClientSessions:
@@ -112,5 +113,5 @@ class ClientSessions:
 
     def check(self) -> None:
         """Assert that these are the clients among the sessions."""
-        clients = {s.number: s for s in self._sessions if s.role.value == "client"}
+        clients = {s.number: s for s in self._sessions if s.role is Role.CLIENT}
         assert self.by_number == clients

@@ -25,7 +25,6 @@ class EngineEvents:
         The engine registry.
     outbox
         Where effects go.
-
     clients
         The sessions of clients, by number: they hear of every event.
 

@@ -255,7 +255,7 @@ def _write_connection_files(
 
 def _remove_connection_files(profile: Profile, hub: Hub) -> None:
     if hub.paused:
-        return  # the next hub finds its ports in them
+        return  # who comes before the next hub waits for it, as where one was killed
     for role in (Role.CLIENT, Role.ENGINE):
         profile.connection(role).unlink(missing_ok=True)
 

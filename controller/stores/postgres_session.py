@@ -117,4 +117,3 @@ def scrubbed(text: str, url: str) -> str:
     for secret in sorted(secrets(url), key=len, reverse=True):
         text = text.replace(secret, "...")
     return text
-

@@ -37,6 +37,7 @@ AT_ONCE = 1024
 
 log = logging.getLogger(__name__)
 
+
 class SqliteStore(DurableStore):
     """Keeps records on disk.
 

@@ -23,10 +23,6 @@ SETTLING = 120.0
 """Seconds after the last fault within which everything has ended, or never will."""
 
 
-class Unsettled(AssertionError):
-    """Clients still wait for results, long after the last fault."""
-
-
 class Chaos:
     """A plan that is carried out on a site.
 

@@ -247,4 +247,3 @@ class Site:
         assert self._supervisor.stdout is not None
         self._supervisor.stdout.close()
         until(lambda: self._supervisor.poll() is not None, "the supervisor has ended")
-

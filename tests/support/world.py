@@ -2,9 +2,9 @@
 
 Whatever has the methods of :class:`ctrlhub.link.membership.Membership` can be a peer: the scripted
 ones of :mod:`tests.support.peers`, and the real sessions of engines and clients. Messages travel as
-encoded frames. The hub can die between any two effects of a turn, around any commit of its store, and
-another with what was stored takes its place. Each stream of each peer is a connection of its own, in order in itself and not with
-the others; time passes when it is told to; `check` holds after every step.
+encoded frames. Each stream of each peer is a connection of its own, in order in itself and not with the
+others; time passes when it is told to; `check` holds after every step. The hub can die between any two
+effects of a turn, around any commit of its store, and another with what was stored takes its place.
 """
 
 from __future__ import annotations
@@ -75,6 +75,7 @@ NEVER = -1
 
 class HubDied(Exception):
     """The hub's process has ended in the midst of something."""
+
 
 Frames = Sequence[Buffer]
 
