@@ -316,5 +316,4 @@ class Hub:
             self._send(send)
         if self._was_behind and not self._store.is_behind and not self._stopping:
             self._was_behind = False
-            for effects in self.switchboard.turn(time.monotonic()):  # work that had to wait
-                self._carry_out(effects)
+            self._tick_at(time.monotonic())  # with work that had to wait
