@@ -343,6 +343,13 @@ def too_large(outcome: Outcome) -> Outcome:
     return (outcome[0], int(Status.ERROR), payload, *outcome[3:])
 
 
+def how_ended(status: int) -> str:
+    """Say how a request ended, as records do: a request of which some items failed has failed."""
+    if status == Status.OK:
+        return "ok"
+    return "aborted" if status == Status.CANCELLED else "error"
+
+
 def lost(number: int, error: ResultLost) -> Outcome:
     """Make the outcome of a request that is not known."""
     return (number, int(Status.ERROR), pack_failure(Failure.from_error(error)), -1, 0.0, 0.0, None)

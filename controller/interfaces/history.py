@@ -13,7 +13,7 @@ from typing import Any
 
 from ctrlhub.controller.core.deadlines import Deadlines
 from ctrlhub.controller.core.deliveries import Outcome
-from ctrlhub.controller.core.history import GONE
+from ctrlhub.controller.core.history import GONE, how_ended
 from ctrlhub.controller.core.matching import check_keys, compiled, text_keys
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.interfaces.arguments import checked_ids, checked_ranges
@@ -24,7 +24,7 @@ from ctrlhub.wire.codec import size_of
 from ctrlhub.wire.errors import InvalidRequest, LimitExceeded, ResultLost
 from ctrlhub.wire.failure import summary_of
 from ctrlhub.wire.ids import count, from_ranges, session_of, text_of, to_ranges
-from ctrlhub.wire.messages import Role, Status
+from ctrlhub.wire.messages import Role
 
 AT_ONCE = 32_768
 """The most requests that one call may name."""
@@ -47,8 +47,6 @@ RECORD_BYTES = 256
 ON_ITS_WAY = 5.0
 """How long (seconds) a request of another client is waited for that has not arrived: whoever asks for
 its result may be quicker than who makes it."""
-
-ENDS: Mapping[int, str] = {Status.OK: "ok", Status.CANCELLED: "aborted"}
 
 KEYS = (
     "msg_id", "client", "stream", "action", "label", "status", "engine_id", "engine_uuid", "submitted",
@@ -292,7 +290,7 @@ def _bytes_of(value: Any) -> int:
 
 def _add_outcome(record: dict[str, Any], outcome: Outcome) -> None:
     _, status, value, engine, started, elapsed, extras = outcome
-    record["status"] = ENDS.get(status, "error")
+    record["status"] = how_ended(status)
     if engine >= 0:
         record["engine_id"] = engine
     if started:

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ctrlhub.controller.core.effects import Forget
-from ctrlhub.controller.core.history import GONE
+from ctrlhub.controller.core.history import GONE, how_ended
 from ctrlhub.controller.core.saved import Saved, SavedCommand, SavedTask
 from ctrlhub.controller.store_places import is_postgresql, shown
 from ctrlhub.controller.stores import packing
@@ -23,10 +23,8 @@ from ctrlhub.wire.codec import size_of
 from ctrlhub.wire.errors import StoreError
 from ctrlhub.wire.failure import summary_of
 from ctrlhub.wire.ids import session_of, text_of, to_ranges
-from ctrlhub.wire.messages import Payload, Status
+from ctrlhub.wire.messages import Payload
 from ctrlhub.wire.places import Profile
-
-_ENDS = {Status.OK: "ok", Status.CANCELLED: "aborted"}
 
 
 def name_of(store: str, profile: Profile) -> str:
@@ -139,7 +137,7 @@ def records(saved: Saved) -> Iterator[dict[str, Any]]:
         if outcome is not None:
             _, status, value, engine, started, elapsed, extras = outcome
             record.update(
-                status=_ENDS.get(Status(status), "error"),
+                status=how_ended(status),
                 engine_id=engine if engine >= 0 else None,
                 started=started,
                 completed=started + elapsed,
