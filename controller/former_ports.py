@@ -7,6 +7,7 @@ host names them.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 
 from ctrlhub.wire.messages import Stream
@@ -14,6 +15,8 @@ from ctrlhub.wire.places import Profile
 from ctrlhub.wire.private import StateError, read_private, write_private
 
 MOST_BYTES = 4096
+
+log = logging.getLogger(__name__)
 
 
 def remember(profile: Profile, tcp: Mapping[Stream, str]) -> None:
@@ -27,7 +30,10 @@ def listened_at(profile: Profile) -> dict[Stream, str]:
     try:
         said = json.loads(read_private(profile.listening, MOST_BYTES))
         return {Stream(name): str(address) for name, address in said.items()}
-    except (OSError, StateError, ValueError, AttributeError):
+    except FileNotFoundError:
+        return {}
+    except (OSError, StateError, ValueError, AttributeError) as error:
+        log.warning("%s does not say which ports the former hub had: %s", profile.listening, error)
         return {}
 
 

@@ -37,6 +37,16 @@ def test_what_is_none_is_ignored(profile: Profile, text: bytes) -> None:
     assert not fits(listened_at(profile), "127.0.0.1", None)
 
 
+def test_that_it_is_ignored_is_said(profile: Profile, caplog: pytest.LogCaptureFixture) -> None:
+    """Peers elsewhere may look for the hub where it is not; a first hub has nothing to say."""
+    assert listened_at(profile) == {}
+    assert caplog.text == ""
+    remember(profile, PORTS)
+    profile.listening.write_bytes(b"7")
+    assert listened_at(profile) == {}
+    assert str(profile.listening) in caplog.text
+
+
 def test_they_are_used_where_they_fit() -> None:
     """The same address, all streams, and the range that is asked for."""
     assert fits(PORTS, "127.0.0.1", None)
