@@ -14,6 +14,7 @@ import pytest
 
 from ctrlhub import Client, Cluster
 from ctrlhub.wire.limits import PARTS_WINDOW
+from tests.support.hubs import hub_of
 from tests.support.processes import Command, until
 
 WAIT = 120.0
@@ -49,12 +50,6 @@ def memory_of(pid: int) -> int:
     """The memory (bytes) that a process has."""
     rss: int = psutil.Process(pid).memory_info().rss
     return rss
-
-
-def hub_of(client: Client) -> int:
-    """The hub's process."""
-    pid: int = client.status()["hub"]["pid"]
-    return pid
 
 
 def test_the_hub_s_memory_does_not_grow(remote: Client) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ctrlhub import Client, Cluster
+from ctrlhub import Cluster
+from tests.support.hubs import hub_of
 from tests.support.processes import until
 from tests.support.state import own_state
 
@@ -46,12 +47,6 @@ def growth(*pids: int) -> Callable[[], list[int]]:
     """Return what tells by how much processes have grown since now."""
     before = [resident(pid) for pid in pids]
     return lambda: [resident(pid) - size for pid, size in zip(pids, before, strict=True)]
-
-
-def hub_of(client: Client) -> int:
-    """Return the process id of a hub."""
-    pid: int = client.status()["hub"]["pid"]
-    return pid
 
 
 @pytest.mark.slow

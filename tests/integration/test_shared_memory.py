@@ -15,6 +15,7 @@ import pytest
 
 from ctrlhub import Client, Cluster
 from ctrlhub.wire import segments
+from tests.support.hubs import hub_of, replace_hub
 from tests.support.processes import Command, is_alive, until
 from tests.support.work import Work
 
@@ -42,12 +43,6 @@ def has_open(pid: int) -> int:
         except FileNotFoundError:  # closed in this moment
             continue
     return found
-
-
-def hub_of(client: Client) -> int:
-    """The hub's process."""
-    pid: int = client.status()["hub"]["pid"]
-    return pid
 
 
 def pids_of(client: Client) -> set[int]:
@@ -154,9 +149,7 @@ def test_the_hub_is_killed(supervised: Client, command: Command, work: Work) -> 
     tasks = [balanced.apply_async(lambda a: a * 2, numbers()) for _ in range(3)]
     hub = hub_of(supervised)
     until(lambda: has_open(hub) > PROOFS, "the data is with the hub")
-    os.kill(hub, signal.SIGKILL)
-    until(lambda: not is_alive(hub), "the hub is dead")
-    until(lambda: hub_of(supervised) != hub, "another hub", WAIT)
+    replace_hub(supervised)
     for n in (0, 1):
         work.release(f"held {n}")
     for each in held:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 
 import pytest
@@ -11,8 +9,9 @@ import pytest
 from ctrlhub import Client
 from ctrlhub.controller.stores.looking import look
 from ctrlhub.wire.places import Profile
+from tests.support.hubs import replace_hub
 from tests.support.postgres import PostgresServer
-from tests.support.processes import Command, is_alive, until
+from tests.support.processes import Command, until
 
 KINDS = ("memory", "sqlite", "postgresql")
 
@@ -57,10 +56,7 @@ def test_history_of_every_store(client: Client, command: Command, store: str) ->
     if store != "memory":
         profile = Profile.named("default", command.state)
         until(lambda: len(look(store, profile)[0].fetched) == 6, "all is stored")
-        pid: int = client.status()["hub"]["pid"]
-        os.kill(pid, signal.SIGKILL)
-        until(lambda: not is_alive(pid), "the hub is dead")
-        until(lambda: client.status()["hub"]["pid"] != pid, "there is another")
+        replace_hub(client)
         check()
     client.purge_hub_results(ids[:2])
     assert set(client.hub_history()) == {*failing.msg_ids, *ids[2:]}

@@ -8,6 +8,14 @@ from pathlib import Path
 from tests.support.processes import until
 
 
+def double(number: int) -> int:
+    """Do something short."""
+    import time
+
+    time.sleep(0.002)
+    return 2 * number
+
+
 class Work:
     """Calls that run for as long as a test wants, and say when they have begun.
 

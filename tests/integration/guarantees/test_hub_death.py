@@ -13,20 +13,14 @@ from typing import Any
 import pytest
 
 from ctrlhub import Client, HubUnavailable
+from tests.support.hubs import end_hub, hub_of
 from tests.support.journal import Journal
 from tests.support.processes import Command, is_alive, until
+from tests.support.work import double
 
 Start = Callable[..., Client]
 
 WAIT = 60.0
-
-
-def double(number: int) -> int:
-    """Do something short."""
-    import time
-
-    time.sleep(0.002)
-    return 2 * number
 
 
 @pytest.fixture
@@ -38,22 +32,13 @@ def supervised(command: Command) -> Iterator[Client]:
     assert command.run("stop").returncode == 0
 
 
-def kill_hub(client: Client) -> int:
-    """Kill the hub; return the process it was."""
-    pid: int = client.status()["hub"]["pid"]
-    os.kill(pid, signal.SIGKILL)
-    until(lambda: not is_alive(pid), "the hub is dead")
-    return pid
-
-
 @contextmanager
 def without_hub(command: Command, client: Client) -> Iterator[None]:
     """Kill the hub, and let no other be started for a while."""
     supervisor = command.started[0]
     supervisor.send_signal(signal.SIGSTOP)
     try:
-        pid = client.status()["hub"]["pid"]
-        os.kill(pid, signal.SIGKILL)
+        os.kill(hub_of(client), signal.SIGKILL)
         yield
     finally:
         supervisor.send_signal(signal.SIGCONT)
@@ -88,7 +73,7 @@ def test_a_hub_that_nobody_starts_again(
     client = start()
     held = client[0].apply_async(time.sleep, 600)
     began = time.monotonic()
-    kill_hub(client)
+    end_hub(client)
     with pytest.raises(HubUnavailable, match="SIGKILL"):
         held.get(WAIT)
     record_testsuite_property("seconds until it fails for want of a hub", time.monotonic() - began)
@@ -158,7 +143,7 @@ def test_hubs_killed_again_and_again(
         )
         more = len(journal.runs()) + 50
         until(lambda more=more: len(journal.runs()) >= more, "work goes on")  # type: ignore[misc]
-        kill_hub(client)
+        end_hub(client)
 
     # Execution is at least once: a result may die with the hub between engine and client.
     journal.check(again=range(count))
@@ -217,7 +202,7 @@ def test_what_waits_for_others_survives_too(supervised: Client) -> None:
     for number in range(30):
         with view.temp_flags(after=[ended, *results[-2:]]):
             results.append(view.apply_async(double, number))
-    kill_hub(supervised)
+    end_hub(supervised)
     assert [result.get(60) for result in results[2:]] == [2 * number for number in range(30)]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from ctrlhub import Client
-from tests.support.processes import Command, is_alive, until
+from tests.support.hubs import end_hub
+from tests.support.processes import Command, until
 
 TALK = """
 import pathlib, time
@@ -54,9 +53,7 @@ def test_output_of_the_time_without_a_hub_is_shown_afterwards(
         code = TALK.format(directory=str(tmp_path))
         result = client[0].execute(code)
         until(lambda: result.stdout == "before\n", "it has begun")
-        pid: int = client.status()["hub"]["pid"]
-        os.kill(pid, signal.SIGKILL)
-        until(lambda: not is_alive(pid), "the hub is dead")
+        end_hub(client)
         (tmp_path / "hub is dead").touch()
         until((tmp_path / "said").exists, "it has gone on")
 
@@ -81,9 +78,7 @@ def test_who_streams_it_sees_it_in_order_and_once(command: Command, tmp_path: Pa
     assert reader.stdout is not None
     assert reader.stdout.readline() == "before\n"
     with Client() as client:
-        pid: int = client.status()["hub"]["pid"]
-    os.kill(pid, signal.SIGKILL)
-    until(lambda: not is_alive(pid), "the hub is dead")
+        end_hub(client)
     (tmp_path / "hub is dead").touch()
     until((tmp_path / "said").exists, "it has gone on")
 

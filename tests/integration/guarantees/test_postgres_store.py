@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable, Iterator
 
 import psutil
 import pytest
 
 from ctrlhub import Client, StoreError
+from tests.support.hubs import replace_hub, until_accepted
 from tests.support.journal import Journal
 from tests.support.postgres import PostgresServer, can_have_postgres
-from tests.support.processes import Command, is_alive, until
-
-
-def double(number: int) -> int:
-    """Do something short."""
-    import time
-
-    time.sleep(0.002)
-    return 2 * number
+from tests.support.processes import Command, until
+from tests.support.work import double
 
 
 @pytest.fixture
@@ -59,10 +51,7 @@ def test_hubs_killed_under_load(client: Client, journal: Journal) -> None:
         journal.submit(balanced, journal.noting(double), numbers)
         more = len(journal.runs()) + 50
         until(lambda more=more: len(journal.runs()) >= more, "work goes on")  # type: ignore[misc]
-        pid: int = client.status()["hub"]["pid"]
-        os.kill(pid, signal.SIGKILL)
-        until(lambda pid=pid: not is_alive(pid), "the hub is dead")  # type: ignore[misc]
-        until(lambda pid=pid: client.status()["hub"]["pid"] != pid, "another")  # type: ignore[misc]
+        replace_hub(client)
     journal.check(again=range(count))
     assert [journal.result(n).get() for n in range(count)] == [2 * n for n in range(count)]
     [record] = client.db_query({"msg_id": journal.result(0).msg_ids[0]})
@@ -75,8 +64,7 @@ def test_a_server_that_is_killed_and_comes_back(
     """What is new is refused with the reason, what was accepted runs; then all goes on by itself."""
     balanced = client.load_balanced_view()
     journal.submit(balanced, journal.noting(double), range(300))
-    ledger = client._connection._session._outgoing.tasks
-    until(lambda: not ledger.unaccepted(), "all of it is stored")
+    until_accepted(client)
     server.kill()
     client[1].apply_async(int)
     until(lambda: client.status()["store"]["trouble"], "it is said")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from ctrlhub import Client, ControllerStopped, EngineError
+from tests.support.hubs import replace_hub
 from tests.support.journal import WAIT, Journal
 from tests.support.processes import Command, is_alive, until
 
@@ -41,20 +41,6 @@ def start(command: Command) -> Iterator[Callable[[], Client]]:
     command.run("stop")
 
 
-def hub_of(client: Client) -> int:
-    """Return the hub's process."""
-    pid: int = client.status()["hub"]["pid"]
-    return pid
-
-
-def end_hub(client: Client, number: signal.Signals) -> None:
-    """Have the hub end, and wait until the next one answers."""
-    pid = hub_of(client)
-    os.kill(pid, number)
-    until(lambda: not is_alive(pid), "the hub has ended")
-    until(lambda: hub_of(client) != pid, "there is another hub", WAIT)
-
-
 def test_a_program_leaves_and_another_fetches(start: Callable[[], Client], command: Command) -> None:
     """It ends after its detach; the hub is killed, then all is stopped and started again."""
     observer = start()
@@ -62,7 +48,7 @@ def test_a_program_leaves_and_another_fetches(start: Callable[[], Client], comma
         [sys.executable, "-c", LEAVES], capture_output=True, text=True, timeout=120, check=True
     )
     session, *names = ran.stdout.split()
-    end_hub(observer, signal.SIGKILL)
+    replace_hub(observer)
     shown = json.loads(command.run("sessions", "--json").stdout)
     assert (int(session), "detached") in [(each["session"], each["state"]) for each in shown]
     assert command.run("stop").returncode == 0
@@ -84,7 +70,7 @@ def test_sigterm_is_followed_by_another_hub(start: Callable[[], Client], journal
     journal.submit(client.load_balanced_view(), journal.noting(abs), range(1, 200))
     pid = journal.begun(0)
     for _ in range(2):
-        end_hub(client, signal.SIGTERM)
+        replace_hub(client, signal.SIGTERM)
     journal.release()
     assert journal.result(0).get(WAIT) == pid
     journal.check()

@@ -14,16 +14,10 @@ from pathlib import Path
 import pytest
 
 from ctrlhub import Client, StoreError, TimeLimitExceeded
+from tests.support.hubs import hub_of, replace_hub, until_accepted
 from tests.support.journal import Journal
-from tests.support.processes import Command, is_alive, until
-
-
-def double(number: int) -> int:
-    """Do something short."""
-    import time
-
-    time.sleep(0.002)
-    return 2 * number
+from tests.support.processes import Command, until
+from tests.support.work import double
 
 
 @pytest.fixture
@@ -41,23 +35,14 @@ def pid_of(client: Client, engine: int) -> int | None:
     return pids.get(engine)
 
 
-def kill_hub(client: Client) -> None:
-    """Kill the hub, and wait until the next one answers."""
-    pid: int = client.status()["hub"]["pid"]
-    os.kill(pid, signal.SIGKILL)
-    until(lambda: not is_alive(pid), "the hub is dead")
-    until(lambda: client.status()["hub"]["pid"] != pid, "there is another hub")
-
-
 def test_nothing_is_run_twice(client: Client, journal: Journal) -> None:
     """What was accepted, and engines have when the hub dies, is left with them, whoever is back first."""
     balanced = client.load_balanced_view()
     journal.submit(balanced, journal.held(), [0, 1])
     journal.submit(balanced, journal.noting(double), range(2, 300))
     engines = {journal.begun(0), journal.begun(1)}
-    ledger = client._connection._session._outgoing.tasks
-    until(lambda: not ledger.unaccepted(), "all of it is stored")
-    kill_hub(client)
+    until_accepted(client)
+    replace_hub(client)
     journal.release()
     journal.check()
     assert {journal.result(0).get(), journal.result(1).get()} <= engines
@@ -74,7 +59,7 @@ def test_hubs_killed_again_and_again(client: Client, journal: Journal) -> None:
         )
         more = len(journal.runs()) + 50
         until(lambda more=more: len(journal.runs()) >= more, "work goes on")  # type: ignore[misc]
-        kill_hub(client)
+        replace_hub(client)
     journal.check(again=range(count))
     assert [journal.result(n).get() for n in range(count)] == [2 * n for n in range(count)]
     tasks = client.status()["tasks"]
@@ -89,7 +74,7 @@ def test_hub_and_engines_killed_together(
     journal.submit(balanced, journal.noting(double), range(400))
     until(lambda: len(journal.runs()) >= 50, "work has begun")
     engines = [engine["pid"] for engine in client.status()["engines"]]
-    os.kill(client.status()["hub"]["pid"], signal.SIGKILL)
+    os.kill(hub_of(client), signal.SIGKILL)
     for pid in engines:
         os.kill(pid, signal.SIGKILL)
     journal.check(again=range(400))
@@ -128,13 +113,13 @@ def test_a_client_that_is_gone(client: Client, tmp_path: Path) -> None:
     gone = subprocess.run(
         [sys.executable, "-c", LEAVES, str(path)], stdout=subprocess.PIPE, text=True, check=False
     )
-    kill_hub(client)
+    replace_hub(client)
     ids = gone.stdout.split()
     assert len(ids) == 100
     values = client.get_result(ids).get(60)
     assert values == [number * b"x" * 100_000 for number in range(100)]
     assert sorted(map(int, path.read_text().split())) == list(range(100))
-    kill_hub(client)
+    replace_hub(client)
     assert client.get_result(ids[:5]).get(60) == values[:5]
 
     until(lambda: client.ids == [0, 1], "both engines")
@@ -193,7 +178,7 @@ def test_large_arguments_and_values(client: Client) -> None:
     large = os.urandom(3_000_000)
     first = client[0].apply_async(lambda: __import__("time").sleep(2.0))
     second = client[0].apply_async(lambda data: data[::-1], large)
-    kill_hub(client)
+    replace_hub(client)
     first.get(60)
     assert second.get(60) == large[::-1]
 
@@ -212,12 +197,11 @@ def test_engines_that_come_late_stop_what_was_cancelled(client: Client) -> None:
     balanced = client.load_balanced_view()
     tasks = [balanced.apply_async(endless) for _ in engines]
     until(lambda: all(task.running() for task in tasks), "both run")
-    ledger = client._connection._session._outgoing.tasks
-    until(lambda: not ledger.unaccepted(), "both are stored")
+    until_accepted(client)
     for pid in engines:
         os.kill(pid, signal.SIGSTOP)
     try:
-        kill_hub(client)
+        replace_hub(client)
         client.abort(tasks)
         assert all(task.cancelled() for task in tasks)
     finally:
@@ -233,9 +217,8 @@ def test_time_limits_hold_while_the_hub_is_replaced(client: Client) -> None:
     view = client.load_balanced_view()
     view.set_flags(time_limit=1.0)
     limited = [view.apply_async(endless) for _ in range(4)]
-    ledger = client._connection._session._outgoing.tasks
-    until(lambda: not ledger.unaccepted(), "all are stored")
-    kill_hub(client)
+    until_accepted(client)
+    replace_hub(client)
     for task in limited:
         with pytest.raises(TimeLimitExceeded):
             task.get(60)
