@@ -5,18 +5,17 @@ from __future__ import annotations
 import itertools
 import os
 from collections import Counter
-from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, rule
 
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.wire.errors import EngineError, InvalidEngineID
-from ctrlhub.wire.messages import Stream
+from tests.support.failing import Failing
 from tests.support.peers import ScriptedNanny
 from tests.support.sessions import SubmittingClient, WorkingEngine
-from tests.support.world import UPWARDS, World
+from tests.support.world import World
 
 SETTLING = 600.0
 """Virtual seconds in which a world without faults must come to its end."""
@@ -24,7 +23,7 @@ SETTLING = 600.0
 ENGINES, CLIENTS = 2, 2
 
 
-class Sessions(RuleBasedStateMachine):
+class Sessions(Failing):
     """Clients submit, engines work and die, links lose, delay and repeat, hubs die between two effects."""
 
     @initialize(seed=st.integers(0, 1000))
@@ -47,10 +46,6 @@ class Sessions(RuleBasedStateMachine):
         engine = self.world.add(WorkingEngine(key, self.ran))
         self.engines.append(engine)
         self.nanny.engines.append(engine)  # type: ignore[arg-type]
-
-    def pick(self, index: int, peers: list[Any]) -> Any:
-        """Choose a peer by a drawn number."""
-        return peers[index % len(peers)]
 
     # ------------------------------------------------------------ work
 
@@ -81,43 +76,7 @@ class Sessions(RuleBasedStateMachine):
             chosen.work(self.world.now)
         self.world.tick(chosen)
 
-    @rule(data=st.data(), count=st.integers(1, 12))
-    def deliver(self, data: st.DataObject, count: int) -> None:
-        """Some messages arrive, in any order between the streams."""
-        for _ in range(count):
-            busy = [(p, *at) for p, wire in self.world.wires.items() for at in wire.busy()]
-            if not busy:
-                return
-            self.world.deliver(*busy[data.draw(st.integers(0, len(busy) - 1))])
-
-    @rule()
-    def run(self) -> None:
-        """Everything arrives that is on its way."""
-        self.world.run()
-
-    @rule(seconds=st.sampled_from([0.2, 1.0]))
-    def advance(self, seconds: float) -> None:
-        """Time passes, and nothing arrives."""
-        self.world.advance(seconds)
-
-    @rule(seconds=st.sampled_from([1.0, 4.0, 12.0]))
-    def pass_time(self, seconds: float) -> None:
-        """Time passes, and everything arrives that is sent."""
-        self.world.pass_time(seconds)
-
     # ------------------------------------------------------------ faults
-
-    @rule(peer=st.integers(0, 9), stream=st.sampled_from(UPWARDS), lost=st.integers(0, 3))
-    def cut(self, peer: int, stream: Stream, lost: int) -> None:
-        """A connection breaks, and what was on its way is lost."""
-        self.world.cut(self.pick(peer, list(self.world.wires)), stream, lost)
-
-    @rule(
-        peer=st.integers(0, 9), stream=st.sampled_from(UPWARDS), way=st.sampled_from(["up", "down"])
-    )
-    def repeat(self, peer: int, stream: Stream, way: str) -> None:
-        """A message arrives twice."""
-        self.world.repeat(self.pick(peer, list(self.world.wires)), way, stream)
 
     @rule(engine=st.integers(0, 9), seen=st.booleans())
     def kill_engine(self, engine: int, seen: bool) -> None:
@@ -131,18 +90,6 @@ class Sessions(RuleBasedStateMachine):
         else:
             self.nanny.engines.remove(chosen)
         self.add_engine(chosen.registration.key)
-
-    @rule()
-    def store(self) -> None:
-        """The store becomes slow, or finishes what it was given."""
-        self.world.store.late = True
-        self.world.commit()
-
-    @precondition(lambda self: self.world.lives < 5)
-    @rule(steps=st.integers(0, 12))
-    def crash_hub(self, steps: int) -> None:
-        """The hub will die in the midst of a turn."""
-        self.world.crash_after(steps)
 
     # ------------------------------------------------------------ what must hold
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.link.states import State
@@ -17,14 +17,15 @@ from ctrlhub.wire.errors import unpack_failure
 from ctrlhub.wire.ids import to_ranges
 from ctrlhub.wire.messages import Status, Stream
 from ctrlhub.wire.options import Condition, TaskOptions
+from tests.support.failing import MOST_LIVES, Failing
 from tests.support.peers import LOST, ScriptedClient, ScriptedEngine, ScriptedNanny
-from tests.support.world import UPWARDS, World
+from tests.support.world import World
 
 SETTLING = 600.0
 """Virtual seconds in which a world without faults must come to its end."""
 
 
-class Faults(RuleBasedStateMachine):
+class Faults(Failing):
     """Clients submit and cancel, engines work and die, connections break, the hub restarts."""
 
     @initialize(
@@ -58,10 +59,6 @@ class Faults(RuleBasedStateMachine):
             self.new_engine()
         self.clients = [self.world.joined(ScriptedClient(f"client {n}")) for n in range(clients)]
         self.world.run()
-
-    def pick(self, index: int, peers: list[Any]) -> Any:
-        """Choose a peer by a drawn number."""
-        return peers[index % len(peers)]
 
     # ------------------------------------------------------------ work
 
@@ -116,7 +113,7 @@ class Faults(RuleBasedStateMachine):
             self.limited.add(number)
         self.world.tick(chosen)
 
-    @precondition(lambda self: self.world.lives < 5)
+    @precondition(lambda self: self.world.lives < MOST_LIVES)
     @rule(
         limit=st.sampled_from([None, 3.0]),
         remembers=st.booleans(),
@@ -202,43 +199,7 @@ class Faults(RuleBasedStateMachine):
                 chosen.work()
             self.world.tick(chosen)
 
-    @rule(data=st.data(), count=st.integers(1, 12))
-    def deliver(self, data: st.DataObject, count: int) -> None:
-        """Some messages arrive, in any order between the streams."""
-        for _ in range(count):
-            busy = [(p, *at) for p, wire in self.world.wires.items() for at in wire.busy()]
-            if not busy:
-                return
-            self.world.deliver(*busy[data.draw(st.integers(0, len(busy) - 1))])
-
-    @rule()
-    def run(self) -> None:
-        """Everything arrives that is on its way."""
-        self.world.run()
-
-    @rule(seconds=st.sampled_from([0.2, 1.0, 2.0]))
-    def advance(self, seconds: float) -> None:
-        """Time passes, and nothing arrives."""
-        self.world.advance(seconds)
-
-    @rule(seconds=st.sampled_from([1.0, 4.0, 12.0]))
-    def pass_time(self, seconds: float) -> None:
-        """Time passes, and everything arrives that is sent."""
-        self.world.pass_time(seconds)
-
     # ------------------------------------------------------------ faults
-
-    @rule(peer=st.integers(0, 9), stream=st.sampled_from(UPWARDS), lost=st.integers(0, 3))
-    def cut(self, peer: int, stream: Stream, lost: int) -> None:
-        """A connection breaks, and what was on its way is lost."""
-        self.world.cut(self.pick(peer, list(self.world.wires)), stream, lost)
-
-    @rule(
-        peer=st.integers(0, 9), stream=st.sampled_from(UPWARDS), way=st.sampled_from(["up", "down"])
-    )
-    def repeat(self, peer: int, stream: Stream, way: str) -> None:
-        """A message arrives twice."""
-        self.world.repeat(self.pick(peer, list(self.world.wires)), way, stream)
 
     @precondition(lambda self: len(self.engines) < 4)
     @rule()
@@ -319,12 +280,6 @@ class Faults(RuleBasedStateMachine):
         chosen.reads = not chosen.reads
         self.world.tick(chosen)
 
-    @rule()
-    def store(self) -> None:
-        """The store becomes slow, or finishes what it was given."""
-        self.world.store.late = True
-        self.world.commit()
-
     @precondition(lambda self: self.restarts < 1 and not self.orphans)
     @rule()
     def restart_hub(self) -> None:
@@ -332,19 +287,13 @@ class Faults(RuleBasedStateMachine):
         self.restarts += 1
         self.world.restart_hub()
 
-    @precondition(lambda self: self.world.lives < 5)
+    @precondition(lambda self: self.world.lives < MOST_LIVES)
     @rule(forgotten=st.booleans())
     def restart_hub_with_its_store(self, forgotten: bool) -> None:
         """The hub is killed, with what it was about to store, and another takes its place."""
         if not forgotten:
             self.world.commit()
         self.world.restart_hub(remembers=True)
-
-    @precondition(lambda self: self.world.lives < 5)
-    @rule(steps=st.integers(0, 12))
-    def crash_hub(self, steps: int) -> None:
-        """The hub will die in the midst of a turn: between messages, or around a commit."""
-        self.world.crash_after(steps)
 
     @precondition(lambda self: not self.restarts)
     @rule(client=st.integers(0, 9))
