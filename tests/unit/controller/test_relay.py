@@ -26,16 +26,22 @@ def published(exchange: Exchange) -> list[tuple[bytes, m.Output]]:
     return found
 
 
-@pytest.mark.parametrize("stream", [m.Stream.MULTIENGINE, m.Stream.TASK])
-def test_output_reaches_the_client_of_what_runs(
-    exchange: Exchange, client: Line, engines: list[Line], stream: m.Stream
-) -> None:
-    """On its own connection, with the engine's id as the hub knows it; the answer goes the same way."""
+def running(client: Line, engines: list[Line], stream: m.Stream) -> Line:
+    """Have the client's first request run; return the engine that runs it."""
     if stream is m.Stream.TASK:
         client.submit(1)
     else:
         client.command(1, 0)
     [engine] = [each for each in engines if each.heard(m.RunCommand, m.RunTasks)]
+    return engine
+
+
+@pytest.mark.parametrize("stream", [m.Stream.MULTIENGINE, m.Stream.TASK])
+def test_output_reaches_the_client_of_what_runs(
+    exchange: Exchange, client: Line, engines: list[Line], stream: m.Stream
+) -> None:
+    """On its own connection, with the engine's id as the hub knows it; the answer goes the same way."""
+    engine = running(client, engines, stream)
     number = client.id(1)
 
     assert engine.say(stream, m.Output(number, 1, ITEMS, engine=77)) == []
@@ -54,13 +60,10 @@ def test_a_client_that_is_connected_anew_is_told_again(
     exchange: Exchange, client: Line, engines: list[Line], stream: m.Stream
 ) -> None:
     """By the engines that run something of it, on the stream of that; nobody else is asked."""
-    if stream is m.Stream.TASK:
-        client.submit(1)
-    else:
-        client.command(1, 0)
+    engine = running(client, engines, stream)
+    if stream is m.Stream.MULTIENGINE:
         client.command(2, 0)
     a_peer(exchange, "stranger", m.Role.CLIENT)
-    [engine] = [each for each in engines if each.heard(m.RunCommand, m.RunTasks)]
     assert engine.heard(m.OutputReceived) == []
 
     assert client.registered is not None
@@ -77,11 +80,7 @@ def test_a_client_need_not_know_where_its_request_runs(
     exchange: Exchange, client: Line, engines: list[Line], stream: m.Stream
 ) -> None:
     """Nor on which stream it was submitted: another process may have done that."""
-    if stream is m.Stream.TASK:
-        client.submit(1)
-    else:
-        client.command(1, 0)
-    [engine] = [each for each in engines if each.heard(m.RunCommand, m.RunTasks)]
+    engine = running(client, engines, stream)
 
     for each in (m.Stream.MULTIENGINE, m.Stream.TASK):
         client.say(each, m.OutputReceived(client.id(1), 0, -1, missed=True))
