@@ -25,7 +25,7 @@ from ctrlhub.wire.security import KeyPair
 from ctrlhub.wire.versions import versions
 from tests.fuzz.mutation import Mutator
 from tests.fuzz.traffic import Corpus
-from tests.support.intruder import curve, dial
+from tests.support.intruder import OPEN, READY, curve, dial
 
 BURST = 20
 """Messages that one attacker says in its turn, at most."""
@@ -155,16 +155,13 @@ class Attacker:
 class Noise:
     """One that speaks no ZeroMQ, or not for long: bytes on a bare connection."""
 
-    GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
-    READY = b"\x04\x1c\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER"
-
     def __init__(self, address: str, mutator: Mutator, random: Random) -> None:
         self._mutator, self._random = mutator, random
         self.left = random.choice((1, 5, 50))
         self.unanswered = False
         self._socket = dial(address)
         self._socket.setblocking(False)
-        for part in (self.GREETING, self.READY):
+        for part in (OPEN, READY):
             self._send(self._spoilt(part) if random.random() < 0.3 else part)
 
     def act(self) -> int:

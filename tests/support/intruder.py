@@ -35,6 +35,13 @@ CROWD = 260
 
 IN = int(zmq.EVENT_HANDSHAKE_SUCCEEDED)
 
+GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00"
+"""The beginning of a ZMTP 3.0 peer's greeting; its mechanism follows."""
+
+OPEN = GREETING + b"NULL".ljust(20, b"\0") + bytes(32)
+READY = b"\x04\x1c\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER"
+"""What a socket without a key says before its messages."""
+
 
 def curve(server: str, own: KeyPair) -> dict[str, bytes]:
     """Return the options of a socket that connects under a key."""

@@ -20,7 +20,7 @@ from ctrlhub.wire.connection import ConnectionInfo
 from ctrlhub.wire.messages import Stream
 from ctrlhub.wire.places import Profile
 from tests.support.bystander import Bystander
-from tests.support.intruder import dial
+from tests.support.intruder import OPEN, READY, dial
 from tests.support.processes import until
 from tests.support.state import own_state
 
@@ -51,10 +51,6 @@ with Client(routed(info, sys.argv[1])) as client:
 """A client whose results are large; it is stopped after the first."""
 
 IDLE = 10_000
-
-OPEN = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
-READY = b"\x04\x1c\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER"
-"""What a ZeroMQ socket says before it says nothing more."""
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 from ctrlhub.wire.messages import Role, Stream
 from ctrlhub.wire.security import KeyPair
 from tests.support.bystander import Bystander
-from tests.support.intruder import Caller, crowd, curve, dial, until_shut
+from tests.support.intruder import GREETING, Caller, crowd, curve, dial, until_shut
 from tests.support.target import Target, every_message
 
 pytestmark = pytest.mark.usefixtures("undisturbed")
@@ -47,9 +47,6 @@ def test_without_a_good_key_nothing_opens(target: Target, who: str) -> None:
             assert not caller.is_let_in()
             assert caller.heard() == []
 
-
-GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00"
-"""The beginning of a ZMTP 3.0 peer's greeting."""
 
 NOISE = {
     "silence": b"",
