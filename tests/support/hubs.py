@@ -33,9 +33,13 @@ def replace_hub(client: Client, number: signal.Signals = signal.SIGKILL) -> None
 
 
 def until_accepted(client: Client) -> None:
-    """Wait until the hub has said of all of the client's tasks that it has stored them.
+    """Wait until the hub has said of all that the client has submitted that it has stored it.
 
-    Looked up where the client itself looks: it tells nobody.
+    Looked up where the client itself looks: it tells nobody. What waits is asked for first, since it
+    goes from there to the ledgers.
     """
-    ledger = client._connection._session._outgoing.tasks
-    until(lambda: not ledger.unaccepted(), "all tasks are accepted")
+    outgoing = client._connection._session._outgoing
+    until(
+        lambda: not outgoing.waits and not any(each.unaccepted() for each in outgoing.ledgers),
+        "all is accepted",
+    )

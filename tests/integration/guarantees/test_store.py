@@ -83,8 +83,9 @@ def test_hub_and_engines_killed_together(
 
 
 LEAVES = """
-import os, sys, time
-from ctrlhub import Client, StoreError
+import os, sys
+from ctrlhub import Client
+from tests.support.hubs import until_accepted
 client = Client()
 path = sys.argv[1]
 
@@ -98,9 +99,7 @@ def note(number):
 client[:].push({"kept": 7}, block=True, persistent=True)
 results = [client.load_balanced_view().apply_async(note, number) for number in range(100)]
 results[20].get()
-outgoing = client._connection._session._outgoing
-while outgoing.waits or any(each.unaccepted() for each in outgoing.ledgers):
-    time.sleep(0.01)
+until_accepted(client)
 print(*[msg_id for result in results for msg_id in result.msg_ids], flush=True)
 os.kill(os.getpid(), 9)
 """
