@@ -115,15 +115,11 @@ class Room:
             self._leave(claim)
 
     def _has(self, claim: Claim) -> bool:
-        wanted, claims = 0, tuple(self._session.crowd)
-        for each in claims:
-            wanted += each.count
-            if each is claim:
-                break
-        else:
-            wanted += claim.count
-        load = self._session.load
-        return self.most == 0 or load + wanted <= self.most or not (load or claims[1:])
+        """Tell whether there is room for one, and those who came before; for the first, if nothing is out."""
+        claims = tuple(self._session.crowd)
+        before, load = claims[: claims.index(claim)], self._session.load
+        wanted = claim.count + sum(each.count for each in before)
+        return self.most == 0 or load + wanted <= self.most or not (load or before)
 
     def _wait_for(self, claim: Claim) -> None:
         if not self._waiting.at_most(lambda: self._has(claim), self._timeout):

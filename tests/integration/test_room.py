@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from ctrlhub import AsyncClient, Client
 from ctrlhub.wire.errors import LimitExceeded, SessionClosed
 from tests.support.memory_cluster import MemoryCluster
 from tests.support.processes import until
+from tests.support.work import Work
 
 MOST = 100
 WAIT = 60.0
@@ -114,6 +116,30 @@ def test_who_submits_faster_than_it_is_done_waits(
 
     assert [result.result(WAIT) for result in results] == [1] * 30 * MOST
     client.close()
+
+
+def test_two_that_are_too_large_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    """The first goes once nothing is out, whoever waits behind it; the hub says what it thinks of it."""
+    cluster = MemoryCluster(2, max_outstanding=1)
+    cluster.start().close()
+    client = cluster.connect_client_sync(timeout=WAIT)
+    work, submitted = Work(tmp_path), []
+    held = client.load_balanced_view().apply_async(work.held())
+
+    def submit() -> None:
+        submitted.append(client[:].apply_async(abs, -1))
+
+    others = [threading.Thread(target=submit) for _ in range(2)]
+    for other in others:
+        other.start()
+    until(lambda: len(client._connection._session.crowd) == 2, "both wait for room")
+    work.release()
+
+    for other in others:
+        other.join()
+    assert (held.get(WAIT), len(submitted)) == ("held", 2)
+    client.close()
+    cluster.stop()
 
 
 def test_callbacks_do_not_wait(busy: MemoryCluster) -> None:
