@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import wait as wait_for_futures
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any, TypeAlias
 
 from ctrlhub.client.asked_again import asked_again
@@ -143,23 +144,24 @@ class Records:
         single = indices_or_msg_ids is None or isinstance(indices_or_msg_ids, int | str)
         connection, withdrawn = self._connection, self._connection.withdrawn
         here = {n: each for n in numbers if (each := withdrawn.find(n)) is not None}
+        there = [n for n in numbers if n not in here]
         first = connection.next_ids(len(numbers))
         # The hub takes consecutive ids for those that it does again.
-        ordered = sorted(range(len(numbers)), key=lambda place: numbers[place] in here)
-        fresh = dict(zip(ordered, range(first, first + len(numbers)), strict=True))
+        of_hub, of_ours = count(first), count(first + len(there))
+        fresh = [next(of_ours if n in here else of_hub) for n in numbers]
         requests = [
-            asked_again(each, connection, fresh[numbers.index(n)]) for n, each in here.items()
+            asked_again(here[n], connection, new)
+            for n, new in zip(numbers, fresh, strict=True)
+            if n in here
         ]
         shown = text_of(numbers[0]) if len(numbers) == 1 else f"{len(numbers)} requests"
-        places = [fresh[place] for place in range(len(numbers))]
-        result = AsyncHubResult(connection, places, single=single, what=f"{shown} again")
-        connection.follow(result, places, ask=False)
+        result = AsyncHubResult(connection, fresh, single=single, what=f"{shown} again")
+        connection.follow(result, fresh, ask=False)
         try:
-            there = [number for number in numbers if number not in here]
             if there:
                 self._do_again(there, first)
         except BaseException:
-            connection.unfollow(result, places)
+            connection.unfollow(result, fresh)
             raise
         for request in requests:
             connection.submit(request)

@@ -230,8 +230,8 @@ def test_cancelled_before_it_was_sent(client: Client, kind: str) -> None:
         client.get_result(name).get(WAIT)
     done = view.apply_async(abs, -8)
     assert done.get(WAIT) == 8
-    again = client.resubmit([name, *done.msg_ids])
-    assert again.get(WAIT) == [7, 8]
+    again = client.resubmit([name, *done.msg_ids, name])
+    assert again.get(WAIT) == [7, 8, 7]
     assert client.metadata[again.msg_ids[0]].label == "mine"
 
 
