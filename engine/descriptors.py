@@ -132,7 +132,7 @@ class Descriptors:
         self.log = -1
         self.wrote = wrote
         self._pipes = pipes
-        self.strayed: Callable[[], None] = _ignore_nothing
+        self.strayed: Callable[[], object] = bool
         self._board = [0] * WIDTH if board is None else board
         self._reliefs = 0
         self._missed = tuple(0 for _ in MISSED)
@@ -279,10 +279,6 @@ def _nothing(timeout: int | None) -> Sequence[object]:
 
 def _ignore(name: str, what: str | int) -> None:
     """Take what nobody wants."""
-
-
-def _ignore_nothing() -> None:
-    """Take note of nothing."""
 
 
 def _write_lines() -> None:

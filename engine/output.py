@@ -94,12 +94,11 @@ class CapturedStream(io.TextIOBase):
 
     def flush(self) -> None:
         """Flush the log, and show what has no end of line yet."""
-        with contextlib.suppress(OSError, ValueError):
-            self._log.flush()
+        self.flush_log()
         self._output.flush()
 
-    def end_request(self) -> None:
-        """Have in the log what a request has printed."""
+    def flush_log(self) -> None:
+        """Have in the log what was printed."""
         with contextlib.suppress(OSError, ValueError):
             self._log.flush()
 
@@ -257,8 +256,8 @@ class Output:
     def take(self, attempt: int = 0) -> dict[str, Any] | None:
         """Return what an attempt has put out since the last time; None for nothing."""
         self.dirty = False
-        self.out.end_request()
-        self.err.end_request()
+        self.out.flush_log()
+        self.err.flush_log()
         self.mark()
         capture, self._capture = self._capture, None
         extras = (capture.extras() or None) if capture is not None else None
