@@ -285,7 +285,7 @@ class ClientSession(InformedMembership):
             self.calls.send_again()
         if self._following:
             self._following.ask_again(self.outstanding_numbers())
-        for stream in (Stream.MULTIENGINE, Stream.TASK):
+        for stream in BULK:
             self._say_again(stream)
         self._cancellations.repeat(now)
         if previous is not None and not self.same_epoch:
@@ -401,7 +401,7 @@ class ClientSession(InformedMembership):
             self.send(stream, functions)
 
     def _on_refused_request(self, stream: Stream, message: Any, now: float) -> None:
-        if stream in (Stream.MULTIENGINE, Stream.TASK):
+        if stream in BULK:
             ledger = self._outgoing.ledger(stream)
             refused = ledger.take(ledger.refused(message.requests))
             self._fail(refused, error_for(message.code)(message.message), now)
