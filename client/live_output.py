@@ -68,7 +68,7 @@ class Reached:
         is_text = kind in OUTPUT_STREAMS
         end = position + (len(value) if is_text else 1)
         if end <= reached:
-            return 0, value if not is_text and self._fills(kind, position) else None
+            return 0, value if kind == "display" and self._fills(position) else None
         self._reached[kind] = end
         if is_text and position < reached:
             value = value[reached - position :]
@@ -76,10 +76,8 @@ class Reached:
             self._missing.append(range(reached, position))
         return max(0, position - reached), value
 
-    def _fills(self, kind: str, position: int) -> bool:
+    def _fills(self, position: int) -> bool:
         """Tell whether a display was missing that comes late."""
-        if kind != "display":
-            return False
         for index, gap in enumerate(self._missing):
             if position in gap:
                 rest = range(gap.start, position), range(position + 1, gap.stop)
@@ -117,9 +115,8 @@ class LiveRequest:
         if message.after > self._number:  # what it follows was lost: it comes again, with this
             self._ignored += 1
             return [], self._asked(message) if self._ignored % ASK_AGAIN == 1 else None
-        is_told = (
-            message.after < message.number - 1
-        )  # it was said again, and somebody waits to hear of it
+        # It was said again, and somebody waits to hear of it.
+        is_told = message.after < message.number - 1
         self._ignored = 0
         self._number = max(self._number, message.number)
         new = [item for item in map(self._new, message.items) if item is not None]
@@ -150,8 +147,8 @@ class LiveRequest:
     def text(self, name: str, start: int, end: int) -> str:
         """Return what is here of a stream's text between two positions, up to the first gap; from any thread."""
         parts = []
-        for _, position, value in [item[:3] for item in list(self.items) if item[0] == name]:
-            if position <= start < position + len(value):
+        for kind, position, value in list(self.items):
+            if kind == name and position <= start < position + len(value):
                 parts.append(value[start - position : end - position])
                 start += len(parts[-1])
         return "".join(parts)
