@@ -11,7 +11,8 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import Any, Protocol
 
-from ctrlhub.client.requests import Function, Owner, Portion, Request, Stirred, Template
+from ctrlhub.client.requests import Function, Owner, Portion, Stirred, Template
+from ctrlhub.client.result_base import Home
 from ctrlhub.client.rows import joined
 from ctrlhub.link.guarded_log import GuardedLog
 from ctrlhub.wire.errors import CtrlHubError, EngineError
@@ -26,20 +27,10 @@ _log = GuardedLog("ctrlhub.client")
 _ERROR = int(Status.ERROR)
 
 
-class Submits(Protocol):
-    """Where requests are made: the connection."""
-
-    def next_ids(self, n: int) -> int:
-        """Take `n` consecutive ids; return the first."""
-
-    def submit(self, request: Request) -> None:
-        """Leave a request."""
-
-
 class OwnerOfChunks(Owner, Protocol):
     """A map whose requests have several items each."""
 
-    _home: Any
+    _home: Home
 
     def _run_singly(self, index: int, pieces: Pieces) -> None:
         """Take note that the items of a request are run alone."""
@@ -158,8 +149,7 @@ class Pieces:
 
     def submit(self) -> None:
         """Have them run."""
-        home: Submits = self._owner._home
-        home.submit(self._portion)
+        self._owner._home.submit(self._portion)
 
     @property
     def waiting(self) -> Ranges:

@@ -10,7 +10,7 @@ from ctrlhub.client.live_output import Follower, LiveRequest
 from ctrlhub.client.metadata import KEYS, RUNNING, Metadata, metadata
 from ctrlhub.client.output import OutputMembers
 from ctrlhub.client.record_pages import records_of
-from ctrlhub.client.requests import About
+from ctrlhub.client.requests import About, Request
 from ctrlhub.client.result_arguments import mark_of, take_note
 from ctrlhub.client.rows import Row
 from ctrlhub.client.seconds import check_grace
@@ -40,6 +40,12 @@ class Home(Protocol):
 
     def call(self, interface: str, method: str, arguments: Mapping[str, Any]) -> Any:
         """Ask the hub."""
+
+    def next_ids(self, n: int) -> int:
+        """Take `n` consecutive ids; return the first."""
+
+    def submit(self, request: Request) -> None:
+        """Leave a request."""
 
     def cancel_later(self, stream: Stream, requests: Ranges, grace: float | None = None) -> None:
         """Stop requests, and do not wait for it."""
