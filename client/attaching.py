@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from ctrlhub.client.connection import Connection
+from ctrlhub.client.metadata import local_time
 from ctrlhub.wire.ids import from_ranges, text_of
 
 
@@ -95,6 +96,6 @@ class Attaching:
 
 
 def _info(known: dict[str, Any]) -> SessionInfo:
-    expires = known.pop("expires")
-    moment = None if expires is None else datetime.fromtimestamp(expires, UTC).astimezone()
-    return SessionInfo(expires=moment, **known)
+    info = SessionInfo(*(known[name] for name in SessionInfo._fields))
+    expires = known["expires"]
+    return info if expires is None else info._replace(expires=local_time(expires))

@@ -78,7 +78,7 @@ def metadata(
     known = _blank()
     known.update(
         msg_id=text_of(number),
-        submitted=_time(submitted),
+        submitted=local_time(submitted),
         execute_input=about.code,
         label=about.label,
     )
@@ -88,12 +88,12 @@ def metadata(
             known.update(output_metadata(live.extras()))
         return known
     _, _, _, engine, started, elapsed, extras = row
-    known["received"] = _time(received)
+    known["received"] = local_time(received)
     known["status"] = "ok" if is_ok(row) else "aborted" if is_cancelled(row) else "error"
     if engine >= 0:
         known.update(engine_id=engine, engine_uuid=uuid(engine))
     if started:
-        known["started"], known["completed"] = _time(started), _time(started + elapsed)
+        known["started"], known["completed"] = local_time(started), local_time(started + elapsed)
     if known["status"] == "error":
         known["error"] = opened(row)[2]
     if extras:
@@ -122,5 +122,6 @@ def _blank() -> Metadata:
     return known
 
 
-def _time(seconds: float) -> datetime:
+def local_time(seconds: float) -> datetime:
+    """Return a Unix time as users get it: with the time zone of this host."""
     return datetime.fromtimestamp(seconds, UTC).astimezone()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import wait as wait_for_futures
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import count
 from typing import Any, TypeAlias
 
@@ -19,7 +19,7 @@ from ctrlhub.client.async_result import AsyncResult
 from ctrlhub.client.connection import Connection
 from ctrlhub.client.hub_result import AsyncHubResult
 from ctrlhub.client.lookups import AllMetadata, RequestIds, Results
-from ctrlhub.client.metadata import UNFINISHED, Metadata
+from ctrlhub.client.metadata import UNFINISHED, Metadata, local_time
 from ctrlhub.client.record_pages import records_of
 from ctrlhub.client.targets import Targets
 from ctrlhub.wire.errors import ResultLost
@@ -357,5 +357,5 @@ def _dated(record: Mapping[str, Any]) -> dict[str, Any]:
     dated = dict(record)
     for name in TIMES:
         if isinstance(dated.get(name), float):
-            dated[name] = datetime.fromtimestamp(dated[name], UTC).astimezone()
+            dated[name] = local_time(dated[name])
     return dated
