@@ -91,7 +91,7 @@ class Following:
         found = set(from_ranges(answer.value["found"]))
         for number in asked:
             if number not in found:
-                self.fail([number], _unknown(number), self._clock())
+                self.fail([number], unknown(number), self._clock())
 
     def take(
         self,
@@ -124,7 +124,8 @@ class Following:
         self.fail(list(self._wanted), error, now)
 
 
-def _unknown(number: int) -> ResultLost:
+def unknown(number: int) -> ResultLost:
+    """Say that the hub does not know a request, and why that may be."""
     return ResultLost(
         f"the hub knows no request {text_of(number)}: it has not come there, or was purged or "
         "forgotten; its history keeps what has ended for a while (the hub's options history_records, "

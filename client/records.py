@@ -12,11 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import wait as wait_for_futures
 from datetime import datetime
 from itertools import count
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 from ctrlhub.client.asked_again import asked_again
 from ctrlhub.client.async_result import AsyncResult
 from ctrlhub.client.connection import Connection
+from ctrlhub.client.following import unknown
 from ctrlhub.client.hub_result import AsyncHubResult
 from ctrlhub.client.lookups import AllMetadata, RequestIds, Results
 from ctrlhub.client.metadata import UNFINISHED, Metadata, local_time
@@ -217,9 +219,7 @@ class Records:
         for number in numbers:
             name = text_of(number)
             if number not in own and name not in records:
-                raise ResultLost(
-                    f"the hub knows no request {name}: it has not come there, or was purged or forgotten"
-                )
+                raise unknown(number)
             waits = number in own or records[name]["status"] in UNFINISHED
             (pending if waits else completed).append(name)
         status: dict[str, Any] = {"pending": pending, "completed": completed}
@@ -329,8 +329,9 @@ class Records:
             taken_back = [each for n in numbers if (each := withdrawn.find(n)) is not None]
         found += [each.record(session) for each in taken_back]
         mine, is_purged = self._connection.numbers()[self._forgotten :], within(self._purged)
-        numbered = sorted((number_of(found[k]["msg_id"]), k) for k in range(len(found)))
-        return [found[k] for number, k in numbered if number in mine and not is_purged(number)]
+        numbered = ((number_of(each["msg_id"]), each) for each in found)
+        kept = [(n, each) for n, each in numbered if n in mine and not is_purged(n)]
+        return [each for _, each in sorted(kept, key=itemgetter(0))]
 
     def _metadata_outstanding(self, name: str) -> Metadata | None:
         """Return what is known here of a request that has not ended; the hub may not have it yet."""
