@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from ctrlhub.cluster.child import TERMINATE_AFTER, Child
+from ctrlhub.cluster.claim import connection_of
 from ctrlhub.cluster.errors import StartFailed
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.heap import allocator
@@ -134,8 +135,6 @@ class LocalProcesses:
 
     def hub_worked(self, hub: Child, now: float) -> float:
         """Return for how long (seconds) a hub that has died had served; it left its connection file."""
-        from ctrlhub.cluster.claim import connection_of
-
         info = connection_of(self.profile)
         return 0.0 if info is None or info.hub_pid != hub.pid else time.time() - info.hub_started
 
