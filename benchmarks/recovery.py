@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
 
+from benchmarks.started import started
 from ctrlhub import Client
 
 WAIT = 120.0
@@ -79,22 +78,14 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=3)
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory() as state:
-        os.environ["CTRLHUB_STATE_DIR"] = state
-        command = [sys.executable, "-m", "ctrlhub"]
-        engines = str(chosen.engines)
-        subprocess.run([*command, "start", "-n", engines, "--daemonize"], check=True)
-        try:
-            with Client(timeout=WAIT) as client:
-                client.wait_for_engines(chosen.engines, timeout=WAIT)
-                for _ in range(chosen.repeats):
-                    print(f"engine killed, its task runs elsewhere: {engine_killed(client):.2f} s")
-                    client.wait_for_engines(chosen.engines, timeout=WAIT)
-                for _ in range(chosen.repeats):
-                    taken = hub_killed(client, chosen.tasks)
-                    print(f"hub killed, the first result of the next one: {taken:.2f} s")
-        finally:
-            subprocess.run([*command, "stop"], check=True)
+    with started(chosen.engines, timeout=WAIT) as client:
+        client.wait_for_engines(chosen.engines, timeout=WAIT)
+        for _ in range(chosen.repeats):
+            print(f"engine killed, its task runs elsewhere: {engine_killed(client):.2f} s")
+            client.wait_for_engines(chosen.engines, timeout=WAIT)
+        for _ in range(chosen.repeats):
+            taken = hub_killed(client, chosen.tasks)
+            print(f"hub killed, the first result of the next one: {taken:.2f} s")
 
 
 if __name__ == "__main__":

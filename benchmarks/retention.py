@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
 from benchmarks.measure import MB
+from benchmarks.started import started
 from ctrlhub import Client
 from ctrlhub.controller.config import HubConfig
-from ctrlhub.wire.places import Profile
 
 ROUND = 10_000
 ROUND_BYTES = 16 * 1024 * 1024
@@ -33,19 +30,6 @@ GROWTH_MB = 32.0
 and what waits to be stored."""
 IN_FLIGHT_BYTES = 96 * 1024 * 1024
 """Besides what retention keeps, a store has a write-ahead log, and what is not fetched or not tidied up."""
-
-
-@contextmanager
-def cluster(state: Path, store: str) -> Iterator[Client]:
-    """Run a hub and two engines."""
-    told = ["--state-dir", str(state)]
-    command = [sys.executable, "-m", "ctrlhub"]
-    subprocess.run([*command, "start", "-n", "2", "--daemonize", "--store", store, *told], check=True)
-    try:
-        with Client(Profile.named(state=state).connection_client) as client:
-            yield client
-    finally:
-        subprocess.run([*command, "stop", *told], check=True)
 
 
 def run(client: Client, count: int, size: int) -> Iterator[tuple[int, float, float]]:
@@ -90,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     told = parser.parse_args(arguments)
     limit = (HubConfig().history_bytes + IN_FLIGHT_BYTES) / MB
     largest, hub_sizes, shown, began = 0.0, [], 0, time.monotonic()
-    with tempfile.TemporaryDirectory() as state, cluster(Path(state), told.store) as client:
+    with started(2, told.store) as client:
         for done, store, hub in run(client, told.tasks, told.bytes):
             largest = max(largest, store)
             hub_sizes.append(hub)
