@@ -203,11 +203,8 @@ class Control:
 
     def _wait_for(self, enough: Callable[[Mapping[int, Any]], bool], timeout: float) -> bool:
         """Wait for a state of the engines."""
-        connection, end = self._connection, time.monotonic() + timeout
-        return connection.wait_for_engines(
-            lambda _: enough(connection.engines()),
-            max(0.0, end - time.monotonic()),
-        )
+        connection = self._connection
+        return connection.wait_for_engines(lambda _: enough(connection.engines()), timeout)
 
 
 def signal_name(sig: int | str) -> str:
