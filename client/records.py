@@ -174,9 +174,9 @@ class Records:
     def _do_again(self, numbers: Sequence[int], first: int) -> None:
         """Have the hub do requests again, by new ids; it may not have them yet."""
         connection, wish = self._connection, {"requests": numbers, "first": first}
-        end = time.monotonic() + connection.timeout
+        wanted, end = set(numbers), time.monotonic() + connection.timeout
         while True:
-            requests = [r for r in connection.outstanding() if not set(numbers).isdisjoint(r._numbers())]
+            requests = [r for r in connection.outstanding() if not wanted.isdisjoint(r._numbers())]
             try:
                 connection.call("history", "resubmit", wish)
             except ResultLost:
