@@ -39,7 +39,19 @@ def require_system_part() -> Callable[[str, bool], None]:
 @pytest.fixture(scope="session")
 def postgres_server(require_system_part: Callable[[str, bool], None]) -> Iterator[PostgresServer]:
     """A running PostgreSQL server of this test process's own."""
-    require_system_part("a PostgreSQL server (Debian: postgresql)", can_have_postgres())
+    yield from _running_postgres(require_system_part)
+
+
+@pytest.fixture
+def own_postgres_server(
+    require_system_part: Callable[[str, bool], None],
+) -> Iterator[PostgresServer]:
+    """A running PostgreSQL server of this test's own, which may be killed."""
+    yield from _running_postgres(require_system_part)
+
+
+def _running_postgres(require: Callable[[str, bool], None]) -> Iterator[PostgresServer]:
+    require("a PostgreSQL server (Debian: postgresql)", can_have_postgres())
     server = PostgresServer()
     try:
         server.start()

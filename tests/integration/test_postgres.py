@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -23,21 +23,9 @@ from ctrlhub.controller.stores.durable import DurableStore
 from ctrlhub.controller.stores.journal import Journal
 from ctrlhub.controller.stores.postgres import PostgresDatabase, contents
 from ctrlhub.wire.errors import StoreError
-from tests.support.postgres import PostgresServer, can_have_postgres
+from tests.support.postgres import PostgresServer
 from tests.support.processes import until
 from tests.support.stores import a_result, a_task
-
-
-@pytest.fixture
-def own_server(require_system_part: Callable[[str, bool], None]) -> Iterator[PostgresServer]:
-    """A server that may be killed."""
-    require_system_part("a PostgreSQL server (Debian: postgresql)", can_have_postgres())
-    server = PostgresServer()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.close()
 
 
 @pytest.fixture(autouse=True)
@@ -76,19 +64,19 @@ def other(url: str, place: Path) -> set[int]:
     return {*hub.found.tasks}
 
 
-def test_a_server_that_is_killed(own_server: PostgresServer, tmp_path: Path) -> None:
+def test_a_server_that_is_killed(own_postgres_server: PostgresServer, tmp_path: Path) -> None:
     """It is said that nothing can be stored; when it is back, all goes on, and all is there."""
-    url = own_server.new_database()
+    url = own_postgres_server.new_database()
     hub = Hub(url, tmp_path)
     hub.save(1)
     until(lambda: hub.has(1), "it is stored")
-    own_server.kill()
+    own_postgres_server.kill()
     hub.save(2, payload=b"y" * 2_000_000)
     until(lambda: hub.store.trouble, "it is said")
     hub.save(3)
     assert not hub.has(2)
     assert hub.store.state().where in hub.store.trouble
-    own_server.start()
+    own_postgres_server.start()
     until(lambda: hub.has(1, 2, 3), "all is stored")
     assert not hub.store.trouble
     hub.store.close()
@@ -97,11 +85,11 @@ def test_a_server_that_is_killed(own_server: PostgresServer, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_a_server_that_is_killed_again_and_again(
-    own_server: PostgresServer, tmp_path: Path, seed: int
+    own_postgres_server: PostgresServer, tmp_path: Path, seed: int
 ) -> None:
     """At any moment of a load: what was acknowledged is there, and in the end all of it."""
     moments = Random(seed)
-    url = own_server.new_database()
+    url = own_postgres_server.new_database()
     hub = Hub(url, tmp_path)
     number = 0
     for _ in range(3):
@@ -110,9 +98,9 @@ def test_a_server_that_is_killed_again_and_again(
             number += 5
         moment = moments.randint(0, number)
         until(lambda moment=moment: hub.has(*range(moment)), "some of it is stored")  # type: ignore[misc]
-        own_server.kill()
+        own_postgres_server.kill()
         hub.has()
-        own_server.start()
+        own_postgres_server.start()
         with psycopg.connect(url) as connection:
             saved = Journal(0.0).load(*contents(connection), lambda name, sizes: GONE)
             assert hub.saved <= saved.tasks.keys()
@@ -137,14 +125,14 @@ def test_a_connection_that_is_lost(postgres_server: PostgresServer, tmp_path: Pa
 
 
 def test_a_server_that_does_not_answer(
-    own_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own_postgres_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """That is said, too, though nothing has failed; when it answers, all goes on."""
     monkeypatch.setattr(durable, "SILENT", 0.3)
-    hub = Hub(own_server.new_database(), tmp_path)
+    hub = Hub(own_postgres_server.new_database(), tmp_path)
     hub.save(1)
     until(lambda: hub.has(1), "it is stored")
-    pids = own_server.processes()
+    pids = own_postgres_server.processes()
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:
@@ -237,12 +225,12 @@ def test_passwords_are_not_shown(
 
 
 def test_a_password_in_a_file(
-    own_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own_postgres_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody has to type it; a wrong one is an error that does not show it."""
-    own_server.require_password("hub", "right")
-    own_server.sql("postgres", "CREATE DATABASE owned OWNER hub")
-    url = own_server.url("owned", "hub")
+    own_postgres_server.require_password("hub", "right")
+    own_postgres_server.sql("postgres", "CREATE DATABASE owned OWNER hub")
+    url = own_postgres_server.url("owned", "hub")
     with pytest.raises(StoreError, match="no password supplied"):
         PostgresDatabase(url, tmp_path)
     with pytest.raises(StoreError, match="authentication failed") as caught:

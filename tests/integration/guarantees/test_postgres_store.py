@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import psutil
 import pytest
@@ -10,27 +10,15 @@ import pytest
 from ctrlhub import Client, StoreError
 from tests.support.hubs import replace_hub, until_accepted
 from tests.support.journal import Journal
-from tests.support.postgres import PostgresServer, can_have_postgres
+from tests.support.postgres import PostgresServer
 from tests.support.processes import Command, until
 from tests.support.work import double
 
 
 @pytest.fixture
-def server(require_system_part: Callable[[str, bool], None]) -> Iterator[PostgresServer]:
-    """A server that may be killed."""
-    require_system_part("a PostgreSQL server (Debian: postgresql)", can_have_postgres())
-    made = PostgresServer()
-    try:
-        made.start()
-        yield made
-    finally:
-        made.close()
-
-
-@pytest.fixture
-def url(server: PostgresServer) -> str:
+def url(own_postgres_server: PostgresServer) -> str:
     """A database, and a password that nobody asks for."""
-    return server.new_database().replace("tests@", "tests:hidden@")
+    return own_postgres_server.new_database().replace("tests@", "tests:hidden@")
 
 
 @pytest.fixture
@@ -59,19 +47,19 @@ def test_hubs_killed_under_load(client: Client, journal: Journal) -> None:
 
 
 def test_a_server_that_is_killed_and_comes_back(
-    client: Client, server: PostgresServer, journal: Journal
+    client: Client, own_postgres_server: PostgresServer, journal: Journal
 ) -> None:
     """What is new is refused with the reason, what was accepted runs; then all goes on by itself."""
     balanced = client.load_balanced_view()
     journal.submit(balanced, journal.noting(double), range(300))
     until_accepted(client)
-    server.kill()
+    own_postgres_server.kill()
     client[1].apply_async(int)
     until(lambda: client.status()["store"]["trouble"], "it is said")
     with pytest.raises(StoreError, match="cannot store requests now"):
         client[1].apply_sync(int)
     journal.check()
-    server.start()
+    own_postgres_server.start()
     until(lambda: not client.status()["store"]["trouble"], "it stores again")
     assert client[:].apply_sync(int) == [0, 0]
     assert [journal.result(n).get() for n in range(300)] == [2 * n for n in range(300)]
