@@ -133,12 +133,13 @@ class SubmittingClient(ClientSession):
         self._counter = itertools.count(1)
         self._template = Template("f", None, Function(b"d" * 16, b"blob"), engine_retries=30)
 
-    def task(self, value: int) -> None:
-        """Submit a task."""
+    def task(self, value: int) -> int:
+        """Submit a task; return its id."""
         number = request_id(self.session, next(self._counter))
         result = AsyncResult(self._home, number, dumps(value), self._template)
         self._keep(number, result)
         self.submissions.append(result)
+        return number
 
     def command(self, engine: int, value: int) -> int:
         """Submit a command; return its id."""

@@ -55,8 +55,7 @@ class Sessions(Failing):
         chosen = self.pick(client, self.clients)
         for _ in range(count):
             value = next(self.numbers)
-            chosen.task(value)
-            self.wanted[max(chosen.results)] = chosen, value
+            self.wanted[chosen.task(value)] = chosen, value
         self.world.tick(chosen)
 
     @rule(client=st.integers(0, 9), engine=st.integers(0, 2))
