@@ -436,6 +436,25 @@ def test_hooks_are_kept(scene: Scene) -> None:
     assert first not in scene.runs()
 
 
+def test_a_hook_that_an_engine_has_is_not_stopped(scene: Scene) -> None:
+    """It has ended for its maker, and is run under its id by who comes: also by who was about to."""
+    hook = scene.client.hook("one", b"1")
+    scene.say()
+    scene.work_off()
+    assert scene.client.ends[hook][0] == Status.OK
+    scene.ran.clear()
+    fresh = scene.world.joined(ScriptedEngine("fresh", scene.ran))
+    scene.settle()
+    assert hook in fresh.lanes[Stream.MULTIENGINE].held
+    wire = scene.world.wires.pop(fresh)  # out of reach for so long that it is given up
+    scene.world.pass_time(12.0)
+    scene.world.wires[fresh] = wire
+    scene.world.pass_time(5.0)
+    scene.engines.append(fresh)
+    scene.work_off()
+    assert scene.runs() == {hook: 1}
+
+
 def test_the_maker_of_a_hook_gives_it_again(scene: Scene) -> None:
     """It is told that the hub has it, and nothing is run twice."""
     number = scene.client.hook("one", b"1")
