@@ -32,6 +32,11 @@ MOST_DEADLY = 1024
 """Of so many engines is remembered that a hook has killed them; then all are forgotten."""
 
 
+MOST_DEATHS = 3
+"""So many processes of an engine, one after the other, may end while they run a hook: then it is the
+hook that kills them, and not somebody who kills processes."""
+
+
 @dataclass(slots=True, eq=False)
 class StartHook:
     """What every engine runs first.
@@ -48,8 +53,9 @@ class StartHook:
         The ids of the engines on which it is being tried.
     failed
         On which engines it failed, by id, and how.
-    deadly
-        The keys of engines that ended while they ran it, and how.
+    deaths
+        The keys of engines that ended while they ran it, how often since they last lived through it,
+        and how the last time.
     """
 
     name: str
@@ -57,7 +63,7 @@ class StartHook:
     payload: Payload
     trying: set[int] = field(default_factory=set)
     failed: dict[int, str] = field(default_factory=dict)
-    deadly: dict[str, str] = field(default_factory=dict)
+    deaths: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -166,15 +172,27 @@ class StartHooks:
         return removed
 
     def killed(self, hook: StartHook, engine: Engine) -> None:
-        """Remember that an engine ended while it ran a hook: another in its place would, too."""
-        if len(hook.deadly) >= MOST_DEADLY:
-            hook.deadly.clear()
-        hook.deadly[engine.key] = engine.cause
+        """Remember that an engine ended while it ran a hook."""
+        if len(hook.deaths) >= MOST_DEADLY:
+            hook.deaths.clear()
+        count, _ = hook.deaths.get(engine.key, (0, ""))
+        hook.deaths[engine.key] = (count + 1, engine.cause)
+
+    def survived(self, hook: StartHook, engine: Engine) -> None:
+        """Remember that an engine has lived through a hook."""
+        hook.deaths.pop(engine.key, None)
+
+    def deadly(self, hook: StartHook, engine: Engine) -> str:
+        """Say how a hook has ended the processes of an engine; empty if it is to be run there."""
+        count, cause = hook.deaths.get(engine.key, (0, ""))
+        if count < MOST_DEATHS:
+            return ""
+        return f"it has ended the engine's last {count} processes: {cause}"
 
     def forgive(self, key: str) -> None:
         """Let an engine run again what has killed it: somebody has asked for it to be restarted."""
         for hook in self:
-            hook.deadly.pop(key, None)
+            hook.deaths.pop(key, None)
 
     def check(self) -> None:
         """Assert that hooks are where they belong."""

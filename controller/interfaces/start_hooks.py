@@ -145,6 +145,7 @@ class StartHookInterface(Interface):
             self._hooks.killed(hook, engine)
         else:
             why = _story(status, failure)
+            self._hooks.survived(hook, engine)
         # An engine on which it failed once, under another hub, is unprepared still: no trial.
         if why and hook.trying and (engine.cause or not _failed_before(failure)):
             self._reject(hook, engine, failure)
@@ -231,12 +232,11 @@ class StartHookInterface(Interface):
         engine = self.engine(number)
         runs = []
         for hook in self._hooks:
-            deadly = hook.deadly.get(engine.key)
-            if deadly is None:
-                runs.append(self._run(hook, engine))
+            deadly = self._hooks.deadly(hook, engine)
+            if deadly:
+                self._unprepared(hook, engine, deadly[:MAX_CAUSE])
             else:
-                why = f"it has ended the engine's former process: {deadly}"
-                self._unprepared(hook, engine, why[:MAX_CAUSE])
+                runs.append(self._run(hook, engine))
         self._commands.queue_hooks(number, runs, first=True)
 
     def _engine_went(self, number: int) -> None:

@@ -90,7 +90,7 @@ def test_a_hook_that_fails_on_an_engine_that_comes(
 
 
 def test_a_hook_that_kills_engines_does_not_do_so_for_ever(own: Client, tmp_path: Path) -> None:
-    """The process that comes after is not given it, and gets no tasks."""
+    """After three in a row the process that comes is not given it, and gets no tasks."""
     file = tmp_path / "deadly"
     own.on_engine_start(f"import os\nif os.path.exists({str(file)!r}): os._exit(3)", name="deadly")
     file.touch()
