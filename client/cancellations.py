@@ -65,8 +65,8 @@ class Cancellation:
         Those that are named once, though they have ended here: another hub may not know that.
     calls : set
         The numbers of the calls that were not answered.
-    running : bool
-        Whether some were running, as far as the hub knew.
+    running : set
+        Those that were running, as far as the hub knew, and are being interrupted.
     answered : bool
         Whether the hub has answered at all.
     abandoned : bool
@@ -107,7 +107,8 @@ class Cancellation:
         self.left = set(numbers)
         self.ended: frozenset[int] = frozenset()
         self.calls: set[int] = set()
-        self.running = self.answered = self.abandoned = False
+        self.running: set[int] = set()
+        self.answered = self.abandoned = False
         self.error: CtrlHubError | None = None
         self.due = NEVER
         self.on_end = on_end
@@ -123,7 +124,8 @@ class Cancellation:
             for ranges in answer.value.values():
                 self.left.difference_update(from_ranges(ranges))
             # Of tasks some may wait on an engine behind others; a command that is there runs.
-            self.running |= bool(answer.value.get("running", answer.value["interrupted"]))
+            running = answer.value.get("running", answer.value["interrupted"])
+            self.running.update(from_ranges(running))
         return not self.calls
 
     def keep(self, outstanding: Container[int]) -> None:

@@ -134,8 +134,8 @@ class Connection:
 
     # ------------------------------------------------------------ requests
 
-    def cancel(self, stream: Stream, requests: Ranges, grace: float | None = None) -> bool:
-        """Stop requests; return whether some of them run, and are being interrupted.
+    def cancel(self, stream: Stream, requests: Ranges, grace: float | None = None) -> set[int]:
+        """Stop requests; return the ids of those that run, and are being interrupted.
 
         Afterwards none of them is on its way any more: the hub knows it, or it was taken back.
         Tasks that go on for longer than `grace` (seconds) have their engines restarted.

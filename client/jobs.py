@@ -99,6 +99,9 @@ class Jobs(Records):
     ) -> None:
         """Stop results: what waits in a queue at once, what runs by an interrupt.
 
+        Afterwards what has not begun is cancelled. What was running ends with the interrupt, or does
+        not heed it: that shows when it is done.
+
         Parameters
         ----------
         jobs
@@ -122,7 +125,7 @@ class Jobs(Records):
         """
         on = None if targets is None else self._commands_on(self._resolve(targets))
         chosen: dict[Stream, set[int]] = {Stream.MULTIENGINE: set(), Stream.TASK: set()}
-        whole: list[Future[Any]] = []
+        whole: list[AsyncResult] = []
         others: list[Future[Any]] = []
         for future in self._futures(jobs, to_stop=True):
             if isinstance(future, AsyncResult) and not isinstance(future, AsyncHubResult):
@@ -141,10 +144,10 @@ class Jobs(Records):
             for stream, ids in ranges:
                 connection.cancel_later(stream, ids, grace)
             return
-        running = [connection.cancel(stream, ids, grace) for stream, ids in ranges]
-        if not any(running):
-            # They have ended; that will be told on the stream of results, too.
-            wait_for_futures(whole, connection.timeout)
+        running = set[int]().union(*[connection.cancel(*each, grace) for each in ranges])
+        # The others have ended; that will be told on the stream of results, too.
+        stopped = [future for future in whole if running.isdisjoint(future._numbers())]
+        wait_for_futures(stopped, connection.timeout)
 
     def _commands_on(self, engines: Iterable[int]) -> set[int]:
         """Return the ids of the commands to some engines that are out."""

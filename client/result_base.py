@@ -35,8 +35,8 @@ class Home(Protocol):
     def is_io_thread(self) -> bool:
         """Say whether the calling thread is the one that brings the results."""
 
-    def cancel(self, stream: Stream, requests: Ranges, grace: float | None = None) -> bool:
-        """Stop requests; return whether some of them run, and are being interrupted."""
+    def cancel(self, stream: Stream, requests: Ranges, grace: float | None = None) -> set[int]:
+        """Stop requests; return the ids of those that run, and are being interrupted."""
 
     def call(self, interface: str, method: str, arguments: Mapping[str, Any]) -> Any:
         """Ask the hub."""

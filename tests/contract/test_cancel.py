@@ -236,6 +236,22 @@ def test_all_of_a_client_s_requests(client: Client, work: Work) -> None:
         assert_cancelled(result)
 
 
+def test_what_waited_is_cancelled_when_abort_returns(client: Client, work: Work) -> None:
+    """Also where others, which run, are still to end."""
+    view = client.load_balanced_view()
+    running = [view.apply_async(work.endless(f"endless-{n}")) for n in range(ENGINES)]
+    for n in range(ENGINES):
+        work.begun(f"endless-{n}")
+    waiting = [view.apply_async(abs, -n) for n in range(500)]
+    commands = [client[0].apply_async(abs, -n) for n in range(20)]
+
+    client.abort([*running, *waiting, *commands])
+
+    assert all(result.cancelled() for result in (*waiting, *commands))
+    for result in running:
+        assert_cancelled(result)
+
+
 def test_requests_by_their_ids(client: Client, work: Work) -> None:
     """As `msg_ids` names them; one that is unknown is nothing to stop."""
     result = client[0].apply_async(work.endless())

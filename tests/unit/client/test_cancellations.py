@@ -56,7 +56,7 @@ def test_what_has_not_left_is_taken_back() -> None:
     wish = Wish(bench, [r._number for r in results])
 
     assert [r.cancelled() for r in (*results, other)] == [True, True, False]
-    assert (wish.ends, wish.cancellation.running) == (1, False)
+    assert (wish.ends, wish.cancellation.running) == (1, set())
     (message,) = bench.drain()
     assert [row[0] for row in message.rows] == [other._number]
 
@@ -86,7 +86,7 @@ def test_only_what_has_left_is_asked_for() -> None:
     (call,) = bench.drain()
     assert (call.interface, call.method, wanted(call)) == ("tasks", "cancel", [sent._number])
     answer(bench, call, interrupted=((sent._number, sent._number),))
-    assert (wish.ends, wish.cancellation.running) == (1, True)
+    assert (wish.ends, wish.cancellation.running) == (1, {sent._number})
 
 
 def test_the_hub_is_asked_until_it_knows_all() -> None:
@@ -107,7 +107,7 @@ def test_the_hub_is_asked_until_it_knows_all() -> None:
 
     assert wanted(again) == [second]
     answer(bench, again, cancelled=((second, second),))
-    assert (wish.ends, wish.cancellation.running) == (1, True)
+    assert (wish.ends, wish.cancellation.running) == (1, {first})
 
 
 def test_the_pauses_grow() -> None:
