@@ -150,7 +150,11 @@ class LoadBalancedView(View):
         number = self._next_id()
         result = AsyncResult(self._home, number, payload, template)
         self._note(number)
-        self._submit(result)
+        try:
+            self._submit(result)
+        except KeyboardInterrupt:
+            self._take_back(result)
+            raise
         return result
 
     def _apply_to_results(
@@ -160,7 +164,11 @@ class LoadBalancedView(View):
         number = self._next_id()
         result = ResultOfResults(self._home, number, detached(payload), own, needed)
         self._note(number)
-        self._submit(result)
+        try:
+            self._submit(result)
+        except KeyboardInterrupt:
+            self._take_back(result)
+            raise
         return result
 
     def map_async(  # type: ignore[override]
@@ -298,11 +306,15 @@ class LoadBalancedView(View):
         """Send the tasks of a map, all or none."""
         try:
             self._send_rows(rows, template, result)
-        except BaseException:  # also Ctrl-C: nobody will ever ask for what was sent already
-            if result._numbers() and not self._home.closed:
-                self._home.cancel_later(Stream.TASK, to_ranges(result._numbers()))
+        except BaseException:
+            self._take_back(result)
             raise
         return result
+
+    def _take_back(self, result: AsyncResult) -> None:
+        """Stop what may have been sent of a call that failed, if by Ctrl-C: nobody can ask for it."""
+        if result._numbers() and not self._home.closed:
+            self._home.cancel_later(Stream.TASK, to_ranges(result._numbers()))
 
     def _send_rows(
         self, rows: Iterable[tuple[Any, ...]], template: Template, result: AsyncMapResult

@@ -179,6 +179,24 @@ def test_imap_stops_what_is_out_with_its_iterator(client: Client, work: Work) ->
         assert client.wait(timeout=WAIT)
 
 
+def test_what_is_interrupted_as_it_is_sent_is_stopped(client: Client, work: Work) -> None:
+    """Nobody has the result of a call that did not return."""
+    view, endless = client.load_balanced_view(), work.endless()
+    submit = view._submit
+
+    def interrupted(request: Any) -> None:
+        submit(request)
+        raise KeyboardInterrupt
+
+    running = view.apply_async(endless)
+    view._submit = interrupted
+    for arguments in ((), (running,)):
+        with pytest.raises(KeyboardInterrupt):
+            view.apply_async(lambda *_: endless(), *arguments)
+    running.cancel()
+    assert client.wait(timeout=WAIT)
+
+
 def test_imap_stops_at_an_error(client: Client) -> None:
     """Or yields it, if asked to."""
     view = client.load_balanced_view()
