@@ -100,7 +100,8 @@ class Jobs(Records):
         """Stop results: what waits in a queue at once, what runs by an interrupt.
 
         Afterwards what has not begun is cancelled. What was running ends with the interrupt, or does
-        not heed it: that shows when it is done.
+        not heed it: that shows when it is done. What catches the interrupt ends with what it returns
+        or raises.
 
         Parameters
         ----------

@@ -170,7 +170,7 @@ class ResultBase(Waits, OutputMembers, Timing):
         bool
             Whether it is cancelled now: it has not begun, and never will. What was running ends with
             the interrupt, or does not heed it, or was done at that moment: that shows when it is
-            done. In a callback of results, which cannot wait for the answer, False.
+            done. What catches the interrupt ends with what it returns or raises. In a callback of results, which cannot wait for the answer, False.
 
         Raises
         ------

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
+from typing import Any
 
 import pytest
 
@@ -234,6 +235,49 @@ def test_all_of_a_client_s_requests(client: Client, work: Work) -> None:
     assert tasks.wait(WAIT)
     for result in (command, *more):
         assert_cancelled(result)
+
+
+def catching(work: Work, answer: Callable[[], Any]) -> Callable[[], Any]:
+    """Return work that answers an interrupt, in place of ending with it."""
+    endless = work.endless()
+
+    def run() -> Any:
+        try:
+            endless()
+        except KeyboardInterrupt:
+            return answer()
+
+    return run
+
+
+@pytest.mark.parametrize("stop", ["cancel", "abort"])
+def test_a_task_that_catches_the_interrupt_ends_as_it_likes(
+    client: Client, work: Work, stop: str
+) -> None:
+    """With its value, as a task of asyncio does: it is not cancelled, though it was asked to end."""
+    result = client.load_balanced_view().apply_async(catching(work, lambda: "half of it"))
+    work.begun("endless")
+
+    if stop == "cancel":
+        assert not result.cancel()
+    else:
+        client.abort(result)
+
+    assert result.get(WAIT) == "half of it"
+    assert (result.cancelled(), result.status) == (False, "ok")
+
+
+def test_a_task_that_raises_something_else_is_not_tried_again(client: Client, work: Work) -> None:
+    """Nobody wants it any more; its error is told."""
+    view = client.load_balanced_view(retries=5)
+    result = view.apply_async(catching(work, lambda: {}["rest"]))
+    work.begun("endless")
+
+    client.abort(result)
+
+    with pytest.raises(KeyError, match="rest"):
+        result.get(WAIT)
+    assert not result.cancelled()
 
 
 def test_what_waited_is_cancelled_when_abort_returns(client: Client, work: Work) -> None:
