@@ -74,6 +74,9 @@ class HubConfig:
     max_outstanding
         The most requests of one session and interface that have not ended, or whose results the
         client has not fetched; more are refused.
+    max_memory
+        How much memory (bytes) the hub may take before it refuses further requests, until it has less:
+        at least four times `history_bytes` and 64 MiB; 0 is half of what its host or control group has.
     max_sessions
         The most peers of each role.
     history_records, history_bytes, history_age
@@ -107,6 +110,7 @@ class HubConfig:
     session_ttl: float = 600.0
     detached_ttl: float = 7 * 24 * 3600.0
     max_outstanding: int = 2_000_000
+    max_memory: int = 0
     max_sessions: int = 100_000
     history_records: int = 4096
     history_bytes: int = 128 * 1024 * 1024
@@ -128,6 +132,11 @@ class HubConfig:
             raise ValueError(f"max_sessions must lie in 1 ... {MAX_SESSION}")
         if self.max_outstanding < 1:
             raise ValueError("max_outstanding must be at least 1")
+        if self.max_memory < 0 or 0 < self.max_memory < self.least_memory:
+            raise ValueError(
+                f"max_memory must be at least {self.least_memory} bytes: four times the history_bytes, "
+                "and 64 MiB"
+            )
         if self.history_records < 0 or self.history_bytes < 0 or not 0 < self.history_age < inf:
             raise ValueError(
                 "history_records and history_bytes must not be negative, history_age (s) positive"
@@ -155,6 +164,11 @@ class HubConfig:
     def is_durable(self) -> bool:
         """Whether what is accepted outlives the hub."""
         return self.store != "memory"
+
+    @property
+    def least_memory(self) -> int:
+        """How much memory (bytes) the hub needs, so that what it remembers leaves room for requests."""
+        return 4 * self.history_bytes + (64 << 20)
 
     def _check_types(self) -> None:
         """See that every option is of its type: they may come from JSON."""

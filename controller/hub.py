@@ -32,6 +32,7 @@ from ctrlhub.controller.interfaces.finding import find_interfaces
 from ctrlhub.controller.interfaces.history import HistoryQuery
 from ctrlhub.controller.interfaces.query import Query
 from ctrlhub.controller.loop import HubLoop
+from ctrlhub.controller.memory_bound import SHARE, MemoryBound, memory_of_host
 from ctrlhub.controller.stores.base import Store
 from ctrlhub.controller.switchboard import Origin, Switchboard
 from ctrlhub.controller.transports.base import Transport
@@ -122,7 +123,14 @@ class Hub:
         self._alarm = self.switchboard.alarm
         self._commits = Commits()
         self.switchboard.restore(store.load(), unix_offset, time.monotonic())
-        self._heap = Heap(memory_here(), self.switchboard.settle)
+        memory = memory_here()
+        self._heap = Heap(memory, self.switchboard.settle)
+        self._bound = MemoryBound(memory, self._most_memory())
+        self.switchboard.why_no_memory = lambda: self._bound.trouble
+
+    def _most_memory(self) -> int:
+        config = self.config
+        return config.max_memory or max(config.least_memory, memory_of_host() // SHARE)
 
     def run(self) -> None:
         """Serve until `stop`."""
@@ -224,6 +232,7 @@ class Hub:
             for effects in self.switchboard.turn(now):
                 self._carry_out(effects)
             self._heap.look(now)
+            self._bound.look(now)
             due = self.switchboard.next_deadline()
         finally:  # a bug must not stop the hub's clock
             beat = now + self.config.beat

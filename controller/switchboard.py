@@ -100,6 +100,7 @@ class Switchboard:
         self._exposed = Exposed()
         self.interfaces = self._exposed.by_name
         self._calls = Calls(self.interfaces, self.outbox)
+        self.why_no_memory: Callable[[], str] = str
         self.alarm = Alarm()
         self._peers = Peers(
             config,
@@ -144,6 +145,7 @@ class Switchboard:
             refuse=self._refuse_later,
             refused=lambda: self._refusals.count,
             why_full=lambda: self.joining.why_full(),
+            why_no_memory=lambda: self.why_no_memory(),
             perished=lambda: self._peers.perished,
             store=store or NoStore(),
             leases=attachments,

@@ -79,6 +79,8 @@ class Context:
     """How many messages of peers were refused."""
     why_full: Callable[[], str]
     """Why no further peer can be let in; empty where one can."""
+    why_no_memory: Callable[[], str]
+    """Why there is no memory for further requests; empty where there is."""
     leases: Leases
     """Sessions that outlive their clients."""
     keep: Callable[[Payload], Payload] | None = None
@@ -109,7 +111,8 @@ class Context:
         if trouble:
             return StoreError(f"the hub cannot store requests now: {trouble}. Try again later")
         if kept <= limit:
-            return None
+            crowded = self.why_no_memory()
+            return LimitExceeded(f"{crowded}. Try again later") if crowded else None
         return LimitExceeded(
             f"more than {limit} requests of this client have not ended or were not fetched: wait "
             "for some, or raise the hub's max_outstanding"

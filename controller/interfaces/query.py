@@ -63,9 +63,8 @@ class Query(Interface):
             if isinstance(each, Recorded)
             for session in each.behind()
         ]
-        full = self.context.why_full()
         return [
-            *([full] if full else []),
+            *filter(None, (self.context.why_full(), self.context.why_no_memory())),
             *(
                 f"client {session.number} (pid {session.pid} on {session.host}) does not read its "
                 "results: its tasks wait until it does"

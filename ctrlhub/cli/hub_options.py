@@ -10,8 +10,12 @@ from typing import Any
 import click
 
 from ctrlhub.cli.options import (
+    history_age_option,
+    history_bytes_option,
+    history_records_option,
     listen_option,
     max_engines_option,
+    max_memory_option,
     ports_option,
     profile_option,
     scheme_option,
@@ -28,8 +32,15 @@ _OPTIONS = (
     scheme_option,
     task_order_option,
     store_option,
+    max_memory_option,
+    history_records_option,
+    history_bytes_option,
+    history_age_option,
     state_dir_option,
 )
+
+_LIMITS = ("max_memory", "history_records", "history_bytes", "history_age")
+"""Options named as in `HubConfig`, whose defaults hold where they are not given."""
 
 
 def with_hub_config(command: Callable[..., None]) -> Callable[..., None]:
@@ -50,6 +61,7 @@ def with_hub_config(command: Callable[..., None]) -> Callable[..., None]:
     ) -> None:
         from ctrlhub.controller.config import HubConfig
 
+        limits = {name: others.pop(name) for name in _LIMITS}
         if ports is not None and listen is None:
             raise click.UsageError("--port-range needs --listen: without it there are no TCP ports")
         try:
@@ -62,6 +74,7 @@ def with_hub_config(command: Callable[..., None]) -> Callable[..., None]:
                 task_scheme=scheme,
                 task_order=task_order,
                 store=store,
+                **{name: value for name, value in limits.items() if value is not None},
             )
         except ValueError as error:
             raise click.UsageError(str(error)) from error

@@ -14,6 +14,7 @@ from ctrlhub.wire.places import DEFAULT_PROFILE, STATE_VARIABLE, Profile, profil
 
 _HOST_NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9])?")
 _PORTS = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
+_SIZE = re.compile(r"([0-9]{1,15})([KMGT]?)B?", re.IGNORECASE)
 
 
 def _profile_name(ctx: click.Context, param: click.Parameter, value: str) -> str:
@@ -33,6 +34,15 @@ def _port_range(
     if found is None:
         raise click.BadParameter(f"{value!r} is not FIRST-LAST, such as 40000-40003", ctx, param)
     return int(found[1]), int(found[2])
+
+
+def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    if value is None:
+        return None
+    found = _SIZE.fullmatch(value)
+    if found is None:
+        raise click.BadParameter(f"{value!r} is not a size, such as 512M or 4G", ctx, param)
+    return int(found[1]) << 10 * " KMGT".index(found[2].upper() or " ")
 
 
 def _address(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
@@ -126,6 +136,33 @@ store_option = click.option(
     show_default=True,
     help="Where requests and results live: sqlite, in the state directory; sqlite:DIRECTORY, on a "
     "local disk; postgresql://HOST/DATABASE; or memory, only as long as the hub does.",
+)
+
+
+max_memory_option = click.option(
+    "--max-memory",
+    callback=_size,
+    metavar="SIZE",
+    help="How much memory the hub may take, such as 4G: from there on it refuses requests until it has "
+    "less. By default half of what its host, or control group, has.",
+)
+history_records_option = click.option(
+    "--history-records",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="How many requests that have ended each interface remembers (4096).",
+)
+history_bytes_option = click.option(
+    "--history-bytes",
+    callback=_size,
+    metavar="SIZE",
+    help="How many bytes of requests that have ended each interface remembers (128M).",
+)
+history_age_option = click.option(
+    "--history-age",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="For how long requests that have ended are remembered (86400).",
 )
 
 

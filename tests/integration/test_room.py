@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ctrlhub import AsyncClient, Client
+from ctrlhub import AsyncClient, Client, Cluster
 from ctrlhub.wire.errors import LimitExceeded, SessionClosed
 from tests.support.memory_cluster import MemoryCluster
 from tests.support.processes import until
@@ -225,3 +225,24 @@ def test_coroutines_wait_and_let_others_run(busy: MemoryCluster, idle: MemoryClu
         client.close()
 
     asyncio.run(asyncio.wait_for(many(), WAIT))
+
+
+def test_a_hub_takes_no_more_than_it_has_memory_for(tmp_path: Path) -> None:
+    """What was accepted runs, further requests are refused meanwhile, and taken again afterwards."""
+    work = Work(tmp_path)
+    held = work.held()
+    with Cluster(n=1, max_memory=72 << 20, history_bytes=1 << 20) as client:
+        view = client.load_balanced_view()
+        first = view.apply_async(held)
+        work.begun("held")
+        large = [view.apply_async(len, bytes(50_000)) for _ in range(1500)]
+        until(lambda: client.status()["hub"]["trouble"], "the hub says so")
+        assert "max_memory" in client.status()["hub"]["trouble"][0]
+        refused = view.apply_async(abs, -1)
+        with pytest.raises(LimitExceeded, match="max_memory"):
+            refused.get(WAIT)
+        work.release()
+        assert first.get(WAIT) == "held"
+        assert [task.get(WAIT) for task in large if task.exception(WAIT) is None].count(50_000) > 100
+        until(lambda: not client.status()["hub"]["trouble"], "there is room again")
+        assert view.apply_async(abs, -1).get(WAIT) == 1

@@ -72,6 +72,9 @@ def test_every_command_has_help(command: str) -> None:
         (("hub", "--listen", "999.0.0.1"), "not an address"),
         (("engine", "-n", "0"), "0"),
         (("stop", "--profile", ""), "profile name"),
+        (("start", "--max-memory", "much"), "512M"),
+        (("start", "--history-bytes", "-1"), "512M"),
+        (("hub", "--history-age", "0"), "0"),
     ],
 )
 def test_wrong_use(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:

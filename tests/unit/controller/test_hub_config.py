@@ -44,7 +44,7 @@ def test_it_is_frozen() -> None:
     [
         {"max_engines": 0}, {"max_engines": -1}, {"max_engines": 2.0}, {"max_engines": True},
         {"max_engines": "5"}, {"max_sessions": 0}, {"max_sessions": 2**23},
-        {"max_outstanding": 0}, {"history_records": -1}, {"history_bytes": -1}, {"history_age": 0},
+        {"max_outstanding": 0}, {"max_memory": -1}, {"max_memory": "4G"}, {"max_memory": 500 << 20}, {"history_records": -1}, {"history_bytes": -1}, {"history_age": 0},
         {"beat": 0}, {"beat": -1}, {"beat": 3.0}, {"suspect": 10.0},
         {"beat": "1"}, {"beat": None}, {"beat": float("nan")}, {"lost": float("nan")},
         {"lost": float("inf")}, {"hub_lease": 0}, {"hub_lease": float("nan")},
