@@ -26,6 +26,9 @@ from ctrlhub.wire.messages import Functions, Message, Payload, Received, Stream
 FEW = 256
 """So many submissions are looked at where it is counted how many requests they are."""
 
+LOOKS = 5
+"""So often it is counted at most while requests come and go."""
+
 MESSAGES_PER_TURN = 4
 """So many messages are formed before incoming ones get their turn again."""
 
@@ -63,10 +66,15 @@ class Outgoing:
     @property
     def load(self) -> int:
         """How many requests have not ended; from any thread."""
-        waiting = len(self.submissions)
-        if waiting <= FEW:  # else they are counted as one each: the hub is away, or the I/O thread busy
-            waiting = sum(len(request._numbers()) for request in self.submissions.copy())
-        return waiting + len(self.tasks.requests) + len(self.commands.requests)
+        sent = -1
+        for _ in range(LOOKS):  # what is sent between one look and the other would count twice
+            before, waiting = sent, len(self.submissions)
+            if waiting <= FEW:  # else they count as one each: the hub is away, or the I/O thread busy
+                waiting = sum(len(request._numbers()) for request in self.submissions.copy())
+            sent = len(self.tasks.requests) + len(self.commands.requests)
+            if sent == before:
+                break
+        return waiting + sent
 
     @property
     def ledgers(self) -> tuple[Ledger[Any], ...]:
