@@ -12,6 +12,7 @@ from ctrlhub.controller.core.former import Former
 from ctrlhub.controller.core.functions import Function, FunctionTable
 from ctrlhub.controller.core.held_back import HeldBack
 from ctrlhub.controller.core.needs import ANYWHERE, Needs
+from ctrlhub.controller.core.retries import Raised
 from ctrlhub.controller.core.saved import Saved, SavedTask, SavedTemplate
 from ctrlhub.controller.core.tasks import Task, TaskState, Template
 from ctrlhub.controller.interfaces.base import Context
@@ -36,6 +37,7 @@ class TaskReturns(TaskStrays):
         self._functions = FunctionTable()
         self._held_back: HeldBack | None = None
         self._deaths = Deaths(context.outbox)
+        self._raised = Raised(context.outbox)
         self._templates: dict[int, Template] = {}  # by identity of the saved one
 
     def _run(self, engine: Engine, tasks: Sequence[Task]) -> None:
@@ -59,18 +61,22 @@ class TaskReturns(TaskStrays):
             self._templates[id(saved.template)] = template
         task = Task(saved.id, former.client_of(saved.id), template, saved.payload)
         task.losses = self._deaths.count(saved.id)
+        task.failures = self._raised.count(saved.id)
         return task
 
     def restore(self, former: Former) -> None:
-        """Take back tasks, and the engines that they have killed."""
-        self._deaths.take_back(former.saved.kept)
+        """Take back tasks, the engines that they have killed, and how often they have raised."""
+        charges = self._deaths, self._raised
+        for charged in charges:
+            charged.take_back(former.saved.kept)
         super().restore(former)
-        for number in self._deaths.numbers():
-            task = self._records.get(number)
-            if task is None or task.state is TaskState.ENDED:
-                self._deaths.forget(number)
-            else:
-                self._tracked.add(task)
+        for charged in charges:
+            for number in charged.numbers():
+                task = self._records.get(number)
+                if task is None or task.state is TaskState.ENDED:
+                    charged.forget(number)
+                else:
+                    self._tracked.add(task)
 
     def _has_ended(self, request: Task) -> None:
         request.state = TaskState.ENDED
@@ -155,6 +161,7 @@ class TaskReturns(TaskStrays):
     def _untrack(self, task: Task) -> None:
         super()._untrack(task)
         self._deaths.forget(task.id)
+        self._raised.forget(task.id)
         if self._held_back is not None:
             self._held_back.discard(task)
 

@@ -239,7 +239,8 @@ class TaskQueue(TaskReturns, Relay):
         ):
             status, payload = _ERROR, pack_failure(Failure.from_error(error))
         elif status == _ERROR and is_run_again(task, payload):
-            task.failures += 1
+            self._raised.charge(task)
+            self._tracked.add(task)
             self._requeue(task)
             self._again.append(task)
             return None

@@ -417,6 +417,26 @@ def test_a_task_that_kills_its_engines_kills_no_more_of_them(scene: Scene) -> No
     assert not any(name.startswith("deaths/") for name in world.store.disk.kept)
 
 
+def test_a_task_that_raises_is_not_run_more_often(scene: Scene) -> None:
+    """How often it has raised before the hub was restarted counts."""
+    world = scene.world
+    [number] = scene.client.tasks(b"!raises", retries=2)
+    scene.say()
+    for life in range(2):
+        [engine] = [each for each in scene.engines if each.backlog]
+        assert engine.work()
+        scene.settle()
+        assert scene.runs() == {number: life + 1}
+        assert number not in scene.client.ends
+        scene.restart()
+        world.pass_time(7.0)
+    scene.work_off()
+    assert scene.runs() == {number: 3}
+    assert scene.client.ends[number][0] == Status.ERROR
+    world.commit()
+    assert not any(name.startswith("raised/") for name in world.store.disk.kept)
+
+
 def test_hooks_are_kept(scene: Scene) -> None:
     """Engines that come run them, in their order; those that have run them do not."""
     first, second = scene.client.hook("one", b"1"), scene.client.hook("two", b"2")
