@@ -188,6 +188,7 @@ class AsyncClient:
     detach = asking(Client.detach)
     end_session = asking(Client.end_session)
     explain = asking(Client.explain)
+    flush = asking(Client.flush)
     forward_logging = asking(Client.forward_logging)
     get_result = asking(Client.get_result)
     hub_history = asking(Client.hub_history)

@@ -34,6 +34,23 @@ class Attaching:
 
     _connection: Connection
 
+    def flush(self, timeout: float | None = None) -> None:
+        """Wait until the hub has accepted, and so stored, everything that was submitted.
+
+        From then on nothing of it is lost, whatever is killed.
+
+        Parameters
+        ----------
+        timeout
+            How long (seconds) to wait; None takes the client's.
+
+        Raises
+        ------
+        HubUnavailable
+            The hub has not accepted everything in time.
+        """
+        self._connection.flush(timeout)
+
     def detach(self, keep: float | None = None, timeout: float | None = None) -> int:
         """Leave the hub, and the session to whoever attaches to it with `Client(session=...)`.
 

@@ -248,17 +248,22 @@ class Connection:
         message = Call(next(session.calls.numbers), interface, method, arguments)
         check_call(message)
         what = f"did not answer {interface}.{method}()"
-        forget = partial(session.calls.forget, message.id)
+        forget = lambda _: session.calls.forget(message.id)  # noqa: E731
         return self._ask(partial(session.call, message), forget, what, timeout)
 
     def detach(self, keep: float | None, timeout: float | None = None) -> None:
         """Leave the session to another process; errors as of `call`."""
         session, what = self._session, "did not take everything that was submitted"
         begin = lambda answered: session.detach(Detaching(keep, answered))  # noqa: E731
-        self._ask(begin, partial(session.detach, None), what, timeout)
+        self._ask(begin, lambda _: session.detach(None), what, timeout)
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Wait until the hub has accepted everything; errors as of `call`."""
+        session, what = self._session, "did not accept everything that was submitted"
+        self._ask(session.flushing.add, session.flushing.forget, what, timeout)
 
     def _ask(
-        self, begin: Callable[[Answered], None], forget: Callable[[], None], what: str,
+        self, begin: Callable[[Answered], None], forget: Callable[[Answered], None], what: str,
         timeout: float | None,
     ) -> Any:  # fmt: skip
         """Have the session ask the hub, and return the value of the answer."""
@@ -273,7 +278,7 @@ class Connection:
         self._runner.post(lambda now: begin(answered))
         limit = self.timeout if timeout is None else timeout
         if not self._wait_at_most(lambda: bool(answers), limit):
-            self._runner.post(lambda now: forget())
+            self._runner.post(lambda now: forget(answered))
             raise self._unanswered(what, limit)
         if not answers:
             raise (self.intake.refusal or SessionClosed("this client was closed"))

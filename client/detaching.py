@@ -28,9 +28,7 @@ class Detaching:
 
     def is_due(self, outgoing: Outgoing) -> bool:
         """Tell whether the hub has accepted everything, and is to be asked."""
-        return not (
-            self.asked or outgoing.waits or any(each.unaccepted() for each in outgoing.ledgers)
-        )
+        return not self.asked and outgoing.is_accepted
 
     def call(self, calls: CallList) -> Call:
         """Return the call by which the hub is asked."""

@@ -77,6 +77,11 @@ class Outgoing:
         return waiting + sent
 
     @property
+    def is_accepted(self) -> bool:
+        """Whether the hub has accepted everything."""
+        return not (self.waits or any(each.unaccepted() for each in self.ledgers))
+
+    @property
     def ledgers(self) -> tuple[Ledger[Any], ...]:
         """What has been sent and has not ended, of each stream."""
         return self.commands, self.tasks

@@ -23,6 +23,7 @@ from typing import Any, ClassVar
 
 from ctrlhub.client.cancellations import Cancellation, CancellationList, parts
 from ctrlhub.client.detaching import Detaching, detached
+from ctrlhub.client.flushing import Flushing
 from ctrlhub.client.following import Following
 from ctrlhub.client.informed import InformedMembership
 from ctrlhub.client.live_output import Follower, LiveOutputs
@@ -111,6 +112,7 @@ class ClientSession(InformedMembership):
         self.crowd: list[Claim] = []
         self._taking = 0
         self._detaching: Detaching | None = None
+        self.flushing = Flushing(self._outgoing)
 
     # ------------------------------------------------------------ what the shell calls
 
@@ -256,6 +258,7 @@ class ClientSession(InformedMembership):
         out = Membership.drain(self)
         if self.state is not State.JOINED:
             return out
+        self.flushing.look()
         wish = self._detaching
         if wish is not None and wish.is_due(self._outgoing):
             self.call(wish.call(self.calls), partial(self._on_left, wish))

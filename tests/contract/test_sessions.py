@@ -19,6 +19,22 @@ WAIT = 60.0
 divided = lambda number: 12 / number  # noqa: E731
 
 
+def test_flush_waits_until_all_is_accepted(client: Client, work: Work) -> None:
+    """Not until it has ended; and where nothing is out there is nothing to wait for."""
+    client.flush()
+    view = client.load_balanced_view()
+    held = [view.apply_async(work.held()) for _ in range(4)]
+    many = view.map_async(divided, range(1, 3000))
+    client[:].push({"flushed": 1}, block=False)
+    client.flush(WAIT)
+    assert client._connection._session._outgoing.is_accepted
+    assert not held[-1].done()
+    work.release()
+    assert client.wait(timeout=WAIT)
+    assert len(many.get()) == 2999
+    client.flush(WAIT)
+
+
 def test_detach_and_attach(cluster: AnyCluster, client: Client, work: Work) -> None:
     """What is queued, running, ended and not fetched is another client's; each result is itself."""
     leaver = cluster.connect_client_sync()

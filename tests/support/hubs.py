@@ -30,16 +30,3 @@ def replace_hub(client: Client, number: signal.Signals = signal.SIGKILL) -> None
     """Have the hub end, and wait until the next one answers."""
     pid = end_hub(client, number)
     until(lambda: hub_of(client) != pid, "there is another hub")
-
-
-def until_accepted(client: Client) -> None:
-    """Wait until the hub has said of all that the client has submitted that it has stored it.
-
-    Looked up where the client itself looks: it tells nobody. What waits is asked for first, since it
-    goes from there to the ledgers.
-    """
-    outgoing = client._connection._session._outgoing
-    until(
-        lambda: not outgoing.waits and not any(each.unaccepted() for each in outgoing.ledgers),
-        "all is accepted",
-    )

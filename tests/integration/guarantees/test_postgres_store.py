@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from ctrlhub import Client, StoreError
-from tests.support.hubs import replace_hub, until_accepted
+from tests.support.hubs import replace_hub
 from tests.support.journal import Journal
 from tests.support.postgres import PostgresServer
 from tests.support.processes import Command, until
@@ -52,7 +52,7 @@ def test_a_server_that_is_killed_and_comes_back(
     """What is new is refused with the reason, what was accepted runs; then all goes on by itself."""
     balanced = client.load_balanced_view()
     journal.submit(balanced, journal.noting(double), range(300))
-    until_accepted(client)
+    client.flush(60)
     own_postgres_server.kill()
     client[1].apply_async(int)
     until(lambda: client.status()["store"]["trouble"], "it is said")

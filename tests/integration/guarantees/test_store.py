@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ctrlhub import Client, StoreError, TimeLimitExceeded
-from tests.support.hubs import hub_of, replace_hub, until_accepted
+from tests.support.hubs import hub_of, replace_hub
 from tests.support.journal import Journal
 from tests.support.processes import Command, until
 from tests.support.work import double
@@ -41,7 +41,7 @@ def test_nothing_is_run_twice(client: Client, journal: Journal) -> None:
     journal.submit(balanced, journal.held(), [0, 1])
     journal.submit(balanced, journal.noting(double), range(2, 300))
     engines = {journal.begun(0), journal.begun(1)}
-    until_accepted(client)
+    client.flush(60)
     replace_hub(client)
     journal.release()
     journal.check()
@@ -85,7 +85,6 @@ def test_hub_and_engines_killed_together(
 LEAVES = """
 import os, sys
 from ctrlhub import Client
-from tests.support.hubs import until_accepted
 client = Client()
 path = sys.argv[1]
 
@@ -99,7 +98,7 @@ def note(number):
 client[:].push({"kept": 7}, block=True, persistent=True)
 results = [client.load_balanced_view().apply_async(note, number) for number in range(100)]
 results[20].get()
-until_accepted(client)
+client.flush(60)
 print(*[msg_id for result in results for msg_id in result.msg_ids], flush=True)
 os.kill(os.getpid(), 9)
 """
@@ -196,7 +195,7 @@ def test_engines_that_come_late_stop_what_was_cancelled(client: Client) -> None:
     balanced = client.load_balanced_view()
     tasks = [balanced.apply_async(endless) for _ in engines]
     until(lambda: all(task.running() for task in tasks), "both run")
-    until_accepted(client)
+    client.flush(60)
     for pid in engines:
         os.kill(pid, signal.SIGSTOP)
     try:
@@ -216,7 +215,7 @@ def test_time_limits_hold_while_the_hub_is_replaced(client: Client) -> None:
     view = client.load_balanced_view()
     view.set_flags(time_limit=1.0)
     limited = [view.apply_async(endless) for _ in range(4)]
-    until_accepted(client)
+    client.flush(60)
     replace_hub(client)
     for task in limited:
         with pytest.raises(TimeLimitExceeded):
