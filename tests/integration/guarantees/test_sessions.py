@@ -55,7 +55,8 @@ def test_a_program_leaves_and_another_fetches(start: Callable[[], Client], comma
     start()
     with Client(session=int(session)) as client:
         left = client.unfetched()
-        assert set(left) == set(names)
+        assert names[-1] in left
+        assert set(left) <= set(names)  # the first may have come before it left
         assert client.get_result(names).get(WAIT) == [n * n for n in range(300)]
         until(lambda: not client.unfetched(), "they are fetched")
     assert session not in command.run("sessions").stdout
@@ -111,7 +112,9 @@ def test_a_purge_begins_anew(start: Callable[[], Client], command: Command, jour
     assert "4 requests forgotten" in command.run("store", "purge", "--all").stdout
     other = start()
     assert other.status()["tasks"]["queued"] == 0
-    assert [each.session for each in other.sessions()] == [other.session]
+    until(  # the supervisor's own client has looked for the engines
+        lambda: [each.session for each in other.sessions()] == [other.session], "no other is left"
+    )
 
 
 def test_a_client_that_is_killed_is_replaced(start: Callable[[], Client], command: Command) -> None:
