@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import mmap
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from ctrlhub.controller.core.saved import Saved, SavedCommand, SavedTask
 from ctrlhub.controller.store_places import is_postgresql, shown
 from ctrlhub.controller.stores import packing
 from ctrlhub.controller.stores.journal import Journal
+from ctrlhub.controller.stores.mark import Damaged, Marker, has_content
 from ctrlhub.controller.stores.opening import directory_of, need_psycopg, open_store
 from ctrlhub.controller.stores.payload_files import PayloadFiles, in_buffers
 from ctrlhub.controller.stores.sqlite import DATABASE, PAYLOADS
@@ -25,6 +27,8 @@ from ctrlhub.wire.failure import summary_of
 from ctrlhub.wire.ids import session_of, text_of, to_ranges
 from ctrlhub.wire.messages import Payload
 from ctrlhub.wire.places import Profile
+
+log = logging.getLogger(__name__)
 
 
 def name_of(store: str, profile: Profile) -> str:
@@ -57,20 +61,29 @@ def look(store: str, profile: Profile) -> tuple[Saved, int]:
 
 def _look_into_files(directory: Path) -> tuple[Saved, int]:
     path = directory / DATABASE
-    if not path.is_file():
+    if not directory.is_dir():
         raise _nothing(str(directory))
-    files = PayloadFiles(directory / PAYLOADS)
+    payloads = directory / PAYLOADS
+    marker = Marker(path)  # first: a hub that runs is never behind what it has marked
     try:
+        if not has_content(path):
+            marker.check_missing(has_payloads=payloads.is_dir() and any(payloads.iterdir()))
+            raise _nothing(str(directory))
+        files = PayloadFiles(payloads)
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as database:
             execute = database.execute
             execute("BEGIN")  # one moment of it, whatever a hub writes meanwhile
+            try:
+                marker.check(database)
+            except Damaged as error:
+                log.warning("the store in %s is damaged: %s", directory, error)
             saved = Journal(0.0).load(
                 execute("SELECT sequence, body FROM batches ORDER BY sequence"),
                 execute("SELECT digest, body FROM functions"),
                 execute("SELECT name, body FROM kept"),
                 files.read,
             )
-    except (packing.UnknownFormat, sqlite3.Error, OSError) as error:
+    except (Damaged, packing.UnknownFormat, sqlite3.Error, OSError) as error:
         raise _unreadable(str(directory), error) from error
     return saved, sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
 

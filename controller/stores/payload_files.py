@@ -36,25 +36,11 @@ class PayloadFiles:
         """Write files; afterwards they are on disk, each with its name."""
         written = False
         for name, payload in files:
-            self._write(name, (payload,) if isinstance(payload, bytes) else payload)
+            buffers = (payload,) if isinstance(payload, bytes) else payload
+            write_file(self._directory / name, buffers)
             written = True
         if written:
             sync_dir(self._directory)
-
-    def _write(self, name: str, buffers: Sequence[Buffer]) -> None:
-        place = self._directory / name
-        unfinished = place.with_name(name + UNFINISHED)
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            for buffer in buffers:
-                for portion in portions(buffer):
-                    view = memoryview(portion)
-                    while view:
-                        view = view[os.write(descriptor, view) :]
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.replace(unfinished, place)
 
     def read(self, name: str, sizes: Sequence[int]) -> Payload:
         """Return the buffers of a file, which are read when they are used; `GONE` if it is not whole."""
@@ -75,13 +61,45 @@ class PayloadFiles:
 
     def sweep(self, known: Collection[str]) -> None:
         """Remove what no transaction has come to know of."""
+        self.remove(self._others(known))
+
+    def set_aside(self, known: Collection[str], place: Path) -> int:
+        """Move what nothing speaks of into a directory; return how many files that were."""
+        others = self._others(known)
+        if others:
+            make_private_dir(place)
+        for name in others:
+            os.replace(self._directory / name, place / name)
+        return len(others)
+
+    def _others(self, known: Collection[str]) -> list[str]:
         with os.scandir(self._directory) as found:
-            self.remove([entry.name for entry in found if entry.name not in known])
+            return [entry.name for entry in found if entry.name not in known]
+
+    def __bool__(self) -> bool:
+        """Tell whether there are any."""
+        return bool(self._others(()))
 
     def size(self) -> int:
         """Return how many bytes the files take."""
         with os.scandir(self._directory) as found:
             return sum(entry.stat().st_size for entry in found)
+
+
+def write_file(place: Path, buffers: Sequence[Buffer]) -> None:
+    """Write a file whole or not at all; its content is on disk, its name once the directory is."""
+    unfinished = place.with_name(place.name + UNFINISHED)
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        for buffer in buffers:
+            for portion in portions(buffer):
+                view = memoryview(portion)
+                while view:
+                    view = view[os.write(descriptor, view) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.replace(unfinished, place)
 
 
 def in_buffers(whole: memoryview, sizes: Sequence[int]) -> tuple[memoryview, ...]:

@@ -14,6 +14,10 @@ MIGRATIONS: Sequence[Sequence[str]] = (
         "CREATE TABLE functions (digest BLOB PRIMARY KEY, body BLOB NOT NULL)",
         "CREATE TABLE kept (name TEXT PRIMARY KEY, body BLOB NOT NULL)",
     ),
+    (
+        "CREATE TABLE about (id TEXT NOT NULL, generation INTEGER NOT NULL)",
+        "INSERT INTO about VALUES (lower(hex(randomblob(16))), 0)",
+    ),
 )
 """What leads from each version to the next; a database's own stands in its ``user_version``."""
 

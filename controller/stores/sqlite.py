@@ -12,6 +12,7 @@ from ctrlhub.controller.stores.changes import Changes
 from ctrlhub.controller.stores.database import Contents
 from ctrlhub.controller.stores.durable import DurableStore, unusable
 from ctrlhub.controller.stores.file_systems import network_kind
+from ctrlhub.controller.stores.mark import Damaged, Marker, has_content
 from ctrlhub.controller.stores.payload_files import PayloadFiles
 from ctrlhub.wire.errors import StoreError
 from ctrlhub.wire.messages import Payload
@@ -19,6 +20,8 @@ from ctrlhub.wire.private import make_private_dir, sync_dir
 
 DATABASE = "store.db"
 PAYLOADS = "payloads"
+UNCLAIMED = "unclaimed"
+"""Where files go of which nothing speaks, if it is not sure that nothing should."""
 
 BUSY = 2.0
 """How long (seconds) somebody else may hold the database before that is a failure."""
@@ -88,11 +91,16 @@ class SqliteDatabase:
                 f"({network}), where SQLite is not safe. Put it on a local disk with "
                 "--store sqlite:/var/tmp/NAME, or keep records in memory with --store memory"
             )
+        self._path = directory / DATABASE
+        self._unclaimed = directory / UNCLAIMED
         try:
             make_private_dir(directory)
             self.files = PayloadFiles(directory / PAYLOADS)
-            self.connection = _open(directory / DATABASE)
-        except (schema.WrongSchema, *self.failures) as error:
+            self._marker = Marker(self._path)
+            # What is there belongs to this database, or to one that was lost.
+            self._is_sure = self._marker.mark is not None
+            self.connection = _open(self._path, self._marker, self.files)
+        except (schema.WrongSchema, Damaged, *self.failures) as error:
             raise unusable(self.where, error) from error
 
     def read(self) -> Contents:
@@ -109,8 +117,14 @@ class SqliteDatabase:
         return self.files.read(name, sizes)
 
     def sweep(self, known: Collection[str]) -> None:
-        """Remove files that nothing speaks of."""
-        self.files.sweep(known)
+        """Remove files that nothing speaks of; if that may be the database's fault, set them aside."""
+        if self._is_sure:
+            self.files.sweep(known)
+        elif count := self.files.set_aside(known, self._unclaimed):
+            log.warning(
+                "the store in %s had no mark, and nothing in it speaks of %d files of payloads: they are "
+                "in %s now; remove them if nothing is missing", self.where, count, self._unclaimed,
+            )  # fmt: skip
 
     def batch(self, sequence: int) -> bytes:
         """Return a batch."""
@@ -122,6 +136,9 @@ class SqliteDatabase:
         """Carry out a transaction: files first, since it speaks of them; files that go, last."""
         self.files.write(changes.files.items())
         self._transact(changes)
+        if self._marker.has_lost_log:
+            self._replace_log()
+        self._marker.keep(self.connection)
         try:
             self.files.remove(changes.gone_files)
         except OSError as error:  # swept at the next start
@@ -145,6 +162,15 @@ class SqliteDatabase:
             if database.in_transaction:
                 database.execute("ROLLBACK")
             raise
+
+    def _replace_log(self) -> None:
+        """Begin another write-ahead log; what stands in the one that somebody has removed is not lost."""
+        (busy, *_) = self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise OSError("its write-ahead log was removed, and somebody else reads the database")
+        log.warning("the write-ahead log in %s was removed while it is used: replaced", self.where)
+        self.connection.close()
+        self.connection = _open(self._path, self._marker, self.files)
 
     def make_room(self, goes_on: Callable[[], bool]) -> bool:
         """Give free pages back; return whether there are more than may stay."""
@@ -174,18 +200,23 @@ class SqliteDatabase:
         self.connection.close()
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    if not path.exists():
+def _open(path: Path, marker: Marker, files: PayloadFiles) -> sqlite3.Connection:
+    is_new = not has_content(path)
+    if is_new:  # before SQLite removes a log that it finds beside no database
+        marker.check_missing(has_payloads=bool(files))
         path.touch(mode=0o600)
         sync_dir(path.parent)  # before there is anything that must not go with the name
     database = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
     try:
+        if not is_new:
+            marker.check(database)
         database.execute(f"PRAGMA page_size = {PAGE}")
         database.execute("PRAGMA auto_vacuum = INCREMENTAL")
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
         database.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
         schema.migrate(database)
+        marker.begin(database)
     except BaseException:
         database.close()
         raise

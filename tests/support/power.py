@@ -19,7 +19,7 @@ from typing import Any
 import apsw
 import pytest
 
-from ctrlhub.controller.stores import payload_files, sqlite
+from ctrlhub.controller.stores import mark, payload_files, sqlite
 
 SECTOR = 512
 """So many bytes are written whole or not at all."""
@@ -185,7 +185,7 @@ def recording(disk: Disk) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sqlite.sqlite3, "connect", lambda path, **_: _Connection(str(path), vfs=vfs.name))
         patch.setattr(payload_files, "os", _Os(disk))
-        for module in (sqlite, payload_files):
+        for module in (sqlite, payload_files, mark):
             original = module.sync_dir
 
             def sync_dir(directory: Path, original: Any = original) -> None:

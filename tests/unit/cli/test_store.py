@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from ctrlhub.cli import main
 from ctrlhub.cli.exits import Exit
 from ctrlhub.controller.core.effects import Fetched, Operation, SaveRequests, SaveResults
-from ctrlhub.controller.stores.sqlite import SqliteStore
+from ctrlhub.controller.stores.sqlite import DATABASE, SqliteStore
 from ctrlhub.wire.errors import ResultLost
 from ctrlhub.wire.failure import Failure, pack_failure
 from ctrlhub.wire.places import Profile
@@ -102,6 +102,32 @@ def test_another_directory(tmp_path: Path) -> None:
     fill(tmp_path / "elsewhere").close()
     result = run(tmp_path, "stats", "--directory", str(tmp_path / "elsewhere"))
     assert "2  requests in history" in result.output
+
+
+@pytest.mark.parametrize("command", ["stats", "export", "purge"])
+def test_a_database_that_is_missing(state: Path, command: str) -> None:
+    """Where something was stored it is not said that nothing ever was."""
+    (Profile.named("default", state).store / DATABASE).unlink()
+    result = run(state, command)
+    assert result.exit_code == Exit.BAD_STATE
+    assert "is missing or empty, and something was stored here" in result.output
+
+
+def test_a_database_that_is_not_the_last_one(
+    state: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it has is shown, and it is said that something is missing; nothing is changed."""
+    store = Profile.named("default", state).store
+    copy = (store / DATABASE).read_bytes()
+    again = SqliteStore(store, 0.0, lambda call: call())
+    again.load()
+    again.write([SaveRequests([a_task(6)])], lambda: None)
+    again.close()
+    (store / DATABASE).write_bytes(copy)
+    assert len(run(state, "export").output.splitlines()) >= 5
+    assert "lacks what was stored last" in caplog.text
+    assert (store / DATABASE).read_bytes() == copy
+    assert "lacks what was stored last" in run(state, "purge").output
 
 
 @pytest.mark.parametrize("command", ["stats", "export", "purge"])

@@ -1,0 +1,272 @@
+"""Damaged stores: what is missing, old or altered is refused or said, and nothing is removed with it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ctrlhub.controller.core.effects import Operation, SaveRequests
+from ctrlhub.controller.stores.mark import MARK
+from ctrlhub.controller.stores.sqlite import DATABASE, PAYLOADS, UNCLAIMED, SqliteStore
+from ctrlhub.wire.errors import StoreError
+from tests.support.processes import until
+from tests.support.stores import a_task
+
+LOG = DATABASE + "-wal"
+LARGE = b"x" * 1_100_000
+
+
+def a_store(place: Path) -> SqliteStore:
+    """Return a store that was not loaded."""
+    return SqliteStore(place, 0.0, lambda call: call())
+
+
+def write(store: SqliteStore, *operations: Operation) -> None:
+    """Store something, and wait until it is safe."""
+    done: list[int] = []
+    store.write(operations, lambda: done.append(1))
+    until(lambda: done, "it is stored")
+
+
+def tasks(*numbers: int, payload: Any = b"x") -> Operation:
+    """Return what stores tasks."""
+    return SaveRequests([a_task(n, payload) for n in numbers])
+
+
+def loaded(place: Path) -> Any:
+    """Return what a hub finds in a store, which is closed again."""
+    with closing(a_store(place)) as store:
+        return store.load()
+
+
+def contents(place: Path) -> dict[str, bytes]:
+    """Return all files below a directory."""
+    files = (path for path in place.rglob("*") if path.is_file())
+    return {str(path.relative_to(place)): path.read_bytes() for path in files}
+
+
+@pytest.fixture
+def killed(tmp_path: Path) -> Path:
+    """The store of a hub that was killed: two batches are in the log, and a payload in a file."""
+    place = tmp_path / "store"
+    with closing(a_store(place)) as store:
+        store.load()
+        write(store, tasks(1))
+        write(store, tasks(2, payload=LARGE))
+        return Path(shutil.copytree(place, tmp_path / "killed"))
+
+
+@pytest.fixture
+def stopped(tmp_path: Path) -> Path:
+    """The store of a hub that has ended: everything is in the database."""
+    place = tmp_path / "stopped"
+    with closing(a_store(place)) as store:
+        store.load()
+        write(store, tasks(1))
+        write(store, tasks(2, payload=LARGE))
+    return place
+
+
+def test_what_is_whole(killed: Path, stopped: Path) -> None:
+    """The stores that are damaged below are well before."""
+    assert loaded(killed).tasks.keys() == loaded(stopped).tasks.keys() == {1, 2}
+    assert loaded(killed).tasks.keys() == {1, 2}
+
+
+def lose_database(place: Path) -> None:
+    """It is missing."""
+    (place / DATABASE).unlink()
+
+
+def empty_database(place: Path) -> None:
+    """It is there, and nothing in it."""
+    (place / DATABASE).write_bytes(b"")
+
+
+def lose_all_but_payloads(place: Path) -> None:
+    """Only files of payloads are left."""
+    for path in place.iterdir():
+        if path.is_file():
+            path.unlink()
+
+
+def lose_all_but_mark(place: Path) -> None:
+    """Nothing is left but the mark."""
+    for path in place.iterdir():
+        if path.name != MARK:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+@pytest.mark.parametrize(
+    "damage", [lose_database, empty_database, lose_all_but_payloads, lose_all_but_mark]
+)
+@pytest.mark.parametrize("state", ["killed", "stopped"])
+def test_a_database_that_is_missing(
+    state: str, damage: Callable[[Path], None], request: pytest.FixtureRequest
+) -> None:
+    """It is refused, as often as it is tried, and what is left stays, also a log without a database."""
+    place: Path = request.getfixturevalue(state)
+    damage(place)
+    before = contents(place)
+    for _ in range(2):
+        with pytest.raises(StoreError, match=r"is missing or empty, .* was stored here") as caught:
+            a_store(place)
+        assert "move it away" in str(caught.value)
+        assert contents(place) == before
+
+
+def lose_log(place: Path) -> None:
+    """What was not in the database yet is missing."""
+    (place / LOG).unlink()
+
+
+def empty_log(place: Path) -> None:
+    """It is there, and nothing in it."""
+    (place / LOG).write_bytes(b"")
+
+
+@pytest.mark.parametrize("damage", [lose_log, empty_log])
+def test_a_log_that_is_missing(killed: Path, damage: Callable[[Path], None]) -> None:
+    """The database without it is refused, and no file of a payload is removed."""
+    damage(killed)
+    payloads = contents(killed / PAYLOADS)
+    for _ in range(2):
+        with pytest.raises(StoreError, match=r"has lost its tables: its write-ahead log .* was removed"):
+            a_store(killed)
+        assert contents(killed / PAYLOADS) == payloads
+
+
+def test_a_log_that_is_missing_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where logs have been copied into the database before: each one counts."""
+    place = tmp_path / "store"
+    with closing(a_store(place)) as store:
+        store._database.connection.execute("PRAGMA wal_autocheckpoint = 10")
+        store.load()
+        for number in range(1, 60):
+            write(store, tasks(number, payload=bytes(20_000)))
+        generation = json.loads((place / MARK).read_bytes())["generation"]
+        copy = Path(shutil.copytree(place, tmp_path / "killed"))
+    assert 2 < generation < 59
+    whole = Path(shutil.copytree(copy, tmp_path / "whole"))
+    assert loaded(whole).tasks.keys() == set(range(1, 60))
+    (copy / LOG).unlink()
+    with pytest.raises(StoreError, match=rf"lacks what was stored last .* generation {generation}\)"):
+        a_store(copy)
+
+
+def test_marks_cost_little(tmp_path: Path) -> None:
+    """One for each log, and not for each commit."""
+    place = tmp_path / "store"
+    with closing(a_store(place)) as store:
+        store.load()
+        write(store, tasks(1))
+        written = (place / MARK).stat().st_mtime_ns
+        for number in range(2, 20):
+            write(store, tasks(number))
+        assert (place / MARK).stat().st_mtime_ns == written
+
+
+def test_an_older_copy_of_a_database(stopped: Path, tmp_path: Path) -> None:
+    """It is refused; whoever removes the mark takes it as it is, and finds what it does not know aside."""
+    shutil.copy(stopped / DATABASE, tmp_path / "copy")
+    with closing(a_store(stopped)) as store:
+        store.load()
+        write(store, tasks(3, payload=LARGE))
+    shutil.copy(tmp_path / "copy", stopped / DATABASE)
+    payloads = contents(stopped / PAYLOADS)
+    with pytest.raises(StoreError, match="lacks what was stored last") as caught:
+        a_store(stopped)
+    assert f"who removes the file {stopped / MARK}" in str(caught.value)
+    assert contents(stopped / PAYLOADS) == payloads
+    (stopped / MARK).unlink()
+    assert loaded(stopped).tasks.keys() == {1, 2}
+    assert contents(stopped / PAYLOADS).keys() | contents(stopped / UNCLAIMED).keys() == payloads.keys()
+    assert len(contents(stopped / UNCLAIMED)) == 1
+
+
+def test_the_database_of_another_store(stopped: Path, tmp_path: Path) -> None:
+    """It is refused, though it is whole."""
+    with closing(a_store(tmp_path / "other")) as store:
+        store.load()
+        write(store, tasks(7))
+    shutil.copy(tmp_path / "other" / DATABASE, stopped / DATABASE)
+    with pytest.raises(StoreError, match="is that of another store"):
+        a_store(stopped)
+
+
+@pytest.mark.parametrize("content", [b"", b"\0\0", b"[]", b'{"store": "x"}'])
+def test_a_damaged_mark(
+    stopped: Path, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is said, and made anew with the next commit; the database is whole."""
+    (stopped / MARK).write_bytes(content)
+    with closing(a_store(stopped)) as store:
+        assert store.load().tasks.keys() == {1, 2}
+        assert "is damaged" in caplog.text
+        write(store, tasks(3))
+    assert json.loads((stopped / MARK).read_bytes())["generation"] == 2
+    assert loaded(stopped).tasks.keys() == {1, 2, 3}
+
+
+def test_a_store_of_an_earlier_version(
+    stopped: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It had no mark, and gets one; files that nothing speaks of are set aside, not removed."""
+    (stopped / MARK).unlink()
+    with closing(sqlite3.connect(stopped / DATABASE)) as database:
+        database.execute("DROP TABLE about")
+        database.execute("PRAGMA user_version = 1")
+    (stopped / PAYLOADS / "somebody's").write_bytes(b"only copy")
+    with closing(a_store(stopped)) as store:
+        assert store.load().tasks.keys() == {1, 2}
+        write(store, tasks(3))
+    assert contents(stopped / UNCLAIMED) == {"somebody's": b"only copy"}
+    assert str(stopped / UNCLAIMED) in caplog.text
+    assert loaded(stopped).tasks.keys() == {1, 2, 3}
+    (stopped / DATABASE).unlink()
+    with pytest.raises(StoreError, match="missing or empty"):
+        a_store(stopped)
+
+
+def test_files_of_no_transaction_are_removed(stopped: Path) -> None:
+    """A hub that was killed may have written some: a database that is well does not name them."""
+    (stopped / PAYLOADS / "0000000000000007.request").write_bytes(b"of nothing")
+    assert loaded(stopped).tasks.keys() == {1, 2}
+    assert contents(stopped / PAYLOADS).keys() == {"0000000000000002.request"}
+    assert not (stopped / UNCLAIMED).exists()
+
+
+def test_a_log_that_is_removed_while_it_is_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is replaced with the next commit, and nothing is lost, neither what was in it nor what comes."""
+    place = tmp_path / "store"
+    with closing(a_store(place)) as store:
+        store.load()
+        write(store, tasks(1))
+        (place / LOG).unlink()
+        write(store, tasks(2))
+        write(store, tasks(3))
+        copy = Path(shutil.copytree(place, tmp_path / "killed"))
+    assert "was removed while it is used" in caplog.text
+    assert loaded(copy).tasks.keys() == {1, 2, 3}
+
+
+def test_a_database_that_is_removed_while_it_is_used(tmp_path: Path) -> None:
+    """Nothing is acknowledged any more, and it is said why."""
+    place = tmp_path / "store"
+    with closing(a_store(place)) as store:
+        store.load()
+        write(store, tasks(1))
+        (place / DATABASE).unlink()
+        done: list[int] = []
+        store.write([tasks(2)], lambda: done.append(1))
+        until(lambda: DATABASE in store.trouble, "it is said")
+        assert not done
