@@ -36,6 +36,7 @@ from ctrlhub.controller.stores.packing import FILE_BYTES, Batch
 from ctrlhub.controller.stores.reader import Reader
 from ctrlhub.wire.ids import Ranges, select, to_ranges
 from ctrlhub.wire.messages import Payload
+from ctrlhub.wire.room import shrink
 
 BATCH_BYTES = 4 * 1024 * 1024
 """A batch is closed when it has about so many bytes."""
@@ -204,6 +205,7 @@ class Journal:
                 sequence = pop(number, None)
                 if sequence is not None:
                     alive[sequence] -= 1
+            shrink(where)
         if files:
             for number in numbers:
                 files.drop(number, self._changes, REQUEST, RESULT)
