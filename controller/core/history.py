@@ -343,6 +343,16 @@ def too_large(outcome: Outcome) -> Outcome:
     return (outcome[0], int(Status.ERROR), payload, *outcome[3:])
 
 
+def damaged(outcome: Outcome) -> Outcome:
+    """Make the outcome of a request whose value was stored, and cannot be read again."""
+    error = ResultLost(
+        f"the value of request {text_of(outcome[0])} was damaged in the hub's store (its file is missing, "
+        "short or altered): submit it anew"
+    )
+    payload = pack_failure(Failure.from_error(error))
+    return (outcome[0], int(Status.ERROR), payload, *outcome[3:])
+
+
 def how_ended(status: int) -> str:
     """Say how a request ended, as records do: a request of which some items failed has failed."""
     if status == Status.OK:

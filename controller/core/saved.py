@@ -74,6 +74,9 @@ class Saved:
         The ids of those of them that nobody waits for any more.
     kept
         What was kept under a name.
+    damaged
+        The ids of the requests whose arguments, though they have not ended, or whose values are not
+        whole: their payloads are gone, their results errors.
     """
 
     sessions: dict[int, SavedSession] = field(default_factory=dict)
@@ -83,6 +86,7 @@ class Saved:
     results: dict[int, Outcome] = field(default_factory=dict)
     fetched: set[int] = field(default_factory=set)
     kept: dict[str, Any] = field(default_factory=dict)
+    damaged: set[int] = field(default_factory=set)
 
     def __bool__(self) -> bool:
         """Tell whether there is anything."""
@@ -127,6 +131,8 @@ class StoreState:
         Where it is; empty for nowhere.
     trouble
         Why nothing can be stored now; empty if it can.
+    damage
+        What was damaged when the hub began; empty if nothing was.
     requests
         How many it has.
     bytes
@@ -138,3 +144,4 @@ class StoreState:
     trouble: str = ""
     requests: int = 0
     bytes: int = 0
+    damage: str = ""

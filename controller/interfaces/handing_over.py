@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Generic
 
 from ctrlhub.controller.core.sessions import Session
@@ -25,7 +26,8 @@ class HandingOver(Recorded[R], Generic[R]):
     def numbers_of(self, session: Session) -> list[int]:
         """Return the ids of a client's requests whose results it has not acknowledged."""
         lowest, beyond = request_id(session.number, 0), request_id(session.number + 1, 0)
-        return [number for number in self._records if lowest <= number < beyond]
+        each = chain(self._records, self._spoilt)
+        return [number for number in each if lowest <= number < beyond]
 
     def highest(self, session: Session) -> int:
         """Return the highest id that is known of a client's requests; 0 for none."""

@@ -127,6 +127,8 @@ class MultiEngine(RecordedCommands, Relay):
         kept = self._kept.get(session, 0) + len(fresh)
         refusal = self.context.refusal(kept)
         self._kept[session] = kept
+        if self._spoilt:
+            self._given_again(numbers[k] for k in fresh)
         accepted = self._accepted.setdefault(session, [])
         for k, target in enumerate(message.targets):
             number = numbers[k]

@@ -56,7 +56,7 @@ class Query(Interface):
         }
 
     def _trouble(self) -> list[str]:
-        """Say what is wrong now, besides the store and engines."""
+        """Say what is wrong now, besides engines, and a store that cannot store."""
         behind = [
             session
             for each in self.context.interfaces.values()
@@ -64,7 +64,9 @@ class Query(Interface):
             for session in each.behind()
         ]
         return [
-            *filter(None, (self.context.why_full(), self.context.why_no_memory())),
+            *filter(None, (
+                self.context.why_full(), self.context.why_no_memory(), self.context.store.state().damage,
+            )),
             *(
                 f"client {session.number} (pid {session.pid} on {session.host}) does not read its "
                 "results: its tasks wait until it does"

@@ -93,6 +93,7 @@ class Recorded(Interface, Generic[R]):
         config = context.config
         retention = Retention(config.history_records, config.history_bytes, config.history_age)
         self._records: dict[int, R] = {}
+        self._spoilt: dict[int, R] = {}  # of a former hub: their arguments are to be given again
         self._kept: dict[Session, int] = {}
         self._deliveries = Deliveries(self.stream, context.outbox, context.events)
         self._history: History[R] = History(retention)
@@ -300,7 +301,8 @@ class Recorded(Interface, Generic[R]):
         """Return a request, and its outcome once there is one."""
         request = self._records.get(number)
         if request is None:
-            return self._history.find(number)
+            request = self._spoilt.get(number)
+            return self._history.find(number) if request is None else (request, None)
         return request, self._deliveries.find(request.session, number)
 
     def numbers_after(self, number: int, most: int) -> list[int]:

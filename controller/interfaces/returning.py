@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from ctrlhub.controller.core.deliveries import Outcome
@@ -13,7 +13,8 @@ from ctrlhub.controller.core.history import BLOCK, GONE
 from ctrlhub.controller.core.saved import Saved
 from ctrlhub.controller.interfaces.handing_over import HandingOver
 from ctrlhub.controller.interfaces.recorded import R
-from ctrlhub.wire.ids import to_ranges
+from ctrlhub.wire.errors import CtrlHubError, ResultLost
+from ctrlhub.wire.ids import text_of, to_ranges
 from ctrlhub.wire.messages import Payload, Status
 
 
@@ -53,6 +54,10 @@ class Returning(HandingOver[R], Generic[R, S]):
     def _go_on(self, requests: Sequence[R], former: Former) -> None:
         """Go on with requests that have not ended, in the order in which they came."""
 
+    @abstractmethod
+    def _fail(self, request: R, error: CtrlHubError) -> None:
+        """End a request with an error."""
+
     # ------------------------------------------------------------ shared
 
     def restore(self, former: Former) -> None:
@@ -63,9 +68,11 @@ class Returning(HandingOver[R], Generic[R, S]):
         for saved in self._saved_here(former.saved).values():
             outcome = results.get(saved.id)
             request = self._made_again(saved, former)
-            lost = outcome is None and saved.payload == GONE
-            if request is None or lost or (outcome is None and request.session.ended):
+            if request is None or (outcome is None and request.session.ended):
                 dropped.append(saved.id)  # who still wants it gives it again
+                continue
+            if outcome is None and saved.payload == GONE:
+                self._spoilt[saved.id] = request
                 continue
             if outcome is not None:
                 self._has_ended(request)
@@ -79,6 +86,33 @@ class Returning(HandingOver[R], Generic[R, S]):
         if dropped:
             self.outbox.add(Commit((Forget(to_ranges(sorted(dropped))),)))
         self._restore_history(remembered, former)
+
+    def _given_again(self, numbers: Iterable[int]) -> None:
+        """Take note that clients have given requests that are new here."""
+        for number in numbers:
+            self._spoilt.pop(number, None)
+
+    def flush(self, now: float) -> None:
+        """End the requests without arguments whose clients have not given them again in time."""
+        super().flush(now)
+        if self._spoilt and not self.context.is_settling():
+            self._end_spoilt()
+
+    def _end_spoilt(self) -> None:
+        spoilt, self._spoilt = self._spoilt, {}
+        left = [number for number, request in spoilt.items() if request.session.ended]
+        if left:
+            self.outbox.add(Commit((Forget(to_ranges(sorted(left))),)))
+        for number, request in spoilt.items():
+            if not request.session.ended:
+                self._records[number] = request
+                self._count_new(request.session)
+                self._fail(request, ResultLost(
+                    f"the arguments of request {text_of(number)} were damaged in the hub's store (their "
+                    "file is missing, short or altered), and its client did not give them again: submit "
+                    "it anew"
+                ))  # fmt: skip
+        self.context.alarm.at(self.context.now())
 
     def _restore_history(self, pairs: list[tuple[R, Outcome]], former: Former) -> None:
         def ended(pair: tuple[R, Outcome]) -> float:

@@ -131,6 +131,8 @@ class TaskQueue(TaskReturns, Relay):
         self._accepted.setdefault(session, []).append([row[0] for row in message.rows])
         self._kept[session] = kept
         known.update(fresh)
+        if self._spoilt:
+            self._given_again(fresh)
         if refusal is not None:
             for task in fresh.values():
                 task.finish()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import NamedTuple
@@ -23,6 +23,7 @@ from ctrlhub.controller.stores.journal import Journal
 from ctrlhub.controller.stores.packing import UnknownFormat
 from ctrlhub.wire.codec import size_of
 from ctrlhub.wire.errors import StoreError
+from ctrlhub.wire.ids import text_of
 
 AGAIN = 1.0
 """How long (seconds) after a failure it is tried again."""
@@ -38,6 +39,9 @@ LATE = 4
 
 BACKLOG_BYTES = 64 * 1024 * 1024
 """If so many bytes wait, the hub is to make no more for a while."""
+
+MOST_NAMED = 20
+"""So many requests are named whose payloads are damaged."""
 
 CLOSING = 20.0
 """So long (seconds) the end waits for a database that does not answer."""
@@ -78,7 +82,7 @@ class DurableStore:
         self._writes: SimpleQueue[Write | None] = SimpleQueue()
         self._given = self._taken = 0  # bytes of what was weighed: by the hub's thread, by ours
         self._closing = threading.Event()
-        self._trouble = self._untidy = ""
+        self._trouble = self._untidy = self._damage = ""
         self._began = 0.0  # the transaction that goes on, if any
         self._nbytes = 0
         self._has_room = False
@@ -101,6 +105,9 @@ class DurableStore:
             self._nbytes = database.size()
         except self._unreadable as error:
             raise unusable(database.where, error) from error
+        if saved.damaged:
+            self._damage = _damage(saved.damaged)
+            log.error("the store in %s is damaged: %s", database.where, self._damage)
         self._thread.start()
         return saved
 
@@ -127,7 +134,7 @@ class DurableStore:
         """Return how it is doing."""
         database = self._database
         return StoreState(
-            database.kind, database.where, self.trouble, len(self._journal), self._nbytes
+            database.kind, database.where, self.trouble, len(self._journal), self._nbytes, self._damage
         )
 
     def close(self) -> None:
@@ -238,6 +245,16 @@ def unusable(where: str, error: Exception) -> StoreError:
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def _damage(requests: Collection[int]) -> str:
+    """Say which requests are hurt."""
+    first = ", ".join(map(text_of, sorted(requests)[:MOST_NAMED]))
+    more = f" and {len(requests) - MOST_NAMED} more" if len(requests) > MOST_NAMED else ""
+    return (
+        f"the payloads of {len(requests)} requests in the store are missing, short or altered; unless their "
+        f"clients give them again they end with ResultLost: {first}{more}"
+    )
 
 
 def _weight(operations: Sequence[Operation]) -> int:

@@ -65,6 +65,7 @@ class Journal:
         self._entries: dict[int, int] = {}  # also those that are dead, by batch
         self._called = Called()
         self._files = FileBook()
+        self._spoilt: set[int] = set()  # requests whose arguments are not whole
         self._next = 1
         self._sizes: dict[int, int] = {}  # bytes by batch
         self._all = self._bytes = 0
@@ -131,7 +132,10 @@ class Journal:
         session = None
         for number, record in records:
             if number in where:
-                continue
+                if number not in self._spoilt:
+                    continue
+                self._spoilt.discard(number)  # its client has given it again
+                self._alive[where[number]] -= 1
             if draft.size >= BATCH_BYTES:
                 self._count(sequence, count)
                 draft = self._begin(saves=True)
@@ -360,6 +364,7 @@ class Journal:
                     self._files.note(number, kind)
         for number in saved.results:
             self._files.drop(number, self._changes, REQUEST)
+        self._spoilt = saved.damaged - saved.results.keys()
         return saved
 
     def file_names(self) -> set[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ctrlhub.controller.core.saved import Saved, SavedTemplate
+from ctrlhub.controller.core.history import GONE, damaged
+from ctrlhub.controller.core.saved import Saved, SavedCommand, SavedTask, SavedTemplate
 from ctrlhub.controller.stores import packing
 from ctrlhub.controller.stores.changes import Kind, file_name
 from ctrlhub.controller.stores.packing import Batch
@@ -58,21 +59,33 @@ class Reader:
             del fetched[number]
         saved = Saved(fetched=set(fetched))
         for number, (_, templates, row) in self._rows.items():
-            self._note_file(Kind.REQUEST, number, row[-1])
+            request: SavedTask | SavedCommand
             if len(row) == 3:
-                saved.tasks[number] = packing.read_task(row, templates, self._open(Kind.REQUEST))
+                request = packing.read_task(row, templates, self._open(Kind.REQUEST))
+                saved.tasks[number] = request
             else:
-                saved.commands[number] = packing.read_command(row, self._open(Kind.REQUEST))
+                request = packing.read_command(row, self._open(Kind.REQUEST))
+                saved.commands[number] = request
+            # Those of what has ended were let go.
+            has_file = self._note_file(Kind.REQUEST, number, row[-1])
+            if has_file and number not in self._results and request.payload == GONE:
+                saved.damaged.add(number)
         for number, row in self._results.items():
-            self._note_file(Kind.RESULT, number, row[2])
-            saved.results[number] = packing.read_result(row, self._open(Kind.RESULT))
+            outcome = packing.read_result(row, self._open(Kind.RESULT))
+            if self._note_file(Kind.RESULT, number, row[2]) and outcome[2] == GONE:
+                saved.damaged.add(number)
+                outcome = damaged(outcome)
+            saved.results[number] = outcome
         wanted = {session_of(number) for number in requests}
         saved.sessions.update((n, s) for n, s in self._sessions.items() if n in wanted)
         return saved
 
-    def _note_file(self, kind: Kind, number: int, packed: Any) -> None:
-        if type(packed) is tuple and packed and type(packed[0]) is int:
+    def _note_file(self, kind: Kind, number: int, packed: Any) -> bool:
+        """Take note of a payload that has a file; say whether it has one."""
+        has_file = type(packed) is tuple and bool(packed) and type(packed[0]) is int
+        if has_file:
             self.files[kind].add(number)
+        return has_file
 
     def _open(self, kind: int) -> packing.Open:
         return lambda number, sizes: self._open_file(file_name(kind, number), sizes)

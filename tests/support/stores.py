@@ -29,6 +29,14 @@ class Disk:
         self.functions: dict[bytes, bytes] = {}
         self.kept: dict[str, bytes] = {}
         self.files: dict[str, tuple[bytes, ...]] = {}
+        self.lost: set[str] = set()  # files that were there
+
+    def lose(self, kind: Kind) -> None:
+        """Lose the files of arguments, or of values."""
+        lost = {name for name in self.files if name.endswith(kind.name.lower())}
+        assert lost
+        self.lost |= lost
+        self.files = {name: file for name, file in self.files.items() if name not in lost}
 
     def carry_out(self, changes: Changes) -> None:
         """Do a transaction."""
@@ -107,7 +115,7 @@ class DiskStore:
     def check(self) -> None:
         """Assert that journal and disk agree."""
         self.journal.check()
-        assert self.journal.file_names() <= set(self.disk.files)
+        assert self.journal.file_names() <= set(self.disk.files) | self.disk.lost
 
 
 # ---------------------------------------------------------------- what is stored

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -12,12 +13,14 @@ from typing import Any
 
 import pytest
 
-from ctrlhub.controller.core.effects import Operation, SaveRequests
+from ctrlhub.controller.core.effects import Fetched, Operation, SaveRequests, SaveResults
+from ctrlhub.controller.core.history import GONE
 from ctrlhub.controller.stores.mark import MARK
 from ctrlhub.controller.stores.sqlite import DATABASE, PAYLOADS, UNCLAIMED, SqliteStore
-from ctrlhub.wire.errors import StoreError
+from ctrlhub.wire.errors import StoreError, unpack_failure
+from ctrlhub.wire.messages import Status
 from tests.support.processes import until
-from tests.support.stores import a_task
+from tests.support.stores import a_result, a_task
 
 LOG = DATABASE + "-wal"
 LARGE = b"x" * 1_100_000
@@ -270,3 +273,74 @@ def test_a_database_that_is_removed_while_it_is_used(tmp_path: Path) -> None:
         store.write([tasks(2)], lambda: done.append(1))
         until(lambda: DATABASE in store.trouble, "it is said")
         assert not done
+
+
+# ---------------------------------------------------------------- payloads
+
+
+def lose(path: Path) -> None:
+    """The file is missing."""
+    path.unlink()
+
+
+def cut(path: Path) -> None:
+    """Its end is missing."""
+    os.truncate(path, 1000)
+
+
+damages = pytest.mark.parametrize("damage", [lose, cut])
+
+
+@damages
+def test_arguments_that_are_damaged(
+    stopped: Path, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The request is there, without them, and named in log and state; given again they are stored."""
+    damage(stopped / PAYLOADS / "0000000000000002.request")
+    for _ in range(2):
+        with closing(a_store(stopped)) as store:
+            saved = store.load()
+            assert saved.damaged == {2}
+            assert saved.tasks[2].payload == GONE
+            assert saved.tasks[1].payload == b"x"
+            assert store.state().damage.endswith(": 0-2")
+            assert store.trouble == ""
+    assert "the payloads of 1 requests in the store are missing" in caplog.text
+    with closing(a_store(stopped)) as store:
+        store.load()
+        write(store, tasks(1, 2, payload=LARGE))
+        store._journal.check()
+    saved = loaded(stopped)
+    assert not saved.damaged
+    assert saved.tasks[1].payload == b"x"
+    assert b"".join(saved.tasks[2].payload) == LARGE
+
+
+@damages
+def test_a_value_that_is_damaged(stopped: Path, damage: Callable[[Path], None]) -> None:
+    """The result is an error, fetched or not; arguments of what has ended are nobody's damage."""
+    with closing(a_store(stopped)) as store:
+        store.load()
+        write(store, tasks(3), SaveResults([a_result(2, LARGE), a_result(3, LARGE)]), Fetched(((3, 3),)))
+    assert contents(stopped / PAYLOADS).keys() == {f"000000000000000{n}.result" for n in (2, 3)}
+    for path in (stopped / PAYLOADS).iterdir():
+        damage(path)
+    saved = loaded(stopped)
+    assert saved.damaged == {2, 3}
+    for number in (2, 3):
+        _, status, payload, *_ = saved.results[number]
+        assert status == Status.ERROR
+        assert unpack_failure(payload).code == "result_lost"
+    assert saved.fetched == {3}
+
+
+def test_many_are_named_in_part(stopped: Path) -> None:
+    """What is said of damage is of a bounded length."""
+    with closing(a_store(stopped)) as store:
+        store.load()
+        write(store, tasks(*range(10, 40), payload=LARGE))
+    for path in (stopped / PAYLOADS).iterdir():
+        path.unlink()
+    with closing(a_store(stopped)) as store:
+        assert len(store.load().damaged) == 31
+        assert store.state().damage.endswith("0-28 and 11 more")
