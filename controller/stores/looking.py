@@ -81,7 +81,7 @@ def _look_into_files(directory: Path) -> tuple[Saved, int]:
                 execute("SELECT sequence, body FROM batches ORDER BY sequence"),
                 execute("SELECT digest, body FROM functions"),
                 execute("SELECT name, body FROM kept"),
-                files.read,
+                files.look,
             )
     except (Damaged, packing.UnknownFormat, sqlite3.Error, OSError) as error:
         raise _unreadable(str(directory), error) from error

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from struct import Struct
+from typing import BinaryIO
+from zlib import crc32
 
 from ctrlhub.controller.core.history import GONE
 from ctrlhub.wire.messages import Buffer, Payload
@@ -17,6 +20,11 @@ PORTION = 4 * 1024 * 1024
 """So many bytes are written at a time."""
 
 UNFINISHED = ".unfinished"
+
+MAGIC = b"crc1"
+
+FOOTER = Struct("<4sI")
+"""What a file ends in: `MAGIC`, and the CRC-32 of its name and content."""
 
 
 class PayloadFiles:
@@ -37,16 +45,32 @@ class PayloadFiles:
         written = False
         for name, payload in files:
             buffers = (payload,) if isinstance(payload, bytes) else payload
-            write_file(self._directory / name, buffers)
+            write_file(self._directory / name, _with_checksum(name, buffers))
             written = True
         if written:
             sync_dir(self._directory)
 
     def read(self, name: str, sizes: Sequence[int]) -> Payload:
-        """Return the buffers of a file, which are read when they are used; `GONE` if it is not whole."""
+        """Return the buffers of a file, which are read when they are used; `GONE` if it is not whole.
+
+        Its content is read once for that. A file of an earlier version has no checksum.
+        """
+        return self._open(name, sizes, _is_whole)
+
+    def look(self, name: str, sizes: Sequence[int]) -> Payload:
+        """Return the buffers of a file of the right size; `GONE` if there is none."""
+        return self._open(name, sizes, lambda *_: True)
+
+    def _open(
+        self, name: str, sizes: Sequence[int], is_whole: Callable[[str, BinaryIO, int], bool]
+    ) -> Payload:
+        count = sum(sizes)
         try:
-            with open(self._directory / name, "rb") as file:
-                if os.fstat(file.fileno()).st_size != sum(sizes) or not sum(sizes):
+            with open(self._directory / name, "rb", buffering=0) as file:
+                size = os.fstat(file.fileno()).st_size
+                if not count or size not in (count, count + FOOTER.size):
+                    return GONE
+                if size > count and not is_whole(name, file, count):
                     return GONE
                 whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         except FileNotFoundError:
@@ -86,20 +110,42 @@ class PayloadFiles:
             return sum(entry.stat().st_size for entry in found)
 
 
-def write_file(place: Path, buffers: Sequence[Buffer]) -> None:
+def write_file(place: Path, pieces: Iterable[Buffer]) -> None:
     """Write a file whole or not at all; its content is on disk, its name once the directory is."""
     unfinished = place.with_name(place.name + UNFINISHED)
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        for buffer in buffers:
-            for portion in portions(buffer):
-                view = memoryview(portion)
-                while view:
-                    view = view[os.write(descriptor, view) :]
+        for piece in pieces:
+            view = memoryview(piece)
+            while view:
+                view = view[os.write(descriptor, view) :]
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
     os.replace(unfinished, place)
+
+
+def _with_checksum(name: str, buffers: Sequence[Buffer]) -> Iterator[Buffer]:
+    """Yield what stands in a file: buffers in pieces, then a checksum of them and the file's name."""
+    checksum = crc32(name.encode())
+    for buffer in buffers:
+        for piece in portions(buffer):
+            checksum = crc32(piece, checksum)
+            yield piece
+    yield FOOTER.pack(MAGIC, checksum)
+
+
+def _is_whole(name: str, file: BinaryIO, count: int) -> bool:
+    """Say whether the first so many bytes of a file are those of which it has the checksum."""
+    # Read, not mapped: what is mapped counts as this process's memory.
+    checksum, left = crc32(name.encode()), count
+    while left:
+        piece = file.read(min(PORTION, left))
+        if not piece:
+            return False
+        checksum = crc32(piece, checksum)
+        left -= len(piece)
+    return file.read(FOOTER.size) == FOOTER.pack(MAGIC, checksum)
 
 
 def in_buffers(whole: memoryview, sizes: Sequence[int]) -> tuple[memoryview, ...]:

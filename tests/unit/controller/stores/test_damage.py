@@ -288,7 +288,33 @@ def cut(path: Path) -> None:
     os.truncate(path, 1000)
 
 
-damages = pytest.mark.parametrize("damage", [lose, cut])
+def alter(path: Path) -> None:
+    """Some of its bytes are others."""
+    change(path, 500_000, b"\0" * 100)
+
+
+def spoil_checksum(path: Path) -> None:
+    """Its last byte is another."""
+    change(path, path.stat().st_size - 1, b"\x55")
+
+
+def take_another(path: Path) -> None:
+    """The file is whole, and that of another request."""
+    with closing(a_store(path.parents[1] / "other")) as store:
+        store.load()
+        write(store, tasks(7, payload=LARGE), SaveResults([a_result(7, LARGE)]), tasks(9, payload=LARGE))
+    others = {each.suffix: each for each in (path.parents[1] / "other" / PAYLOADS).iterdir()}
+    shutil.copy(others[path.suffix], path)
+
+
+def change(path: Path, at: int, content: bytes) -> None:
+    """Overwrite a part of a file."""
+    with open(path, "r+b") as file:
+        file.seek(at)
+        file.write(content)
+
+
+damages = pytest.mark.parametrize("damage", [lose, cut, alter, spoil_checksum, take_another])
 
 
 @damages
@@ -332,6 +358,14 @@ def test_a_value_that_is_damaged(stopped: Path, damage: Callable[[Path], None]) 
         assert status == Status.ERROR
         assert unpack_failure(payload).code == "result_lost"
     assert saved.fetched == {3}
+
+
+def test_files_of_an_earlier_version(stopped: Path) -> None:
+    """They have no checksum, and are taken as they are."""
+    os.truncate(stopped / PAYLOADS / "0000000000000002.request", len(LARGE))
+    saved = loaded(stopped)
+    assert not saved.damaged
+    assert b"".join(saved.tasks[2].payload) == LARGE
 
 
 def test_many_are_named_in_part(stopped: Path) -> None:
