@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
+from ctrlhub.controller.core.deaths import Death
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.interfaces.base import Interface
 from ctrlhub.wire.ids import Ranges
@@ -126,6 +127,14 @@ class Exposed:
             if due is not None:
                 found.append(max(due, self._left_alone.get(interface, due)))
         return min(found, default=None)
+
+    def has_killed(self, request: int, death: Death) -> None:
+        """Tell all that a request ran when a process of an engine ended."""
+        for interface in self:
+            try:
+                interface.has_killed(request, death)
+            except Exception:
+                self._failed(interface, "has_killed")
 
     def settle(self) -> None:
         """Have each keep what it keeps in less memory."""

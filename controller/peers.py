@@ -16,7 +16,8 @@ from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core import causes
 from ctrlhub.controller.core.alarm import Alarm
 from ctrlhub.controller.core.deadlines import Deadlines
-from ctrlhub.controller.core.effects import Connection, Outbox, Send
+from ctrlhub.controller.core.deaths import Death
+from ctrlhub.controller.core.effects import Connection, Outbox, Send, SendStored
 from ctrlhub.controller.core.engines import NOTHING
 from ctrlhub.controller.core.former import Former
 from ctrlhub.controller.core.heartbeat import Health, Heartbeats
@@ -99,6 +100,7 @@ class Peers:
         self.events = EngineEvents(controller, outbox, self.clients.by_number)
         self.places = EnginePlaces(controller, outbox, self.events)
         self.perished: set[str] = set()
+        self._former_ids: dict[str, int] = {}
 
     # ------------------------------------------------------------ the hub before this one
 
@@ -106,6 +108,7 @@ class Peers:
         """Expect those back that the hub before this one had: clients with requests, and engines."""
         former = Former(saved, self.clients.restore(saved, now), unix_offset)
         self.places.restore(former)
+        self._former_ids = {key: number for number, (key, _) in former.engines.items()}
         return former
 
     # ------------------------------------------------------------ coming
@@ -300,12 +303,21 @@ class Peers:
         session = self.sessions.of_key(message.key)
         if session is None or session.role is not m.Role.ENGINE:
             self._perished(message)
-            return
-        if session.incarnation != message.incarnation:
+            self._charge(nanny, message, self._former_ids.get(message.key, -1))
             return
         if not self._speaks_for(nanny, session):
             log.warning("nanny %d speaks of engine %s of another", nanny.number, message.key)
             return
+        engine = session.engine
+        if session.incarnation != message.incarnation:  # another process is in its place already
+            self._charge(nanny, message, -1 if engine is None else engine.id)
+            return
+        self._ends(session, message, now)
+        if engine is None or engine.blamed != NOTHING:
+            self._charge(nanny, message, -1 if engine is None else engine.id)
+
+    def _ends(self, session: Session, message: m.EngineDied, now: float) -> None:
+        """Let an engine go whose process has ended."""
         engine = session.engine
         if engine is not None:
             engine.cause = message.cause[:MAX_TEXT]
@@ -319,6 +331,17 @@ class Peers:
             if engine is not None:
                 self.places.release(engine)
             self.end(session, now)
+
+    def _charge(self, nanny: Session, message: m.EngineDied, number: int) -> None:
+        """Charge the request that ran with a death, and have the nanny tell nobody else once that is stored."""
+        connection = nanny.connections.get(m.Stream.HUB)
+        if message.running <= 0 or connection is None:
+            return
+        cause = message.cause[:MAX_TEXT] + causes.last_words(message)
+        self._exposed.has_killed(message.running, Death(message.incarnation, number, cause))
+        if self._config.store != "memory":  # else the next hub has to be told, too
+            noted = Send(connection, m.DeathNoted(message.incarnation), nanny.borrows)
+            self._outbox.add(SendStored(noted))
 
     def _perished(self, message: m.EngineDied) -> None:
         """Expect an engine of the hub before this one no longer; its id, if another takes its place."""

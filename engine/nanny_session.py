@@ -9,6 +9,7 @@ from ctrlhub.link.patience import Patience
 from ctrlhub.link.states import State
 from ctrlhub.wire.messages import (
     Beat,
+    DeathNoted,
     EngineDied,
     Message,
     Register,
@@ -18,6 +19,9 @@ from ctrlhub.wire.messages import (
     Signal,
     Stream,
 )
+
+MOST_UNNOTED = 256
+"""So many deaths are told to the next hub, too, while none has noted them; the oldest are forgotten first."""
 
 
 class NannySession(LeasedMembership):
@@ -58,15 +62,20 @@ class NannySession(LeasedMembership):
         self._on_restart = on_restart
         self._on_shutdown = on_shutdown
         self._deaths: dict[str, EngineDied] = {}
+        self._unnoted: dict[bytes, EngineDied] = {}
 
     def report(self, death: EngineDied, now: float) -> None:
         """Tell the hub that an engine has died, now or as soon as there is a hub."""
         self._deaths[death.key] = death
+        if death.running > 0:  # what ran is charged, whichever hub hears of it
+            self._unnoted[death.incarnation] = death
+            if len(self._unnoted) > MOST_UNNOTED:
+                del self._unnoted[next(iter(self._unnoted))]
         if self.state is State.JOINED:
             self.send(Stream.HUB, death)
 
     def started(self, key: str) -> None:
-        """Take note that an engine runs with this key: another one's death is no longer news.
+        """Take note that an engine runs with this key: that another one has died is no longer news.
 
         The hub is told at once whose charge it is: the engine may be wanted before the next beat.
         """
@@ -81,7 +90,8 @@ class NannySession(LeasedMembership):
     def on_joined(self, registered: Registered, now: float) -> None:
         """Tell the deaths of the meantime, and who lives."""
         super().on_joined(registered, now)
-        for death in self._deaths.values():
+        untold = {**self._unnoted, **{each.incarnation: each for each in self._deaths.values()}}
+        for death in untold.values():
             self.send(Stream.HUB, death)
         self.send(Stream.HUB, self.beat())
 
@@ -91,5 +101,7 @@ class NannySession(LeasedMembership):
             self._on_signal(message.key, message.name)
         elif isinstance(message, Restart):
             self._on_restart(message.key, message.incarnation, message.reason, message.at_once)
+        elif isinstance(message, DeathNoted):
+            self._unnoted.pop(message.incarnation, None)
         elif isinstance(message, Shutdown):
             self._on_shutdown(message.reason)

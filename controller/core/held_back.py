@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable
 from itertools import islice
 
+from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.tasks import Task
 from ctrlhub.wire.ids import Ranges, from_ranges, select
 
@@ -23,14 +24,15 @@ class HeldBack:
     Parameters
     ----------
     engines
-        The keys of the engines.
+        The keys of the engines, and which of their processes the former hub knew.
     until
         When to wait no longer, on the hub's clock (seconds).
     """
 
-    def __init__(self, engines: Iterable[str], until: float) -> None:
+    def __init__(self, engines: Iterable[tuple[str, bytes]], until: float) -> None:
         self.until = until
-        self._awaited = set(engines)
+        self._awaited = dict(engines)
+        self._replaced: dict[str, Session] = {}
         self._tasks: dict[int, Task] = {}
         self._claims: dict[int, str] = {}
 
@@ -53,19 +55,24 @@ class HeldBack:
         """Return the key of the engine that has named a task before it was known here."""
         return self._claims.pop(task.id, None)
 
-    def back(self, key: str, held: Ranges, known: Container[int]) -> list[Task]:
+    def back(self, session: Session, held: Ranges, known: Container[int]) -> list[Task]:
         """Take what an engine that is back says it has; return those that are held back, in order.
+
+        Where another process is back in its place, its nanny is still to say what the former one died of.
 
         Parameters
         ----------
-        key
-            The engine's key.
+        session
+            The engine's.
         held
             What it names.
         known
             The requests that are known here: its client may still have to give the others.
         """
-        self._awaited.discard(key)
+        key = session.key
+        known_as = self._awaited.pop(key, None)
+        if known_as not in (None, session.incarnation) and session.supervised:
+            self._replaced[key] = session
         claimed = [self._tasks.pop(number) for number in sorted(select(held, self._tasks))]
         for number in islice(from_ranges(held), MOST_CLAIMS - len(self._claims)):
             if number not in known:
@@ -74,11 +81,15 @@ class HeldBack:
 
     def gone(self, key: str) -> None:
         """Wait no longer for an engine."""
-        self._awaited.discard(key)
+        self._awaited.pop(key, None)
+        self._replaced.pop(key, None)
 
     def waits(self, now: float) -> bool:
-        """Tell whether engines may still name some."""
-        return bool(self._awaited) and now < self.until
+        """Tell whether engines may still name some, or nannies what they died of."""
+        for session in tuple(self._replaced.values()):
+            if session.nanny is not None or session.ended:  # it tells deaths before it vouches
+                del self._replaced[session.key]
+        return bool(self._awaited or self._replaced) and now < self.until
 
     def release(self) -> list[Task]:
         """Return what nobody has, by id, and hold it back no longer."""

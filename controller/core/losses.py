@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from enum import Enum
 
 from ctrlhub.controller.core.commands import CommandRecord
-from ctrlhub.controller.core.deaths import Deaths
+from ctrlhub.controller.core.deaths import Death, Deaths
 from ctrlhub.controller.core.engines import NOTHING, UNKNOWN, Engine
 from ctrlhub.controller.core.tasks import Task
 
@@ -29,22 +29,13 @@ def fates(engine: Engine, tasks: Sequence[Task], deaths: Deaths) -> Iterator[tup
     blamed = tasks[0].id if tasks and engine.blamed == UNKNOWN else engine.blamed
     for task in tasks:
         if task.id == blamed:
-            task.losses += 1
-            deaths.charge(engine, task.id)
+            deaths.charge(task, Death.of(engine, task.id))
         if task.stopping:
             yield task, Fate.CANCELLED
         elif task.losses > task.template.engine_retries:
             yield task, Fate.GIVEN_UP
         else:
             yield task, Fate.RUN_AGAIN
-
-
-def story(engine: Engine, task: Task, deaths: Deaths) -> str:
-    """Say why a task was given up: of each of its engines how it died, of the last one in full."""
-    return (
-        f"engine {engine.id} was lost while it ran this task, the {_ordinal(task.losses)} to be: "
-        f"{engine.end_of(task.id) or 'it was unregistered'}{deaths.before(task.id)}"
-    )
 
 
 def command_story(engine: Engine, command: CommandRecord, running: CommandRecord | None) -> str:
@@ -58,9 +49,3 @@ def command_story(engine: Engine, command: CommandRecord, running: CommandRecord
     if running is not None and running.id == engine.blamed:
         culprit = f"a command of client {running.session.number} ({running.action})"
     return f"engine {engine.id} died before this ({command.action}), while it ran {culprit}: {cause}"
-
-
-def _ordinal(n: int) -> str:
-    if n % 100 in (11, 12, 13):
-        return f"{n}th"
-    return f"{n}{({1: 'st', 2: 'nd', 3: 'rd'}).get(n % 10, 'th')}"

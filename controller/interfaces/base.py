@@ -15,6 +15,7 @@ from typing import Any, ClassVar, TypeVar
 
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.alarm import Alarm
+from ctrlhub.controller.core.deaths import Death
 from ctrlhub.controller.core.effects import Outbox
 from ctrlhub.controller.core.engines import Absence, Engine
 from ctrlhub.controller.core.former import Former
@@ -209,6 +210,9 @@ class Interface(ControllerAdapterBase):
     def summary(self) -> dict[str, int]:
         """Return the figures that belong into the hub's status."""
         return {}
+
+    def has_killed(self, request: int, death: Death) -> None:
+        """Take note that a request ran when a process of an engine ended, perhaps under another hub."""
 
     def settle(self) -> None:
         """Let what is kept take less memory: the hub has little to do, and memory to give back."""

@@ -67,7 +67,12 @@ class TaskEnds(Returning[Task, SavedTask]):
         """End a task with an outcome of the hub's own making."""
         outcome = (task.id, int(status), payload, engine, 0.0, 0.0, None)
         if self._end(task, outcome):
+            self._save_new()
             self.outbox.add(Commit((SaveResults([(task.id, outcome)]),), ()))
+
+    def _save_new(self) -> None:
+        """Have new tasks stored: what becomes of one has to stand behind it."""
+        raise NotImplementedError
 
     def _fail(self, task: Task, error: CtrlHubError, engine: int = -1) -> None:
         """End a task with an error."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from ctrlhub.controller.core.awaiting import GRACE
-from ctrlhub.controller.core.deaths import Deaths
+from ctrlhub.controller.core.deaths import Death, Deaths
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.former import Former
 from ctrlhub.controller.core.functions import Function, FunctionTable
@@ -18,7 +18,7 @@ from ctrlhub.controller.core.tasks import Task, TaskState, Template
 from ctrlhub.controller.interfaces.base import Context
 from ctrlhub.controller.interfaces.task_strays import TaskStrays
 from ctrlhub.controller.service import IControllerBase
-from ctrlhub.wire.errors import CtrlHubError
+from ctrlhub.wire.errors import CtrlHubError, EngineError
 from ctrlhub.wire.ids import Ranges
 from ctrlhub.wire.options import PLAIN, TaskOptions
 
@@ -81,9 +81,47 @@ class TaskReturns(TaskStrays):
     def _has_ended(self, request: Task) -> None:
         request.state = TaskState.ENDED
 
+    # ------------------------------------------------------------ the engines that they have killed
+
+    def has_killed(self, request: int, death: Death) -> None:
+        """Charge a task, also one that this hub has not given to the engine that has died."""
+        task = self._records.get(request)
+        if task is None:
+            if self.context.is_settling():  # its client may be on its way
+                self._deaths.expect(request, death)
+        elif task.state is not TaskState.ENDED and self._deaths.charge_once(task, death):
+            self._tracked.add(task)
+            self._end_if_deadly(task, death)
+
+    def _end_if_deadly(self, task: Task, death: Death) -> bool:
+        """End a task that has killed as many engines as it may, unless another one runs it by now."""
+        if task.losses <= task.template.engine_retries or task.state is TaskState.DISPATCHED:
+            return False
+        if task.state is TaskState.QUEUED:
+            self._scheduler.cancelled(task)
+        self._give_up_on(task, death)
+        return True
+
+    def _give_up_on(self, task: Task, death: Death) -> None:
+        self._fail(task, EngineError(self._deaths.story(task.id, death), death.engine), death.engine)
+
+    def _take_early_deaths(self, tasks: Sequence[Task]) -> list[Task]:
+        """Charge tasks that have come with what they did under another hub; return those that may run."""
+        left = []
+        for task in tasks:
+            death = self._deaths.take_early(task)
+            if death is not None:
+                task.wait()
+                self._tracked.add(task)
+                if self._end_if_deadly(task, death):
+                    continue
+                task.state = TaskState.QUEUED
+            left.append(task)
+        return left
+
     def _go_on(self, requests: Sequence[Task], former: Former) -> None:
         self._templates.clear()
-        engines = [key for key, _ in former.engines.values()]
+        engines = list(former.engines.values())
         if engines:
             self._held_back = HeldBack(engines, self.context.now() + GRACE)
         for _, tasks in groupby(requests, lambda task: task.session):
@@ -93,9 +131,12 @@ class TaskReturns(TaskStrays):
 
     def _place(self, tasks: Sequence[Task]) -> None:
         """Queue new tasks of one client, or have them wait; of a client that is back, for engines."""
+        if self._deaths.some_are_early:
+            tasks = self._take_early_deaths(tasks)
         held = self._held_back
-        if held is None or not tasks[0].session.returned:
-            super()._place(tasks)
+        if held is None or not tasks or not tasks[0].session.returned:
+            if tasks:
+                super()._place(tasks)
             return
         claimed, others = [], []
         for task in tasks:
@@ -128,7 +169,7 @@ class TaskReturns(TaskStrays):
     def _take_claimed(self, engine: Engine, held: Ranges) -> None:
         """Leave to an engine that is back what it has, unless that is not to be."""
         if self._held_back is not None:
-            for task in self._held_back.back(engine.key, held, self._records):
+            for task in self._held_back.back(engine.session, held, self._records):
                 task.attempt = ADOPTED
                 self._adopt(engine, task)
         self._stop_strays(engine, held)

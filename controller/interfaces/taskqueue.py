@@ -12,11 +12,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
+from ctrlhub.controller.core.deaths import Death
 from ctrlhub.controller.core.deliveries import Outcome
 from ctrlhub.controller.core.effects import Acknowledge, Commit, Forget, SaveRequests, SaveResults
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.functions import Function
-from ctrlhub.controller.core.losses import Fate, fates, story
+from ctrlhub.controller.core.losses import Fate, fates
 from ctrlhub.controller.core.retries import is_run_again
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.tasks import Task, TaskState, Template
@@ -28,7 +29,6 @@ from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.codec import resolve
 from ctrlhub.wire.errors import (
     CtrlHubError,
-    EngineError,
     InvalidRequest,
     LimitExceeded,
     TaskAborted,
@@ -341,7 +341,7 @@ class TaskQueue(TaskReturns, Relay):
             elif fate is Fate.CANCELLED:
                 self._end_stopped(task, engine.id)
             else:
-                self._fail(task, EngineError(story(engine, task, self._deaths), engine.id), engine.id)
+                self._give_up_on(task, Death.of(engine, task.id))
         self._scheduler.add_first(again)
 
     # ------------------------------------------------------------ each turn
@@ -367,6 +367,11 @@ class TaskQueue(TaskReturns, Relay):
         if self._scheduler.crowded:
             self._reclaim(now)
         self._deliveries.flush()
+
+    def _save_new(self) -> None:
+        if self._saved:
+            self.outbox.add(Commit((SaveRequests(self._saved),), ()))
+            self._saved = []
 
     def _acknowledge(self) -> None:
         then = []

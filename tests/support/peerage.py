@@ -46,7 +46,7 @@ def every_message(line: Line) -> dict[type[m.Message], m.Message]:
         m.Enrol(key), m.Enrolled(key), registration(CLIENT, "another"),
         m.Registered(1, b"t", 0, "e", False, 1.0, 3.0, 9.0), m.Refused("error", "x"),
         m.Hello(line.registered.token if line.registered else b""), m.Welcome("e"), m.SayHello(),
-        m.Beat(), m.EngineDied("nobody", b"1", "x"), m.Goodbye(), m.Call(1, "query", "status", {}),
+        m.Beat(), m.EngineDied("nobody", b"1", "x"), m.DeathNoted(b"1"), m.Goodbye(), m.Call(1, "query", "status", {}),
         m.Answer(1), m.Interrupt(ranges), m.Signal(key, "SIGINT"), m.Restart(key, b"1"),
         m.Shutdown(),
         m.EngineEvent(1, "registered", {}), m.Command(first, (0,), "push", (b"",)),

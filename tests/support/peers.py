@@ -232,6 +232,7 @@ class ScriptedNanny(Membership):
         self.signals: list[m.Signal] = []
         self.restarts: list[m.Restart] = []
         self._deaths: list[m.EngineDied] = []
+        self.noted: list[bytes] = []
 
     def beat(self) -> m.Beat:
         """Name the engines."""
@@ -258,6 +259,8 @@ class ScriptedNanny(Membership):
             self.signals.append(message)
         elif isinstance(message, m.Restart):
             self.restarts.append(message)
+        elif isinstance(message, m.DeathNoted):
+            self.noted.append(message.incarnation)
 
 
 @dataclass

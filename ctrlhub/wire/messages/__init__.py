@@ -56,6 +56,7 @@ from ctrlhub.wire.messages.functions import (
 )
 from ctrlhub.wire.messages.joining import (
     Beat,
+    DeathNoted,
     EngineDied,
     Enrol,
     Enrolled,
@@ -102,6 +103,7 @@ __all__ = [
     "Command",
     "Completed",
     "CompletedRow",
+    "DeathNoted",
     "EngineDied",
     "EngineEvent",
     "Enrol",
@@ -156,7 +158,7 @@ __all__ = [
 KINDS: Mapping[str, type[Message]] = {
     cls.kind: cls
     for cls in (
-        Enrol, Enrolled, Register, Registered, Refused, Hello, Welcome, SayHello, Beat, EngineDied,
+        Enrol, Enrolled, Register, Registered, Refused, Hello, Welcome, SayHello, Beat, EngineDied, DeathNoted,
         Goodbye, Call, Answer, Interrupt, Signal, Restart, Shutdown, ForwardLogs, Subscribed, EngineEvent, Command, StartHook,
         HooksGone, RunCommand, Lent, Part, PartsTaken, SubmitTasks, RunTasks, GiveBack, GaveBack, Accepted, Results, Stored, Completed, Received,
         Output,

@@ -157,6 +157,14 @@ class EngineDied(Message):
 
 
 @record
+class DeathNoted(Message):
+    """Hub to nanny: what follows from the end of this incarnation is stored, and it need not be told again."""
+
+    kind: ClassVar[str] = "death_noted"
+    incarnation: bytes
+
+
+@record
 class Goodbye(Message):
     """Either way: I leave on purpose; nothing is to be kept for me.
 

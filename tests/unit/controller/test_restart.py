@@ -417,6 +417,42 @@ def test_a_task_that_kills_its_engines_kills_no_more_of_them(scene: Scene) -> No
     assert not any(name.startswith("deaths/") for name in world.store.disk.kept)
 
 
+@pytest.mark.parametrize("remembers", [True, False], ids=["stored", "in memory"])
+@pytest.mark.parametrize("replaced", [True, False], ids=["replaced before", "replaced after"])
+def test_deaths_that_no_hub_has_seen_count(scene: Scene, *, replaced: bool, remembers: bool) -> None:
+    """An engine that dies while there is no hub: its nanny tells the next one, once and for all."""
+    world = scene.world
+    world.kill(scene.engines.pop())
+    world.pass_time(15.0)
+    [number] = scene.client.tasks(b"deadly", engine_retries=1)
+    scene.say()
+    engine = scene.engines[0]
+    nanny = world.joined(ScriptedNanny("nanny", [engine]))
+    for life in range(2):
+        assert engine.backlog == [number]
+        scene.ran.append((number, life))
+        world.kill(engine)
+        nanny.report(engine, cause=f"death {life}", running=number, restarting=True)
+        another = ScriptedEngine(engine.registration.key, scene.ran, incarnation=b"%d" % life)
+        world.restart_hub(remembers=remembers)
+        if not replaced:
+            world.pass_time(1.0)
+        scene.engines = [world.joined(another)]
+        nanny.engines.append(another)
+        world.pass_time(8.0)
+        world.commit()
+        world.pass_time(1.0)
+        assert len(set(nanny.noted)) == life + 1
+        engine = another
+    scene.work_off()
+    assert scene.runs() == {number: 2}
+    failure = unpack_failure(scene.client.ends[number][1])
+    assert failure.code == "engine_error"
+    assert failure.evalue.split("\n", 1)[0].endswith("the 2nd to be: death 1")
+    if remembers:
+        assert not any(name.startswith("deaths/") for name in world.store.disk.kept)
+
+
 def test_a_task_that_raises_is_not_run_more_often(scene: Scene) -> None:
     """How often it has raised before the hub was restarted counts."""
     world = scene.world
