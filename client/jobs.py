@@ -99,7 +99,8 @@ class Jobs(Records):
     ) -> None:
         """Stop results: what waits in a queue at once, what runs by an interrupt.
 
-        Afterwards what has not begun is cancelled. What was running ends with the interrupt, or does
+        Afterwards what has not begun is cancelled, but for a command that waits on its engine behind
+        a task that runs: that takes a moment more. What was running ends with the interrupt, or does
         not heed it: that shows when it is done. What catches the interrupt ends with what it returns
         or raises.
 

@@ -61,7 +61,9 @@ class CommandEnds(HookQueues):
     @exposed
     def abort(self, caller: Session, requests: Sequence[Sequence[int]]) -> dict[str, Any]:
         """Stop one's own commands: queued ones at once, running ones by interrupt."""
-        chosen = select(checked_ranges(requests), self._commands)
+        ranges = checked_ranges(requests)
+        self._early.expect(ranges, caller.number, self._commands)
+        chosen = select(ranges, self._commands)
         commands = {number: self._commands[number] for number in chosen}
         return self._stop({n: c for n, c in commands.items() if c.session is caller})
 

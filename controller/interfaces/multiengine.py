@@ -141,6 +141,9 @@ class MultiEngine(RecordedCommands, Relay):
                 self._commands[number] = known
                 if refusal is not None:
                     self._fail(known, refusal)
+                elif self._early and self._early.take((number,)):
+                    known.end()
+                    self._end(known, Status.CANCELLED, b"")
                 else:
                     self._queue(known)
             accepted.append((number, known))

@@ -14,6 +14,7 @@ from itertools import chain, islice
 from typing import ClassVar, Generic, Protocol, TypeVar
 
 from ctrlhub.controller.core.deliveries import Deliveries, Outcome
+from ctrlhub.controller.core.early_stops import EarlyStops
 from ctrlhub.controller.core.effects import (
     Acknowledge,
     Commit,
@@ -101,6 +102,7 @@ class Recorded(Interface, Generic[R]):
         self._ended_ids: dict[int, EndedIds] = {}  # by session
         self._order = IdOrder()
         self._withheld = Withheld()
+        self._early = EarlyStops()
 
     # ------------------------------------------------------------ an interface's own
 
@@ -197,6 +199,7 @@ class Recorded(Interface, Generic[R]):
 
     def _leave_results(self, session: Session) -> None:
         """Leave to history what a client that is gone has not fetched; it follows nothing more."""
+        self._early.session_ended(session.number)
         self._followers.leave(session)
         self._ended_ids.pop(session.number, None)
         requests: list[R] = []

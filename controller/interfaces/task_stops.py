@@ -24,7 +24,7 @@ from ctrlhub.controller.interfaces.nanny_orders import has_nanny, may_have_nanny
 from ctrlhub.controller.interfaces.task_waits import TaskWaits
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.errors import TimeLimitExceeded
-from ctrlhub.wire.ids import select, text_of, to_ranges
+from ctrlhub.wire.ids import Ranges, select, text_of, to_ranges
 from ctrlhub.wire.messages import Interrupt, Restart, Status, Stream
 
 log = logging.getLogger(__name__)
@@ -64,19 +64,24 @@ class TaskStops(TaskWaits):
         Those that go on for longer than `grace` seconds, or than they were submitted with if that is
         None, have their engine restarted.
         """
-        ids, seconds = select(checked_ranges(requests), self._records), checked_grace(grace)
-        tasks = [self._records[n] for n in ids if self._records[n].session is caller]
+        seconds = checked_grace(grace)
+        tasks = self._own(caller, checked_ranges(requests))
         running = to_ranges(sorted(task.id for task in tasks if self.is_running(task)))
         return {**self._stop(tasks, seconds), "running": running}
 
     @exposed
     def withdraw(self, caller: Session, requests: Sequence[Sequence[int]]) -> dict[str, Any]:
         """Stop those of one's own tasks that do not run yet; what runs goes on."""
-        ids = select(checked_ranges(requests), self._records)
-        tasks = [self._records[n] for n in ids if self._records[n].session is caller]
+        tasks = self._own(caller, checked_ranges(requests))
         running = {task for task in tasks if self._is_first(task)}
         answer = self._stop(task for task in tasks if task not in running)
         return {**answer, "running": to_ranges(sorted(task.id for task in running))}
+
+    def _own(self, caller: Session, requests: Ranges) -> list[Task]:
+        """Return those of a client's tasks that are here; the others are stopped as they come."""
+        self._early.expect(requests, caller.number, self._records)
+        ids = select(requests, self._records)
+        return [self._records[n] for n in ids if self._records[n].session is caller]
 
     def _is_first(self, task: Task) -> bool:
         """Tell whether a task is the one that its engine runs, or will run next."""

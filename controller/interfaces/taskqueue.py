@@ -139,6 +139,8 @@ class TaskQueue(TaskReturns, Relay):
             self._refuse(session, fresh, refusal)
             return
         self._saved.extend(fresh.items())
+        for request in self._early.take(fresh) if self._early else ():
+            self._end_here(fresh.pop(request), Status.CANCELLED, b"")
         if fresh:
             self._place(tuple(fresh.values()))
 

@@ -59,6 +59,20 @@ def test_an_abort_survives_a_reconnection(client: Line, engines: list[Line]) -> 
     assert begun(engines[0]) == [client.id(2)]
 
 
+def test_what_is_aborted_before_it_has_come_does_not_run(
+    client: Line, engines: list[Line]
+) -> None:
+    """The wish travels on another stream, and may be quicker; those of a client that is gone are none."""
+    client.call("multiengine", "abort", requests=[[client.id(1), client.id(1)], [client.id(7), client.id(7)]])
+    client.command(1, 0)
+    client.command(2, 0)
+    assert begun(engines[0]) == [client.id(2)]
+    multiengine = client.exchange.switchboard.interfaces["multiengine"]
+    assert multiengine._early
+    client.say(m.Stream.HUB, m.Goodbye())
+    assert not multiengine._early
+
+
 def test_nobody_aborts_for_another(exchange: Exchange, client: Line, engines: list[Line]) -> None:
     """Other clients' commands are not found."""
     other = a_peer(exchange, "other", m.Role.CLIENT)

@@ -156,6 +156,20 @@ def test_a_cancelled_task_waits_no_more(client: Line, engine: Line) -> None:
     assert engine.heard(m.Interrupt) == []
 
 
+@pytest.mark.parametrize("method", ["cancel", "withdraw"])
+def test_what_is_cancelled_before_it_has_come_does_not_run(client: Line, engine: Line, method: str) -> None:
+    """The wish travels on another stream, and may be quicker."""
+    answer = client.call("tasks", method, requests=[[client.id(1), client.id(2)]])
+    assert answer.value == {"cancelled": (), "interrupted": (), "finished": (), "running": ()}
+    client.submit(1, 2, 3)
+    ends = ends_of(client.heard())
+    assert {number: end[0] for number, end in ends.items()} == {
+        client.id(1): m.Status.CANCELLED, client.id(2): m.Status.CANCELLED,
+    }  # fmt: skip
+    assert [row[0] for run in engine.heard(m.RunTasks) for row in run.rows] == [client.id(3)]
+    assert not client.exchange.tasks._early
+
+
 def test_values_go_along_to_the_engine(client: Line, engine: Line) -> None:
     """In the message that gives it the task, which names them; they are kept for that."""
     client.submit(1)
