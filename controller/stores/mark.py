@@ -12,15 +12,21 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import sqlite3
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ctrlhub.controller.stores.payload_files import write_file
+from ctrlhub.controller.stores.write_ahead_log import look_at_log
 from ctrlhub.wire.connection import Here
-from ctrlhub.wire.private import sync_dir
+from ctrlhub.wire.private import make_private_dir, sync_dir
 
 MARK = "mark"
+
+ASIDE = "aside"
+"""Where files go that nothing needs, if it is not sure that nothing should."""
 
 LOG = "-wal"
 """What the name of a database's write-ahead log ends in."""
@@ -105,19 +111,57 @@ class Marker:
         if database.execute(known).fetchone() != (0,):
             row = database.execute("SELECT id, generation FROM about").fetchone()
         if row is None:
-            raise self._refused("has lost its tables")
+            raise self._not_the_last("has lost its tables")
         if row[0] != self.mark.store:
-            raise self._refused("is that of another store")
+            raise self._not_the_last("is that of another store")
         if row[1] < self.mark.generation:
-            raise self._refused(
+            raise self._not_the_last(
                 f"lacks what was stored last (it is of generation {row[1]}, and there was a generation "
                 f"{self.mark.generation})"
             )
 
+    def check_log(self) -> bool:
+        """See that the log is whole, but for what was being written at last.
+
+        Returns
+        -------
+        bool
+            Whether there is more in it than will be read.
+
+        Raises
+        ------
+        Damaged
+            Something is not whole that was acknowledged.
+        """
+        found = look_at_log(self._database, self._log)
+        if found is None:
+            return False
+        # If the power has failed since, what was being written then may be there in part.
+        is_same_boot = self.mark is not None and self.mark.boot != "" and self.mark.boot == boot_id()
+        if found.has_header and found.lost <= (0 if is_same_boot else 1):
+            return found.has_rest
+        what = f"{self._log.name} is damaged: " + (
+            f"frame {found.whole + 1} of {found.last} is not whole, and {found.lost} transactions from there "
+            "on cannot be read" if found.has_header else "nothing in it can be read"
+        )  # fmt: skip
+        if self.mark is not None:
+            raise self._refused(what)
+        aside = self._database.with_name(ASIDE)
+        make_private_dir(aside)
+        copy = aside / f"{self._log.name}.{time.time_ns()}"
+        shutil.copyfile(self._log, copy)
+        log.error("%s; there is no mark, so what is before is taken as it is; it was copied to %s", what, copy)
+        return True
+
+    def _not_the_last(self, what: str) -> Damaged:
+        return self._refused(
+            f"{self._database.name} {what}: its write-ahead log ({self._log.name}) was removed, or another "
+            "file was put in its place"
+        )
+
     def _refused(self, what: str) -> Damaged:
         return Damaged(
-            f"{self._database.name} {what}: its write-ahead log ({self._log.name}) was removed, or "
-            f"another file was put in its place. Put back what belongs together if there is a copy; "
+            f"{what}. Put back what belongs together if there is a copy; "
             f"`ctrl-hub store export` shows what is there; who removes the file {self._place} has it "
             "taken as it is, without what is missing"
         )
@@ -150,7 +194,7 @@ class Marker:
             return
         generation = self._generation + 1
         database.execute("UPDATE about SET generation = ?", (generation,))
-        self.mark = Mark(self._store, generation, Here.find().boot_id)
+        self.mark = Mark(self._store, generation, boot_id())
         write_file(self._place, (json.dumps(asdict(self.mark)).encode(),))
         sync_dir(self._place.parent)
         self._generation, self._run = generation, self._run_now()
@@ -170,6 +214,11 @@ def _read(place: Path) -> Mark | None:
         log.warning("%s is damaged (%s): a new one will be made", place, error)
         return None
     return mark
+
+
+def boot_id() -> str:
+    """Return what names this run of the system's kernel; empty if nothing does."""
+    return Here.find().boot_id
 
 
 def has_content(path: Path) -> bool:

@@ -85,24 +85,25 @@ class PayloadFiles:
 
     def sweep(self, known: Collection[str]) -> None:
         """Remove what no transaction has come to know of."""
-        self.remove(self._others(known))
+        self.remove(self.others(known))
 
-    def set_aside(self, known: Collection[str], place: Path) -> int:
-        """Move what nothing speaks of into a directory; return how many files that were."""
-        others = self._others(known)
-        if others:
+    def set_aside(self, names: Collection[str], place: Path) -> int:
+        """Move files that are there into a directory; return how many that were."""
+        there = [name for name in names if (self._directory / name).exists()]
+        if there:
             make_private_dir(place)
-        for name in others:
+        for name in there:
             os.replace(self._directory / name, place / name)
-        return len(others)
+        return len(there)
 
-    def _others(self, known: Collection[str]) -> list[str]:
+    def others(self, known: Collection[str]) -> list[str]:
+        """Return the names of the files that are not among these."""
         with os.scandir(self._directory) as found:
             return [entry.name for entry in found if entry.name not in known]
 
     def __bool__(self) -> bool:
         """Tell whether there are any."""
-        return bool(self._others(()))
+        return bool(self.others(()))
 
     def size(self) -> int:
         """Return how many bytes the files take."""

@@ -7,12 +7,13 @@ import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
+from ctrlhub.controller.core.history import GONE
 from ctrlhub.controller.stores import packing, schema
 from ctrlhub.controller.stores.changes import Changes
 from ctrlhub.controller.stores.database import Contents
 from ctrlhub.controller.stores.durable import DurableStore, unusable
 from ctrlhub.controller.stores.file_systems import network_kind
-from ctrlhub.controller.stores.mark import Damaged, Marker, has_content
+from ctrlhub.controller.stores.mark import ASIDE, Damaged, Marker, has_content
 from ctrlhub.controller.stores.payload_files import PayloadFiles
 from ctrlhub.wire.errors import StoreError
 from ctrlhub.wire.messages import Payload
@@ -20,8 +21,6 @@ from ctrlhub.wire.private import make_private_dir, sync_dir
 
 DATABASE = "store.db"
 PAYLOADS = "payloads"
-UNCLAIMED = "unclaimed"
-"""Where files go of which nothing speaks, if it is not sure that nothing should."""
 
 BUSY = 2.0
 """How long (seconds) somebody else may hold the database before that is a failure."""
@@ -92,7 +91,7 @@ class SqliteDatabase:
                 "--store sqlite:/var/tmp/NAME, or keep records in memory with --store memory"
             )
         self._path = directory / DATABASE
-        self._unclaimed = directory / UNCLAIMED
+        self._aside = directory / ASIDE
         try:
             make_private_dir(directory)
             self.files = PayloadFiles(directory / PAYLOADS)
@@ -113,17 +112,20 @@ class SqliteDatabase:
         )
 
     def read_payload(self, name: str, sizes: Sequence[int]) -> Payload:
-        """Return the buffers of a file; `GONE` if it is not whole."""
-        return self.files.read(name, sizes)
+        """Return the buffers of a file; `GONE` if it is not whole: then what is left of it is set aside."""
+        payload = self.files.read(name, sizes)
+        if payload == GONE:
+            self.files.set_aside([name], self._aside)
+        return payload
 
     def sweep(self, known: Collection[str]) -> None:
         """Remove files that nothing speaks of; if that may be the database's fault, set them aside."""
         if self._is_sure:
             self.files.sweep(known)
-        elif count := self.files.set_aside(known, self._unclaimed):
+        elif count := self.files.set_aside(self.files.others(known), self._aside):
             log.warning(
                 "the store in %s had no mark, and nothing in it speaks of %d files of payloads: they are "
-                "in %s now; remove them if nothing is missing", self.where, count, self._unclaimed,
+                "in %s now; remove them if nothing is missing", self.where, count, self._aside,
             )  # fmt: skip
 
     def batch(self, sequence: int) -> bytes:
@@ -206,6 +208,7 @@ def _open(path: Path, marker: Marker, files: PayloadFiles) -> sqlite3.Connection
         marker.check_missing(has_payloads=bool(files))
         path.touch(mode=0o600)
         sync_dir(path.parent)  # before there is anything that must not go with the name
+    has_rest = marker.check_log()  # before SQLite takes what it can read of it, and removes it
     database = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
     try:
         if not is_new:
@@ -217,6 +220,8 @@ def _open(path: Path, marker: Marker, files: PayloadFiles) -> sqlite3.Connection
         database.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
         schema.migrate(database)
         marker.begin(database)
+        if has_rest:  # else it would look like damage behind what comes
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     except BaseException:
         database.close()
         raise

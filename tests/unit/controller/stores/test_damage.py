@@ -1,58 +1,30 @@
-"""Damaged stores: what is missing, old or altered is refused or said, and nothing is removed with it."""
+"""Damaged stores: a database that is missing, old, or another one is refused, and nothing is removed."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from ctrlhub.controller.core.effects import Fetched, Operation, SaveRequests, SaveResults
-from ctrlhub.controller.core.history import GONE
-from ctrlhub.controller.stores.mark import MARK
-from ctrlhub.controller.stores.sqlite import DATABASE, PAYLOADS, UNCLAIMED, SqliteStore
-from ctrlhub.wire.errors import StoreError, unpack_failure
-from ctrlhub.wire.messages import Status
+from ctrlhub.controller.stores.mark import ASIDE, MARK
+from ctrlhub.controller.stores.sqlite import DATABASE, PAYLOADS
+from ctrlhub.wire.errors import StoreError
 from tests.support.processes import until
-from tests.support.stores import a_result, a_task
-
-LOG = DATABASE + "-wal"
-LARGE = b"x" * 1_100_000
-
-
-def a_store(place: Path) -> SqliteStore:
-    """Return a store that was not loaded."""
-    return SqliteStore(place, 0.0, lambda call: call())
-
-
-def write(store: SqliteStore, *operations: Operation) -> None:
-    """Store something, and wait until it is safe."""
-    done: list[int] = []
-    store.write(operations, lambda: done.append(1))
-    until(lambda: done, "it is stored")
-
-
-def tasks(*numbers: int, payload: Any = b"x") -> Operation:
-    """Return what stores tasks."""
-    return SaveRequests([a_task(n, payload) for n in numbers])
-
-
-def loaded(place: Path) -> Any:
-    """Return what a hub finds in a store, which is closed again."""
-    with closing(a_store(place)) as store:
-        return store.load()
-
-
-def contents(place: Path) -> dict[str, bytes]:
-    """Return all files below a directory."""
-    files = (path for path in place.rglob("*") if path.is_file())
-    return {str(path.relative_to(place)): path.read_bytes() for path in files}
+from tests.support.stores_on_disk import (
+    LARGE,
+    LOG,
+    a_store,
+    contents,
+    leave,
+    loaded,
+    tasks,
+    write,
+)
 
 
 @pytest.fixture
@@ -69,12 +41,7 @@ def killed(tmp_path: Path) -> Path:
 @pytest.fixture
 def stopped(tmp_path: Path) -> Path:
     """The store of a hub that has ended: everything is in the database."""
-    place = tmp_path / "stopped"
-    with closing(a_store(place)) as store:
-        store.load()
-        write(store, tasks(1))
-        write(store, tasks(2, payload=LARGE))
-    return place
+    return leave(tmp_path / "stopped")
 
 
 def test_what_is_whole(killed: Path, stopped: Path) -> None:
@@ -190,8 +157,8 @@ def test_an_older_copy_of_a_database(stopped: Path, tmp_path: Path) -> None:
     assert contents(stopped / PAYLOADS) == payloads
     (stopped / MARK).unlink()
     assert loaded(stopped).tasks.keys() == {1, 2}
-    assert contents(stopped / PAYLOADS).keys() | contents(stopped / UNCLAIMED).keys() == payloads.keys()
-    assert len(contents(stopped / UNCLAIMED)) == 1
+    assert contents(stopped / PAYLOADS).keys() | contents(stopped / ASIDE).keys() == payloads.keys()
+    assert len(contents(stopped / ASIDE)) == 1
 
 
 def test_the_database_of_another_store(stopped: Path, tmp_path: Path) -> None:
@@ -230,8 +197,8 @@ def test_a_store_of_an_earlier_version(
     with closing(a_store(stopped)) as store:
         assert store.load().tasks.keys() == {1, 2}
         write(store, tasks(3))
-    assert contents(stopped / UNCLAIMED) == {"somebody's": b"only copy"}
-    assert str(stopped / UNCLAIMED) in caplog.text
+    assert contents(stopped / ASIDE) == {"somebody's": b"only copy"}
+    assert str(stopped / ASIDE) in caplog.text
     assert loaded(stopped).tasks.keys() == {1, 2, 3}
     (stopped / DATABASE).unlink()
     with pytest.raises(StoreError, match="missing or empty"):
@@ -243,7 +210,7 @@ def test_files_of_no_transaction_are_removed(stopped: Path) -> None:
     (stopped / PAYLOADS / "0000000000000007.request").write_bytes(b"of nothing")
     assert loaded(stopped).tasks.keys() == {1, 2}
     assert contents(stopped / PAYLOADS).keys() == {"0000000000000002.request"}
-    assert not (stopped / UNCLAIMED).exists()
+    assert not (stopped / ASIDE).exists()
 
 
 def test_a_log_that_is_removed_while_it_is_used(
@@ -273,108 +240,3 @@ def test_a_database_that_is_removed_while_it_is_used(tmp_path: Path) -> None:
         store.write([tasks(2)], lambda: done.append(1))
         until(lambda: DATABASE in store.trouble, "it is said")
         assert not done
-
-
-# ---------------------------------------------------------------- payloads
-
-
-def lose(path: Path) -> None:
-    """The file is missing."""
-    path.unlink()
-
-
-def cut(path: Path) -> None:
-    """Its end is missing."""
-    os.truncate(path, 1000)
-
-
-def alter(path: Path) -> None:
-    """Some of its bytes are others."""
-    change(path, 500_000, b"\0" * 100)
-
-
-def spoil_checksum(path: Path) -> None:
-    """Its last byte is another."""
-    change(path, path.stat().st_size - 1, b"\x55")
-
-
-def take_another(path: Path) -> None:
-    """The file is whole, and that of another request."""
-    with closing(a_store(path.parents[1] / "other")) as store:
-        store.load()
-        write(store, tasks(7, payload=LARGE), SaveResults([a_result(7, LARGE)]), tasks(9, payload=LARGE))
-    others = {each.suffix: each for each in (path.parents[1] / "other" / PAYLOADS).iterdir()}
-    shutil.copy(others[path.suffix], path)
-
-
-def change(path: Path, at: int, content: bytes) -> None:
-    """Overwrite a part of a file."""
-    with open(path, "r+b") as file:
-        file.seek(at)
-        file.write(content)
-
-
-damages = pytest.mark.parametrize("damage", [lose, cut, alter, spoil_checksum, take_another])
-
-
-@damages
-def test_arguments_that_are_damaged(
-    stopped: Path, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
-) -> None:
-    """The request is there, without them, and named in log and state; given again they are stored."""
-    damage(stopped / PAYLOADS / "0000000000000002.request")
-    for _ in range(2):
-        with closing(a_store(stopped)) as store:
-            saved = store.load()
-            assert saved.damaged == {2}
-            assert saved.tasks[2].payload == GONE
-            assert saved.tasks[1].payload == b"x"
-            assert store.state().damage.endswith(": 0-2")
-            assert store.trouble == ""
-    assert "the payloads of 1 requests in the store are missing" in caplog.text
-    with closing(a_store(stopped)) as store:
-        store.load()
-        write(store, tasks(1, 2, payload=LARGE))
-        store._journal.check()
-    saved = loaded(stopped)
-    assert not saved.damaged
-    assert saved.tasks[1].payload == b"x"
-    assert b"".join(saved.tasks[2].payload) == LARGE
-
-
-@damages
-def test_a_value_that_is_damaged(stopped: Path, damage: Callable[[Path], None]) -> None:
-    """The result is an error, fetched or not; arguments of what has ended are nobody's damage."""
-    with closing(a_store(stopped)) as store:
-        store.load()
-        write(store, tasks(3), SaveResults([a_result(2, LARGE), a_result(3, LARGE)]), Fetched(((3, 3),)))
-    assert contents(stopped / PAYLOADS).keys() == {f"000000000000000{n}.result" for n in (2, 3)}
-    for path in (stopped / PAYLOADS).iterdir():
-        damage(path)
-    saved = loaded(stopped)
-    assert saved.damaged == {2, 3}
-    for number in (2, 3):
-        _, status, payload, *_ = saved.results[number]
-        assert status == Status.ERROR
-        assert unpack_failure(payload).code == "result_lost"
-    assert saved.fetched == {3}
-
-
-def test_files_of_an_earlier_version(stopped: Path) -> None:
-    """They have no checksum, and are taken as they are."""
-    os.truncate(stopped / PAYLOADS / "0000000000000002.request", len(LARGE))
-    saved = loaded(stopped)
-    assert not saved.damaged
-    assert b"".join(saved.tasks[2].payload) == LARGE
-
-
-def test_many_are_named_in_part(stopped: Path) -> None:
-    """What is said of damage is of a bounded length."""
-    with closing(a_store(stopped)) as store:
-        store.load()
-        write(store, tasks(*range(10, 40), payload=LARGE))
-    for path in (stopped / PAYLOADS).iterdir():
-        path.unlink()
-    with closing(a_store(stopped)) as store:
-        assert len(store.load().damaged) == 31
-        assert store.state().damage.endswith("0-28 and 11 more")
