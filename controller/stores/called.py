@@ -22,6 +22,10 @@ class Called:
     def __contains__(self, digest: bytes) -> bool:
         return self._uses[digest] > 0
 
+    def digests(self) -> set[bytes]:
+        """Return the digests of all functions that are called."""
+        return {digest for digest, count in self._uses.items() if count}
+
     def call(self, draft: Draft, function: Function, changes: Changes) -> None:
         """Take note of a call from a draft; a function that nothing called before is stored."""
         digest = function.digest

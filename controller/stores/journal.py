@@ -357,6 +357,8 @@ class Journal:
         saved.functions.update(
             (digest, packing.unpack(body)) for digest, body in functions if digest in self._called
         )
+        if missing := self._called.digests() - saved.functions.keys():
+            raise packing.UnknownFormat(f"it is damaged: {len(missing)} functions are missing")
         saved.kept.update((name, packing.unpack(body)) for name, body in kept)
         for kind, found in reader.files.items():
             for number in found:

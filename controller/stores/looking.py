@@ -69,6 +69,8 @@ def _look_into_files(directory: Path) -> tuple[Saved, int]:
         if not has_content(path):
             marker.check_missing(has_payloads=payloads.is_dir() and any(payloads.iterdir()))
             raise _nothing(str(directory))
+        if damage := marker.certain_damage():
+            log.warning("the store in %s is damaged: %s", directory, damage)
         files = PayloadFiles(payloads)
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as database:
             execute = database.execute

@@ -140,10 +140,7 @@ class Marker:
         is_same_boot = self.mark is not None and self.mark.boot != "" and self.mark.boot == boot_id()
         if found.has_header and found.lost <= (0 if is_same_boot else 1):
             return found.has_rest
-        what = f"{self._log.name} is damaged: " + (
-            f"frame {found.whole + 1} of {found.last} is not whole, and {found.lost} transactions from there "
-            "on cannot be read" if found.has_header else "nothing in it can be read"
-        )  # fmt: skip
+        what = f"{self._log.name} is damaged: {found.damage}"
         if self.mark is not None:
             raise self._refused(what)
         aside = self._database.with_name(ASIDE)
@@ -152,6 +149,17 @@ class Marker:
         shutil.copyfile(self._log, copy)
         log.error("%s; there is no mark, so what is before is taken as it is; it was copied to %s", what, copy)
         return True
+
+    def certain_damage(self) -> str:
+        """Return what is wrong with the log in any case; empty if nothing is, or a hub writes it now."""
+        if not self._log.exists():
+            return ""
+        before = self._log.stat().st_mtime_ns
+        found = look_at_log(self._database, self._log)
+        if found is None or (found.has_header and found.lost <= 1):
+            return ""
+        unchanged = self._log.exists() and self._log.stat().st_mtime_ns == before
+        return f"{self._log.name} is damaged: {found.damage}" if unchanged else ""
 
     def _not_the_last(self, what: str) -> Damaged:
         return self._refused(

@@ -1,6 +1,6 @@
 """Records as bytes: what stands in a batch of a store's journal.
 
-A batch is one msgpack array: its format, then sessions, templates, tasks, commands, results, and the
+A row is msgpack behind its CRC-32. A batch is one array: its format, then sessions, templates, tasks, commands, results, and the
 ranges of ids that were fetched and forgotten. A payload is bytes; an array of buffers; an array of
 sizes, whose buffers stand in a file of their own; or nil, if it was not kept.
 """
@@ -8,7 +8,9 @@ sizes, whose buffers stand in a file of their own; or nil, if it was not kept.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from struct import Struct
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import msgpack
 
@@ -28,6 +30,12 @@ FORMAT = 1
 
 FILE_BYTES = 1024 * 1024
 """A payload of so many bytes stands in a file of its own."""
+
+_SEALED = b"\xc1"
+"""What a row begins in that has a checksum; no msgpack does."""
+
+_SEAL = Struct("<cI")
+
 
 class Batch(NamedTuple):
     """A batch that was read: packed rows, as they were written."""
@@ -57,9 +65,9 @@ _packer = msgpack.Packer(use_bin_type=True, unicode_errors="surrogatepass", defa
 
 
 def pack(value: Any) -> bytes:
-    """Return msgpack; text of any kind comes back as it was, a buffer of any kind as bytes."""
+    """Return msgpack, sealed; text of any kind comes back as it was, a buffer of any kind as bytes."""
     packed: bytes = _packer.pack(value)
-    return packed
+    return _SEAL.pack(_SEALED, crc32(packed)) + packed
 
 
 def unpack(body: bytes) -> Any:
@@ -68,11 +76,16 @@ def unpack(body: bytes) -> Any:
     Raises
     ------
     UnknownFormat
-        It is no msgpack.
+        It was altered, or is no msgpack.
     """
+    packed = memoryview(body)
+    if packed[:1] == _SEALED:  # what an earlier version has written is not
+        packed = packed[_SEAL.size :]
+        if len(body) < _SEAL.size or _SEAL.unpack_from(body) != (_SEALED, crc32(packed)):
+            raise UnknownFormat("it is damaged: its checksum is not right")
     try:
         return msgpack.unpackb(
-            body, use_list=False, strict_map_key=False, unicode_errors="surrogatepass",
+            packed, use_list=False, strict_map_key=False, unicode_errors="surrogatepass",
             max_bin_len=len(body), max_str_len=len(body), max_array_len=len(body),
         )  # fmt: skip
     except Exception as error:  # msgpack raises many types

@@ -20,7 +20,10 @@ _FIRST: Sequence[LiteralString] = (
     "ALTER TABLE ctrlhub_payloads ALTER COLUMN body SET STORAGE EXTERNAL",
 )
 
-MIGRATIONS: Sequence[Sequence[LiteralString]] = (_FIRST,)
+_SEALED: Sequence[LiteralString] = ()
+"""Rows have checksums, which an earlier version of ctrl-hub cannot read."""
+
+MIGRATIONS: Sequence[Sequence[LiteralString]] = (_FIRST, _SEALED)
 """What leads from each version to the next; that of the tables stands in ``ctrlhub_store``."""
 
 VERSION = len(MIGRATIONS)

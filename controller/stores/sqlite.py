@@ -211,10 +211,11 @@ def _open(path: Path, marker: Marker, files: PayloadFiles) -> sqlite3.Connection
     has_rest = marker.check_log()  # before SQLite takes what it can read of it, and removes it
     database = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
     try:
-        if not is_new:
+        if is_new:
+            database.execute(f"PRAGMA page_size = {PAGE}")
+            database.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        else:
             marker.check(database)
-        database.execute(f"PRAGMA page_size = {PAGE}")
-        database.execute("PRAGMA auto_vacuum = INCREMENTAL")
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
         database.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")

@@ -63,6 +63,17 @@ class Log(NamedTuple):
         return self.last > self.whole
 
 
+    @property
+    def damage(self) -> str:
+        """What is wrong with it, if it is not only cut off."""
+        if not self.has_header:
+            return "nothing in it can be read"
+        return (
+            f"frame {self.whole + 1} of {self.last} is not whole, and {self.lost} transactions from there on "
+            "cannot be read"
+        )
+
+
 def look_at_log(database: Path, log: Path) -> Log | None:
     """Look at the log of a database that nobody writes; None if there is none, or nothing can be said."""
     try:

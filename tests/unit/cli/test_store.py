@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from ctrlhub.wire.errors import ResultLost
 from ctrlhub.wire.failure import Failure, pack_failure
 from ctrlhub.wire.places import Profile
 from tests.support.stores import a_command, a_result, a_task
+from tests.support.stores_on_disk import LOG, a_store, change, tasks, write
 
 
 def run(state: Path, *arguments: str) -> Result:
@@ -111,6 +114,24 @@ def test_a_database_that_is_missing(state: Path, command: str) -> None:
     result = run(state, command)
     assert result.exit_code == Exit.BAD_STATE
     assert "is missing or empty, and something was stored here" in result.output
+
+
+def test_a_log_that_is_damaged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What is before the damage is shown, and it is said that something is missing."""
+    store = Profile.named("default", tmp_path).store
+    with closing(a_store(tmp_path / "used")) as used:
+        used.load()
+        for number in range(1, 8):
+            write(used, tasks(number, payload=bytes(20_000)))
+        assert not caplog.text
+        run(tmp_path, "stats", "--directory", str(tmp_path / "used"))
+        assert not caplog.text
+        store.parent.mkdir(parents=True)
+        shutil.copytree(tmp_path / "used", store)
+    log = store / LOG
+    change(log, log.stat().st_size // 2, b"\xaa" * 64)
+    assert 0 < len(run(tmp_path, "export").output.splitlines()) < 7
+    assert "store.db-wal is damaged" in caplog.text
 
 
 def test_a_database_that_is_not_the_last_one(

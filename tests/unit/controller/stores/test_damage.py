@@ -19,6 +19,7 @@ from tests.support.stores_on_disk import (
     LARGE,
     LOG,
     a_store,
+    change,
     contents,
     leave,
     loaded,
@@ -240,3 +241,49 @@ def test_a_database_that_is_removed_while_it_is_used(tmp_path: Path) -> None:
         store.write([tasks(2)], lambda: done.append(1))
         until(lambda: DATABASE in store.trouble, "it is said")
         assert not done
+
+
+# ---------------------------------------------------------------- what stands in it
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    """A store with ten tasks, whose hub has ended."""
+    with closing(a_store(tmp_path / "written")) as store:
+        store.load()
+        for number in range(1, 11):
+            write(store, tasks(number, payload=bytes([number]) * 3000))
+    return tmp_path / "written"
+
+
+@pytest.mark.parametrize("number", [1, 5, 10])
+def test_a_page_that_is_altered(written: Path, number: int) -> None:
+    """A byte in the arguments of a task is enough: nothing is run that nobody has asked for."""
+    content = (written / DATABASE).read_bytes()
+    change(written / DATABASE, content.index(bytes([number]) * 3000) + 1500, b"\x63")
+    before = (written / DATABASE).read_bytes()
+    for _ in range(2):
+        with closing(a_store(written)) as store, pytest.raises(StoreError, match="checksum is not right"):
+            store.load()
+    assert (written / DATABASE).read_bytes() == before
+
+
+def test_a_function_that_is_missing(written: Path) -> None:
+    """It is refused: its tasks could not be run."""
+    with closing(sqlite3.connect(written / DATABASE)) as database, database:
+        database.execute("DELETE FROM functions")
+    with closing(a_store(written)) as store, pytest.raises(StoreError, match="1 functions are missing"):
+        store.load()
+
+
+def test_rows_of_an_earlier_version(written: Path) -> None:
+    """They have no checksum, and are taken as they are."""
+    with closing(sqlite3.connect(written / DATABASE)) as database, database:
+        for table in ("batches", "functions", "kept"):
+            database.execute(f"UPDATE {table} SET body = substr(body, 6)")
+    with closing(a_store(written)) as store:
+        saved = store.load()
+        write(store, tasks(11))
+    assert saved.tasks.keys() == set(range(1, 11))
+    assert saved.functions == {b"f": b"code of f"}
+    assert loaded(written).tasks.keys() == set(range(1, 12))
