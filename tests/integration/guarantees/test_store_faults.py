@@ -16,6 +16,7 @@ import pytest
 from ctrlhub import Client, StoreError
 from ctrlhub.wire.places import Profile
 from tests.support.processes import Command, until
+from tests.support.stores_on_disk import contents, leave
 
 MILLION = 1024 * 1024
 
@@ -155,3 +156,16 @@ def test_a_database_that_is_damaged_when_the_hub_starts(command: Command) -> Non
     assert f"the store in {profile.store} cannot be used" in failed.stderr
     assert "move it away" in failed.stderr
     assert database.read_bytes() == before
+
+
+def test_a_database_that_is_missing_when_the_hub_starts(command: Command) -> None:
+    """Where something was stored no empty one is begun, and what is left proves it again."""
+    profile = Profile.named("default", command.state)
+    profile.make()
+    leave(profile.store)
+    (profile.store / "store.db").unlink()
+    left = contents(profile.store)
+    failed = command.run("hub")
+    assert failed.returncode != 0
+    assert "store.db is missing or empty, and something was stored here" in failed.stderr
+    assert contents(profile.store) == left
