@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ctrlhub.wire.connection import ConnectionInfo
-from ctrlhub.wire.errors import ConnectionFileError, HubNotFound
+from ctrlhub.wire.errors import ConnectionFileError, HubNotFound, HubUnavailable
 from ctrlhub.wire.limits import MAX_SESSION
 from ctrlhub.wire.liveness import has_died
 from ctrlhub.wire.lock import HubLock
@@ -22,6 +22,9 @@ from ctrlhub.wire.versions import versions
 
 POLL = 0.005
 """How often (seconds) to look for the file of a hub that is just starting."""
+
+LONGEST_POLL = 0.05
+"""The same after a while."""
 
 Where = str | os.PathLike[str] | Mapping[str, Any] | ConnectionInfo | None
 
@@ -36,12 +39,14 @@ def find(where: Where, profile: str | None, timeout: float) -> ConnectionInfo:
     profile
         Without `where`: the name of the hub's profile; None is the default one.
     timeout
-        How long (seconds) to wait for a hub that is just starting.
+        How long (seconds) to wait for a hub that is just starting, or that a supervisor starts again.
 
     Raises
     ------
     HubNotFound
         No such hub is running.
+    HubUnavailable
+        None is yet, and its supervisor goes on trying.
     ConnectionFileError
         What was named is no usable connection file for clients.
     """
@@ -60,12 +65,12 @@ def find(where: Where, profile: str | None, timeout: float) -> ConnectionInfo:
         token = base64.urlsafe_b64encode(json.dumps(dict(where)).encode()).decode("ascii")
         return _located(_for_clients(ConnectionInfo.from_token(token), "this connection"))
     path = Path(where).expanduser().absolute()
-    found = ConnectionInfo.load(path)
     info = _live(path, timeout)
     if info is None:
+        found = ConnectionInfo.load(path)
         raise HubNotFound(
             f"the hub that wrote {path} (pid {found.hub_pid}) has ended: start one with "
-            "`ctrl-hub start -n 4`"
+            f"`ctrl-hub start -n 4`{last_trouble(path.parent)}"
         )
     return info
 
@@ -109,18 +114,33 @@ def registration(key: str, session: int | None = None, *, takeover: bool = False
     )
 
 
+def last_trouble(directory: Path) -> str:
+    """Say why the last hub of a profile could not start, to be appended to a message; "" if it could."""
+    from ctrlhub.wire.trouble import noted_trouble
+
+    trouble = noted_trouble(directory)
+    return f" (the last one could not: {trouble})" if trouble else ""
+
+
 def _live(path: Path, timeout: float) -> ConnectionInfo | None:
     """Read the file of a hub that lives, or is just starting and lives in time; None if none does."""
     end = time.monotonic() + timeout
-    lock = HubLock(path.parent / "lock")
+    lock, supervisor = HubLock(path.parent / "lock"), HubLock(path.parent / "supervisor.lock")
+    pause = POLL
     while True:
         info = _load(path)
         if info is not None and not has_died(info):
             return info
-        if lock.holder() is None or time.monotonic() > end:
+        supervised = supervisor.holder() is not None
+        if lock.holder() is None and not supervised:
             return None
-        # Somebody holds it and has not bound its sockets yet.
-        time.sleep(POLL)
+        if time.monotonic() > end:
+            if supervised:
+                raise _none_yet(path.parent, timeout)
+            return None
+        # Somebody holds it and has not bound its sockets yet, or is about to start who does.
+        time.sleep(pause)
+        pause = min(1.2 * pause, LONGEST_POLL)
 
 
 def _load(path: Path) -> ConnectionInfo | None:
@@ -144,12 +164,24 @@ def _located(info: ConnectionInfo) -> ConnectionInfo:
     return replace(info, file=path) if known else info
 
 
+def _none_yet(directory: Path, timeout: float) -> HubUnavailable:
+    from ctrlhub.wire.trouble import noted_trouble
+
+    trouble = noted_trouble(directory)
+    why = f"it cannot start now: {trouble}" if trouble else f"see the logs in {directory / 'logs'}"
+    return HubUnavailable(
+        f"there is no hub of profile {directory.name!r} for {timeout:g} s, and its supervisor goes on "
+        f"starting one ({why})"
+    )
+
+
 def _none_running(profile: Profile) -> HubNotFound:
+    last = last_trouble(profile.directory)
     if profile.name == DEFAULT_PROFILE:
-        return HubNotFound("no hub is running: start one with `ctrl-hub start -n 4`")
+        return HubNotFound(f"no hub is running: start one with `ctrl-hub start -n 4`{last}")
     return HubNotFound(
         f"no hub of profile {profile.name!r} is running: start one with "
-        f"`ctrl-hub start -n 4 --profile {profile.name}`"
+        f"`ctrl-hub start -n 4 --profile {profile.name}`{last}"
     )
 
 

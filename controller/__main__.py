@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 from ctrlhub.controller.config import HubConfig
-from ctrlhub.controller.serving import EXIT_USAGE, run
+from ctrlhub.controller.exits import EXIT_USAGE
+from ctrlhub.controller.serving import run
 
 
 def main() -> int:
@@ -22,7 +24,21 @@ def main() -> int:
     except (ValueError, TypeError) as error:
         print(f"ctrl-hub: bad hub configuration on standard input: {error}", file=sys.stderr)
         return EXIT_USAGE
-    return run(config, lifeline)
+    try:
+        return run(config, lifeline)
+    finally:
+        _let_go_of_log()
+
+
+def _let_go_of_log() -> None:
+    """Let what cannot be written to the log go, since the disk is full: else Python changes the exit code."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stderr.fileno())
+        with suppress(OSError):
+            sys.stderr.flush()
 
 
 if __name__ == "__main__":

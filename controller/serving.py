@@ -20,6 +20,14 @@ import zmq
 
 from ctrlhub import __version__
 from ctrlhub.controller.config import HubConfig
+from ctrlhub.controller.exits import (
+    EXIT_ALREADY_RUNNING,
+    EXIT_AWAY,
+    EXIT_OK,
+    EXIT_PAUSED,
+    EXIT_UNUSABLE,
+    exit_of,
+)
 from ctrlhub.controller.former_ports import fits, listened_at, remember
 from ctrlhub.controller.hub import Hub
 from ctrlhub.controller.interfaces.finding import find_interfaces, find_policy
@@ -34,16 +42,11 @@ from ctrlhub.wire.connection import ConnectionInfo, Here
 from ctrlhub.wire.errors import AlreadyRunning, CtrlHubError, StoreError
 from ctrlhub.wire.messages import Role, Stream
 from ctrlhub.wire.places import Profile, ipc_addresses, remove_sockets, socket_dir
+from ctrlhub.wire.private import StateError
 from ctrlhub.wire.security import HubKeys, KeyRegistry, load_or_make_keys
+from ctrlhub.wire.trouble import forget_trouble, note_trouble
 
 log = logging.getLogger(__name__)
-
-EXIT_OK = 0
-EXIT_USAGE = 2
-EXIT_ALREADY_RUNNING = 4
-EXIT_START_FAILED = 5
-EXIT_PAUSED = 128 + signal.SIGTERM
-"""Another hub is to take this one's place."""
 
 _NOT_OURS = (errno.EADDRNOTAVAIL, errno.ENODEV, errno.EINVAL)
 """How the system refuses an address to listen on that no interface of this machine has."""
@@ -69,18 +72,35 @@ def run(config: HubConfig, lifeline: int | None = None) -> int:
         lock = profile.hub_lock()
         lock.acquire()
     except AlreadyRunning as error:
-        print(f"ctrl-hub: {error}", file=sys.stderr)
+        _say(f"{error}")
         return EXIT_ALREADY_RUNNING
     except (CtrlHubError, OSError) as error:
-        print(f"ctrl-hub: {error}", file=sys.stderr)
-        return EXIT_START_FAILED
+        return _cannot_start(profile, error)
     try:
         return _serve(config, profile, lifeline)
     except (CtrlHubError, zmq.ZMQError, OSError, ValueError) as error:
-        print(f"ctrl-hub: the hub cannot start: {error}", file=sys.stderr)
-        return EXIT_USAGE if isinstance(error, ValueError) else EXIT_START_FAILED
+        return _cannot_start(profile, error)
     finally:
         lock.release()
+
+
+def _cannot_start(profile: Profile, error: Exception) -> int:
+    """Say why, in the log and where who waits for a hub looks; return the exit code."""
+    _say(f"the hub cannot start: {error}")
+    code = exit_of(error)
+    if code in (EXIT_AWAY, EXIT_UNUSABLE):
+        try:
+            note_trouble(profile.directory, f"{error}")
+        except (StateError, OSError) as failure:
+            log.warning("that cannot be noted for `ctrl-hub status`: %s", failure)
+    return code
+
+
+def _say(text: str) -> None:
+    try:
+        print(f"ctrl-hub: {text}", file=sys.stderr, flush=True)
+    except OSError:
+        return  # the log's disk is full: the exit code says what is to be done
 
 
 def _serve(config: HubConfig, profile: Profile, lifeline: int | None) -> int:
@@ -117,6 +137,7 @@ def _serve(config: HubConfig, profile: Profile, lifeline: int | None) -> int:
         _write_connection_files(hub, profile, keys, ipc, tcp)
         if tcp:
             remember(profile, tcp)
+        forget_trouble(profile.directory)
         undone.callback(_heed_no_signals)
         _heed_signals(hub, lifeline)
         gc.collect()

@@ -185,5 +185,10 @@ def check_connection(file: Path) -> None:
     from ctrlhub.wire.errors import HubNotFound
 
     if not file.exists():
-        raise HubNotFound(f"no cluster is running: there is no {file}; `ctrl-hub start` starts one")
+        from ctrlhub.client.opening import last_trouble
+
+        raise HubNotFound(
+            f"no cluster is running: there is no {file}; `ctrl-hub start` starts one"
+            f"{last_trouble(file.parent)}"
+        )
     ConnectionInfo.load(file)

@@ -22,10 +22,16 @@ if TYPE_CHECKING:
 @click.pass_context
 def hub(ctx: click.Context, hub: HubConfig) -> None:
     """Run a hub alone, until Ctrl-C or `ctrl-hub stop`."""
-    from ctrlhub.controller.serving import EXIT_PAUSED, run
+    from ctrlhub.controller import exits
+    from ctrlhub.controller.serving import run
 
     code = run(hub)
-    ctx.exit(Exit.OK if code == EXIT_PAUSED else code)
+    here = {
+        exits.EXIT_PAUSED: Exit.OK,
+        exits.EXIT_AWAY: Exit.START_FAILED,
+        exits.EXIT_UNUSABLE: Exit.START_FAILED,
+    }
+    ctx.exit(here.get(code, code))
 
 
 def _resources(ctx: click.Context, option: click.Parameter, text: str | None) -> dict[str, float]:

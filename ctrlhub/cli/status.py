@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -39,21 +38,13 @@ def status(profile: str, as_json: bool, state_dir: Path | None, timeout: float) 
 
 def _ask(profile: str, state_dir: Path | None, timeout: float) -> dict[str, Any]:
     place = find_profile(profile, state_dir)
-    check_connection(place.connection_client)
+    if place.supervisor_lock().holder() is None:
+        check_connection(place.connection_client)
     from ctrlhub.client.client import Client
-    from ctrlhub.cluster.claim import POLL
-    from ctrlhub.wire.errors import HubNotFound
 
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            with Client(place.connection_client, timeout=timeout) as client:
-                return client.status()
-        except HubNotFound:
-            # The hub has died; while it has a supervisor, another is about to come.
-            if place.supervisor_lock().holder() is None or time.monotonic() >= deadline:
-                raise
-        time.sleep(POLL)
+    # While there is a supervisor, another hub is about to come.
+    with Client(place.connection_client, timeout=timeout) as client:
+        return client.status()
 
 
 def _text(found: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from ctrlhub.wire.errors import AlreadyRunning, ConnectionFileError
 from ctrlhub.wire.lock import HubLock
 from ctrlhub.wire.places import Profile, remove_sockets, socket_dir
+from ctrlhub.wire.trouble import forget_trouble
 
 if TYPE_CHECKING:
     from ctrlhub.wire.connection import ConnectionInfo
@@ -58,6 +59,7 @@ class Claim:
             if self.profile.supervisor.exists():
                 wait_until_free(self.profile.hub_lock(), ORPHANS_END)
             clean(self.profile)
+            forget_trouble(self.profile.directory)
         except BaseException:
             self._lock.release()
             raise

@@ -14,6 +14,7 @@ from ctrlhub.cluster.record import SupervisorRecord
 from ctrlhub.wire.connection import Here
 from ctrlhub.wire.lock import HubLock
 from ctrlhub.wire.places import Profile
+from ctrlhub.wire.trouble import forget_trouble
 
 PATIENCE = 2 * 1.5 * TERMINATE_AFTER + 6.0
 """Seconds a supervisor has to end hub and engines before it is killed: as long as both may take, and
@@ -68,6 +69,7 @@ def stop_cluster(profile: Profile) -> Stopped:
     # Last: a hub that lives has told them, and their goodbyes need one.
     nannies, stayed = end_nannies(profile, ORPHANS)
     clean(profile)
+    forget_trouble(profile.directory)
     if stayed:
         raise StopFailed(f"engines' processes cannot be ended: {', '.join(map(str, stayed))}")
     return Stopped(pid or hub_pid, leftovers or bool(nannies))

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ctrlhub.cluster.child import Child
 from ctrlhub.cluster.claim import Claim
 from ctrlhub.cluster.errors import StartFailed
 from ctrlhub.cluster.local import LocalProcesses
@@ -26,6 +27,7 @@ from ctrlhub.cluster.supervised import Supervised
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.wire.places import Profile
 from ctrlhub.wire.private import StateError
+from ctrlhub.wire.trouble import note_trouble, noted_trouble
 
 _log = logging.getLogger(__name__)
 
@@ -97,6 +99,7 @@ class Supervisor:
             self._profile, config.hub, config.engines, timeout=config.timeout
         )
         self._started = time.time()
+        self._noted = self._unrecorded = ""
 
     def run(self, on_ready: Callable[[Ready], None]) -> None:
         """Start everything, report, supervise; return when all has ended.
@@ -145,7 +148,10 @@ class Supervisor:
         hub, nanny = self._processes.hub, self._processes.nanny
         assert hub is not None
         supervised_hub = Supervised(
-            hub, self._processes.start_hub, worked=self._processes.hub_worked
+            hub,
+            self._processes.start_hub,
+            worked=self._processes.hub_worked,
+            why=self._why_no_hub,
         )
         supervised = [supervised_hub]
         if nanny is not None:
@@ -157,22 +163,44 @@ class Supervisor:
             changes = [each.turn(now) for each in supervised]
             if any(changes):
                 self._try_to_record()
+            self._note(supervised_hub)
             if supervised_hub.given_up:
                 hub_log = supervised_hub.child.log_tail()
                 raise StartFailed(f"{supervised_hub.given_up}; what it has stored is kept", hub_log)
             if supervised_hub.is_over:
                 _log.info("the hub has ended on purpose, and with it the cluster")
                 return
-            due = [each.due for each in supervised if each.due is not None]
+            due = [at for each in supervised if (at := each.wakes(now)) is not None]
             signals.wait(max(0.0, min(due) - time.monotonic()) if due else None)
         _log.info("told to stop")
+
+    def _why_no_hub(self, hub: Child) -> str:
+        """Say why a hub could not start: it has noted that, if there was a place for it."""
+        last = hub.log_tail().splitlines()[-1:]
+        return noted_trouble(self._profile.directory) or (last[0] if last else hub.how_it_ended())
+
+    def _note(self, hub: Supervised) -> None:
+        """Let who asks for the hub know what keeps it from starting, where it could not say so itself."""
+        trouble = hub.given_up or hub.waits
+        if trouble == self._noted:
+            return
+        self._noted = trouble
+        if trouble and trouble != noted_trouble(self._profile.directory):
+            try:
+                note_trouble(self._profile.directory, trouble)
+            except StateError as error:
+                _log.error("that cannot be noted for `ctrl-hub status`: %s", error)
 
     def _try_to_record(self) -> None:
         try:
             self._record()
         except (OSError, StateError) as error:
             # It only helps to clean up after us: no reason to end what runs.
-            _log.error("%s does not name the new processes: %s", self._profile.supervisor, error)
+            if f"{error}" != self._unrecorded:
+                _log.error("%s does not name the new processes: %s", self._profile.supervisor, error)
+            self._unrecorded = f"{error}"
+        else:
+            self._unrecorded = ""
 
     def _record(self) -> None:
         SupervisorRecord(

@@ -12,6 +12,7 @@ one that belongs to the lock.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -96,7 +97,7 @@ class HubLock:
         if not os.path.lexists(self.path):
             return None
         with self._gate():
-            descriptor = open_private(self.path, os.O_RDWR)
+            descriptor = _open_to_look(self.path, os.O_RDWR)
             try:
                 free = self._lock(descriptor, _Step.TRY)
                 return None if free else self._pid_in(descriptor)
@@ -118,7 +119,7 @@ class HubLock:
     @contextmanager
     def _gate(self) -> Iterator[None]:
         gate = self.path.with_name(f"{self.path.name}.gate")
-        descriptor = open_private(gate, os.O_RDWR | os.O_CREAT)
+        descriptor = _open_to_look(gate, os.O_RDWR | os.O_CREAT)
         try:
             self._lock(descriptor, _Step.WAIT)
             try:
@@ -167,6 +168,17 @@ class HubLock:
         if sys.platform != "win32" and not self._watches_forks:
             os.register_at_fork(after_in_child=self.release)
             self._watches_forks = True
+
+
+def _open_to_look(path: Path, flags: int) -> int:
+    """Open a file to lock it; where nothing can be written, to read, which most file systems lock as well."""
+    try:
+        return open_private(path, flags)
+    except StateError as error:
+        cause = error.__cause__
+        if not isinstance(cause, OSError) or cause.errno not in (errno.EROFS, errno.EACCES):
+            raise
+        return open_private(path, os.O_RDONLY)
 
 
 def _write_pid(descriptor: int) -> None:

@@ -211,16 +211,12 @@ def socket_dir(profile: Path) -> Path:
     StateError
         If no place is both safe and short; the message says what was wrong with each.
     """
-    import hashlib
-
-    digest = hashlib.sha256(os.fsencode(os.path.realpath(profile))).hexdigest()[:_HASH_DIGITS]
     refused = []
-    for base in _socket_bases():
-        directory = base / digest
+    for directory in socket_dirs(profile):
         try:
             _check_length(directory)
-            _check_ground(base.parent)
-            make_private_dir(base)
+            _check_ground(directory.parent.parent)
+            make_private_dir(directory.parent)
             make_private_dir(directory)
         except StateError as error:
             refused.append(f"{error}")
@@ -228,6 +224,15 @@ def socket_dir(profile: Path) -> Path:
             return directory
     reasons = "; ".join(refused)
     raise StateError(f"no place for the hub's sockets: {reasons}; set XDG_RUNTIME_DIR or TMPDIR")
+
+
+def socket_dirs(profile: Path) -> Iterator[Path]:
+    """Yield the places where `socket_dir` may make that of a profile, the best first."""
+    import hashlib
+
+    digest = hashlib.sha256(os.fsencode(os.path.realpath(profile))).hexdigest()[:_HASH_DIGITS]
+    for base in _socket_bases():
+        yield base / digest
 
 
 def ipc_addresses(directory: Path) -> dict[Stream, str]:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ import pytest
 from ctrlhub.client.client import Client
 from ctrlhub.client.opening import find
 from ctrlhub.wire.connection import ConnectionInfo, Here
-from ctrlhub.wire.errors import ConnectionFileError, HubNotFound
+from ctrlhub.wire.errors import ConnectionFileError, HubNotFound, HubUnavailable
+from ctrlhub.wire.lock import HubLock
 from ctrlhub.wire.messages import Role, Stream
 from ctrlhub.wire.places import STATE_VARIABLE, Profile
+from ctrlhub.wire.trouble import forget_trouble, note_trouble
 
 
 @pytest.fixture
@@ -191,3 +194,33 @@ def test_what_was_found_says_where(profile: Profile, tmp_path: Path) -> None:
         assert find(info(), None, 1.0).file == path
     path.unlink()
     assert find(info(), None, 1.0).file is None
+
+
+def test_a_hub_that_its_supervisor_starts_again_is_waited_for(profile: Profile) -> None:
+    """As long as it may take, and not longer; what keeps the hub from starting is said."""
+    info(ended_pid()).write(profile.connection_client)
+    started: list[HubLock] = []
+
+    def start() -> None:
+        started.append(profile.hub_lock())
+        started[0].acquire()
+        info().write(profile.connection_client)
+
+    with profile.supervisor_lock():
+        with pytest.raises(HubUnavailable, match="its supervisor goes on"):
+            find(None, None, 0.02)
+        note_trouble(profile.directory, "no space left")
+        try:
+            with pytest.raises(HubUnavailable, match="no space left"):
+                find(profile.connection_client, None, 0.02)
+        finally:
+            forget_trouble(profile.directory)
+        later = threading.Timer(0.1, start)
+        later.start()
+        try:
+            assert find(None, None, 60.0).hub_pid == os.getpid()
+        finally:
+            later.join()
+            started[0].release()
+    with pytest.raises(HubNotFound):
+        find(None, None, 60.0)

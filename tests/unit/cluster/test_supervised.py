@@ -11,7 +11,8 @@ import pytest
 
 from ctrlhub.cluster.child import Child
 from ctrlhub.cluster.restarts import Restarts
-from ctrlhub.cluster.supervised import Supervised
+from ctrlhub.cluster.supervised import WAIT, Supervised
+from ctrlhub.controller.exits import EXIT_AWAY, EXIT_UNUSABLE
 from ctrlhub.wire.private import StateError
 
 
@@ -146,7 +147,7 @@ def test_deaths_in_a_row_are_answered_later_and_later() -> None:
     assert "ended with 5" in starts.supervised.given_up
 
 
-@pytest.mark.parametrize("failure", [OSError(errno.EAGAIN, "no process"), StateError("disk full")])
+@pytest.mark.parametrize("failure", [OSError(errno.ENOEXEC, "no program"), StateError("not ours")])
 def test_a_start_that_fails_is_tried_again_later_and_later(failure: Exception) -> None:
     """What else is supervised goes on meanwhile; when it can be, the child is started."""
     starts = Starts()
@@ -165,6 +166,64 @@ def test_a_start_that_fails_is_tried_again_later_and_later(failure: Exception) -
     assert not starts.turn(now - 0.1)
     assert starts.turn(now)
     assert starts.supervised.child is cast(Child, starts.children[1])
+
+
+def test_what_cannot_start_for_now_is_tried_for_as_long_as_it_takes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """That is no crash: it is said once, and the reason is there for whoever asks."""
+    starts = Starts()
+    starts.supervised.why = lambda child: "no space left"
+    starts.supervised.worked = lambda child, now: 0.0
+    starts.children[0].code = -9
+    assert starts.turn(0.0)
+    now, pauses = 0.0, []
+    for _ in range(50):
+        starts.children[-1].code = EXIT_AWAY
+        assert not starts.turn(now)
+        assert starts.supervised.waits == "no space left"
+        assert starts.supervised.due is not None
+        assert starts.supervised.wakes(now) == starts.supervised.due
+        pauses.append(starts.supervised.due - now)
+        now = starts.supervised.due
+        assert starts.turn(now)
+    assert pauses[:3] == pytest.approx([0.1, 0.2, 0.4])
+    assert pauses[-1] == WAIT[1]
+    assert caplog.text.count("no space left") == 1
+    assert not starts.supervised.is_over
+    wakes = starts.supervised.wakes(now)
+    assert wakes is not None
+    assert wakes > now
+    starts.supervised.worked = lambda child, now: 1.0
+    assert not starts.turn(now + 1.0)
+    assert starts.supervised.waits == ""
+    assert starts.supervised.wakes(now) is None
+
+
+def test_a_start_that_has_no_room_is_tried_for_as_long_as_it_takes() -> None:
+    """Its log cannot be opened, say, since the disk is read-only."""
+    starts = Starts()
+    starts.children[0].code = -9
+    starts.failure = OSError(errno.EROFS, "Read-only file system")
+    now = 0.0
+    for _ in range(50):
+        assert not starts.turn(now)
+        assert "Read-only" in starts.supervised.waits
+        assert starts.supervised.due is not None
+        now = starts.supervised.due
+    starts.failure = None
+    assert starts.turn(now)
+
+
+def test_what_no_other_could_use_is_given_up_at_once() -> None:
+    """A damaged store will not mend itself."""
+    starts = Starts()
+    starts.supervised.why = lambda child: "it is damaged"
+    starts.children[0].code = EXIT_UNUSABLE
+
+    assert not starts.turn(100.0)
+    assert starts.supervised.is_over
+    assert "it is damaged" in starts.supervised.given_up
 
 
 def test_an_end_on_purpose_is_final() -> None:
