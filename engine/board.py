@@ -23,7 +23,10 @@ MISSED = 4, 5
 WORDS = 6
 """Index: how long the log was (bytes) when the last request ended that had put something out, or anybody
 else had while none ran: what stands behind that is of what runs."""
-WIDTH = 7
+ASKED = 7
+"""Index: not 0 once the nanny asks the engine, by SIGTERM, to end: `FOR_GOOD`, or `MAKING_WAY`. The same
+signal of anybody else is a death, whose engine is replaced."""
+WIDTH = 8
 
 _BYTES = 8
 
@@ -48,6 +51,6 @@ class Board:
     def clear(self, number: int) -> None:
         """Begin anew for another engine in a slot; what its id was stays."""
         part = self.slot(number)
-        part[RUNNING] = part[LEAVING] = part[RELIEFS] = part[WORDS] = 0
+        part[RUNNING] = part[LEAVING] = part[RELIEFS] = part[WORDS] = part[ASKED] = 0
         for index in MISSED:
             part[index] = 0

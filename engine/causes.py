@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+TERMINATED = 128 + signal.SIGTERM
+"""The exit code of an engine that has obeyed somebody's SIGTERM."""
+
 MOMENT = 1.0
 """How long (seconds) between two looks at the counter. A kill explains the end of an engine if it lies
 back no further than the look before the last."""
@@ -26,6 +29,8 @@ def describe_exit(status: int, oom: OomWatch, asked: int = 0) -> str:
         The signal that somebody asked to be sent; it needs no other explanation.
     """
     code = os.waitstatus_to_exitcode(status)
+    if code == TERMINATED:
+        return f"ended by signal {int(signal.SIGTERM)} (SIGTERM)"
     if code >= 0:
         return f"exit code {code}"
     try:

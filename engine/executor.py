@@ -158,6 +158,11 @@ class Executor:
             status, payload = self._failed(error, work.id, work.action)
         return (work.id, 0, status, payload, started, perf_counter() - began, self._extras())
 
+    @property
+    def on_board(self) -> int:
+        """The request that would be to blame if this process ended now; `IDLE` for none."""
+        return self._board[0]
+
     def rest(self) -> None:
         """Take note that the last row has been handed over: a death is nobody's fault any more.
 

@@ -27,6 +27,7 @@ class Ending(IntEnum):
     HUB_LOST = 75
     REFUSED = 77
     MISCONFIGURED = 78
+    TERMINATED = 143
 
 
 class Lease:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from ctrlhub.engine.board import LEAVING, MAKING_WAY, RUNNING, WORDS
+from ctrlhub.engine.board import ASKED, FOR_GOOD, LEAVING, MAKING_WAY, RUNNING, WORDS
 from ctrlhub.engine.causes import OomWatch, describe_exit, is_running
 from ctrlhub.engine.channel import EngineEnded, EngineStarted, SignalEngine, StartEngine, Target
 from ctrlhub.engine.config import EngineConfig, NannyConfig
@@ -98,6 +98,7 @@ class Nanny:
         )
         self._logs_due = time.monotonic() + LOOK_AFTER_LOGS
         self._ending: Ending | None = None
+        self._comes_back = False
         self._kill_due: float | None = None
         self._outcome = Ending.LEFT
 
@@ -160,8 +161,12 @@ class Nanny:
 
     def _attend(self, ready: set[int], poller: select.poll) -> None:
         struck = set(os.read(self._signals[0], 4096)) if self._signals[0] in ready else set()
-        if struck & set(STOP_SIGNALS):
+        if signal.SIGINT in struck:
             self._stop("its nanny was told to stop", Ending.LEFT)
+        elif signal.SIGTERM in struck:
+            # By somebody: who has started this lets go of the lifeline, and would start another.
+            self._comes_back = bool(self._config.keys)
+            self._stop("its nanny was told to stop", Ending.TERMINATED)
         if self._wakeup.fileno() in ready:
             self._wakeup.clear()
             while self._calls:
@@ -242,7 +247,7 @@ class Nanny:
         if refused:
             self._slots.refused(note.slot)
         restarting = not refused and self._slots.died(note.slot, now, board[RUNNING])
-        self._report(slot.number, cause, restarting, board[RUNNING] or -1)
+        self._report(slot.number, cause, restarting or self._comes_back, board[RUNNING] or -1)
         if self._ending is not None:
             return
         if restarting:
@@ -325,6 +330,8 @@ class Nanny:
         self._signal(slot, number, target)
 
     def _signal(self, slot: int, number: int, target: Target) -> None:
+        if number == signal.SIGTERM:
+            self._warm.board.slot(slot)[ASKED] = MAKING_WAY if self._comes_back else FOR_GOOD
         self._warm.channel.send(SignalEngine(slot, number, target.value))
 
     def _signal_all(self, number: int, target: Target) -> None:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ctrlhub.engine import publishing, retiring
-from ctrlhub.engine.board import FOR_GOOD, IDENTITY, LEAVING, MAKING_WAY
+from ctrlhub.engine.board import ASKED, FOR_GOOD, IDENTITY, LEAVING, MAKING_WAY, RUNNING
 from ctrlhub.engine.cells import Cells, Shell
 from ctrlhub.engine.config import EngineConfig
 from ctrlhub.engine.console import Place, offer
@@ -100,9 +100,12 @@ def run_engine(config: EngineConfig, board: MutableSequence[int], pipes: Pipes) 
     publishing.offer(output)
     retiring.offer(service.make_way)
     cells.watch_imports()
-    service.end_on(signal.SIGTERM)
+    service.end_on(signal.SIGTERM, lambda: board[ASKED])
     service.mind_forks()
-    return end(service.run())
+    ending = service.run()
+    if ending is Ending.TERMINATED:
+        board[RUNNING] = service.struck
+    return end(ending)
 
 
 def _make_shell(namespace: Namespace, output: Output, gate: Gate) -> Shell:

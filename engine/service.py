@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import FrameType
 from typing import Any
 
+from ctrlhub.engine.board import FOR_GOOD, MAKING_WAY
 from ctrlhub.engine.console import Console
 from ctrlhub.engine.executor import Executor
 from ctrlhub.engine.forks import die_of, end_copy
@@ -67,6 +68,8 @@ class EngineService:
     ----------
     console : Console or None
         A console on this engine, which has the main thread while there is nothing to run.
+    struck : int
+        The request that ran when a signal came that nobody of ours had sent; 0 for none.
     """
 
     def __init__(
@@ -91,7 +94,9 @@ class EngineService:
         self._done_tasks: deque[Row] = deque()
         self._done_commands: deque[Row] = deque()
         self._idle = threading.Event()
-        self._makes_way = False
+        self._makes_way = self._dies = False
+        self._asked: Callable[[], int] = lambda: FOR_GOOD
+        self.struck = 0
         self.console: Console | None = None
         self._logs: ForwardedLogs | None = None
         executor.output.announce = self._announce
@@ -112,8 +117,18 @@ class EngineService:
         thread.join()
         return self.session.ending
 
-    def end_on(self, number: signal.Signals) -> None:
-        """End on a signal: what runs is interrupted. For the main thread."""
+    def end_on(self, number: signal.Signals, asked: Callable[[], int]) -> None:
+        """End on a signal: what runs is interrupted. For the main thread.
+
+        Parameters
+        ----------
+        number
+            The signal.
+        asked
+            Says how the nanny has asked for that: `FOR_GOOD`, `MAKING_WAY`, or 0 if it has not. Then
+            this is a death.
+        """
+        self._asked = asked
         signal.signal(number, self._on_signal)
 
     def stop(self, reason: str = "it was stopped") -> None:
@@ -145,6 +160,11 @@ class EngineService:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._executor.is_copy:
             die_of(number)
+        asked = self._asked()
+        if asked == MAKING_WAY:
+            self._makes_way = True
+        elif not asked and not self._dies:
+            self._dies, self.struck = True, self._executor.on_board
         # The session may not be told from here: the signal may have come in the midst of that.
         self._queue.end()
         self._runner.rouse()
@@ -228,7 +248,9 @@ class EngineService:
 
     def _worked(self, now: float) -> None:
         self._collect(now)
-        if self._makes_way:
+        if self._dies:
+            self.session.die()
+        elif self._makes_way:
             self.session.make_way("it makes way for a fresh engine")
         self.session.idle(now)
 

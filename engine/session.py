@@ -168,6 +168,11 @@ class EngineSession(LeasedMembership):
         if not self._finished:
             self._finished, self.ending = reason, Ending.MADE_WAY
 
+    def die(self) -> None:
+        """Take note that somebody ends this process: that is for the nanny to tell."""
+        if not self._finished:
+            self._finished, self.ending = "it was told to", Ending.TERMINATED
+
     def idle(self, now: float) -> None:
         """Take note that the worker has ended: what is left is to hand over the last results."""
         self._finished = self._finished or "it was told to"
@@ -188,6 +193,9 @@ class EngineSession(LeasedMembership):
             for message in self._logs.messages(self._worker.take_logs, now):
                 self.send(Stream.MULTIENGINE, message)
         if self._finished and self.state is not State.GONE and self._may_leave(now):
+            if self.ending is Ending.TERMINATED:
+                self.vanish()
+                return
             self.goodbye(now, self._finished, replaced=self.ending is Ending.MADE_WAY)
 
     def _may_leave(self, now: float) -> bool:

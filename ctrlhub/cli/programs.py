@@ -120,6 +120,7 @@ def _exit_of_nanny(code: int) -> Exit:
 
     exits = {
         Ending.LEFT: Exit.OK,
+        Ending.TERMINATED: Exit.OK,
         Ending.HUB_LOST: Exit.NOT_ANSWERING,
         Ending.REFUSED: Exit.REFUSED,
         Ending.MISCONFIGURED: Exit.BAD_STATE,

@@ -288,12 +288,16 @@ def test_what_a_killed_hub_knew_its_client_tells_the_next(command: Command) -> N
     assert command.run("stop").returncode == Exit.OK
 
 
-def test_a_killed_nanny_comes_back_with_its_engines(command: Command) -> None:
-    """The supervisor starts another nanny, and that other engines."""
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_nanny_that_somebody_ends_comes_back_with_its_engines(
+    command: Command, number: signal.Signals
+) -> None:
+    """The supervisor starts another nanny, and that other engines, which have the ids of the former."""
     start(command)
     before = [each["pid"] for each in command.status()["engines"]]
     record = json.loads((profile_of(command) / "supervisor.json").read_text())
-    os.kill(record["processes"]["nanny"]["pid"], signal.SIGKILL)
+    of_slot = engines_of(command)
+    os.kill(record["processes"]["nanny"]["pid"], number)
 
     until(lambda: not any(map(is_alive, before)), "the engines end with their nanny")
 
@@ -303,7 +307,14 @@ def test_a_killed_nanny_comes_back_with_its_engines(command: Command) -> None:
 
     until(others, "two other engines")
     assert [each["id"] for each in command.status()["engines"]] == [0, 1]
+    assert engines_of(command) == of_slot
     assert command.run("stop").returncode == Exit.OK
+
+
+def engines_of(command: Command) -> list[int]:
+    """Return which engine's log is that of each slot of the nanny."""
+    logs = (profile_of(command) / "logs" / f"engine-{slot}.log" for slot in range(2))
+    return [int(re.findall(r"joined as engine (\d+)", log.read_text())[-1]) for log in logs]
 
 
 def test_stop_right_after_the_hub_was_killed(command: Command) -> None:

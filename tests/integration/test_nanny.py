@@ -245,9 +245,14 @@ def test_the_end_of_the_lifeline_is_the_end_of_all(family: Family) -> None:
     assert family.hub.said(EngineDied) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_nanny_ends_on_signals(family: Family, number: signal.Signals) -> None:
-    """What runs is interrupted, and given up without an answer: somebody else will run it."""
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGINT, 0)]
+)
+def test_a_nanny_ends_on_signals(family: Family, number: signal.Signals, code: int) -> None:
+    """What runs is interrupted, and given up without an answer: somebody else will run it.
+
+    At SIGTERM its exit code says that it was not to end, so that a supervisor starts another.
+    """
     mark = family.hub.directory / "mark"
     family.hub.execute(family.engines[0], 1, f"open({str(mark)!r}, 'w')\nwhile True: pass")
     family.hub.until(mark.exists, "code that runs")
@@ -255,8 +260,28 @@ def test_a_nanny_ends_on_signals(family: Family, number: signal.Signals) -> None
     family.nanny.process.send_signal(number)
     family.hub.until(lambda: len(family.hub.said(Goodbye)) == 3, "three goodbyes")
 
-    assert family.nanny.process.wait(PATIENCE) == 0
+    assert family.nanny.process.wait(PATIENCE) == code
     assert family.hub.results == {}
+
+
+def test_an_engine_that_somebody_ends_is_replaced(family: Family) -> None:
+    """SIGTERM of an administrator's is a death like others: what ran is interrupted, and to blame."""
+    hub, engine = family.hub, family.engines[0]
+    mark, last = hub.directory / "mark", hub.directory / "last"
+    code = f"try:\n    open({str(mark)!r}, 'w')\n    while True: pass\nfinally:\n    open({str(last)!r}, 'w')"
+    hub.execute(engine, 1, code)
+    hub.until(mark.exists, "code that runs")
+
+    os.kill(engine.registration.pid, signal.SIGTERM)
+
+    death = hub.death()
+    assert (death.key, death.restarting, death.running) == (engine.registration.key, True, 1)
+    assert "SIGTERM" in death.cause
+    assert last.exists()
+    again = hub.engines(3)[-1].registration
+    assert again.key == engine.registration.key
+    assert hub.said(Goodbye) == []
+    family.pids.add(again.pid)
 
 
 def test_a_nanny_ends_when_the_hub_says_so(family: Family) -> None:

@@ -806,6 +806,21 @@ def test_an_engine_makes_way(engine: Engine) -> None:
     assert engine.session.ending is Ending.MADE_WAY
 
 
+def test_an_engine_that_somebody_ends(engine: Engine) -> None:
+    """It hands over its last result, and its nanny says the rest."""
+    engine.tasks(1)
+    engine.done(1)
+    engine.session.die()
+    engine.session.idle(engine.now)
+    engine.session.tick(engine.now)
+    engine.hear(Stream.TASK, Stored(((1, 1),)))
+    engine.session.tick(engine.now)
+
+    assert engine.session.state is State.GONE
+    assert engine.said(Goodbye) == []
+    assert engine.session.ending is Ending.TERMINATED
+
+
 def test_an_engine_that_is_to_end_makes_no_way(engine: Engine) -> None:
     """Whoever wanted its end wants no other in its place."""
     engine.hear(Stream.HUB, Shutdown("enough"))
