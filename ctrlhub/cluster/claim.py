@@ -9,11 +9,13 @@ it, so none of this has to be believed about a process that may be long dead.
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ctrlhub.cluster.record import SupervisorRecord
 from ctrlhub.wire.errors import AlreadyRunning, ConnectionFileError
 from ctrlhub.wire.lock import HubLock
 from ctrlhub.wire.places import Profile, remove_sockets, socket_dir
@@ -58,6 +60,7 @@ class Claim:
             # just lost its owner, and ends by itself.
             if self.profile.supervisor.exists():
                 wait_until_free(self.profile.hub_lock(), ORPHANS_END)
+                _end_orphans(self.profile)
             clean(self.profile)
             forget_trouble(self.profile.directory)
         except BaseException:
@@ -73,6 +76,15 @@ class Claim:
             return
         finally:
             self._lock.release()
+
+
+def _end_orphans(profile: Profile) -> None:
+    """See to it that what a killed supervisor has left has ended: its engines' keys are ours now."""
+    record = SupervisorRecord.load(profile.supervisor)
+    if record is not None and record.host == platform.node() and profile.hub_lock().holder() is None:
+        for process in record.processes.values():
+            if not process.wait(ORPHANS_END):
+                process.end(ORPHANS_END)
 
 
 def clean(profile: Profile) -> None:

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ctrlhub.cluster.child import TERMINATE_AFTER, Child
@@ -71,6 +72,8 @@ class LocalProcesses:
         What the engines have: as `NannyConfig` takes it.
     timeout
         How long (seconds) the nanny waits for the hub to begin.
+    keys
+        Where the engines' keys are kept beyond this process; None for nowhere.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class LocalProcesses:
         prefer: Prefer | None = None,
         resources: tuple[Mapping[str, float], ...] = (),
         timeout: float = 60.0,
+        keys: Path | None = None,
     ) -> None:
         self.profile = profile
         self.engines = engines
@@ -93,6 +97,7 @@ class LocalProcesses:
         self.hub: Child | None = None
         self.nanny: Child | None = None
         self._keys: tuple[KeyPair, ...] = ()
+        self._keys_file = keys
 
     @property
     def children(self) -> list[Child]:
@@ -114,11 +119,10 @@ class LocalProcesses:
     def start_nanny(self) -> Child:
         """Start the nanny, which starts the engines."""
         from ctrlhub.engine.config import NannyConfig
-        from ctrlhub.wire.security import KeyPair
 
         if not self._keys:
             # Kept: by its keys the hub sees that another nanny's engines replace those of a dead one.
-            self._keys = tuple(KeyPair.generate() for _ in range(self.engines))
+            self._keys = self._make_keys()
         config = NannyConfig(
             connection=str(self.profile.connection_engine),
             engines=self.engines,
@@ -132,6 +136,14 @@ class LocalProcesses:
         log = self.profile.logs / "nanny.log"
         self.nanny = Child("nanny", "ctrlhub.engine", config.to_json(), log)
         return self.nanny
+
+    def _make_keys(self) -> tuple[KeyPair, ...]:
+        from ctrlhub.cluster.engine_keys import engine_keys
+        from ctrlhub.wire.security import KeyPair
+
+        if self._keys_file is not None:
+            return engine_keys(self._keys_file, self.engines)
+        return tuple(KeyPair.generate() for _ in range(self.engines))
 
     def hub_worked(self, hub: Child, now: float) -> float:
         """Return for how long (seconds) a hub that has died had served; it left its connection file."""

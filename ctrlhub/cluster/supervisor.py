@@ -96,7 +96,11 @@ class Supervisor:
         self._config = config
         self._profile = config.profile
         self._processes = LocalProcesses(
-            self._profile, config.hub, config.engines, timeout=config.timeout
+            self._profile,
+            config.hub,
+            config.engines,
+            timeout=config.timeout,
+            keys=self._profile.engine_keys,
         )
         self._started = time.time()
         self._noted = self._unrecorded = ""

@@ -119,6 +119,11 @@ class Profile:
         return self.directory / "keys.json"
 
     @property
+    def engine_keys(self) -> Path:
+        """The keys of the engines of `ctrl-hub start`, which outlive them."""
+        return self.directory / "engine-keys.json"
+
+    @property
     def listening(self) -> Path:
         """Where the hub has listened last, which outlives it."""
         return self.directory / "listening.json"

@@ -311,6 +311,22 @@ def test_a_nanny_that_somebody_ends_comes_back_with_its_engines(
     assert command.run("stop").returncode == Exit.OK
 
 
+def test_engines_have_their_ids_after_everything_was_killed(command: Command) -> None:
+    """As after a power cut: the next start's engines take the places of those that are dead."""
+    start(command)
+    of_slot = engines_of(command)
+    record = json.loads((profile_of(command) / "supervisor.json").read_text())
+    for pid in (record["pid"], *(each["pid"] for each in record["processes"].values())):
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: not command.left(), "engines end with their nanny")
+
+    start(command)
+
+    assert [each["id"] for each in command.status()["engines"]] == [0, 1]
+    assert engines_of(command) == of_slot
+    assert command.run("stop").returncode == Exit.OK
+
+
 def engines_of(command: Command) -> list[int]:
     """Return which engine's log is that of each slot of the nanny."""
     logs = (profile_of(command) / "logs" / f"engine-{slot}.log" for slot in range(2))

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from ctrlhub.cluster.claim import Claim, clean
+from ctrlhub.cluster.processes import KnownProcess
+from ctrlhub.cluster.record import SupervisorRecord
 from ctrlhub.wire.errors import AlreadyRunning
 from ctrlhub.wire.places import Profile
 
@@ -93,3 +97,22 @@ def test_cleaning_what_never_was_makes_nothing(profile: Profile) -> None:
     clean(profile)
 
     assert not profile.directory.exists()
+
+
+def test_what_a_killed_supervisor_left_has_ended(
+    profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its nanny's engines have the keys of ours: they are not to be there at once."""
+    monkeypatch.setattr("ctrlhub.cluster.claim.ORPHANS_END", 0.05)
+    profile.make()
+    nanny = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    try:
+        processes = {"nanny": KnownProcess.find(nanny.pid)}
+        SupervisorRecord(nanny.pid, processes=processes).write(profile.supervisor)
+        claim = Claim(profile)
+        claim.take()
+        assert nanny.wait(60) != 0
+        claim.give_back()
+    finally:
+        nanny.kill()
+        nanny.wait()
