@@ -423,10 +423,10 @@ def test_engines_that_do_not_come_in_time(
     (tmp_path / "sitecustomize.py").write_text(NEVER_AN_ENGINE)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 
-    result = command.run("start", "-n", "2", "--timeout", "2")
+    result = command.run("start", "-n", "2", "--timeout", "6")
 
     assert result.returncode == Exit.START_FAILED
-    assert "0 of 2 engines registered within 2 s" in result.stderr
+    assert "0 of 2 engines registered within 6 s" in result.stderr
     assert command.left() == {}
 
 
