@@ -19,6 +19,10 @@ one). So whoever interrupts insists (`Gate.insist`) until the request has ended:
 not run yet is roused by a signal that does nothing but end the wait, and an interrupt that was
 dropped is sent anew. What user code does with a KeyboardInterrupt that it sees is its own affair.
 
+An import that ends half way leaves the modules it has loaded without their package, which cannot be
+imported any more in this process (``import asyncio`` is a NameError then). So an interrupt that we
+insist on waits until the import that it would hit is over, for as long as `IMPORT` at most.
+
 Where a machinery of others stands between us and user code (IPython's), an interrupt may tear it, or
 be swallowed by it: `Gate.undisturbed` holds interrupts back in it, `Gate.exposed` lets them through to
 the user code within.
@@ -36,6 +40,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -50,6 +55,9 @@ IDLE = 0
 
 NUDGE = signal.SIGURG
 """Ends a wait in the system, and means nothing; ignored by every program that does not handle it."""
+
+IMPORT = 5.0
+"""So long (seconds) an import may go on before what it is part of is interrupted."""
 
 
 class Gate:
@@ -66,7 +74,8 @@ class Gate:
     """
 
     __slots__ = (
-        "_dropped", "_ending", "_former_hook", "_held", "_main", "_wanted", "armed", "cancelled", "struck",
+        "_dropped", "_ending", "_former_hook", "_held", "_main", "_spared", "_until", "_wanted",
+        "armed", "cancelled", "struck",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -77,6 +86,8 @@ class Gate:
         self._wanted = IDLE
         self._dropped = IDLE
         self._held = IDLE
+        self._spared = IDLE
+        self._until = 0.0
         self._main = 0
         self._former_hook = sys.unraisablehook
 
@@ -202,8 +213,19 @@ class Gate:
             self._dropped = self._held
         if self.armed == IDLE or (wanted != IDLE and wanted != self.armed):
             return
+        if wanted != IDLE and self._spares(frame):
+            self._dropped = wanted  # it is insisted on
+            return
         self.struck = self.armed
         raise KeyboardInterrupt
+
+    def _spares(self, frame: FrameType | None) -> bool:
+        """Tell whether an import is to be completed first."""
+        if not _imports(frame):
+            return False
+        if self._spared != self.armed:
+            self._spared, self._until = self.armed, time.monotonic() + IMPORT
+        return time.monotonic() < self._until
 
     def _on_unraisable(self, dropped: UnraisableHookArgs, /) -> None:
         is_ours = threading.get_ident() == self._main and self.armed == self.struck != IDLE
@@ -211,6 +233,16 @@ class Gate:
             self._dropped = self.armed
         else:
             self._former_hook(dropped)
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Tell whether a frame is part of an import."""
+    while frame is not None:
+        code = frame.f_code
+        if code.co_name == "_find_and_load" and code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _do_nothing(number: int, frame: FrameType | None) -> None:

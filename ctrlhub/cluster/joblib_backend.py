@@ -42,11 +42,15 @@ from ctrlhub.client.executor import ViewExecutor
 from ctrlhub.cluster.executor import Executor
 from ctrlhub.cluster.local import available_cores
 from ctrlhub.cluster.surroundings import call_pickled, know_backends
+from ctrlhub.wire.errors import EngineError
 
 if TYPE_CHECKING:
     from ctrlhub.client.client import Client
 
 _log = logging.getLogger(__name__)
+
+TRIALS = 3
+"""So often engines may die while they are made ready for joblib."""
 
 _Callback = Callable[[Any], object]
 
@@ -273,11 +277,23 @@ def _executor_for(client: Client | None, count: int) -> tuple[Executor | None, V
         client = owner.view.client
     if client not in _prepared:
         # First, and where nobody stops it: an interrupted import leaves halves of packages behind.
-        client.on_engine_start(know_backends, sorted(_names), name="joblib:import")
-        _prepared.add(client)
+        _prepare(client)
     if count >= len(client):
         return owner, client.executor()
     return owner, client.executor(client.ids[:count])
+
+
+def _prepare(client: Client) -> None:
+    """Have the engines know the backend; again where one of them is lost meanwhile."""
+    for left in reversed(range(TRIALS)):
+        try:
+            client.on_engine_start(know_backends, sorted(_names), name="joblib:import")
+        except EngineError:
+            if not left:
+                raise
+        else:
+            break
+    _prepared.add(client)
 
 
 def _initialize(client: Client, initializer: Callable[..., Any], given: tuple[Any, ...]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
@@ -116,6 +117,25 @@ def test_a_call_that_kills_its_engine(backend: None) -> None:
     with pytest.raises(BrokenExecutor, match="exit code 3"):
         Parallel()(delayed(os._exit)(3) for _ in range(1))
     assert Parallel()(delayed(abs)(n) for n in range(10)) == list(range(10))
+
+
+def test_an_engine_that_is_lost_as_it_is_made_ready(
+    backend: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no error of a call that has not begun: another comes in its place."""
+    lost, prepare = str(tmp_path / "lost"), joblib_backend.know_backends
+
+    def die_once(names: list[str]) -> None:
+        try:
+            os.close(os.open(lost, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            prepare(names)
+        else:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(joblib_backend, "know_backends", die_once)
+    assert Parallel()(delayed(abs)(-n) for n in range(10)) == list(range(10))
+    assert os.path.exists(lost)
 
 
 def test_what_cannot_be_pickled(backend: None) -> None:

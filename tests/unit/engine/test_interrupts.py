@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import builtins
 import ctypes
 import gc
+import importlib
 import signal
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,10 +46,14 @@ def work(number: int, call: Any) -> TaskWork:
     return TaskWork(number, 0, made, dumps(((), {})))
 
 
-def insistently(bench: Bench, number: int) -> threading.Thread:
-    """Cancel a request as soon as it runs, and insist until it has ended."""
+def insistently(
+    bench: Bench, number: int, begun: threading.Event | None = None
+) -> threading.Thread:
+    """Cancel a request as soon as it runs, or has begun something; insist until it has ended."""
 
     def cancel() -> None:
+        if begun is not None:
+            begun.wait()
         while not bench.gate.cancel(number):
             time.sleep(0)
         while bench.gate.armed == number:
@@ -463,3 +470,86 @@ def test_what_has_ended_is_not_interrupted(bench: Bench) -> None:
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
     gate.armed = 0
+
+
+# ---------------------------------------------------------------- imports
+
+
+PARTS = {
+    "__init__.py": "from .first import a\nfrom .second import b\nwhole = first, second\n",
+    "first.py": "a = 1\n",
+    # Long enough to be struck, and no wait that a signal would end.
+    "second.py": "import builtins\nbuiltins.package_begins()\nb = 2\n",
+}
+"""A package of which half is loaded, and cannot be again, where its import is interrupted."""
+
+
+@pytest.fixture
+def package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[str, threading.Event, threading.Event]]:
+    """A package whose import says that it has begun, and waits until it may end."""
+    name = "half_a_package"
+    (tmp_path / name).mkdir()
+    for file, text in PARTS.items():
+        (tmp_path / name / file).write_text(text)
+    begun, may_end = threading.Event(), threading.Event()
+
+    def begins() -> None:
+        begun.set()
+        while not may_end.is_set():
+            time.sleep(0.01)
+
+    monkeypatch.setattr(builtins, "package_begins", begins, raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield name, begun, may_end
+    for each in [module for module in sys.modules if module.partition(".")[0] == name]:
+        del sys.modules[each]
+
+
+def test_an_import_is_completed_before_the_interrupt(
+    bench: Bench, package: tuple[str, threading.Event, threading.Event]
+) -> None:
+    """What was cancelled ends so, right behind it; the package is whole, for whoever is next."""
+    name, begun, may_end = package
+    looks: list[bool] = []
+
+    def imports() -> None:
+        importlib.import_module(name)
+        time.sleep(60)
+
+    def cancel() -> None:
+        begun.wait()
+        assert bench.gate.cancel(1)
+        while bench.gate.armed == 1:
+            bench.gate.insist(1)
+            looks.append(True)
+            if len(looks) > 10:
+                may_end.set()
+            time.sleep(0.01)
+        may_end.set()
+
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    first, second = bench.run([work(1, imports), work(2, lambda: importlib.import_module(name).b)])
+    thread.join()
+
+    assert first[2] == Status.CANCELLED
+    assert value(second) == 2
+
+
+def test_an_import_without_an_end_is_interrupted_after_a_while(
+    bench: Bench,
+    package: tuple[str, threading.Event, threading.Event],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its time is for all imports of a request together."""
+    name, begun, _ = package
+    monkeypatch.setattr("ctrlhub.engine.interrupts.IMPORT", 0.1)
+
+    thread = insistently(bench, 1, begun)
+    first, second = bench.run([work(1, lambda: importlib.import_module(name)), work(2, lambda: 5)])
+    thread.join()
+
+    assert first[2] == Status.CANCELLED
+    assert value(second) == 5
