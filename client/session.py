@@ -23,6 +23,7 @@ from typing import Any, ClassVar
 
 from ctrlhub.client.cancellations import Cancellation, CancellationList, parts
 from ctrlhub.client.detaching import Detaching, detached
+from ctrlhub.client.farewell import NOT_SENT, fates
 from ctrlhub.client.flushing import Flushing
 from ctrlhub.client.following import Following
 from ctrlhub.client.informed import InformedMembership
@@ -236,7 +237,8 @@ class ClientSession(InformedMembership):
         if self.registered is not None and self.state not in (State.JOINED, State.GONE):
             error = self._watcher.despair(now - self.last_heard)
             if error is not None:
-                self.close(error, now)
+                self.goodbye(now)
+                self._hub_has_ended(error, now)
         if self.state is State.JOINED and now >= self._engines.due:
             self._engines.due = float("inf")
             self.look_at_engines()
@@ -320,6 +322,18 @@ class ClientSession(InformedMembership):
         self.calls.fail(error.code, str(error))
         self._engines.clear()
         self._watcher.engines(self._engines.by_id)
+
+    def _hub_has_ended(self, error: CtrlHubError, now: float) -> None:
+        """Fail everything; if the hub had a store, with what is known to be in it, and what is not."""
+        if self.registered is None or not self.registered.durable:
+            self._end(error, now)
+            return
+        rest = type(error)(f"{error}{NOT_SENT}")
+        self._watcher.ended(rest)  # first: nothing is to be submitted any more
+        for ledger in self._outgoing.ledgers:
+            for numbers, fate in fates(ledger, error, self.session):
+                self._fail(ledger.take(numbers), fate, now)
+        self._end(rest, now)
 
     # ------------------------------------------------------------ messages
 
@@ -414,8 +428,10 @@ class ClientSession(InformedMembership):
         if message.code:  # it is not the hub that ends
             self.vanish()
         self.goodbye(now)
-        stopped = ControllerStopped(f"the hub was stopped{reason}")
-        self._end(error_for(message.code)(message.reason) if message.code else stopped, now)
+        if message.code:
+            self._end(error_for(message.code)(message.reason), now)
+        else:
+            self._hub_has_ended(ControllerStopped(f"the hub was stopped{reason}"), now)
 
     def _fail(
         self, requests: Iterable[tuple[int, Request]], error: CtrlHubError, now: float

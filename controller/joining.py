@@ -244,6 +244,7 @@ class Joining:
                 parts=True,
                 max_outstanding=config.max_outstanding,
                 first=counter_of(session.first) or 1,
+                durable=config.is_durable,
             ),
         )
 

@@ -46,9 +46,6 @@ log = logging.getLogger(__name__)
 
 NEVER = float("inf")
 
-KEPT = "; what it has accepted is kept for the next hub, where Client(session={}) has it"
-"""What clients are told when the hub ends on purpose and has stored something for them."""
-
 _JOINING = frozenset({m.Register, m.Hello})
 
 
@@ -292,9 +289,7 @@ class Switchboard:
         self._peers.places.expect_nobody()
         for session in self.sessions:
             if session.role is m.Role.CLIENT:
-                left = self._exposed.left(session) if self.config.is_durable else (0, 0)
-                kept = KEPT.format(session.number) if any(left) else ""
-                session.send(self.outbox, m.Stream.HUB, m.Goodbye(reason + kept))
+                session.send(self.outbox, m.Stream.HUB, m.Goodbye(reason))
             else:
                 session.send(self.outbox, m.Stream.HUB, m.Shutdown(reason))
         return self.outbox.take()

@@ -68,7 +68,7 @@ class Registered(Message):
     last engine event they include. Times are in seconds. `segment` is one of the hub's (process id,
     descriptor, stamp, bytes), if it could read the peer's. `parts` says that it takes large messages in
     parts, `max_outstanding` how many requests of a client and interface may be outstanding (0: unsaid).
-    `first` is the counter that a client's ids begin with.
+    `first` is the counter that a client's ids begin with. What a `durable` hub accepts outlives it.
     """
 
     kind: ClassVar[str] = "registered"
@@ -86,6 +86,7 @@ class Registered(Message):
     parts: bool = False
     max_outstanding: int = 0
     first: int = 1
+    durable: bool = False
 
 
 @record

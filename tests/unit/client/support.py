@@ -177,7 +177,7 @@ class Watched:
 class Bench:
     """A client session, a clock, and what the session sent."""
 
-    def __init__(self, *, join: bool = True) -> None:
+    def __init__(self, *, join: bool = True, durable: bool = False) -> None:
         self.now = 100.0
         self.watched = Watched()
         self.session = ClientSession(registration(), self.watched, seed=1)
@@ -188,7 +188,7 @@ class Bench:
         self._counter = 0
         self.drain()
         if join:
-            self.receive(Stream.HUB, registered())
+            self.receive(Stream.HUB, registered(durable=durable))
             self.drain()
 
     def drain(self, kind: type[Message] | None = None) -> list[Any]:

@@ -32,7 +32,7 @@ from ctrlhub.wire.messages import (
     SubmitTasks,
     Subscribed,
 )
-from tests.unit.client.support import Bench, registered
+from tests.unit.client.support import SESSION, Bench, registered
 
 
 def split(frames: list[Any]) -> tuple[Any, list[Any]]:
@@ -677,6 +677,35 @@ def test_a_refusal_to_join_ends_the_session_with_its_reason() -> None:
 
     kind, error = bench.watched.told[-1]
     assert (kind, type(error).__name__, str(error)) == ("ended", "VersionMismatch", "python 3.9")
+
+
+@pytest.mark.parametrize("is_stopped", [True, False])
+def test_what_becomes_of_requests_at_the_end_of_a_hub_that_stores(is_stopped: bool) -> None:
+    """What it had accepted can be had from the next one; of the rest nobody says that it can."""
+    bench = Bench(durable=True)
+    kept = bench.task()
+    bench.drain()
+    bench.accept([kept._number])
+    sent = bench.task()
+    bench.drain()
+    if is_stopped:
+        bench.receive(Stream.HUB, Goodbye("enough"))
+    else:
+        bench.watched.despairs_of = HubUnavailable("it has ended")
+        bench.pass_time(30.0)
+        bench.pass_time(30.0)
+
+    kind = ControllerStopped if is_stopped else HubUnavailable
+    errors = [each.exception(0) for each in (kept, sent)]
+    assert [type(error) for error in errors] == [kind, kind]
+    of_kept, of_sent = map(str, errors)
+    assert f"Client(session={SESSION}) has it" in of_kept
+    assert "had accepted" in of_kept
+    assert "submit" not in of_kept
+    assert "submit it again" in of_sent
+    assert "had not said that it has accepted" in of_sent
+    _, rest = next(each for each in bench.watched.told if each[0] == "ended")
+    assert "submitted again" in str(rest)
 
 
 def test_a_silent_hub_is_reported_and_asked_again() -> None:
