@@ -191,6 +191,10 @@ class Client(
         """Leave a hub that is known to be dead; what has not ended fails with `error`."""
         self._connection.give_up(error)
 
+    def _hub_has_ended(self, error: CtrlHubError) -> None:
+        """Leave a hub that has died for good; each request fails with what became of it."""
+        self._connection.hub_has_ended(error)
+
     def __enter__(self) -> Self:
         return self
 

@@ -425,6 +425,10 @@ class Connection:
         """Leave a hub that is known to be dead; what has not ended fails with `error`."""
         self._runner.post(lambda now: self._session.close(error, now))
 
+    def hub_has_ended(self, error: CtrlHubError) -> None:
+        """Leave a hub that has died for good; each request fails with what became of it."""
+        self._runner.post(lambda now: self._session.hub_has_ended(error, now))
+
     def close(self) -> None:
         """Leave the hub; what has not ended fails with `SessionClosed`. Twice is harmless."""
         self._leave()

@@ -15,6 +15,7 @@ UNSURE = (
 )
 
 
+LOST = "; what it held is lost: submit again what has not ended, with a new Client"
 NOT_SENT = "; what it was not sent yet can be submitted again, with a new Client"
 
 

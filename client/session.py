@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 
 from ctrlhub.client.cancellations import Cancellation, CancellationList, parts
 from ctrlhub.client.detaching import Detaching, detached
-from ctrlhub.client.farewell import NOT_SENT, fates
+from ctrlhub.client.farewell import LOST, NOT_SENT, fates
 from ctrlhub.client.flushing import Flushing
 from ctrlhub.client.following import Following
 from ctrlhub.client.informed import InformedMembership
@@ -237,8 +237,7 @@ class ClientSession(InformedMembership):
         if self.registered is not None and self.state not in (State.JOINED, State.GONE):
             error = self._watcher.despair(now - self.last_heard)
             if error is not None:
-                self.goodbye(now)
-                self._hub_has_ended(error, now)
+                self.hub_has_ended(error, now)
         if self.state is State.JOINED and now >= self._engines.due:
             self._engines.due = float("inf")
             self.look_at_engines()
@@ -323,10 +322,11 @@ class ClientSession(InformedMembership):
         self._engines.clear()
         self._watcher.engines(self._engines.by_id)
 
-    def _hub_has_ended(self, error: CtrlHubError, now: float) -> None:
-        """Fail everything; if the hub had a store, with what is known to be in it, and what is not."""
+    def hub_has_ended(self, error: CtrlHubError, now: float) -> None:
+        """Leave; if the hub had a store, all fails with what is known to be in it, and what is not."""
+        self.goodbye(now)
         if self.registered is None or not self.registered.durable:
-            self._end(error, now)
+            self._end(type(error)(f"{error}{LOST}"), now)
             return
         rest = type(error)(f"{error}{NOT_SENT}")
         self._watcher.ended(rest)  # first: nothing is to be submitted any more
@@ -427,11 +427,11 @@ class ClientSession(InformedMembership):
         reason = f": {message.reason}" if message.reason else ""
         if message.code:  # it is not the hub that ends
             self.vanish()
-        self.goodbye(now)
         if message.code:
+            self.goodbye(now)
             self._end(error_for(message.code)(message.reason), now)
         else:
-            self._hub_has_ended(ControllerStopped(f"the hub was stopped{reason}"), now)
+            self.hub_has_ended(ControllerStopped(f"the hub was stopped{reason}"), now)
 
     def _fail(
         self, requests: Iterable[tuple[int, Request]], error: CtrlHubError, now: float

@@ -96,7 +96,7 @@ class Watch:
             return None
         return HubUnavailable(
             f"the hub has ended: it has not answered for {seconds:.0f} s, and nothing is there "
-            "that would start it again; start one with `ctrl-hub start -n 4`, and make a new Client"
+            "that would start it again; start one with `ctrl-hub start -n 4`"
         )
 
     def engines(self, engines: Mapping[int, Mapping[str, Any]]) -> None:

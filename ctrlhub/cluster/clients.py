@@ -27,7 +27,7 @@ class Clients:
             self._clients.add(client)
             end = self._end
         if end is not None:
-            client._give_up(end)
+            client._hub_has_ended(end)
         return client
 
     def check(self) -> None:
@@ -44,9 +44,8 @@ class Clients:
     def hub_ended(self, hub: Child) -> None:
         """Let all that is outstanding fail: this hub has ended and will not be started again."""
         end = HubUnavailable(
-            f"the hub of this cluster (pid {hub.pid}) {hub.how_it_ended()}, and what it held is "
-            "lost: stop this Cluster, start a new one, and submit again what has not ended; "
-            "`ctrl-hub start` runs one whose hub is started again"
+            f"the hub of this cluster (pid {hub.pid}) {hub.how_it_ended()}: stop this Cluster, and "
+            "start a new one; `ctrl-hub start` runs one whose hub is started again"
         )
         with self._lock:
             self._end = end
@@ -54,4 +53,4 @@ class Clients:
         # One that was shut down has said goodbye to its clients: they know better why.
         if hub.ended() != 0:
             for client in clients:
-                client._give_up(end)
+                client._hub_has_ended(end)
