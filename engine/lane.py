@@ -11,7 +11,7 @@ from ctrlhub.engine.refusals import Refusals
 from ctrlhub.engine.work import CommandWork, Row, TaskWork, digest_of, waits
 from ctrlhub.wire.codec import FrameList, size_of_extras
 from ctrlhub.wire.errors import Failure, ResultLost, pack_failure
-from ctrlhub.wire.ids import Ranges, select, to_ranges
+from ctrlhub.wire.ids import Ranges, merged, select, to_ranges
 from ctrlhub.wire.limits import BATCH_BYTES, BATCH_ROWS, INLINE_BYTES, MAX_FRAMES
 from ctrlhub.wire.messages import ResultRow, Results, Status, Stream
 
@@ -19,6 +19,9 @@ _log = logging.getLogger(__name__)
 
 KEPT_RANGES = 256
 """So many ranges of acknowledged requests are remembered."""
+
+MOST_RANGES = 4096
+"""Beyond so many ranges a hello names what is held by id, which takes the fewest."""
 
 
 class Lane:
@@ -64,8 +67,9 @@ class Lane:
         self.replaced: set[int] = set()
 
     def ids(self) -> Ranges:
-        """Return what is named in a hello."""
-        return to_ranges(sorted((*self.held, *self.results)))
+        """Return what is named in a hello: what has ended, then the rest in the order of its coming."""
+        ranges = to_ranges((*sorted(self.results), *self.held))
+        return ranges if len(ranges) <= MOST_RANGES else merged(ranges)
 
     def known(self, number: int, attempt: int) -> bool:
         """Tell whether this is held; a result that is there already is sent again."""

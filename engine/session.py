@@ -272,11 +272,13 @@ class EngineSession(LeasedMembership):
         missing = {f.digest: None for f in functions if f.blob is None}
         lane, held, work = self._tasks, self._tasks.held, []
         for number, attempt, index, ref in message.rows:
-            if (number in held or number in lane.results) and lane.known(number, attempt):
-                continue
+            if number in held or number in lane.results:
+                if lane.known(number, attempt):
+                    continue
+                held.pop(number, None)  # another attempt runs after what is there
+                lane.results.pop(number, None)
             payload = ref if type(ref) is bytes else resolve(ref, frames)
             held[number] = attempt
-            lane.results.pop(number, None)
             if self._stops.drops(number, attempt):
                 continue
             work.append(TaskWork(number, attempt, functions[index], payload))

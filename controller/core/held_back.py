@@ -35,6 +35,7 @@ class HeldBack:
         self._replaced: dict[str, Session] = {}
         self._tasks: dict[int, Task] = {}
         self._claims: dict[int, str] = {}
+        self._named: dict[str, Ranges] = {}
 
     def __contains__(self, task: Task) -> bool:
         return self._tasks.get(task.id) is task
@@ -70,6 +71,7 @@ class HeldBack:
             The requests that are known here: its client may still have to give the others.
         """
         key = session.key
+        self._named[key] = held
         known_as = self._awaited.pop(key, None)
         if known_as not in (None, session.incarnation) and session.supervised:
             self._replaced[key] = session
@@ -78,6 +80,10 @@ class HeldBack:
             if number not in known:
                 self._claims[number] = key
         return claimed
+
+    def order_of(self, key: str) -> Iterable[int]:
+        """Return what an engine has named, in the order in which that runs."""
+        return islice(from_ranges(self._named.get(key, ())), MOST_CLAIMS)
 
     def gone(self, key: str) -> None:
         """Wait no longer for an engine."""

@@ -137,6 +137,10 @@ class Scheduler:
         if len(slot.tasks) > 1:
             self.crowded[slot] = None
 
+    def put_first(self, engine: Engine, ids: Iterable[int]) -> None:
+        """Take note that an engine runs these before what it was given here, and in which order."""
+        self._slots[engine.id].put_first(ids)
+
     def add(self, tasks: Sequence[Task]) -> None:
         """Queue tasks of one client with the same needs and priority, behind the others."""
         self.queued += len(tasks)

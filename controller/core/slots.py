@@ -9,6 +9,7 @@ engine first, then with a few times what was seen.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from ctrlhub.controller.core.engines import Engine
@@ -96,6 +97,11 @@ class Slot:
         self.backlog += expected
         self.tasks[task.id] = task
         self.engine.tasks += 1
+
+    def put_first(self, ids: Iterable[int]) -> None:
+        """Put these tasks, as far as they are here, before the others, in this order."""
+        first = {number: self.tasks[number] for number in ids if number in self.tasks}
+        self.tasks = {**first, **self.tasks}
 
     def take(self, task: Task) -> None:
         """Note that a task has left the engine."""

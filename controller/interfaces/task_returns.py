@@ -149,6 +149,9 @@ class TaskReturns(TaskStrays):
         for engine, task in claimed:  # it is asked for its result, which it may have said before
             self._begin_held(task)
             self._adopt(engine, task)
+        for engine in {engine for engine, _ in claimed}:
+            self._put_in_order(engine, held)
+        for engine, task in claimed:
             self._run(engine, [task])
         if not held.waits(self.context.now()):
             if others:
@@ -172,6 +175,7 @@ class TaskReturns(TaskStrays):
             for task in self._held_back.back(engine.session, held, self._records):
                 task.attempt = ADOPTED
                 self._adopt(engine, task)
+            self._put_in_order(engine, self._held_back)
         self._stop_strays(engine, held)
 
     def _adopt(self, engine: Engine, task: Task) -> None:
@@ -182,7 +186,11 @@ class TaskReturns(TaskStrays):
         self._scheduler.adopt(engine, task)
         if task.template.options.time_limit is not None:
             self._limit(task)
-            self._look_at_first(engine)
+
+    def _put_in_order(self, engine: Engine, held: HeldBack) -> None:
+        """Have what an engine had before in its order: the first is what runs, and is to be timed."""
+        self._scheduler.put_first(engine, held.order_of(engine.key))
+        self._look_at_first_alone(engine)
 
     def _has_arguments(self, task: Task) -> bool:
         """Find the values that a task is called with, should it have to be given to another engine.

@@ -148,6 +148,12 @@ class TaskStops(TaskWaits):
         if task is not None and task in self._limited and task not in self._limits:
             self._begin_limit(task)
 
+    def _look_at_first_alone(self, engine: Engine) -> None:
+        """Count the time of the task that an engine runs, and of no other that was taken for it."""
+        for task in self._scheduler.tasks_of(engine.id)[1:]:
+            self._limits.discard(task)
+        self._look_at_first(engine)
+
     def _begin_limit(self, task: Task) -> None:
         limit = task.template.options.time_limit
         if limit is not None and not task.stopping:

@@ -89,7 +89,7 @@ class ScriptedEngine(Membership):
     def held(self, stream: m.Stream) -> Ranges:
         """Name what it has."""
         lane = self.lanes[stream]
-        return to_ranges(sorted({*lane.held, *lane.results}))
+        return to_ranges((*sorted(lane.results), *lane.held))
 
     def on_joined(self, registered: m.Registered, now: float) -> None:
         """Send results again, and ask for functions again."""
@@ -172,6 +172,7 @@ class ScriptedEngine(Membership):
         elif lane.held.get(number) != attempt:
             lane.results.pop(number, None)
             lane.unsent.pop(number, None)
+            lane.held.pop(number, None)
             lane.held[number] = self.attempts[number] = attempt
             lane.waiting = deque(each for each in lane.waiting if each[0] != number)
             work = (number, attempt, digest, payload)

@@ -309,6 +309,35 @@ def test_time_limits_go_on(scene: Scene, late: bool) -> None:
     assert codes == ["time_limit_exceeded"] * 2
 
 
+@pytest.mark.parametrize("late", [False, True], ids=["stored", "not stored"])
+def test_it_is_the_task_that_runs_whose_time_is_limited(scene: Scene, late: bool) -> None:
+    """Though another client's, which waits behind it on the engine, has a lower id."""
+    world, [engine] = scene.world, scene.engines[:1]
+    world.kill(scene.engines.pop())
+    world.pass_time(15.0)
+    other = world.joined(ScriptedClient("other"))
+    scene.client.tasks(b"this", b"one", b"is", b"quick")
+    scene.say()
+    scene.work_off()
+    world.store.late = late
+    [limited] = other.tasks(b"~endless", options=TaskOptions(time_limit=2.0))
+    world.tick(other)
+    world.run()
+    assert engine.work()
+    waiting = scene.client.tasks(b"behind it", options=TaskOptions(time_limit=2.0))
+    world.tick(scene.client)
+    world.run()
+    assert engine.backlog == [limited, *waiting]
+    assert waiting[0] < limited
+    scene.restart()
+    world.pass_time(1.9)
+    assert engine.backlog == [limited, *waiting]
+    scene.work_off()
+    assert unpack_failure(other.ends[limited][1]).code == "time_limit_exceeded"
+    assert engine.interrupted == [limited]
+    assert scene.client.results(waiting) == [b"result of behind it"]
+
+
 def test_who_is_not_back_is_no_reason_to_warn(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ctrlhub.engine.lane import MOST_RANGES
 from ctrlhub.engine.lease import Ending
 from ctrlhub.engine.live import Source
 from ctrlhub.engine.nanny_session import NannySession
@@ -241,6 +242,22 @@ def test_what_is_held_is_not_taken_twice(engine: Engine) -> None:
     engine.tasks(1, 2)
 
     assert [w.id for w in engine.worker.tasks] == [1, 2]
+
+
+def test_what_is_held_is_named_in_the_order_in_which_it_runs(engine: Engine) -> None:
+    """What has ended first; a hub that follows another one knows from it what runs."""
+    engine.tasks(7, 3, 4, 1)
+    engine.done(3)
+    assert engine.session.held(Stream.TASK) == ((3, 3), (7, 7), (4, 4), (1, 1))
+    engine.tasks(7, attempt=1)
+    assert engine.session.held(Stream.TASK) == ((3, 4), (1, 1), (7, 7))
+
+
+def test_a_great_many_are_named_by_id(engine: Engine) -> None:
+    """In as few ranges as there can be: a hello is no place for more."""
+    numbers = range(1, 2 * MOST_RANGES)
+    engine.tasks(*reversed(numbers))
+    assert engine.session.held(Stream.TASK) == ((numbers[0], numbers[-1]),)
 
 
 def test_a_finished_task_that_is_sent_again_has_its_result_sent_again(engine: Engine) -> None:
