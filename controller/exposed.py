@@ -128,13 +128,16 @@ class Exposed:
                 found.append(max(due, self._left_alone.get(interface, due)))
         return min(found, default=None)
 
-    def has_killed(self, request: int, death: Death) -> None:
-        """Tell all that a request ran when a process of an engine ended."""
+    def has_killed(self, request: int, death: Death) -> bool:
+        """Tell all that a request ran when a process of an engine ended; False if another hub has to be told."""
+        is_noted = True
         for interface in self:
             try:
-                interface.has_killed(request, death)
+                is_noted &= interface.has_killed(request, death)
             except Exception:
+                is_noted = False
                 self._failed(interface, "has_killed")
+        return is_noted
 
     def settle(self) -> None:
         """Have each keep what it keeps in less memory."""

@@ -338,8 +338,8 @@ class Peers:
         if message.running <= 0 or connection is None:
             return
         cause = message.cause[:MAX_TEXT] + causes.last_words(message)
-        self._exposed.has_killed(message.running, Death(message.incarnation, number, cause))
-        if self._config.store != "memory":  # else the next hub has to be told, too
+        is_noted = self._exposed.has_killed(message.running, Death(message.incarnation, number, cause))
+        if is_noted and self._config.store != "memory":  # else the next hub has to be told, too
             noted = Send(connection, m.DeathNoted(message.incarnation), nanny.borrows)
             self._outbox.add(SendStored(noted))
 

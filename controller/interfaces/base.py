@@ -211,8 +211,12 @@ class Interface(ControllerAdapterBase):
         """Return the figures that belong into the hub's status."""
         return {}
 
-    def has_killed(self, request: int, death: Death) -> None:
-        """Take note that a request ran when a process of an engine ended, perhaps under another hub."""
+    def has_killed(self, request: int, death: Death) -> bool:
+        """Take note that a request ran when a process of an engine ended, perhaps under another hub.
+
+        False where another hub has to be told, too: what follows from it is not in what is to be stored.
+        """
+        return True
 
     def settle(self) -> None:
         """Let what is kept take less memory: the hub has little to do, and memory to give back."""

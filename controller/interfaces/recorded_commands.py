@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 
 from ctrlhub.controller.core.commands import CommandRecord, CommandState
+from ctrlhub.controller.core.deaths import Death
 from ctrlhub.controller.core.effects import Commit, SaveRequests
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.former import Former
@@ -114,6 +115,15 @@ class RecordedCommands(CommandEnds):
         for command in commands:
             self._fail(command, self._of_unknown_fate(engine.id))
         return []
+
+    def has_killed(self, request: int, death: Death) -> bool:
+        """End a command that waits for an engine which is known to have died of it: it is not run again."""
+        command = self._commands.get(request)
+        if command is not None and self._awaiting.withdraw({request: command}):
+            target, action = command.target, command.action
+            told = f"engine {target} died while it ran this ({action}): {death.cause}"
+            self._fail(command, EngineError(told, target))
+        return True
 
     @staticmethod
     def _of_unknown_fate(target: int) -> EngineError:

@@ -83,15 +83,17 @@ class TaskReturns(TaskStrays):
 
     # ------------------------------------------------------------ the engines that they have killed
 
-    def has_killed(self, request: int, death: Death) -> None:
+    def has_killed(self, request: int, death: Death) -> bool:
         """Charge a task, also one that this hub has not given to the engine that has died."""
         task = self._records.get(request)
         if task is None:
             if self.context.is_settling():  # its client may be on its way
                 self._deaths.expect(request, death)
+                return False
         elif task.state is not TaskState.ENDED and self._deaths.charge_once(task, death):
             self._tracked.add(task)
             self._end_if_deadly(task, death)
+        return True
 
     def _end_if_deadly(self, task: Task, death: Death) -> bool:
         """End a task that has killed as many engines as it may, unless another one runs it by now."""

@@ -1,4 +1,4 @@
-"""A registry, and a controller that is it or an adapter on it."""
+"""A registry, and a controller that is it or an adapter on it; a scene of a hub and its peers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 
 from ctrlhub.controller.service import ControllerService, IControllerBase
 from tests.support.registry import WAYS
+from tests.support.scene import Scene
 
 
 @pytest.fixture
@@ -18,3 +19,9 @@ def service() -> ControllerService:
 def controller(request: pytest.FixtureRequest, service: ControllerService) -> IControllerBase:
     """The registry itself, and adapters on it: the same tests hold for each."""
     return request.param(service)
+
+
+@pytest.fixture
+def scene() -> Scene:
+    """A world with a client and two engines."""
+    return Scene()

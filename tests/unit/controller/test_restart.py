@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 
 import pytest
 
-from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.commands import CommandRecord
 from ctrlhub.controller.interfaces.recorded_commands import in_order
 from ctrlhub.wire.errors import unpack_failure
@@ -15,55 +13,8 @@ from ctrlhub.wire.ids import to_ranges
 from ctrlhub.wire.messages import Status, Stream
 from ctrlhub.wire.options import Condition, TaskOptions
 from tests.support.peers import ScriptedClient, ScriptedEngine, ScriptedNanny, Wanted
+from tests.support.scene import Scene
 from tests.support.stores import a_command
-from tests.support.world import World
-
-
-class Scene:
-    """A world with a client and two engines, all joined."""
-
-    def __init__(self) -> None:
-        self.world = World(HubConfig(session_ttl=100.0))
-        self.ran: list[tuple[int, int]] = []
-        self.engines = [
-            self.world.joined(ScriptedEngine(f"engine {n}", self.ran)) for n in range(2)
-        ]
-        self.client = self.world.joined(ScriptedClient("client"))
-        self.world.run()
-
-    def say(self) -> None:
-        """Let the client say what it has to say, and everything arrive and be stored."""
-        self.world.tick(self.client)
-        self.settle()
-
-    def settle(self) -> None:
-        """Let everything arrive and be stored."""
-        self.world.run()
-        self.world.commit()
-        self.world.run()
-
-    def restart(self) -> None:
-        """Kill the hub; another takes its place, with its store."""
-        self.world.restart_hub(remembers=True)
-
-    def work_off(self) -> None:
-        """Let time pass, and engines work, until nothing is left to do."""
-        for _ in range(40):
-            self.world.pass_time(0.5)
-            for engine in self.engines:
-                while engine.work():
-                    pass
-            self.world.commit()
-
-    def runs(self) -> dict[int, int]:
-        """Return how often each request was run."""
-        return Counter(number for number, _ in self.ran)
-
-
-@pytest.fixture
-def scene() -> Scene:
-    """A world with a client and two engines."""
-    return Scene()
 
 
 def test_queued_tasks_run_without_their_client(scene: Scene) -> None:
@@ -412,74 +363,6 @@ def test_history_of_what_the_hub_has_ended_itself(scene: Scene) -> None:
     scene.restart()
     scene.work_off()
     assert scene.world.tasks.find(numbers[0]) is not None
-
-
-def test_a_task_that_kills_its_engines_kills_no_more_of_them(scene: Scene) -> None:
-    """Those that it has killed before the hub was restarted count, and each is told."""
-    world = scene.world
-    world.kill(scene.engines.pop())
-    world.pass_time(15.0)
-    numbers = scene.client.tasks(b"deadly", engine_retries=2)
-    scene.say()
-    for life in range(3):
-        [engine] = scene.engines
-        assert engine.backlog == numbers
-        nanny = world.joined(ScriptedNanny(f"nanny {life}", [engine]))
-        world.pass_time(2.0)
-        world.kill(engine)
-        nanny.report(engine, cause=f"death {life}\nlast words {life}", running=numbers[0])
-        world.pass_time(1.0)
-        world.commit()
-        scene.restart()
-        scene.engines = [world.joined(ScriptedEngine(f"another {life}", scene.ran))]
-        world.pass_time(7.0)
-        world.commit()
-    scene.work_off()
-    failure = unpack_failure(scene.client.ends[numbers[0]][1])
-    assert failure.code == "engine_error"
-    assert failure.evalue.split("\n", 1)[0].endswith("the 3rd to be: death 2")
-    assert "last words 2" in failure.evalue
-    earlier = failure.evalue.splitlines()[-2:]
-    assert [line.partition(":")[2] for line in earlier] == [" death 0", " death 1"]
-    assert all(line.startswith("before that, engine ") for line in earlier)
-    world.commit()
-    assert not any(name.startswith("deaths/") for name in world.store.disk.kept)
-
-
-@pytest.mark.parametrize("remembers", [True, False], ids=["stored", "in memory"])
-@pytest.mark.parametrize("replaced", [True, False], ids=["replaced before", "replaced after"])
-def test_deaths_that_no_hub_has_seen_count(scene: Scene, *, replaced: bool, remembers: bool) -> None:
-    """An engine that dies while there is no hub: its nanny tells the next one, once and for all."""
-    world = scene.world
-    world.kill(scene.engines.pop())
-    world.pass_time(15.0)
-    [number] = scene.client.tasks(b"deadly", engine_retries=1)
-    scene.say()
-    engine = scene.engines[0]
-    nanny = world.joined(ScriptedNanny("nanny", [engine]))
-    for life in range(2):
-        assert engine.backlog == [number]
-        scene.ran.append((number, life))
-        world.kill(engine)
-        nanny.report(engine, cause=f"death {life}", running=number, restarting=True)
-        another = ScriptedEngine(engine.registration.key, scene.ran, incarnation=b"%d" % life)
-        world.restart_hub(remembers=remembers)
-        if not replaced:
-            world.pass_time(1.0)
-        scene.engines = [world.joined(another)]
-        nanny.engines.append(another)
-        world.pass_time(8.0)
-        world.commit()
-        world.pass_time(1.0)
-        assert len(set(nanny.noted)) == life + 1
-        engine = another
-    scene.work_off()
-    assert scene.runs() == {number: 2}
-    failure = unpack_failure(scene.client.ends[number][1])
-    assert failure.code == "engine_error"
-    assert failure.evalue.split("\n", 1)[0].endswith("the 2nd to be: death 1")
-    if remembers:
-        assert not any(name.startswith("deaths/") for name in world.store.disk.kept)
 
 
 def test_a_task_that_raises_is_not_run_more_often(scene: Scene) -> None:
