@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ctrlhub import Client, HubUnavailable
+from ctrlhub import Client, EngineError, HubUnavailable
 from tests.support.hubs import end_hub, hub_of
 from tests.support.journal import Journal
 from tests.support.processes import Command, is_alive, until
@@ -155,22 +155,29 @@ def test_hubs_killed_again_and_again(
     assert (tasks["queued"], tasks["running"], tasks["failed"]) == (0, 0, 0)
 
 
-def test_an_engine_killed_while_there_is_no_hub(
+def test_engines_killed_while_there_is_no_hub(
     supervised: Client, command: Command, journal: Journal
 ) -> None:
-    """The next hub is told of its death; its task is run by another engine."""
+    """The next hub is told of their deaths, which count: what they ran is run again as often as it may be."""
     client = supervised
-    journal.submit(client.load_balanced_view(), journal.held(), [0, 1])
-    victim = journal.begun(0)
-    journal.begun(1)
+    view = client.load_balanced_view()
+    journal.submit(view, journal.held(), [0])
+    with view.temp_flags(engine_retries=0):
+        journal.submit(view, journal.held(), [1])
+    victims = [journal.begun(0), journal.begun(1)]
+    until(lambda: client.status()["store"]["requests"] >= 2, "both are accepted")
 
     with without_hub(command, client):
-        os.kill(victim, signal.SIGKILL)
-        until(lambda: not is_alive(victim), "the engine is dead")
+        for victim in victims:
+            os.kill(victim, signal.SIGKILL)
+        until(lambda: not any(map(is_alive, victims)), "the engines are dead")
     journal.begun(0, times=2)
+    with pytest.raises(EngineError, match="the 1st to be: killed by signal 9"):
+        journal.result(1).get(WAIT)
     journal.release()
 
-    journal.check(again=[0])
+    journal.check(failed=[1], again=[0])
+    assert len(journal.pids(1)) == 1
     client.wait_for_engines(2, timeout=20)
     assert client.ids == [0, 1]
 
