@@ -78,6 +78,8 @@ def unpack(body: bytes) -> Any:
     UnknownFormat
         It was altered, or is no msgpack.
     """
+    if type(body) is not bytes:
+        raise UnknownFormat("it is damaged: there is no content")
     packed = memoryview(body)
     if packed[:1] == _SEALED:  # what an earlier version has written is not
         packed = packed[_SEAL.size :]
@@ -103,6 +105,8 @@ def read_batch(body: bytes) -> Batch:
     found = unpack(body)
     if type(found) is not tuple or not found or found[0] != FORMAT or len(found) != 8:
         raise UnknownFormat("it is no batch that this version of ctrl-hub knows")
+    if any(type(rows) is not tuple for rows in found[1:]):
+        raise UnknownFormat("it is damaged: its rows are none")
     return Batch(*found[1:])
 
 

@@ -8,9 +8,11 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ctrlhub.controller.stores import packing
 from ctrlhub.controller.stores.mark import ASIDE, MARK
 from ctrlhub.controller.stores.sqlite import DATABASE, PAYLOADS
 from ctrlhub.wire.errors import StoreError
@@ -289,3 +291,13 @@ def test_rows_of_an_earlier_version(written: Path) -> None:
     assert saved.tasks.keys() == set(range(1, 11))
     assert saved.functions == {b"f": b"code of f"}
     assert loaded(written).tasks.keys() == set(range(1, 12))
+
+
+@pytest.mark.parametrize(
+    "body", [None, 5, "text", b"", packing.pack((packing.FORMAT, 1, 2, 3, 4, 5, 6, 7)), packing.pack(7)],
+    ids=["nothing", "a number", "text", "empty", "no rows", "no batch"],
+)  # fmt: skip
+def test_a_row_of_another_type_is_damage(body: Any) -> None:
+    """As a page that is half another's may have it."""
+    with pytest.raises(packing.UnknownFormat):
+        packing.read_batch(body)
