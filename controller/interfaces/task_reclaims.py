@@ -28,6 +28,7 @@ class TaskReclaims(TaskExplanations):
         super().__init__(controller, context)
         self._reclaims = Reclaims(self._scheduler)
         self._expired: dict[Task, TaskTimeout] = {}
+        self._doubted: set[Task] = set()
 
     def _reclaim(self, now: float) -> None:
         for slot, most in self._reclaims.look(now):
@@ -46,9 +47,17 @@ class TaskReclaims(TaskExplanations):
         if slot is None or slot.spent or task.stopping or self.is_running(task):
             return
         self._expired[task] = error
-        self._ask_for_expired(slot)
+        self._ask_for_all(slot)
 
-    def _ask_for_expired(self, slot: Slot) -> None:
+    def _ask_whether_begun(self, task: Task) -> None:
+        """Ask an engine to give back a task, which it does unless that runs."""
+        slot = self._scheduler.slot_of(task.engine) if task.engine is not None else None
+        if slot is not None:
+            self._doubted.add(task)
+            self._ask_for_all(slot)
+
+    def _ask_for_all(self, slot: Slot) -> None:
+        """Ask for all that may not have begun."""
         if not slot.asked:
             self._ask(slot, len(slot.tasks) - (not slot.engine.commands))
 
@@ -76,17 +85,22 @@ class TaskReclaims(TaskExplanations):
             else:
                 again.append(task)
         self._scheduler.add_first(again)
-        if self._expired:
-            self._look_at_expired(slot)
+        if self._expired or self._doubted:
+            self._look_at_kept(slot)
 
-    def _look_at_expired(self, slot: Slot) -> None:
+    def _look_at_kept(self, slot: Slot) -> None:
         """Ask for what was not asked for yet; what an engine keeps nevertheless runs, or has run."""
-        kept = [task for task in slot.tasks.values() if task in self._expired]
-        if kept and not slot.spent:
-            self._ask_for_expired(slot)
+        wanted = self._expired.keys() | self._doubted
+        kept = [task for task in slot.tasks.values() if task in wanted]
+        may_have_more = len(slot.tasks) > 1 or slot.engine.commands
+        if kept and may_have_more and not slot.spent:
+            self._ask_for_all(slot)
             return
         for task in kept:
-            del self._expired[task]
+            self._expired.pop(task, None)
+            if task in self._doubted:
+                self._doubted.discard(task)
+                self._note_begun(task)
 
     def _forget_question(self, engine: Engine | None) -> None:
         """Expect no answer of an engine any more: its connection was lost, or it is gone."""
@@ -96,15 +110,19 @@ class TaskReclaims(TaskExplanations):
             for task in self._expired.keys() & slot.tasks.values() if self._expired else ():
                 del self._expired[task]
                 self._timeouts.set(task, self.context.now())  # to be looked at anew
+            self._doubted.difference_update(slot.tasks.values())
 
     def _requeue(self, task: Task) -> None:
         super()._requeue(task)
         if self._expired:
             self._expired.pop(task, None)
+        if self._doubted:
+            self._doubted.discard(task)
 
     def _untrack(self, task: Task) -> None:
         super()._untrack(task)
         self._expired.pop(task, None)
+        self._doubted.discard(task)
 
     def next_deadline(self) -> float | None:
         """Say when `tick` is due."""
@@ -115,4 +133,5 @@ class TaskReclaims(TaskExplanations):
         """Assert that what is to be taken back is with engines."""
         super().check()
         assert all(task.state is TaskState.DISPATCHED for task in self._expired)
-        assert self._expired.keys() <= self._tracked
+        assert all(task.state is TaskState.DISPATCHED for task in self._doubted)
+        assert self._expired.keys() | self._doubted <= self._tracked

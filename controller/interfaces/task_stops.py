@@ -3,8 +3,10 @@
 A task that runs is interrupted. Where its options say so, its engine is restarted if it goes on for
 longer than its `grace`: that also ends what does not listen.
 
-A time limit counts from when a task is the first of those that its engine has, and the engine has no
-command to run: what it takes to get there counts, too, which is little.
+A time limit counts from when a task is the first of those that its engine has: what it takes to get
+there counts, too, which is little. An engine that has a command may run that before the task, or have
+it wait behind the task. So it is looked soon: where there is no command then, the task has begun. Where
+there is one, the engine is asked to give the task back, and keeps it only if it runs.
 """
 
 from __future__ import annotations
@@ -32,6 +34,15 @@ log = logging.getLogger(__name__)
 SOON = 0.25
 """So soon (seconds) it is looked again for a nanny that is away for a moment."""
 
+SURE = 0.5
+"""After so long (seconds) a task that is the first of an engine without commands has begun."""
+
+PAUSE = 0.25
+"""For so long (seconds) an engine with commands is not asked whether a task has begun."""
+
+AGAIN = 5.0
+"""After so long (seconds) an engine is asked again, if its answer was lost."""
+
 
 class TaskStops(TaskWaits):
     """Stops tasks.
@@ -45,6 +56,8 @@ class TaskStops(TaskWaits):
     def __init__(self, controller: IControllerBase, context: Context) -> None:
         super().__init__(controller, context)
         self._limited: set[Task] = set()
+        self._since: dict[Task, float] = {}
+        self._begun: set[Task] = set()
         self._limits: Deadlines[Task] = Deadlines(context.alarm.at)
         self._graces: Deadlines[Task] = Deadlines(context.alarm.at)
         self._granted: dict[Task, float] = {}
@@ -157,24 +170,57 @@ class TaskStops(TaskWaits):
     def _begin_limit(self, task: Task) -> None:
         limit = task.template.options.time_limit
         if limit is not None and not task.stopping:
-            self._limits.set(task, self.context.now() + limit)
+            now = self.context.now()
+            self._since[task] = now
+            self._limits.set(task, now + min(limit, SURE))
 
     def _requeue(self, task: Task) -> None:
         """Take a task back from an engine: another run has all the time that its limit says."""
         task.requeue()
-        if self._limits:
+        if self._since:
+            self._since.pop(task, None)
             self._limits.discard(task)
+        if self._begun:
+            self._begun.discard(task)
 
     def _stop_overdue(self, now: float) -> None:
         for task in self._limits.take_due(now):
-            engine = task.engine
-            if engine is None:
+            engine, limit, since = task.engine, task.template.options.time_limit, self._since[task]
+            if engine is None or limit is None:
                 continue
-            if engine.commands:  # one of them may run before it
-                self._begin_limit(task)
+            if not self._has_begun(task, engine):
+                again = now + AGAIN if now >= since + PAUSE else since + PAUSE
+                self._limits.set(task, again)
+                if now >= since + PAUSE:
+                    self._ask_whether_begun(task)
+                continue
+            self._begun.add(task)
+            if now < since + limit:
+                self._limits.set(task, since + limit)
                 continue
             self._overdue[task] = _overrun(task, engine)
             self._interrupt_tasks(engine, [task])
+
+    def _has_begun(self, task: Task, engine: Engine) -> bool:
+        """Tell whether a task is known to run, as the first that its engine has."""
+        slot = self._scheduler.slot_of(engine)
+        if slot is None or not _runs(slot, task):
+            return False
+        return not engine.commands or slot.spent or task in self._begun
+
+    def _ask_whether_begun(self, task: Task) -> None:
+        """Have an engine say whether it has begun a task; then the time is looked at again."""
+        raise NotImplementedError
+
+    def _note_begun(self, task: Task) -> None:
+        """Take note that a task runs; since when, nobody knows."""
+        now, limit = self.context.now(), task.template.options.time_limit
+        self._begun.add(task)
+        if limit is not None and task in self._limits:
+            self._since[task] = now
+            self._limits.set(task, now + limit)
+        if task in self._graces:
+            self._graces.set(task, now)
 
     def _limit_exceeded(
         self, task: Task, engine: Engine, status: int, elapsed: float
@@ -201,9 +247,11 @@ class TaskStops(TaskWaits):
             slot = self._scheduler.slot_of(engine) if engine is not None else None
             if engine is None or slot is None:
                 continue
-            if engine.commands or not _runs(slot, task):
-                # It has not begun, and what runs instead is not to be killed for it.
+            if not self._has_begun(task, engine):
+                # What runs instead is not to be killed for it.
                 self._graces.set(task, now + max(0.1, self._granted[task]))
+                if _runs(slot, task):
+                    self._ask_whether_begun(task)
             else:
                 self._kill(engine, task)
 
@@ -232,6 +280,8 @@ class TaskStops(TaskWaits):
         super()._untrack(task)
         self._limited.discard(task)
         self._limits.discard(task)
+        self._since.pop(task, None)
+        self._begun.discard(task)
         self._graces.discard(task)
         self._granted.pop(task, None)
         self._overdue.pop(task, None)
@@ -262,7 +312,9 @@ class TaskStops(TaskWaits):
     def check(self) -> None:
         """Assert that what is watched has not ended."""
         super().check()
-        assert self._limited <= self._tracked
+        assert self._since.keys() <= self._limited <= self._tracked
+        assert set(self._limits) <= self._since.keys()
+        assert self._begun <= self._tracked
         assert set(self._graces) <= self._granted.keys() <= self._tracked
         assert self._overdue.keys() <= self._limited
 

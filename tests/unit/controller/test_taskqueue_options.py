@@ -296,6 +296,51 @@ def test_a_time_limit_counts_what_a_task_runs(client: Line, engine: Line) -> Non
     assert engine.heard(m.Interrupt) == [m.Interrupt(((client.id(2), client.id(2)),))]
 
 
+def test_a_time_limit_holds_though_a_command_waits(client: Line, engine: Line) -> None:
+    """The engine had none when the task began: so that is what runs."""
+    client.submit(1, options={"time_limit": 2.0})
+    client.exchange.pass_time(0.6)
+    client.command(9, 0)
+    client.exchange.pass_time(1.3)
+    assert engine.heard(m.Interrupt, m.GiveBack) == []
+    client.exchange.pass_time(0.2)
+    assert engine.heard(m.Interrupt) == [m.Interrupt(((client.id(1), client.id(1)),))]
+
+
+@pytest.mark.parametrize("limit", [0.1, 2.0])
+def test_a_task_that_may_run_behind_a_command_or_before_it(
+    client: Line, engine: Line, limit: float
+) -> None:
+    """Its engine is asked to give it back; what it keeps runs, and has its time from then."""
+    client.submit(1, options={"time_limit": limit})
+    client.command(9, 0)
+    client.exchange.pass_time(0.6)
+    assert engine.heard(m.Interrupt, m.GiveBack) == [m.GiveBack(1)]
+    engine.say(TASK, m.GaveBack(()))
+    client.exchange.pass_time(limit * 0.9)
+    assert engine.heard(m.Interrupt, m.GiveBack) == []
+    client.exchange.pass_time(limit * 0.2)
+    assert engine.heard(m.Interrupt) == [m.Interrupt(((client.id(1), client.id(1)),))]
+
+
+def test_the_time_of_a_task_behind_a_command_does_not_count(client: Line, engine: Line) -> None:
+    """It is given back, and given again when the command has ended."""
+    number = client.id(1)
+    client.submit(1, options={"time_limit": 2.0})
+    client.command(9, 0)
+    client.exchange.pass_time(0.6)
+    assert engine.heard(m.GiveBack) == [m.GiveBack(1)]
+    engine.say(TASK, m.GaveBack(((number, number),)))
+    client.exchange.pass_time(3.0)
+    assert engine.heard(m.Interrupt, m.GiveBack) == []
+    engine.results((client.id(9), 0), stream=m.Stream.MULTIENGINE)
+    assert rows_of(engine.heard()) == [(number, 0), (number, 1)]
+    client.exchange.pass_time(1.9)
+    assert engine.heard(m.Interrupt) == []
+    client.exchange.pass_time(0.2)
+    assert engine.heard(m.Interrupt) == [m.Interrupt(((number, number),))]
+
+
 def test_a_time_limit_is_for_one_run() -> None:
     """What a task ran on an engine that was lost, or before it failed, counts no more."""
     exchange = Exchange(HubConfig(suspect=300.0, lost=600.0))
@@ -332,6 +377,25 @@ def test_who_does_not_listen_is_killed(exchange: Exchange, client: Line, engine:
     assert (restart.key, restart.at_once) == (engine.said.key, True)
     dies(exchange, engine, restarting=True, running=client.id(1))
     assert ends_of(client.heard()) == {client.id(1): (m.Status.CANCELLED, b"")}
+
+
+def test_who_does_not_listen_is_killed_though_a_command_waits(
+    exchange: Exchange, client: Line, engine: Line
+) -> None:
+    """Once its engine has said that it is the task that runs."""
+    nanny = Line(exchange, "nanny")
+    nanny.register(m.Role.NANNY)
+    nanny.say(HUB, m.Beat((engine.said.key,)))
+    client.submit(1, options={"grace": 1.0})
+    client.command(9, 0)
+    client.call("tasks", "cancel", requests=[[client.id(1), client.id(1)]])
+    exchange.pass_time(1.1)
+    assert nanny.heard(m.Restart) == []
+    assert engine.heard(m.GiveBack) == [m.GiveBack(1)]
+    engine.say(TASK, m.GaveBack(()))
+    exchange.pass_time(0.1)
+    [restart] = nanny.heard(m.Restart)
+    assert "went on for 1 s" in restart.reason  # type: ignore[attr-defined]
 
 
 def test_a_wish_has_a_grace_of_its_own(exchange: Exchange, client: Line, engine: Line) -> None:
