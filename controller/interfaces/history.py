@@ -14,6 +14,7 @@ from typing import Any
 from ctrlhub.controller.core.deadlines import Deadlines
 from ctrlhub.controller.core.deliveries import Outcome
 from ctrlhub.controller.core.history import GONE, how_ended
+from ctrlhub.controller.core.later import OnceStored
 from ctrlhub.controller.core.matching import check_keys, compiled, text_keys
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.interfaces.arguments import checked_ids, checked_ranges
@@ -180,15 +181,19 @@ class HistoryQuery(Interface):
         return sum(each.purge(caller, ranges, ids, rest) for each in self._recorded())
 
     @exposed
-    def resubmit(self, caller: Session, requests: Sequence[int], first: int) -> None:
+    def resubmit(self, caller: Session, requests: Sequence[int], first: int) -> OnceStored:
         """Do again what was asked for, for the caller, by consecutive new ids from `first` on.
 
-        All or nothing: where one cannot be done again, none is.
+        All or nothing: where one cannot be done again, none is. Where all of the new ids are there, the
+        call is one said again, since its answer was lost.
         """
-        if type(first) is not int or first < 0 or len(checked_ids(requests)) > AT_ONCE:
+        numbers = checked_ids(requests)
+        if type(first) is not int or first < 0 or len(numbers) > AT_ONCE:
             raise InvalidRequest(f"at most {AT_ONCE} requests, and the first new id")
+        if numbers and all(self._has_made(caller, first + n) for n in range(len(numbers))):
+            return OnceStored(None)
         chosen = []
-        for number in checked_ids(requests):
+        for number in numbers:
             interface, request, _ = self._find(number)
             interface.check_again(request)
             chosen.append((interface, request))
@@ -197,6 +202,14 @@ class HistoryQuery(Interface):
             interface.check_new(caller, new)
         for place, (interface, request) in enumerate(chosen):
             interface.resubmit(caller, request, first + place)
+        return OnceStored(None)
+
+    def _has_made(self, caller: Session, number: int) -> bool:
+        """Tell whether a client has made a request, as far as that is remembered."""
+        return session_of(number) == caller.number and any(
+            each.find(number) is not None or each.has_ended(number) is not None
+            for each in self._recorded()
+        )
 
     # ------------------------------------------------------------ looking
 

@@ -489,6 +489,20 @@ def test_resubmitting(client: Line, other: Line, engine: Line) -> None:
     assert set(ends_of(other.heard())) == {other.id(10), other.id(11)}
 
 
+def test_resubmitting_is_done_once_though_it_is_said_again(client: Line, engine: Line) -> None:
+    """The answer was lost; what is new may run, or have ended and been fetched."""
+    said = {"requests": [over(client, engine, 1)], "first": client.id(10)}
+    engine.heard()
+    assert client.call("history", "resubmit", **said).code == ""
+    assert begun(engine) == [client.id(10)]
+    assert client.call("history", "resubmit", **said).code == ""
+    ends(engine, client.id(10))
+    have(client, client.id(10))
+    client.heard()
+    assert client.call("history", "resubmit", **said).code == ""
+    assert begun(engine) == []
+
+
 @pytest.mark.parametrize(
     ("fields", "code"),
     [
@@ -518,7 +532,7 @@ def test_all_are_resubmitted_or_none() -> None:
     engine.heard()
     said = {"requests": former, "first": client.id(10)}
     assert client.call("history", "resubmit", **said).code == "limit_exceeded"
-    said = {"requests": former[:2], "first": client.id(2)}
+    said = {"requests": former[:2], "first": client.id(3)}
     assert client.call("history", "resubmit", **said).code == "invalid_request"
     assert begun(engine) == []
     assert not exchange.commands._records

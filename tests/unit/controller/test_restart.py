@@ -354,6 +354,25 @@ def test_history_is_remembered(scene: Scene) -> None:
     assert other.session != numbers[0] >> 40
 
 
+def test_what_is_resubmitted_is_acknowledged_once_stored(scene: Scene) -> None:
+    """A hub that is killed before has not said so, and the next one does it."""
+    world = scene.world
+    numbers = scene.client.tasks(b"one", b"two")
+    scene.say()
+    scene.work_off()
+    world.store.late = True
+    fresh = [max(numbers) + 10, max(numbers) + 11]
+    scene.client.following.update(fresh)
+    asked = scene.client.call("history", "resubmit", requests=numbers, first=fresh[0])
+    world.tick(scene.client)
+    world.run()
+    assert asked not in scene.client.answers
+    scene.restart()
+    scene.work_off()
+    assert scene.client.answers[asked].code == ""
+    assert scene.runs() == dict.fromkeys([*numbers, *fresh], 1)
+
+
 def test_history_of_what_the_hub_has_ended_itself(scene: Scene) -> None:
     """It has no time of its own at which it has run; it is remembered all the same."""
     numbers = scene.client.tasks(b"one", options=TaskOptions(timeout=1.0, targets=(7,)))
