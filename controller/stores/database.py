@@ -56,6 +56,9 @@ class Database(Protocol):
     def make_room(self, goes_on: Callable[[], bool]) -> bool:
         """Give back room that is not used, while `goes_on`; return whether there is more."""
 
+    def compact(self) -> None:
+        """Give back all room that is not used; nobody waits for the database."""
+
     def size(self) -> int:
         """Return how many bytes it takes."""
 

@@ -140,13 +140,27 @@ class DurableStore:
     def close(self) -> None:
         """Store what was given, unless that fails now, and close."""
         self._closing.set()
+        if self._has_finished():
+            self._database.close()
+
+    def compact(self) -> None:
+        """Store what was given, give back all room that is not used, and close: no hub is served."""
+        if not self._has_finished():
+            return
+        if not self._trouble:
+            self._tidy()
+            self._attempt(self._database.compact)
+        self._database.close()
+
+    def _has_finished(self) -> bool:
+        """Have the thread store what was given; say whether it has ended with that."""
         if self._thread.is_alive():
             self._writes.put(None)
             self._thread.join(CLOSING)
             if self._thread.is_alive():
                 log.error("the store does not answer, and may not have stored the last changes")
-                return
-        self._database.close()
+                return False
+        return True
 
     # ------------------------------------------------------------ the thread
 
@@ -215,18 +229,24 @@ class DurableStore:
 
     def _tidy(self) -> None:
         """Write again what little is alive among much that is not, and give room back."""
+        self._attempt(self._give_room_back)
+
+    def _give_room_back(self) -> None:
         journal, database = self._journal, self._database
+        while journal.is_wasteful and not self._closing.is_set():
+            journal.write_again(database.batch(journal.first))
+            if not self._persist(journal.take()):
+                return
+        self._has_room = database.make_room(self._idles)
+        self._nbytes = database.size()
+        self._untidy = ""
+
+    def _attempt(self, give_room_back: Callable[[], None]) -> None:
         try:
-            while journal.is_wasteful and not self._closing.is_set():
-                journal.write_again(database.batch(journal.first))
-                if not self._persist(journal.take()):
-                    return
-            self._has_room = database.make_room(self._idles)
-            self._nbytes = database.size()
-            self._untidy = ""
+            give_room_back()
         except self._unreadable as error:
             # No trouble: all is stored, and who is refused for it would bring no occasion to go on.
-            untidy = f"{_line(error)} ({database.where})"
+            untidy = f"{_line(error)} ({self._database.where})"
             if untidy != self._untidy:
                 log.warning("the store cannot give room back: %s", untidy)
             self._untidy = untidy

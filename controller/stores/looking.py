@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import mmap
 import sqlite3
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -18,7 +19,7 @@ from ctrlhub.controller.store_places import is_postgresql, shown
 from ctrlhub.controller.stores import packing
 from ctrlhub.controller.stores.journal import Journal
 from ctrlhub.controller.stores.mark import Damaged, Marker, has_content
-from ctrlhub.controller.stores.opening import directory_of, need_psycopg, open_store
+from ctrlhub.controller.stores.opening import directory_of, need_psycopg, open_durable
 from ctrlhub.controller.stores.payload_files import PayloadFiles, in_buffers
 from ctrlhub.controller.stores.sqlite import DATABASE, PAYLOADS
 from ctrlhub.wire.codec import size_of
@@ -154,8 +155,8 @@ def records(saved: Saved) -> Iterator[dict[str, Any]]:
             record.update(
                 status=how_ended(status),
                 engine_id=engine if engine >= 0 else None,
-                started=started,
-                completed=started + elapsed,
+                started=started or None,  # what has never run has no times
+                completed=started + elapsed if started else None,
                 fetched=number in saved.fetched,
                 result_bytes=None if value == GONE else size_of(value),
                 error=summary_of(status, value) or None,
@@ -166,13 +167,24 @@ def records(saved: Saved) -> Iterator[dict[str, Any]]:
 
 
 def purge(store: str, profile: Profile, *, everything: bool = False) -> int:
-    """Forget the requests that have ended, or all, of a store that no hub uses; return how many."""
+    """Forget the requests that have ended, or all, of a store that no hub uses; return how many.
+
+    Raises
+    ------
+    StoreError
+        There is none, or it cannot be used, or changed: then all is as it was.
+    """
     look(store, profile)  # there is one
-    opened = open_store(store, profile, 0.0, lambda call: call())
+    opened = open_durable(store, profile, 0.0, lambda call: call())
     try:
         saved = opened.load()
-        chosen = sorted({*saved.tasks, *saved.commands} if everything else saved.results)
-        opened.write([Forget(to_ranges(chosen))], lambda: None)
-    finally:
+    except BaseException:
         opened.close()
+        raise
+    chosen = sorted({*saved.tasks, *saved.commands} if everything else saved.results)
+    forgotten = threading.Event()
+    opened.write([Forget(to_ranges(chosen))], forgotten.set)
+    opened.compact()
+    if not forgotten.is_set():
+        raise StoreError(f"nothing was forgotten: {opened.trouble or 'the store does not answer'}")
     return len(chosen)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ctrlhub.controller.store_places import is_postgresql
 from ctrlhub.controller.stores.base import Store
 from ctrlhub.controller.stores.memory import MemoryStore
 from ctrlhub.wire.errors import StoreError
 from ctrlhub.wire.places import Profile
+
+if TYPE_CHECKING:
+    from ctrlhub.controller.stores.durable import DurableStore
 
 
 def open_store(
@@ -37,8 +41,16 @@ def open_store(
     StoreError
         It cannot be used; the message says what to do.
     """
-    if store == "memory":
-        return MemoryStore()
+    return MemoryStore() if store == "memory" else open_durable(store, profile, unix_offset, call)
+
+
+def open_durable(
+    store: str,
+    profile: Profile,
+    unix_offset: float,
+    call: Callable[[Callable[[], None]], None],
+) -> DurableStore:
+    """Open a store in a database; see `open_store`."""
     if is_postgresql(store):
         need_psycopg()
         from ctrlhub.controller.stores.durable import DurableStore

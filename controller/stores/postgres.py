@@ -228,6 +228,10 @@ class PostgresDatabase:
         self._connected().execute("VACUUM ctrlhub_batches, ctrlhub_payloads, ctrlhub_functions")
         return False
 
+    def compact(self) -> None:
+        """Write the tables anew."""
+        self._connected().execute("VACUUM FULL ctrlhub_batches, ctrlhub_payloads, ctrlhub_functions")
+
     def size(self) -> int:
         """Return how many bytes the tables take, with their indexes."""
         return tables_size(self._connected())

@@ -191,6 +191,10 @@ class SqliteDatabase:
             execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()  # till then the file is as it was
         return more
 
+    def compact(self) -> None:
+        """Give all free pages back."""
+        self.connection.executescript("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE)")
+
     def size(self) -> int:
         """Return how many bytes database and files take."""
         execute = self.connection.execute

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections import deque
@@ -295,3 +296,5 @@ def test_the_command(postgres_server: PostgresServer, tmp_path: Path) -> None:
     hub.store.close()
     assert "1 requests forgotten" in command(tmp_path, "purge", "--store", told).output
     assert other(url, tmp_path) == {2}
+    assert "1 requests forgotten" in command(tmp_path, "purge", "--all", "--store", told).output
+    assert json.loads(command(tmp_path, "stats", "--json", "--store", told).output)["bytes"] < 500_000

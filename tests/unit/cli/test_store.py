@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from click.testing import CliRunner, Result
 from ctrlhub.cli import main
 from ctrlhub.cli.exits import Exit
 from ctrlhub.controller.core.effects import Fetched, Operation, SaveRequests, SaveResults
-from ctrlhub.controller.stores.sqlite import DATABASE, SqliteStore
+from ctrlhub.controller.stores.changes import Changes
+from ctrlhub.controller.stores.sqlite import DATABASE, SqliteDatabase, SqliteStore
 from ctrlhub.wire.errors import ResultLost
 from ctrlhub.wire.failure import Failure, pack_failure
 from ctrlhub.wire.places import Profile
@@ -36,7 +38,7 @@ def fill(directory: Path) -> SqliteStore:
     _, failed = a_result(2, failure, {"stdout": "hello"})
     operations: list[Operation] = [
         SaveRequests([a_task(1), a_task(2), a_command(3), a_task(4), a_command(5)]),
-        SaveResults([a_result(1), (2, (2, 1, *failed[2:])), a_result(3)]),
+        SaveResults([a_result(1), (2, (2, 1, *failed[2:])), (3, (3, 0, b"", -1, 0.0, 0.0, None))]),
         Fetched(((1, 2),)),
     ]
     store.write(operations, lambda: None)
@@ -80,6 +82,8 @@ def test_export(state: Path) -> None:
     assert records[1]["error"] == "ResultLost: it is lost"
     assert records[1]["stdout"] == "hello"
     assert records[4]["action"] == "apply"
+    assert records[0]["completed"] >= records[0]["started"] > 0
+    assert (records[2]["started"], records[2]["completed"]) == (None, None)  # it has never run
     file = state / "exported"
     assert run(state, "export", str(file)).exit_code == Exit.OK
     assert len(file.read_text().splitlines()) == 5
@@ -90,6 +94,30 @@ def test_purge(state: Path) -> None:
     assert "3 requests forgotten" in run(state, "purge").output
     records = [json.loads(line) for line in run(state, "export").output.splitlines()]
     assert [record["msg_id"] for record in records] == ["0-4", "0-5"]
+
+
+def test_purge_gives_the_room_back(tmp_path: Path) -> None:
+    """All of it, also where a hub would leave free pages for what comes."""
+    directory = Profile.named("default", tmp_path).store
+    with closing(SqliteStore(directory, 0.0, lambda call: call())) as store:
+        store.load()
+        store.write([SaveRequests([a_task(n, bytes(100_000)) for n in range(1, 31)])], lambda: None)
+    assert (directory / DATABASE).stat().st_size > 2_500_000
+    assert "30 requests forgotten" in run(tmp_path, "purge", "--all").output
+    assert (directory / DATABASE).stat().st_size < 500_000
+
+
+def test_purge_of_what_cannot_be_changed(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not said that something was forgotten."""
+
+    def commit(database: SqliteDatabase, changes: Changes) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(SqliteDatabase, "commit", commit)
+    result = run(state, "purge")
+    assert result.exit_code == Exit.BAD_STATE
+    assert "nothing was forgotten: database or disk is full" in result.output
+    assert len(run(state, "export").output.splitlines()) == 5
 
 
 def test_purge_of_a_running_hub(state: Path) -> None:

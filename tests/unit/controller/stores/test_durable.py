@@ -59,6 +59,9 @@ class SlowDatabase:
             raise OSError(28, "No space left on device")
         return False
 
+    def compact(self) -> None:
+        """Have nothing to give back."""
+
     def size(self) -> int:
         """Return nothing of interest."""
         return 0
