@@ -250,7 +250,7 @@ class ScriptedNanny(Membership):
             self.send(m.Stream.HUB, death)
 
     def on_joined(self, registered: m.Registered, now: float) -> None:
-        """Tell of all deaths again."""
+        """Tell again of all deaths that no hub has noted, or in whose place no engine is."""
         for death in self._deaths:
             self.send(m.Stream.HUB, death)
 
@@ -262,6 +262,11 @@ class ScriptedNanny(Membership):
             self.restarts.append(message)
         elif isinstance(message, m.DeathNoted):
             self.noted.append(message.incarnation)
+            lives = {engine.registration.key for engine in self.engines}
+            self._deaths = [
+                each for each in self._deaths
+                if each.incarnation != message.incarnation or each.key not in lives
+            ]  # fmt: skip
 
 
 @dataclass
