@@ -133,12 +133,14 @@ class Marker:
         Damaged
             Something is not whole that was acknowledged.
         """
-        found = look_at_log(self._database, self._log)
+        found = look_at_log(self._database, self._log, is_alone=True)
         if found is None:
             return False
-        # If the power has failed since, what was being written then may be there in part.
         is_same_boot = self.mark is not None and self.mark.boot != "" and self.mark.boot == boot_id()
-        if found.has_header and found.lost <= (0 if is_same_boot else 1):
+        # What was being written at last may be there in part: as the power failed, or, if it has not since,
+        # as the hub was killed, or had no room. Then its index of the log says what was whole.
+        known = found.known if is_same_boot and found.known is not None else 0
+        if found.has_header and found.lost <= 1 and found.whole >= known:
             return found.has_rest
         what = f"{self._log.name} is damaged: {found.damage}"
         if self.mark is not None:

@@ -3,8 +3,10 @@
 SQLite reads such a log up to the first frame whose checksum is not right, and takes the rest for what was
 being written as the power failed. So damage in the midst of a log looks like its end, and what is behind
 that is lost without a word. But each transaction is on the disk before the next one begins: at most one can
-have been under way, and where only the process was killed, all that it had written is there, in order.
-Frames that end transactions behind the first bad frame tell one from the other.
+have been under way. Frames that end transactions behind the first bad frame tell one from the other.
+
+Where only the process has ended, killed or for want of room as it wrote the last one, the index that SQLite
+had made of the log is still there, and says how far the log was whole.
 """
 
 from __future__ import annotations
@@ -28,8 +30,9 @@ _FRAME_BYTES = 24
 _MAGIC = 0x377F0682
 _VERSION = 3_007_000
 
-_INDEX = Struct("=IIIBBHI")
-"""The beginning of the index that SQLite makes of a log: of that the version, and the last whole frame."""
+_INDEX = Struct("=IIIBBHI12s8s8s")
+"""The beginning of the index that SQLite makes of a log, which stands there twice: of that the version, the
+last whole frame, and the salts of the log."""
 
 
 class Log(NamedTuple):
@@ -45,12 +48,15 @@ class Log(NamedTuple):
         The frames that end transactions, of the run through the file that its header speaks of.
     last
         The last frame of that run.
+    known
+        The last frame that was whole for who wrote it last; None where that is not known.
     """
 
     has_header: bool
     whole: int = 0
     ends: Sequence[int] = ()
     last: int = 0
+    known: int | None = None
 
     @property
     def lost(self) -> int:
@@ -61,7 +67,6 @@ class Log(NamedTuple):
     def has_rest(self) -> bool:
         """Whether there is more than SQLite reads, whatever it is."""
         return self.last > self.whole
-
 
     @property
     def damage(self) -> str:
@@ -74,8 +79,11 @@ class Log(NamedTuple):
         )
 
 
-def look_at_log(database: Path, log: Path) -> Log | None:
-    """Look at the log of a database that nobody writes; None if there is none, or nothing can be said."""
+def look_at_log(database: Path, log: Path, *, is_alone: bool = False) -> Log | None:
+    """Look at the log of a database that nobody writes; None if there is none, or nothing can be said.
+
+    Who `is_alone` with the database leaves the former index, for another look at damage.
+    """
     try:
         descriptor = os.open(log, os.O_RDONLY)
     except FileNotFoundError:
@@ -91,8 +99,16 @@ def look_at_log(database: Path, log: Path) -> Log | None:
         ends, last = _read_frames(descriptor, header, size)
     finally:
         os.close(descriptor)
-    whole = _last_whole(database)
-    return None if whole is None else Log(True, whole, ends, last)
+    index = database.with_name(database.name + "-shm")
+    former = _read_index(index)
+    whole = _last_whole(database, index)
+    if whole is None:
+        return None
+    known = _known(former, header)
+    if is_alone and known is not None and whole < known:
+        with open(index, "r+b") as file:
+            file.write(former)
+    return Log(True, whole, ends, last, known)
 
 
 def _is_whole(header: bytes) -> bool:
@@ -123,16 +139,30 @@ def _checksum(data: bytes, order: Literal["big", "little"]) -> tuple[int, int]:
     return one, two
 
 
-def _last_whole(database: Path) -> int | None:
+def _read_index(index: Path) -> bytes:
+    try:
+        with open(index, "rb") as file:
+            return file.read(2 * _INDEX.size)
+    except FileNotFoundError:
+        return b""
+
+
+def _known(index: bytes, header: bytes) -> int | None:
+    """Return the last whole frame of an index, if that is whole itself and of a log with this header."""
+    if len(index) < 2 * _INDEX.size or index[: _INDEX.size] != index[_INDEX.size :]:
+        return None
+    version, _, _, is_made, _, _, whole, _, salts, _ = _INDEX.unpack(index[: _INDEX.size])
+    is_of_log = (version, is_made) == (_VERSION, 1) and salts == header[16:24]
+    return int(whole) if is_of_log else None
+
+
+def _last_whole(database: Path, place: Path) -> int | None:
     """Have SQLite read the log, which changes nothing; return the last frame that it takes for whole."""
     with closing(sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True)) as reader:
         reader.execute("SELECT count(*) FROM sqlite_master").fetchall()
     # Only now: to close a file of a database would let go of the locks that this process has.
-    try:
-        index = database.with_name(database.name + "-shm").read_bytes()[: _INDEX.size]
-    except FileNotFoundError:
-        return None
+    index = _read_index(place)[: _INDEX.size]
     if len(index) < _INDEX.size:
         return None
-    version, _, _, is_made, _, _, whole = _INDEX.unpack(index)
+    version, _, _, is_made, _, _, whole, *_ = _INDEX.unpack(index)
     return int(whole) if (version, is_made) == (_VERSION, 1) else None

@@ -93,11 +93,32 @@ def test_a_transaction_that_a_power_cut_has_broken_off(
     assert loaded(copy).tasks.keys() == {*range(1, 7), 9}
 
 
-def test_a_hub_that_was_killed_as_it_wrote(with_log: Path) -> None:
-    """The last transaction is there without its end: it was not acknowledged."""
+@pytest.mark.parametrize("cut", [100, 10_000, 16_384, 20_000])
+def test_a_hub_that_was_killed_as_it_wrote(tmp_path: Path, cut: int) -> None:
+    """Or had no room: the last transaction is there in part, and was not acknowledged."""
+    with closing(a_store(tmp_path / "store")) as store:
+        store.load()
+        for number in range(1, 7):
+            write(store, tasks(number, payload=bytes([number]) * 20_000))
+        killed = Path(shutil.copytree(tmp_path / "store", tmp_path / "killed"))
+        write(store, tasks(7, payload=b"7" * 20_000))
+        shutil.copy(tmp_path / "store" / LOG, killed / LOG)
+    log = killed / LOG
+    os.truncate(log, log.stat().st_size - cut)
+    with closing(a_store(killed)) as store:
+        assert store.load().tasks.keys() == set(range(1, 7))
+        write(store, tasks(8))
+        copy = Path(shutil.copytree(killed, tmp_path / "again"))
+    assert loaded(copy).tasks.keys() == {*range(1, 7), 8}
+
+
+def test_a_log_that_was_cut_off(with_log: Path) -> None:
+    """Its index says that there was more."""
     log = with_log / LOG
     os.truncate(log, log.stat().st_size - 20_000)
-    assert loaded(with_log).tasks.keys() == set(range(1, 7))
+    for _ in range(2):
+        with pytest.raises(StoreError, match=r"store\.db-wal is damaged"):
+            a_store(with_log)
 
 
 def test_an_empty_log_of_a_power_cut(with_log: Path) -> None:
