@@ -324,6 +324,7 @@ def test_engines_have_their_ids_after_everything_was_killed(command: Command) ->
 
     assert [each["id"] for each in command.status()["engines"]] == [0, 1]
     assert engines_of(command) == of_slot
+    assert command.run("sessions").stdout == "no sessions\n", "its own is none of those"
     assert command.run("stop").returncode == Exit.OK
 
 
