@@ -84,8 +84,8 @@ class Attaching:
     def unfetched(self) -> list[str]:
         """Return the ids of this session's requests whose results nobody has fetched, in order.
 
-        Queued and running ones are among them. ``client.get_result(client.unfetched())`` gets them all,
-        as they end.
+        Queued and running ones are among them, and for a moment those that were fetched just now.
+        ``client.get_result(client.unfetched())`` gets them all, as they end.
         """
         found: list[int] = []
         after: int | None = 0

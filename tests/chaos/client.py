@@ -18,6 +18,7 @@ from typing import Any
 
 from ctrlhub import (
     Client,
+    CompositeError,
     CtrlHubError,
     InvalidEngineID,
     NoEnginesRegistered,
@@ -165,7 +166,7 @@ class Busy:
         try:
             values = _flat(result.get(0))
         except Exception as error:
-            return f"{type(error).__name__}: {error}"[:300]
+            return said_of(error)
         wanted = [2 * each + 1 for each in range(number, number + count)]
         return "ok" if sorted(values) == wanted else f"wrong: {values}"[:300]
 
@@ -185,6 +186,14 @@ class Busy:
             if missing.isdisjoint(ids):
                 del self._unacknowledged[number]
                 self._record.say(Said.ACKNOWLEDGED, number)
+
+
+def said_of(error: Exception) -> str:
+    """Say how a submission failed: as one `ResultLost`, where all that failed of it never came to a hub."""
+    parts = error.errors if isinstance(error, CompositeError) else [error]
+    if parts and all(isinstance(part, ResultLost) for part in parts):
+        return f"{ResultLost.__name__}: {parts[0]}"[:300]
+    return f"{type(error).__name__}: {error}"[:300]
 
 
 def _flat(value: Any) -> list[int]:

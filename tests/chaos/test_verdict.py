@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ctrlhub import CompositeError, EngineError, ResultLost
+from tests.chaos.client import said_of
 from tests.chaos.plan import Kind
 from tests.chaos.record import Entry, Run, Said
 from tests.chaos.verdict import Struck, Verdict, judge
@@ -51,6 +53,13 @@ def test_what_may_happen() -> None:
         Entry(3, X, 2),
     )  # fmt: skip
     assert (verdict.failed, verdict.abandoned, verdict.problems()) == (1, 1, [])
+
+
+def test_a_map_that_never_came() -> None:
+    """It fails for each of its requests; it is what a task would be of which that is so."""
+    lost = [ResultLost("the hub knows no request 1-1"), ResultLost("the hub knows no request 1-2")]
+    assert said_of(CompositeError("2 of 2", lost)) == said_of(lost[0])
+    assert said_of(CompositeError("2 of 2", [*lost, EngineError("gone")])).startswith("CompositeError")
 
 
 def test_executions() -> None:
