@@ -58,6 +58,7 @@ def report(chaos: Chaos, verdict: Verdict, settled: bool) -> list[str]:
         f"abandoned            {verdict.abandoned} (client killed before the acknowledgement)",
         f"run again            {verdict.run_again} tasks, {verdict.unacknowledged_run_again} commands "
         "(not acknowledged when hub and engine died)",
+        f"deadly               {verdict.deadly} tasks, given up after they had killed their engines",
         f"LOST                 {verdict.lost}",
         f"DELIVERED TWICE      {verdict.duplicated}",
         f"longest stall        {verdict.stall:.2f} s; {verdict.free_stall:.2f} s with nothing stopped or cut off",

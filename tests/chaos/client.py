@@ -27,7 +27,8 @@ from ctrlhub import (
 )
 from ctrlhub.cluster.local import routed
 from ctrlhub.wire.connection import ConnectionInfo
-from tests.chaos.record import Entry, Record, Said, noting, read_record
+from tests.chaos.record import Entry, Record, Said, deadly, noting, read_record
+from tests.chaos.verdict import FEW_RETRIES
 
 TURN = 0.01
 """Seconds between two looks at what there is to do."""
@@ -73,6 +74,7 @@ class Busy:
         self._orders, self._client = orders, client
         self._record = Record(Path(orders.record))
         self._work = noting(orders.journal)
+        self._deadly = deadly(orders.journal)
         self._ended: SimpleQueue[tuple[int, Any]] = SimpleQueue()
         self._open: dict[int, tuple[str, int]] = {}
         self._unacknowledged: dict[int, frozenset[int]] = {}
@@ -105,8 +107,11 @@ class Busy:
         elif draw < 0.85:
             numbers = range(self._next, self._next + count)
             self._keep("map", count, self._balanced.map_async(self._work, numbers))
-        else:
+        elif draw < 0.98:
             self._command()
+        else:
+            with self._balanced.temp_flags(engine_retries=FEW_RETRIES):
+                self._keep("deadly", 1, self._balanced.apply_async(self._deadly, self._next))
 
     def _command(self) -> None:
         try:

@@ -109,3 +109,19 @@ def noting(path: str) -> Callable[[int], int]:
         return 2 * number + 1
 
     return work
+
+
+def deadly(path: str) -> Callable[[int], int]:
+    """Return what kills every engine that runs it, after it has noted that it begins."""
+
+    def work(number: int) -> int:
+        import os
+        import signal
+        import time
+
+        file = os.open(path, os.O_WRONLY | os.O_APPEND)
+        os.write(file, b"%.6f b %d %d\n" % (time.monotonic(), number, os.getpid()))
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError("it lives")
+
+    return work

@@ -75,6 +75,25 @@ def test_executions() -> None:
     assert verdict.problems() == ["2 commands run twice"]
 
 
+@pytest.mark.parametrize(
+    ("third", "struck", "count"),
+    [
+        (9.0, (), 1),
+        (9.0, (Struck(Kind.KILL_HUB, 4.0, 1, again=5.0),), 1),
+        (12.0, (Struck(Kind.KILL_HUB, 4.0, 1, again=5.0),), 0),
+        (9.0, (Struck(Kind.KILL_NANNY, 4.0, 1),), 0),
+    ],
+    ids=["no reason", "a hub has come", "its nanny came late", "its nanny was killed"],
+)
+def test_deadly_tasks(third: float, struck: tuple[Struck, ...], count: int) -> None:
+    """They may kill as many engines as they may be run again, and one: more only if nobody could know."""
+    runs = [Run(at, True, 1, pid) for pid, at in enumerate((2.0, 3.0, third))]
+    entries = [Entry(1, S, 1, "deadly"), Entry(13, E, 1, end="EngineError: the 2nd to be")]
+    verdict = verdict_of(*entries, runs=runs, struck=struck)
+    assert (verdict.deadly, verdict.deadly_run_again) == (1, count)
+    assert verdict.problems() == ["1 engines too many killed by their tasks"] * count
+
+
 def test_times_after_kills() -> None:
     """To the first end behind the next hub's start; to the begin of what ran, elsewhere."""
     struck = (

@@ -15,6 +15,18 @@ MAY_FAIL = ("EngineError", "InvalidEngineID", "CompositeError")
 """How commands may end whose engine was struck; tasks may not."""
 
 
+FEW_RETRIES = 1
+"""So often a deadly task is run again, which kills its engine each time."""
+
+SPEAK_FOR_ENGINES = {
+    Kind.KILL_NANNY, Kind.STOP_NANNY, Kind.CUT, Kind.STOP_HUB, Kind.RESTART_ENGINE,
+}  # fmt: skip
+"""Faults around which it may stay unknown, or be told late, what an engine has died of."""
+
+GRACE = 6.0
+"""Seconds for which a hub waits to be told of that: whoever comes later cannot keep a task from running."""
+
+
 @dataclass(slots=True)
 class Struck:
     """What was done to whom."""
@@ -49,6 +61,10 @@ class Verdict:
     had acknowledged."""
     unacknowledged_run_again: int = 0
     """Those of commands that ran, and whose hub and engine both died before anything of it was stored."""
+    deadly: int = 0
+    """Tasks that kill their engines, and were given up."""
+    deadly_run_again: int = 0
+    """Their executions beyond what their `engine_retries` allow."""
     stall: float = 0.0
     """The longest time without an end while something was outstanding."""
     free_stall: float = 0.0
@@ -68,6 +84,7 @@ class Verdict:
             "lost": self.lost,
             "delivered twice": self.duplicated,
             "commands run twice": self.commands_run_again,
+            "engines too many killed by their tasks": self.deadly_run_again,
             "ended in a wrong way": len(self.bad),
         }
         return [f"{count} {what}" for what, count in found.items() if count]
@@ -91,7 +108,10 @@ def judge(
     commands: dict[int, float] = {}
     for record in records:
         _count(verdict, record, commands)
-    _executions(verdict, list(runs), commands, struck)
+    runs = list(runs)
+    _executions(verdict, runs, commands, struck)
+    deadly = {e.number: e.at for r in records for e in r if e.said is Said.SUBMITTED and e.kind == "deadly"}
+    verdict.deadly_run_again = _too_often(deadly, runs, struck)
     times = sorted(e.at for record in records for e in record if e.said is Said.ENDED)
     verdict.stall, verdict.free_stall = _stalls(records, struck)
     kills = sorted(strike.at for strike in struck if strike.kind is Kind.KILL_HUB)
@@ -132,6 +152,8 @@ def _count(verdict: Verdict, record: Sequence[Entry], commands: dict[int, float]
 def _one_end(verdict: Verdict, submitted: Entry, ended: Entry) -> None:
     if ended.end == "ok":
         verdict.completed += submitted.count
+    elif submitted.kind == "deadly" and ended.end.startswith("EngineError"):
+        verdict.deadly += submitted.count
     elif submitted.kind == "command" and ended.end.startswith(MAY_FAIL):
         verdict.failed += submitted.count
     else:
@@ -167,6 +189,25 @@ def _executions(
         later = [r.at for r in places[number] if r.at >= killed[pid] and r.pid != pid]
         if later:
             verdict.elsewhere.append(min(later) - killed[pid])
+
+
+def _too_often(deadly: Mapping[int, float], runs: Sequence[Run], struck: Sequence[Struck]) -> int:
+    """Count executions of deadly tasks that should not have been, as far as the hub could know."""
+    unknown = [(each.at, each.until or each.at) for each in struck if each.kind in SPEAK_FOR_ENGINES]
+    starts = [each.again for each in struck if each.kind is Kind.KILL_HUB and each.again]
+    begun: Counter[int] = Counter()
+    count = 0
+    for run in runs:
+        if not run.begins or run.number not in deadly:
+            continue
+        begun[run.number] += 1
+        since = deadly[run.number]
+        last_start = max((at for at in starts if since <= at <= run.at), default=inf)
+        is_excused = run.at - last_start >= GRACE or any(
+            at <= run.at and until + GRACE >= since for at, until in unknown
+        )
+        count += begun[run.number] > FEW_RETRIES + 1 and not is_excused
+    return count
 
 
 def _stalls(records: Sequence[Sequence[Entry]], struck: Sequence[Struck]) -> tuple[float, float]:
