@@ -78,21 +78,22 @@ class TaskStops(TaskWaits):
         None, have their engine restarted.
         """
         seconds = checked_grace(grace)
-        tasks = self._own(caller, checked_ranges(requests))
+        ranges = checked_ranges(requests)
+        self._early.expect(ranges, caller.number, self._records)
+        tasks = self._own(caller, ranges)
         running = to_ranges(sorted(task.id for task in tasks if self.is_running(task)))
         return {**self._stop(tasks, seconds), "running": running}
 
     @exposed
     def withdraw(self, caller: Session, requests: Sequence[Sequence[int]]) -> dict[str, Any]:
-        """Stop those of one's own tasks that do not run yet; what runs goes on."""
+        """Stop those of one's own tasks that do not run yet; what runs goes on, and may begin on its way."""
         tasks = self._own(caller, checked_ranges(requests))
         running = {task for task in tasks if self._is_first(task)}
         answer = self._stop(task for task in tasks if task not in running)
         return {**answer, "running": to_ranges(sorted(task.id for task in running))}
 
     def _own(self, caller: Session, requests: Ranges) -> list[Task]:
-        """Return those of a client's tasks that are here; the others are stopped as they come."""
-        self._early.expect(requests, caller.number, self._records)
+        """Return those of a client's tasks that are here."""
         ids = select(requests, self._records)
         return [self._records[n] for n in ids if self._records[n].session is caller]
 

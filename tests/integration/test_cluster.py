@@ -275,6 +275,7 @@ def test_a_killed_nanny_comes_back(state: Path) -> None:
 
         until(others, "two other engines")
         assert cluster.pids["nannies"] != [nanny]
+        until(lambda: client.ids == [0, 1], "the client has heard of both")
         assert client[:].apply_sync(lambda: 6 * 7) == [42, 42]
 
 
