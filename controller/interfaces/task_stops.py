@@ -166,6 +166,8 @@ class TaskStops(TaskWaits):
         """Count the time of the task that an engine runs, and of no other that was taken for it."""
         for task in self._scheduler.tasks_of(engine.id)[1:]:
             self._limits.discard(task)
+            self._since.pop(task, None)
+            self._begun.discard(task)
         self._look_at_first(engine)
 
     def _begin_limit(self, task: Task) -> None:
