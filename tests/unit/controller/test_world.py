@@ -487,7 +487,8 @@ class Faults(Failing):
         if status == Status.OK:
             assert result == b"N."
         elif status == Status.ERROR and not result.startswith(b"result of !"):
-            assert unpack_failure(result).code == "engine_error" or self.restarts
+            failure = unpack_failure(result)
+            assert failure.code == "engine_error" or self.restarts, failure
 
 
 TestFaults = Faults.TestCase
