@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from typing import Any
 
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
@@ -295,41 +295,6 @@ class Faults(Failing):
             self.world.commit()
         self.world.restart_hub(remembers=True)
 
-    @precondition(lambda self: self.world.lives < MOST_LIVES and self.engines)
-    @rule(client=st.integers(0, 9), engine_retries=st.integers(0, 2), replaced=st.booleans())
-    def kill_hub_and_engine(self, client: int, engine_retries: int, replaced: bool) -> None:
-        """A task takes the hub and its engine with it, again and again; their nanny tells each next hub."""
-        chosen = self.pick(client, self.clients)
-        payload = b"~task %d" % next(self.numbers)
-        [number] = chosen.tasks(payload, engine_retries=engine_retries)
-        self.submitted[number], self.endless[number] = (chosen, payload), chosen
-        self.world.tick(chosen)
-        for killed in range(1, engine_retries + 2):
-            if self.world.lives >= MOST_LIVES or (runs_it := self.engine_that_runs(number)) is None:
-                return
-            self.deaths += 1
-            self.engines.remove(runs_it)
-            self.world.kill(runs_it)
-            self.world.restart_hub(remembers=True)
-            self.nanny.report(runs_it, restarting=replaced, running=number)
-            if replaced or not self.engines:
-                key = runs_it.registration.key
-                again = self.world.add(ScriptedEngine(key, self.ran, supervised=True))
-                self.engines.append(again)
-                self.nanny.engines.append(again)
-            self.world.pass_time(8.0)
-            assert Counter(each for each, _ in self.ran)[number] == killed
-        assert all(number not in engine.backlog for engine in self.engines), "it is given to another"
-
-    def engine_that_runs(self, number: int) -> ScriptedEngine | None:
-        """Let engines work until one runs a task that does not end, if any gets to it."""
-        self.world.run()
-        self.world.commit()
-        for engine in self.engines:
-            while engine.work():
-                pass
-        return next((each for each in self.engines if number in each.backlog[:1]), None)
-
     @precondition(lambda self: not self.restarts)
     @rule(client=st.integers(0, 9))
     def kill_client(self, client: int) -> None:
@@ -498,3 +463,66 @@ DEPTH = int(os.environ.get("CTRLHUB_WORLD_EXAMPLES", "25"))
 TestFaults.settings = settings(
     max_examples=DEPTH, stateful_step_count=30 if DEPTH < 100 else 50, deadline=None
 )
+
+
+class DeadlyTasks(Faults):
+    """A world of which one task takes the hub with it, and the engine that runs it."""
+
+    def kill_hub_and_engine(self, client: int, engine_retries: int, replaced: bool) -> None:
+        """A task takes the hub and its engine with it, again and again; their nanny tells each next hub."""
+        chosen = self.pick(client, self.clients)
+        payload = b"~task %d" % next(self.numbers)
+        [number] = chosen.tasks(payload, engine_retries=engine_retries)
+        self.submitted[number], self.endless[number] = (chosen, payload), chosen
+        self.world.tick(chosen)
+        for killed in range(1, engine_retries + 2):
+            runs_it = self.engine_that_runs(number)
+            assert runs_it is not None
+            self.deaths += 1
+            self.engines.remove(runs_it)
+            self.world.kill(runs_it)
+            self.world.restart_hub(remembers=True)
+            self.nanny.report(runs_it, restarting=replaced, running=number)
+            if replaced or not self.engines:
+                key = runs_it.registration.key
+                again = self.world.add(ScriptedEngine(key, self.ran, supervised=True))
+                self.engines.append(again)
+                self.nanny.engines.append(again)
+            self.world.pass_time(8.0)
+            assert Counter(each for each, _ in self.ran)[number] == killed
+        assert all(number not in engine.backlog for engine in self.engines), "it is given to another"
+
+    def engine_that_runs(self, number: int) -> ScriptedEngine | None:
+        """Let engines work until one runs a task that does not end, if any gets to it."""
+        for _ in range(20):
+            self.world.pass_time(0.5)
+            self.world.commit()
+            for engine in self.engines:
+                while engine.work():
+                    pass
+                if engine.running is not None and engine.running[0] == number:
+                    return engine
+        return None
+
+
+@given(
+    seed=st.integers(0, 1000),
+    engines=st.integers(1, 3),
+    before=st.integers(0, 8),
+    late=st.booleans(),
+    engine_retries=st.integers(0, 2),
+    replaced=st.booleans(),
+)
+@settings(max_examples=max(10, DEPTH // 2))
+def test_deadly_tasks(
+    seed: int, engines: int, before: int, late: bool, engine_retries: int, replaced: bool
+) -> None:
+    """They run as often as they may, whenever the hub dies; all others end as they should."""
+    world = DeadlyTasks()
+    world.begin(seed, engines, 2, 4096)
+    for client in range(before):
+        world.submit(client, 2, False, b"f", 0, False, 0, retries=0, engine_retries=3)
+    if late:
+        world.store()
+    world.kill_hub_and_engine(0, engine_retries, replaced)
+    world.teardown()
