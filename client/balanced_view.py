@@ -15,7 +15,7 @@ from ctrlhub.client.map_result import AsyncJoinedResult, AsyncMapResult
 from ctrlhub.client.partition import split
 from ctrlhub.client.requests import ENGINE_RETRIES, Portion, Template
 from ctrlhub.client.result_arguments import collecting
-from ctrlhub.client.result_of_results import ResultOfResults
+from ctrlhub.client.result_of_results import PortionOfResults, ResultOfResults
 from ctrlhub.client.targets import chosen
 from ctrlhub.client.task_options import FLAGS, check, options_of
 from ctrlhub.client.view import View, check_label
@@ -327,10 +327,10 @@ class LoadBalancedView(View):
             try:
                 payload = dumps_call(args, {})
             except SerializationError:  # of a result, maybe
-                payload, own, _ = _with_results(args, {}, template)
+                payload, own, needed = _with_results(args, {}, template)
                 if payloads:
                     self._send_portion(payloads, template, result)
-                self._send_portion([detached(payload)], own, result)
+                self._send_portion([detached(payload)], own, result, needed)
                 payloads = []
                 continue
             payloads.append(payload if type(payload) is bytes else detached(payload))
@@ -342,7 +342,11 @@ class LoadBalancedView(View):
             self._send_portion(payloads, template, result)
 
     def _send_portion(
-        self, payloads: list[Payload], template: Template, result: AsyncMapResult
+        self,
+        payloads: list[Payload],
+        template: Template,
+        result: AsyncMapResult,
+        needed: tuple[AsyncResult, ...] = (),
     ) -> None:
         most = self._home.intake.room.most
         if 0 < most < len(result._cells) - result._settled + len(payloads):
@@ -353,6 +357,9 @@ class LoadBalancedView(View):
         first = self._home.next_ids(len(payloads))
         self._note(range(first, first + len(payloads)))
         offset = result._extend(first, len(payloads))
+        if needed:
+            self._submit(PortionOfResults(first, payloads, template, result, offset, needed))
+            return
         portion = ChunkPortion if isinstance(template, ChunkTemplate) else Portion
         self._submit(portion(first, payloads, template, result, offset))
 

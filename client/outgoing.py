@@ -52,6 +52,7 @@ class Outgoing:
         self.tasks: Ledger[TaskRequest] = Ledger()
         self.commands: Ledger[CommandRequest | StartHookRequest] = Ledger()
         self.start_hooks: dict[str, StartHookRequest] = {}
+        self._naming: set[int] = set()
         self._again: deque[tuple[int, int]] = deque()
         self._generation = 0
         self._of_former_hub = -1
@@ -80,6 +81,23 @@ class Outgoing:
     def is_accepted(self) -> bool:
         """Whether the hub has accepted everything."""
         return not (self.waits or any(each.unaccepted() for each in self.ledgers))
+
+    @property
+    def names_results(self) -> bool:
+        """Whether a task that is called with results may not have come to the hub.
+
+        These are not to be acknowledged before: the hub might keep them no longer. On the task's own
+        stream the acknowledgement is behind it.
+        """
+        if self._naming:
+            self._naming.intersection_update(self.tasks.requests.keys())
+        return bool(self._naming)
+
+    def accepted(self, stream: Stream, ranges: Ranges) -> None:
+        """Take note of what the hub has stored."""
+        self.ledger(stream).accept(ranges)
+        if self._naming and stream is Stream.TASK:
+            self._naming.difference_update(select(ranges, self._naming))
 
     @property
     def ledgers(self) -> tuple[Ledger[Any], ...]:
@@ -139,15 +157,18 @@ class Outgoing:
         """Take nothing for known: another hub has none of what was sent."""
         self._generation += 1
         self._of_former_hub = max(self.commands.requests, default=self._of_former_hub)
-        for request in self.outstanding():
-            if isinstance(request, CalledWithResults):
-                request._insert_values()
+        self._insert_values(self.outstanding())
         self.tasks.forget_acceptance()
         self.commands.forget_acceptance()
         hooks = {hook.first: hook for hook in tuple(self.start_hooks.values())}
         if hooks:
             # Sorted: the last in the dictionary has to be the highest, for `_last_command`.
             self.commands.requests = dict(sorted({**self.commands.requests, **hooks}.items()))
+
+    def _insert_values(self, requests: Iterable[Request]) -> None:
+        for request in requests:
+            if isinstance(request, CalledWithResults):
+                request._insert_values()
 
     def forget_hooks(self, gone: Ranges) -> None:
         """Give start hooks to no other hub: somebody has removed them."""
@@ -183,7 +204,9 @@ class Outgoing:
     def again(self, stream: Stream) -> list[Message]:
         """Say again what was not accepted: return commands at once, tasks with `messages`."""
         if stream is Stream.TASK:
-            self._again = deque(self._after_commands(self.tasks.unaccepted()))
+            lacking = self.tasks.unaccepted()
+            self._insert_values(map(self.tasks.requests.__getitem__, lacking))
+            self._again = deque(self._after_commands(lacking))
             return []
         found: list[Message] = []
         requests = self.commands.requests
@@ -227,6 +250,10 @@ class Outgoing:
         batch.add(number, template, payload)
         if batch.full:
             self._flush()
+
+    def add_names(self, number: int) -> None:
+        """Take note that a task is called with results (for `Request._enter`)."""
+        self._naming.add(number)
 
     def add_command(self, command: CommandRequest | StartHookRequest) -> None:
         """Send a command, after the tasks that were added before it (for `Request._enter`)."""

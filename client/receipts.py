@@ -78,11 +78,15 @@ class Receipts:
         elif self.due == NEVER:
             self.due = now + PATIENCE
 
-    def take(self) -> list[tuple[Stream, Message]]:
-        """Take the messages."""
+    def take(self, now: float, kept: Stream | None = None) -> list[tuple[Stream, Message]]:
+        """Take the messages, except that of one stream, if there is one, which waits for longer."""
         self.due = NEVER
         self.count = 0
         taken, self._ranges = self._ranges, {}
+        if kept in taken:
+            ranges = self._ranges[kept] = taken.pop(kept)
+            self.count = sum(last - first + 1 for first, last in ranges)
+            self.due = now + PATIENCE
         # For long, perhaps: as few objects, which hold nothing else's memory.
         self._taken = {stream: merged(found) for stream, found in taken.items()}
         return [(stream, Received(tuple(found))) for stream, found in taken.items()]

@@ -109,6 +109,9 @@ class Sender(Protocol):
     ) -> None:
         """Send a task with the current batch."""
 
+    def add_names(self, number: int) -> None:
+        """Take note that a task is called with results: these are not to be acknowledged before it."""
+
     def add_command(self, command: CommandRequest | StartHookRequest) -> None:
         """Send a command, after the tasks that were added before it."""
 
@@ -158,7 +161,7 @@ class Claim:
 
 
 class CalledWithResults:
-    """A task whose arguments hold results of others, which a hub that follows may not have."""
+    """A task whose arguments hold results of others, which the hub may not have any more."""
 
     __slots__ = ()
 

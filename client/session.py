@@ -266,7 +266,8 @@ class ClientSession(InformedMembership):
         if self.calls.unsent:
             out += [(Stream.HUB, call) for call in self.calls.take_unsent()]
         if self._now >= self._receipts.due:
-            out += self._receipts.take()
+            kept = Stream.MULTIENGINE if self._outgoing.names_results else None
+            out += self._receipts.take(self._now, kept)
         if self._outgoing.waits:
             out += self._outgoing.messages()
         return out
@@ -410,7 +411,7 @@ class ClientSession(InformedMembership):
                 self.send(of, received)
 
     def _on_accepted(self, stream: Stream, message: Any, now: float) -> None:
-        self._outgoing.ledger(stream).accept(message.requests)
+        self._outgoing.accepted(stream, message.requests)
 
     def _on_need_functions(self, stream: Stream, message: Any, now: float) -> None:
         functions = self._outgoing.functions(stream, message.digests)

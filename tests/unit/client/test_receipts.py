@@ -12,9 +12,9 @@ def test_a_few_wait() -> None:
     receipts.add(Stream.TASK, [(1, 1)], 1, False, 10.0)
     receipts.add(Stream.TASK, [(2, 2)], 1, False, 10.0 + PATIENCE / 2)
     assert receipts.due == 10.0 + PATIENCE
-    assert receipts.take() == [(Stream.TASK, Received(((1, 1), (2, 2))))]
+    assert receipts.take(1.0) == [(Stream.TASK, Received(((1, 1), (2, 2))))]
     assert receipts.due == NEVER
-    assert receipts.take() == []
+    assert receipts.take(1.0) == []
 
 
 def test_many_are_due_at_once() -> None:
@@ -36,7 +36,19 @@ def test_each_stream_for_itself() -> None:
     receipts = Receipts()
     receipts.add(Stream.TASK, [(1, 1)], 1, False, 0.0)
     receipts.add(Stream.MULTIENGINE, [(2, 2)], 1, False, 0.0)
-    assert receipts.take() == [
+    assert receipts.take(1.0) == [
         (Stream.TASK, Received(((1, 1),))),
         (Stream.MULTIENGINE, Received(((2, 2),))),
     ]
+
+
+def test_one_stream_may_wait_for_longer() -> None:
+    """Its results count as unacknowledged meanwhile."""
+    receipts = Receipts()
+    receipts.add(Stream.TASK, [(1, 1)], 1, False, 0.0)
+    receipts.add(Stream.MULTIENGINE, [(2, 4), (6, 6)], 4, True, 0.0)
+    assert receipts.take(1.0, Stream.MULTIENGINE) == [(Stream.TASK, Received(((1, 1),)))]
+    assert receipts.count == 4
+    assert receipts.due == 1.0 + PATIENCE
+    assert receipts.take(2.0) == [(Stream.MULTIENGINE, Received(((2, 4), (6, 6))))]
+    assert (receipts.count, receipts.due) == (0, NEVER)
