@@ -12,37 +12,45 @@ import resource
 LEAST_SPARE, MOST_SPARE = 32, 1024
 """So many are kept free, and an eighth of all in between."""
 
-_OPEN = "/proc/self/fd"
+PEER = 16
+"""With room for so many descriptors one peer more is let in before they are counted again."""
+
+_OPEN = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
 
 
-def why_full() -> str:
-    """Say why no further peer can be let in; empty where one can."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if limit == resource.RLIM_INFINITY:
-        return ""
-    spare = min(max(LEAST_SPARE, limit // 8), MOST_SPARE)
-    try:
-        used = _lowest_free()
-    except OSError:
-        used = limit
-    if 2 * used > limit:  # near enough to count, which takes time
-        used = _count(used)
-    if used + spare <= limit:
-        return ""
-    return (
-        f"the hub has {used} of {limit} file descriptors in use, and keeps the rest for those who are "
-        "here: raise its `ulimit -n`, or close clients that nobody needs"
-    )
+class DescriptorRoom:
+    """Whether there is room for further peers.
+
+    To count descriptors takes time that grows with their number, so it is not done for each peer:
+    the more there are left, the more peers may come before the next time.
+    """
+
+    def __init__(self) -> None:
+        self._limit = 0
+        self._uncounted = 0
+
+    def why_full(self) -> str:
+        """Say why no further peer can be let in; empty where one can."""
+        before, (self._limit, _) = self._limit, resource.getrlimit(resource.RLIMIT_NOFILE)
+        limit = self._limit
+        if limit == resource.RLIM_INFINITY:
+            return ""
+        if self._uncounted > 0 and limit == before:
+            self._uncounted -= 1
+            return ""
+        used = _count(limit)
+        room = limit - used - min(max(LEAST_SPARE, limit // 8), MOST_SPARE)
+        if room >= 0:
+            self._uncounted = room // PEER
+            return ""
+        return (
+            f"the hub has {used} of {limit} file descriptors in use, and keeps the rest for those who "
+            "are here: raise its `ulimit -n`, or close clients that nobody needs"
+        )
 
 
-def _lowest_free() -> int:
-    descriptor = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-    os.close(descriptor)
-    return descriptor
-
-
-def _count(lowest_free: int) -> int:
+def _count(limit: int) -> int:
     try:
         return len(os.listdir(_OPEN))
-    except OSError:  # another system, or there is none left to look with
-        return lowest_free
+    except OSError:  # there is none left to look with
+        return limit

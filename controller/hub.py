@@ -26,7 +26,7 @@ from ctrlhub.controller.core.effects import (
     SendStored,
     Stop,
 )
-from ctrlhub.controller.descriptors import why_full
+from ctrlhub.controller.descriptors import DescriptorRoom
 from ctrlhub.controller.heap import Heap, memory_here
 from ctrlhub.controller.interfaces.finding import find_interfaces
 from ctrlhub.controller.interfaces.history import HistoryQuery
@@ -108,7 +108,7 @@ class Hub:
             random=SystemRandom(),
             store=store,
         )
-        self.switchboard.joining.why_full = why_full
+        self.switchboard.joining.why_full = DescriptorRoom().why_full
         query = self.switchboard.interfaces.get("query")
         if isinstance(query, Query):
             query.started, query.pid = self.started, os.getpid()

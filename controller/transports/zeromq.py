@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 HANDSHAKE_MS = 2000
 BACKLOG = 4096
-LINGER_MS = 200
+LINGER_MS = 1000
 
 MOST_UNREAD = 100_000
 """The most messages kept for a connection that does not read them.

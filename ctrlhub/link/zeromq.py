@@ -34,7 +34,7 @@ from ctrlhub.wire.errors import HubNotFound
 from ctrlhub.wire.messages import Buffer, Stream
 from ctrlhub.wire.security import KeyPair
 
-LINGER_MS = 200
+LINGER_MS = 1000
 """How long a closing link waits for what was just sent to leave."""
 
 ORDER = (Stream.MULTIENGINE, Stream.TASK, Stream.IOPUB, Stream.HUB)
