@@ -191,7 +191,7 @@ class Peers:
         not know.
         """
         session = self.sessions.of_connection(connection)
-        self.sessions.unbind(connection)
+        self.sessions.depart(connection)
         if session is not None:
             session.send(self._outbox, m.Stream.HUB, m.SayHello())
 

@@ -312,6 +312,9 @@ class Switchboard:
             self._join(origin, message, now)
             return
         session = self.sessions.of_connection(connection)
+        if session is None and type(message) is m.Goodbye:
+            # It has closed its sockets by now, and something was sent to it before this was read.
+            session = self.sessions.of_departed(connection)
         if session is None or (user is not None and session.key != user):
             self.outbox.add(Send(connection, m.SayHello()))
             return

@@ -60,6 +60,8 @@ class Session:
     first
         The first id of the requests that the client's present process made; what is below was made by
         another one, and is sent when it is asked for. 0 if there was no other.
+    departed
+        The connection of the hub stream that cannot be sent to any more, until there is another.
     """
 
     number: int
@@ -87,6 +89,7 @@ class Session:
     returned: bool = False
     retention: float = 0.0
     first: int = 0
+    departed: Connection | None = None
     resources: Mapping[str, float] = field(default_factory=dict)
 
     def send(self, outbox: Outbox, stream: Stream, message: Message) -> bool:
@@ -130,6 +133,7 @@ class Sessions:
         self._count: Counter[Role] = Counter()
         self._by_key: dict[str, Session] = {}
         self._by_connection: dict[Connection, Session] = {}
+        self._departed: dict[Connection, Session] = {}
         self._former: frozenset[int] = frozenset()
 
     def __len__(self) -> int:
@@ -141,6 +145,10 @@ class Sessions:
     def of_connection(self, connection: Connection) -> Session | None:
         """Return the session that a connection is bound to."""
         return self._by_connection.get(connection)
+
+    def of_departed(self, connection: Connection) -> Session | None:
+        """Return the session whose connection of the hub stream this was, if it has no other since."""
+        return self._departed.get(connection)
 
     def of_token(self, token: bytes) -> Session | None:
         """Return the session of a token."""
@@ -251,6 +259,8 @@ class Sessions:
     def bind(self, session: Session, connection: Connection) -> None:
         """Let a connection speak for a session, instead of the one before it on that stream."""
         self.unbind(connection)
+        if session.departed is not None and connection.stream is Stream.HUB:
+            self._forget_departed(session)
         former = session.connections.get(connection.stream)
         if former is not None:
             self._by_connection.pop(former, None)
@@ -263,8 +273,23 @@ class Sessions:
         if session is not None and session.connections.get(connection.stream) == connection:
             del session.connections[connection.stream]
 
+    def depart(self, connection: Connection) -> None:
+        """Forget a connection that cannot be sent to; its peer's last words may be still to be read."""
+        session = self._by_connection.get(connection)
+        self.unbind(connection)
+        if session is not None and connection.stream is Stream.HUB:
+            self._forget_departed(session)
+            session.departed = connection
+            self._departed[connection] = session
+
+    def _forget_departed(self, session: Session) -> None:
+        if session.departed is not None:
+            self._departed.pop(session.departed, None)
+            session.departed = None
+
     def unbind_all(self, session: Session) -> None:
         """Forget all connections of a session."""
+        self._forget_departed(session)
         for connection in session.connections.values():
             self._by_connection.pop(connection, None)
         session.connections.clear()
@@ -287,3 +312,6 @@ class Sessions:
         assert not any(s.ended for s in self)
         bound = {c: s for s in self for c in s.connections.values()}
         assert bound == self._by_connection
+        departed = {s.departed: s for s in self if s.departed is not None}
+        assert departed == self._departed
+        assert not any(Stream.HUB in s.connections for s in departed.values())

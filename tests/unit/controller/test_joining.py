@@ -281,6 +281,27 @@ class TestHello:
         exchange.turn()
         assert client.heard() == []
 
+    def test_last_words_count_although_their_connection_is_gone(self, exchange: Exchange) -> None:
+        """Something was sent to a peer that had left, before its goodbye was read."""
+        client = a_peer(exchange, "client", CLIENT)
+        exchange.switchboard.disconnected(Connection(0, HUB, b"client"))
+        assert client.say(HUB, m.Beat()) == [m.SayHello()], "it is to join again, if it goes on"
+        assert client.say(HUB, m.Goodbye("done")) == []
+        assert not list(exchange.switchboard.sessions)
+        assert client.say(HUB, m.Goodbye("done")) == [m.SayHello()]
+
+    def test_last_words_of_a_former_connection_do_not_count(self, exchange: Exchange) -> None:
+        """The peer has come back since: it was for another hub, or another place."""
+        client = a_peer(exchange, "client", CLIENT)
+        exchange.switchboard.disconnected(Connection(0, HUB, b"client"))
+        again = Line(exchange, "again")
+        assert client.said is not None
+        assert client.registered is not None
+        token = client.registered.token
+        again.register(CLIENT, "client", token=token, incarnation=client.said.incarnation)
+        assert client.say(HUB, m.Goodbye("done")) == [m.SayHello()]
+        assert list(exchange.switchboard.sessions)
+
     @pytest.mark.parametrize("stream", BULK)
     @pytest.mark.parametrize("way", ["up", "down"])
     def test_a_connection_that_breaks_in_silence_comes_to_light(
