@@ -23,22 +23,18 @@ from typing import Any, ClassVar
 
 from ctrlhub.client.cancellations import Cancellation, CancellationList, parts
 from ctrlhub.client.detaching import Detaching, detached
-from ctrlhub.client.farewell import LOST, NOT_SENT, fates
+from ctrlhub.client.ending import EndingMembership
 from ctrlhub.client.flushing import Flushing
-from ctrlhub.client.following import Following
 from ctrlhub.client.informed import InformedMembership
-from ctrlhub.client.live_output import Follower, LiveOutputs
-from ctrlhub.client.outgoing import Outgoing
+from ctrlhub.client.live_output import Follower
 from ctrlhub.client.receipts import FailureReceipt, Receipts
-from ctrlhub.client.requests import Claim, Owner, Request, Stirred
-from ctrlhub.client.rows import TaskCancelled, failed
+from ctrlhub.client.requests import Owner, Request, Stirred
+from ctrlhub.client.rows import TaskCancelled
 from ctrlhub.client.watcher import Watcher
 from ctrlhub.client.withdrawn import WithdrawnBook
 from ctrlhub.link.membership import Membership, Patience, State
 from ctrlhub.wire.codec import resolve
 from ctrlhub.wire.errors import (
-    ControllerStopped,
-    CtrlHubError,
     OutOfMemory,
     SessionClosed,
     error_for,
@@ -68,7 +64,7 @@ BULK = (Stream.MULTIENGINE, Stream.TASK)
 _FAILED = frozenset({int(Status.ERROR), int(Status.PARTLY)})
 
 
-class ClientSession(InformedMembership):
+class ClientSession(EndingMembership):
     """A client's session.
 
     Parameters
@@ -88,8 +84,6 @@ class ClientSession(InformedMembership):
         The hooks of this client that the hub keeps, by name.
     withdrawn : WithdrawnBook
         What was cancelled before it was sent.
-    crowd : list
-        Those, of any thread, who wait for room for their requests.
     """
 
     def __init__(
@@ -101,16 +95,12 @@ class ClientSession(InformedMembership):
         seed: int | None = None,
     ) -> None:
         super().__init__(registration, watcher, patience or Patience(), seed)
-        self._outgoing = Outgoing()
         self.submissions = self._outgoing.submissions
         self.start_hooks = self._outgoing.start_hooks
         self.withdrawn = WithdrawnBook()
         self._receipts = Receipts()
         self._cancellations = CancellationList()
-        self.live = LiveOutputs()
-        self._following = Following(self.calls, lambda: self.last_heard)
         self._now = 0.0
-        self.crowd: list[Claim] = []
         self._taking = 0
         self._detaching: Detaching | None = None
         self.flushing = Flushing(self._outgoing)
@@ -202,11 +192,6 @@ class ClientSession(InformedMembership):
         else:
             wish.wait(self.last_heard)
 
-    def close(self, error: CtrlHubError, now: float) -> None:
-        """Leave; what has not ended fails with `error`."""
-        self.goodbye(now)
-        self._end(error, now)
-
     def last_received(self) -> Ranges:
         """Tell what we have, where the hub keeps the rest for somebody else."""
         return self._receipts.last() if self.registered and self.registered.first > 1 else ()
@@ -221,11 +206,6 @@ class ClientSession(InformedMembership):
         if not answer.code:
             self.vanish()
             self._end(detached(self.session), self.last_heard)
-
-    def reject(self, error: CtrlHubError, now: float) -> None:
-        """Fail what was submitted and will not be sent; from any thread, once we are gone."""
-        for request in self._outgoing.take_waiting():
-            self._fail([(number, request) for number in request._numbers()], error, now)
 
     def tick(self, now: float) -> None:
         """Do what is due."""
@@ -308,33 +288,6 @@ class ClientSession(InformedMembership):
     def _say_again(self, stream: Stream) -> None:
         for message in self._outgoing.again(stream):
             self.send(stream, message)
-
-    def on_refused(self, refused: Refused) -> None:
-        """Give up: the hub does not let us in."""
-        self._end(error_for(refused.code)(refused.message), self.last_heard)
-
-    def _end(self, error: CtrlHubError, now: float) -> None:
-        """Fail everything: the session is over."""
-        self._watcher.ended(error)
-        for ledger in self._outgoing.ledgers:
-            self._fail(ledger.take_all(), error, now)
-        self._following.fail_all(error, now)
-        self.calls.fail(error.code, str(error))
-        self._engines.clear()
-        self._watcher.engines(self._engines.by_id)
-
-    def hub_has_ended(self, error: CtrlHubError, now: float) -> None:
-        """Leave; if the hub had a store, all fails with what is known to be in it, and what is not."""
-        self.goodbye(now)
-        if self.registered is None or not self.registered.durable:
-            self._end(type(error)(f"{error}{LOST}"), now)
-            return
-        rest = type(error)(f"{error}{NOT_SENT}")
-        self._watcher.ended(rest)  # first: nothing is to be submitted any more
-        for ledger in self._outgoing.ledgers:
-            for numbers, fate in fates(ledger, error, self.session):
-                self._fail(ledger.take(numbers), fate, now)
-        self._end(rest, now)
 
     # ------------------------------------------------------------ messages
 
@@ -424,36 +377,6 @@ class ClientSession(InformedMembership):
             refused = ledger.take(ledger.refused(message.requests))
             self._fail(refused, error_for(message.code)(message.message), now)
 
-    def _on_goodbye(self, stream: Stream, message: Any, now: float) -> None:
-        reason = f": {message.reason}" if message.reason else ""
-        if message.code:  # it is not the hub that ends
-            self.vanish()
-        if message.code:
-            self.goodbye(now)
-            self._end(error_for(message.code)(message.reason), now)
-        else:
-            self.hub_has_ended(ControllerStopped(f"the hub was stopped{reason}"), now)
-
-    def _fail(
-        self, requests: Iterable[tuple[int, Request]], error: CtrlHubError, now: float
-    ) -> None:
-        """Let rows of requests end with an error of our own."""
-        stirred: dict[Stirred, None] = {}
-        ended = []
-        for number, request in requests:
-            ended.append(number)
-            waiter = request._settle(self.live.completed(failed(number, error)), now)
-            if waiter is not None:
-                stirred[waiter] = None
-        if self.crowd:
-            self._watcher.room()
-        if self.live:
-            self.live.ended(ended)
-        if self._following:
-            self._following.fail(ended, error, now)
-        for waiter in stirred:
-            waiter._stir()
-
     _TAKES: ClassVar[Mapping[type[Message], Callable[..., None]]] = {
         Completed: _on_completed,
         Accepted: _on_accepted,
@@ -461,6 +384,6 @@ class ClientSession(InformedMembership):
         **InformedMembership.informs,
         Output: _on_output,
         Refused: _on_refused_request,
-        Goodbye: _on_goodbye,
+        Goodbye: EndingMembership._on_goodbye,
         HooksGone: lambda self, stream, message, now: self._outgoing.forget_hooks(message.requests),
     }

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 HANDSHAKE_MS = 2000
 BACKLOG = 4096
 LINGER_MS = 1000
+"""How long a closing hub waits for its last words to leave."""
 
 MOST_UNREAD = 100_000
 """The most messages kept for a connection that does not read them.
