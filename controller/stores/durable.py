@@ -218,7 +218,7 @@ class DurableStore:
         try:
             self._database.commit(changes)
         except self._database.failures as error:
-            trouble = f"{_line(error)} ({self._database.where})"
+            trouble = f"{line_of(error)} ({self._database.where})"
             if trouble != self._trouble:
                 log.error("nothing can be stored: %s; trying again", trouble)
             self._trouble = trouble
@@ -246,7 +246,7 @@ class DurableStore:
             give_room_back()
         except self._unreadable as error:
             # No trouble: all is stored, and who is refused for it would bring no occasion to go on.
-            untidy = f"{_line(error)} ({self._database.where})"
+            untidy = f"{line_of(error)} ({self._database.where})"
             if untidy != self._untidy:
                 log.warning("the store cannot give room back: %s", untidy)
             self._untidy = untidy
@@ -258,13 +258,18 @@ class DurableStore:
 def unusable(where: str, error: Exception) -> StoreError:
     """Return what a hub says that cannot start with its store."""
     return StoreError(
-        f"the store in {where} cannot be used ({_line(error)}): put it right, move it away, or choose "
+        f"the store in {where} cannot be used ({line_of(error)}): put it right, move it away, or choose "
         "another place with --store"
     )
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def line_of(error: Exception) -> str:
+    """Say in one line what a database says, also where that is no text."""
+    if isinstance(error, UnicodeDecodeError):
+        text = bytes(error.object).decode(errors="backslashreplace")
+    else:
+        text = str(error)
+    return " ".join(text.split()) or type(error).__name__
 
 
 def _damage(requests: Collection[int]) -> str:

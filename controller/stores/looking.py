@@ -17,11 +17,12 @@ from ctrlhub.controller.core.history import GONE, how_ended
 from ctrlhub.controller.core.saved import Saved, SavedCommand, SavedTask
 from ctrlhub.controller.store_places import is_postgresql, shown
 from ctrlhub.controller.stores import packing
+from ctrlhub.controller.stores.durable import line_of
 from ctrlhub.controller.stores.journal import Journal
 from ctrlhub.controller.stores.mark import Damaged, Marker, has_content
 from ctrlhub.controller.stores.opening import directory_of, need_psycopg, open_durable
 from ctrlhub.controller.stores.payload_files import PayloadFiles, in_buffers
-from ctrlhub.controller.stores.sqlite import DATABASE, PAYLOADS
+from ctrlhub.controller.stores.sqlite import DATABASE, FAILURES, PAYLOADS
 from ctrlhub.wire.codec import size_of
 from ctrlhub.wire.errors import StoreError
 from ctrlhub.wire.failure import summary_of
@@ -86,7 +87,7 @@ def _look_into_files(directory: Path) -> tuple[Saved, int]:
                 execute("SELECT name, body FROM kept"),
                 files.look,
             )
-    except (Damaged, packing.UnknownFormat, sqlite3.Error, OSError) as error:
+    except (Damaged, packing.UnknownFormat, *FAILURES) as error:
         raise _unreadable(str(directory), error) from error
     return saved, sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
 
@@ -118,7 +119,7 @@ def _nothing(where: str) -> StoreError:
 
 
 def _unreadable(where: str, error: Exception) -> StoreError:
-    return StoreError(f"the store in {where} cannot be read: {error}")
+    return StoreError(f"the store in {where} cannot be read: {line_of(error)}")
 
 
 def figures(saved: Saved) -> dict[str, int]:

@@ -9,7 +9,7 @@ from ctrlhub.controller.stores.packing import UnknownFormat
 from ctrlhub.controller.stores.schema import WrongSchema
 from ctrlhub.wire.errors import StoreError
 
-_FOR_GOOD = (WrongSchema, Damaged, UnknownFormat, ImportError)
+_FOR_GOOD = (WrongSchema, Damaged, UnknownFormat, ImportError, UnicodeDecodeError)
 
 _PASSING = frozenset(
     {

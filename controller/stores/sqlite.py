@@ -19,6 +19,9 @@ from ctrlhub.wire.errors import StoreError
 from ctrlhub.wire.messages import Payload
 from ctrlhub.wire.private import make_private_dir, sync_dir
 
+FAILURES = (sqlite3.Error, OSError, UnicodeDecodeError)
+"""What a database that cannot be used raises; the last, where SQLite says what is in a damaged one."""
+
 DATABASE = "store.db"
 PAYLOADS = "payloads"
 
@@ -79,7 +82,7 @@ class SqliteDatabase:
     """
 
     kind = "sqlite"
-    failures = (sqlite3.Error, OSError)
+    failures = FAILURES
 
     def __init__(self, directory: Path) -> None:
         self.where = str(directory)

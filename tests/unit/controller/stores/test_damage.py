@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -13,9 +14,12 @@ from typing import Any
 import pytest
 
 from ctrlhub.controller.stores import packing
+from ctrlhub.controller.stores.looking import look
 from ctrlhub.controller.stores.mark import ASIDE, MARK
+from ctrlhub.controller.stores.passing import store_may_pass
 from ctrlhub.controller.stores.sqlite import DATABASE, PAYLOADS
 from ctrlhub.wire.errors import StoreError
+from ctrlhub.wire.places import Profile
 from tests.support.processes import until
 from tests.support.stores_on_disk import (
     LARGE,
@@ -270,6 +274,23 @@ def test_a_page_that_is_altered(written: Path, number: int) -> None:
         with closing(a_store(written)) as store, pytest.raises(StoreError, match="checksum is not right"):
             store.load()
     assert (written / DATABASE).read_bytes() == before
+
+
+@pytest.mark.parametrize("stride", [1, 7, 97, 997])
+def test_a_page_of_which_much_is_altered(written: Path, stride: int) -> None:
+    """Also where SQLite says so in what is no text: the store is named, it may not pass, all is as it was."""
+    content = bytearray((written / DATABASE).read_bytes())
+    for place in range(4096, 16 * 1024, stride):
+        content[place] ^= 0xFF
+    (written / DATABASE).write_bytes(content)
+    with pytest.raises(StoreError, match=re.escape(str(written))) as raised:
+        a_store(written)
+    assert re.search("malformed|not a database", str(raised.value))
+    assert "put it right, move it away" in str(raised.value)
+    assert not store_may_pass(raised.value)
+    with pytest.raises(StoreError, match="cannot be read"):
+        look(f"sqlite:{written}", Profile.named("default", written.parent))
+    assert (written / DATABASE).read_bytes() == content
 
 
 def test_a_function_that_is_missing(written: Path) -> None:
