@@ -89,8 +89,9 @@ class Outgoing:
         These are not to be acknowledged before: the hub might keep them no longer. On the task's own
         stream the acknowledgement is behind it.
         """
-        if self._naming:
-            self._naming.intersection_update(self.tasks.requests.keys())
+        if self._naming:  # mostly few; and there may be a million tasks
+            requests = self.tasks.requests
+            self._naming = {number for number in self._naming if number in requests}
         return bool(self._naming)
 
     def accepted(self, stream: Stream, ranges: Ranges) -> None:
