@@ -88,6 +88,34 @@ class EngineIds:
         self._reserved_id_of[key] = id
         return True
 
+    def demand(self, id: int, key: str) -> None:
+        """Keep an id for the engine of a key, whomever it was kept for: that one has not come back.
+
+        Raises
+        ------
+        RegistrationRefused
+            It is live, or no id.
+        """
+        if not 0 <= id < self._max_engines:
+            raise RegistrationRefused(
+                f"there is no engine id {id}: they are 0 to {self._max_engines - 1}; start the hub with a "
+                "larger --max-engines"
+            )
+        if id in self._live:
+            raise RegistrationRefused(f"engine id {id} is taken, and this engine takes no other")
+        if key in self._live_id_of or self._reserved.get(id) == key:
+            return
+        if id in self._reserved:
+            log.warning("engine id %d is demanded by another engine: its reservation is given up", id)
+            self._end_reservation(id)
+        former = self._reserved_id_of.get(key)
+        if former is not None:
+            self._end_reservation(former)
+            self._make_free(former)
+        if self._save_ids:
+            self._reserved[id] = key
+            self._reserved_id_of[key] = id
+
     def release(self, id: int) -> bool:
         """End the reservation of the id, or see to it that a live one will not be reserved.
 

@@ -11,7 +11,7 @@ from ctrlhub.controller.core.saved_engines import SavedEngines
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.engine_events import EngineEvents
 from ctrlhub.controller.service import ControllerService
-from ctrlhub.wire.errors import CtrlHubError
+from ctrlhub.wire.errors import CtrlHubError, RegistrationRefused
 
 
 class EnginePlaces:
@@ -47,6 +47,29 @@ class EnginePlaces:
     def expect_nobody(self) -> None:
         """Take note that the hub ends on purpose, and its engines with it."""
         self._saved.drop_all()
+
+    def demand(self, session: Session, id: int) -> None:
+        """Keep a place for an engine that takes no other; also that of one that has not come back.
+
+        Raises
+        ------
+        RegistrationRefused
+            Another engine has it, or is promised to come back to it.
+        """
+        here, away = self._controller.engines.get(id), self.absent().get(id)
+        if here is not None:
+            assert isinstance(here, Engine)
+            holder = here.session
+            raise RegistrationRefused(
+                f"engine id {id} is taken: process {holder.pid} on {holder.host} has it, and this engine "
+                "takes no other (a rank of MPI is the engine of its number); stop that one with "
+                f"client.shutdown({id}), or start a hub of another profile for this set"
+            )
+        if away is not None and away.restarting:
+            raise RegistrationRefused(
+                f"engine id {id} is taken: its engine is being restarted, and this engine takes no other"
+            )
+        self._controller.demand_id(id, session.key)
 
     def take(self, session: Session, wish: int) -> None:
         """Give an engine its place; the one that it wishes for, if it is free.

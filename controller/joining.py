@@ -148,7 +148,7 @@ class Joining:
         self._peers.arrived(session, origin.connection, now)
         if role is m.Role.ENGINE and session.engine is None:
             try:
-                self._peers.register_engine(session, message.engine_id)
+                self._peers.register_engine(session, message.engine_id, exact=message.exact_id)
             except CtrlHubError:
                 self._peers.forget(session, now)
                 raise

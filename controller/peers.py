@@ -133,8 +133,8 @@ class Peers:
         if connection.stream is m.Stream.IOPUB:
             session.publish(self._outbox, m.Subscribed(self.events.count))
 
-    def register_engine(self, session: Session, wish: int) -> None:
-        """Give an engine its place in the registry.
+    def register_engine(self, session: Session, wish: int, *, exact: bool = False) -> None:
+        """Give an engine its place in the registry, with `exact` no other than it wishes for.
 
         Raises
         ------
@@ -142,6 +142,8 @@ class Peers:
             There is none for it.
         """
         session.nanny = self._nannies.of(session.key)
+        if exact:
+            self.places.demand(session, wish)
         self.places.take(session, wish)
 
     # ------------------------------------------------------------ being here

@@ -242,6 +242,10 @@ class ControllerService(IControllerBase):
         require("key", key, str)
         return self._ids.reserve(id, key)
 
+    def demand_id(self, id: int, key: str) -> None:
+        """Reserve an id for the engine of a key, whomever it was kept for; or raise RegistrationRefused."""
+        self._ids.demand(id, key)
+
     def release_id(self, id: int) -> None:
         """End the reservation of an id: its engine was stopped on purpose.
 

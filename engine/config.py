@@ -75,6 +75,10 @@ class NannyConfig:
     keys
         The key pair of each slot, so that the engines of a nanny that follows another in its place
         take the place of the other's engines; with none the nanny makes its own.
+    environments
+        What engines find in their environment besides the nanny's, such as the GPUs that are theirs:
+        a map of names to values for each slot. Where there are fewer maps than slots they are used
+        again from the first on.
     """
 
     connection: str
@@ -89,6 +93,7 @@ class NannyConfig:
     log_level: str = "INFO"
     resources: tuple[Mapping[str, float], ...] = ()
     keys: tuple[KeyPair, ...] = field(default=(), repr=False)
+    environments: tuple[Mapping[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.connection or not self.logs:
@@ -108,12 +113,18 @@ class NannyConfig:
             )
         for each in self.resources:
             check_resources(each)
+        for variables in self.environments:
+            check_environment(variables)
 
     def resources_of(self, slot: int) -> Mapping[str, float]:
         """Return what the engine of a slot has."""
         if not self.resources:
             return {}
         return self.resources[slot if len(self.resources) > 1 else 0]
+
+    def environment_of(self, slot: int) -> Mapping[str, str]:
+        """Return what the engine of a slot finds in its environment besides the nanny's."""
+        return self.environments[slot % len(self.environments)] if self.environments else {}
 
     def to_json(self) -> str:
         """Return the configuration, secret keys included, as one line of JSON."""
@@ -132,8 +143,9 @@ class NannyConfig:
         if isinstance(values.get("restart"), Mapping):
             values["restart"] = _made(RestartPolicy, values["restart"], "restart")
         values["keys"] = _key_pairs(values.get("keys", ()))
-        if isinstance(values.get("resources"), list):
-            values["resources"] = tuple(values["resources"])
+        for name in ("resources", "environments"):
+            if isinstance(values.get(name), list):
+                values[name] = tuple(values[name])
         return _made(cls, values, "nanny")
 
 
@@ -157,6 +169,8 @@ class EngineConfig:
         How long (s) what runs may go on when the hub asks the engine to finish.
     resources
         What it has, by name.
+    environment
+        What is in its environment before any user code runs, besides the nanny's.
     """
 
     slot: int
@@ -171,6 +185,7 @@ class EngineConfig:
     prefer: Literal["ipc", "tcp"] | None = None
     log_level: str = "INFO"
     resources: Mapping[str, float] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def keys(self) -> KeyPair:
@@ -205,6 +220,21 @@ def check_resources(resources: object) -> None:
         checked_resources(resources)
     except InvalidRequest as error:
         raise ValueError(str(error)) from None
+
+
+def check_environment(variables: object) -> None:
+    """Make sure that variables of an environment are a map of names to texts.
+
+    Raises
+    ------
+    ValueError
+        They are not.
+    """
+    if not isinstance(variables, Mapping) or not all(
+        isinstance(name, str) and name and "=" not in name and isinstance(value, str)
+        for name, value in variables.items()
+    ):
+        raise ValueError("an environment must be a map of names to texts")
 
 
 def _key_pairs(found: object) -> tuple[KeyPair, ...]:

@@ -21,6 +21,7 @@ from ctrlhub.engine.board import ASKED, FOR_GOOD, LEAVING, MAKING_WAY, RUNNING, 
 from ctrlhub.engine.causes import OomWatch, describe_exit, is_running
 from ctrlhub.engine.channel import EngineEnded, EngineStarted, SignalEngine, StartEngine, Target
 from ctrlhub.engine.config import EngineConfig, NannyConfig
+from ctrlhub.engine.given import Node
 from ctrlhub.engine.lease import Ending
 from ctrlhub.engine.logs import LastWords, LogBound, uploads_of
 from ctrlhub.engine.nanny_hub import NannyHub
@@ -53,8 +54,7 @@ def run(config: NannyConfig, lifeline: int | None = None) -> int:
     RuntimeError
         This process has several threads: engines could not be forked safely.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    threads = config.max_threads or max(1, (cores or 1) // config.engines)
+    threads = config.max_threads or max(1, Node().cores() // config.engines)
     # Before anything that makes a thread or a ZeroMQ context, and after all imports: what both
     # need is so imported once, which with few cores beats importing it twice at the same time.
     warm = WarmProcess.fork(config.engines, threads)
@@ -201,6 +201,7 @@ class Nanny:
             prefer=config.prefer,
             log_level=config.log_level,
             resources=config.resources_of(slot.number),
+            environment=config.environment_of(slot.number),
         )
         self._warm.channel.send(StartEngine(slot.number, engine.to_json()))
 

@@ -261,6 +261,7 @@ class _Nursery:
             _redirect(Path(config.log))
             _close_all_but(pipes.all)
             _renew_random(sys.modules)
+            os.environ.update(config.environment)
             from ctrlhub.engine.process import run_engine
 
             code = run_engine(config, self._board.slot(note.slot), pipes)

@@ -53,15 +53,33 @@ def _resources(ctx: click.Context, option: click.Parameter, text: str | None) ->
     return found
 
 
+def _engines(ctx: click.Context, option: click.Parameter, text: str) -> int | None:
+    """Read a number, or ``auto``: None, for as many as the node is for."""
+    if text == "auto":
+        return None
+    if not text.isdecimal() or not int(text):
+        raise click.BadParameter(f"{text!r} is neither a number of at least 1 nor 'auto'")
+    return int(text)
+
+
 @click.command()
 @click.option(
     "-n",
     "--engines",
-    type=click.IntRange(min=1),
-    default=1,
+    callback=_engines,
+    default="1",
     show_default=True,
-    metavar="N",
-    help="How many engines.",
+    metavar="N|auto",
+    help="How many engines; auto is one for each GPU that this job was given on this node, or if it was "
+    "given none for each core.",
+)
+@click.option(
+    "--gpus",
+    default="auto",
+    show_default=True,
+    metavar="LIST|auto|none",
+    help="The GPUs that the engines share out among themselves, such as 0,1 or 0-3: each finds its own "
+    "in CUDA_VISIBLE_DEVICES. auto is what this job was given, or else all that there are.",
 )
 @click.option(
     "--connection",
@@ -85,7 +103,8 @@ def _resources(ctx: click.Context, option: click.Parameter, text: str | None) ->
 @click.pass_context
 def engine(
     ctx: click.Context,
-    engines: int,
+    engines: int | None,
+    gpus: str,
     connection: Path | None,
     prefer: Literal["ipc", "tcp"] | None,
     resources: dict[str, float],
@@ -100,12 +119,18 @@ def engine(
     from ctrlhub.cluster.nannies import profile_of, recorded
     from ctrlhub.cluster.nanny_logs import make_logs
     from ctrlhub.engine.config import NannyConfig
+    from ctrlhub.engine.given import Node
     from ctrlhub.engine.nanny import run
 
     place.make()
     logs = make_logs(place)
     having = (resources,) if resources else ()
-    config = NannyConfig(str(file), engines, str(logs), prefer=prefer, resources=having)
+    node = Node()
+    count = node.engines() if engines is None else engines
+    config = NannyConfig(
+        str(file), count, str(logs), prefer=prefer, resources=having,
+        environments=node.gpus_as_asked(gpus).shared_out(count),
+    )  # fmt: skip
     owner = profile_of(file, place)
     with nullcontext() if owner is None else recorded(owner):
         code = _exit_of_nanny(run(config))

@@ -6,7 +6,6 @@ the hub binds, and whoever waits for both imports what it needs to connect meanw
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -40,10 +39,10 @@ SLICE = 0.05
 
 
 def available_cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return the number of cores that this process may use, as system and scheduler say."""
+    from ctrlhub.engine.given import Node
+
+    return Node().cores()
 
 
 def routed(info: ConnectionInfo, prefer: Prefer | None) -> ConnectionInfo:

@@ -58,6 +58,7 @@ class Register(Message):
     resources: Sequence[ResourceRow] = ()
     attach: bool = False
     take_over: bool = False
+    exact_id: bool = False
 
 
 @record

@@ -68,6 +68,22 @@ class Ids(RuleBasedStateMachine):
             self.reserved[id] = key
         self.released.discard(id)
 
+    @rule(key=KEYS, id=IDS)
+    def demand(self, key: str, id: int) -> None:
+        """An engine comes that takes no other id."""
+        if not 0 <= id < MAX_ENGINES or id in self.live:
+            with pytest.raises(RegistrationRefused):
+                self.ids.demand(id, key)
+            return
+        self.ids.demand(id, key)
+        if self.save_ids and key not in self.live.values() and self.reserved.get(id) != key:
+            self.reserved = {i: owner for i, owner in self.reserved.items() if owner != key and i != id}
+            self.reserved[id] = key
+        if key not in self.live.values():
+            assert self.ids.take(key, id) == id
+            self.reserved.pop(id, None)
+            self.live[id] = key
+
     @rule(id=IDS)
     def release(self, id: int) -> None:
         """An engine was stopped on purpose."""

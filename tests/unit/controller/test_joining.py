@@ -77,6 +77,48 @@ class TestRegister:
         said = registration(CLIENT, "other", token=client.registered.token)
         assert refused(Line(exchange, "thief").say(HUB, said)) == "unknown_session"
 
+    def test_an_engine_that_demands_an_id(self, exchange: Exchange) -> None:
+        """It gets that one, whichever is free first; after a hub's restart, too."""
+        engine = Line(exchange, "rank")
+        assert engine.register(ENGINE, engine_id=3, exact_id=True).engine_id == 3
+        assert Line(exchange, "other").register(ENGINE).engine_id == 0
+        engine.say(HUB, m.Goodbye())
+        assert Line(exchange, "next").register(ENGINE, engine_id=3, exact_id=True).engine_id == 3
+
+    def test_an_id_that_is_demanded_twice(self, exchange: Exchange) -> None:
+        """Who comes second is refused, and told who has it; so is who demands what is no id."""
+        a_peer(exchange, "client", CLIENT)
+        Line(exchange, "first").register(ENGINE)
+        for wish, text in ((0, "id 0 is taken: process"), (-1, "no engine id"), (9999, "no engine id")):
+            said = registration(ENGINE, "second", engine_id=wish, exact_id=True)
+            [answer] = Line(exchange, "second").say(HUB, said)
+            assert isinstance(answer, m.Refused)
+            assert answer.code == "registration_refused"
+            assert text in answer.message
+        assert list(exchange.switchboard.controller.engines) == [0]
+        assert exchange.switchboard.sessions.of_key("second") is None
+
+    def test_an_id_of_an_engine_that_was_lost(self, exchange: Exchange) -> None:
+        """Is given to who demands it; but not while a nanny restarts its engine."""
+        first, nanny = Line(exchange, "first"), a_peer(exchange, "nanny", NANNY)
+        first.register(ENGINE)
+        assert first.said is not None
+        nanny.say(HUB, m.EngineDied("first", first.said.incarnation, "of a test", restarting=True))
+        said = registration(ENGINE, "second", engine_id=0, exact_id=True)
+        [answer] = Line(exchange, "second").say(HUB, said)
+        assert isinstance(answer, m.Refused)
+        assert "being restarted" in answer.message
+
+    def test_who_was_lost_comes_back_to_another_id(self, exchange: Exchange) -> None:
+        """Its own was demanded by an engine that takes no other."""
+        first, second = a_peer(exchange, "first", ENGINE), Line(exchange, "second")
+        assert first.registered is not None
+        exchange.pass_time(20)
+        assert second.register(ENGINE, engine_id=0, exact_id=True).engine_id == 0
+        again = registration(ENGINE, "first", token=first.registered.token, engine_id=0)
+        [answer] = [a for a in first.say(HUB, again) if isinstance(a, m.Registered)]
+        assert answer.engine_id == 1
+
     def test_an_engine_that_is_reborn(self, exchange: Exchange) -> None:
         """Keeps number and id; what the process before had is gone, and so are its connections."""
         client = a_peer(exchange, "client", CLIENT)

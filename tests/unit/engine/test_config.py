@@ -37,6 +37,15 @@ def test_a_nannys_keys_survive_the_way_and_are_not_shown() -> None:
     assert not any(pair.secret in repr(config) for pair in keys)
 
 
+def test_environments_are_shared_out() -> None:
+    """One for each slot, from the first on again; and they survive the way."""
+    config = NannyConfig("/c.json", 3, "/logs", environments=({"GPU": "0"}, {"GPU": "1"}))
+
+    assert [config.environment_of(n)["GPU"] for n in range(3)] == ["0", "1", "0"]
+    assert NannyConfig.from_json(config.to_json()) == config
+    assert NannyConfig("/c.json", 3, "/logs").environment_of(2) == {}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -53,6 +62,7 @@ def test_a_nannys_keys_survive_the_way_and_are_not_shown() -> None:
         ('{"connection": "c", "engines": 1, "logs": "l", "restart": {"last": 0}}', "last"),
         ('{"connection": "c", "engines": 1, "logs": "l", "keys": 1}', "list of key pairs"),
         ('{"connection": "c", "engines": 1, "logs": "l", "keys": [{}]}', "'public'"),
+        ('{"connection": "c", "engines": 1, "logs": "l", "environments": [{"A": 1}]}', "texts"),
     ],
 )
 def test_what_is_wrong_is_named(text: str, message: str) -> None:
