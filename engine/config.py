@@ -50,7 +50,7 @@ class NannyConfig:
     Parameters
     ----------
     connection
-        Path of the engines' connection file.
+        Path of the engines' connection file; "" with a token.
     engines
         How many engines it starts and keeps.
     logs
@@ -79,6 +79,8 @@ class NannyConfig:
         What engines find in their environment besides the nanny's, such as the GPUs that are theirs:
         a map of names to values for each slot. Where there are fewer maps than slots they are used
         again from the first on.
+    token
+        What the connection file says, as one word (`ConnectionInfo.to_token`): instead of a file.
     """
 
     connection: str
@@ -94,10 +96,13 @@ class NannyConfig:
     resources: tuple[Mapping[str, float], ...] = ()
     keys: tuple[KeyPair, ...] = field(default=(), repr=False)
     environments: tuple[Mapping[str, str], ...] = ()
+    token: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
-        if not self.connection or not self.logs:
-            raise ValueError("a nanny needs the path of a connection file and a directory of logs")
+        if bool(self.connection) == bool(self.token) or not self.logs:
+            raise ValueError(
+                "a nanny needs the path of a connection file or a token, and a directory of logs"
+            )
         if type(self.engines) is not int or self.engines < 1:
             raise ValueError(f"engines must be an integer of at least 1, not {self.engines!r}")
         if min(self.wait, self.grace, self.max_threads) < 0 or self.hub_lease <= 0:
@@ -157,7 +162,7 @@ class EngineConfig:
     ----------
     slot
         Its place among the engines of its nanny.
-    connection, wait, hub_lease, prefer, log_level
+    connection, wait, hub_lease, prefer, log_level, token
         As in `NannyConfig`.
     public, secret
         Its key pair: the same for every engine that follows another in this slot.
@@ -186,6 +191,7 @@ class EngineConfig:
     log_level: str = "INFO"
     resources: Mapping[str, float] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    token: str = field(default="", repr=False)
 
     @property
     def keys(self) -> KeyPair:

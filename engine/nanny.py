@@ -202,6 +202,7 @@ class Nanny:
             log_level=config.log_level,
             resources=config.resources_of(slot.number),
             environment=config.environment_of(slot.number),
+            token=config.token,
         )
         self._warm.channel.send(StartEngine(slot.number, engine.to_json()))
 

@@ -7,13 +7,12 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from ctrlhub.engine.config import NannyConfig
 from ctrlhub.engine.lease import Ending
 from ctrlhub.engine.nanny_session import NannySession
 from ctrlhub.engine.process import registration
-from ctrlhub.engine.rendezvous import POLL, find_connection, load
+from ctrlhub.engine.rendezvous import POLL, Way, find_connection, load
 from ctrlhub.link.runner import Runner
 from ctrlhub.link.zeromq import ZeroMQLink
 from ctrlhub.wire.connection import ConnectionInfo
@@ -55,6 +54,7 @@ class NannyHub:
         on_end: Callable[[str, Ending], None],
     ) -> None:
         self._config = config
+        self._way = Way(config.connection, config.token)
         self._handlers = {
             "vouches": vouches,
             "on_signal": on_signal,
@@ -105,11 +105,11 @@ class NannyHub:
     # ------------------------------------------------------------ the way in
 
     def _look(self, now: float) -> None:
-        path = Path(self._config.connection)
+        way = self._way
         try:
-            info = find_connection(path)
+            info = find_connection(way)
             if info is None and now >= self._wait_until:
-                info = load(path)
+                info = load(way)
             if info is not None:
                 self._connect(info)
         except CtrlHubError as error:

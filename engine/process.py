@@ -24,7 +24,7 @@ from ctrlhub.engine.lease import Ending
 from ctrlhub.engine.logs import LogBound, uploads_of
 from ctrlhub.engine.namespace import Namespace
 from ctrlhub.engine.output import Output
-from ctrlhub.engine.rendezvous import await_connection
+from ctrlhub.engine.rendezvous import Way, await_connection
 from ctrlhub.engine.service import EngineService
 from ctrlhub.link.zeromq import ZeroMQLink
 from ctrlhub.wire.errors import CtrlHubError
@@ -70,7 +70,7 @@ def run_engine(config: EngineConfig, board: MutableSequence[int], pipes: Pipes) 
         os._exit(code)
 
     try:
-        info = await_connection(Path(config.connection), config.wait)
+        info = await_connection(Way(config.connection, config.token), config.wait)
         link = ZeroMQLink(info, config.keys, config.prefer)
     except CtrlHubError as error:
         _log.error("%s", error)

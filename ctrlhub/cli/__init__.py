@@ -19,6 +19,7 @@ _MODULES = {
     "stop": "ctrlhub.cli.stop",
     "status": "ctrlhub.cli.status",
     "list": "ctrlhub.cli.listing",
+    "engines": "ctrlhub.cli.engines_start",
     "hub": "ctrlhub.cli.programs",
     "engine": "ctrlhub.cli.programs",
     "sessions": "ctrlhub.cli.sessions",

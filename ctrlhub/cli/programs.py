@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -12,6 +11,7 @@ import click
 from ctrlhub.cli.exits import Exit
 from ctrlhub.cli.hub_options import with_hub_config
 from ctrlhub.cli.options import check_connection, find_profile, profile_option, state_dir_option
+from ctrlhub.cli.tokens import take_token
 
 if TYPE_CHECKING:
     from ctrlhub.controller.config import HubConfig
@@ -98,6 +98,19 @@ def _engines(ctx: click.Context, option: click.Parameter, text: str) -> int | No
     metavar="NAME=AMOUNT,...",
     help="What each engine has, for tasks that ask for it; such as gpu=1,memory=16.",
 )
+@click.option(
+    "--token-stdin",
+    is_flag=True,
+    help="Read the connection as one token from standard input (`ctrl-hub engines token` prints it); "
+    "or have it in the environment, as CTRLHUB_TOKEN.",
+)
+@click.option("--engine-set", metavar="NAME", help="The set that these engines belong to.")
+@click.option(
+    "--logs",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIRECTORY",
+    help="Where engines write their logs, which stay there; instead of the profile's directory.",
+)
 @profile_option
 @state_dir_option
 @click.pass_context
@@ -106,6 +119,9 @@ def engine(
     engines: int | None,
     gpus: str,
     connection: Path | None,
+    token_stdin: bool,
+    engine_set: str | None,
+    logs: Path | None,
     prefer: Literal["ipc", "tcp"] | None,
     resources: dict[str, float],
     profile: str,
@@ -113,29 +129,33 @@ def engine(
 ) -> None:
     """Run engines for a hub, until Ctrl-C or until the hub is stopped."""
     place = find_profile(profile, state_dir)
+    token = take_token(token_stdin, connection is not None)
     file = place.connection_engine if connection is None else connection.expanduser().absolute()
-    # What is wrong with the file is said at once; a nanny would wait for a better one.
-    check_connection(file)
+    if not token:
+        # What is wrong with the file is said at once; a nanny would wait for a better one.
+        check_connection(file)
     from ctrlhub.cluster.nannies import profile_of, recorded
-    from ctrlhub.cluster.nanny_logs import make_logs
+    from ctrlhub.cluster.nanny_logs import Logs
     from ctrlhub.engine.config import NannyConfig
     from ctrlhub.engine.given import Node
     from ctrlhub.engine.nanny import run
 
-    place.make()
-    logs = make_logs(place)
-    having = (resources,) if resources else ()
     node = Node()
     count = node.engines() if engines is None else engines
+    kept = Logs.of(place) if logs is None else Logs.kept(logs.absolute())
     config = NannyConfig(
-        str(file), count, str(logs), prefer=prefer, resources=having,
+        "" if token else str(file),
+        count,
+        str(kept.directory),
+        prefer=prefer,
+        resources=(resources,) if resources else (),
         environments=node.gpus_as_asked(gpus).shared_out(count),
-    )  # fmt: skip
-    owner = profile_of(file, place)
+        token=token,
+    )
+    owner = None if token else profile_of(file, place)
     with nullcontext() if owner is None else recorded(owner):
         code = _exit_of_nanny(run(config))
-    if code is Exit.OK:
-        shutil.rmtree(logs)
+    kept.ended(code)
     ctx.exit(code)
 
 

@@ -40,3 +40,7 @@ class StopFailed(ClusterError):
 
 class InitializerFailed(ClusterError, BrokenExecutor):
     """The initializer of an `Executor` failed on an engine, and it takes nothing any more."""
+
+
+class LauncherError(ClusterError):
+    """Engines could not be started, asked about or told something by their launcher."""

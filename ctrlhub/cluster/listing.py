@@ -76,7 +76,7 @@ def _listed(profiles: Iterator[Profile]) -> Iterator[Listed]:
         hub = profile.hub_lock().holder()
         info = connection_of(profile)
         pid = next((each for each in (supervisor, owner, hub) if each is not None), None)
-        if pid is None and info is None and not profile.supervisor.exists():
+        if pid is None and info is None and not (profile.supervisor.exists() or any(profile.sets.glob("*.json"))):
             continue  # was used, and ended as it should
         yield Listed(
             profile.name,

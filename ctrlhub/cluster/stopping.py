@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ctrlhub.cluster.child import TERMINATE_AFTER
 from ctrlhub.cluster.claim import clean, connection_of, wait_until_free
 from ctrlhub.cluster.errors import StopFailed
+from ctrlhub.cluster.launchers.sets import known_sets, stop_sets
 from ctrlhub.cluster.nannies import end_nannies
 from ctrlhub.cluster.processes import KnownProcess
 from ctrlhub.cluster.record import SupervisorRecord
@@ -57,7 +58,8 @@ def stop_cluster(profile: Profile) -> Stopped:
     _refuse_other_host(profile)
     # Read first: it goes when the supervisor ends, and it names what a killed one leaves behind.
     record = SupervisorRecord.load(profile.supervisor)
-    leftovers = profile.supervisor.exists() or profile.connection_client.exists()
+    sets = known_sets(profile)
+    leftovers = profile.supervisor.exists() or profile.connection_client.exists() or bool(sets.launchers)
     pid = _end(profile.supervisor_lock(), PATIENCE)
     if pid is None:
         _refuse_foreign_owner(profile)
@@ -72,6 +74,10 @@ def stop_cluster(profile: Profile) -> Stopped:
     forget_trouble(profile.directory)
     if stayed:
         raise StopFailed(f"engines' processes cannot be ended: {', '.join(map(str, stayed))}")
+    # Those that had begun have heard from their hub, or from nobody; those in a queue never would.
+    stop_sets(known_sets(profile).launchers)
+    if sets.troubles:
+        raise StopFailed("; ".join(sets.troubles))
     return Stopped(pid or hub_pid, leftovers or bool(nannies))
 
 

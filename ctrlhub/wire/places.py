@@ -144,6 +144,11 @@ class Profile:
         return self.directory / "nannies"
 
     @property
+    def sets(self) -> Path:
+        """Where sets of engines are recorded, those of batch systems and other hosts included."""
+        return self.directory / "sets"
+
+    @property
     def store(self) -> Path:
         """The directory of the hub's store, if it keeps one here."""
         return self.directory / "store"

@@ -1,0 +1,148 @@
+"""``ctrl-hub engines``: sets of engines, wherever they run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ctrlhub.cli.options import find_profile, json_option, profile_option, state_dir_option
+from ctrlhub.cli.text import moment, table
+
+if TYPE_CHECKING:
+    from ctrlhub.cluster.launchers.base import Launcher
+    from ctrlhub.cluster.launchers.sets import KnownSets
+
+
+def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Say which profile is meant."""
+    return profile_option(state_dir_option(command))
+
+
+@click.group()
+def engines() -> None:
+    """Start, list and stop sets of engines: on this host, or on a cluster's nodes.
+
+    A set is a number of engines that were started together: one job of a batch system, say.
+    """
+
+
+@engines.command("list")
+@place_options
+@json_option
+def list_sets(profile: str, state_dir: Path | None, as_json: bool) -> None:
+    """List the sets of engines of a profile, and how they are."""
+    from ctrlhub.cluster.launchers.sets import known_sets
+
+    found = known_sets(find_profile(profile, state_dir))
+    states = _states(found)
+    rows = [{**_described(each), **state} for each, state in zip(found.launchers, states, strict=True)]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+    elif not rows:
+        click.echo("no sets of engines")
+    else:
+        columns = ("set", "launcher", "n", "state", "started", "reason")
+        shown = [[moment(row[name]) if name == "started" else row[name] for name in columns] for row in rows]
+        click.echo("\n".join(table(columns, shown)))
+    _complain(found)
+
+
+def _states(found: KnownSets) -> list[dict[str, Any]]:
+    from ctrlhub.cluster.launchers.base import Phase
+    from ctrlhub.cluster.launchers.sets import in_parallel
+
+    states: dict[str, dict[str, Any]] = {}
+
+    def ask(launcher: Launcher) -> None:
+        state = launcher.state()
+        states[launcher.spec.key] = {"state": state.phase.value, "reason": state.reason, "log": state.log}
+
+    errors = in_parallel(found.launchers, ask)
+    for launcher, error in zip(found.launchers, errors, strict=True):
+        if error is not None:
+            states[launcher.spec.key] = {"state": Phase.UNKNOWN.value, "reason": str(error), "log": ""}
+    return [states[each.spec.key] for each in found.launchers]
+
+
+def _described(launcher: Launcher) -> dict[str, Any]:
+    spec = launcher.spec
+    return {
+        "set": spec.key,
+        "launcher": spec.launcher,
+        "n": spec.n,
+        "started": spec.created,
+        "owner": spec.owner.value,
+        "handle": launcher.handle,
+    }
+
+
+def _complain(found: KnownSets) -> None:
+    for trouble in found.troubles:
+        click.echo(f"ctrl-hub: {trouble}", err=True)
+
+
+@engines.command()
+@click.argument("names", metavar="[SET]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All sets of the profile.")
+@click.option(
+    "--patience",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long they may take to end in good order.",
+)
+@place_options
+def stop(
+    names: tuple[str, ...], everything: bool, patience: float, profile: str, state_dir: Path | None
+) -> None:
+    """End sets of engines, running or queued, and see to it that nothing is left.
+
+    With one set in the profile it need not be named.
+    """
+    from ctrlhub.cluster.launchers.sets import known_sets, stop_sets
+
+    found = known_sets(find_profile(profile, state_dir))
+    chosen = list(found.launchers) if everything else _chosen(found, names)
+    _complain(found)
+    stop_sets(chosen, patience)
+    for each in chosen:
+        click.echo(f"engines {each.spec.key}: stopped")
+
+
+def _chosen(found: KnownSets, names: tuple[str, ...]) -> list[Launcher]:
+    """Return the sets that are named, or the only one."""
+    from ctrlhub.cluster.errors import ClusterError
+
+    known = sorted({each.spec.name for each in found.launchers})
+    if not names:
+        if len(known) > 1:
+            raise click.UsageError(f"which of {', '.join(known)}? Name one or several, or --all")
+        if not known:
+            raise ClusterError("there are no sets of engines")
+        return list(found.launchers)
+    chosen: list[Launcher] = []
+    for name in names:
+        parts = found.named(name)
+        if not parts:
+            raise ClusterError(f"there is no set {name!r}; there are: {', '.join(known) or 'none'}")
+        chosen += [each for each in parts if each not in chosen]
+    return chosen
+
+
+@engines.command()
+@place_options
+@click.option("--remote", is_flag=True, help="For engines on other hosts: leave out this host's sockets.")
+def token(profile: str, state_dir: Path | None, remote: bool) -> None:
+    """Print the connection for engines as one word, for `ctrl-hub engine --token-stdin`.
+
+    It is a secret: whoever has it can register engines, which see what tasks hold. Hand it over by a
+    pipe, a private file or an environment variable (CTRLHUB_TOKEN), never on a command line.
+    """
+    from ctrlhub.cluster.launchers.sets import engine_token
+
+    click.echo(engine_token(find_profile(profile, state_dir), remote))

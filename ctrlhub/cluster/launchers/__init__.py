@@ -1,0 +1,1 @@
+"""Launchers: how engines are started where the user's cores are, behind one small interface."""

@@ -1,0 +1,222 @@
+"""The sets of engines of a profile: started, found again, and ended together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ctrlhub.cluster.errors import ClusterError, StopFailed
+from ctrlhub.cluster.launchers.base import Launcher
+from ctrlhub.cluster.launchers.records import read_record
+from ctrlhub.cluster.launchers.registry import launcher_named
+from ctrlhub.cluster.launchers.spec import EngineSet, Owner
+from ctrlhub.wire.connection import ConnectionInfo
+from ctrlhub.wire.errors import CtrlHubError, HubNotFound
+from ctrlhub.wire.places import Profile
+
+STOP_PATIENCE = 30.0
+"""Seconds that a set has to end in good order."""
+_MOST_AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSets:
+    """What sets of engines a profile has.
+
+    Parameters
+    ----------
+    launchers
+        One for each set, and part of one, oldest first.
+    troubles
+        What is wrong with the records that no launcher could be made of.
+    """
+
+    launchers: Sequence[Launcher]
+    troubles: Sequence[str]
+
+    def named(self, name: str) -> list[Launcher]:
+        """Return the parts of a set."""
+        return [each for each in self.launchers if name in (each.spec.name, each.spec.key)]
+
+
+def known_sets(profile: Profile) -> KnownSets:
+    """Find the sets of a profile, whoever has started them."""
+    launchers: list[Launcher] = []
+    troubles: list[str] = []
+    for path in profile.sets.glob("*.json"):
+        try:
+            record = read_record(path)
+            kind = launcher_named(record.spec.launcher)
+            launchers.append(kind(profile, record.spec, record.handle))
+        except FileNotFoundError:  # it was just stopped
+            continue
+        except (CtrlHubError, ValueError) as error:
+            troubles.append(f"{path}: {error}")
+    return KnownSets(sorted(launchers, key=lambda each: each.spec.created), troubles)
+
+
+def make_set(
+    profile: Profile,
+    launcher: str,
+    n: int,
+    options: Mapping[str, Any] | None = None,
+    *,
+    name: str | None = None,
+    owner: Owner = Owner.USER,
+) -> Launcher:
+    """Make the launcher of a set, and start nothing yet.
+
+    Parameters
+    ----------
+    profile
+        The profile of the hub.
+    launcher
+        What kind: the name of an entry point.
+    n
+        How many engines.
+    options
+        Those of the launcher.
+    name
+        What the set is called; like its launcher, if not given, and numbered from the second on.
+    owner
+        Who ends it.
+
+    Raises
+    ------
+    ValueError
+        There is no such launcher, it has no such option, or a value is wrong.
+    """
+    kind = launcher_named(launcher)
+    chosen = name or _free_name(profile, launcher)
+    return kind(profile, EngineSet(chosen, launcher, n, dict(options or {}), owner=owner))
+
+
+def start_set(launcher: Launcher) -> None:
+    """Start a set.
+
+    Raises
+    ------
+    HubNotFound
+        There is no hub, or it does not listen where the set's engines could reach it.
+    ClusterError
+        There is a set of this name, or it cannot be started.
+    """
+    token = engine_token(launcher.profile, launcher.is_remote)
+    try:
+        launcher.start(token)
+    except FileExistsError:
+        raise ClusterError(
+            f"there is a set {launcher.spec.key!r} already: give another name, or stop it with "
+            f"`ctrl-hub engines stop {launcher.spec.name}`"
+        ) from None
+
+
+def start_part(launcher: Launcher, n: int) -> Launcher:
+    """Start n more engines of the same kind as a part of a set; return its launcher."""
+    taken = [each.spec.part for each in known_sets(launcher.profile).named(launcher.spec.name)]
+    fresh = EngineSet(
+        launcher.spec.name,
+        launcher.spec.launcher,
+        n,
+        launcher.spec.options,
+        part=max(taken, default=0) + 1,
+        owner=launcher.spec.owner,
+    )
+    part = type(launcher)(launcher.profile, fresh)
+    start_set(part)
+    return part
+
+
+def restart_set(launcher: Launcher) -> Launcher:
+    """End a set, and start another in its place; return its launcher."""
+    launcher.stop(STOP_PATIENCE)
+    fresh = EngineSet(
+        launcher.spec.name,
+        launcher.spec.launcher,
+        launcher.spec.n,
+        launcher.spec.options,
+        part=launcher.spec.part,
+        owner=launcher.spec.owner,
+    )
+    again = type(launcher)(launcher.profile, fresh)
+    start_set(again)
+    return again
+
+
+def stop_sets(launchers: Sequence[Launcher], patience: float = STOP_PATIENCE) -> None:
+    """End sets, all at the same time.
+
+    Raises
+    ------
+    StopFailed
+        Some could not be ended; the message has a line for each.
+    """
+    failed = [
+        f"engines {launcher.spec.key!r}: {error}"
+        for launcher, error in zip(launchers, in_parallel(launchers, lambda each: each.stop(patience)), strict=True)
+        if error is not None
+    ]
+    if failed:
+        raise StopFailed("; ".join(failed))
+
+
+def in_parallel(
+    launchers: Sequence[Launcher], what: Callable[[Launcher], None]
+) -> list[CtrlHubError | None]:
+    """Do something with each at the same time: a scheduler that does not answer is waited for once."""
+
+    def attempt(launcher: Launcher) -> CtrlHubError | None:
+        try:
+            what(launcher)
+        except CtrlHubError as error:
+            return error
+        return None
+
+    if not launchers:
+        return []
+    with ThreadPoolExecutor(min(len(launchers), _MOST_AT_ONCE)) as pool:
+        return list(pool.map(attempt, launchers))
+
+
+def engine_token(profile: Profile, is_remote: bool = False) -> str:
+    """Return the token by which engines find the running hub of a profile, and are let in.
+
+    Parameters
+    ----------
+    profile
+        The profile.
+    is_remote
+        They run on other hosts.
+
+    Raises
+    ------
+    HubNotFound
+        No hub runs, or it does not listen for other hosts.
+    ConnectionFileError
+        Its connection file cannot be used.
+    """
+    if not profile.connection_engine.exists():
+        raise HubNotFound(
+            f"no hub of profile {profile.name!r} is running: `ctrl-hub start -n 0 --listen ADDRESS` "
+            "starts one"
+        )
+    info = ConnectionInfo.load(profile.connection_engine)
+    if not is_remote:
+        return info.to_token()
+    if not info.tcp:
+        raise HubNotFound(
+            f"the hub of profile {profile.name!r} listens only to this user on this host, and these "
+            "engines run on others: start it with --listen ADDRESS, one that those hosts can reach"
+        )
+    # Sockets of this host are no use there, and say more than they need to know.
+    return replace(info, ipc={}).to_token()
+
+
+def _free_name(profile: Profile, launcher: str) -> str:
+    number, name = 1, launcher
+    while (profile.sets / f"{name}.json").exists():
+        number += 1
+        name = f"{launcher}-{number}"
+    return name
