@@ -14,6 +14,9 @@ from ctrlhub.wire.errors import InvalidEngineID
 RESTART_TIMEOUT = 60.0
 """How long (seconds) to wait for restarted engines."""
 
+START_TIMEOUT = 60.0
+"""How long (seconds) to wait for further engines."""
+
 
 class Control:
     """The part of a client that starts, stops and disturbs engines."""
@@ -128,6 +131,57 @@ class Control:
             if not again:
                 return
             before |= {n: process_of(engines[n]) for n in again if n in engines}
+
+    def start_engines(
+        self, n: int, engine_set: str = "local", *, timeout: float | None = START_TIMEOUT
+    ) -> list[int]:
+        """Have further engines started by the nannies of a set that start any when told to.
+
+        Those of a `Cluster` and of ``ctrl-hub start`` do. They go on with so many, also after one of
+        them has died. What batch systems run is as large as it was asked for.
+
+        Parameters
+        ----------
+        n
+            How many.
+        engine_set
+            The set.
+        timeout
+            The longest wait (seconds) until they are registered; None waits for none.
+
+        Returns
+        -------
+        list of int
+            Their ids; none if they were not waited for.
+
+        Raises
+        ------
+        EngineError
+            No nanny of this set starts any.
+        TooManyEngines
+            The hub would not let them in.
+        TimeoutError
+            Not all have come; the others still may.
+        """
+        before = {process_of(engine) for engine in self._connection.current_engines().values()}
+        self._connection.call("control", "start_engines", {"count": n, "engine_set": engine_set})
+        if timeout is None:
+            return []
+
+        def new(engines: Mapping[int, Any]) -> list[int]:
+            return [
+                number
+                for number, engine in sorted(engines.items())
+                if engine.get("engine_set") == engine_set and process_of(engine) not in before
+            ]
+
+        if not self._wait_for(lambda engines: len(new(engines)) >= n, timeout):
+            raise TimeoutError(
+                f"{len(new(self._connection.engines()))} of {n} further engines have come within "
+                f"{timeout:g} s: the log of their nanny says more (`ctrl-hub logs`), and timeout= "
+                "waits longer"
+            )
+        return new(self._connection.engines())
 
     def shutdown(
         self,

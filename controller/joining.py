@@ -291,7 +291,7 @@ def _table(one: tuple[str, Mapping[str, str]], other: tuple[str, Mapping[str, st
 def _check_sizes(message: m.Register) -> None:
     """Refuse what would be kept for the life of the session and is larger than it needs to be."""
     if (
-        max(map(len, (message.key, message.host, message.incarnation, message.node))) > MAX_NAME
+        max(map(len, (message.key, message.host, message.incarnation, message.node, message.engine_set))) > MAX_NAME
         or len(message.versions) > MAX_VERSIONS
         or sum(len(name) + len(text) for name, text in message.versions.items()) > MAX_TEXT
     ):

@@ -81,6 +81,12 @@ class NannyConfig:
         again from the first on.
     token
         What the connection file says, as one word (`ConnectionInfo.to_token`): instead of a file.
+    engine_set
+        The name of the set that the engines are of.
+    elastic
+        It starts further engines when the hub says so, and stays when it has none.
+    record
+        Where an elastic nanny leaves which engines it has, for the one that follows it; "" for nowhere.
     """
 
     connection: str
@@ -97,14 +103,18 @@ class NannyConfig:
     keys: tuple[KeyPair, ...] = field(default=(), repr=False)
     environments: tuple[Mapping[str, str], ...] = ()
     token: str = field(default="", repr=False)
+    engine_set: str = ""
+    elastic: bool = False
+    record: str = ""
 
     def __post_init__(self) -> None:
         if bool(self.connection) == bool(self.token) or not self.logs:
             raise ValueError(
                 "a nanny needs the path of a connection file or a token, and a directory of logs"
             )
-        if type(self.engines) is not int or self.engines < 1:
-            raise ValueError(f"engines must be an integer of at least 1, not {self.engines!r}")
+        least = 0 if self.elastic else 1
+        if type(self.engines) is not int or self.engines < least:
+            raise ValueError(f"engines must be an integer of at least {least}, not {self.engines!r}")
         if min(self.wait, self.grace, self.max_threads) < 0 or self.hub_lease <= 0:
             raise ValueError("wait, grace, hub_lease (s) and max_threads must not be negative")
         if self.prefer not in (None, "ipc", "tcp"):
@@ -122,10 +132,8 @@ class NannyConfig:
             check_environment(variables)
 
     def resources_of(self, slot: int) -> Mapping[str, float]:
-        """Return what the engine of a slot has."""
-        if not self.resources:
-            return {}
-        return self.resources[slot if len(self.resources) > 1 else 0]
+        """Return what the engine of a slot has; a slot beyond the first ones has the last one's."""
+        return self.resources[min(slot, len(self.resources) - 1)] if self.resources else {}
 
     def environment_of(self, slot: int) -> Mapping[str, str]:
         """Return what the engine of a slot finds in its environment besides the nanny's."""
@@ -176,6 +184,10 @@ class EngineConfig:
         What it has, by name.
     environment
         What is in its environment before any user code runs, besides the nanny's.
+    engine_set
+        As in `NannyConfig`.
+    threads
+        How many threads its numerical libraries use; 0 for as many as the warm process says.
     """
 
     slot: int
@@ -192,6 +204,8 @@ class EngineConfig:
     resources: Mapping[str, float] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     token: str = field(default="", repr=False)
+    engine_set: str = ""
+    threads: int = 0
 
     @property
     def keys(self) -> KeyPair:

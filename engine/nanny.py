@@ -9,32 +9,35 @@ from __future__ import annotations
 import logging
 import os
 import select
-import shutil
 import signal
 import time
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 
+from ctrlhub.engine.berths import Berths
 from ctrlhub.engine.board import ASKED, FOR_GOOD, LEAVING, MAKING_WAY, RUNNING, WORDS
 from ctrlhub.engine.causes import OomWatch, describe_exit, is_running
 from ctrlhub.engine.channel import EngineEnded, EngineStarted, SignalEngine, StartEngine, Target
-from ctrlhub.engine.config import EngineConfig, NannyConfig
+from ctrlhub.engine.config import NannyConfig
 from ctrlhub.engine.given import Node
 from ctrlhub.engine.lease import Ending
-from ctrlhub.engine.logs import LastWords, LogBound, uploads_of
 from ctrlhub.engine.nanny_hub import NannyHub
 from ctrlhub.engine.process import log_to_stderr
 from ctrlhub.engine.slots import Slot, Slots, SlotState
 from ctrlhub.engine.warm import WarmProcess
 from ctrlhub.link.wakeup import Wakeup
 from ctrlhub.wire.messages import EngineDied
-from ctrlhub.wire.security import KeyPair
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 LOOK_AFTER_LOGS = 10.0
 """How often (seconds) logs are looked at; what is written last is up to twice as old."""
+
+MOST_FURTHER = 4096
+"""So many more engines than at first an elastic nanny may have."""
+
+ACTIVE = SlotState.WAITING, SlotState.STARTING, SlotState.RUNNING
+WANTED = *ACTIVE, SlotState.GIVEN_UP
 
 _log = logging.getLogger(__name__)
 
@@ -54,10 +57,11 @@ def run(config: NannyConfig, lifeline: int | None = None) -> int:
     RuntimeError
         This process has several threads: engines could not be forked safely.
     """
-    threads = config.max_threads or max(1, Node().cores() // config.engines)
+    threads = config.max_threads or max(1, Node().cores() // max(1, config.engines))
+    room = config.engines + (MOST_FURTHER if config.elastic else 0)
     # Before anything that makes a thread or a ZeroMQ context, and after all imports: what both
     # need is so imported once, which with few cores beats importing it twice at the same time.
-    warm = WarmProcess.fork(config.engines, threads)
+    warm = WarmProcess.fork(room, threads)
     return int(Nanny(config, warm, lifeline).run())
 
 
@@ -79,11 +83,8 @@ class Nanny:
         self._config = config
         self._warm = warm
         self._lifeline = lifeline
-        self._keys = list(config.keys) or [KeyPair.generate() for _ in range(config.engines)]
-        self._incarnations = [b""] * config.engines
+        self._berths = Berths(config, Node().cores())
         self._slots = Slots(config.engines, config.restart)
-        self._last_words = [LastWords(self._log_of(n)) for n in range(config.engines)]
-        self._bounds = [LogBound(self._log_of(n)) for n in range(config.engines)]
         self._oom = OomWatch()
         self._calls: deque[Callable[[], None]] = deque()
         self._wakeup = Wakeup()
@@ -93,6 +94,7 @@ class Nanny:
             vouches=self._vouches,
             on_signal=self._signal_wanted,
             on_restart=self._restart_wanted,
+            on_grow=lambda count: self._later(lambda: self._grow(count)),
             on_shutdown=self._shutdown_wanted,
             on_end=lambda why, ending: self._later(lambda: self._stop(why, ending)),
         )
@@ -113,7 +115,7 @@ class Nanny:
         try:
             while True:
                 self._act(time.monotonic())
-                if not self._slots.active:
+                if not self._slots.active and not self._stays:
                     break
                 ready = {fd for fd, _ in poller.poll(self._timeout(time.monotonic()))}
                 self._attend(ready, poller)
@@ -124,6 +126,11 @@ class Nanny:
             signal.set_wakeup_fd(-1)
             self._close()
         return self._outcome if self._ending is None else self._ending
+
+    @property
+    def _stays(self) -> bool:
+        """Whether it waits for orders although it has no engines: they have left as they should."""
+        return self._config.elastic and self._ending is None and self._outcome is Ending.LEFT
 
     # ------------------------------------------------------------ the loop
 
@@ -157,7 +164,7 @@ class Nanny:
             self._signal_all(signal.SIGKILL, Target.GROUP)
         if now >= self._logs_due:
             self._logs_due = now + LOOK_AFTER_LOGS
-            self._look_after_logs()
+            self._berths.look_after_logs()
 
     def _attend(self, ready: set[int], poller: select.poll) -> None:
         struck = set(os.read(self._signals[0], 4096)) if self._signals[0] in ready else set()
@@ -185,29 +192,24 @@ class Nanny:
     # ------------------------------------------------------------ engines
 
     def _start(self, slot: Slot) -> None:
-        keys, config = self._keys[slot.number], self._config
-        self._incarnations[slot.number] = os.urandom(16)
-        self._last_words[slot.number].begin()
-        self._remove_uploads(slot.number)  # if a nanny before this one was killed
-        engine = EngineConfig(
-            slot=slot.number,
-            connection=config.connection,
-            public=keys.public,
-            secret=keys.secret,
-            incarnation=self._incarnations[slot.number].hex(),
-            log=str(self._log_of(slot.number)),
-            wait=config.wait,
-            hub_lease=config.hub_lease,
-            prefer=config.prefer,
-            log_level=config.log_level,
-            resources=config.resources_of(slot.number),
-            environment=config.environment_of(slot.number),
-            token=config.token,
-        )
+        active = len(self._slots.in_state(*ACTIVE))
+        engine = self._berths.begin(slot.number, active)
         self._warm.channel.send(StartEngine(slot.number, engine.to_json()))
 
-    def _log_of(self, slot: int) -> Path:
-        return Path(self._config.logs) / f"engine-{slot}.log"
+    def _grow(self, count: int) -> None:
+        """Start so many further engines."""
+        if self._ending is not None:
+            return
+        if len(self._slots.in_state(*ACTIVE)) + count > self._warm.capacity:
+            _log.error("%d further engines are more than this nanny has room for", count)
+            return
+        slots = self._slots.grow(count, time.monotonic())
+        self._berths.grow(len(self._slots))
+        _log.info("the hub wants %d further engines: slots %s", count, slots)
+        self._record()
+
+    def _record(self) -> None:
+        self._berths.record(slot.number for slot in self._slots.in_state(*WANTED))
 
     def _hear_warm(self) -> None:
         notes = self._warm.channel.receive()
@@ -216,7 +218,7 @@ class Nanny:
         for note in notes or ():
             if isinstance(note, EngineStarted):
                 self._slots.started(note.slot, note.pid)
-                self._hub.started(self._keys[note.slot].public)
+                self._hub.started(self._berths.key_of(note.slot))
                 if self._ending is not None or self._slots[note.slot].restarting:
                     # It was forked while the others were told.
                     self._signal(note.slot, signal.SIGTERM, Target.PROCESS)
@@ -227,8 +229,7 @@ class Nanny:
         board, slot = self._warm.board.slot(note.slot), self._slots[note.slot]
         cause = describe_exit(note.status, self._oom, slot.killed_by)
         now = time.monotonic()
-        self._remove_uploads(note.slot)
-        self._bounds[note.slot].look()
+        self._berths.ended(note.slot)
         if slot.restarting:
             _log.info("engine in slot %d (pid %d) is restarted: %s", slot.number, note.pid, cause)
             self._slots.restarted(note.slot, now)
@@ -244,6 +245,8 @@ class Nanny:
             if code == Ending.HUB_LOST:  # so is the nanny's, a moment later
                 self._outcome = Ending.HUB_LOST
             self._slots.left(note.slot)
+            if self._stays:
+                self._record()
             return
         refused = code == Ending.REFUSED
         if refused:
@@ -262,28 +265,20 @@ class Nanny:
             self._outcome = Ending.REFUSED
             _log.error(
                 "slot %d is given up: the hub does not let its engine in; the end of its log, %s:\n%s",
-                slot.number, self._log_of(slot.number), self._last_words[slot.number].text(),
+                slot.number, self._berths.log_of(slot.number), self._berths.last_words(slot.number),
             )  # fmt: skip
         else:
             self._give_up(slot, cause)
 
     def _give_up(self, slot: Slot, cause: str) -> None:
         self._outcome = Ending.FAILED
-        log = self._log_of(slot.number)
+        log = self._berths.log_of(slot.number)
         _log.error(
             "slot %d is given up: its engine died %d times in a row, each within %g s of its start; "
             "the last time: %s; the end of its log, %s:\n%s",
             slot.number, slot.early_deaths, self._config.restart.early, cause, log,
-            self._last_words[slot.number].text(),
+            self._berths.last_words(slot.number),
         )  # fmt: skip
-
-    def _remove_uploads(self, slot: int) -> None:
-        directory = uploads_of(self._log_of(slot))
-        if directory.exists():
-            try:
-                shutil.rmtree(directory)
-            except OSError as error:  # what is left takes only room
-                _log.warning("what was uploaded to slot %d is left: %s", slot, error)
 
     def _lose_warm(self) -> None:
         """End: without the warm process its engines are dead, and no others can be made."""
@@ -296,18 +291,13 @@ class Nanny:
             self._slots.died(slot.number, time.monotonic())
             self._report(slot.number, "the nanny's warm process has ended", False, running)
 
-    def _look_after_logs(self) -> None:
-        for slot in range(self._config.engines):
-            self._last_words[slot].mark()
-            self._bounds[slot].look()
-
     def _report(self, slot: int, cause: str, restarting: bool, running: int) -> None:
         self._hub.report(
             EngineDied(
-                key=self._keys[slot].public,
-                incarnation=self._incarnations[slot],
+                key=self._berths.key_of(slot),
+                incarnation=self._berths.incarnation_of(slot),
                 cause=cause,
-                log=self._last_words[slot].text(self._warm.board.slot(slot)[WORDS]),
+                log=self._berths.last_words(slot, self._warm.board.slot(slot)[WORDS]),
                 restarting=restarting,
                 running=running,
             )
@@ -318,7 +308,7 @@ class Nanny:
 
         Who is to go `at_once` has been asked in vain already.
         """
-        if self._ending is not None or self._incarnations[slot] != incarnation:
+        if self._ending is not None or self._berths.incarnation_of(slot) != incarnation:
             return  # what was meant has ended
         _log.info("restarting the engine of slot %d: %s", slot, reason)
         grace = 0.0 if at_once else self._config.grace
@@ -362,19 +352,16 @@ class Nanny:
     # ------------------------------------------------------------ in the I/O thread
 
     def _vouches(self) -> list[str]:
-        pids = [self._slots[number].pid for number in range(self._config.engines)]
+        pids = [(number, self._slots[number].pid) for number in range(len(self._slots))]
         return [
-            keys.public
-            for keys, pid in zip(self._keys, pids, strict=True)
+            self._berths.key_of(number)
+            for number, pid in pids
             if pid and is_running(pid, self._warm.pid)
         ]
 
-    def _slot_of(self, key: str) -> int | None:
-        return next((n for n, keys in enumerate(self._keys) if keys.public == key), None)
-
     def _signal_wanted(self, key: str, name: str) -> None:
         number = getattr(signal, name, None) if name.startswith("SIG") else None
-        slot = self._slot_of(key)
+        slot = self._berths.slot_of(key)
         if not isinstance(number, signal.Signals) or slot is None:
             _log.warning("the hub asked for %.40r to be sent to an engine: not possible", name)
             return
@@ -383,7 +370,7 @@ class Nanny:
     def _restart_wanted(
         self, key: str, incarnation: bytes, reason: str, at_once: bool
     ) -> None:
-        slot = self._slot_of(key)
+        slot = self._berths.slot_of(key)
         if slot is None:
             _log.warning("the hub asked for an engine to be restarted that is not of this nanny")
             return

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from ctrlhub.engine.config import NannyConfig
 from ctrlhub.engine.lease import Ending
@@ -37,7 +38,7 @@ class NannyHub:
     ----------
     config
         What the nanny was told.
-    vouches, on_signal, on_restart, on_shutdown
+    vouches, on_signal, on_restart, on_grow, on_shutdown
         As in `NannySession`: called in the I/O thread.
     on_end
         Called with the reason when there is no hub any more, or never will be; in either thread.
@@ -50,6 +51,7 @@ class NannyHub:
         vouches: Callable[[], Sequence[str]],
         on_signal: Callable[[str, str], None],
         on_restart: Callable[[str, bytes, str, bool], None],
+        on_grow: Callable[[int], None],
         on_shutdown: Callable[[str], None],
         on_end: Callable[[str, Ending], None],
     ) -> None:
@@ -59,6 +61,7 @@ class NannyHub:
             "vouches": vouches,
             "on_signal": on_signal,
             "on_restart": on_restart,
+            "on_grow": on_grow,
             "on_shutdown": on_shutdown,
         }
         self._on_end = on_end
@@ -137,7 +140,11 @@ class NannyHub:
         keys = KeyPair.generate()
         link = ZeroMQLink(info, keys, self._config.prefer)
         session = NannySession(
-            registration(Role.NANNY, keys.public, os.urandom(16)),
+            replace(
+                registration(Role.NANNY, keys.public, os.urandom(16)),
+                engine_set=self._config.engine_set,
+                elastic=self._config.elastic,
+            ),
             hub_lease=self._config.hub_lease,
             **self._handlers,  # type: ignore[arg-type]
         )

@@ -17,6 +17,7 @@ from ctrlhub.wire.messages import (
     Restart,
     Shutdown,
     Signal,
+    StartEngines,
     Stream,
 )
 
@@ -40,6 +41,8 @@ class NannySession(LeasedMembership):
         without being asked, when another is to take its place.
     on_shutdown
         Called with the reason, when all is to end.
+    on_grow
+        Called with how many further engines are to be started.
     hub_lease, patience, seed
         As in `EngineSession`.
     """
@@ -52,6 +55,7 @@ class NannySession(LeasedMembership):
         on_signal: Callable[[str, str], None],
         on_restart: Callable[[str, bytes, str, bool], None],
         on_shutdown: Callable[[str], None],
+        on_grow: Callable[[int], None] = lambda count: None,
         hub_lease: float,
         patience: Patience | None = None,
         seed: int | None = None,
@@ -61,6 +65,7 @@ class NannySession(LeasedMembership):
         self._on_signal = on_signal
         self._on_restart = on_restart
         self._on_shutdown = on_shutdown
+        self._on_grow = on_grow
         self._deaths: dict[str, EngineDied] = {}
         self._unnoted: dict[bytes, EngineDied] = {}
 
@@ -101,6 +106,8 @@ class NannySession(LeasedMembership):
             self._on_signal(message.key, message.name)
         elif isinstance(message, Restart):
             self._on_restart(message.key, message.incarnation, message.reason, message.at_once)
+        elif isinstance(message, StartEngines):
+            self._on_grow(message.count)
         elif isinstance(message, DeathNoted):
             self._unnoted.pop(message.incarnation, None)
         elif isinstance(message, Shutdown):

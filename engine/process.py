@@ -86,6 +86,7 @@ def run_engine(config: EngineConfig, board: MutableSequence[int], pipes: Pipes) 
                 Role.ENGINE, config.public, bytes.fromhex(config.incarnation), config.resources
             ),
             engine_id=board[IDENTITY] - 1,
+            engine_set=config.engine_set,
         ),
         executor,
         hub_lease=config.hub_lease,

@@ -69,6 +69,24 @@ class Slots:
     def __getitem__(self, number: int) -> Slot:
         return self._slots[number]
 
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def grow(self, count: int, now: float) -> list[int]:
+        """Have so many further engines started, in slots that are free, else in new ones; return these.
+
+        A slot that was given up is none that is free: what ended its engines would end others.
+        """
+        if self._stopping:
+            return []
+        free = self.in_state(SlotState.ENDED)[:count]
+        while len(free) < count:
+            free.append(Slot(len(self._slots)))
+            self._slots.append(free[-1])
+        for slot in free:
+            self._renew(slot, now)
+        return [slot.number for slot in free]
+
     def in_state(self, *states: SlotState) -> list[Slot]:
         """Return the slots in any of these states."""
         return [slot for slot in self._slots if slot.state in states]

@@ -17,7 +17,7 @@ import select
 import signal
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -66,10 +66,13 @@ class WarmProcess:
         How to talk to it.
     board : Board
         The memory shared with the engines.
+    capacity : int
+        How many engines it can have at a time.
     """
 
-    def __init__(self, pid: int, channel: Channel, board: Board) -> None:
+    def __init__(self, pid: int, channel: Channel, board: Board, capacity: int) -> None:
         self.pid = pid
+        self.capacity = capacity
         self.channel = channel
         self.board = board
 
@@ -98,7 +101,7 @@ class WarmProcess:
         pid = os.fork()
         if pid:
             theirs.close()
-            return cls(pid, ours, board)
+            return cls(pid, ours, board, engines)
         ours.close()
         _serve_and_exit(theirs, board, max_threads)
 
@@ -133,13 +136,13 @@ def _serve_and_exit(channel: Channel, board: Board, max_threads: int) -> NoRetur
         atexit._clear()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # the nanny decides, not the terminal
-        for name in THREAD_VARIABLES:
-            os.environ.setdefault(name, str(max_threads))
+        ours = [name for name in THREAD_VARIABLES if name not in os.environ]
+        os.environ.update(dict.fromkeys(ours, str(max_threads)))
         import ctrlhub.engine.process  # noqa: F401 - this is what warm means
 
         gc.collect()
         gc.freeze()
-        _Nursery(channel, board).serve()
+        _Nursery(channel, board, ours).serve()
         code = 0
     except BaseException:
         traceback.print_exc()
@@ -160,9 +163,10 @@ def die_with(parent: int) -> None:
 class _Nursery:
     """Forks engines, signals them, and tells of their ends."""
 
-    def __init__(self, channel: Channel, board: Board) -> None:
+    def __init__(self, channel: Channel, board: Board, thread_variables: Sequence[str]) -> None:
         self._channel = channel
         self._board = board
+        self._thread_variables = thread_variables
         self._pids: dict[int, int] = {}
         self._outlets = Outlets()
         self._limits = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -257,6 +261,8 @@ class _Nursery:
             die_with(warm)
             resource.setrlimit(resource.RLIMIT_NOFILE, self._limits)
             config = EngineConfig.from_json(note.config)
+            if config.threads:
+                os.environ.update(dict.fromkeys(self._thread_variables, str(config.threads)))
             self._channel.close()
             _redirect(Path(config.log))
             _close_all_but(pipes.all)

@@ -124,4 +124,5 @@ class Engine:
             "queued": max(0, self.commands + self.tasks - 1),
             "failed_hooks": sorted(self.failed_hooks),
             "resources": dict(self.resources),
+            "engine_set": self.session.engine_set,
         }

@@ -53,6 +53,10 @@ class Session:
         It has had a session with another hub, the predecessor of this one.
     resources
         What an engine has.
+    engine_set
+        The set that an engine or a nanny is of; empty for none.
+    elastic
+        A nanny that starts further engines when it is told to.
     given
         It was sent to a segment of another engine's, and its request has not ended.
     retention
@@ -91,6 +95,8 @@ class Session:
     first: int = 0
     departed: Connection | None = None
     resources: Mapping[str, float] = field(default_factory=dict)
+    engine_set: str = ""
+    elastic: bool = False
 
     def send(self, outbox: Outbox, stream: Stream, message: Message) -> bool:
         """Put a message for this peer into the outbox.
@@ -185,7 +191,7 @@ class Sessions:
             known.versions = known.versions or message.versions
             return known, Arrival.RESUMED
         self._renew(known, message)
-        known.resources = dict(message.resources)
+        known.resources, known.engine_set = dict(message.resources), message.engine_set
         return known, Arrival.REBORN
 
     def hand_over(self, session: Session, message: Register) -> None:
@@ -226,6 +232,8 @@ class Sessions:
             node=message.node,
             returned=message.session >= 0,
             resources=dict(message.resources),
+            engine_set=message.engine_set,
+            elastic=message.elastic,
         )
         self._enter(session)
         return session

@@ -15,13 +15,14 @@ from ctrlhub.controller.core.later import Later
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.interfaces.arguments import checked_ids
 from ctrlhub.controller.interfaces.base import Context, Interface, exposed
+from ctrlhub.controller.interfaces.growing import shared_out
 from ctrlhub.controller.interfaces.multiengine import MultiEngine
 from ctrlhub.controller.interfaces.nanny_orders import NannyOrders, Order
 from ctrlhub.controller.interfaces.start_hooks import StartHookInterface
 from ctrlhub.controller.service import IControllerBase
-from ctrlhub.wire.errors import EngineError, InvalidRequest, LimitExceeded
+from ctrlhub.wire.errors import EngineError, InvalidRequest, LimitExceeded, TooManyEngines
 from ctrlhub.wire.ids import Ranges, session_of
-from ctrlhub.wire.messages import Interrupt, Restart, Shutdown, Signal, Stream
+from ctrlhub.wire.messages import Interrupt, Restart, Shutdown, Signal, StartEngines, Stream
 
 MOST_PARKED = 64
 """So many interrupts of a client may wait for what they are to interrupt."""
@@ -192,6 +193,29 @@ class Control(Interface):
             engine.restart = reason
             if isinstance(hooks, StartHookInterface):
                 hooks.forgive(engine)
+
+    @exposed
+    def start_engines(self, caller: Session, count: int, engine_set: str = "") -> int:
+        """Have the elastic nannies of a set start so many further engines between them; return the number.
+
+        Raises
+        ------
+        EngineError
+            There is no such nanny here.
+        TooManyEngines
+            They would be more than the hub registers.
+        """
+        if type(count) is not int or count < 1 or type(engine_set) is not str:
+            raise InvalidRequest("start_engines takes a number of engines, at least 1, and a set's name")
+        there, most = len(self.engines), self.context.config.max_engines
+        if there + count > most:
+            raise TooManyEngines(
+                f"{count} further engines would be more than max_engines={most}: {there} are registered"
+            )
+        for nanny, share in shared_out(count, engine_set, self.context.sessions).items():
+            log.info("client %d has nanny %d start %d engines", caller.number, nanny.number, share)
+            nanny.send(self.outbox, Stream.HUB, StartEngines(share))
+        return count
 
     @exposed
     def shutdown(self, caller: Session, targets: Sequence[int]) -> list[int]:

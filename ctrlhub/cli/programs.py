@@ -151,6 +151,7 @@ def engine(
         resources=(resources,) if resources else (),
         environments=node.gpus_as_asked(gpus).shared_out(count),
         token=token,
+        engine_set=engine_set or "",
     )
     owner = None if token else profile_of(file, place)
     with nullcontext() if owner is None else recorded(owner):

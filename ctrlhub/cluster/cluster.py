@@ -17,7 +17,8 @@ from ctrlhub.cluster.coroutines import Coroutines
 from ctrlhub.cluster.ephemeral import discard, private_profile, private_state, sweep
 from ctrlhub.cluster.errors import ClusterError
 from ctrlhub.cluster.keeper import Keeper
-from ctrlhub.cluster.local import LocalProcesses, Prefer, available_cores, routed
+from ctrlhub.cluster.local import LocalProcesses, available_cores, routed
+from ctrlhub.cluster.local_nanny import Prefer
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.wire.errors import TooManyEngines
 from ctrlhub.wire.options import checked_resources

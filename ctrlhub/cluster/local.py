@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from ctrlhub.cluster.child import TERMINATE_AFTER, Child
 from ctrlhub.cluster.claim import connection_of
 from ctrlhub.cluster.errors import StartFailed
+from ctrlhub.cluster.local_nanny import LocalNanny, Prefer
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.heap import allocator
 from ctrlhub.wire.errors import CtrlHubError, HubUnavailable
@@ -23,14 +24,9 @@ from ctrlhub.wire.places import Profile
 if TYPE_CHECKING:
     from ctrlhub.client.client import Client
     from ctrlhub.wire.connection import ConnectionInfo
-    from ctrlhub.wire.security import KeyPair
-
-Prefer = Literal["ipc", "tcp"]
 
 LOOK = 0.003
 """Seconds between two looks for the connection file of a hub that is starting."""
-LONGER = 10.0
-"""So many seconds longer than we does a nanny wait for the hub: who gives up first says why."""
 
 JOIN = 10.0
 """Seconds that one attempt to join the hub lasts: after each, hub and nanny are looked after."""
@@ -90,13 +86,16 @@ class LocalProcesses:
         self.engines = engines
         self._hub_config = hub.to_json()
         self._prefer = prefer
-        self._resources = resources
         self._timeout = timeout
-        self._hub_lease = hub.hub_lease
         self.hub: Child | None = None
-        self.nanny: Child | None = None
-        self._keys: tuple[KeyPair, ...] = ()
-        self._keys_file = keys
+        self.first = LocalNanny(
+            profile, engines, prefer, resources, wait=timeout, hub_lease=hub.hub_lease, keys=keys
+        )
+
+    @property
+    def nanny(self) -> Child | None:
+        """The nanny of the engines that it begins with."""
+        return self.first.child
 
     @property
     def children(self) -> list[Child]:
@@ -117,32 +116,7 @@ class LocalProcesses:
 
     def start_nanny(self) -> Child:
         """Start the nanny, which starts the engines."""
-        from ctrlhub.engine.config import NannyConfig
-
-        if not self._keys:
-            # Kept: by its keys the hub sees that another nanny's engines replace those of a dead one.
-            self._keys = self._make_keys()
-        config = NannyConfig(
-            connection=str(self.profile.connection_engine),
-            engines=self.engines,
-            logs=str(self.profile.logs),
-            hub_lease=self._hub_lease,
-            wait=self._timeout + LONGER,
-            prefer=self._prefer,
-            resources=self._resources,
-            keys=self._keys,
-        )
-        log = self.profile.logs / "nanny.log"
-        self.nanny = Child("nanny", "ctrlhub.engine", config.to_json(), log)
-        return self.nanny
-
-    def _make_keys(self) -> tuple[KeyPair, ...]:
-        from ctrlhub.cluster.engine_keys import engine_keys
-        from ctrlhub.wire.security import KeyPair
-
-        if self._keys_file is not None:
-            return engine_keys(self._keys_file, self.engines)
-        return tuple(KeyPair.generate() for _ in range(self.engines))
+        return self.first.start()
 
     def hub_worked(self, hub: Child, now: float) -> float:
         """Return for how long (seconds) a hub that has died had served; it left its connection file."""
@@ -195,7 +169,7 @@ class LocalProcesses:
         # The nanny first: its engines' goodbyes need a hub, and linger for want of one.
         for child in reversed(self.children):
             child.end(patience)
-        self.hub = self.nanny = None
+        self.hub = self.first.child = None
 
     def _connect_to_hub(self, check: Callable[[], None], deadline: float) -> Client:
         from ctrlhub.client.client import Client

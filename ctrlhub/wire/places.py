@@ -149,6 +149,11 @@ class Profile:
         return self.directory / "sets"
 
     @property
+    def grown(self) -> Path:
+        """Where elastic nannies leave which engines they have."""
+        return self.directory / "grown"
+
+    @property
     def store(self) -> Path:
         """The directory of the hub's store, if it keeps one here."""
         return self.directory / "store"

@@ -13,7 +13,16 @@ from typing import Any
 import pytest
 
 from ctrlhub.engine.config import RestartPolicy
-from ctrlhub.wire.messages import EngineDied, Goodbye, Restart, Role, Shutdown, Signal, Stream
+from ctrlhub.wire.messages import (
+    EngineDied,
+    Goodbye,
+    Restart,
+    Role,
+    Shutdown,
+    Signal,
+    StartEngines,
+    Stream,
+)
 from tests.support.fake_hub import PATIENCE, FakeHub, Nanny, Peer
 from tests.support.processes import until
 
@@ -381,3 +390,28 @@ def test_a_bad_configuration_is_an_error_of_usage(text: str) -> None:
 
     assert nanny.returncode == 64
     assert "the first line of standard input" in nanny.stderr
+
+
+def test_a_nanny_starts_further_engines_when_it_is_told_to(hub: FakeHub) -> None:
+    """They are of its set, and have places of their own; one without engines waits for orders."""
+    family = Family(hub, 1, elastic=True, engine_set="crew", grace=20.0)
+    try:
+        nanny = hub.nanny()
+        assert nanny.registration.elastic
+        hub.send(nanny, Stream.HUB, StartEngines(2))
+        engines = hub.engines(3)
+        family.pids |= {each.registration.pid for each in engines}
+        assert {each.registration.engine_set for each in engines} == {"crew"}
+        assert len({each.registration.key for each in engines}) == 3
+
+        for engine in engines:
+            hub.send(engine, Stream.HUB, Shutdown("enough"))
+        hub.until(lambda: not hub.of_role(Role.ENGINE), "the engines leave")
+        hub.send(nanny, Stream.HUB, StartEngines(1))
+        (again,) = hub.engines(1)
+        family.pids.add(again.registration.pid)
+
+        assert again.registration.key in {each.registration.key for each in engines}
+        assert family.nanny.process.poll() is None
+    finally:
+        family.close()

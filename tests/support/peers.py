@@ -27,7 +27,8 @@ _numbers = itertools.count(1)
 def registration(role: m.Role, key: str, **fields: Any) -> m.Register:
     """Return what a peer says of itself."""
     incarnation = fields.pop("incarnation", b"incarnation %d" % next(_numbers))
-    return m.Register(role.value, key, incarnation, 4711, "here", PYTHON, **fields)
+    host = fields.pop("host", "here")
+    return m.Register(role.value, key, incarnation, 4711, host, PYTHON, **fields)
 
 
 @dataclass

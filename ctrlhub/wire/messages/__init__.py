@@ -48,6 +48,7 @@ from ctrlhub.wire.messages.control import (
     Restart,
     Shutdown,
     Signal,
+    StartEngines,
     Subscribed,
 )
 from ctrlhub.wire.messages.functions import (
@@ -143,6 +144,7 @@ __all__ = [
     "SayHello",
     "Shutdown",
     "Signal",
+    "StartEngines",
     "StartHook",
     "Status",
     "Stored",
@@ -159,7 +161,7 @@ KINDS: Mapping[str, type[Message]] = {
     cls.kind: cls
     for cls in (
         Enrol, Enrolled, Register, Registered, Refused, Hello, Welcome, SayHello, Beat, EngineDied, DeathNoted,
-        Goodbye, Call, Answer, Interrupt, Signal, Restart, Shutdown, ForwardLogs, Subscribed, EngineEvent, Command, StartHook,
+        Goodbye, Call, Answer, Interrupt, Signal, Restart, StartEngines, Shutdown, ForwardLogs, Subscribed, EngineEvent, Command, StartHook,
         HooksGone, RunCommand, Lent, Part, PartsTaken, SubmitTasks, RunTasks, GiveBack, GaveBack, Accepted, Results, Stored, Completed, Received,
         Output,
         OutputReceived, LogRecords, NeedFunctions, Functions,

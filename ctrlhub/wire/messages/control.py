@@ -68,6 +68,14 @@ class Restart(Message):
 
 
 @record
+class StartEngines(Message):
+    """Hub to an elastic nanny: start so many further engines."""
+
+    kind: ClassVar[str] = "start_engines"
+    count: int
+
+
+@record
 class Shutdown(Message):
     """Hub to engine or nanny: finish and exit."""
 

@@ -36,7 +36,8 @@ class Register(Message):
     `segment` is a segment of ours (descriptor, stamp, bytes) that holds the incarnation: a hub that can
     read it may be sent references to others. `node` names what shares processes and memory with us.
     `parts` says that we take large messages in parts.
-    `resources` are what an engine has.
+    `resources` are what an engine has, `engine_set` names the set that an engine or a nanny is of. An
+    `elastic` nanny starts further engines when it is told to.
     `attach` asks for a client's `session` of which another process has left the requests, with `take_over`
     also if that one is here.
     """
@@ -59,6 +60,8 @@ class Register(Message):
     attach: bool = False
     take_over: bool = False
     exact_id: bool = False
+    engine_set: str = ""
+    elastic: bool = False
 
 
 @record

@@ -181,3 +181,26 @@ def test_nothing_is_restarted_once_all_are_to_end() -> None:
     slots.restarted(0, 2.0)
     slots.left(1)
     assert not slots.active
+
+
+def test_it_grows_into_slots_that_are_free_first() -> None:
+    """Then into new ones; one that was given up is not free."""
+    slots = Slots(3, RestartPolicy(attempts=1))
+    for slot in slots.take_due(0.0):
+        slots.started(slot.number, 100)
+    slots.left(0)
+    slots.died(1, 1.0)  # and is given up
+
+    assert slots.grow(2, 5.0) == [0, 3]
+    assert [slot.number for slot in slots.take_due(5.0)] == [0, 3]
+    assert slots[1].state is SlotState.GIVEN_UP
+    assert len(slots) == 4
+
+
+def test_it_does_not_grow_while_it_stops() -> None:
+    """Who comes too late starts nothing."""
+    slots = Slots(1, POLICY)
+    slots.stop()
+
+    assert slots.grow(2, 0.0) == []
+    assert not slots.active
