@@ -6,8 +6,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
+import pytest
+
 from ctrlhub.cluster.launchers.base import Launcher
 from tests.support.processes import is_alive
+from tests.support.slurm import Slurm, can_have_slurm
 
 
 class Site:
@@ -57,4 +60,35 @@ class LocalSite(Site):
         return [f"process {pid}"] if is_alive(pid) else []
 
 
-SITES: list[type[Site]] = [LocalSite]
+class SlurmSite(Site):
+    """A real Slurm of two nodes."""
+
+    launcher = "slurm"
+
+    @classmethod
+    def needs(cls) -> tuple[str, bool]:
+        """Name the packages."""
+        return "Slurm (Debian: slurm-wlm, munge; root)", can_have_slurm()
+
+    def __enter__(self) -> Self:
+        self.slurm = Slurm(self.place).__enter__()
+        self._patch = pytest.MonkeyPatch()
+        for name, value in self.slurm.environment.items():
+            self._patch.setenv(name, value)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._patch.undo()
+        self.slurm.close()
+
+    def left(self, launcher: Launcher) -> list[str]:
+        """Look into the queue."""
+        return [line for line in self.slurm.queue() if launcher.job_name in line]
+
+
+SITES: list[type[Site]] = [LocalSite, SlurmSite]

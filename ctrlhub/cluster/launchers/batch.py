@@ -1,0 +1,177 @@
+"""What launchers of batch systems share: a script made from a template, and how engines are spread.
+
+Where the batch system does not start one process for each node of a job by itself, a set is an array
+of jobs, each on one node with one nanny.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ctrlhub.cluster.errors import StartFailed
+from ctrlhub.cluster.launchers.base import Launcher
+from ctrlhub.cluster.launchers.options import LauncherOptions, option
+from ctrlhub.cluster.launchers.script import shell_lines
+from ctrlhub.cluster.launchers.template import render
+from ctrlhub.wire.private import write_private
+
+AUTO = "auto"
+MOST_TEMPLATE_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchOptions(LauncherOptions):
+    """What launchers of batch systems can be told."""
+
+    nodes: int = option("How many nodes.  [default: as the batch system sees fit]", 0)
+    engines_per_node: str = option(
+        "How many engines on each node; `auto`: as many as it was given GPUs, or cores.  "
+        "[default: the engines shared out]"
+    )
+    account: str = option("The account, or project, to charge.")
+    queue: str = option("The queue, or partition.")
+    time: str = option("The wall time, as the batch system writes it: 2:00:00 for two hours.")
+    memory: str = option("The memory of each node's share, as the batch system writes it.")
+    grace: int = option(
+        "So many seconds before the wall time is over, engines take no more tasks, finish or give back "
+        "what they have, and leave.", 60
+    )  # fmt: skip
+    extra: tuple[str, ...] = option(
+        "Further options of the batch system, one a line, as they would stand in the script.", ()
+    )
+    template: str = option("A file to use as the script's template; `ctrl-hub engines template` prints one.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.nodes < 0 or self.grace < 0:
+            raise ValueError("nodes and grace must not be negative")
+        if self.engines_per_node not in ("", AUTO) and not (
+            self.engines_per_node.isdecimal() and int(self.engines_per_node) > 0
+        ):
+            raise ValueError(f"engines_per_node must be a number, or auto, not {self.engines_per_node!r}")
+        if self.engines_per_node == AUTO and not self.nodes:
+            raise ValueError("engines_per_node=auto needs nodes: how many")
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How the engines of a set are spread over nodes.
+
+    Parameters
+    ----------
+    nodes
+        How many nodes; 0 leaves it to the batch system.
+    each
+        How many engines on each node; 0 for as many as it was given cores or GPUs.
+    last
+        How many on the last one.
+    """
+
+    nodes: int
+    each: int
+    last: int
+
+
+def spread(n: int, options: BatchOptions) -> Spread:
+    """Spread n engines.
+
+    Raises
+    ------
+    ValueError
+        They cannot be spread so.
+    """
+    if options.engines_per_node == AUTO:
+        return Spread(options.nodes, 0, 0)
+    if not options.engines_per_node and not options.nodes:
+        return Spread(0, n, n)
+    each = int(options.engines_per_node or 0) or math.ceil(n / options.nodes)
+    nodes = math.ceil(n / each)
+    if options.nodes and nodes != options.nodes:
+        raise ValueError(
+            f"{n} engines, {each} on a node, are for {nodes} nodes and not {options.nodes}: "
+            "leave one of these out"
+        )
+    return Spread(nodes, each, n - (nodes - 1) * each)
+
+
+class BatchLauncher(Launcher):
+    """A launcher that hands a script to a batch system.
+
+    Attributes
+    ----------
+    default_template : str
+        The script; see `values` for the names in it.
+    directive : str
+        What a line of the script begins with that is for the batch system.
+    """
+
+    options_type: ClassVar[type[LauncherOptions]] = BatchOptions
+    options: BatchOptions
+    default_template: ClassVar[str]
+    directive: ClassVar[str]
+    script_name: ClassVar[str] = "job.sh"
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.spread = spread(self.spec.n, self.options)
+
+    @abstractmethod
+    def directives(self) -> list[str]:
+        """Return the options of the batch system that ours mean, without what lines begin with."""
+
+    @abstractmethod
+    def submit(self, script: Path) -> Mapping[str, Any]:
+        """Hand the script to the batch system; return its handle. Raises as `launch` does."""
+
+    def plan(self) -> str:
+        """Return the script."""
+        return render(self.template(), self.values())
+
+    def template(self) -> str:
+        """Return the template: the user's own, or ours."""
+        if not self.options.template:
+            return self.default_template
+        path = Path(self.options.template).expanduser()
+        try:
+            with open(path, encoding="utf-8") as file:
+                return file.read(MOST_TEMPLATE_BYTES)
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"template: cannot read {path}: {error}") from error
+
+    def values(self) -> dict[str, str]:
+        """Return what stands in the places of the names of a template."""
+        lines = [*self.directives(), *self.options.extra]
+        return {
+            "job_name": self.job_name,
+            "directives": "\n".join(f"{self.directive} {line}" for line in lines),
+            "prologue": "\n".join(shell_lines(self.options)),
+            "command": shlex.join(self.engine_command("ENGINES")).replace(" ENGINES ", ' "$engines" '),
+            "token_file": shlex.quote(str(self.token_file)),
+            "log_dir": shlex.quote(str(self.log_dir)),
+            "nodes": str(max(1, self.spread.nodes)),
+            "engines": str(self.spec.n),
+            "engines_per_node": str(self.spread.each or AUTO),
+            "engines_on_last_node": str(self.spread.last or AUTO),
+            "grace": str(self.options.grace),
+        }
+
+    def launch(self) -> Mapping[str, Any]:
+        """Write the script, and hand it to the batch system."""
+        script = self.directory / self.script_name
+        try:
+            text = self.plan()
+        except ValueError as error:
+            raise StartFailed(str(error)) from error
+        write_private(script, text.encode())
+        return self.submit(script)
+
+    @property
+    def job_log(self) -> Path:
+        """What the script itself writes."""
+        return self.log_dir / "job.log"
