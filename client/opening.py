@@ -17,7 +17,7 @@ from ctrlhub.wire.limits import MAX_SESSION
 from ctrlhub.wire.liveness import has_died
 from ctrlhub.wire.lock import HubLock
 from ctrlhub.wire.messages import Register, Role
-from ctrlhub.wire.places import DEFAULT_PROFILE, Profile
+from ctrlhub.wire.places import DEFAULT_PROFILE, PROFILE_VARIABLE, Profile
 from ctrlhub.wire.versions import versions
 
 POLL = 0.005
@@ -51,7 +51,7 @@ def find(where: Where, profile: str | None, timeout: float) -> ConnectionInfo:
         What was named is no usable connection file for clients.
     """
     if where is None:
-        place = Profile.named(profile or DEFAULT_PROFILE)
+        place = Profile.named(profile or os.environ.get(PROFILE_VARIABLE) or DEFAULT_PROFILE)
         info = _live(place.connection_client, timeout)
         if info is None:
             raise _none_running(place)

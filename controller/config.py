@@ -32,7 +32,7 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
 """Whether a value fits an option's annotation."""
 
 
-def _check_scheme(scheme: str) -> None:
+def check_scheme(scheme: str) -> None:
     """See that there is such a scheme, or that it says where to find it."""
     if scheme in TASK_SCHEMES:
         return
@@ -153,7 +153,7 @@ class HubConfig:
                 raise ValueError("ports must be a range of at least four ports within 1 ... 65535")
         if not self.interfaces or len(set(self.interfaces)) != len(self.interfaces):
             raise ValueError("at least one interface must be exposed, and none twice")
-        _check_scheme(self.task_scheme)
+        check_scheme(self.task_scheme)
         if self.task_order not in TASK_ORDERS:
             raise ValueError(f"task_order must be one of {', '.join(TASK_ORDERS)}")
         check_store(self.store)

@@ -17,6 +17,9 @@ EXPLORE = bool(os.environ.get("CTRLHUB_EXPLORE"))
 settings.register_profile("ctrl-hub", deadline=None, derandomize=not EXPLORE)
 settings.load_profile("ctrl-hub")
 
+# What the user who runs the tests has configured for clusters of their own is not for tests.
+os.environ["CTRLHUB_CONFIG"] = os.path.join(os.path.dirname(__file__), "no-configuration.toml")
+
 REQUIRE_SYSTEM_PARTS = "CTRLHUB_REQUIRE_SYSTEM_PARTS"
 
 

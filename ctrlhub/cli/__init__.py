@@ -24,6 +24,8 @@ _MODULES = {
     "engine": "ctrlhub.cli.programs",
     "sessions": "ctrlhub.cli.sessions",
     "store": "ctrlhub.cli.store",
+    "profile": "ctrlhub.cli.profiles",
+    "config": "ctrlhub.cli.config",
 }
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from ctrlhub.cli.configured import configured
 from ctrlhub.cli.exits import Exit
 from ctrlhub.cli.hub_options import with_hub_config
 from ctrlhub.cli.options import check_connection, find_profile, profile_option, state_dir_option
@@ -34,70 +35,14 @@ def hub(ctx: click.Context, hub: HubConfig) -> None:
     ctx.exit(here.get(code, code))
 
 
-def _resources(ctx: click.Context, option: click.Parameter, text: str | None) -> dict[str, float]:
-    """Read ``gpu=1,memory=16``."""
-    from ctrlhub.wire.errors import InvalidRequest
-    from ctrlhub.wire.options import checked_resources
-
-    found: dict[str, float] = {}
-    for part in filter(None, (text or "").split(",")):
-        name, sign, amount = part.partition("=")
-        try:
-            found[name.strip()] = float(amount) if sign else 1.0
-        except ValueError:
-            raise click.BadParameter(f"{amount!r} is not an amount, in {part!r}") from None
-    try:
-        checked_resources(found)
-    except InvalidRequest as error:
-        raise click.BadParameter(str(error)) from None
-    return found
-
-
-def _engines(ctx: click.Context, option: click.Parameter, text: str) -> int | None:
-    """Read a number, or ``auto``: None, for as many as the node is for."""
-    if text == "auto":
-        return None
-    if not text.isdecimal() or not int(text):
-        raise click.BadParameter(f"{text!r} is neither a number of at least 1 nor 'auto'")
-    return int(text)
-
-
 @click.command()
-@click.option(
-    "-n",
-    "--engines",
-    callback=_engines,
-    default="1",
-    show_default=True,
-    metavar="N|auto",
-    help="How many engines; auto is one for each GPU that this job was given on this node, or if it was "
-    "given none for each core.",
-)
-@click.option(
-    "--gpus",
-    default="auto",
-    show_default=True,
-    metavar="LIST|auto|none",
-    help="The GPUs that the engines share out among themselves, such as 0,1 or 0-3: each finds its own "
-    "in CUDA_VISIBLE_DEVICES. auto is what this job was given, or else all that there are.",
-)
 @click.option(
     "--connection",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
     help="The hub's connection file for engines, instead of a profile's.",
 )
-@click.option(
-    "--prefer",
-    type=click.Choice(["ipc", "tcp"]),
-    help="How to reach the hub, where both ways are open.  [default: ipc]",
-)
-@click.option(
-    "--resources",
-    callback=_resources,
-    metavar="NAME=AMOUNT,...",
-    help="What each engine has, for tasks that ask for it; such as gpu=1,memory=16.",
-)
+@configured("engine.engines", "engine.gpus", "engine.prefer", "engine.resources")
 @click.option(
     "--token-stdin",
     is_flag=True,
@@ -116,14 +61,14 @@ def _engines(ctx: click.Context, option: click.Parameter, text: str) -> int | No
 @click.pass_context
 def engine(
     ctx: click.Context,
-    engines: int | None,
+    engines: int | Literal["auto"],
     gpus: str,
     connection: Path | None,
     token_stdin: bool,
     engine_set: str | None,
     logs: Path | None,
     prefer: Literal["ipc", "tcp"] | None,
-    resources: dict[str, float],
+    resources: dict[str, float] | None,
     profile: str,
     state_dir: Path | None,
 ) -> None:
@@ -141,7 +86,7 @@ def engine(
     from ctrlhub.engine.nanny import run
 
     node = Node()
-    count = node.engines() if engines is None else engines
+    count = node.engines() if engines == "auto" else engines
     kept = Logs.of(place) if logs is None else Logs.kept(logs.absolute())
     config = NannyConfig(
         "" if token else str(file),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ctrlhub.cli.configured import configured
 from ctrlhub.cli.hub_options import with_hub_config
 
 if TYPE_CHECKING:
@@ -14,22 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "-n",
-    "--engines",
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="How many engines.  [default: as many as cores]",
-)
-@click.option("--daemonize", is_flag=True, help="Return when ready; go on in the background.")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=60.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Time within which all engines must be registered.",
-)
+@configured("start.engines", "start.daemonize", "start.timeout")
 @with_hub_config
 def start(engines: int | None, daemonize: bool, timeout: float, hub: HubConfig) -> None:
     """Start a hub and engines on this host.

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ctrlhub.cli.configured import configured
 from ctrlhub.cli.options import (
     check_connection,
     find_profile,
@@ -22,14 +23,7 @@ from ctrlhub.cli.text import moment, table
 @profile_option
 @json_option
 @state_dir_option
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=5.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait for the hub's answer.",
-)
+@configured("status.timeout")
 def status(profile: str, as_json: bool, state_dir: Path | None, timeout: float) -> None:
     """Show hub, engines and tasks of a running cluster."""
     found = _ask(profile, state_dir, timeout)

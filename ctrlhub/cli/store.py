@@ -9,12 +9,12 @@ from typing import Any, TextIO
 
 import click
 
+from ctrlhub.cli.configured import configured
 from ctrlhub.cli.options import (
     find_profile,
     json_option,
     profile_option,
     state_dir_option,
-    store_option,
 )
 
 directory_option = click.option(
@@ -27,7 +27,7 @@ directory_option = click.option(
 
 def _place_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Say which store is meant."""
-    for option in (directory_option, store_option, state_dir_option, profile_option):
+    for option in (directory_option, configured("hub.store"), state_dir_option, profile_option):
         command = option(command)
     return command
 

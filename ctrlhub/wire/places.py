@@ -30,6 +30,8 @@ from ctrlhub.wire.security import ENROLMENT_ROLE
 
 DEFAULT_PROFILE = "default"
 STATE_VARIABLE = "CTRLHUB_STATE_DIR"
+PROFILE_VARIABLE = "CTRLHUB_PROFILE"
+"""Names the profile where nobody does."""
 
 MAX_SOCKET_PATH = 107 if sys.platform == "linux" else 103
 """The longest path (bytes) of a Unix socket."""

@@ -75,6 +75,18 @@ def test_the_hub_of_the_profile_is_found(profile: Profile) -> None:
         assert find(None, "default", 1.0).epoch == "e"
 
 
+def test_the_environment_may_name_the_profile(
+    profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the program does not, `CTRLHUB_PROFILE` does, as for the command."""
+    monkeypatch.setenv("CTRLHUB_PROFILE", "other")
+
+    with pytest.raises(HubNotFound, match="profile 'other'"):
+        find(None, None, 60.0)
+    with pytest.raises(HubNotFound, match="profile 'third'"):
+        find(None, "third", 60.0)
+
+
 def test_a_dead_hubs_file_is_not_believed(profile: Profile) -> None:
     """Nobody holds the lock any more: that is told at once, not after a timeout."""
     info().write(profile.connection_client)

@@ -1,0 +1,202 @@
+"""Every setting of the command, once: its name, kind, default and help.
+
+A setting has a section and a key. From these follow its place in a configuration file (``[hub]``,
+``listen = …``) and its environment variable (``CTRLHUB_HUB_LISTEN``); its option is said here, if it is
+not the key's name. A new one is one line here, and its name in a command's `configured(...)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ctrlhub.cli.kinds import (
+    ADDRESS,
+    AMOUNTS,
+    PORTS,
+    SECONDS,
+    SIZE,
+    SWITCH,
+    WORDS,
+    Kind,
+    choice,
+    text,
+    whole,
+    whole_or,
+)
+from ctrlhub.controller.config import (
+    LOG_LEVELS,
+    TASK_ORDERS,
+    TASK_SCHEMES,
+    HubConfig,
+    check_scheme,
+)
+from ctrlhub.controller.store_places import STORES, check_store, is_postgresql, shown
+
+PREFIX = "CTRLHUB_"
+"""What the names of all environment variables begin with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting.
+
+    Parameters
+    ----------
+    section, key
+        Where it stands in a configuration file.
+    kind
+        What values it has.
+    default
+        Its value where nobody says another; None for none.
+    help
+        What it does: one or two sentences.
+    flags
+        Its options, if not ``--key``.
+    shown
+        What its default is, in words, where None does not say it.
+    rare
+        Few want it: it stands at the end of ``--help``.
+    """
+
+    section: str
+    key: str
+    kind: Kind
+    default: Any
+    help: str
+    flags: tuple[str, ...] = ()
+    shown: str = ""
+    rare: bool = False
+
+    @property
+    def name(self) -> str:
+        """Its whole name."""
+        return f"{self.section}.{self.key}"
+
+    @property
+    def variable(self) -> str:
+        """Its environment variable."""
+        return PREFIX + self.name.replace(".", "_").replace("-", "_").upper()
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Its options on a command line."""
+        return self.flags or ("--" + self.key.replace("_", "-"),)
+
+    @property
+    def default_text(self) -> str:
+        """Its default, in words; empty where there is none."""
+        if self.shown or self.default is None:
+            return self.shown
+        return "" if self.kind.is_switch else self.text(self.default)
+
+    def text(self, value: Any) -> str:
+        """Show a value to people: without secrets, a dash for none."""
+        if value is None:
+            return "-"
+        plain = self.kind.plain(value)
+        if isinstance(plain, bool):
+            return "yes" if plain else "no"
+        if isinstance(plain, float):
+            return f"{plain:g}"
+        if isinstance(plain, list):
+            return ",".join(map(str, plain))
+        if isinstance(plain, dict):
+            return ",".join(f"{name}={each:g}" for name, each in plain.items())
+        return shown(plain) if isinstance(plain, str) and is_postgresql(plain) else str(plain)
+
+
+def _store(value: str) -> str:
+    """Read where a store is: a directory of SQLite's as a whole path."""
+    from pathlib import Path
+
+    kind, colon, place = value.partition(":")
+    if kind == "sqlite" and colon and place:
+        return f"sqlite:{Path(place).expanduser().absolute()}"
+    check_store(value)
+    return value
+
+
+def _store_in_file(value: Any) -> str:
+    from pathlib import Path
+
+    if type(value) is not str:
+        raise ValueError(f"{value!r:.80} is not a text in quotes")
+    kind, colon, place = value.partition(":")
+    if kind == "sqlite" and colon and place and not Path(place).expanduser().is_absolute():
+        raise ValueError(f"{place!r} is not a whole path, such as /scratch/me or ~/scratch")
+    return _store(value)
+
+
+_HUB = HubConfig()
+
+SECTIONS: Mapping[str, str] = {
+    "hub": "The hub: for `ctrl-hub start` and `ctrl-hub hub`.",
+    "start": "`ctrl-hub start`.",
+    "engine": "`ctrl-hub engine`.",
+    "status": "`ctrl-hub status`, and how long other commands wait for the hub.",
+}
+"""What each section is about."""
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("hub", "listen", ADDRESS, None,
+        "Listen with TCP and CURVE on this address, too, for other hosts. Without it only this user on "
+        "this host can connect."),
+    Setting("hub", "port_range", PORTS, None, "TCP ports to choose from, at least four; with --listen."),
+    Setting("hub", "max_engines", whole(1), _HUB.max_engines, "The most engines that the hub registers."),
+    Setting("hub", "scheme", text("NAME", check_scheme), TASK_SCHEMES[0],
+        f"Which engine with room gets the next tasks: {', '.join(TASK_SCHEMES)}, the name of an entry point "
+        "ctrlhub.schemes, or MODULE:CLASS."),
+    Setting("hub", "task_order", choice(*TASK_ORDERS), TASK_ORDERS[0],
+        "Which task of a client is next: the one that came first, or last."),
+    Setting("hub", "store", Kind("STORE", _store, _store_in_file), STORES[0],
+        "Where requests and results live: sqlite, in the state directory; sqlite:DIRECTORY, on a local disk; "
+        "postgresql://HOST/DATABASE; or memory, only as long as the hub does."),
+    Setting("hub", "max_memory", SIZE, None,
+        "How much memory the hub may take, such as 4G: from there on it refuses requests until it has less.",
+        shown="half of what its host, or control group, has"),
+    Setting("hub", "history_records", whole(0), _HUB.history_records,
+        "How many requests that have ended each interface remembers."),
+    Setting("hub", "history_bytes", SIZE, _HUB.history_bytes,
+        "How many bytes of requests that have ended each interface remembers.", shown="128M"),
+    Setting("hub", "history_age", SECONDS, _HUB.history_age,
+        "For how long requests that have ended are remembered."),
+    Setting("hub", "session_ttl", SECONDS, _HUB.session_ttl,
+        "For how long the requests of a client that has vanished are kept.", rare=True),
+    Setting("hub", "detached_ttl", SECONDS, _HUB.detached_ttl,
+        "For how long a session that its client has left is kept.", rare=True),
+    Setting("hub", "hub_lease", SECONDS, _HUB.hub_lease,
+        "For how long engines keep their namespaces without a hub.", rare=True),
+    Setting("hub", "max_outstanding", whole(1), _HUB.max_outstanding,
+        "The most requests of one client and interface that have not ended.", rare=True),
+    Setting("hub", "max_sessions", whole(1), _HUB.max_sessions, "The most peers of each role.", rare=True),
+    Setting("hub", "beat", SECONDS, _HUB.beat, "Time between two heartbeats of a peer.", rare=True),
+    Setting("hub", "suspect", SECONDS, _HUB.suspect, "Silence until a peer gets no more work.", rare=True),
+    Setting("hub", "lost", SECONDS, _HUB.lost, "Silence until a peer is given up.", rare=True),
+    Setting("hub", "interfaces", WORDS, _HUB.interfaces, "What clients may use.", rare=True),
+    Setting("hub", "log_level", choice(*LOG_LEVELS), _HUB.log_level, "How much the hub's log says.", rare=True),
+    Setting("start", "engines", whole(0), None, "How many engines.", ("-n", "--engines"), shown="as many as cores"),
+    Setting("start", "daemonize", SWITCH, False, "Return when ready; go on in the background."),
+    Setting("start", "timeout", SECONDS, 60.0, "Time within which all engines must be registered."),
+    Setting("engine", "engines", whole_or("auto", 1), 1,
+        "How many engines; auto is one for each GPU that this job was given on this node, or if it was given "
+        "none for each core.", ("-n", "--engines")),
+    Setting("engine", "gpus", text("LIST|auto|none"), "auto",
+        "The GPUs that the engines share out among themselves, such as 0,1 or 0-3: each finds its own in "
+        "CUDA_VISIBLE_DEVICES. auto is what this job was given, or else all that there are."),
+    Setting("engine", "prefer", choice("ipc", "tcp"), None,
+        "How to reach the hub, where both ways are open.", shown="ipc"),
+    Setting("engine", "resources", AMOUNTS, None,
+        "What each engine has, for tasks that ask for it; such as gpu=1,memory=16."),
+    Setting("status", "timeout", SECONDS, 5.0, "How long to wait for the hub's answer."),
+)  # fmt: skip
+"""All settings, in the order in which they are shown."""
+
+BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in SETTINGS}
+"""Each setting, by its whole name."""
+
+
+def of_section(section: str) -> tuple[Setting, ...]:
+    """Return the settings of a section."""
+    return tuple(setting for setting in SETTINGS if setting.section == section)
