@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,6 +133,70 @@ def _chosen(found: KnownSets, names: tuple[str, ...]) -> list[Launcher]:
             raise ClusterError(f"there is no set {name!r}; there are: {', '.join(known) or 'none'}")
         chosen += [each for each in parts if each not in chosen]
     return chosen
+
+
+@engines.command()
+@click.argument("names", metavar="[SET]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All sets of the profile.")
+@place_options
+def restart(names: tuple[str, ...], everything: bool, profile: str, state_dir: Path | None) -> None:
+    """End sets of engines, and start the same again."""
+    from ctrlhub.cluster.launchers.sets import known_sets, restart_set
+
+    found = known_sets(find_profile(profile, state_dir))
+    _complain(found)
+    for each in list(found.launchers) if everything else _chosen(found, names):
+        again = restart_set(each)
+        click.echo(f"engines {again.spec.key}: started again, {again.described()}")
+
+
+@engines.command()
+@click.argument("number", metavar="SIGNAL")
+@click.argument("names", metavar="[SET]...", nargs=-1)
+@place_options
+def signal(number: str, names: tuple[str, ...], profile: str, state_dir: Path | None) -> None:
+    """Send a signal to sets of engines, by their launcher: TERM has them end in good order."""
+    from signal import Signals
+
+    from ctrlhub.cluster.launchers.sets import known_sets
+
+    try:
+        known = (
+            Signals(int(number))
+            if number.isdecimal()
+            else Signals[f"SIG{number.upper().removeprefix('SIG')}"]
+        )
+    except (KeyError, ValueError):
+        raise click.UsageError(f"{number!r} is no signal: use a number, or a name such as TERM") from None
+    found = known_sets(find_profile(profile, state_dir))
+    for each in _chosen(found, names):
+        each.signal(known)
+        click.echo(f"engines {each.spec.key}: sent {known.name}")
+
+
+@engines.command()
+@click.argument("names", metavar="[SET]...", nargs=-1)
+@click.option("-n", "--lines", type=click.IntRange(min=1), default=20, show_default=True, metavar="N",
+              help="How many lines of the end of each.")  # fmt: skip
+@click.option("--files", is_flag=True, help="Only name the files.")
+@place_options
+def logs(
+    names: tuple[str, ...], lines: int, files: bool, profile: str, state_dir: Path | None
+) -> None:
+    """Show the end of the logs of sets: of the job, its nannies and its engines."""
+    from ctrlhub.cluster.launchers.sets import known_sets
+
+    place = find_profile(profile, state_dir)
+    found = known_sets(place)
+    for log in [log for each in _chosen(found, names) for log in each.logs()]:
+        if files:
+            click.echo(str(log))
+            continue
+        with open(log, encoding="utf-8", errors="replace") as file:
+            last = deque(file, lines)
+        if last:
+            click.echo(f"==> {log.relative_to(place.logs)} <==")
+            click.echo("".join(last).rstrip("\n"))
 
 
 @engines.command()

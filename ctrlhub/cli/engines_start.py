@@ -1,93 +1,98 @@
-"""``ctrl-hub engines start``: the options of launchers, and what they mean."""
+"""``ctrl-hub engines start``, and what there is to start them with."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ctrlhub.cli.engines import engines, place_options
+from ctrlhub.cli.launcher_options import count_of, with_launcher_options
 from ctrlhub.cli.options import find_profile
+from ctrlhub.cli.text import table
 
+if TYPE_CHECKING:
+    from ctrlhub.cluster.launchers.base import Launcher
+    from ctrlhub.wire.places import Profile
 
-def _pairs(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, Any]:
-    """Read ``NAME=VALUE``; one given several times is a list."""
-    found: dict[str, Any] = {}
-    for each in given:
-        name, sign, value = each.partition("=")
-        if not sign:
-            raise click.BadParameter(f"{each!r} is not NAME=VALUE", ctx, param)
-        name = name.strip().replace("-", "_")
-        found[name] = f"{found[name]}\n{value}" if name in found else value
-    return found
-
-
-_OPTIONS = (
-    click.option(
-        "--launcher",
-        metavar="NAME",
-        default="local",
-        show_default=True,
-        help="What starts them: `ctrl-hub engines launchers` lists what there is.",
-    ),
-    click.option(
-        "-o",
-        "--option",
-        "options",
-        multiple=True,
-        callback=_pairs,
-        metavar="NAME=VALUE",
-        help="An option of the launcher; again for each further one, or line of one.",
-    ),
+launcher_option = click.option(
+    "--launcher",
+    metavar="NAME",
+    default="local",
+    show_default=True,
+    help="What starts them: `ctrl-hub engines launchers` lists what there is.",
 )
 
 
-def with_launcher(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the choice of a launcher, as its arguments `launcher` and `options`."""
-    for each in reversed(_OPTIONS):
-        command = each(command)
-    return command
-
-
 @engines.command()
-@click.option("-n", "--engines", "n", type=click.IntRange(min=1), metavar="N", default=1, show_default=True,
-              help="How many engines.")  # fmt: skip
+@click.option("-n", "--engines", "n", type=click.IntRange(min=1), metavar="N", help="How many engines.")
 @click.option("--name", metavar="NAME", help="What the set is called.  [default: like its launcher]")
+@launcher_option
 @click.option("--dry-run", is_flag=True, help="Print the exact script or command, and start nothing.")
-@with_launcher
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for the engines. Those that fail are told at once; a set that is still "
+    "queued then stays so.",
+)
+@with_launcher_options
 @place_options
 def start(
-    n: int,
+    n: int | None,
     name: str | None,
-    dry_run: bool,
     launcher: str,
+    dry_run: bool,
+    wait: float,
     options: dict[str, Any],
     profile: str,
     state_dir: Path | None,
 ) -> None:
-    """Start a set of engines for a hub that runs."""
+    """Start a set of engines for a hub that runs.
+
+    They run until `ctrl-hub engines stop` or `ctrl-hub stop`, whatever becomes of this terminal.
+    """
     from ctrlhub.cluster.launchers.sets import make_set, start_set
 
     place = find_profile(profile, state_dir)
     try:
-        made = make_set(place, launcher, n, options, name=name)
+        made = make_set(place, launcher, count_of(n, options), options, name=name)
+        if dry_run:
+            click.echo(made.plan(), nl=False)
+            return
+        made.plan()  # what is wrong with it is a wrong use, and nothing has been started
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    if dry_run:
-        click.echo(made.plan(), nl=False)
-        return
     start_set(made)
-    many = "1 engine" if n == 1 else f"{n} engines"
-    click.echo(f"engines {made.spec.key}: {many} asked of {launcher} ({made.described()})")
+    many = "1 engine" if made.spec.n == 1 else f"{made.spec.n} engines"
+    click.echo(f"engines {made.spec.key}: {many} asked of {launcher}, {made.described()}")
+    if wait:
+        _await(made, place, wait)
+
+
+def _await(launcher: Launcher, place: Profile, wait: float) -> None:
+    from ctrlhub.client.client import Client
+    from ctrlhub.cluster.errors import StartFailed
+    from ctrlhub.cluster.launchers.waiting import await_engines
+
+    with Client(place.connection_client) as client:
+        try:
+            arrival = await_engines(launcher, client, wait)
+        except StartFailed:
+            launcher.stop()
+            raise
+    state = arrival.state
+    told = f"{state.phase.value}{f' ({state.reason})' if state.reason else ''}"
+    click.echo(f"engines {launcher.spec.key}: {arrival.registered} of {arrival.expected} registered, {told}")
 
 
 @engines.command()
 @click.argument("name", required=False)
 def launchers(name: str | None) -> None:
     """List the launchers there are, or the options of one."""
-    from ctrlhub.cli.text import table
     from ctrlhub.cluster.launchers.options import described
     from ctrlhub.cluster.launchers.registry import launcher_named, launcher_names
 
@@ -99,6 +104,25 @@ def launchers(name: str | None) -> None:
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     click.echo("\n".join(table(("option", "default", "meaning"), described(kind.options_type))))
+
+
+@engines.command()
+@click.argument("launcher")
+def template(launcher: str) -> None:
+    """Print the template of a batch system's script, for `--template FILE`.
+
+    Names in double braces are filled in; `--dry-run` shows with what.
+    """
+    from ctrlhub.cluster.launchers.batch import BatchLauncher
+    from ctrlhub.cluster.launchers.registry import launcher_named
+
+    try:
+        kind = launcher_named(launcher)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    if not issubclass(kind, BatchLauncher):
+        raise click.UsageError(f"launcher {launcher!r} has no template; --dry-run shows what it does")
+    click.echo(kind.default_template, nl=False)
 
 
 COMMANDS = {"engines": engines}

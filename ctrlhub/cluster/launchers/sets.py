@@ -12,6 +12,7 @@ from ctrlhub.cluster.launchers.base import Launcher
 from ctrlhub.cluster.launchers.records import read_record
 from ctrlhub.cluster.launchers.registry import launcher_named
 from ctrlhub.cluster.launchers.spec import EngineSet, Owner
+from ctrlhub.cluster.local_nanny import LOCAL_SET
 from ctrlhub.wire.connection import ConnectionInfo
 from ctrlhub.wire.errors import CtrlHubError, HubNotFound
 from ctrlhub.wire.places import Profile
@@ -216,7 +217,7 @@ def engine_token(profile: Profile, is_remote: bool = False) -> str:
 
 def _free_name(profile: Profile, launcher: str) -> str:
     number, name = 1, launcher
-    while (profile.sets / f"{name}.json").exists():
+    while name == LOCAL_SET or (profile.sets / f"{name}.json").exists():
         number += 1
         name = f"{launcher}-{number}"
     return name

@@ -251,7 +251,7 @@ class SlurmLauncher(BatchLauncher):
             ending = ending_of(self.log_dir)
             return ending if ending.phase is Phase.FAILED and noted_endings(self.log_dir) else SetState(phase)
         meaning = _MEANINGS.get(state, f"exit code {found.get('ExitCode', '?').partition(':')[0]}")
-        reason = f"{self.described()}: {state}, {meaning}"
+        reason = f"{state}, {meaning}"
         return SetState(phase, reason, newest_tail(self.log_dir) if phase is Phase.FAILED else "")
 
     def _check_reachable(self, answer: Answer) -> None:
