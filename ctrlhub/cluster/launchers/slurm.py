@@ -55,6 +55,9 @@ KILLED = 15.0
 _FIELD = re.compile(r"(\w+)=(\S*)")
 _JOB = re.compile(r"\d+")
 
+_OVER = ("Invalid job id", "already completing")
+"""What scancel complains of when there is nothing to cancel any more."""
+
 _PHASES = {
     "PENDING": Phase.PENDING,
     "CONFIGURING": Phase.PENDING,
@@ -183,7 +186,7 @@ class SlurmLauncher(BatchLauncher):
         return str(self.handle["job"])
 
     def _scancel(self) -> list[str]:
-        return ["scancel", *self._clusters(), "--quiet"]
+        return ["scancel", *self._clusters()]
 
     def _clusters(self) -> list[str]:
         cluster = self.handle.get("cluster")
@@ -191,7 +194,7 @@ class SlurmLauncher(BatchLauncher):
 
     def _cancel(self, *how: str) -> None:
         answer = run_command([*self._scancel(), *how, self._job])
-        if answer.code and "Invalid job id" not in answer.err and "already completing" not in answer.err:
+        if answer.code and not any(each in answer.err for each in _OVER):
             raise LauncherError(f"scancel: {answer.complaint}")
 
     def _has_left(self, patience: float) -> bool:
