@@ -187,6 +187,7 @@ class AsyncClient:
     db_query = asking(Client.db_query)
     detach = asking(Client.detach)
     end_session = asking(Client.end_session)
+    drain = asking(Client.drain)
     explain = asking(Client.explain)
     flush = asking(Client.flush)
     forward_logging = asking(Client.forward_logging)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -27,7 +27,7 @@ from ctrlhub.client.opening import Where, find, registration
 from ctrlhub.client.purging import Purging
 from ctrlhub.client.questions import Questions
 from ctrlhub.client.start_hooks import StartHooks
-from ctrlhub.client.targets import Targets, chosen, is_single, states_of
+from ctrlhub.client.targets import Targets, chosen, is_single, states_of, staying
 from ctrlhub.link.base import Link
 from ctrlhub.wire.errors import (
     CtrlHubError,
@@ -260,12 +260,15 @@ class Client(
         """Return the ids of the engines that are known: all that anything received depends on."""
         return sorted(self._connection.current_engines())
 
-    def _resolve(self, targets: Targets) -> list[int]:
-        """Return the ids that are meant."""
+    def _resolve(self, targets: Targets, leaving: bool = False) -> list[int]:
+        """Return the ids that are meant; of all, or a slice of them, none that is draining unless `leaving`."""
         if type(targets) is int and targets in self._connection.engines():
             return [targets]
         try:
-            return chosen(targets, self._known_ids())
+            ids: Sequence[int] = self._known_ids()
+            if not leaving and (targets is None or isinstance(targets, str | slice)):
+                ids = staying(ids, self._connection.engines())
+            return chosen(targets, ids)
         except (NoEnginesRegistered, InvalidEngineID) as error:
             refusal = error
         # Perhaps it came this instant: the hub knows, and an error is worth the question.

@@ -17,13 +17,16 @@ RESTART_TIMEOUT = 60.0
 START_TIMEOUT = 60.0
 """How long (seconds) to wait for further engines."""
 
+LEAVE = 15.0
+"""So much longer (seconds) than it may go on what runs has to be given back, and its process to end."""
+
 
 class Control:
     """The part of a client that starts, stops and disturbs engines."""
 
     _connection: Connection
 
-    def _resolve(self, targets: Targets) -> list[int]:
+    def _resolve(self, targets: Targets, leaving: bool = False) -> list[int]:
         raise NotImplementedError
 
     def interrupt(self, targets: Targets = "all") -> None:
@@ -50,7 +53,7 @@ class Control:
             if isinstance(request, CommandRequest)
             for number in request._numbers()
         ]
-        self._control("interrupt", self._resolve(targets), after=max(commands, default=0))
+        self._control("interrupt", self._resolve(targets, leaving=True), after=max(commands, default=0))
 
     def send_signal(
         self, sig: int | str, targets: Targets = "all", block: bool | None = None
@@ -74,7 +77,7 @@ class Control:
             An engine has no nanny. No engine gets the signal then.
         """
         name = signal_name(sig)
-        self._control("signal", self._resolve(targets), name=name)
+        self._control("signal", self._resolve(targets, leaving=True), name=name)
 
     def restart(
         self,
@@ -211,7 +214,7 @@ class Control:
         elif restart:
             self.restart(targets, block=block is not False)
         else:
-            ids = self._resolve(targets)
+            ids = self._resolve(targets, leaving=True)
             before = self._processes(ids)
             self._control("shutdown", ids)
             limit = self._connection.timeout
@@ -222,6 +225,51 @@ class Control:
                     f"not all engines have ended within {limit:g} s: what runs there ends first; "
                     "interrupt() it, or send_signal('SIGKILL')"
                 )
+
+    def drain(
+        self,
+        targets: Targets = None,
+        block: bool = True,
+        timeout: float | None = None,
+    ) -> None:
+        """Let engines finish what they run, begin nothing new, hand over their results and leave.
+
+        Tasks that they have been given and have not begun run elsewhere, and nothing is charged for
+        that; commands that they have not begun fail with `EngineError`. They are ``draining`` in
+        `status` until they have left, with exit code 0; their nannies start no others in their places.
+        The drain goes on if the hub is restarted, or this client ends.
+
+        Parameters
+        ----------
+        targets
+            The engines; None or ``'all'`` are all.
+        block
+            Wait until they have left.
+        timeout
+            How long (seconds) what runs may go on: then it is given back, tasks to run elsewhere, and
+            a command to fail. None lets it take as long as it takes.
+
+        Raises
+        ------
+        TimeoutError
+            Not all have left although their time is over: they, or their nannies, are out of reach.
+        """
+        if timeout is not None and not timeout >= 0:
+            raise ValueError(f"timeout is a number of seconds, or None for no limit, not {timeout!r}")
+        ids = self._resolve(targets, leaving=True)
+        before = self._processes(ids)
+        self._control("drain", ids, within=timeout)
+        if not block:
+            return
+        limit = None if timeout is None else timeout + LEAVE
+        if not self._wait_for(
+            lambda engines: all(process_of(engines.get(n)) != before[n] for n in ids), limit
+        ):
+            left = [n for n in ids if process_of(self._connection.engines().get(n)) == before[n]]
+            raise TimeoutError(
+                f"engines {', '.join(map(str, left))} have not left {LEAVE:g} s after the time that they "
+                "had: they are out of reach, and leave when they are back; look into their logs"
+            )
 
     def _control(self, method: str, ids: Iterable[int], **arguments: Any) -> None:
         wish = {"targets": list(ids), **arguments}
@@ -255,7 +303,9 @@ class Control:
             raise InvalidEngineID.of(gone[0], absent, " (any more)")
         return {number: process_of(engines[number]) for number in ids}
 
-    def _wait_for(self, enough: Callable[[Mapping[int, Any]], bool], timeout: float) -> bool:
+    def _wait_for(
+        self, enough: Callable[[Mapping[int, Any]], bool], timeout: float | None
+    ) -> bool:
         """Wait for a state of the engines."""
         connection = self._connection
         return connection.wait_for_engines(lambda _: enough(connection.engines()), timeout)

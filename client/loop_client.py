@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from asyncio import _get_running_loop
+from collections.abc import Sequence
 from typing import Self
 
 from ctrlhub.client.client import Client
-from ctrlhub.client.targets import Targets, chosen
+from ctrlhub.client.targets import Targets, chosen, staying
 
 
 class LoopClient(Client):
@@ -29,7 +30,10 @@ class LoopClient(Client):
             return super().ids
         return sorted(self._connection.engines())
 
-    def _resolve(self, targets: Targets) -> list[int]:
+    def _resolve(self, targets: Targets, leaving: bool = False) -> list[int]:
         if _get_running_loop() is None:
-            return super()._resolve(targets)
-        return chosen(targets, self.ids)
+            return super()._resolve(targets, leaving)
+        ids: Sequence[int] = self.ids
+        if not leaving and (targets is None or isinstance(targets, str | slice)):
+            ids = staying(ids, self._connection.engines())
+        return chosen(targets, ids)

@@ -78,6 +78,12 @@ def states_of(absent: Iterable[Mapping[str, Any]]) -> dict[int, str]:
     return {each["id"]: each["state"] for each in absent}
 
 
+def staying(ids: Sequence[int], engines: Mapping[int, Mapping[str, Any]]) -> Sequence[int]:
+    """Return the engines that are not draining, and so take commands; all, if all are leaving."""
+    stay = [n for n in ids if engines.get(n, {}).get("state") != "draining"]
+    return stay or ids
+
+
 def _one(target: object, ids: Sequence[int], absent: Mapping[int, str]) -> int:
     if not is_single(target):
         raise TypeError(f"an engine is named by a number, not by {target!r}")

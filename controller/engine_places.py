@@ -89,6 +89,14 @@ class EnginePlaces:
             raise
         self._saved.save(session.engine.id, session)
 
+    def set_clock(self, unix_offset: float) -> None:
+        """Say what the hub's clock lacks to Unix time (seconds)."""
+        self._saved.unix_offset = unix_offset
+
+    def save(self, engine: Engine) -> None:
+        """Store once more what is known of an engine."""
+        self._saved.save(engine.id, engine.session)
+
     def leave(self, engine: Engine, *, lost: bool = False) -> None:
         """Take an engine's place, which is kept for it; it is `lost` where nobody has promised another."""
         engine.session.engine = None

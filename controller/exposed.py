@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from ctrlhub.controller.core.deaths import Death
+from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.interfaces.base import Interface
 from ctrlhub.wire.ids import Ranges
@@ -69,6 +70,14 @@ class Exposed:
                 interface.bound(session, stream, held, now)
             except Exception:
                 self._failed(interface, "bound")
+
+    def drains(self, engine: Engine) -> None:
+        """Tell all that an engine takes nothing new from now on."""
+        for interface in self:
+            try:
+                interface.drains(engine)
+            except Exception:
+                self._failed(interface, "drains")
 
     def handed_over(self, session: Session, now: float) -> None:
         """Tell all that another process has a client's session."""

@@ -146,6 +146,8 @@ class Joining:
             self._peers.replaced(session)
         session.parts = message.parts
         self._peers.arrived(session, origin.connection, now)
+        if role is m.Role.ENGINE:
+            self._peers.draining.arrives(session, message)
         if role is m.Role.ENGINE and session.engine is None:
             try:
                 self._peers.register_engine(session, message.engine_id, exact=message.exact_id)

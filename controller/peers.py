@@ -25,6 +25,7 @@ from ctrlhub.controller.core.nannies import Nannies
 from ctrlhub.controller.core.revoked import Revoked
 from ctrlhub.controller.core.saved import Saved
 from ctrlhub.controller.core.sessions import Session, Sessions
+from ctrlhub.controller.draining import Draining
 from ctrlhub.controller.engine_events import EngineEvents
 from ctrlhub.controller.engine_places import EnginePlaces
 from ctrlhub.controller.exposed import Exposed
@@ -70,6 +71,8 @@ class Peers:
         Those of clients.
     places
         The places of engines in the registry.
+    draining
+        Those of them that are to finish.
     perished
         The keys of engines of the hub before this one of whose end a nanny has told.
     """
@@ -99,15 +102,22 @@ class Peers:
         self.clients = ClientSessions(config, outbox, self.sessions, self._expiry)
         self.events = EngineEvents(controller, outbox, self.clients.by_number)
         self.places = EnginePlaces(controller, outbox, self.events)
+        self.draining = Draining(outbox, self.events, self.places, exposed)
         self.perished: set[str] = set()
         self._former_ids: dict[str, int] = {}
 
     # ------------------------------------------------------------ the hub before this one
 
+    def set_clock(self, unix_offset: float) -> None:
+        """Say what the hub's clock lacks to Unix time (seconds)."""
+        self.clients.set_clock(unix_offset)
+        self.places.set_clock(unix_offset)
+
     def restore(self, saved: Saved, unix_offset: float, now: float) -> Former:
         """Expect those back that the hub before this one had: clients with requests, and engines."""
         former = Former(saved, self.clients.restore(saved, now), unix_offset)
         self.places.restore(former)
+        self.draining.restore(former)
         self._former_ids = {key: number for number, (key, _) in former.engines.items()}
         return former
 
@@ -182,6 +192,7 @@ class Peers:
                     if charge.engine is not None and charge.engine.restart:
                         order = m.Restart(key, charge.incarnation, charge.engine.restart)
                         session.send(self._outbox, m.Stream.HUB, order)  # it may have been lost
+                    self.draining.remind(session, charge, now)
         self._outbox.add(Send(connection, m.Beat()))
         for stream in sorted(BULK | IOPUB):
             session.send(self._outbox, stream, m.Welcome(self._epoch))
@@ -300,6 +311,15 @@ class Peers:
             own is None or own is nanny or m.Stream.HUB not in own.connections
         )
 
+    def drain(self, nanny: Session, message: m.Drain, now: float) -> None:
+        """Let engines of a nanny finish, since that wants it."""
+
+        def own(key: str) -> Session | None:
+            charge = self.sessions.of_key(key)
+            return charge if charge is not None and self._speaks_for(nanny, charge) else None
+
+        self.draining.nanny_asks(nanny, message, own, now)
+
     def engine_died(self, nanny: Session, message: m.EngineDied, now: float) -> None:
         """Take a nanny's word for the end of an engine's process: that of its own, as long as it is here."""
         session = self.sessions.of_key(message.key)
@@ -361,7 +381,7 @@ class Peers:
         engine = session.engine
         if engine is not None and message.replaced:
             engine.restart = engine.restart or message.reason[:MAX_TEXT]
-        if engine is not None and engine.restart:
+        if engine is not None and engine.restart and not engine.drains:
             engine.cause = causes.of_restart(engine.restart)
             engine.blamed = NOTHING
             self._away(session, now)  # another comes in its place, with its key

@@ -26,6 +26,7 @@ PERMITTED: Mapping[type[m.Message], tuple[frozenset[m.Stream], frozenset[m.Role]
     m.Beat: (HUB, ANYONE),
     m.Goodbye: (HUB, ANYONE),
     m.EngineDied: (HUB, NANNIES),
+    m.Drain: (HUB, NANNIES),
     m.Call: (HUB, CLIENTS),
     m.Command: (COMMANDS, CLIENTS),
     m.StartHook: (COMMANDS, CLIENTS),

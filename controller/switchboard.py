@@ -146,6 +146,7 @@ class Switchboard:
             perished=lambda: self._peers.perished,
             store=store or NoStore(),
             leases=attachments,
+            drain=lambda engine, drain: self._peers.draining.begin(engine, drain, self._now),
             keep=borrowing.keep if borrowing is not None else None,
         )
         for cls in interfaces:
@@ -183,7 +184,7 @@ class Switchboard:
         now
             Our clock.
         """
-        self._peers.clients.set_clock(unix_offset)
+        self._peers.set_clock(unix_offset)
         if not saved:
             return
         self._begin(now)
@@ -367,6 +368,8 @@ class Switchboard:
             self._calls.call(session, message, connection)
         elif type(message) is m.EngineDied:
             self._peers.engine_died(session, message, now)
+        elif type(message) is m.Drain:
+            self._peers.drain(session, message, now)
         elif type(message) is m.Goodbye:
             self._peers.goodbye(session, message, now)
         else:

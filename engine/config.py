@@ -61,6 +61,13 @@ class NannyConfig:
         How long (s) engines and nanny go on without a hub, as long as the hub has not said.
     grace
         How long (s) engines that are told to stop may take before they are killed.
+    drain
+        How long (s) what runs may go on when somebody ends the nanny by SIGTERM, or its time is over;
+        then it is given back. With 0 engines are told to stop at once, and if the nanny has `keys`,
+        whoever started it starts another in its place.
+    until
+        When (Unix time) the nanny must have ended, as the end of a batch job; None for never. It
+        begins to drain so early that it does.
     max_threads
         How many threads the numerical libraries of an engine use; 0 shares the cores out.
     restart
@@ -95,6 +102,8 @@ class NannyConfig:
     wait: float = 30.0
     hub_lease: float = 600.0
     grace: float = 2.0
+    drain: float = 0.0
+    until: float | None = None
     max_threads: int = 0
     restart: RestartPolicy = field(default_factory=RestartPolicy)
     prefer: Literal["ipc", "tcp"] | None = None
@@ -115,8 +124,8 @@ class NannyConfig:
         least = 0 if self.elastic else 1
         if type(self.engines) is not int or self.engines < least:
             raise ValueError(f"engines must be an integer of at least {least}, not {self.engines!r}")
-        if min(self.wait, self.grace, self.max_threads) < 0 or self.hub_lease <= 0:
-            raise ValueError("wait, grace, hub_lease (s) and max_threads must not be negative")
+        if min(self.wait, self.grace, self.drain, self.max_threads) < 0 or self.hub_lease <= 0:
+            raise ValueError("wait, grace, drain, hub_lease (s) and max_threads must not be negative")
         if self.prefer not in (None, "ipc", "tcp"):
             raise ValueError(f"prefer must be 'ipc' or 'tcp', not {self.prefer!r}")
         if self.keys and len(self.keys) != self.engines:

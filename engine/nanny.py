@@ -23,8 +23,9 @@ from ctrlhub.engine.config import NannyConfig
 from ctrlhub.engine.given import Node
 from ctrlhub.engine.lease import Ending
 from ctrlhub.engine.nanny_hub import NannyHub
+from ctrlhub.engine.notice import Notice
 from ctrlhub.engine.process import log_to_stderr
-from ctrlhub.engine.slots import Slot, Slots, SlotState
+from ctrlhub.engine.slots import NEVER, Slot, Slots, SlotState
 from ctrlhub.engine.warm import WarmProcess
 from ctrlhub.link.wakeup import Wakeup
 from ctrlhub.wire.messages import EngineDied
@@ -95,6 +96,7 @@ class Nanny:
             on_signal=self._signal_wanted,
             on_restart=self._restart_wanted,
             on_grow=lambda count: self._later(lambda: self._grow(count)),
+            on_retire=self._retire_wanted,
             on_shutdown=self._shutdown_wanted,
             on_end=lambda why, ending: self._later(lambda: self._stop(why, ending)),
         )
@@ -102,6 +104,7 @@ class Nanny:
         self._ending: Ending | None = None
         self._comes_back = False
         self._kill_due: float | None = None
+        self._notice = Notice(config.drain, config.until, time.time(), time.monotonic())
         self._outcome = Ending.LEFT
 
     def run(self) -> Ending:
@@ -130,7 +133,12 @@ class Nanny:
     @property
     def _stays(self) -> bool:
         """Whether it waits for orders although it has no engines: they have left as they should."""
-        return self._config.elastic and self._ending is None and self._outcome is Ending.LEFT
+        return (
+            self._config.elastic
+            and self._ending is None
+            and self._outcome is Ending.LEFT
+            and not self._notice.is_given
+        )
 
     # ------------------------------------------------------------ the loop
 
@@ -144,7 +152,7 @@ class Nanny:
     def _timeout(self, now: float) -> float:
         due = [self._logs_due, self._slots.next_deadline(), self._kill_due, self._oom.due]
         if self._ending is None:
-            due.append(self._hub.next_deadline(now))
+            due += [self._hub.next_deadline(now), self._notice.due]
         first = min(each for each in due if each is not None)
         return max(0.0, first - now) * 1000
 
@@ -152,6 +160,7 @@ class Nanny:
         """Do what is due."""
         if self._ending is None:
             self._hub.attend(now)
+            self._look_at_time(now)
         for slot in self._slots.take_due(now):
             self._start(slot)
         for slot in self._slots.take_stubborn(now):
@@ -168,8 +177,10 @@ class Nanny:
 
     def _attend(self, ready: set[int], poller: select.poll) -> None:
         struck = set(os.read(self._signals[0], 4096)) if self._signals[0] in ready else set()
-        if signal.SIGINT in struck:
+        if signal.SIGINT in struck or (signal.SIGTERM in struck and self._notice.is_given):
             self._stop("its nanny was told to stop", Ending.LEFT)
+        elif signal.SIGTERM in struck and self._config.drain:
+            self._drain("its nanny was told to stop", time.monotonic())
         elif signal.SIGTERM in struck:
             # By somebody: who has started this lets go of the lifeline, and would start another.
             self._comes_back = bool(self._config.keys)
@@ -198,7 +209,7 @@ class Nanny:
 
     def _grow(self, count: int) -> None:
         """Start so many further engines."""
-        if self._ending is not None:
+        if self._ending is not None or self._notice.is_given:
             return
         if len(self._slots.in_state(*ACTIVE)) + count > self._warm.capacity:
             _log.error("%d further engines are more than this nanny has room for", count)
@@ -209,7 +220,8 @@ class Nanny:
         self._record()
 
     def _record(self) -> None:
-        self._berths.record(slot.number for slot in self._slots.in_state(*WANTED))
+        wanted = self._slots.in_state(*WANTED)
+        self._berths.record(slot.number for slot in wanted if not slot.retiring)
 
     def _hear_warm(self) -> None:
         notes = self._warm.channel.receive()
@@ -219,7 +231,8 @@ class Nanny:
             if isinstance(note, EngineStarted):
                 self._slots.started(note.slot, note.pid)
                 self._hub.started(self._berths.key_of(note.slot))
-                if self._ending is not None or self._slots[note.slot].restarting:
+                slot = self._slots[note.slot]
+                if self._ending is not None or slot.restarting or slot.retiring:
                     # It was forked while the others were told.
                     self._signal(note.slot, signal.SIGTERM, Target.PROCESS)
             elif isinstance(note, EngineEnded):
@@ -252,8 +265,15 @@ class Nanny:
         if refused:
             self._slots.refused(note.slot)
         restarting = not refused and self._slots.died(note.slot, now, board[RUNNING])
+        if slot.overdue:  # what ran was given back when its time was over: nothing is to blame
+            cause, board[RUNNING] = f"its time to finish was over, and it did not let go: {cause}", 0
         self._report(slot.number, cause, restarting or self._comes_back, board[RUNNING] or -1)
         if self._ending is not None:
+            return
+        if slot.retiring and not refused:
+            _log.warning(
+                "engine in slot %d (pid %d), which was to leave, died: %s", slot.number, note.pid, cause
+            )
             return
         if restarting:
             wait = slot.due - time.monotonic()
@@ -315,6 +335,17 @@ class Nanny:
         if self._slots.restart(slot, time.monotonic(), grace) and not at_once:
             self._signal(slot, signal.SIGTERM, Target.PROCESS)
 
+    def _retire(self, slot: int, incarnation: bytes, reason: str, within: float) -> None:
+        """Have no other engine in a slot, and kill the one that is there when its time is over."""
+        if self._berths.incarnation_of(slot) != incarnation:
+            return  # what was meant has ended
+        if not self._slots[slot].retiring:
+            _log.info("the engine of slot %d is to finish, and no other follows: %s", slot, reason)
+        limit = NEVER if within < 0 else time.monotonic() + within + self._config.grace
+        self._slots.retire(slot, limit)
+        if self._stays:
+            self._record()  # should this nanny be killed now, the next one is not to have it
+
     def _signal_as_asked(self, slot: int, number: signal.Signals) -> None:
         self._slots[slot].killed_by = number
         # Nothing survives SIGKILL, so what the engine has started goes with it.
@@ -331,6 +362,21 @@ class Nanny:
             self._signal(slot.number, number, target)
 
     # ------------------------------------------------------------ the end
+
+    def _look_at_time(self, now: float) -> None:
+        if self._notice.is_over(now):
+            self._stop("what ran has not ended in the time that it had", Ending.LEFT)
+        elif self._notice.is_to_be_given(now):
+            self._drain("the time of its job is nearly over", now)
+
+    def _drain(self, why: str, now: float) -> None:
+        """Let the engines end what they run, and start no others."""
+        until = self._notice.give(now)
+        _log.info("draining, for %.1f s at most: %s", until - now, why)
+        for slot in range(len(self._slots)):
+            self._slots.retire(slot)
+        if not self._hub.drain(why, until):
+            self._stop(why, Ending.LEFT)
 
     def _stop(self, why: str, ending: Ending) -> None:
         """Stop all engines: by asking, and after a time of grace by force."""
@@ -375,6 +421,11 @@ class Nanny:
             _log.warning("the hub asked for an engine to be restarted that is not of this nanny")
             return
         self._later(lambda: self._restart(slot, incarnation, reason, at_once))
+
+    def _retire_wanted(self, key: str, incarnation: bytes, reason: str, within: float) -> None:
+        slot = self._berths.slot_of(key)
+        if slot is not None:
+            self._later(lambda: self._retire(slot, incarnation, reason, within))
 
     def _shutdown_wanted(self, reason: str) -> None:
         self._later(lambda: self._stop(f"the hub said so: {reason}", Ending.LEFT))

@@ -38,7 +38,7 @@ class NannyHub:
     ----------
     config
         What the nanny was told.
-    vouches, on_signal, on_restart, on_grow, on_shutdown
+    vouches, on_signal, on_restart, on_retire, on_grow, on_shutdown
         As in `NannySession`: called in the I/O thread.
     on_end
         Called with the reason when there is no hub any more, or never will be; in either thread.
@@ -52,6 +52,7 @@ class NannyHub:
         on_signal: Callable[[str, str], None],
         on_restart: Callable[[str, bytes, str, bool], None],
         on_grow: Callable[[int], None],
+        on_retire: Callable[[str, bytes, str, float], None],
         on_shutdown: Callable[[str], None],
         on_end: Callable[[str, Ending], None],
     ) -> None:
@@ -62,6 +63,7 @@ class NannyHub:
             "on_signal": on_signal,
             "on_restart": on_restart,
             "on_grow": on_grow,
+            "on_retire": on_retire,
             "on_shutdown": on_shutdown,
         }
         self._on_end = on_end
@@ -97,6 +99,14 @@ class NannyHub:
         session = self._session
         if session is not None and self._runner is not None:
             self._runner.post(lambda now: session.started(key))
+
+    def drain(self, reason: str, until: float) -> bool:
+        """Have the hub let our engines finish; False if there is none that has them."""
+        session = self._session
+        if session is None or self._runner is None or self._is_outside():
+            return False
+        self._runner.post(lambda now: session.drain_all(reason, until, now))
+        return True
 
     def leave(self) -> None:
         """Say goodbye, in a moment or not at all."""

@@ -10,11 +10,13 @@ from ctrlhub.link.states import State
 from ctrlhub.wire.messages import (
     Beat,
     DeathNoted,
+    Drain,
     EngineDied,
     Message,
     Register,
     Registered,
     Restart,
+    Retire,
     Shutdown,
     Signal,
     StartEngines,
@@ -23,6 +25,9 @@ from ctrlhub.wire.messages import (
 
 MOST_UNNOTED = 256
 """So many deaths are told to the next hub, too, while none has noted them; the oldest are forgotten first."""
+
+ASK_AGAIN = 1.0
+"""How often (seconds) the hub is asked to let engines finish, until they have left."""
 
 
 class NannySession(LeasedMembership):
@@ -39,6 +44,9 @@ class NannySession(LeasedMembership):
     on_restart
         Called with the key and incarnation of an engine, the reason, and whether it is to be killed
         without being asked, when another is to take its place.
+    on_retire
+        Called with the key and incarnation of an engine, the reason, and how long (s) it may take, when
+        it is to finish and no other is to take its place.
     on_shutdown
         Called with the reason, when all is to end.
     on_grow
@@ -54,6 +62,7 @@ class NannySession(LeasedMembership):
         vouches: Callable[[], Sequence[str]],
         on_signal: Callable[[str, str], None],
         on_restart: Callable[[str, bytes, str, bool], None],
+        on_retire: Callable[[str, bytes, str, float], None],
         on_shutdown: Callable[[str], None],
         on_grow: Callable[[int], None] = lambda count: None,
         hub_lease: float,
@@ -64,8 +73,11 @@ class NannySession(LeasedMembership):
         self._vouches = vouches
         self._on_signal = on_signal
         self._on_restart = on_restart
+        self._on_retire = on_retire
         self._on_shutdown = on_shutdown
         self._on_grow = on_grow
+        self._drain: tuple[str, float] | None = None
+        self._drain_ask_due = 0.0
         self._deaths: dict[str, EngineDied] = {}
         self._unnoted: dict[bytes, EngineDied] = {}
 
@@ -88,6 +100,24 @@ class NannySession(LeasedMembership):
         if self.state is State.JOINED:
             self.send(Stream.HUB, self.beat())
 
+    def drain_all(self, reason: str, until: float, now: float) -> None:
+        """Have the hub let our engines finish, now or as soon as there is a hub."""
+        self._drain = reason, until
+        self._ask_for_drain(now)
+
+    def _ask_for_drain(self, now: float) -> None:
+        """Ask again and again: an engine may have been away, or be another one since."""
+        if self._drain is not None and self.state is State.JOINED:
+            reason, until = self._drain
+            self._drain_ask_due = now + ASK_AGAIN
+            self.send(Stream.HUB, Drain(tuple(self._vouches()), reason, max(0.0, until - now)))
+
+    def tick(self, now: float) -> None:
+        """Do what is due."""
+        super().tick(now)
+        if now >= self._drain_ask_due:
+            self._ask_for_drain(now)
+
     def beat(self) -> Beat:
         """Vouch for the engines whose processes run."""
         return Beat(tuple(self._vouches()))
@@ -99,6 +129,7 @@ class NannySession(LeasedMembership):
         for death in untold.values():
             self.send(Stream.HUB, death)
         self.send(Stream.HUB, self.beat())
+        self._ask_for_drain(now)
 
     def on_message(self, stream: Stream, message: Message, now: float) -> None:
         """Take control."""
@@ -108,6 +139,8 @@ class NannySession(LeasedMembership):
             self._on_restart(message.key, message.incarnation, message.reason, message.at_once)
         elif isinstance(message, StartEngines):
             self._on_grow(message.count)
+        elif isinstance(message, Retire):
+            self._on_retire(message.key, message.incarnation, message.reason, message.within)
         elif isinstance(message, DeathNoted):
             self._unnoted.pop(message.incarnation, None)
         elif isinstance(message, Shutdown):

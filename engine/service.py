@@ -166,6 +166,7 @@ class EngineService:
         elif not asked and not self._dies:
             self._dies, self.struck = True, self._executor.on_board
         # The session may not be told from here: the signal may have come in the midst of that.
+        self.session.hurried = True
         self._queue.end()
         self._runner.rouse()
         self._executor.gate.terminate()
@@ -238,9 +239,9 @@ class EngineService:
         """Take the next records of what was logged; tell whether others wait."""
         return ([], False) if self._logs is None else self._logs.take()
 
-    def finish(self) -> None:
-        """Withdraw everything that has not begun."""
-        self._queue.end()
+    def finish(self) -> tuple[list[int], list[int]]:
+        """Withdraw everything that has not begun; return the tasks, and the commands."""
+        return self._queue.finish()
 
     def _collect(self, now: float) -> None:
         self.session.task_results(_emptied(self._done_tasks), now)

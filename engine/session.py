@@ -20,7 +20,8 @@ take; a failure goes in its place (`refusals`).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ctrlhub.engine.functions import FunctionStore
@@ -36,6 +37,7 @@ from ctrlhub.link.states import KEY_NOT_LIVE, UNKNOWN_SESSION, State
 from ctrlhub.wire.codec import resolve
 from ctrlhub.wire.errors import (
     CtrlHubError,
+    EngineError,
     Failure,
     OutOfMemory,
     ProtocolMismatch,
@@ -87,9 +89,14 @@ class EngineSession(LeasedMembership):
     hub_lease
         How long (s) to go on without a hub, as long as the hub has not said.
     drain
-        How long (s) what runs may go on once the engine is to finish.
+        How long (s) what runs may go on once the engine is to finish, unless that is said.
     patience, seed
         As in `Membership`.
+
+    Attributes
+    ----------
+    hurried : bool
+        Set, by any thread or signal's handler, when the engine is to wait for no hub any more.
     """
 
     def __init__(
@@ -115,6 +122,8 @@ class EngineSession(LeasedMembership):
         self._logs = LogStream()
         self._finish_due = _NEVER
         self._finished = ""
+        self._drains = self._waits_for_hub = False
+        self.hurried = False
         self._refusal = ""
         self._handlers: dict[type[Message], Callable[[Stream, Any, float], None]] = {
             RunTasks: self._on_run_tasks,
@@ -155,13 +164,38 @@ class EngineSession(LeasedMembership):
         """Take note that what is to be forwarded was logged."""
         self._logs.written(now)
 
-    def finish(self, reason: str, now: float) -> None:
-        """Begin to end: nothing new begins, what runs may end, then the engine leaves."""
+    def finish(self, reason: str, now: float, within: float | None = None) -> None:
+        """Begin to drain: nothing new begins, what has not begun is given back, then the engine leaves.
+
+        Parameters
+        ----------
+        reason, now
+            Who wants that, and the time.
+        within
+            How long (s) what runs may go on, and how long a hub is waited for that is away, to hand
+            over its result; None is what the engine has of its own, and waits for no hub. The shortest
+            that was ever said counts.
+        """
+        self._finish_due = min(self._finish_due, now + (self._drain if within is None else within))
+        self._waits_for_hub = within is not None
         if self._finished:
             return
         self._finished = reason or "it was told to"
-        self._finish_due = now + self._drain
-        self._worker.finish()
+        self._drains = True
+        self.registration = replace(self.registration, draining=self._finished)
+        tasks, commands = self._worker.finish()
+        parked = [work.id for work in self._tasks.parked]
+        self._give_back((*tasks, *parked))
+        commands = [*commands, *(work.id for work in self._commands.parked)]
+        for lane in self._lanes.values():
+            lane.parked.clear()
+        for number in commands:
+            self._refuse(number)
+
+    @property
+    def drains(self) -> bool:
+        """Whether it is to finish what it runs, and leave."""
+        return self._drains
 
     def make_way(self, reason: str) -> None:
         """Take note that another engine is to come in our place, unless this one is to end anyway."""
@@ -176,7 +210,8 @@ class EngineSession(LeasedMembership):
     def idle(self, now: float) -> None:
         """Take note that the worker has ended: what is left is to hand over the last results."""
         self._finished = self._finished or "it was told to"
-        self._finish_due = min(self._finish_due, now + LAST_WORDS)
+        if not self._waits_for_hub:
+            self._finish_due = min(self._finish_due, now + LAST_WORDS)
         for lane in self._lanes.values():
             lane.held.clear()
 
@@ -185,6 +220,8 @@ class EngineSession(LeasedMembership):
     def tick(self, now: float) -> None:
         """Do what is due."""
         super().tick(now)
+        if self.hurried and self._waits_for_hub:
+            self._waits_for_hub, self._finish_due = False, min(self._finish_due, now + LAST_WORDS)
         if now >= self._stops.due:
             self._stops.look(now)
         if now >= self._live.due and self.state is State.JOINED:
@@ -204,7 +241,8 @@ class EngineSession(LeasedMembership):
 
     def _is_alone(self) -> bool:
         """Tell whether there is nobody to hand results to, and nothing runs any more."""
-        return self.state is not State.JOINED and not any(x.held for x in self._lanes.values())
+        runs = any(lane.held for lane in self._lanes.values())
+        return self.state is not State.JOINED and not (runs or self._waits_for_hub)
 
     def next_deadline(self) -> float | None:
         """Tell when `tick` is next due."""
@@ -213,6 +251,8 @@ class EngineSession(LeasedMembership):
             return None
         if self._finished and self._may_leave(self.last_heard):
             return self.last_heard  # it is over
+        if self.hurried and self._waits_for_hub:
+            return self.last_heard
         due = min(due, self._stops.due, self._finish_due)
         return min(due, self._live.due, self._logs.due) if self.state is State.JOINED else due
 
@@ -265,6 +305,10 @@ class EngineSession(LeasedMembership):
 
     def _on_run_tasks(self, stream: Stream, message: RunTasks, now: float) -> None:
         if self._finished:
+            if self._drains:  # the hub did not know when it gave them
+                known = self._tasks
+                rows = message.rows
+                self._give_back([n for n, attempt, *_ in rows if not known.known(n, attempt)])
             return
         frames = message.frames
         self._functions.learn((d, resolve(ref, frames)) for d, ref in message.functions)
@@ -290,14 +334,20 @@ class EngineSession(LeasedMembership):
             self._worker.run_tasks(work)
 
     def _on_give_back(self, stream: Stream, message: GiveBack, now: float) -> None:
-        withdrawn = self._worker.give_back(message.most)
-        for number in withdrawn:
-            del self._tasks.held[number]
-        self.send(Stream.TASK, GaveBack(to_ranges(sorted(withdrawn))))
+        self._give_back(self._worker.give_back(message.most))
+
+    def _give_back(self, tasks: Sequence[int]) -> None:
+        for number in tasks:
+            self._tasks.held.pop(number, None)
+        self.send(Stream.TASK, GaveBack(to_ranges(sorted(tasks))))
 
     def _on_run_command(self, stream: Stream, message: RunCommand, now: float) -> None:
         lane, number = self._commands, message.id
-        if self._finished or lane.known(number, 0):
+        if lane.known(number, 0):
+            return
+        if self._finished:
+            if self._drains:
+                self._refuse(number)
             return
         lane.held[number] = 0
         if number in self._taken:
@@ -317,6 +367,14 @@ class EngineSession(LeasedMembership):
             lane.parked.append(work)  # commands keep their order
         else:
             self._worker.run_command(work)
+
+    def _refuse(self, command: int) -> None:
+        """Fail a command that this engine will not begin any more."""
+        lane = self._commands
+        lane.held[command] = 0
+        self._fail(lane, command, 0, EngineError(
+            f"engine {self.engine_id} is draining ({self._finished}), and had not begun this", self.engine_id
+        ))  # fmt: skip
 
     def no_room(self, stream: Stream, message: Message, now: float) -> None:
         """Let the requests fail that this engine has no memory for."""
@@ -421,4 +479,4 @@ class EngineSession(LeasedMembership):
         self._worker.forward_logs(levels)
 
     def _on_shutdown(self, stream: Stream, message: Shutdown, now: float) -> None:
-        self.finish(message.reason, now)
+        self.finish(message.reason, now, message.within if message.within >= 0 else None)

@@ -8,7 +8,8 @@
                         +------- died --------+---> GIVEN_UP, after too many early deaths
 
 A slot that is to be restarted goes from any state to WAITING, without a wait: at once, or when the
-process that is in it has ended. One that does not end when it is asked to is *stubborn* after a while.
+process that is in it has ended. One that *retires* goes to ENDED in the same way, whatever its process
+ends of. One that does not end when it is asked to is *stubborn* after a while.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ class SlotState(Enum):
 class Slot:
     """One slot: the process in it, and its history as far as restarts need it.
 
-    `killed_by` is the last signal that somebody asked to be sent to the process (0: none).
+    `killed_by` is the last signal that somebody asked to be sent to the process (0: none). `retiring`
+    is one in which no other process is to follow, `overdue` one whose time to finish was over.
     """
 
     number: int
@@ -48,6 +50,8 @@ class Slot:
     restarting: bool = False
     stubborn_at: float = NEVER
     killed_by: int = 0
+    retiring: bool = False
+    overdue: bool = False
 
 
 class Slots:
@@ -84,6 +88,7 @@ class Slots:
             free.append(Slot(len(self._slots)))
             self._slots.append(free[-1])
         for slot in free:
+            slot.retiring = slot.overdue = False
             self._renew(slot, now)
         return [slot.number for slot in free]
 
@@ -107,7 +112,7 @@ class Slots:
         """Return the slots whose engines have not ended although they were to, to be killed."""
         stubborn = [slot for slot in self._slots if slot.stubborn_at <= now]
         for slot in stubborn:
-            slot.stubborn_at = NEVER
+            slot.stubborn_at, slot.overdue = NEVER, slot.retiring
         return stubborn
 
     def next_deadline(self) -> float | None:
@@ -124,12 +129,12 @@ class Slots:
     def left(self, number: int) -> None:
         """Take note that an engine ended as it should: it is not started again."""
         slot = self._slots[number]
-        slot.state, slot.pid = SlotState.ENDED, 0
+        slot.state, slot.pid, slot.stubborn_at = SlotState.ENDED, 0, NEVER
 
     def refused(self, number: int) -> None:
         """Take note that the hub does not want the engine: another one it would not want either."""
         slot = self._slots[number]
-        slot.state, slot.pid = SlotState.GIVEN_UP, 0
+        slot.state, slot.pid, slot.stubborn_at = SlotState.GIVEN_UP, 0, NEVER
 
     def died(self, number: int, now: float, running: int = 0) -> bool:
         """Take note that an engine ended and should not have; tell whether it is started again.
@@ -144,7 +149,8 @@ class Slots:
         """
         slot, policy = self._slots[number], self._policy
         slot.pid = 0
-        if self._stopping:
+        if self._stopping or slot.retiring:
+            slot.stubborn_at = NEVER
             slot.state = SlotState.ENDED
             return False
         if running or now - slot.began >= policy.early:
@@ -164,8 +170,10 @@ class Slots:
         Of several orders the most urgent one counts.
         """
         slot = self._slots[number]
-        if slot.restarting:
+        if slot.restarting or slot.retiring:
             slot.stubborn_at = min(slot.stubborn_at, now + grace)
+        if slot.retiring:
+            return slot.state is SlotState.RUNNING
         if self._stopping or slot.restarting:
             return False
         if slot.state in (SlotState.STARTING, SlotState.RUNNING):
@@ -174,6 +182,15 @@ class Slots:
         self._renew(slot, now)
         return False
 
+    def retire(self, number: int, deadline: float = NEVER) -> None:
+        """Have no other engine in a slot; at the deadline, if there is one, its process is stubborn."""
+        slot = self._slots[number]
+        if slot.state is SlotState.WAITING:
+            slot.state = SlotState.ENDED
+        if slot.state in (SlotState.STARTING, SlotState.RUNNING):
+            slot.retiring, slot.restarting = True, False
+            slot.stubborn_at = min(slot.stubborn_at, deadline)
+
     def restarted(self, number: int, now: float) -> None:
         """Take note that an engine has ended that was to be restarted."""
         self._renew(self._slots[number], now)
@@ -181,7 +198,7 @@ class Slots:
     def _renew(self, slot: Slot, now: float) -> None:
         slot.pid, slot.restarting, slot.stubborn_at = 0, False, NEVER
         slot.early_deaths, slot.wait = 0, self._policy.first
-        slot.state = SlotState.ENDED if self._stopping else SlotState.WAITING
+        slot.state = SlotState.ENDED if self._stopping or slot.retiring else SlotState.WAITING
         slot.due = now
 
     def stop(self) -> None:

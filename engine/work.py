@@ -130,8 +130,8 @@ class Worker(Protocol):
     def take_logs(self) -> tuple[list[dict[str, Any]], bool]:
         """Take the next records of what was logged; tell whether others wait."""
 
-    def finish(self) -> None:
-        """Withdraw everything that has not begun: the engine is to end."""
+    def finish(self) -> tuple[list[int], list[int]]:
+        """Withdraw everything that has not begun: the engine is to end. Return the tasks, and the commands."""
 
 
 def digest_of(work: TaskWork | CommandWork) -> bytes:

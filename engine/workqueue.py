@@ -47,6 +47,13 @@ class WorkQueue:
         self.urgent.appendleft(None)
         self._rouse()
 
+    def finish(self) -> tuple[list[int], list[int]]:
+        """Have nothing begin any more; return the tasks and the commands that have not begun."""
+        tasks = self.give_back(len(self.tasks) + 1)
+        commands = [w.id for w in list(self.urgent) if w is not None and _took(self.urgent, w)]
+        self.end()
+        return tasks, commands
+
     def has_work(self) -> bool:
         """Say whether there is something to do."""
         return bool(self.urgent or self.tasks)

@@ -51,8 +51,6 @@ class Engine:
         How it ended, in words; "" while it lives.
     restart
         Why another process is to take its place, in words; "" if none is.
-    shutdown
-        Who has asked it to finish, in words; "" for nobody.
     blamed
         The request that was running when it ended; `UNKNOWN`, or `NOTHING`.
     last_words
@@ -69,7 +67,6 @@ class Engine:
     completed: int = 0
     cause: str = ""
     restart: str = ""
-    shutdown: str = ""
     blamed: int = UNKNOWN
     last_words: str = ""
     failed_hooks: dict[str, str] = field(default_factory=dict)
@@ -82,14 +79,26 @@ class Engine:
         return (
             self.commands == 0
             and not self.session.suspect
-            and not (self.cause or self.restart or self.failed_hooks)
+            and not (self.cause or self.restart or self.failed_hooks or self.drains)
         )
 
     @property
+    def drains(self) -> bool:
+        """Whether it is to finish, and takes nothing new."""
+        return self.session.drain is not None
+
+    @property
+    def drain_reason(self) -> str:
+        """Who wants that, in words."""
+        return "" if self.session.drain is None else self.session.drain.reason
+
+    @property
     def state(self) -> str:
-        """``suspect``, ``busy`` or ``idle``."""
+        """``suspect``, ``draining``, ``busy`` or ``idle``."""
         if self.session.suspect:
             return "suspect"
+        if self.drains:
+            return "draining"
         return "busy" if self.commands or self.tasks else "idle"
 
     def on_available(self, watcher: Callable[[Engine], None]) -> None:

@@ -14,20 +14,31 @@ class SavedEngines:
     ----------
     outbox
         Where effects go.
+
+    Attributes
+    ----------
+    unix_offset
+        What the hub's clock lacks to Unix time (seconds).
     """
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
         self._ids: set[int] = set()
+        self.unix_offset = 0.0
 
     def take_back(self, id: int) -> None:
         """Take note of one that is stored."""
         self._ids.add(id)
 
     def save(self, id: int, session: Session) -> None:
-        """Store an engine that has registered, and which of its processes it is."""
+        """Store an engine that has registered, which of its processes it is, and whether it is to finish."""
         self._ids.add(id)
-        self._outbox.add(Commit((Keep(f"{ENGINES}{id}", (session.key, session.incarnation)),)))
+        drain = session.drain
+        what: tuple[object, ...] = (session.key, session.incarnation)
+        if drain is not None:
+            until = None if drain.until is None else drain.until + self.unix_offset
+            what = (*what, drain.reason, until)
+        self._outbox.add(Commit((Keep(f"{ENGINES}{id}", what),)))
 
     def drop(self, id: int) -> None:
         """Forget one that does not come back."""

@@ -72,7 +72,7 @@ class Scheduler:
         """Begin to use an engine."""
         slot = self._slots[engine.id] = Slot(engine)
         for place in self._places.values():
-            if place.needs.fit(engine):
+            if place.needs.fit(engine) and not engine.drains:
                 self._join(place, slot)
         engine.on_available(self.offer)
         self.offer(engine)
@@ -82,14 +82,24 @@ class Scheduler:
         slot = self._slots.pop(number, None)
         if slot is None:
             return []
-        self._anywhere.policy.discard(slot)
         self.crowded.pop(slot, None)
+        self._leave_places(slot)
+        return list(slot.tasks.values())
+
+    def retire(self, engine: Engine) -> None:
+        """Give nothing more to an engine; what it holds it ends, or gives back."""
+        slot = self.slot_of(engine)
+        if slot is not None:
+            self._leave_places(slot)
+            slot.places.clear()
+
+    def _leave_places(self, slot: Slot) -> None:
+        self._anywhere.policy.discard(slot)
         for place in slot.places:
             place.policy.discard(slot)
             del place.slots[slot]
             if not place.slots:
                 self._stranded[place] = None
-        return list(slot.tasks.values())
 
     def slot_of(self, engine: Engine) -> Slot | None:
         """Return the slot of an engine that is in use."""
@@ -181,7 +191,11 @@ class Scheduler:
             candidates: Iterable[Slot | None] = self._slots.values()
         else:
             candidates = map(self._slots.get, sorted(needs.targets))
-        return [slot for slot in candidates if slot is not None and needs.fit(slot.engine)]
+        return [
+            slot
+            for slot in candidates
+            if slot is not None and needs.fit(slot.engine) and not slot.engine.drains
+        ]
 
     def _join(self, place: Place, slot: Slot) -> None:
         place.slots[slot] = None
@@ -243,7 +257,7 @@ class Scheduler:
         may_come
             Says whether an engine that fits is expected; then the tasks stay.
         """
-        if not self._stranded or not self._slots:
+        if not self.stranded:
             return []
         found: list[Task] = []
         for place in [p for p in self._stranded if not may_come(p.needs)]:
@@ -254,12 +268,16 @@ class Scheduler:
 
     @property
     def stranded(self) -> bool:
-        """Whether there are tasks that no engine fits, and engines."""
-        return bool(self._stranded and self._slots)
+        """Whether there are tasks that no engine fits, and engines that stay."""
+        return bool(self._stranded) and any(not s.engine.drains for s in self._slots.values())
 
     def why_nobody(self, needs: Needs) -> str:
         """Say why no engine fits."""
-        return needs.why_nobody([slot.engine for slot in self._slots.values()])
+        engines = [slot.engine for slot in self._slots.values()]
+        leaving = [str(engine.id) for engine in engines if engine.drains and needs.fit(engine)]
+        if leaving:
+            return f"the only engines that may run it are draining, and take nothing new: {', '.join(leaving)}"
+        return needs.why_nobody(engines)
 
     def that_fit(self, needs: Needs) -> list[Slot]:
         """Return the slots of the engines that may run a task."""

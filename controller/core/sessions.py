@@ -13,6 +13,7 @@ from enum import Enum
 from random import Random
 from typing import TYPE_CHECKING
 
+from ctrlhub.controller.core.drains import Drain
 from ctrlhub.controller.core.effects import Connection, Outbox, Publish, Send
 from ctrlhub.wire.errors import LimitExceeded, RegistrationRefused
 from ctrlhub.wire.limits import MAX_SESSION
@@ -57,6 +58,8 @@ class Session:
         The set that an engine or a nanny is of; empty for none.
     elastic
         A nanny that starts further engines when it is told to.
+    drain
+        Why, and until when, an engine is to finish; None for one that is not.
     given
         It was sent to a segment of another engine's, and its request has not ended.
     retention
@@ -97,6 +100,7 @@ class Session:
     resources: Mapping[str, float] = field(default_factory=dict)
     engine_set: str = ""
     elastic: bool = False
+    drain: Drain | None = None
 
     def send(self, outbox: Outbox, stream: Stream, message: Message) -> bool:
         """Put a message for this peer into the outbox.
@@ -210,6 +214,7 @@ class Sessions:
         session.pid, session.host, session.versions = message.pid, message.host, message.versions
         session.readable = session.borrows = session.lends = session.given = False
         session.node = message.node
+        session.drain = None
         self._by_token[session.token] = session
 
     def _make(self, message: Register) -> Session:

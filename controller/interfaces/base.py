@@ -16,6 +16,7 @@ from typing import Any, ClassVar, TypeVar
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.alarm import Alarm
 from ctrlhub.controller.core.deaths import Death
+from ctrlhub.controller.core.drains import Drain
 from ctrlhub.controller.core.effects import Outbox
 from ctrlhub.controller.core.engines import Absence, Engine
 from ctrlhub.controller.core.former import Former
@@ -84,6 +85,8 @@ class Context:
     """Why there is no memory for further requests; empty where there is."""
     leases: Leases
     """Sessions that outlive their clients."""
+    drain: Callable[[Engine, Drain], None]
+    """Let an engine finish what it runs, and leave."""
     keep: Callable[[Payload], Payload] | None = None
     """Put the large buffers of a payload where several engines can read one copy; None shares nothing."""
 
@@ -182,6 +185,9 @@ class Interface(ControllerAdapterBase):
 
     def bound(self, session: Session, stream: Stream, held: Ranges, now: float) -> None:
         """Note that a peer said hello on a stream (again)."""
+
+    def drains(self, engine: Engine) -> None:
+        """Note that a registered engine takes nothing new from now on: it ends what it runs, and leaves."""
 
     def handed_over(self, session: Session, now: float) -> None:
         """Note that another process has a client's session: what the former one wished is over."""

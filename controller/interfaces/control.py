@@ -10,8 +10,9 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ctrlhub.controller.core.drains import NO_LIMIT, Drain
 from ctrlhub.controller.core.engines import Engine
-from ctrlhub.controller.core.later import Later
+from ctrlhub.controller.core.later import Later, OnceStored
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.interfaces.arguments import checked_ids
 from ctrlhub.controller.interfaces.base import Context, Interface, exposed
@@ -22,7 +23,7 @@ from ctrlhub.controller.interfaces.start_hooks import StartHookInterface
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.errors import EngineError, InvalidRequest, LimitExceeded, TooManyEngines
 from ctrlhub.wire.ids import Ranges, session_of
-from ctrlhub.wire.messages import Interrupt, Restart, Shutdown, Signal, StartEngines, Stream
+from ctrlhub.wire.messages import Interrupt, Restart, Signal, StartEngines, Stream
 
 MOST_PARKED = 64
 """So many interrupts of a client may wait for what they are to interrupt."""
@@ -140,8 +141,8 @@ class Control(Interface):
     def bound(self, session: Session, stream: Stream, held: Ranges, now: float) -> None:
         """Tell an engine again that it is to finish: it may have been away."""
         engine = session.engine
-        if engine is not None and engine.shutdown and stream is Stream.MULTIENGINE:
-            session.send(self.outbox, Stream.HUB, Shutdown(engine.shutdown))
+        if engine is not None and session.drain is not None and stream is Stream.MULTIENGINE:
+            session.send(self.outbox, Stream.HUB, session.drain.for_engine(now))
 
     def handed_over(self, session: Session, now: float) -> None:
         """Forget what was meant for the process that had the session."""
@@ -176,6 +177,13 @@ class Control(Interface):
         absent = self.context.absent()
         coming = {n for n in checked_ids(targets) if n in absent and absent[n].restarting}
         engines = self._chosen([number for number in targets if number not in coming])
+        for engine in engines:
+            if engine.drains:
+                raise EngineError(
+                    f"engine {engine.id} is draining ({engine.drain_reason}): it leaves, and no other takes "
+                    "its place; start another one with `ctrl-hub engine`",
+                    engine.id,
+                )
         reason = f"client {caller.number} asked for it"
         order = Order(
             caller,
@@ -218,13 +226,32 @@ class Control(Interface):
         return count
 
     @exposed
-    def shutdown(self, caller: Session, targets: Sequence[int]) -> list[int]:
-        """Ask engines to finish and exit, those that are away when they are back; return them."""
+    def shutdown(self, caller: Session, targets: Sequence[int]) -> OnceStored:
+        """Ask engines to exit soon, those that are away when they are back; return them.
+
+        What runs has the few seconds that an engine has of its own.
+        """
+        return self._drain(targets, Drain(f"client {caller.number}", None))
+
+    @exposed
+    def drain(
+        self, caller: Session, targets: Sequence[int], within: float | None = None
+    ) -> OnceStored:
+        """Ask engines to finish what they run and exit, those that are away when they are back; return them.
+
+        What they have not begun runs elsewhere, or fails if it is a command; after `within` seconds so
+        does what still runs. Their nannies start no others in their places.
+        """
+        if within is not None and (type(within) not in (int, float) or not within >= 0):
+            raise InvalidRequest("the time to drain in is a number of seconds, or nil for no limit")
+        until = NO_LIMIT if within is None else self.context.now() + within
+        return self._drain(targets, Drain(f"client {caller.number}", until))
+
+    def _drain(self, targets: Sequence[int], drain: Drain) -> OnceStored:
         engines = self._chosen(targets)
         for engine in engines:
-            engine.shutdown = f"client {caller.number}"
-            engine.session.send(self.outbox, Stream.HUB, Shutdown(engine.shutdown))
-        return [engine.id for engine in engines]
+            self.context.drain(engine, drain)
+        return OnceStored([engine.id for engine in engines])
 
     def _chosen(self, targets: Sequence[int]) -> list[Engine]:
         for target in checked_ids(targets):

@@ -176,9 +176,19 @@ class MultiEngine(RecordedCommands, Relay):
             self._fail(command, self._of_unknown_fate(target))
         elif self._halts and (cleared := self._halts.of(command)) is not None:
             self._fail(command, cleared)
+        elif queue.engine.drains and not command.resent:  # else the engine may have it
+            self._fail(command, self._draining(queue.engine))
         else:
             queue.put(command)
             self._ready[target] = queue
+
+    @staticmethod
+    def _draining(engine: Engine) -> EngineError:
+        return EngineError(
+            f"engine {engine.id} is draining ({engine.drain_reason}): it ends what it runs, begins nothing "
+            "new, and leaves; name another engine",
+            engine.id,
+        )
 
     def functions(self, session: Session, message: Functions, stream: Stream, now: float) -> None:
         """Take in functions that were asked for, and the commands that waited for them."""
@@ -353,6 +363,13 @@ class MultiEngine(RecordedCommands, Relay):
         for command in queue.clear():
             why = command_story(queue.engine, command, running)
             self._fail(command, EngineError(why, number))
+
+    def drains(self, engine: Engine) -> None:
+        """Fail what an engine has not begun, since it will not."""
+        queue = self._queues.get(engine.id)
+        if queue is not None and queue.engine is engine:
+            for command in queue.withdraw({each.id for each in queue.waiting()}):
+                self._fail(command, self._draining(engine))
 
     # ------------------------------------------------------------ each turn
 

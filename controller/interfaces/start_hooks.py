@@ -94,8 +94,9 @@ class StartHookInterface(Interface):
             self._hooks.check_room(hook)
         if not commands.take_in(request):
             return
-        self._hooks.begin(hook, self.engines)
-        for number in sorted(self.engines):
+        stay = [number for number in sorted(self.engines) if not self.engine(number).drains]
+        self._hooks.begin(hook, stay)
+        for number in stay:
             commands.queue_hooks(number, [self._run(hook, self.engine(number))], first=False)
         self._settle(hook)
 
@@ -138,8 +139,8 @@ class StartHookInterface(Interface):
         assert engine is not None
         if hook not in self._hooks:
             return  # it was removed meanwhile
-        if engine.cause and engine.blamed != run.id:
-            why = ""  # the engine has not ended of this
+        if (engine.cause or engine.drains) and engine.blamed != run.id:
+            why = ""  # the engine has not ended of this, or takes no more work anyway
         elif engine.cause:
             why = engine.end_of(run.id)
             self._hooks.killed(hook, engine)
@@ -230,6 +231,8 @@ class StartHookInterface(Interface):
 
     def _engine_came(self, number: int) -> None:
         engine = self.engine(number)
+        if engine.drains:
+            return  # it begins nothing
         runs = []
         for hook in self._hooks:
             deadly = self._hooks.deadly(hook, engine)

@@ -96,6 +96,8 @@ class TaskExplanations(TaskStops):
         if not engines:
             return "there is no engine: start some, with `ctrl-hub engine` or a Cluster"
         fit = [slot.engine for slot in self._scheduler.that_fit(task.needs)]
+        if not fit and all(engine.drains for engine in engines):
+            return "; ".join(map(self._why_not_now, engines[:FEW_ENGINES]))
         if not fit:
             return self._scheduler.why_nobody(task.needs)
         busy = "; ".join(self._why_not_now(engine) for engine in fit[:FEW_ENGINES])
@@ -112,6 +114,8 @@ class TaskExplanations(TaskStops):
             return f"{name} is not prepared: start hooks {sorted(engine.failed_hooks)} failed on it"
         if engine.session.suspect:
             return f"{name} has not been heard of for a while"
+        if engine.drains:
+            return f"{name} is draining, and takes nothing new ({engine.drain_reason})"
         if engine.restart or engine.cause:
             return f"{name} is being restarted"
         if engine.commands:

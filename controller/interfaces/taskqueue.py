@@ -346,6 +346,10 @@ class TaskQueue(TaskReturns, Relay):
                 self._give_up_on(task, Death.of(engine, task.id))
         self._scheduler.add_first(again)
 
+    def drains(self, engine: Engine) -> None:
+        """Give an engine no more tasks; it gives back what it has not begun."""
+        self._scheduler.retire(engine)
+
     # ------------------------------------------------------------ each turn
 
     def flush(self, now: float) -> None:

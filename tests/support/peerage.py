@@ -49,7 +49,7 @@ def every_message(line: Line) -> dict[type[m.Message], m.Message]:
         m.Beat(), m.EngineDied("nobody", b"1", "x"), m.DeathNoted(b"1"), m.Goodbye(), m.Call(1, "query", "status", {}),
         m.Answer(1), m.Interrupt(ranges), m.Signal(key, "SIGINT"), m.Restart(key, b"1"),
         m.StartEngines(1),
-        m.Shutdown(),
+        m.Shutdown(), m.Retire(key, b"1"), m.Drain((key,), "why", 1.0),
         m.EngineEvent(1, "registered", {}), m.Command(first, (0,), "push", (b"",)),
         m.StartHook(first, "name", "push", b""), m.ForwardLogs({}), m.LogRecords(()),
         m.RunCommand(first, "push", b""), m.Lent(first, ()), m.SubmitTasks((), ()), m.RunTasks((), ()),

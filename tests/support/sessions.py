@@ -78,10 +78,12 @@ class ScriptedWorker:
         """Nothing is logged."""
         return []
 
-    def finish(self) -> None:
+    def finish(self) -> tuple[list[int], list[int]]:
         """Begin nothing more."""
+        tasks, commands = [w.id for w in self.tasks], [w.id for w in self.commands]
         self.tasks.clear()
         self.commands.clear()
+        return tasks, commands
 
 
 class WorkingEngine(EngineSession):

@@ -42,10 +42,12 @@ from ctrlhub.wire.messages.commands import (
 from ctrlhub.wire.messages.control import (
     Answer,
     Call,
+    Drain,
     EngineEvent,
     ForwardLogs,
     Interrupt,
     Restart,
+    Retire,
     Shutdown,
     Signal,
     StartEngines,
@@ -105,6 +107,7 @@ __all__ = [
     "Completed",
     "CompletedRow",
     "DeathNoted",
+    "Drain",
     "EngineDied",
     "EngineEvent",
     "Enrol",
@@ -137,6 +140,7 @@ __all__ = [
     "Restart",
     "ResultRow",
     "Results",
+    "Retire",
     "Role",
     "RunCommand",
     "RunRow",
@@ -161,7 +165,7 @@ KINDS: Mapping[str, type[Message]] = {
     cls.kind: cls
     for cls in (
         Enrol, Enrolled, Register, Registered, Refused, Hello, Welcome, SayHello, Beat, EngineDied, DeathNoted,
-        Goodbye, Call, Answer, Interrupt, Signal, Restart, StartEngines, Shutdown, ForwardLogs, Subscribed, EngineEvent, Command, StartHook,
+        Goodbye, Call, Answer, Interrupt, Signal, Restart, StartEngines, Shutdown, Retire, Drain, ForwardLogs, Subscribed, EngineEvent, Command, StartHook,
         HooksGone, RunCommand, Lent, Part, PartsTaken, SubmitTasks, RunTasks, GiveBack, GaveBack, Accepted, Results, Stored, Completed, Received,
         Output,
         OutputReceived, LogRecords, NeedFunctions, Functions,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from ctrlhub.wire.ids import Ranges
@@ -77,10 +77,41 @@ class StartEngines(Message):
 
 @record
 class Shutdown(Message):
-    """Hub to engine or nanny: finish and exit."""
+    """Hub to engine or nanny: finish and exit.
+
+    An engine gives back what it has not begun; what runs may go on `within` so many seconds (without an
+    end, if that is infinite), and is given back then. A negative number leaves it the few seconds that
+    an engine has of its own, as a hub does that ends itself.
+    """
 
     kind: ClassVar[str] = "shutdown"
     reason: str = ""
+    within: float = -1.0
+
+
+@record
+class Retire(Message):
+    """Hub to nanny: this process (`incarnation`) of an engine is to finish: start no other in its place.
+
+    If it is there still when `within` seconds are over, and some more to leave in, end it; a negative
+    number: as with `Shutdown`.
+    """
+
+    kind: ClassVar[str] = "retire"
+    key: str
+    incarnation: bytes
+    reason: str = ""
+    within: float = -1.0
+
+
+@record
+class Drain(Message):
+    """Nanny to hub: these engines of mine (keys) are to finish within so many seconds, and leave."""
+
+    kind: ClassVar[str] = "drain"
+    keys: Sequence[str]
+    reason: str
+    within: float
 
 
 @record

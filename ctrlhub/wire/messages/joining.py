@@ -38,6 +38,7 @@ class Register(Message):
     `parts` says that we take large messages in parts.
     `resources` are what an engine has, `engine_set` names the set that an engine or a nanny is of. An
     `elastic` nanny starts further engines when it is told to.
+    `draining` says why an engine that comes back is about to leave (empty: it is not): it takes nothing new.
     `attach` asks for a client's `session` of which another process has left the requests, with `take_over`
     also if that one is here.
     """
@@ -62,6 +63,7 @@ class Register(Message):
     exact_id: bool = False
     engine_set: str = ""
     elastic: bool = False
+    draining: str = ""
 
 
 @record

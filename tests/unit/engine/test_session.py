@@ -108,9 +108,13 @@ class FakeWorker:
         """Remember."""
         self.levels = dict(levels)
 
-    def finish(self) -> None:
-        """Remember."""
+    def finish(self) -> tuple[list[int], list[int]]:
+        """Remember; what does not run has not begun."""
         self.finishing = True
+        waiting = [w.id for w in self.tasks if w.id not in self.running]
+        self.tasks = [w for w in self.tasks if w.id in self.running]
+        commands = [w.id for w in self.commands if w.id not in self.running]
+        return waiting, commands
 
 
 class Engine:
@@ -791,6 +795,7 @@ def test_where_nothing_runs_what_is_named_is_interrupted_when_it_does(engine: En
 def test_shutdown_lets_what_runs_end(engine: Engine) -> None:
     """Nothing begins; the last result is handed over before the goodbye."""
     engine.tasks(1)
+    engine.worker.running = {1}
     engine.hear(Stream.HUB, Shutdown("enough"))
     assert engine.worker.finishing
     engine.tasks(2)
@@ -857,6 +862,7 @@ def test_shutdown_does_not_wait_for_ever(
 ) -> None:
     """Neither for what runs, nor for an acknowledgement that does not come."""
     engine.tasks(1, 2)
+    engine.worker.running = {1, 2}
     engine.hear(Stream.HUB, Shutdown("enough"))
     engine.done(1)
     idle(engine.session)
@@ -879,6 +885,7 @@ class Nanny:
     def __init__(self) -> None:
         self.signals: list[tuple[str, str]] = []
         self.restarts: list[tuple[str, bytes, str, bool]] = []
+        self.retires: list[tuple[str, bytes, str, float]] = []
         self.reasons: list[str] = []
         self.alive = ["one", "two"]
         self.session = NannySession(
@@ -886,6 +893,7 @@ class Nanny:
             vouches=lambda: self.alive,
             on_signal=lambda key, name: self.signals.append((key, name)),
             on_restart=lambda *order: self.restarts.append(order),
+            on_retire=lambda *order: self.retires.append(order),
             on_shutdown=self.reasons.append,
             hub_lease=100.0,
             seed=1,

@@ -1,0 +1,52 @@
+"""When a nanny's engines are to finish, and when that is over. No I/O."""
+
+from __future__ import annotations
+
+NEVER = float("inf")
+
+MARGIN = 2.0
+"""So long (seconds) before its job's end a nanny must have ended: what it stops takes a moment."""
+
+
+class Notice:
+    """The notice that a nanny gives to its engines, and its own end.
+
+    Parameters
+    ----------
+    drain
+        How long (seconds) engines may take.
+    until
+        When (Unix time) the nanny must have ended; None for never.
+    unix, now
+        What time it is, in Unix time and on the nanny's clock (seconds).
+
+    Attributes
+    ----------
+    is_given : bool
+        Whether engines were told.
+    """
+
+    def __init__(self, drain: float, until: float | None, unix: float, now: float) -> None:
+        self._drain = drain
+        self._end = NEVER if until is None else now + (until - unix) - MARGIN
+        self._over = NEVER
+        self.is_given = False
+
+    @property
+    def due(self) -> float:
+        """When to look again."""
+        return self._over if self.is_given else self._end - self._drain
+
+    def is_to_be_given(self, now: float) -> bool:
+        """Tell whether the end is so near that engines have to finish."""
+        return not self.is_given and now >= self._end - self._drain
+
+    def give(self, now: float) -> float:
+        """Give notice; return when the time of the engines is over."""
+        self.is_given = True
+        self._over = max(now, min(self._end, now + self._drain))
+        return self._over
+
+    def is_over(self, now: float) -> bool:
+        """Tell whether the time of the engines is over."""
+        return self.is_given and now >= self._over
