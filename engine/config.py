@@ -197,6 +197,10 @@ class EngineConfig:
         As in `NannyConfig`.
     threads
         How many threads its numerical libraries use; 0 for as many as the warm process says.
+    exact_id
+        The id that it must have, and no other; -1 for any.
+    supervised
+        Whether somebody looks after it, who speaks for it to the hub.
     """
 
     slot: int
@@ -215,6 +219,8 @@ class EngineConfig:
     token: str = field(default="", repr=False)
     engine_set: str = ""
     threads: int = 0
+    exact_id: int = -1
+    supervised: bool = True
 
     @property
     def keys(self) -> KeyPair:

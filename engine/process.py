@@ -8,7 +8,7 @@ import os
 import platform
 import signal
 import sys
-from collections.abc import Mapping, MutableSequence
+from collections.abc import Callable, Mapping, MutableSequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,7 +41,12 @@ OF_ITS_OWN_ACCORD: Mapping[Ending, int] = {
 _log = logging.getLogger(__name__)
 
 
-def run_engine(config: EngineConfig, board: MutableSequence[int], pipes: Pipes) -> int:
+def run_engine(
+    config: EngineConfig,
+    board: MutableSequence[int],
+    pipes: Pipes,
+    prepare: Callable[[], None] | None = None,
+) -> int:
     """Be an engine, and return the process's exit code.
 
     Parameters
@@ -52,6 +57,8 @@ def run_engine(config: EngineConfig, board: MutableSequence[int], pipes: Pipes) 
         The slot's part of the `Board`.
     pipes
         What descriptors 1 and 2 are to be.
+    prepare
+        Called when all is set up, and nothing has begun.
     """
     descriptors = Descriptors(pipes, board, LogBound(Path(config.log)).wrote)
     sys.stdout, sys.stderr = descriptors.install()
@@ -85,8 +92,10 @@ def run_engine(config: EngineConfig, board: MutableSequence[int], pipes: Pipes) 
             registration(
                 Role.ENGINE, config.public, bytes.fromhex(config.incarnation), config.resources
             ),
-            engine_id=board[IDENTITY] - 1,
             engine_set=config.engine_set,
+            engine_id=board[IDENTITY] - 1 if config.exact_id < 0 else config.exact_id,
+            exact_id=config.exact_id >= 0,
+            supervised=config.supervised,
         ),
         executor,
         hub_lease=config.hub_lease,
@@ -103,6 +112,8 @@ def run_engine(config: EngineConfig, board: MutableSequence[int], pipes: Pipes) 
     cells.watch_imports()
     service.end_on(signal.SIGTERM, lambda: board[ASKED])
     service.mind_forks()
+    if prepare is not None:
+        prepare()
     ending = service.run()
     if ending is Ending.TERMINATED:
         board[RUNNING] = service.struck

@@ -264,8 +264,8 @@ class _Nursery:
             if config.threads:
                 os.environ.update(dict.fromkeys(self._thread_variables, str(config.threads)))
             self._channel.close()
-            _redirect(Path(config.log))
-            _close_all_but(pipes.all)
+            redirect(Path(config.log))
+            close_all_but(pipes.all)
             _renew_random(sys.modules)
             os.environ.update(config.environment)
             from ctrlhub.engine.process import run_engine
@@ -291,7 +291,7 @@ def _ignore(number: int, frame: FrameType | None) -> None:
     """Handle a signal that only has to interrupt a poll."""
 
 
-def _redirect(log: Path) -> None:
+def redirect(log: Path) -> None:
     """Let everything printed go to the engine's log, and nothing come from the terminal."""
     from ctrlhub.wire.private import open_private
 
@@ -304,7 +304,7 @@ def _redirect(log: Path) -> None:
     sys.stdout, sys.stderr = writer_of(1), writer_of(2)
 
 
-def _close_all_but(kept: Iterable[int]) -> None:
+def close_all_but(kept: Iterable[int]) -> None:
     """Close what is the warm process's."""
     first = _FIRST_FD
     for descriptor in sorted(kept):

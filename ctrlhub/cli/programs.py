@@ -12,6 +12,7 @@ from ctrlhub.cli.configured import configured
 from ctrlhub.cli.exits import Exit
 from ctrlhub.cli.hub_options import with_hub_config
 from ctrlhub.cli.options import check_connection, find_profile, profile_option, state_dir_option
+from ctrlhub.cli.ranks import be_rank, end_rank, watch_ranks
 from ctrlhub.cli.tokens import take_token
 
 if TYPE_CHECKING:
@@ -56,6 +57,17 @@ def hub(ctx: click.Context, hub: HubConfig) -> None:
     metavar="DIRECTORY",
     help="Where engines write their logs, which stay there; instead of the profile's directory.",
 )
+@click.option(
+    "--mpi",
+    is_flag=True,
+    help="Be one rank of an MPI job, whose number is the engine's id: `mpiexec -n 4 ctrl-hub engine --mpi`.",
+)
+@click.option(
+    "--mpiexec",
+    metavar="COMMAND",
+    help="Start N ranks of MPI as engines, and watch them: what starts MPI jobs here, with its options, such "
+    "as 'mpiexec --oversubscribe' or 'srun --mpi=pmix -n {n}'.",
+)
 @profile_option
 @state_dir_option
 @click.pass_context
@@ -67,6 +79,8 @@ def engine(
     token_stdin: bool,
     engine_set: str | None,
     logs: Path | None,
+    mpi: bool,
+    mpiexec: str | None,
     prefer: Literal["ipc", "tcp"] | None,
     resources: dict[str, float] | None,
     profile: str,
@@ -87,7 +101,7 @@ def engine(
 
     node = Node()
     count = node.engines() if engines == "auto" else engines
-    kept = Logs.of(place) if logs is None else Logs.kept(logs.absolute())
+    kept = Logs.of(place) if logs is None else Logs.kept(logs.absolute(), as_it_is=mpi)
     config = NannyConfig(
         "" if token else str(file),
         count,
@@ -100,7 +114,15 @@ def engine(
     )
     owner = None if token else profile_of(file, place)
     with nullcontext() if owner is None else recorded(owner):
-        code = _exit_of_nanny(run(config))
+        if mpi:
+            ending = be_rank(config, node.gpus_as_asked(gpus))
+        elif mpiexec is not None:
+            ending = watch_ranks(config, mpiexec, profile, place)
+        else:
+            ending = run(config)
+    if mpi:
+        end_rank(ending, kept if logs is None else None)
+    code = _exit_of_nanny(ending)
     kept.ended(code)
     ctx.exit(code)
 

@@ -40,10 +40,12 @@ class Logs:
         return cls(make_logs(profile))
 
     @classmethod
-    def kept(cls, directory: Path) -> Logs:
-        """Have them in a directory of a set's own."""
-        logs = directory / f"{platform.node()}-{os.getpid()}"
+    def kept(cls, directory: Path, *, as_it_is: bool = False) -> Logs:
+        """Have them in a directory of a set's own, or `as_it_is` in that which its watcher has named."""
         make_private_dir(directory)
+        if as_it_is:
+            return cls(directory, directory)
+        logs = directory / f"{platform.node()}-{os.getpid()}"
         make_private_dir(logs)
         return cls(logs, directory)
 

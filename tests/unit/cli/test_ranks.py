@@ -1,0 +1,29 @@
+"""What starts an MPI job, as words."""
+
+from __future__ import annotations
+
+import click
+import pytest
+
+from ctrlhub.cli.ranks import words_of
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ("mpiexec", ["mpiexec", "-n", "4"]),
+        ("mpiexec --oversubscribe", ["mpiexec", "--oversubscribe", "-n", "4"]),
+        ("srun --ntasks={n} --mpi=pmix", ["srun", "--ntasks=4", "--mpi=pmix"]),
+        ("mpirun -x 'A B'", ["mpirun", "-x", "A B", "-n", "4"]),
+    ],
+)
+def test_the_number_has_its_place(template: str, words: list[str]) -> None:
+    """Where the user has put it, or at the end."""
+    assert words_of(template, 4) == words
+
+
+@pytest.mark.parametrize("template", ["", "   ", "mpiexec 'x"])
+def test_what_is_no_command(template: str) -> None:
+    """Is refused before anything is started."""
+    with pytest.raises(click.UsageError):
+        words_of(template, 4)
