@@ -184,6 +184,7 @@ class AsyncClient:
         return True
 
     abort = asking(Client.abort)
+    cancel_requests = asking(Client.cancel_requests)
     db_query = asking(Client.db_query)
     detach = asking(Client.detach)
     end_session = asking(Client.end_session)

@@ -38,14 +38,14 @@ class OfAnyStream(ResultBase):
         Raises
         ------
         InvalidRequest
-            Some are another client's: only that one can stop them.
+            Some are another client's: `Client.cancel_requests` stops them.
         """
         check_grace(grace, Stream.TASK)
         home, ranges = self._home, self._waiting()
         others = [first for first, _ in ranges if session_of(first) != home.session]
         if others:
             raise InvalidRequest(
-                f"request {text_of(others[0])} is another client's: only that one can stop it"
+                f"request {text_of(others[0])} is another client's: client.cancel_requests() stops it"
             )
         if ranges and home.is_io_thread():
             self._cancel_later(grace)

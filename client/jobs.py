@@ -9,6 +9,7 @@ from concurrent.futures import wait as wait_for_futures
 from typing import Any, TypeAlias
 
 from ctrlhub.client.async_result import AsyncResult
+from ctrlhub.client.cancellations import AT_ONCE
 from ctrlhub.client.explaining import explained
 from ctrlhub.client.hub_result import AsyncHubResult
 from ctrlhub.client.metadata import UNFINISHED
@@ -25,6 +26,10 @@ Job: TypeAlias = "AsyncResult | Future[Any] | str | int"
 SomeJobs: TypeAlias = "Job | Iterable[Job] | None"
 """A result, any future, the id of a request, a place in the history, or several of these; None is
 everything that is out."""
+
+
+STOPPED = ("cancelled", "interrupted", "finished", "unknown")
+"""What becomes of requests that are to be stopped by their ids."""
 
 
 class Jobs(Records):
@@ -151,6 +156,45 @@ class Jobs(Records):
         stopped = [future for future in whole if running.isdisjoint(future._numbers())]
         wait_for_futures(stopped, connection.timeout)
 
+    def cancel_requests(
+        self, msg_ids: str | Iterable[str], *, grace: float | None = None
+    ) -> dict[str, list[str]]:
+        """Stop requests by their ids, whichever client made them: what waits at once, what runs by an interrupt.
+
+        Their own clients get them as cancelled. To stop one's own, `abort` also takes results.
+
+        Parameters
+        ----------
+        msg_ids
+            One id or several.
+        grace
+            As for `abort`; commands have none, and go on if they do not heed the interrupt.
+
+        Returns
+        -------
+        dict
+            What became of them: the ids of those that were ``cancelled``, ``interrupted``, had ``finished``
+            already, or are ``unknown`` to the hub.
+        """
+        check_grace(grace, Stream.TASK)
+        names = [msg_ids] if isinstance(msg_ids, str) else msg_ids
+        numbers = sorted({number for name in names for number in self._numbers_of(name)})
+        found: dict[str, list[str]] = {name: [] for name in STOPPED}
+        for place in range(0, len(numbers), AT_ONCE):
+            asked = numbers[place : place + AT_ONCE]
+            wish = {"requests": to_ranges(asked), "grace": grace}
+            answer = self._connection.call("history", "stop", wish)
+            known: set[int] = set()
+            for how, ranges in answer.items():
+                ids = list(from_ranges(ranges))
+                known.update(ids)
+                found[how] += map(text_of, ids)
+            left = [number for number in asked if number not in known]
+            ended = {record["msg_id"] for record in self._records(left)}
+            for name in map(text_of, left):
+                found["finished" if name in ended else "unknown"].append(name)
+        return found
+
     def _commands_on(self, engines: Iterable[int]) -> set[int]:
         """Return the ids of the commands to some engines that are out."""
         chosen = frozenset(engines)
@@ -216,7 +260,7 @@ class Jobs(Records):
         going = [r["msg_id"] for r in self._records(others) if r["status"] in UNFINISHED]
         if going:
             raise InvalidRequest(
-                f"request {going[0]} is another client's: only that one can stop it"
+                f"request {going[0]} is another client's: cancel_requests() stops it"
             )
 
 

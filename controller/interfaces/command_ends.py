@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -66,6 +66,10 @@ class CommandEnds(HookQueues):
         chosen = select(ranges, self._commands)
         commands = {number: self._commands[number] for number in chosen}
         return self._stop({n: c for n, c in commands.items() if c.session is caller})
+
+    def stop_anyones(self, numbers: Collection[int], grace: float | None) -> dict[str, Any]:
+        """Stop commands, whoever's they are, as `abort` does; they have no grace."""
+        return self._stop({n: self._commands[n] for n in numbers if n in self._commands})
 
     def _stop(self, commands: Mapping[int, CommandRecord]) -> dict[str, Any]:
         finished = [n for n, command in commands.items() if command.state is CommandState.ENDED]

@@ -17,9 +17,10 @@ from ctrlhub.controller.core.history import GONE, how_ended
 from ctrlhub.controller.core.later import OnceStored
 from ctrlhub.controller.core.matching import check_keys, compiled, text_keys
 from ctrlhub.controller.core.sessions import Session
-from ctrlhub.controller.interfaces.arguments import checked_ids, checked_ranges
+from ctrlhub.controller.interfaces.arguments import checked_grace, checked_ids, checked_ranges
 from ctrlhub.controller.interfaces.base import Context, Interface, exposed
 from ctrlhub.controller.interfaces.recorded import Recorded
+from ctrlhub.controller.interfaces.stopping import Stopping, together
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.codec import size_of
 from ctrlhub.wire.errors import InvalidRequest, LimitExceeded, ResultLost
@@ -203,6 +204,18 @@ class HistoryQuery(Interface):
         for place, (interface, request) in enumerate(chosen):
             interface.resubmit(caller, request, first + place)
         return OnceStored(None)
+
+    @exposed
+    def stop(
+        self, caller: Session, requests: Sequence[Sequence[int]], grace: float | None = None
+    ) -> dict[str, Any]:
+        """Stop requests of any client: those that wait at once, those that run by an interrupt.
+
+        Who can reach the hub as a client can end its engines, too: this is the gentler way.
+        """
+        numbers, seconds = set(self._named(requests)), checked_grace(grace)
+        every = [each for each in self.context.interfaces.values() if isinstance(each, Stopping)]
+        return together(each.stop_anyones(numbers, seconds) for each in every)
 
     def _has_made(self, caller: Session, number: int) -> bool:
         """Tell whether a client has made a request, as far as that is remembered."""

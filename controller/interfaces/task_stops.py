@@ -12,7 +12,7 @@ there is one, the engine is asked to give the task back, and keeps it only if it
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from ctrlhub.controller.core.deadlines import Deadlines
@@ -91,6 +91,10 @@ class TaskStops(TaskWaits):
         running = {task for task in tasks if self._is_first(task)}
         answer = self._stop(task for task in tasks if task not in running)
         return {**answer, "running": to_ranges(sorted(task.id for task in running))}
+
+    def stop_anyones(self, numbers: Collection[int], grace: float | None) -> dict[str, Any]:
+        """Stop tasks, whoever's they are, as `cancel` does; also those of a client that is gone."""
+        return self._stop([self._records[n] for n in numbers if n in self._records], grace)
 
     def _own(self, caller: Session, requests: Ranges) -> list[Task]:
         """Return those of a client's tasks that are here."""

@@ -8,14 +8,9 @@ from typing import Any
 
 import click
 
+from ctrlhub.cli.asking import connected
 from ctrlhub.cli.configured import configured
-from ctrlhub.cli.options import (
-    check_connection,
-    find_profile,
-    json_option,
-    profile_option,
-    state_dir_option,
-)
+from ctrlhub.cli.options import json_option, profile_option, state_dir_option
 from ctrlhub.cli.text import moment, table
 
 
@@ -31,13 +26,7 @@ def status(profile: str, as_json: bool, state_dir: Path | None, timeout: float) 
 
 
 def _ask(profile: str, state_dir: Path | None, timeout: float) -> dict[str, Any]:
-    place = find_profile(profile, state_dir)
-    if place.supervisor_lock().holder() is None:
-        check_connection(place.connection_client)
-    from ctrlhub.client.client import Client
-
-    # While there is a supervisor, another hub is about to come.
-    with Client(place.connection_client, timeout=timeout) as client:
+    with connected(profile, state_dir, timeout) as client:
         return client.status()
 
 

@@ -31,3 +31,15 @@ def moment(when: float | str | None) -> str:
     if isinstance(when, str):
         return when
     return datetime.fromtimestamp(when).astimezone().isoformat(sep=" ", timespec="seconds")
+
+
+def duration(seconds: float) -> str:
+    """Give a time in the unit that suits it."""
+    if seconds < 1.0:
+        return f"{seconds * 1e3:.3g} ms"
+    if seconds < 120.0:
+        return f"{seconds:.1f} s"
+    minutes, hours = round(seconds) // 60, round(seconds) // 3600
+    if hours < 1:
+        return f"{minutes} min"
+    return f"{hours} h {minutes % 60:02} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"

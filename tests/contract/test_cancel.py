@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ctrlhub import AsyncResult, Client, RemoteError, TaskAborted
+from ctrlhub import AsyncResult, Client, InvalidRequest, RemoteError, TaskAborted
 from tests.contract.conftest import ENGINES
 from tests.support.processes import until
 from tests.support.work import Work
@@ -323,3 +323,28 @@ def test_nobody_cancels_the_requests_of_others(client: Client, other: Client) ->
     until(lambda: client.queue_status()["unassigned"] == 1, "the task waits at the hub")
     assert not task.done()
     assert not command.done()
+
+
+def test_requests_of_another_client(client: Client, other: Client, work: Work) -> None:
+    """By their ids: what waits is cancelled, what runs is interrupted; their client is told as usual."""
+    task = client.load_balanced_view(targets=1).apply_async(work.endless("task"))
+    command, behind = client[0].apply_async(work.endless("command")), client[0].execute("x = 1")
+    work.begun("task")
+    work.begun("command")
+    done = client[2].apply_async(int, "7")
+    assert done.get(WAIT) == 7
+    names = [each.msg_ids[0] for each in (command, behind, done, task)]
+
+    with pytest.raises(InvalidRequest, match="cancel_requests"):
+        other.abort(names[0])
+    stopped = other.cancel_requests([*names, "1-77"])
+
+    assert stopped["unknown"] == ["1-77"]
+    assert stopped["finished"] == [names[2]]
+    assert stopped["cancelled"] == [names[1]]
+    assert set(stopped["interrupted"]) == {names[0], names[3]}
+    for result in (task, command, behind):
+        assert_cancelled(result)
+    assert other.cancel_requests(names[0]) == {
+        "cancelled": [], "interrupted": [], "finished": [names[0]], "unknown": [],
+    }  # fmt: skip

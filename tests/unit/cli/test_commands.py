@@ -197,3 +197,23 @@ def test_help_is_light() -> None:
     heavy = ("zmq", "tornado", "asyncio", "numpy", "ctrlhub.client", "ctrlhub.engine")
     assert "click" in loaded
     assert [name for name in loaded if name in heavy] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("cancel",), "name requests by their ids, or say"),
+        (("cancel", "7-42", "--all"), "name requests by their ids, or say"),
+        (("cancel", "7-42", "--queued"), "--queued goes with"),
+        (("cancel", "x"), "'x' is not the id of a request, such as 7-42"),
+        (("explain", "42"), "'42' is not the id of a request"),
+        (("tasks", "--state", "lost"), "'lost'"),
+        (("tasks", "--limit", "0"), "0"),
+    ],
+)
+def test_wrong_use_of_what_asks(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    """It is said before anybody is asked."""
+    result = run(*arguments, state=tmp_path)
+
+    assert result.exit_code == Exit.USAGE
+    assert said in result.output

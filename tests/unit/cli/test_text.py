@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from ctrlhub.cli.text import moment, table
+from ctrlhub.cli.text import duration, moment, table
 
 
 def test_table_aligns_words_left_and_numbers_right() -> None:
@@ -39,3 +39,20 @@ def test_moment_is_local_time_with_its_offset() -> None:
 def test_moment_that_is_text_or_unknown() -> None:
     """What the hub wrote out stays as it is."""
     assert (moment("today"), moment(None)) == ("today", "-")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.0, "0 ms"),
+        (0.00123, "1.23 ms"),
+        (1.26, "1.3 s"),
+        (119.0, "119.0 s"),
+        (125.0, "2 min"),
+        (3 * 3600 + 7 * 60, "3 h 07 min"),
+        (50 * 3600, "2 d 2 h"),
+    ],
+)
+def test_duration_in_the_unit_that_suits(seconds: float, said: str) -> None:
+    """From a thousandth of a second to days."""
+    assert duration(seconds) == said

@@ -1,0 +1,218 @@
+"""The commands that ask a running cluster, and stop what it does; one cluster for all of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ctrlhub import AsyncResult, Client
+from ctrlhub.cli.exits import Exit
+from tests.support.processes import Command, until
+from tests.support.state import own_state
+from tests.support.work import Work
+
+WAIT = 60.0
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
+    """The command, on a running cluster of two engines."""
+    with own_state(tmp_path_factory.mktemp("state")) as state:
+        command = Command(state)
+        try:
+            started = command.run("start", "-n", "2", "--daemonize")
+            assert started.returncode == Exit.OK, started.stderr
+            yield command
+            assert command.run("stop").returncode == Exit.OK
+        finally:
+            command.close()
+
+
+@pytest.fixture
+def client(running: Command) -> Iterator[Client]:
+    """A client whose requests are looked at."""
+    with Client() as client:
+        yield client
+        client.abort()
+        until(lambda: {e["state"] for e in client.status()["engines"]} == {"idle"}, "all is quiet")
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Work:
+    """Functions for engines."""
+    return Work(tmp_path)
+
+
+def id_of(result: AsyncResult) -> str:
+    """Return the id of a single request."""
+    (name,) = result.msg_ids
+    return name
+
+
+def asked(running: Command, *arguments: str) -> Any:
+    """Run a command that prints JSON."""
+    result = running.run(*arguments, "--json")
+    assert result.returncode == Exit.OK, result.stderr
+    return json.loads(result.stdout)
+
+
+def occupied(client: Client, work: Work) -> list[AsyncResult]:
+    """Have a task run on each engine."""
+    view = client.load_balanced_view()
+    busy = [view.apply_async(work.endless(f"endless-{n}")) for n in range(2)]
+    for n in range(2):
+        work.begun(f"endless-{n}")
+    return busy
+
+
+# ---------------------------------------------------------------- tasks
+
+
+def test_requests_are_listed(running: Command, client: Client, work: Work) -> None:
+    """Of every client and in each state, in order of time, with what they are and where."""
+
+    def fails() -> None:
+        raise ValueError("no such thing")
+
+    view = client.load_balanced_view()
+    well = view.apply_async(int, "7")
+    assert well.get(WAIT) == 7
+    failed = view.apply_async(fails)
+    failed.wait(WAIT)
+    command = client[1].execute("x = 1")
+    command.wait(WAIT)
+    busy = occupied(client, work)
+    with view.temp_flags(label="one-that-waits"):
+        waiting = view.apply_async(int, "7")
+    until(lambda: client.queue_status()["unassigned"] == 1, "it waits")
+    session = str(client.session)
+
+    found = asked(running, "tasks", "--session", session)
+
+    states = {each["msg_id"]: each["status"] for each in found["tasks"]}
+    assert states == {
+        id_of(well): "ok",
+        id_of(failed): "error",
+        id_of(command): "ok",
+        **{id_of(each): "running" for each in busy},
+        id_of(waiting): "queued",
+    }
+    assert found["counts"] == {"ok": 2, "error": 1, "running": 2, "queued": 1}
+    times = [each["submitted"] for each in found["tasks"]]
+    assert times == sorted(times)
+
+    def ids(*options: str) -> list[str]:
+        listed = asked(running, "tasks", "--session", session, *options)["tasks"]
+        return [each["msg_id"] for each in listed]
+
+    assert ids("--state", "queued", "--kind", "task") == [id_of(waiting)]
+    assert set(ids("--state", "ok", "--state", "error")) == {id_of(well), id_of(command), id_of(failed)}
+    assert ids("--kind", "command", "--engine", "1") == [id_of(command)]
+    assert ids("--label", "one-*") == [id_of(waiting)]
+    assert len(ids("--limit", "2")) == 2
+    shown = running.run("tasks", "--session", session, "--limit", "5").stdout
+    assert "ValueError: no such thing" in shown
+    assert "the last 5 of 6: 1 queued, 2 running, 2 ok, 1 error" in shown
+    assert "no requests" in running.run("tasks", "--label", "none-such").stdout
+
+
+# ---------------------------------------------------------------- explain
+
+
+def test_requests_are_explained(running: Command, client: Client, work: Work) -> None:
+    """Why one waits, where one runs, how one has ended; an unknown one has an exit code of its own."""
+    view = client.load_balanced_view()
+    well = view.apply_async(int, "7")
+    well.wait(WAIT)
+    failed = view.apply_async(int, "x")
+    failed.wait(WAIT)
+    busy = occupied(client, work)
+    waiting = view.apply_async(int, "7")
+    commands = [client[1].execute("x = 1") for _ in range(3)]
+    until(lambda: client.queue_status()["unassigned"] == 1, "it waits")
+
+    def why(result: AsyncResult) -> str:
+        return str(asked(running, "explain", id_of(result))["why"])
+
+    until(lambda: "ended" in why(well), "its end is known")
+    assert "ValueError" in why(failed)
+    assert {why(each)[:17] for each in busy} <= {"it runs on engine", "engine 1 has it; "}
+    assert "engine 0 is busy with 1 tasks" in why(waiting)
+    assert why(commands[0]).startswith("it is the first command that engine 1 has")
+    assert why(commands[2]) == f"it waits for 2 commands before it on engine 1, {id_of(commands[0])} first"
+    shown = running.run("explain", id_of(failed)).stdout
+    assert f"  session    {client.session}\n" in shown
+    assert "  state      error\n" in shown
+
+    unknown = running.run("explain", "1-77")
+    assert unknown.returncode == Exit.ERROR
+    assert "has not arrived at the hub" in unknown.stdout
+
+
+# ---------------------------------------------------------------- cancel
+
+
+def test_requests_are_cancelled_by_id(running: Command, client: Client, work: Work) -> None:
+    """What waits at once, what runs by an interrupt; others go on."""
+    busy = occupied(client, work)
+    waiting = [client.load_balanced_view().apply_async(int, "7") for _ in range(3)]
+    until(lambda: client.queue_status()["unassigned"] == 3, "they wait")
+
+    done = asked(running, "cancel", id_of(waiting[1]), id_of(busy[0]))
+
+    assert (done["cancelled"], done["interrupted"]) == ([id_of(waiting[1])], [id_of(busy[0])])
+    for each in (waiting[1], busy[0]):
+        assert each.wait(WAIT)
+        assert each.cancelled()
+    assert [waiting[n].get(WAIT) for n in (0, 2)] == [7, 7]
+    assert not busy[1].done()
+    unknown = running.run("cancel", "1-77")
+    assert (unknown.returncode, unknown.stdout) == (Exit.ERROR, "1 not known to the hub: 1-77\n")
+
+
+def test_all_of_a_client_are_cancelled(running: Command, client: Client, work: Work) -> None:
+    """Once somebody has said that this is meant; with --queued what runs goes on."""
+    busy = occupied(client, work)
+    waiting = [client.load_balanced_view().apply_async(int, "7") for _ in range(20)]
+    until(lambda: client.queue_status()["unassigned"] == 20, "they wait")
+    session = ("--session", str(client.session))
+
+    refused = running.run("cancel", *session)
+    assert refused.returncode == Exit.USAGE
+    assert "22 requests: say --yes" in refused.stderr
+    assert not any(each.done() for each in waiting)
+
+    queued = asked(running, "cancel", *session, "--queued", "--yes")
+    assert (len(queued["cancelled"]), queued["interrupted"]) == (20, [])
+    assert all(each.wait(WAIT) and each.cancelled() for each in waiting)
+    assert not any(each.done() for each in busy)
+
+    everything = asked(running, "cancel", "--all", "--yes")
+    assert set(everything["interrupted"]) == {id_of(each) for each in busy}
+    assert all(each.wait(WAIT) and each.cancelled() for each in busy)
+    assert running.run("cancel", "--all").stdout == "nothing to cancel\n"
+
+
+def test_one_that_does_not_heed_is_ended_after_its_grace(running: Command, client: Client, work: Work) -> None:
+    """Its engine is started again."""
+    endless = work.endless("deaf")
+
+    def deaf() -> None:
+        while True:
+            try:
+                endless()
+            except KeyboardInterrupt:
+                continue
+
+    task = client.load_balanced_view().apply_async(deaf)
+    work.begun("deaf")
+
+    asked(running, "cancel", id_of(task), "--grace", "0.1")
+
+    assert task.wait(WAIT)
+    assert task.cancelled()
+    client.wait_for_engines(2, timeout=WAIT)
