@@ -58,6 +58,8 @@ def _option(setting: Setting) -> Callable[[Command], Command]:
     more: dict[str, Any] = {"metavar": setting.kind.metavar}
     if setting.kind.is_switch:
         names, more = (*names[:-1], f"{names[-1]}/--no-{names[-1].removeprefix('--')}"), {"default": None}
+    elif setting.kind.is_list:
+        more["multiple"] = True
     elif setting.kind.choices:
         more["type"] = click.Choice(setting.kind.choices)
     default = f"  [default: {setting.default_text}]" if setting.default_text else ""
@@ -75,9 +77,10 @@ def _resolve(setting: Setting, ctx: click.Context, param: click.Parameter, typed
     from ctrlhub.cli.resolving import VariableError
 
     option = None
-    if typed is not None:
+    if typed is not None and typed != ():
         try:
-            option = Found(typed if isinstance(typed, bool) else setting.kind.read(typed), "")
+            read = typed if isinstance(typed, bool | tuple) else setting.kind.read(typed)
+            option = Found(read, "")
         except ValueError as error:
             raise click.BadParameter(str(error), ctx, param) from error
     if ctx.resilient_parsing:

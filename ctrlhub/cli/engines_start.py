@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ctrlhub.cli.engines import engines, place_options
-from ctrlhub.cli.launcher_options import count_of, with_launcher_options
+from ctrlhub.cli.launcher_options import count_of, with_launcher
 from ctrlhub.cli.options import find_profile
 from ctrlhub.cli.text import table
 
@@ -16,19 +16,9 @@ if TYPE_CHECKING:
     from ctrlhub.cluster.launchers.base import Launcher
     from ctrlhub.wire.places import Profile
 
-launcher_option = click.option(
-    "--launcher",
-    metavar="NAME",
-    default="local",
-    show_default=True,
-    help="What starts them: `ctrl-hub engines launchers` lists what there is.",
-)
-
-
 @engines.command()
 @click.option("-n", "--engines", "n", type=click.IntRange(min=1), metavar="N", help="How many engines.")
 @click.option("--name", metavar="NAME", help="What the set is called.  [default: like its launcher]")
-@launcher_option
 @click.option("--dry-run", is_flag=True, help="Print the exact script or command, and start nothing.")
 @click.option(
     "--wait",
@@ -39,7 +29,7 @@ launcher_option = click.option(
     help="How long to wait for the engines. Those that fail are told at once; a set that is still "
     "queued then stays so.",
 )
-@with_launcher_options
+@with_launcher
 @place_options
 def start(
     n: int | None,

@@ -42,6 +42,8 @@ class Kind:
         The values there are, where they are few.
     is_switch
         It is on or off.
+    is_list
+        It is several texts: an option is given once for each.
     """
 
     metavar: str
@@ -50,6 +52,7 @@ class Kind:
     plain: Callable[[Any], Any] = lambda value: value
     choices: tuple[str, ...] = ()
     is_switch: bool = False
+    is_list: bool = False
 
 
 def _taken_as_text(read: Callable[[str], Any]) -> Callable[[Any], Any]:
@@ -263,6 +266,14 @@ def _take_words(value: Any) -> tuple[str, ...]:
 
 
 WORDS = Kind("NAME,...", _read_words, _take_words, list)
+
+
+def _read_lines(value: str) -> tuple[str, ...]:
+    return tuple(line for line in value.splitlines() if line.strip())
+
+
+LINES = Kind("LINE", _read_lines, _take_words, list, is_list=True)
+"""Several texts; where only one is possible, in an environment variable, each on a line of its own."""
 
 
 def _check_amounts(amounts: dict[str, float]) -> dict[str, float]:

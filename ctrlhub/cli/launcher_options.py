@@ -8,110 +8,80 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
-GIVEN = (
+from ctrlhub.cli.configured import configured
+
+OF_LAUNCHERS = (
     "nodes", "engines_per_node", "account", "queue", "time", "memory", "grace", "prologue", "extra", "template",
     "python",
 )  # fmt: skip
-"""Those that have an option of their own; every other one of a launcher is given by `-o`."""
+"""Settings that are options of launchers, too; every other one of a launcher is given by `-o`."""
 
 
-def _pairs(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, Any]:
+def with_launcher(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the choice of a launcher, and that one's options, as its arguments `launcher` and `options`.
+
+    What is set for batch systems does not concern other launchers, as long as it is not typed.
+    """
+
+    @wraps(command)
+    def run(*args: Any, launcher: str, **rest: Any) -> Any:
+        given = {name: rest.pop(name) for name in OF_LAUNCHERS}
+        given = {
+            name: _plain(name, value)
+            for name, value in given.items()
+            if value not in (None, ()) and _concerns(launcher, name)
+        }
+        options = _pairs(rest.pop("options") or ())
+        for name in options.keys() & given.keys():
+            raise click.UsageError(f"{name} is given twice: as an option of its own, and by -o")
+        return command(*args, launcher=launcher, options={**given, **options}, **rest)
+
+    names = ("launcher", *OF_LAUNCHERS, "options")
+    return configured(*(f"launcher.{name}" for name in names))(run)
+
+
+def _concerns(launcher: str, name: str) -> bool:
+    """Say whether a launcher is to be told something: what it has no option for only if that was typed."""
+    from dataclasses import fields
+
+    from ctrlhub.cluster.launchers.registry import launcher_named
+
+    if click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE:
+        return True
+    try:
+        kind = launcher_named(launcher)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    return name in {each.name for each in fields(kind.options_type)}
+
+
+def _plain(name: str, value: Any) -> Any:
+    if name == "template":
+        return str(Path(value).expanduser().absolute())
+    if name == "engines_per_node":
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _pairs(given: tuple[str, ...]) -> dict[str, Any]:
     """Read ``NAME=VALUE``; one given several times is a list."""
     found: dict[str, Any] = {}
     for each in given:
         name, sign, value = each.partition("=")
         if not sign:
-            raise click.BadParameter(f"{each!r} is not NAME=VALUE", ctx, param)
+            raise click.UsageError(f"-o {each!r} is not NAME=VALUE")
         name = name.strip().replace("-", "_")
         found[name] = f"{found[name]}\n{value}" if name in found else value
     return found
-
-
-_OPTIONS = (
-    click.option(
-        "--nodes",
-        type=click.IntRange(min=1),
-        metavar="N",
-        help="How many nodes.  [default: as the batch system sees fit]",
-    ),
-    click.option(
-        "--engines-per-node",
-        metavar="N",
-        help="How many engines on each node; `auto`: as many as it was given GPUs, or cores.",
-    ),
-    click.option("--account", metavar="NAME", help="The account, or project, to charge."),
-    click.option(
-        "--queue", "--partition", metavar="NAME", help="The queue, or partition, of the batch system."
-    ),
-    click.option("--time", metavar="TIME", help="The wall time, as the batch system writes it: 2:00:00."),
-    click.option("--memory", metavar="SIZE", help="Memory on each node, as the batch system writes it."),
-    click.option(
-        "--grace",
-        type=click.IntRange(min=0),
-        metavar="SECONDS",
-        help="So long before the wall time is over engines finish or give back what they have, and leave.",
-    ),
-    click.option(
-        "--prologue",
-        multiple=True,
-        metavar="LINE",
-        help="A line of shell that comes before the engines, such as `module load python`; again for "
-        "each further one.",
-    ),
-    click.option(
-        "--extra",
-        multiple=True,
-        metavar="LINE",
-        help="A further option of the batch system, as it would stand in the script: --gres=gpu:2.",
-    ),
-    click.option(
-        "--template",
-        type=click.Path(dir_okay=False, path_type=Path),
-        metavar="FILE",
-        help="The script's template, instead of the one that `ctrl-hub engines template` prints.",
-    ),
-    click.option("--python", metavar="PATH", help="The Python of the engines.  [default: this one]"),
-    click.option(
-        "-o",
-        "--option",
-        "others",
-        multiple=True,
-        callback=_pairs,
-        metavar="NAME=VALUE",
-        help="Any option of the launcher (`ctrl-hub engines launchers NAME` lists them); again for each "
-        "further one, or further line of one.",
-    ),
-)
-
-
-def with_launcher_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of launchers, as its argument `options`."""
-
-    @wraps(command)
-    def run(*args: Any, others: dict[str, Any], **rest: Any) -> Any:
-        options = dict(others)
-        for name in GIVEN:
-            value = rest.pop(name)
-            if value is None or value == ():
-                continue
-            if name in options:
-                raise click.UsageError(f"{name} is given twice: as an option of its own, and by -o")
-            options[name] = str(value.absolute()) if isinstance(value, Path) else value
-            if isinstance(value, tuple):
-                options[name] = list(value)
-        return command(*args, options=options, **rest)
-
-    for option in reversed(_OPTIONS):
-        option(run)
-    return run
 
 
 def count_of(n: int | None, options: dict[str, Any], otherwise: int = 1) -> int:
     """Return how many engines are meant: so many, or those of all nodes."""
     if n is not None:
         return n
-    each = str(options.get("engines_per_node", "1"))
+    each = str(options.get("engines_per_node", ""))
     if "nodes" not in options:
-        return int(each) if each.isdecimal() and "engines_per_node" in options else otherwise
+        return int(each) if each.isdecimal() else otherwise
     return int(options["nodes"]) * (int(each) if each.isdecimal() else 1)

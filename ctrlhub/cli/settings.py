@@ -14,6 +14,7 @@ from typing import Any
 from ctrlhub.cli.kinds import (
     ADDRESS,
     AMOUNTS,
+    LINES,
     PORTS,
     SECONDS,
     SIZE,
@@ -134,6 +135,7 @@ _HUB = HubConfig()
 SECTIONS: Mapping[str, str] = {
     "hub": "The hub: for `ctrl-hub start` and `ctrl-hub hub`.",
     "start": "`ctrl-hub start`.",
+    "launcher": "How engines are started on other hosts: `ctrl-hub start` and `ctrl-hub engines start`.",
     "engine": "`ctrl-hub engine`.",
     "status": "`ctrl-hub status`, and how long other commands wait for the hub.",
 }
@@ -179,6 +181,33 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("start", "engines", whole(0), None, "How many engines.", ("-n", "--engines"), shown="as many as cores"),
     Setting("start", "daemonize", SWITCH, False, "Return when ready; go on in the background."),
     Setting("start", "timeout", SECONDS, 60.0, "Time within which all engines must be registered."),
+    Setting("launcher", "launcher", text("NAME"), "local",
+        "What starts the engines: `ctrl-hub engines launchers` lists what there is."),
+    Setting("launcher", "nodes", whole(1), None, "How many nodes.", shown="as the batch system sees fit"),
+    Setting("launcher", "engines_per_node", whole_or("auto", 1), None,
+        "How many engines on each node; auto is as many as it was given GPUs, or cores.",
+        shown="the engines shared out"),
+    Setting("launcher", "account", text("NAME"), None, "The account, or project, to charge."),
+    Setting("launcher", "queue", text("NAME"), None, "The queue, or partition, of the batch system.",
+        ("--queue", "--partition")),
+    Setting("launcher", "time", text("TIME"), None, "The wall time, as the batch system writes it: 2:00:00."),
+    Setting("launcher", "memory", text("SIZE"), None, "Memory on each node, as the batch system writes it."),
+    Setting("launcher", "grace", whole(0, metavar="SECONDS"), None,
+        "So long before the wall time is over engines finish or give back what they have, and leave."),
+    Setting("launcher", "prologue", LINES, None,
+        "A line of shell that comes before the engines, such as `module load python`; again for each further one."),
+    Setting("launcher", "extra", LINES, None,
+        "A further option of the batch system, as it would stand in the script: --gres=gpu:2; again for each "
+        "further one."),
+    Setting("launcher", "template", text("FILE"), None,
+        "The script's template, instead of the one that `ctrl-hub engines template` prints."),
+    Setting("launcher", "python", text("PATH"), None, "The Python of the engines.", shown="this one"),
+    Setting("launcher", "options", LINES, None,
+        "NAME=VALUE: any option of the launcher (`ctrl-hub engines launchers NAME` lists them); again for each "
+        "further one, or further line of one.", ("-o", "--option")),
+    Setting("launcher", "restart", choice("never", "failed", "always"), "failed",
+        "When `ctrl-hub start` starts engines of a launcher again that have ended: if they failed (a lost node, "
+        "say), also if they left in good order, or never."),
     Setting("engine", "engines", whole_or("auto", 1), 1,
         "How many engines; auto is one for each GPU that this job was given on this node, or if it was given "
         "none for each core.", ("-n", "--engines")),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ctrlhub.cli.configured import configured
 from ctrlhub.cli.hub_options import with_hub_config
+from ctrlhub.cli.launcher_options import count_of, with_launcher
 
 if TYPE_CHECKING:
     from ctrlhub.cluster.supervisor import Ready, SupervisorConfig
@@ -16,31 +17,76 @@ if TYPE_CHECKING:
 
 @click.command()
 @configured("start.engines", "start.daemonize", "start.timeout")
+@with_launcher
+@configured("launcher.restart")
+@click.option("--dry-run", is_flag=True, help="Print the script or command of --launcher, and start nothing.")
 @with_hub_config
-def start(engines: int | None, daemonize: bool, timeout: float, hub: HubConfig) -> None:
-    """Start a hub and engines on this host.
+def start(
+    engines: int | None,
+    daemonize: bool,
+    timeout: float,
+    launcher: str,
+    options: dict[str, Any],
+    restart: str,
+    dry_run: bool,
+    hub: HubConfig,
+) -> None:
+    """Start a hub on this host, and engines here or by a launcher on other hosts.
 
-    Prints "ready" when all engines are registered. The cluster then runs until `ctrl-hub stop`, or
-    without --daemonize until Ctrl-C; hub and engines that die are started again.
+    Prints "ready" when all engines are registered, or those that are not wait in a batch system's
+    queue. The cluster then runs until `ctrl-hub stop`, or without --daemonize until Ctrl-C; hub and
+    engines that die are started again.
     """
-    config = _config(engines, timeout, hub)
-    if daemonize:
+    config = _config(engines, timeout, hub, launcher, options, restart)
+    plan = _plan(config)
+    if dry_run:
+        click.echo(plan, nl=False)
+    elif daemonize:
         _start_in_background(config)
     else:
         _run_here(config)
 
 
-def _config(engines: int | None, timeout: float, hub: HubConfig) -> SupervisorConfig:
+def _config(
+    engines: int | None,
+    timeout: float,
+    hub: HubConfig,
+    launcher: str,
+    options: dict[str, Any],
+    restart: str,
+) -> SupervisorConfig:
     from ctrlhub.cluster.local import available_cores
+    from ctrlhub.cluster.local_nanny import LOCAL_SET
+    from ctrlhub.cluster.set_keeper import RestartSets
     from ctrlhub.cluster.supervisor import SupervisorConfig
 
     if engines is None:
-        engines = min(available_cores(), hub.max_engines)
+        cores = min(available_cores(), hub.max_engines)
+        engines = cores if launcher == LOCAL_SET else count_of(None, options)
     if engines > hub.max_engines:
         raise click.UsageError(
             f"{engines} engines are more than --max-engines {hub.max_engines}: raise it, or start fewer"
         )
-    return SupervisorConfig(hub, engines, timeout)
+    return SupervisorConfig(hub, engines, timeout, launcher, options, RestartSets(restart))
+
+
+def _plan(config: SupervisorConfig) -> str:
+    """Return what the launcher will do; what is wrong with it is a wrong use, before anything is started."""
+    if not config.is_launched:
+        return ""
+    from ctrlhub.cluster.launchers.sets import make_set
+
+    try:
+        made = make_set(config.profile, config.launcher, config.engines, config.options)
+        plan = made.plan()
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    if made.is_remote and config.hub.listen is None:
+        raise click.UsageError(
+            f"--launcher {config.launcher} starts engines on other hosts, and the hub would listen only to "
+            "this user on this host: add --listen ADDRESS, one of this host that those can reach"
+        )
+    return plan
 
 
 def _start_in_background(config: SupervisorConfig) -> None:
@@ -65,7 +111,8 @@ def _run_here(config: SupervisorConfig) -> None:
 
 def _say_ready(ready: Ready) -> None:
     engines = "1 engine" if ready.engines == 1 else f"{ready.engines} engines"
-    click.echo(f"profile {ready.profile}: hub with pid {ready.hub_pid}, {engines}")
+    note = f", {ready.note}" if ready.note else ""
+    click.echo(f"profile {ready.profile}: hub with pid {ready.hub_pid}, {engines}{note}")
     click.echo("ready")
 
 

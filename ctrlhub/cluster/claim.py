@@ -62,6 +62,7 @@ class Claim:
                 wait_until_free(self.profile.hub_lock(), ORPHANS_END)
                 _end_orphans(self.profile)
             clean(self.profile)
+            _end_sets(self.profile)
             forget_trouble(self.profile.directory)
         except BaseException:
             self._lock.release()
@@ -85,6 +86,18 @@ def _end_orphans(profile: Profile) -> None:
         for process in record.processes.values():
             if not process.wait(ORPHANS_END):
                 process.end(ORPHANS_END)
+
+
+def _end_sets(profile: Profile) -> None:
+    """End the engines that a killed owner has left in a batch system; those of users' own stay."""
+    if not any(profile.sets.glob("*.json")):
+        return
+    from ctrlhub.cluster.launchers.sets import known_sets
+    from ctrlhub.cluster.launchers.spec import Owner
+    from ctrlhub.cluster.set_keeper import end_left_sets
+
+    left = [each for each in known_sets(profile).launchers if each.spec.owner is Owner.SUPERVISOR]
+    end_left_sets(left)
 
 
 def clean(profile: Profile) -> None:

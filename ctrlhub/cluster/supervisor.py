@@ -11,23 +11,34 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ctrlhub.cluster.child import Child
 from ctrlhub.cluster.claim import Claim
 from ctrlhub.cluster.errors import StartFailed
+from ctrlhub.cluster.launchers.spec import Owner
 from ctrlhub.cluster.local import LocalProcesses
+from ctrlhub.cluster.local_nanny import LOCAL_SET
 from ctrlhub.cluster.processes import KnownProcess
 from ctrlhub.cluster.record import SupervisorRecord
 from ctrlhub.cluster.restarts import NANNY_STEADY, Restarts
+from ctrlhub.cluster.set_keeper import RestartSets, SetKeeper
 from ctrlhub.cluster.signals import Signals
 from ctrlhub.cluster.supervised import Supervised
 from ctrlhub.controller.config import HubConfig
+from ctrlhub.wire.errors import CtrlHubError
 from ctrlhub.wire.places import Profile
 from ctrlhub.wire.private import StateError
 from ctrlhub.wire.trouble import note_trouble, noted_trouble
+
+if TYPE_CHECKING:
+    from ctrlhub.client.client import Client
+
+QUEUED = 5.0
+"""A job that has been in a queue for so long (seconds) may be so for hours: nobody waits for that."""
 
 _log = logging.getLogger(__name__)
 
@@ -41,14 +52,29 @@ class SupervisorConfig:
     hub
         The hub's options, those of the profile included.
     engines
-        How many engines to run on this host.
+        How many engines to run.
     timeout
-        Seconds within which all of them must be registered.
+        Seconds within which all of them must be registered; or, if a batch system runs them, for which
+        those of a job that has begun are waited for.
+    launcher
+        What runs them, if not this host.
+    options
+        Those of the launcher.
+    restart
+        When a set that has ended is started again.
     """
 
     hub: HubConfig
     engines: int
     timeout: float = 60.0
+    launcher: str = LOCAL_SET
+    options: Mapping[str, Any] = field(default_factory=dict)
+    restart: RestartSets = RestartSets.FAILED
+
+    @property
+    def is_launched(self) -> bool:
+        """Whether a launcher runs the engines, and no nanny of ours."""
+        return self.engines > 0 and (self.launcher != LOCAL_SET or bool(self.options))
 
     @property
     def profile(self) -> Profile:
@@ -59,7 +85,14 @@ class SupervisorConfig:
     def to_json(self) -> str:
         """Return the configuration as one line of JSON."""
         return json.dumps(
-            {"hub": asdict(self.hub), "engines": self.engines, "timeout": self.timeout}
+            {
+                "hub": asdict(self.hub),
+                "engines": self.engines,
+                "timeout": self.timeout,
+                "launcher": self.launcher,
+                "options": dict(self.options),
+                "restart": self.restart.value,
+            }
         )
 
     @classmethod
@@ -67,16 +100,24 @@ class SupervisorConfig:
         """Return the configuration of a line made by `to_json`."""
         values = json.loads(text)
         hub = HubConfig.from_json(json.dumps(values["hub"]))
-        return cls(hub, int(values["engines"]), float(values["timeout"]))
+        return cls(
+            hub,
+            int(values["engines"]),
+            float(values["timeout"]),
+            str(values["launcher"]),
+            dict(values["options"]),
+            RestartSets(values["restart"]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """What a supervisor reports when all engines are registered."""
+    """What a supervisor reports when all engines are registered, or those that are not wait in a queue."""
 
     profile: str
     hub_pid: int
     engines: int
+    note: str = ""
 
 
 class StopAsked(Exception):
@@ -98,12 +139,13 @@ class Supervisor:
         self._processes = LocalProcesses(
             self._profile,
             config.hub,
-            config.engines,
+            0 if config.is_launched else config.engines,
             timeout=config.timeout,
             keys=self._profile.engine_keys,
         )
         self._started = time.time()
         self._noted = self._unrecorded = ""
+        self._set: SetKeeper | None = None
 
     def run(self, on_ready: Callable[[Ready], None]) -> None:
         """Start everything, report, supervise; return when all has ended.
@@ -139,14 +181,47 @@ class Supervisor:
             self._record()
             self._processes.start()
             self._record()
-            self._processes.connect(check).close()
+            with self._processes.connect(check) as client:
+                arrived, note = self._launch(client, check)
             assert self._processes.hub is not None
-            on_ready(Ready(self._profile.name, self._processes.hub.pid, self._config.engines))
+            on_ready(Ready(self._profile.name, self._processes.hub.pid, arrived, note))
             self._supervise(signals)
         except StopAsked:
             _log.info("told to stop while starting")
         finally:
+            self._end_set()
             self._processes.stop()
+
+    def _launch(self, client: Client, check: Callable[[], None]) -> tuple[int, str]:
+        """Start the engines that a launcher runs; return how many have come, and what keeps the others."""
+        config = self._config
+        if not config.is_launched:
+            return config.engines, ""
+        from ctrlhub.cluster.launchers.sets import make_set, start_set
+        from ctrlhub.cluster.launchers.waiting import await_engines
+
+        launcher = make_set(
+            self._profile, config.launcher, config.engines, config.options, owner=Owner.SUPERVISOR
+        )
+        start_set(launcher)
+        self._set = SetKeeper(launcher, config.restart)
+        arrival = await_engines(launcher, client, config.timeout, queued=QUEUED, check=check)
+        self._set.start()
+        state = arrival.state
+        missing = arrival.expected - arrival.registered
+        if missing <= 0:
+            return arrival.registered, ""
+        reason = f" ({state.reason})" if state.reason else ""
+        return arrival.registered, f"{missing} to come: {launcher.described()} is {state.phase.value}{reason}"
+
+    def _end_set(self) -> None:
+        if self._set is None:
+            return
+        try:
+            self._set.stop()
+        except CtrlHubError as error:
+            # It stays recorded: `ctrl-hub stop` tries again, and says so to whoever asked.
+            _log.error("%s", error)
 
     def _supervise(self, signals: Signals) -> None:
         hub, nanny = self._processes.hub, self._processes.nanny

@@ -49,6 +49,7 @@ def await_engines(
     timeout: float,
     *,
     before: int = 0,
+    queued: float = float("inf"),
     check: Callable[[], None] = lambda: None,
 ) -> Arrival:
     """Wait until the engines of a set are registered, or the time is over.
@@ -63,6 +64,8 @@ def await_engines(
         How long to wait (seconds).
     before
         How many engines of this set there were before.
+    queued
+        How long to wait (seconds) for one that is in a queue.
     check
         Called again and again meanwhile; what it raises ends the wait.
 
@@ -71,7 +74,8 @@ def await_engines(
     StartFailed
         The set has ended before its engines came; with the last lines of its log.
     """
-    deadline = time.monotonic() + timeout
+    begin = time.monotonic()
+    deadline = begin + timeout
     asked = -ASK
     state = SetState(Phase.UNKNOWN)
     while True:
@@ -84,9 +88,10 @@ def await_engines(
             state, asked = launcher.state(), now
             if state.phase.is_over:
                 raise _never(launcher, count, state)
-        if time.monotonic() >= deadline:
+        now = time.monotonic()
+        if now >= deadline or (state.phase is Phase.PENDING and now >= begin + queued):
             return Arrival(count, launcher.spec.n, state)
-        time.sleep(min(HEAR, max(0.0, deadline - time.monotonic())))
+        time.sleep(min(HEAR, deadline - now))
 
 
 def newest_logs(launcher: Launcher, count: int = 5) -> Sequence[str]:

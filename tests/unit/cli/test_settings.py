@@ -49,7 +49,11 @@ def values_of(setting: Setting) -> st.SearchStrategy[Any]:
         return st.lists(words, min_size=1, max_size=4).map(tuple)
     if kind is kinds.AMOUNTS:
         return st.dictionaries(words, st.floats(0.5, 1e6), min_size=1, max_size=3)
-    if kind.metavar == "N":
+    if kind is kinds.LINES:
+        return st.lists(words, min_size=1, max_size=3).map(tuple)
+    if setting.section == "launcher" and kind.metavar in ("NAME", "TIME", "SIZE", "FILE", "PATH"):
+        return words
+    if kind.metavar in ("N", "SECONDS"):
         return st.integers(1, 1_000_000)
     if kind.metavar == "N|auto":
         return st.integers(1, 1_000_000) | st.just("auto")
@@ -61,6 +65,8 @@ def as_text(setting: Setting, value: Any) -> str:
     plain = setting.kind.plain(value)
     if isinstance(plain, bool):
         return "yes" if plain else "no"
+    if setting.kind is kinds.LINES:
+        return "\n".join(plain)
     if isinstance(plain, list):
         return ",".join(plain)
     if isinstance(plain, dict):
