@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from ctrlhub.cluster.cluster import Cluster as Cluster
     from ctrlhub.cluster.executor import Executor as Executor
     from ctrlhub.cluster.joblib import register_joblib_backend as register_joblib_backend
+    from ctrlhub.cluster.manager import ClusterManager as ClusterManager
     from ctrlhub.controller.service import ControllerAdapterBase as ControllerAdapterBase
     from ctrlhub.controller.service import ControllerService as ControllerService
     from ctrlhub.controller.service import IControllerBase as IControllerBase
@@ -125,6 +126,7 @@ _HOMES = {
     "ctrlhub.client.task_objects": ("BaseTask", "MapTask", "StringTask", "TaskResult"),
     "ctrlhub.cluster.cluster": ("Cluster",),
     "ctrlhub.cluster.executor": ("Executor",),
+    "ctrlhub.cluster.manager": ("ClusterManager",),
     "ctrlhub.cluster.joblib": ("register_joblib_backend",),
     "ctrlhub.controller.service": (
         "ControllerAdapterBase",

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from ctrlhub.engine.berths import Berths
-from ctrlhub.engine.board import ASKED, FOR_GOOD, LEAVING, MAKING_WAY, RUNNING, WORDS
+from ctrlhub.engine.board import ASKED, FOR_GOOD, IDENTITY, LEAVING, MAKING_WAY, RUNNING, WORDS
 from ctrlhub.engine.causes import OomWatch, describe_exit, is_running
 from ctrlhub.engine.channel import EngineEnded, EngineStarted, SignalEngine, StartEngine, Target
 from ctrlhub.engine.config import NannyConfig
@@ -216,6 +216,8 @@ class Nanny:
             return
         slots = self._slots.grow(count, time.monotonic())
         self._berths.grow(len(self._slots))
+        for number in slots:  # the id of one that has left is no wish of another
+            self._warm.board.slot(number)[IDENTITY] = 0
         _log.info("the hub wants %d further engines: slots %s", count, slots)
         self._record()
 

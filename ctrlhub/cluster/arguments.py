@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 from warnings import warn
@@ -12,6 +13,11 @@ from ctrlhub.controller.config import HubConfig
 
 CALLED = {"cluster_id": "profile", "engine_timeout": "timeout"}
 """What has another name here."""
+
+LAUNCHER = "engines", "engine_launcher_class"
+"""How else a launcher is given: by its name, or as a class or the name of one."""
+
+_LAUNCHER_CLASS = re.compile("(EngineSet|Engine)?Launcher$")
 
 IGNORED = {
     "delay": "engines start as soon as they can",
@@ -29,13 +35,12 @@ INSTEAD = {
     "controller_ip": "listen='ADDRESS' has the hub listen for other hosts",
     "controller_location": "listen='ADDRESS' has the hub listen for other hosts",
     "controller_launcher_class": "hub and engines run on this host",
-    "engine_launcher_class": "start engines on other hosts with `ctrl-hub engine --connection FILE`",
-    "engines": "start engines on other hosts with `ctrl-hub engine --connection FILE`",
 }
 """What is refused unless it says ``'local'``, and what to do instead."""
 
 _OWN = (
-    "n", "profile", "state_dir", "listen", "prefer", "max_engines", "timeout", "scheme", "task_order", "store",
+    "n", "profile", "state_dir", "listen", "prefer", "max_engines", "launcher",
+    "launcher_options", "wait_for", "timeout", "progress", "scheme", "task_order", "store",
 )  # fmt: skip
 
 
@@ -64,6 +69,26 @@ def options_of(others: Mapping[str, Any]) -> dict[str, Any]:
             listed = ", ".join((*_OWN, *sorted(known)))
             raise TypeError(f"Cluster has no argument {name!r}; it has: {listed}")
     return options
+
+
+def launcher_of(others: dict[str, Any], launcher: str) -> str:
+    """Take out of others how ipyparallel names a launcher of engines, and return the launcher.
+
+    Raises
+    ------
+    TypeError
+        Two are given.
+    """
+    named = {name: others.pop(name, None) for name in LAUNCHER}
+    for name, value in named.items():
+        if value is None or value == "":
+            continue
+        text = value if isinstance(value, str) else getattr(value, "__name__", repr(value))
+        found = _LAUNCHER_CLASS.sub("", text.rpartition(".")[2]).lower()
+        if launcher not in ("local", found):
+            raise TypeError(f"Cluster: {name}={value!r} is launcher={found!r} here: give one of them")
+        launcher = found
+    return launcher
 
 
 def renamed(others: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

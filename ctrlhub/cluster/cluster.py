@@ -1,4 +1,4 @@
-"""`Cluster`: a hub and engines on this host that live as long as the program that made them."""
+"""`Cluster`: a hub on this host, and engines, that live as long as the program that made them."""
 
 from __future__ import annotations
 
@@ -8,20 +8,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from ctrlhub.cluster.arguments import options_of, renamed
+from ctrlhub.cluster.arguments import launcher_of, options_of, renamed
+from ctrlhub.cluster.checking import (
+    checked_count,
+    checked_launcher,
+    checked_resources_of,
+    checked_wait,
+)
 from ctrlhub.cluster.claim import Claim
 from ctrlhub.cluster.clients import Clients
+from ctrlhub.cluster.cluster_file import ClusterFile
 from ctrlhub.cluster.coroutines import Coroutines
-from ctrlhub.cluster.ephemeral import discard, private_profile, private_state, sweep
-from ctrlhub.cluster.errors import ClusterError
+from ctrlhub.cluster.engine_sets import LOCAL, EngineSets
+from ctrlhub.cluster.ephemeral import discard, end_left_sets, private_profile, private_state, sweep
+from ctrlhub.cluster.errors import ClusterError, StartFailed
 from ctrlhub.cluster.keeper import Keeper
 from ctrlhub.cluster.local import LocalProcesses, available_cores, routed
-from ctrlhub.cluster.local_nanny import Prefer
+from ctrlhub.cluster.local_nanny import LocalNanny, Prefer
+from ctrlhub.cluster.own_nannies import OwnNannies
+from ctrlhub.cluster.showing import shown, shown_in_html
 from ctrlhub.controller.config import HubConfig
-from ctrlhub.wire.errors import TooManyEngines
-from ctrlhub.wire.options import checked_resources
 from ctrlhub.wire.places import Profile
 
 if TYPE_CHECKING:
@@ -29,15 +37,15 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 
-_NOT_RUNNING = "this cluster is not running: call start(), or use it in `with`"
+NOT_RUNNING = "this cluster is not running: call start(), or use it in `with`"
 
 _running: set[Cluster] = set()
 """Kept here although nobody else may: ``Cluster(n=4).start_and_connect_sync()`` returns a client, whose
 hub must not go when the expression has been evaluated."""
 
 
-class Cluster(Coroutines):
-    """A hub and engines on this host; a context manager that gives a connected `Client`.
+class Cluster(ClusterFile, Coroutines):
+    """A hub on this host, with engines here or elsewhere; a context manager that gives a `Client`.
 
     They end with `stop`, at the latest with this process, however that ends. Without a profile the
     cluster is private: nobody else finds it, and it leaves nothing behind.
@@ -64,8 +72,18 @@ class Cluster(Coroutines):
     resources
         What the engines have, for tasks that ask for it (`LoadBalancedView.resources`): such as
         ``{"gpu": 1}`` for each of them, or a list of maps, one for each engine.
+    launcher
+        How engines are started: ``"local"`` on this host, or the name of another launcher, such as
+        ``"slurm"`` (`ctrl-hub engines --help` lists them). The hub then listens for other hosts, if
+        `listen` does not say where at the address by which this host reaches others.
+    launcher_options
+        The launcher's options, such as ``{"queue": "short"}``.
+    wait_for
+        With so many engines the work begins; the others come as they can. None waits for all.
     timeout
-        Seconds within which everything must be ready.
+        Seconds within which that must be reached.
+    progress
+        Show a progress bar meanwhile; None does in IPython.
     scheme, task_order
         Which engine gets the next tasks, and which task of a client is next: `task_scheme` and
         `task_order` of `HubConfig`.
@@ -97,7 +115,11 @@ class Cluster(Coroutines):
         prefer: Prefer | None = None,
         max_engines: int = 511,
         resources: Mapping[str, float] | Sequence[Mapping[str, float]] = (),
+        launcher: str = LOCAL,
+        launcher_options: Mapping[str, Any] | None = None,
+        wait_for: int | None = None,
         timeout: float | None = None,
+        progress: bool | None = None,
         scheme: str | None = None,
         task_order: str = "fifo",
         store: str = "memory",
@@ -105,6 +127,11 @@ class Cluster(Coroutines):
     ) -> None:
         called = renamed(options, {"profile": profile, "timeout": timeout})
         profile, timeout = called.get("profile", profile), called.get("timeout", timeout)
+        self.launcher = launcher_of(options, launcher)
+        self.launcher_options = dict(launcher_options or {})
+        if self.launcher != LOCAL or self.launcher_options:
+            listen = checked_launcher(self.launcher, self.launcher_options, listen)
+        self.default_set = self.launcher
         if prefer not in (None, "ipc", "tcp"):
             raise ValueError(f"prefer must be 'ipc' or 'tcp', not {prefer!r}")
         if prefer == "tcp" and listen is None:
@@ -121,18 +148,22 @@ class Cluster(Coroutines):
             task_order=task_order,
             **options_of(options),
         )
-        self.n = _checked(min(available_cores(), max_engines) if n is None else n, max_engines)
-        self._resources = _checked_resources(resources, self.n)
+        self.n = checked_count(min(available_cores(), max_engines) if n is None else n, max_engines)
+        self._resources = checked_resources_of(resources, self.n)
         if profile is not None:
             Profile.named(profile, self._state)
         self._prefer = prefer
         self._timeout = 60.0 if timeout is None else timeout
+        self._wait_for = checked_wait(wait_for)
+        self._progress = progress
         self._owner = os.getpid()
         self._claim: Claim | None = None
         self._processes: LocalProcesses | None = None
         self._keeper: Keeper | None = None
         self._client: Client | None = None
         self._clients = Clients()
+        self._own = OwnNannies()
+        self._engine_sets: EngineSets | None = None
 
     @property
     def profile(self) -> str | None:
@@ -149,18 +180,23 @@ class Cluster(Coroutines):
             If the cluster is not running.
         """
         if self._client is None:
-            raise ClusterError(_NOT_RUNNING)
+            raise ClusterError(NOT_RUNNING)
         return self._client
 
     @property
     def pids(self) -> Mapping[str, Any]:
         """The processes: ``{"hub": pid, "nannies": [pid]}``; None and [] while there are none."""
         hub = self._processes.hub if self._processes else None
-        nanny = self._processes.nanny if self._processes else None
-        return {"hub": hub.pid if hub else None, "nannies": [nanny.pid] if nanny else []}
+        return {"hub": hub.pid if hub else None, "nannies": self._own.pids if hub else []}
+
+    @property
+    def _sets(self) -> EngineSets:
+        if self._engine_sets is None:
+            raise ClusterError(NOT_RUNNING)
+        return self._engine_sets
 
     def start(self) -> Client:
-        """Start hub and engines, wait until all are registered, and return a connected client.
+        """Start hub and engines, wait until enough are registered, and return a connected client.
 
         Returns
         -------
@@ -175,7 +211,15 @@ class Cluster(Coroutines):
             If not everything was ready in time, or something died; nothing is left running.
         """
         if self._client is not None and not self._client.closed:
+            if self.n and not self._sets.known():  # `start_controller` began it
+                self.default_set = self.start_engines_sync()
+                self._await_engines()
             return self._client
+        self._begin(self.n)
+        return self.client
+
+    def _begin(self, n: int) -> None:
+        """Start the hub and so many engines, and connect."""
         self.stop()  # what is left of the time before
         self._owner = os.getpid()
         sweep(self._state)
@@ -184,35 +228,74 @@ class Cluster(Coroutines):
         self._claim = claim
         _running.add(self)
         try:
-            self._processes = self._start_processes(claim.profile)
+            end_left_sets(claim.profile)
             self._clients = Clients()
-            self._client = self._processes.connect()
+            here = n if self.launcher == LOCAL and not self.launcher_options else 0
+            self._client = self._start_processes(claim.profile, here)
             self._client.cluster = self
             self._clients.add(self._client)
-            self._keeper = Keeper(self._processes, self._clients.hub_ended)
+            hub = self._processes.hub if self._processes else None
+            assert hub is not None
+            ended, cut = self._clients.hub_ended, self._own.cut_lifelines
+            self._keeper = Keeper(hub, claim.profile, ended, cut)
+            if n > here:
+                self.default_set = self._sets.start(n, self.launcher, self.launcher_options)
+                self._await_engines()
+            self.update_cluster_file()
         except BaseException:
             self.stop()
             raise
-        return self._client
+
+    def _await_engines(self) -> None:
+        wait = min(self.n, self.n if self._wait_for is None else self._wait_for)
+        assert self._processes is not None
+        self._processes.await_engines(self.client, wait, self._check, progress=self._progress)
+
+    def _check(self) -> None:
+        """Make sure that what was started runs, and may yet bring engines."""
+        assert self._processes is not None
+        self._processes.check()
+        for part in self._sets.launched(self.default_set):
+            state = part.state()
+            if state.phase.is_over:
+                raise StartFailed(
+                    f"the engines of {part.described()} ({part.spec.launcher}) are over: "
+                    f"{state.reason or state.phase.value}",
+                    state.log,
+                )
 
     def stop(self) -> None:
         """Close the client and end everything; harmless when nothing runs."""
         if self._claim is None or os.getpid() != self._owner:
             return
+        self.adapt(None)
         if self._keeper is not None:
             self._keeper.stop()
+        self._own.leave_as_they_are()
+        try:
+            # First: what waits in a queue must not begin any more.
+            if self._engine_sets is not None:
+                self._engine_sets.stop_launched()
+        finally:
+            self._end_processes()
+        # Forgotten when it is done: after Ctrl-C another `stop` goes on where this one was.
+        self._claim.give_back()
+        if self._name is None:
+            discard(self._claim.profile)
+        else:
+            self.remove_cluster_file()
+        self._keeper = self._client = self._processes = self._claim = self._engine_sets = None
+        _running.discard(self)
+
+    def _end_processes(self) -> None:
         try:
             if self._client is not None:
                 self._client.close()
         finally:
+            # The nannies first: their engines' goodbyes need a hub, and linger for want of one.
+            self._own.end_all()
             if self._processes is not None:
                 self._processes.stop()
-            self._claim.give_back()
-            if self._name is None:
-                discard(self._claim.profile)
-        # Forgotten when it is done: after Ctrl-C another `stop` goes on where this one was.
-        self._keeper = self._client = self._processes = self._claim = None
-        _running.discard(self)
 
     def connect_client_sync(self, **options: Any) -> Client:
         """Connect another client to the running cluster.
@@ -223,7 +306,7 @@ class Cluster(Coroutines):
             As for `Client`.
         """
         if self._claim is None:
-            raise ClusterError(_NOT_RUNNING)
+            raise ClusterError(NOT_RUNNING)
         from ctrlhub.client.client import Client
         from ctrlhub.wire.connection import ConnectionInfo
 
@@ -232,10 +315,21 @@ class Cluster(Coroutines):
         options.setdefault("cluster", self)
         return self._clients.add(Client(routed(info, self._prefer), **options))
 
-    def start_cluster_sync(self) -> Cluster:
-        """Start hub and engines: `start`, as ipyparallel calls it."""
+    def start_cluster_sync(self, n: int | None = None) -> Self:
+        """Start hub and engines: `start`, as ipyparallel calls it; with `n` engines, if given."""
+        self._have(n)
         self.start()
         return self
+
+    def start_controller_sync(self) -> Self:
+        """Start the hub alone; engines follow with `start_engines_sync`, or with `start`."""
+        if self._client is None or self._client.closed:
+            self._begin(0)
+        return self
+
+    def stop_controller_sync(self) -> None:
+        """End the hub, and with it everything: engines without a hub have nothing to wait for."""
+        self.stop()
 
     def stop_cluster_sync(self) -> None:
         """End everything: `stop`, as ipyparallel calls it."""
@@ -251,12 +345,15 @@ class Cluster(Coroutines):
         activate
             Make `%px` and the other magics those of this client.
         """
-        if n is not None and self._claim is None:
-            self.n = _checked(n, self._hub.max_engines)
+        self._have(n)
         client = self.start()
         if activate:
             client.activate()
         return client
+
+    def _have(self, n: int | None) -> None:
+        if n is not None and self._claim is None:
+            self.n = checked_count(n, self._hub.max_engines)
 
     def __enter__(self) -> Client:
         return self.start()
@@ -270,71 +367,58 @@ class Cluster(Coroutines):
         self.stop()
 
     def __repr__(self) -> str:
-        name = f", profile={self._name!r}" if self._name else ""
-        hub = self._processes.hub if self._processes else None
-        if hub is None:
-            state = "not running"
-        elif hub.ended() is None:
-            state = f"running, hub pid {hub.pid}"
-        else:
-            state = f"over, its hub {hub.how_it_ended()}"
-        return f"<Cluster(n={self.n}{name}): {state}>"
+        return shown(self, self.n, self._name, self._hub_state())
 
     def _repr_html_(self) -> str:
-        """Show state and processes (Jupyter asks for it)."""
-        from ctrlhub.client.html import panel, table
+        """Show state, sets of engines and processes (Jupyter asks for it)."""
+        return shown_in_html(self, self._hub_state())
 
+    def _hub_state(self) -> str:
         hub = self._processes.hub if self._processes else None
-        rows = [("engines", self.n), ("profile", self.profile or "private")]
-        rows += [(name, pids) for name, pids in self.pids.items() if pids]
-        state = (
-            "not running"
-            if hub is None
-            else "running"
-            if hub.ended() is None
-            else hub.how_it_ended()
-        )
-        return panel("Cluster", state, table(("", ""), rows))
+        if hub is None:
+            return "not running"
+        if hub.ended() is None:
+            return f"running, hub pid {hub.pid}"
+        return f"over, its hub {hub.how_it_ended()}"
 
     def _choose_profile(self) -> Profile:
         if self._name is None:
             return private_profile(self._state)
         return Profile.named(self._name, self._state)
 
-    def _start_processes(self, profile: Profile) -> LocalProcesses:
-        state = self._state if self._name is not None else private_state(self._state)
+    def _start_processes(self, profile: Profile, n: int) -> Client:
+        state = self._state_of(profile)
         hub = replace(self._hub, profile=profile.name, state_dir=str(state or ""))
         processes = LocalProcesses(
             profile,
             hub,
-            self.n,
+            n,
             prefer=self._prefer,
             resources=self._resources,
             timeout=self._timeout,
         )
         # Known before anything is started, so that a failure half-way stops what there is.
         self._processes = processes
+        self._own = OwnNannies()
         processes.start()
-        return processes
+        self._engine_sets = EngineSets(profile, lambda: self.client, self._own, self._make_nanny)
+        enough = min(n, n if self._wait_for is None else self._wait_for)
+        client = processes.connect(enough=enough, progress=self._progress)
+        # Until here a nanny that dies is a reason to fail, and not to start another.
+        if processes.nanny is not None:
+            self._own.keep(processes.first)
+        return client
 
+    def _make_nanny(self, engine_set: str, n: int) -> LocalNanny:
+        assert self._claim is not None
+        having = self._resources if len(self._resources) < 2 else ()
+        return LocalNanny(
+            self._claim.profile, n, self._prefer, having, self._timeout, self._hub.hub_lease,
+            engine_set=engine_set,
+        )  # fmt: skip
 
-def _checked(n: int, max_engines: int) -> int:
-    if type(n) is not int or n < 0:
-        raise ValueError(f"n must be an integer of at least 0, not {n!r}")
-    if n > max_engines:
-        raise TooManyEngines(f"{n} engines are more than max_engines={max_engines}")
-    return n
-
-
-def _checked_resources(
-    resources: Mapping[str, float] | Sequence[Mapping[str, float]], n: int
-) -> tuple[Mapping[str, float], ...]:
-    found = (resources,) if isinstance(resources, Mapping) else tuple(resources)
-    if len(found) not in (0, 1, n):
-        raise ValueError(f"resources are one map for all, or one for each of {n} engines")
-    for each in found:
-        checked_resources(each)
-    return found
+    def _state_of(self, profile: Profile) -> Path | None:
+        return self._state if self._name is not None else private_state(self._state)
 
 
 def _stop_all() -> None:

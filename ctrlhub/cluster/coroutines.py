@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ctrlhub.cluster.engines import EngineCommands
 
 if TYPE_CHECKING:
     from ctrlhub.client.client import Client
+
+T = TypeVar("T")
 
 
 class Coroutines(EngineCommands):
@@ -33,42 +36,73 @@ class Coroutines(EngineCommands):
         """Start everything and return a client."""
         raise NotImplementedError
 
-    async def start_cluster(self) -> Self:
+    def start_cluster_sync(self, n: int | None = None) -> Self:
         """Start hub and engines."""
-        from asyncio import to_thread  # scripts have no need of it
+        raise NotImplementedError
 
-        await to_thread(self.start)
-        return self
+    def start_controller_sync(self) -> Self:
+        """Start the hub alone."""
+        raise NotImplementedError
+
+    async def start_cluster(self, n: int | None = None) -> Self:
+        """Start hub and engines; `n` of these, if given."""
+        return await _in_thread(self.start_cluster_sync, n)
+
+    async def start_controller(self) -> Self:
+        """Start the hub alone; engines follow with `start_engines`."""
+        return await _in_thread(self.start_controller_sync)
 
     async def stop_cluster(self) -> None:
         """End everything."""
-        from asyncio import to_thread
+        await _in_thread(self.stop)
 
-        await to_thread(self.stop)
+    async def stop_controller(self) -> None:
+        """End the hub, and with it everything."""
+        await _in_thread(self.stop)
 
     async def connect_client(self, **options: Any) -> Client:
         """Connect another client; the parameters are those of `Client`."""
-        from asyncio import to_thread
-
-        return await to_thread(self.connect_client_sync, **options)
+        return await _in_thread(self.connect_client_sync, **options)
 
     async def start_and_connect(self, n: int | None = None, activate: bool = False) -> Client:
         """Start everything and return a client; parameters as of `start_and_connect_sync`."""
-        from asyncio import to_thread
+        return await _in_thread(self.start_and_connect_sync, n, activate)
 
-        return await to_thread(self.start_and_connect_sync, n, activate)
+    async def start_engines(
+        self, n: int | None = None, engine_set_id: str | None = None, **options: Any
+    ) -> str:
+        """Start another set of engines; parameters as of `start_engines_sync`."""
+        return await _in_thread(self.start_engines_sync, n, engine_set_id, **options)
 
-    async def restart_engines(self) -> None:
-        """Put fresh processes in the places of all engines."""
-        from asyncio import to_thread
+    async def stop_engines(self, engine_set_id: str | None = None) -> None:
+        """End a set of engines, or all."""
+        await _in_thread(self.stop_engines_sync, engine_set_id)
 
-        await to_thread(self.restart_engines_sync)
+    async def restart_engines(self, engine_set_id: str | None = None) -> None:
+        """Put fresh processes in the places of all engines, or of a set's."""
+        await _in_thread(self.restart_engines_sync, engine_set_id)
 
-    async def signal_engines(self, signum: int | str) -> None:
-        """Send a signal to all engines."""
-        from asyncio import to_thread
+    async def signal_engines(self, signum: int | str, engine_set_id: str | None = None) -> None:
+        """Send a signal to all engines, or to a set's."""
+        await _in_thread(self.signal_engines_sync, signum, engine_set_id)
 
-        await to_thread(self.signal_engines_sync, signum)
+    async def stop_engine(self, engine_id: int) -> None:
+        """End an engine, and wait until it has."""
+        await _in_thread(self.stop_engine_sync, engine_id)
+
+    async def restart_engine(self, engine_id: int) -> None:
+        """Put a fresh process in the place of an engine."""
+        await _in_thread(self.restart_engine_sync, engine_id)
+
+    async def signal_engine(self, signum: int | str, engine_id: int) -> None:
+        """Send a signal to an engine."""
+        await _in_thread(self.signal_engine_sync, signum, engine_id)
+
+    async def scale_async(
+        self, n: int, engine_set_id: str | None = None, **options: Any
+    ) -> list[int]:
+        """Have so many engines in a set; parameters as of `scale`."""
+        return await _in_thread(self.scale, n, engine_set_id, **options)
 
     async def __aenter__(self) -> Client:
         return await self.start_and_connect()
@@ -80,3 +114,9 @@ class Coroutines(EngineCommands):
         traceback: TracebackType | None,
     ) -> None:
         await self.stop_cluster()
+
+
+async def _in_thread(call: Callable[..., T], *arguments: Any, **options: Any) -> T:
+    from asyncio import to_thread  # scripts have no need of it
+
+    return await to_thread(call, *arguments, **options)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ctrlhub.cluster.claim import connection_of
+from ctrlhub.cluster.errors import ClusterError
 from ctrlhub.wire.errors import AlreadyRunning
 from ctrlhub.wire.liveness import pid_exists
 from ctrlhub.wire.places import Profile, known_profiles, remove_sockets, socket_dir, state_dir
@@ -49,13 +50,31 @@ def discard(profile: Profile) -> None:
     shutil.rmtree(profile.directory, ignore_errors=True)
 
 
+def end_left_sets(profile: Profile) -> None:
+    """End the sets of engines that a killed owner has left: jobs that wait, too.
+
+    Raises
+    ------
+    StopFailed
+        Some cannot be ended.
+    """
+    if not profile.sets.is_dir():
+        return
+    from ctrlhub.cluster.launchers.sets import known_sets, stop_sets
+    from ctrlhub.cluster.launchers.spec import Owner
+
+    left = [each for each in known_sets(profile).launchers if each.spec.owner is Owner.SUPERVISOR]
+    if left:
+        stop_sets(left)
+
+
 def sweep(state: Path | None = None) -> None:
     """Discard the profiles whose creators are dead, and their hubs too."""
     for profile in private_profiles(state):
         try:
             if not _creator_may_live(profile) and _was_here(profile):
                 _discard_if_free(profile)
-        except StateError as error:
+        except (StateError, ClusterError) as error:
             # What is wrong with somebody's old directory is no reason not to start.
             _log.warning("left %s as it is: %s", profile.directory, error)
 
@@ -65,6 +84,7 @@ def _discard_if_free(profile: Profile) -> None:
     # hub, or somebody who looks on, still has it.
     try:
         with profile.hub_lock():
+            end_left_sets(profile)
             discard(profile)
     except (AlreadyRunning, FileNotFoundError):
         return

@@ -96,6 +96,11 @@ def _state(pid: int | None, hub: int | None) -> State:
     return State.DEAD if pid is None else State.STARTING
 
 
+def kind_of(profile: Profile) -> Kind:
+    """Say what a cluster lives with."""
+    return _kind(profile, profile.supervisor_lock().holder(), profile.owner_lock().holder())
+
+
 def _kind(profile: Profile, supervisor: int | None, owner: int | None) -> Kind:
     if supervisor is not None or profile.supervisor.exists():
         return Kind.SUPERVISED

@@ -7,7 +7,8 @@ the hub binds, and whoever waits for both imports what it needs to connect meanw
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -135,13 +136,23 @@ class LocalProcesses:
             if child.ended() is not None:
                 raise StartFailed(f"the {child.name} {child.how_it_ended()}", child.log_tail())
 
-    def connect(self, check: Callable[[], None] | None = None) -> Client:
-        """Wait until the hub listens and all engines are registered; return a client.
+    def connect(
+        self,
+        check: Callable[[], None] | None = None,
+        *,
+        enough: int | None = None,
+        progress: bool | None = False,
+    ) -> Client:
+        """Wait until the hub listens and engines are registered; return a client.
 
         Parameters
         ----------
         check
             Called again and again meanwhile; what it raises ends the wait. By default `check`.
+        enough
+            For so many engines; None is all.
+        progress
+            As in `await_engines`.
 
         Raises
         ------
@@ -153,7 +164,8 @@ class LocalProcesses:
         try:
             client = self._connect_to_hub(check, deadline)
             try:
-                self._await_engines(client, check, deadline)
+                wanted = self.engines if enough is None else enough
+                self.await_engines(client, wanted, check, progress=progress, deadline=deadline)
             except BaseException:
                 client.close()
                 raise
@@ -184,13 +196,45 @@ class LocalProcesses:
                 if time.monotonic() >= deadline:
                     raise
 
-    def _await_engines(self, client: Client, check: Callable[[], None], deadline: float) -> None:
-        while len(client.ids) < self.engines:
-            check()
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise self._too_few(len(client.ids))
-            _wait_for_engines(client, self.engines, min(SLICE, left))
+    def await_engines(
+        self,
+        client: Client,
+        n: int,
+        check: Callable[[], None],
+        *,
+        progress: bool | None = False,
+        deadline: float | None = None,
+    ) -> None:
+        """Wait until so many engines are registered.
+
+        Parameters
+        ----------
+        client
+            Knows how many there are.
+        n
+            How many.
+        check
+            As in `connect`.
+        progress
+            Show a bar; None does in IPython.
+        deadline
+            Until when; by default for as long as the timeout.
+
+        Raises
+        ------
+        StartFailed
+            There are fewer at the end.
+        """
+        end = time.monotonic() + self._timeout if deadline is None else deadline
+        with _bar(n, progress) as bar:
+            while (there := len(client.ids)) < n:
+                bar(there)
+                check()
+                left = end - time.monotonic()
+                if left <= 0:
+                    raise self._too_few(there, n)
+                _wait_for_engines(client, n, min(SLICE, left))
+            bar(n)
 
     def _await_connection_file(self, check: Callable[[], None], deadline: float) -> ConnectionInfo:
         from ctrlhub.wire.connection import ConnectionInfo
@@ -208,13 +252,27 @@ class LocalProcesses:
         log = self.hub.log_tail() if self.hub else ""
         return StartFailed(f"the hub was not ready within {self._timeout:g} s: {why}", log)
 
-    def _too_few(self, registered: int) -> StartFailed:
+    def _too_few(self, registered: int, n: int) -> StartFailed:
         log = self.nanny.log_tail() if self.nanny else ""
         return StartFailed(
-            f"{registered} of {self.engines} engines registered within {self._timeout:g} s "
+            f"{registered} of {n} engines registered within {self._timeout:g} s "
             f"(logs in {self.profile.logs})",
             log,
         )
+
+
+@contextmanager
+def _bar(n: int, progress: bool | None) -> Iterator[Callable[[int], None]]:
+    """Give what shows how many of so many engines there are."""
+    from ctrlhub.client.ipython import running_shell
+
+    if not (running_shell() is not None if progress is None else progress) or not n:
+        yield lambda there: None
+        return
+    from ctrlhub.client.progress import Progress
+
+    with Progress(n, "engines", unit="engine") as bar:
+        yield lambda there: bar.show(min(n, there))
 
 
 def _wait_for_engines(client: Client, engines: int, timeout: float) -> None:

@@ -264,7 +264,7 @@ def test_a_cluster_restarts_signals_and_stops_engines(state: Path) -> None:
         assert not set(third) & set(second)
 
         cluster.signal_engines_sync("SIGURG")
-        cluster.signal_engine_sync(1, signal.SIGKILL)
+        cluster.signal_engine_sync(signal.SIGKILL, 1)
         until(lambda: registered(client).get(1, third[1]) != third[1], "another engine")
 
         cluster.stop_engine_sync(1)

@@ -7,6 +7,7 @@ import warnings
 import pytest
 
 from ctrlhub import Cluster
+from ctrlhub.cluster.arguments import launcher_of
 
 
 def test_what_is_called_otherwise() -> None:
@@ -29,7 +30,7 @@ def test_what_means_nothing_is_told() -> None:
 @pytest.mark.parametrize(
     ("argument", "value", "hint"),
     [
-        ("engines", "mpi", "ctrl-hub engine"),
+        ("controller", "ssh", "on this host"),
         ("controller_ip", "*", "listen="),
         ("nonsense", 2, "no argument 'nonsense'; it has: n, profile.*hub_lease"),
     ],
@@ -44,3 +45,49 @@ def test_options_of_the_hub_are_its_own() -> None:
     """They are checked where the cluster is made."""
     with pytest.raises((TypeError, ValueError)):
         Cluster(n=1, hub_lease="long")
+
+
+class SlurmEngineSetLauncher:
+    """As ipyparallel calls its own."""
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("engines", "slurm"),
+        ("engines", "Slurm"),
+        ("engine_launcher_class", "ipyparallel.cluster.launcher.SlurmEngineSetLauncher"),
+        ("engine_launcher_class", "SlurmLauncher"),
+        ("engine_launcher_class", SlurmEngineSetLauncher),
+    ],
+)
+def test_a_launcher_by_the_names_of_ipyparallel(name: str, value: object) -> None:
+    """Is the launcher here, and the other arguments stay what they are."""
+    others = {name: value, "beat": 2.0}
+
+    assert launcher_of(others, "local") == "slurm"
+    assert others == {"beat": 2.0}
+
+
+def test_two_launchers_are_one_too_many() -> None:
+    """Unless they are the same."""
+    assert launcher_of({"engines": "slurm"}, "slurm") == "slurm"
+    assert launcher_of({"engines": None}, "pbs") == "pbs"
+    with pytest.raises(TypeError, match="launcher='slurm'"):
+        launcher_of({"engines": "slurm"}, "pbs")
+
+
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [
+        ({"launcher": "pigeon"}, "there is no launcher 'pigeon'; there are: .*local"),
+        ({"engines": "pigeon"}, "there is no launcher 'pigeon'"),
+        ({"launcher": "local", "launcher_options": {"wings": 2}}, "wings"),
+        ({"wait_for": -1}, "wait_for"),
+        ({"wait_for": True}, "wait_for"),
+    ],
+)
+def test_a_wrong_launcher_is_an_error_of_its_line(options: dict[str, object], hint: str) -> None:
+    """It does not wait for the start."""
+    with pytest.raises(ValueError, match=hint):
+        Cluster(n=1, **options)  # type: ignore[arg-type]

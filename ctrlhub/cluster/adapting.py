@@ -1,0 +1,106 @@
+"""A thread that looks at the queue, and has as many engines started or drained as `Scaling` says."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from ctrlhub.cluster.engine_sets import EngineSets
+from ctrlhub.cluster.scaling import Bounds, Load, Scaling
+from ctrlhub.wire.errors import ControllerStopped, CtrlHubError, SessionClosed
+
+_log = logging.getLogger(__name__)
+
+
+class Adapter:
+    """Follows the queue until it is stopped, or the cluster ends.
+
+    Parameters
+    ----------
+    sets
+        The sets of the cluster.
+    engine_set
+        The one that becomes larger and smaller.
+    bounds
+        Between what.
+    interval
+        Seconds between two looks at the queue.
+
+    Attributes
+    ----------
+    wanted : int or None
+        How many engines it wanted last.
+    trouble : str
+        Why it could not have them; empty if it could.
+    """
+
+    def __init__(self, sets: EngineSets, engine_set: str, bounds: Bounds, interval: float) -> None:
+        if not 0 < interval < float("inf"):
+            raise ValueError(f"interval is a number of seconds, not {interval!r}")
+        self.bounds = bounds
+        self.engine_set = engine_set
+        self.wanted: int | None = None
+        self.trouble = ""
+        self._sets = sets
+        self._scaling = Scaling(bounds)
+        self._interval = interval
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ctrlhub-adapt", daemon=True)
+        self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        """Whether it still follows the queue."""
+        return self._thread.is_alive() and not self._over.is_set()
+
+    def stop(self) -> None:
+        """Do nothing any more; what was begun is done when this returns."""
+        self._over.set()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def __repr__(self) -> str:
+        what = f"{self.bounds.minimum} to {self.bounds.maximum} engines of {self.engine_set!r}"
+        wants = "" if self.wanted is None else f", wants {self.wanted}"
+        return f"<Adapter: {what}{wants}{': ' + self.trouble if self.trouble else ''}>"
+
+    def _run(self) -> None:
+        while not self._over.is_set():
+            try:
+                self._turn()
+                self.trouble = ""
+            except (SessionClosed, ControllerStopped) as error:
+                self.trouble = f"{error}"
+                return
+            except (CtrlHubError, OSError, TimeoutError) as error:
+                # The hub may be being restarted, a scheduler may not answer: that passes.
+                if f"{error}" != self.trouble:
+                    _log.warning("engines are not adapted to the queue: %s", error)
+                self.trouble = f"{error}"
+            self._over.wait(self._interval)
+
+    def _turn(self) -> None:
+        sets = self._sets
+        counts = sets.client()._connection.call("tasks", "counts", {})
+        engines = sets.engines()
+        load = Load(
+            queued=counts["queued"],
+            running=counts["running"],
+            ended=counts["done"] + counts["failed"],
+            engines=len(engines),
+            busy=sum(bool(each.get("running") or each.get("queued")) for each in engines),
+            coming=sets.coming(self.engine_set),
+        )
+        self.wanted = self._scaling.wanted(load, time.monotonic())
+        more = self.wanted - load.engines - load.coming
+        if self._over.is_set():
+            return
+        if more > 0:
+            _log.info("%d engines more, for %d tasks", more, load.queued + load.running)
+            sets.grow(self.engine_set, more)
+        elif more < 0:
+            mine = len(sets.engines(self.engine_set)) + load.coming
+            if fewer := min(mine, -more):
+                _log.info("%d engines fewer, for %d tasks", fewer, load.queued + load.running)
+                sets.shrink(self.engine_set, fewer, block=False, timeout=None)

@@ -1,0 +1,142 @@
+"""A cluster that somebody else started, as `Cluster.from_file` gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+from ctrlhub.cluster.claim import connection_of
+from ctrlhub.cluster.cluster import Cluster
+from ctrlhub.cluster.engine_sets import LOCAL, EngineSets
+from ctrlhub.cluster.errors import ClusterError
+from ctrlhub.cluster.listing import kind_of
+from ctrlhub.wire.places import Profile
+
+if TYPE_CHECKING:
+    from ctrlhub.client.client import Client
+
+
+class AttachedCluster(Cluster):
+    """A running cluster of another process: to connect to, to make larger and smaller, and to stop.
+
+    Parameters
+    ----------
+    place
+        Its profile.
+    told
+        What it has written down.
+    """
+
+    def __init__(self, place: Profile, told: Mapping[str, Any]) -> None:
+        super().__init__(0)
+        self._found = place
+        self._name = place.name
+        self.launcher = str(told.get("launcher") or LOCAL)
+        self.launcher_options = dict(told.get("launcher_options") or {})
+        self.default_set = str(told.get("default_set") or self.launcher)
+        self.n = int(told.get("n") or 0)
+        self._engine_sets = EngineSets(place, lambda: self.client)
+
+    @property
+    def _place(self) -> Profile:
+        return self._found
+
+    @property
+    def profile(self) -> str:
+        """The name of its profile."""
+        return self._found.name
+
+    @property
+    def pids(self) -> Mapping[str, Any]:
+        """The hub: ``{"hub": pid, "nannies": []}``; nannies are their owner's to know."""
+        return {"hub": self._found.hub_lock().holder(), "nannies": []}
+
+    @property
+    def client(self) -> Client:
+        """A client of ours, connected when it is first asked for."""
+        if self._client is None or self._client.closed:
+            self._client = self.connect_client_sync()
+        return self._client
+
+    def check_running(self) -> None:
+        """Make sure that it runs.
+
+        Raises
+        ------
+        ClusterError
+            It does not.
+        """
+        place = self._found
+        owners = place.supervisor_lock(), place.owner_lock(), place.hub_lock()
+        # A home that hosts share shows the connection file of a hub elsewhere, and no locks.
+        if all(lock.holder() is None for lock in owners) and connection_of(place) is None:
+            raise ClusterError(
+                f"no cluster of profile {place.name!r} is running in {place.directory}: "
+                f"`ctrl-hub list` shows those that are, `ctrl-hub start --profile {place.name}` starts one"
+            )
+
+    def start(self) -> Client:
+        """Return a connected client: it runs already."""
+        self.check_running()
+        return self.client
+
+    def start_controller_sync(self) -> Self:
+        """Do nothing: it runs already."""
+        self.check_running()
+        return self
+
+    def stop(self) -> None:
+        """End it, wherever it was started on this host, as ``ctrl-hub stop`` does.
+
+        Raises
+        ------
+        StopFailed
+            It belongs to another program, or runs on another host.
+        """
+        from ctrlhub.cluster.stopping import stop_cluster
+
+        self.leave()
+        stop_cluster(self._found)
+
+    def leave(self) -> None:
+        """Close our client, and leave the cluster as it is."""
+        self.adapt(None)
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def connect_client_sync(self, **options: Any) -> Client:
+        """Connect another client; the parameters are those of `Client`."""
+        from ctrlhub.client.client import Client
+
+        self.check_running()
+        options.setdefault("cluster", self)
+        return Client(self._found.connection_client, **options)
+
+    def update_cluster_file(self) -> None:
+        """Leave it to the owner."""
+
+    def remove_cluster_file(self) -> None:
+        """Remove it if nothing runs any more; else it is the owner's.
+
+        Raises
+        ------
+        ClusterError
+            The cluster runs.
+        """
+        if self._found.owner_lock().holder() is not None:
+            raise ClusterError(f"the cluster of profile {self.profile!r} runs: its owner has use for the file")
+        super().remove_cluster_file()
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
+
+    async def __aexit__(self, *_: object) -> None:
+        from asyncio import to_thread
+
+        await to_thread(self.leave)
+
+    def _hub_state(self) -> str:
+        hub = self._found.hub_lock().holder()
+        return "not running" if hub is None else f"running, hub pid {hub}, {kind_of(self._found)}"
+

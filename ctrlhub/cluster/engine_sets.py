@@ -1,0 +1,304 @@
+"""The sets of engines of a running cluster: started, made larger and smaller, and ended."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ctrlhub.client.control import process_of
+from ctrlhub.cluster.coming import Coming
+from ctrlhub.cluster.errors import ClusterError
+from ctrlhub.cluster.local_nanny import LOCAL_SET, LocalNanny
+from ctrlhub.cluster.own_nannies import OwnNannies
+from ctrlhub.cluster.scaling import least_busy
+from ctrlhub.wire.errors import EngineError
+from ctrlhub.wire.places import Profile
+
+if TYPE_CHECKING:
+    from ctrlhub.client.client import Client
+    from ctrlhub.cluster.launchers.base import Launcher
+
+LOCAL = "local"
+"""The launcher of engines on this host."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSet:
+    """One set of engines, as it is known without asking a scheduler.
+
+    Parameters
+    ----------
+    name
+        What it is called.
+    launcher
+        How it was started; empty where that is not known.
+    ids
+        The engines of it that are registered.
+    asked
+        How many were asked for in all, where that is recorded; else as many as there are.
+    jobs
+        What its launcher started: a job's number, a process.
+    """
+
+    name: str
+    launcher: str
+    ids: Sequence[int]
+    asked: int
+    jobs: Sequence[str] = ()
+
+    @property
+    def n(self) -> int:
+        """How many engines it has."""
+        return len(self.ids)
+
+
+@dataclass(slots=True)
+class EngineSets:
+    """The sets of a cluster.
+
+    Parameters
+    ----------
+    profile
+        The profile of the hub.
+    client
+        Gives a connected client.
+    own
+        The nannies on this host that are ours; None where the cluster is somebody else's.
+    make_nanny
+        Makes the nanny of another set on this host, of a name and a number of engines.
+    """
+
+    profile: Profile
+    client: Callable[[], Client]
+    own: OwnNannies | None = None
+    make_nanny: Callable[[str, int], LocalNanny] | None = None
+    _coming: dict[str, Coming] = field(default_factory=dict, init=False)
+
+    # ------------------------------------------------------------ what there is
+
+    def launched(self, name: str | None = None) -> list[Launcher]:
+        """Return what launchers have started, of one set or of all."""
+        if not self.profile.sets.is_dir():
+            return []
+        from ctrlhub.cluster.launchers.sets import known_sets
+
+        known = known_sets(self.profile)
+        for trouble in known.troubles:
+            _log.warning("%s", trouble)
+        return list(known.launchers) if name is None else known.named(name)
+
+    def engines(self, name: str | None = None) -> list[Mapping[str, Any]]:
+        """Return the engines that are there and stay, of one set or of all."""
+        connection = self.client()._connection
+        connection.look_at_engines()
+        there = _that_stay(connection.engines())
+        return [each for each in there if name in (None, each.get("engine_set", ""))]
+
+    def known(self) -> dict[str, KnownSet]:
+        """Return the sets by name, also those of which no engine has come yet."""
+        return self._grouped(self.engines())
+
+    def known_here(self) -> dict[str, KnownSet]:
+        """Return the same, as far as it is known here: the hub is not asked."""
+        return self._grouped(_that_stay(self.client()._connection.engines()))
+
+    def _grouped(self, engines: Iterable[Mapping[str, Any]]) -> dict[str, KnownSet]:
+        ids: dict[str, list[int]] = defaultdict(list)
+        for each in engines:
+            ids[each.get("engine_set", "")].append(each["id"])
+        found: dict[str, KnownSet] = {}
+        for name in self.own.keepers if self.own else ():
+            found[name] = KnownSet(name, LOCAL, ids.get(name, []), len(ids.get(name, [])))
+        for part in self.launched():
+            name = part.spec.name
+            before = found.get(name, KnownSet(name, part.spec.launcher, ids.get(name, []), 0))
+            found[name] = KnownSet(
+                name, part.spec.launcher, before.ids, before.asked + part.spec.n,
+                (*before.jobs, part.described()),
+            )  # fmt: skip
+        for name, those in sorted(ids.items()):
+            found.setdefault(name, KnownSet(name, "", those, len(those)))
+        return found
+
+    def check(self, name: str) -> None:
+        """Make sure that there is a set of this name.
+
+        Raises
+        ------
+        ClusterError
+            There is not.
+        """
+        known = self.known()
+        if name not in known:
+            listed = ", ".join(map(repr, known)) or "none"
+            raise ClusterError(f"there is no set of engines {name!r}; there are: {listed}")
+
+    def ids(self, name: str | None = None) -> list[int]:
+        """Return the ids of a set's engines, or of all.
+
+        Raises
+        ------
+        ClusterError
+            There is no such set.
+        """
+        if name is not None:
+            self.check(name)
+        return [each["id"] for each in self.engines(name)]
+
+    def coming(self, name: str) -> int:
+        """Return how many engines of a set were ordered and have not come yet."""
+        known = self._coming.get(name)
+        if known is None:
+            return 0
+        left = known.outstanding(self._processes(name), time.monotonic())
+        if left and math.isinf(known.patience):  # unless what should bring them is over
+            waits = sum(
+                part.spec.n for part in self.launched(name) if not part.state().phase.is_over
+            )
+            if waits == 0:
+                known.give_up()
+                return 0
+            left = min(left, waits)
+        return left
+
+    # ------------------------------------------------------------ what becomes of it
+
+    def start(
+        self, n: int, launcher: str, options: Mapping[str, Any] | None = None, name: str | None = None
+    ) -> str:
+        """Start a set, and return its name; does not wait for its engines.
+
+        Raises
+        ------
+        ClusterError
+            There is one of this name, or it cannot be started.
+        ValueError
+            There is no such launcher, or it has no such option.
+        """
+        if name is not None and name in self.known():
+            raise ClusterError(f"there is a set of engines {name!r} already: give another name")
+        if launcher == LOCAL and self.own is not None and self.make_nanny is not None and not options:
+            chosen = name or self._free_name(LOCAL_SET)
+            self._note_order(chosen, n, LOCAL)
+            self.own.start(self.make_nanny(chosen, n))
+            return chosen
+        from ctrlhub.cluster.launchers.sets import make_set, start_set
+        from ctrlhub.cluster.launchers.spec import Owner
+
+        owner = Owner.USER if self.own is None else Owner.SUPERVISOR
+        made = make_set(
+            self.profile, launcher, n, options, name=name or self._free_name(launcher), owner=owner
+        )
+        self._note_order(made.spec.name, n, launcher)
+        start_set(made)
+        return made.spec.name
+
+    def grow(self, name: str, n: int) -> None:
+        """Order so many further engines for a set; does not wait for them.
+
+        Raises
+        ------
+        ClusterError
+            They cannot be started.
+        TooManyEngines
+            The hub would not let them in.
+        """
+        parts = self.launched(name)
+        if parts:
+            from ctrlhub.cluster.launchers.sets import start_part
+
+            self._note_order(name, n, parts[0].spec.launcher)
+            start_part(parts[0], n)
+            return
+        self._note_order(name, n, LOCAL)
+        try:
+            self.client().start_engines(n, name, timeout=None)
+        except EngineError:
+            self._coming.pop(name).give_up()
+            # Nobody is there who would: a hub without engines, or a set that has ended.
+            if name not in ("", LOCAL_SET) or self.engines(name):
+                raise
+            self.start(n, LOCAL, name=name or None)
+
+    def shrink(self, name: str, n: int, *, block: bool, timeout: float | None) -> None:
+        """Have so many engines of a set leave: first who only waits in a queue, then the least busy.
+
+        What these run they finish, for at most `timeout` seconds, and the rest runs elsewhere.
+        """
+        n -= self._withdraw(name, n)
+        if n > 0:
+            self.client().drain(least_busy(self.engines(name), n), block=block, timeout=timeout)
+
+    def stop(self, name: str) -> None:
+        """End a set, whatever it does.
+
+        Raises
+        ------
+        ClusterError
+            There is none, or it cannot be ended.
+        """
+        ids = self.ids(name)
+        ours = self.own is not None and self.own.end(name)
+        parts = self.launched(name)
+        if parts:
+            from ctrlhub.cluster.launchers.sets import stop_sets
+
+            stop_sets(parts)
+        if not ours and not parts and ids:
+            self.client().shutdown(ids)
+        self._await_leaving(ids)
+        self._coming.pop(name, None)
+
+    def stop_launched(self) -> None:
+        """End what launchers have started: jobs that wait, too."""
+        parts = self.launched()
+        if parts:
+            from ctrlhub.cluster.launchers.sets import stop_sets
+
+            stop_sets(parts)
+
+    def _await_leaving(self, ids: Sequence[int]) -> None:
+        connection = self.client()._connection
+        if not connection.wait_for_engines(
+            lambda there: not set(ids) & set(there), connection.timeout
+        ):
+            raise ClusterError(
+                f"engines {', '.join(map(str, ids))} have not left within {connection.timeout:g} s: "
+                "what runs there ends first; interrupt() it, or send_signal('SIGKILL')"
+            )
+
+    def _withdraw(self, name: str, most: int) -> int:
+        """Cancel parts of a set that have not begun, the latest first; return how many engines they are."""
+        from_parts = 0
+        for part in reversed(self.launched(name)):
+            if from_parts + part.spec.n <= most and part.state().phase == "pending":
+                part.stop()
+                from_parts += part.spec.n
+        return from_parts
+
+    def _note_order(self, name: str, n: int, launcher: str) -> None:
+        patience = {} if launcher == LOCAL else {"patience": math.inf}
+        known = self._coming.setdefault(name, Coming(**patience))
+        known.ordered(n, self._processes(name), time.monotonic())
+
+    def _processes(self, name: str) -> list[Any]:
+        return [process_of(each) for each in self.engines(name)]
+
+    def _free_name(self, stem: str) -> str:
+        known = self.known()
+        number, name = 1, stem
+        while name in known:
+            number += 1
+            name = f"{stem}-{number}"
+        return name
+
+
+def _that_stay(engines: Mapping[int, Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [each for _, each in sorted(engines.items()) if each.get("state") != "draining"]

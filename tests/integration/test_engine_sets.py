@@ -1,0 +1,263 @@
+"""A cluster's engines in sets: several side by side, larger and smaller, by hand and by the queue."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ctrlhub import Client, Cluster, ClusterManager, CompositeError
+from ctrlhub.cluster.errors import ClusterError, StartFailed, StopFailed
+from tests.support.processes import Command, is_alive, until
+
+
+@pytest.fixture
+def running(state: Path) -> Iterator[Cluster]:
+    """A running cluster of two engines."""
+    cluster = Cluster(n=2)
+    cluster.start()
+    yield cluster
+    cluster.stop()
+
+
+def pids(client: Client) -> list[int]:
+    """The processes of all engines."""
+    found: list[int] = client[:].apply_sync(os.getpid)
+    return found
+
+
+def test_sets_are_started_and_ended_each_by_itself(running: Cluster) -> None:
+    """What happens to one leaves the other as it is."""
+    client = running.client
+    (first,) = running.engines
+    before = pids(client)
+
+    other = running.start_engines_sync(2)
+    client.wait_for_engines(4, timeout=60)
+
+    assert other != first
+    assert (running.engines[first].ids, running.engines[other].ids) == ([0, 1], [2, 3])
+    assert len(running.pids["nannies"]) == 2
+    assert f"{first}: 2 of 2, {other}: 2 of 2" in repr(running)
+    assert other in running._repr_html_()
+    running.restart_engines_sync(other)
+    assert pids(client)[:2] == before
+    running.signal_engines_sync("SIGCONT", other)
+    with pytest.raises(ClusterError, match=rf"no set of engines 'nobody'; there are: '{first}'"):
+        running.signal_engines_sync("SIGCONT", "nobody")
+    with pytest.raises(ClusterError, match="already"):
+        running.start_engines_sync(1, other)
+    running.stop_engines_sync(other)
+    assert list(running.engines) == [first]
+    assert pids(client) == before
+    assert len(running.pids["nannies"]) == 1
+
+
+def test_scale_starts_others_and_lets_the_least_busy_go(running: Cluster) -> None:
+    """Who stays goes on with what it runs; who goes hands its tasks on."""
+    client = running.client
+    view = client.load_balanced_view()
+    assert running.scale(5) == [0, 1, 2, 3, 4]
+    busy = client[[1, 3]].apply_async(time.sleep, 3600)
+    until(lambda: [n for n, each in client.queue_status().items() if n != "unassigned" and each["queue"]] == [1, 3], "both run")
+
+    assert running.scale(2) == [1, 3]
+    assert not busy.ready()
+    assert running.n == 2
+    busy.cancel()
+    assert running.scale(4) == [0, 1, 2, 3]
+    results = view.map_async(lambda n: n * n, range(200))
+    running.scale(1)
+    assert list(results) == [n * n for n in range(200)]
+    assert running.scale(0) == []
+    assert client.ids == []
+    assert running.scale(2) == [0, 1]
+    assert len(running.pids["nannies"]) == 1
+
+
+def test_engines_that_came_later_live_as_long_as_the_others(running: Cluster) -> None:
+    """A nanny that is killed is followed by one with all of them, and they end with the cluster."""
+    client = running.client
+    running.scale(3)
+    engines = pids(client)
+    (nanny,) = running.pids["nannies"]
+
+    os.kill(nanny, signal.SIGKILL)
+    until(lambda: are_others(client, engines), "others are there")
+
+    again = pids(client)
+    running.stop()
+    assert not [pid for pid in [nanny, *engines, *again] if is_alive(pid)]
+
+
+def are_others(client: Client, engines: list[int]) -> bool:
+    """Whether as many engines are there, in other processes."""
+    found = client[:].apply_async(os.getpid)
+    try:
+        now = list(found.get(timeout=10))
+    except (CompositeError, TimeoutError):  # some have died, and it is not known yet
+        return False
+    return len(now) == len(engines) and set(now).isdisjoint(engines)
+
+
+def test_engines_follow_the_queue(running: Cluster) -> None:
+    """They come for what waits, go when nothing does, and then the number is what somebody says."""
+    client = running.client
+    running.scale(1)
+    adapter = running.adapt(1, 4, idle=0.5, interval=0.05, target_duration=0.2)
+    assert adapter is not None
+
+    work = client.load_balanced_view().map_async(time.sleep, [0.2] * 60, chunksize=1)
+    until(lambda: len(client.ids) == 4, "four engines")
+    work.get(timeout=60)
+    until(lambda: len(client.ids) == 1, "one engine")
+
+    assert adapter.running
+    assert len(running.scale(2)) == 2
+    assert not adapter.running
+    second = running.adapt(1, 3)
+    assert running.adapt(None) is None
+    assert second is not None
+    assert not second.running
+    with pytest.raises(ValueError, match="minimum"):
+        running.adapt(4, 2)
+
+
+def test_another_process_attaches_to_a_cluster(running: Cluster, state: Path) -> None:
+    """By its file it finds the same engines, and leaves them there."""
+    attached = Cluster.from_file(running.cluster_file)
+    with attached as client:
+        assert client.ids == [0, 1]
+        assert client.cluster is attached
+        assert attached.scale(3) == [0, 1, 2]
+        assert attached.engines[attached.default_set].ids == [0, 1, 2]
+        assert "running" in repr(attached)
+    assert running.client.ids == [0, 1, 2]
+    assert Cluster.from_dict(running.to_dict()).client.ids == [0, 1, 2]
+    with pytest.raises(StopFailed, match="belongs to process"):
+        attached.stop()
+
+
+def test_a_cluster_of_the_command_is_attached_to(command: Command, state: Path) -> None:
+    """It is found by its profile, grows, and keeps its engines when its nanny is killed; then it is ended."""
+    assert command.run("start", "-n", "1", "--daemonize", "--profile", "mine").returncode == 0
+    manager = ClusterManager()
+    assert [each.profile for each in manager.list_clusters()] == ["mine"]
+    cluster = manager.load_clusters()["mine"]
+    with cluster as client:
+        assert cluster.scale(3) == [0, 1, 2]
+        engines = pids(client)
+        record = command.state / "profiles" / "mine" / "supervisor.json"
+        nanny = json.loads(record.read_text())["processes"]["nanny"]["pid"]
+        os.kill(nanny, signal.SIGKILL)
+        until(lambda: are_others(client, engines), "others are there")
+        assert cluster.scale(1) == client.ids == [0]
+
+    cluster.stop()
+    assert manager.load_clusters() == {}
+    with pytest.raises(ClusterError, match="no cluster of profile 'mine' is running"):
+        Cluster.from_file(profile="mine")
+
+
+def test_a_hub_without_engines_gets_some(command: Command, state: Path) -> None:
+    """They are a set of their own, which ends with the cluster."""
+    assert command.run("start", "-n", "0", "--daemonize").returncode == 0
+    cluster = Cluster.from_file()
+    with cluster as client:
+        assert cluster.scale(2) == [0, 1]
+        engines = pids(client)
+        assert cluster.scale(3) == [0, 1, 2]
+    cluster.stop()
+    until(lambda: not any(map(is_alive, engines)), "the engines end")
+
+
+def test_names_of_ipyparallel_start_hub_and_engines_apart(state: Path) -> None:
+    """First one, then the other; `start` gives a hub its first engines."""
+    cluster = Cluster(n=2)
+    cluster.start_controller_sync()
+    assert cluster.engines == {}
+    name = cluster.start_engines_sync(n=1, engine_set_id="crew")
+    client = cluster.connect_client_sync()
+    client.wait_for_engines(1, timeout=60)
+    assert (name, cluster.engines["crew"].ids) == ("crew", [0])
+    cluster.stop_controller_sync()
+    assert cluster.engines == {}
+
+    cluster.start_controller_sync()
+    assert cluster.start().ids == [0, 1]
+    cluster.stop_cluster_sync()
+
+
+def test_coroutines(state: Path) -> None:
+    """The same in an event loop, under the same names."""
+
+    async def use() -> list[Any]:
+        seen: list[Any] = []
+        cluster = Cluster(n=1)
+        async with cluster as client:
+            name = await cluster.start_engines(1, "crew")
+            await asyncio.to_thread(client.wait_for_engines, 2, timeout=60)
+            seen.append(name)
+            seen.append(await cluster.scale_async(2))
+            await cluster.signal_engine("SIGCONT", 0)
+            await cluster.signal_engines("SIGCONT", "crew")
+            await cluster.restart_engine(0)
+            await cluster.stop_engine(1)
+            seen.append(client.ids)
+            await cluster.stop_engines()
+            seen.append(cluster.engines)
+        await cluster.start_controller()
+        seen.append(cluster.pids["hub"] is not None)
+        await cluster.stop_controller()
+        seen.append(cluster.pids["hub"])
+        return seen
+
+    assert asyncio.run(use()) == ["crew", [0, 2], [0, 2], {}, True, None]
+
+
+def test_work_begins_with_whoever_has_come(state: Path) -> None:
+    """With `wait_for` the start does not wait for all of them."""
+    with Cluster(n=4, wait_for=1) as client:
+        assert client.ids
+        client.wait_for_engines(4, timeout=60)
+    with Cluster(n=2, wait_for=0) as client:
+        assert client.load_balanced_view().apply_sync(abs, -1) == 1
+
+
+def test_progress_is_shown(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the output is no terminal, its end."""
+    with Cluster(n=2, progress=True):
+        assert "engines: 2 of 2" in capsys.readouterr().err
+
+
+def test_sets_of_other_launchers_beside_the_first(state: Path) -> None:
+    """They are started and ended like the others, and nothing of them outlives the cluster."""
+    options = {"environment": ["COLOUR=red"]}
+    with Cluster(n=1, launcher="local", launcher_options=options) as client:
+        cluster = client.cluster
+        assert client[0].apply_sync(os.getenv, "COLOUR") == "red"
+        name = cluster.start_engines_sync(1, "plain", launcher_options={})
+        client.wait_for_engines(2, timeout=60)
+        assert client[cluster.engines[name].ids].apply_sync(os.getenv, "COLOUR") == [None]
+        (first,) = set(cluster.engines) - {name}
+        assert cluster.engines[first].jobs
+        assert len(cluster.scale(3)) == 3
+        processes = pids(client)
+        assert cluster.scale(1) == [0]
+        cluster.stop_engines_sync(first)
+        assert list(cluster.engines) == [name]
+    until(lambda: not any(map(is_alive, processes)), "the engines end")
+
+
+def test_engines_that_die_at_their_start_end_the_wait(state: Path) -> None:
+    """In seconds, with what they said, and not when the time is over."""
+    options = {"python": "/bin/false"}
+    with pytest.raises(StartFailed, match="are over"):
+        Cluster(n=1, launcher_options=options, timeout=600).start()
