@@ -103,12 +103,14 @@ class MpiJob:
         self._signals = os.pipe()
         self._ending: Ending | None = None
         self._restarting = ""
+        self._retiring: dict[int, float] = {}
         self._steps: deque[tuple[float, signal.Signals]] = deque()
         self._hub = NannyHub(
             config,
             vouches=self._vouches,
             on_signal=self._signal_wanted,
             on_restart=self._restart_wanted,
+            on_retire=self._retire_wanted,
             on_grow=lambda n: _log.warning("an MPI job cannot grow: %d more engines are not started", n),
             on_shutdown=lambda why: self._later(lambda: self._stop(f"the hub said so: {why}", Ending.LEFT)),
             on_end=lambda why, ending: self._later(lambda: self._stop(why, ending)),
@@ -239,9 +241,21 @@ class MpiJob:
             self._restarting = reason
             self._end_job(0.0)
 
+    def _retire(self, rank: int, within: float) -> None:
+        """Have a rank finish, which it does by itself; force ends the job only where all ranks are to.
+
+        With one that is killed all would die.
+        """
+        limit = float("inf") if within < 0 else time.monotonic() + within
+        self._retiring[rank] = min(limit, self._retiring.get(rank, limit))
+        latest = max(self._retiring.values())
+        if len(self._retiring) == self._config.engines and self._ending is None and latest < float("inf"):
+            self._end_job(latest - time.monotonic() + self._config.grace)
+
     def _settle(self, code: int) -> Ending | None:
         """Deal with the end of the job; return how this ends, or None where another is to start."""
         self._steps.clear()
+        self._retiring.clear()
         if self._restarting and self._ending is None:
             cause = f"its MPI job was restarted: {self._restarting}"
             self._restarting = ""
@@ -332,6 +346,15 @@ class MpiJob:
             _log.warning("rank %d runs on another host: %s cannot be sent there", rank, number.name)
         elif not note.ended and note.start == self._seed.start:
             _kill(note.pid, number)
+
+    def _retire_wanted(self, key: str, incarnation: bytes, reason: str, within: float) -> None:
+        rank = self._rank_of(key)
+
+        def retire() -> None:
+            if rank is not None and self._seed.incarnation(rank) == incarnation:
+                self._retire(rank, within)
+
+        self._later(retire)
 
     def _restart_wanted(self, key: str, incarnation: bytes, reason: str, at_once: bool) -> None:
         rank = self._rank_of(key)

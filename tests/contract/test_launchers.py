@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ctrlhub import Client, Cluster
+from ctrlhub.cluster.errors import ClusterError
 from ctrlhub.cluster.launchers.base import Launcher, Phase
 from ctrlhub.cluster.launchers.records import SetRecord, load_record, save_record
 from ctrlhub.cluster.launchers.registry import launcher_named, launcher_names
@@ -268,8 +269,13 @@ def test_a_signal_reaches_the_set(site: Site, profile: Profile, client: Client) 
 
 
 def test_a_set_grows_by_parts_and_ends_as_one(site: Site, profile: Profile, client: Client) -> None:
-    """Each part is a job of its own; the name means all of them."""
+    """Each part is a job of its own; the name means all of them. One that cannot grow says so."""
     launcher = started(site, profile, client, 1)
+    if not launcher.can_grow:
+        with pytest.raises(ClusterError, match="of one number for good"):
+            start_part(launcher, 2)
+        assert len(known_sets(profile).named(launcher.spec.name)) == 1
+        return
 
     part = start_part(launcher, 2)
     until(lambda: len(client.ids) == 3, f"three engines, but {part.state()}")

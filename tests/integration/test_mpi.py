@@ -165,6 +165,17 @@ def test_a_rank_that_leaves_alone_waits_for_the_others(hub: Client, command: Com
     assert "ERROR" not in end(watcher)
 
 
+def test_draining_ranks_end_together(hub: Client, command: Command) -> None:
+    """What runs ends, nothing new begins, and the watcher ends in good order."""
+    watcher = start(command, hub)
+    runs = hub.load_balanced_view().apply_async(lambda: __import__("time").sleep(0.3))
+    until(lambda: any(each["running"] for each in hub.status()["engines"]), "it runs")
+    hub.drain(timeout=PATIENCE)
+    runs.get(PATIENCE)
+    said = watcher.communicate(timeout=PATIENCE)[1]
+    assert watcher.returncode == 0, said
+
+
 def test_shutdown_of_all_ends_the_watcher(hub: Client, command: Command) -> None:
     """In good order, with exit code 0."""
     watcher = start(command, hub)

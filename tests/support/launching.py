@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
@@ -60,6 +61,21 @@ class LocalSite(Site):
         return [f"process {pid}"] if is_alive(pid) else []
 
 
+class MpiSite(LocalSite):
+    """A real MPI on this host."""
+
+    launcher = "mpi"
+
+    def __init__(self, place: Path) -> None:
+        super().__init__(place)
+        self.options = {"mpiexec": "mpiexec --oversubscribe --allow-run-as-root"}
+
+    @classmethod
+    def needs(cls) -> tuple[str, bool]:
+        """Name the package."""
+        return "Open MPI (Debian: openmpi-bin)", shutil.which("mpiexec") is not None
+
+
 class SlurmSite(Site):
     """A real Slurm of two nodes."""
 
@@ -91,4 +107,4 @@ class SlurmSite(Site):
         return [line for line in self.slurm.queue() if launcher.job_name in line]
 
 
-SITES: list[type[Site]] = [LocalSite, SlurmSite]
+SITES: list[type[Site]] = [LocalSite, MpiSite, SlurmSite]

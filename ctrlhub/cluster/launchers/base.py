@@ -87,11 +87,14 @@ class Launcher(ABC):
         What options it has.
     is_remote : bool
         Whether its engines run on other hosts, so that the hub has to listen for them.
+    can_grow : bool
+        Whether a part can be added to a set that runs.
     """
 
     name: ClassVar[str]
     options_type: ClassVar[type[LauncherOptions]] = LauncherOptions
     is_remote: ClassVar[bool] = True
+    can_grow: ClassVar[bool] = True
 
     def __init__(
         self, profile: Profile, spec: EngineSet, handle: Mapping[str, Any] | None = None

@@ -115,7 +115,18 @@ def start_set(launcher: Launcher) -> None:
 
 
 def start_part(launcher: Launcher, n: int) -> Launcher:
-    """Start n more engines of the same kind as a part of a set; return its launcher."""
+    """Start n more engines of the same kind as a part of a set; return its launcher.
+
+    Raises
+    ------
+    ClusterError
+        They cannot be started, or a set of this kind does not grow.
+    """
+    if not launcher.can_grow:
+        raise ClusterError(
+            f"engines {launcher.spec.name!r} of launcher {launcher.name!r} are of one number for good: stop "
+            "them, and start as many as you want"
+        )
     taken = [each.spec.part for each in known_sets(launcher.profile).named(launcher.spec.name)]
     fresh = EngineSet(
         launcher.spec.name,
