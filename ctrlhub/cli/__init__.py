@@ -25,6 +25,8 @@ _MODULES = {
     "tasks": "ctrlhub.cli.tasks",
     "explain": "ctrlhub.cli.tasks",
     "cancel": "ctrlhub.cli.tasks",
+    "drain": "ctrlhub.cli.draining",
+    "logs": "ctrlhub.cli.logs",
     "sessions": "ctrlhub.cli.sessions",
     "store": "ctrlhub.cli.store",
     "profile": "ctrlhub.cli.profiles",

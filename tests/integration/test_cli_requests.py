@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import select
+import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -216,3 +220,76 @@ def test_one_that_does_not_heed_is_ended_after_its_grace(running: Command, clien
     assert task.wait(WAIT)
     assert task.cancelled()
     client.wait_for_engines(2, timeout=WAIT)
+
+
+# ---------------------------------------------------------------- logs and drain
+
+
+def test_logs_are_shown(running: Command, client: Client) -> None:
+    """By who writes them; an engine's by its id."""
+    marks = client[:].apply_sync(
+        lambda: __import__("sys").__stderr__.write(f"mark of {__import__('os').getpid()}\n") and __import__("os").getpid()
+    )
+    hub = running.run("logs", "--hub", "-n", "1000").stdout
+    assert "serves profile default" in hub
+    assert not hub.startswith("{")
+    assert running.run("logs", "--hub", "--raw", "-n", "1000").stdout.startswith('{"time"')
+    for number, pid in enumerate(marks):
+        shown = until(lambda n=number: running.run("logs", "--engine", str(n), "-n", "50").stdout, "it is written")
+        assert f"joined as engine {number}" in shown
+        assert f"mark of {pid}" in shown
+    both = running.run("logs", "--engine", "0-1").stdout.splitlines()
+    assert {line.split(" | ")[0] for line in both} == {"engine 0", "engine 1"}
+    files = {each["name"]: Path(each["path"]) for each in asked(running, "logs", "--engines", "--hub")}
+    assert set(files) == {"hub", "engine 0", "engine 1"}
+    assert all(path.is_file() for path in files.values())
+    none = running.run("logs", "--engine", "77")
+    assert (none.returncode, none.stdout) == (Exit.NOT_RUNNING, "")
+
+
+def test_logs_are_followed_across_a_rotation(running: Command) -> None:
+    """What is written after another file has the log's name is shown as well, until Ctrl-C."""
+    log = running.state / "profiles" / "default" / "logs" / "nanny.log"
+    follower = running.launch("logs", "-f", "--nanny", "-n", "0")
+    assert follower.stdout is not None
+    with log.open("a") as file:
+        # It may not have begun to look: what it has not seen then, it sees of what comes.
+        until(lambda: file.write("first\n") and not file.flush() and _readable(follower), "it is followed")
+    log.rename(log.with_name("nanny.log.old"))
+    log.write_text("second\n")
+    try:
+        lines = iter(follower.stdout.readline, "")
+        assert next(line for line in lines if line != "first\n") == "second\n"
+    finally:
+        os.replace(log.with_name("nanny.log.old"), log)  # who writes to it has it open
+    follower.send_signal(signal.SIGINT)
+    assert follower.wait(timeout=WAIT) == Exit.INTERRUPTED
+
+
+def _readable(process: subprocess.Popen[str]) -> bool:
+    assert process.stdout is not None
+    return bool(select.select([process.stdout], [], [], 0.05)[0])
+
+
+def test_engines_drain(running: Command, client: Client, work: Work) -> None:
+    """They finish, leave, and are not started again; the command says which."""
+    added = running.launch("engine", "-n", "2")
+    client.wait_for_engines(4, timeout=WAIT)
+    ids = client.ids[-2:]
+    held = client.load_balanced_view(targets=ids[0]).apply_async(work.held())
+    work.begun("held")
+
+    assert asked(running, "drain", str(ids[0]), "--no-wait") == {"engines": [ids[0]], "left": False}
+    states = {each["id"]: each["state"] for each in asked(running, "status")["engines"]}
+    assert states[ids[0]] == "draining"
+    work.release("held")
+    drained = running.run("drain", f"{ids[0]}-{ids[1]}", "--within", "30")
+
+    assert drained.returncode in (Exit.OK, Exit.ERROR), drained.stderr
+    assert held.get(WAIT) == "held"
+    if drained.returncode:  # the first had left already, and was no engine any more
+        assert f"no engine {ids[0]}" in drained.stderr
+        assert running.run("drain", str(ids[1])).returncode == Exit.OK
+    assert added.wait(timeout=WAIT) == Exit.OK
+    assert client.ids == [0, 1]
+    assert running.run("drain").returncode == Exit.USAGE
