@@ -38,6 +38,9 @@ from ctrlhub.wire.security import KeyRegistry
 
 log = logging.getLogger(__name__)
 
+_OTHERS = tuple(sorted(BULK | IOPUB))
+"""The streams beside that of the beats."""
+
 
 class Peers:
     """Sessions, their pulses, and the engine registry.
@@ -177,8 +180,8 @@ class Peers:
     def beat(self, session: Session, message: m.Beat, connection: Connection, now: float) -> None:
         """Answer a beat; a nanny's counts for the engines whose processes it sees.
 
-        The hub says something on the other streams too: where a connection broke in silence, and
-        nobody has anything to say on it, this is how it comes to light (`disconnected`).
+        The hub says something on the other streams too, on each in its turn: where a connection broke
+        in silence, and nobody has anything to say on it, this is how it comes to light (`disconnected`).
         """
         if session.role is m.Role.NANNY:
             session.vouches = frozenset(message.vouches)
@@ -194,7 +197,10 @@ class Peers:
                         session.send(self._outbox, m.Stream.HUB, order)  # it may have been lost
                     self.draining.remind(session, charge, now)
         self._outbox.add(Send(connection, m.Beat()))
-        for stream in sorted(BULK | IOPUB):
+        others = [stream for stream in _OTHERS if stream in session.connections]
+        if others:
+            session.probed += 1
+            stream = others[session.probed % len(others)]
             session.send(self._outbox, stream, m.Welcome(self._epoch))
 
     def disconnected(self, connection: Connection) -> None:

@@ -67,6 +67,8 @@ class Session:
     first
         The first id of the requests that the client's present process made; what is below was made by
         another one, and is sent when it is asked for. 0 if there was no other.
+    probed
+        How often it was told something on a stream beside that of its beats, to see whether that stands.
     departed
         The connection of the hub stream that cannot be sent to any more, until there is another.
     """
@@ -96,6 +98,7 @@ class Session:
     returned: bool = False
     retention: float = 0.0
     first: int = 0
+    probed: int = 0
     departed: Connection | None = None
     resources: Mapping[str, float] = field(default_factory=dict)
     engine_set: str = ""

@@ -25,7 +25,7 @@ from ctrlhub.wire.messages import Buffer, Stream
 if TYPE_CHECKING:
     from ctrlhub.wire.security import KeyPair
 
-HANDSHAKE_MS = 2000
+HANDSHAKE_MS = 5000
 BACKLOG = 4096
 LINGER_MS = 1000
 """How long a closing hub waits for its last words to leave."""

@@ -25,7 +25,7 @@ from typing import Any, ClassVar
 
 from ctrlhub.link.hellos import Hellos
 from ctrlhub.link.hooks import Hooks
-from ctrlhub.link.patience import Backoff
+from ctrlhub.link.patience import Backoff, Renewal
 from ctrlhub.link.patience import Patience as Patience
 from ctrlhub.link.states import HELLO_STREAMS, KEY_NOT_LIVE, LEGAL, UNKNOWN_SESSION
 from ctrlhub.link.states import LinkAction as LinkAction
@@ -105,6 +105,7 @@ class Membership(Hooks):
         self._beat_due = NEVER
         self._suspect = patience.suspect
         self._enrols = False
+        self._renewal = Renewal(patience, self._random)
         self.prove: Callable[[Sequence[int]], bytes] = _cannot
         self.proof = b""
         self.lent: dict[int, Sequence[object]] = {}
@@ -169,7 +170,7 @@ class Membership(Hooks):
         if self.state is State.REGISTERING and self.registered is not None:
             due = min(due, self.last_heard + self._suspect)
         if self._enrols and self.state is not State.ENROLLING:
-            due = min(due, self.last_heard + 2 * self._suspect)
+            due = min(due, self.last_heard + self._renewal.after(self._suspect))
         return due
 
     def drain(self) -> list[tuple[Stream, Message]]:
@@ -267,6 +268,7 @@ class Membership(Hooks):
         self._suspect = message.suspect
         self._beat_due = now + message.beat
         self._asking.restart()
+        self._renewal.restart()
         self.proof = self.prove(message.segment) if message.segment else b""
         for each in self._hellos.begin(HELLO_STREAMS[self.registration.role]):
             self._say_hello(each, now)
@@ -386,7 +388,8 @@ class Membership(Hooks):
         if self.state is State.REGISTERING and self.registered is not None:
             self._enter(State.SILENT)
             self.on_silent(now)
-        if self._enrols and silence >= 2 * self._suspect:
+        if self._enrols and silence >= self._renewal.after(self._suspect):
+            self._renewal.tried()
             self.enrol_again(now)
 
     _HANDLERS: ClassVar[Mapping[type[Message], Callable[..., None]]] = {

@@ -25,6 +25,9 @@ class Patience:
         The wait before an unanswered hello on a stream is sent again; it grows like `first`.
     suspect
         How long a silence is suspect, as long as the hub has not said.
+    renewal, renewal_longest
+        After a silence of so many times that, a peer has its key accepted anew; then of twice as many
+        each time, up to the second number.
     """
 
     first: float = 0.5
@@ -33,6 +36,8 @@ class Patience:
     jitter: float = 0.2
     hello: float = 1.0
     suspect: float = 3.0
+    renewal: float = 5.0
+    renewal_longest: float = 40.0
 
 
 class Backoff:
@@ -65,6 +70,41 @@ class Backoff:
         """Note that the question was put now: `due` is when to put it again."""
         self.due = now + self._wait * (1.0 - self._patience.jitter * self._random.random())
         self._wait = min(self._wait * self._patience.factor, self._patience.longest)
+
+
+class Renewal:
+    """How long a hub may be silent before a peer takes it that its key was forgotten.
+
+    Longer each time: to enrol again means to close all connections and to make them anew, which is
+    the last thing that a hub needs which is silent because thousands of peers have come at once.
+
+    Parameters
+    ----------
+    patience
+        How the waits grow, and by how much they differ.
+    random
+        Where the jitter comes from.
+    """
+
+    __slots__ = ("_factor", "_patience", "_random")
+
+    def __init__(self, patience: Patience, random: Random) -> None:
+        self._patience = patience
+        self._random = random
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin again with the shortest wait: the hub has let us in."""
+        self._factor = self._patience.renewal
+
+    def tried(self) -> None:
+        """Note that our key was enrolled again: the next time waits for longer."""
+        jitter = self._patience.jitter * self._random.random()
+        self._factor = min(2.0 * self._factor, self._patience.renewal_longest) * (1.0 + jitter)
+
+    def after(self, suspect: float) -> float:
+        """Return the length of a silence (seconds), given how long one is suspect."""
+        return self._factor * suspect
 
 
 class Greeting(Backoff):

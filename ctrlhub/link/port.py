@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from random import SystemRandom
 
 import zmq
 
@@ -24,9 +25,16 @@ REOPEN_FIRST = 0.1
 REOPEN_LONGEST = 5.0
 """The first and the longest pause (seconds) after a handshake that failed."""
 
-HANDSHAKE_MS = 2000
+REOPEN_JITTER = 0.3
+"""By up to this share the pause is shorter."""
+
+HANDSHAKE_MS = 30_000
 CONNECT_MS = 5000
-"""How long a handshake, and the making of a TCP connection, may take."""
+"""How long a handshake, and the making of a TCP connection, may take.
+
+The hub is strict with who connects and keeps silent; a peer has nothing to guard, and where thousands
+come at once, to give up and begin anew is work for a hub that has too much of it already.
+"""
 
 HEARTBEAT_MS = 2000
 HEARTBEAT_TIMEOUT_MS = 10_000
@@ -45,6 +53,9 @@ EVENTS = zmq.EVENTS  # this one stays what it is: pyzmq looks plain numbers up
 send_frame = zmq.backend.Socket.send
 
 NEVER = float("inf")
+
+_random = SystemRandom()
+"""Not the random numbers of user code, nor those that forked engines have in common."""
 
 _WATCHED = (
     zmq.EVENT_HANDSHAKE_SUCCEEDED
@@ -156,7 +167,8 @@ class Port:
         self._pause(now)
 
     def _pause(self, now: float) -> None:
-        self.reopen_due = now + self.pause
+        # At random: those whose handshakes failed together must not come back together.
+        self.reopen_due = now + self.pause * (1.0 - REOPEN_JITTER * _random.random())
         self.pause = min(2 * self.pause, REOPEN_LONGEST)
 
     def _configure(self, socket: zmq.Socket[bytes]) -> None:

@@ -25,12 +25,24 @@ class TestLife:
     """Beats, suspicion, loss, death and leaving."""
 
     @pytest.mark.parametrize("role", [ENGINE, CLIENT, NANNY])
-    def test_a_beat_is_answered(self, exchange: Exchange, role: m.Role) -> None:
-        """On the hub stream; the others are felt for."""
+    def test_a_beat_is_answered(
+        self, exchange: Exchange, role: m.Role, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """On the hub stream; the others are felt for, one with each beat."""
         line = a_peer(exchange, "peer", role)
-        answers = line.say(HUB, m.Beat())
-        expected = [m.Beat()] + [m.Welcome("epoch")] * {NANNY: 0, ENGINE: 2, CLIENT: 3}[role]
-        assert answers == expected
+        others = {NANNY: 0, ENGINE: 2, CLIENT: 3}[role]
+        sent: list[Send] = []
+        keep = exchange._keep
+
+        def keep_both(send: Send) -> None:
+            sent.append(send)
+            keep(send)
+
+        monkeypatch.setattr(exchange, "_keep", keep_both)
+        for _ in range(max(1, others)):
+            assert line.say(HUB, m.Beat()) == [m.Beat()] + [m.Welcome("epoch")] * (others > 0)
+        felt = {each.connection.stream for each in sent} - {HUB}
+        assert len(felt) == others
 
     def test_nobody_comes_back_because_many_were_shut_out(
         self, exchange: Exchange, monkeypatch: pytest.MonkeyPatch

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -433,15 +434,39 @@ def test_enrolment_is_repeated_and_can_be_refused() -> None:
 
 
 def test_a_long_silence_over_tcp_enrols_again() -> None:
-    """After twice the suspect time the key may be forgotten; what was to be sent is not."""
+    """After five times the suspect time the key may be forgotten; what was to be sent is not."""
     peer = joined(enrolling=True)
-    assert not any(isinstance(m, Enrol) for _, _, m in run(peer, 5.9))
-    peer.tick(6.0)
+    assert not any(isinstance(m, Enrol) for _, _, m in run(peer, 14.9))
+    peer.tick(15.0)
     assert peer.state is State.ENROLLING
     assert peer.take_link_actions() == [LinkAction.ENROL_AGAIN]
     assert peer.drain() == [(Stream.HUB, Enrol(REGISTER.key))]
-    peer.receive(Stream.HUB, Enrolled(REGISTER.key), 7.0)
+    peer.receive(Stream.HUB, Enrolled(REGISTER.key), 16.0)
     assert [m.token for _, m in peer.drain() if isinstance(m, Register)] == [b"token"]
+
+
+def test_a_hub_that_stays_silent_is_asked_to_take_the_key_ever_more_seldom() -> None:
+    """It may be busy with thousands of others; who begins anew each time gives it more to do."""
+    peer = joined(enrolling=True)
+    times, now = [], 0.0
+    while len(times) < 5:
+        now += 0.05
+        peer.tick(now)
+        peer.drain()
+        if LinkAction.ENROL_AGAIN in peer.take_link_actions():
+            times.append(now)
+            peer.receive(Stream.HUB, Enrolled(REGISTER.key), now)
+            peer.take_link_actions()
+    waits = [later - earlier for earlier, later in pairwise([0.0, *times])]
+    assert waits[0] == pytest.approx(15.0, abs=0.1)
+    assert waits == sorted(waits)
+    assert 100.0 < waits[-1] < 150.0
+    peer.receive(Stream.HUB, REGISTERED, now)
+    now += 14.5
+    peer.tick(now)
+    assert LinkAction.ENROL_AGAIN not in peer.take_link_actions()
+    peer.tick(now + 0.6)
+    assert LinkAction.ENROL_AGAIN in peer.take_link_actions()
 
 
 def test_a_long_silence_over_ipc_enrols_nothing() -> None:
