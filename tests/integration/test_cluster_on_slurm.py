@@ -1,0 +1,116 @@
+"""A `Cluster` whose engines a real Slurm runs: they come, become more and fewer, and leave no job."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ctrlhub import Cluster
+from ctrlhub.cluster.errors import StartFailed
+from tests.support.launching import SlurmSite
+from tests.support.processes import Command, until
+from tests.support.slurm import Slurm
+from tests.support.state import own_state
+
+PENDS = {"queue": "idle"}
+"""A partition that is down: what is submitted there waits."""
+
+OWNER = """
+import sys
+from ctrlhub import Cluster
+cluster = Cluster(n=1, launcher="slurm", launcher_options={"queue": "idle"}, wait_for=0)
+cluster.start()
+print("started", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="module")
+def slurm(
+    tmp_path_factory: pytest.TempPathFactory, require_system_part: Callable[[str, bool], None]
+) -> Iterator[Slurm]:
+    """A Slurm of two nodes."""
+    require_system_part(*SlurmSite.needs())
+    with SlurmSite(tmp_path_factory.mktemp("slurm")) as site:
+        yield site.slurm
+
+
+@pytest.fixture
+def state(tmp_path: Path, slurm: Slurm) -> Iterator[Path]:
+    """A state directory for this test."""
+    with own_state(tmp_path / "state") as directory:
+        yield directory
+
+
+def test_engines_of_a_batch_system_come_become_more_and_fewer(state: Path, slurm: Slurm) -> None:
+    """Each growth is a job; a job ends when its last engine has left, and all with the cluster."""
+    with Cluster(n=2, launcher="slurm") as client:
+        cluster = client.cluster
+        assert client[:].apply_sync(os.getenv, "SLURM_JOB_NAME") != [None, None]
+        (first,) = cluster.engines.values()
+        assert (first.launcher, first.n, len(first.jobs)) == ("slurm", 2, 1)
+        assert cluster.scale(3) == [0, 1, 2]
+        assert len(slurm.queue()) == 2
+
+        here = cluster.start_engines_sync(1, launcher="local", launcher_options={})
+        client.wait_for_engines(4, timeout=60)
+        assert client[cluster.engines[here].ids].apply_sync(os.getenv, "SLURM_JOB_NAME") == [None]
+
+        client[[0, 1]].apply_async(signal.pause)
+        until(lambda: cluster.scale(2, first.name) == [0, 1], "the idle one goes")
+        until(lambda: len(slurm.queue()) == 1, "its job ends")
+    assert slurm.queue() == []
+
+
+def test_what_waits_in_the_queue_is_counted_on_and_cancelled_first(state: Path, slurm: Slurm) -> None:
+    """Nobody is ordered twice, and no engine goes in the place of one that has not come."""
+    with Cluster(n=1, launcher="slurm", launcher_options=PENDS, wait_for=0) as client:
+        cluster = client.cluster
+        assert client.ids == []
+        assert cluster.scale(3, timeout=None) == []
+        assert cluster.scale(3, timeout=None) == []
+        assert len(slurm.queue()) == 2
+        assert "0 of 3" in repr(cluster)
+        with pytest.raises(TimeoutError, match="0 of 3 engines"):
+            cluster.scale(3, timeout=0.1)
+        cluster.scale(1, timeout=None)
+        assert len(slurm.queue()) == 1
+        cluster.stop_engines_sync()
+        assert slurm.queue() == []
+        assert cluster.engines == {}
+
+
+def test_a_job_that_fails_ends_the_wait_with_its_log(state: Path, slurm: Slurm) -> None:
+    """In seconds, and leaves nothing."""
+    options = {"prologue": ["echo the module is not there >&2", "exit 3"]}
+    with pytest.raises(StartFailed, match="the module is not there"):
+        Cluster(n=1, launcher="slurm", launcher_options=options, timeout=600).start()
+    assert slurm.queue() == []
+
+
+def test_what_a_killed_program_has_left_in_the_queue_goes_with_the_next_cluster(
+    state: Path, slurm: Slurm
+) -> None:
+    """A job of a dead cluster does not wait for its turn for ever."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", OWNER],
+        env=Command(state).environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "started\n"
+    assert len(slurm.queue()) == 1
+    process.kill()
+    process.communicate()
+    until(lambda: not Command(state).left(), "its hub ends")
+
+    with Cluster(n=0):
+        assert slurm.queue() == []
