@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +19,29 @@ from ctrlhub.cli.text import moment, table
 @profile_option
 @json_option
 @state_dir_option
+@click.option(
+    "--watch",
+    is_flag=False,
+    flag_value="2",
+    type=click.FloatRange(min=0.1),
+    metavar="[SECONDS]",
+    help="Bring it up to date every 2 seconds, or so often, until Ctrl-C.",
+)
 @configured("status.timeout")
-def status(profile: str, as_json: bool, state_dir: Path | None, timeout: float) -> None:
+def status(
+    profile: str, as_json: bool, state_dir: Path | None, watch: float | None, timeout: float
+) -> None:
     """Show hub, engines and tasks of a running cluster."""
-    found = _ask(profile, state_dir, timeout)
+    with connected(profile, state_dir, timeout) as client:
+        if watch is not None:
+            from ctrlhub.cli.watching import watch as keep_watching
+
+            keep_watching(client.status, _text, watch, as_json=as_json)
+        found = client.status()
     click.echo(json.dumps(found, indent=2) if as_json else _text(found))
 
 
-def _ask(profile: str, state_dir: Path | None, timeout: float) -> dict[str, Any]:
-    with connected(profile, state_dir, timeout) as client:
-        return client.status()
-
-
-def _text(found: dict[str, Any]) -> str:
+def _text(found: Mapping[str, Any]) -> str:
     hub, engines, tasks = found["hub"], found["engines"], found["tasks"]
     ports = ", ".join(f"{stream} {port}" for stream, port in hub["ports"].items())
     lines = [
@@ -44,9 +55,12 @@ def _text(found: dict[str, Any]) -> str:
         *(f"TROUBLE  {each}" for each in hub.get("trouble", [])),
         f"engines  {len(engines)}",
     ]
-    columns = ("id", "pid", "host", "state", "running", "queued")
+    columns = {"id": "id", "pid": "pid", "host": "host", "state": "state", "running": "running", "queued": "queued"}
+    if any(each.get("engine_set") for each in engines):
+        columns["set"] = "engine_set"
     if engines:
-        lines += ["", *table(columns, [[each[name] for name in columns] for each in engines])]
+        rows = [[each[name] or ("-" if name == "engine_set" else each[name]) for name in columns.values()] for each in engines]
+        lines += ["", *table(tuple(columns), rows)]
     return "\n".join(lines + _hooks(found.get("start_hooks", [])))
 
 

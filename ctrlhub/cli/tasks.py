@@ -16,7 +16,7 @@ from ctrlhub.cli.asking import connected, request_id
 from ctrlhub.cli.configured import configured
 from ctrlhub.cli.exits import Exit
 from ctrlhub.cli.options import json_option, profile_option, state_dir_option
-from ctrlhub.cli.text import duration, moment, table
+from ctrlhub.cli.text import duration, moment, plain, table
 
 if TYPE_CHECKING:
     from ctrlhub.client.client import Client
@@ -169,7 +169,7 @@ def explain(
     if as_json:
         click.echo(json.dumps(found, indent=2))
     else:
-        click.echo(f"{task}: {found['why']}")
+        click.echo(f"{task}: {plain(found['why'])}")
         click.echo("".join(f"  {name:<10} {text}\n" for name, text in _described(found["record"])), nl=False)
     if found["record"] is None:
         ctx.exit(Exit.ERROR)
@@ -210,7 +210,7 @@ def _described(record: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
     yield "kind", f"{_kind(record)} ({record['action']})"
     yield "state", record["status"]
     if record["label"]:
-        yield "label", record["label"]
+        yield "label", plain(record["label"])
     yield "session", str(record["client"])
     if record["engine_id"] is not None:
         yield "engine", str(record["engine_id"])
@@ -221,7 +221,7 @@ def _described(record: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
     if took is not None:
         yield "took", took
     if record["error"]:
-        yield "error", record["error"].replace("\n", "\n             ")
+        yield "error", "\n             ".join(map(plain, record["error"].splitlines()))
 
 
 # ---------------------------------------------------------------- cancel

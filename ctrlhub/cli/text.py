@@ -9,7 +9,7 @@ from datetime import datetime
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
     """Give the lines of a table; numbers stand to the right."""
     body = [["-" if cell is None else cell for cell in row] for row in rows]
-    texts = [[name.upper() for name in head], *([str(cell) for cell in row] for row in body)]
+    texts = [[name.upper() for name in head], *([plain(cell) for cell in row] for row in body)]
     widths = [max(len(row[column]) for row in texts) for column in range(len(head))]
     to_the_right = [
         bool(body) and all(isinstance(row[column], int | float) for row in body)
@@ -22,6 +22,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
         ).rstrip()
         for row in texts
     ]
+
+
+def plain(value: object) -> str:
+    """Give a value as text that does nothing to a terminal: names and errors are others' to choose."""
+    return "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in str(value))
 
 
 def moment(when: float | str | None) -> str:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
 import select
 import signal
+import struct
 import subprocess
+import sys
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -293,3 +298,52 @@ def test_engines_drain(running: Command, client: Client, work: Work) -> None:
     assert added.wait(timeout=WAIT) == Exit.OK
     assert client.ids == [0, 1]
     assert running.run("drain").returncode == Exit.USAGE
+
+
+# ---------------------------------------------------------------- status --watch
+
+
+def test_status_is_watched_without_a_terminal(running: Command, client: Client) -> None:
+    """The same text again and again, or a line of JSON for each look."""
+    text = running.launch("status", "--watch", "0.1")
+    lines = running.launch("status", "--watch", "0.1", "--json")
+    assert text.stdout is not None
+    assert lines.stdout is not None
+    counts = [json.loads(lines.stdout.readline())["tasks"]["done"]]
+    client.load_balanced_view().apply_sync(int, "7")
+    until(lambda: counts.append(json.loads(lines.stdout.readline())["tasks"]["done"]) or counts[-1] > counts[0], "it is seen")
+    profiles = (line for line in iter(text.stdout.readline, "") if line.startswith("profile"))
+    assert [next(profiles), next(profiles)] == 2 * ["profile  default\n"]
+    for process in (text, lines):
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=WAIT) == Exit.INTERRUPTED
+
+
+def test_status_is_watched_on_a_terminal(running: Command, client: Client) -> None:
+    """A table that takes the screen, and gives it back on Ctrl-C."""
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+    environment = {**running.environment, "TERM": "xterm-256color"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ctrlhub", "status", "--watch", "0.1"],
+        env=environment, stdin=follower, stdout=follower, stderr=follower, start_new_session=True,
+    )  # fmt: skip
+    running.started.append(process)
+    os.close(follower)
+    shown = b""
+    try:
+        while shown.count(b"Ctrl-C ends this") < 2:
+            assert select.select([leader], [], [], WAIT)[0], f"only {shown!r}"
+            shown += os.read(leader, 65536)
+        process.send_signal(signal.SIGINT)
+        while not shown.endswith(b"\x1b[?25h") and select.select([leader], [], [], WAIT)[0]:
+            try:
+                shown += os.read(leader, 65536)
+            except OSError:  # everybody has let go of the terminal
+                break
+        assert process.wait(timeout=WAIT) == Exit.INTERRUPTED
+    finally:
+        os.close(leader)
+    assert shown.startswith(b"\x1b[?1049h")
+    assert b"\x1b[?1049l" in shown
+    assert b"idle" in shown

@@ -56,3 +56,8 @@ def test_moment_that_is_text_or_unknown() -> None:
 def test_duration_in_the_unit_that_suits(seconds: float, said: str) -> None:
     """From a thousandth of a second to days."""
     assert duration(seconds) == said
+
+
+def test_names_of_others_do_nothing_to_the_terminal() -> None:
+    """What controls a terminal is shown, not done."""
+    assert table(("label",), [("a\x1b[2Jb\nc\x9b",)]) == ["LABEL", "a\\x1b[2Jb\\x0ac\\x9b"]
