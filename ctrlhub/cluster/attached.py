@@ -31,11 +31,23 @@ class AttachedCluster(Cluster):
         super().__init__(0)
         self._found = place
         self._name = place.name
+        self._engine_sets = EngineSets(place, lambda: self.client)
+        told = told or self._supervised()
         self.launcher = str(told.get("launcher") or LOCAL)
         self.launcher_options = dict(told.get("launcher_options") or {})
         self.default_set = str(told.get("default_set") or self.launcher)
         self.n = int(told.get("n") or 0)
-        self._engine_sets = EngineSets(place, lambda: self.client)
+
+    def _supervised(self) -> Mapping[str, Any]:
+        """Return what is known of the first set of ``ctrl-hub start``, if a launcher runs it."""
+        from ctrlhub.cluster.launchers.spec import Owner
+
+        specs = (each.spec for each in self._sets.launched())
+        first = next((spec for spec in specs if spec.owner is Owner.SUPERVISOR), None)
+        if first is None:
+            return {}
+        options = {"launcher_options": first.options, "default_set": first.name}
+        return {"launcher": first.launcher, "n": first.n, **options}
 
     @property
     def _place(self) -> Profile:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,11 +24,12 @@ from ctrlhub.cluster.cluster_file import ClusterFile
 from ctrlhub.cluster.coroutines import Coroutines
 from ctrlhub.cluster.engine_sets import LOCAL, EngineSets
 from ctrlhub.cluster.ephemeral import discard, end_left_sets, private_profile, private_state, sweep
-from ctrlhub.cluster.errors import ClusterError, StartFailed
+from ctrlhub.cluster.errors import ClusterError
 from ctrlhub.cluster.keeper import Keeper
 from ctrlhub.cluster.local import LocalProcesses, available_cores, routed
 from ctrlhub.cluster.local_nanny import LocalNanny, Prefer
 from ctrlhub.cluster.own_nannies import OwnNannies
+from ctrlhub.cluster.parts_check import PartsCheck
 from ctrlhub.cluster.showing import shown, shown_in_html
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.wire.places import Profile
@@ -249,20 +251,16 @@ class Cluster(ClusterFile, Coroutines):
     def _await_engines(self) -> None:
         wait = min(self.n, self.n if self._wait_for is None else self._wait_for)
         assert self._processes is not None
-        self._processes.await_engines(self.client, wait, self._check, progress=self._progress)
+        parts = PartsCheck(self._sets.launched(self.default_set))
 
-    def _check(self) -> None:
-        """Make sure that what was started runs, and may yet bring engines."""
-        assert self._processes is not None
-        self._processes.check()
-        for part in self._sets.launched(self.default_set):
-            state = part.state()
-            if state.phase.is_over:
-                raise StartFailed(
-                    f"the engines of {part.described()} ({part.spec.launcher}) are over: "
-                    f"{state.reason or state.phase.value}",
-                    state.log,
-                )
+        def check() -> None:
+            assert self._processes is not None
+            self._processes.check()
+            parts.check(time.monotonic())
+
+        self._processes.await_engines(
+            self.client, wait, check, progress=self._progress, why=parts.why
+        )
 
     def stop(self) -> None:
         """Close the client and end everything; harmless when nothing runs."""

@@ -204,6 +204,7 @@ class LocalProcesses:
         *,
         progress: bool | None = False,
         deadline: float | None = None,
+        why: Callable[[], str] = str,
     ) -> None:
         """Wait until so many engines are registered.
 
@@ -219,6 +220,8 @@ class LocalProcesses:
             Show a bar; None does in IPython.
         deadline
             Until when; by default for as long as the timeout.
+        why
+            Says what the others wait for, if they are too few.
 
         Raises
         ------
@@ -232,7 +235,7 @@ class LocalProcesses:
                 check()
                 left = end - time.monotonic()
                 if left <= 0:
-                    raise self._too_few(there, n)
+                    raise self._too_few(there, n, why())
                 _wait_for_engines(client, n, min(SLICE, left))
             bar(n)
 
@@ -252,11 +255,11 @@ class LocalProcesses:
         log = self.hub.log_tail() if self.hub else ""
         return StartFailed(f"the hub was not ready within {self._timeout:g} s: {why}", log)
 
-    def _too_few(self, registered: int, n: int) -> StartFailed:
+    def _too_few(self, registered: int, n: int, why: str = "") -> StartFailed:
         log = self.nanny.log_tail() if self.nanny else ""
         return StartFailed(
-            f"{registered} of {n} engines registered within {self._timeout:g} s "
-            f"(logs in {self.profile.logs})",
+            f"{registered} of {n} engines registered within {self._timeout:g} s"
+            f"{', ' + why if why else ''} (logs in {self.profile.logs})",
             log,
         )
 

@@ -94,6 +94,32 @@ def test_a_job_that_fails_ends_the_wait_with_its_log(state: Path, slurm: Slurm) 
     assert slurm.queue() == []
 
 
+def test_a_job_that_waits_for_too_long_ends_the_wait_with_its_reason(
+    state: Path, slurm: Slurm
+) -> None:
+    """It is not left in the queue."""
+    with pytest.raises(StartFailed, match=r"0 of 1 engines .* pending: PartitionDown"):
+        Cluster(n=1, launcher="slurm", launcher_options=PENDS, timeout=2).start()
+    assert slurm.queue() == []
+
+
+def test_the_first_set_of_the_command_is_that_of_who_attaches(state: Path, slurm: Slurm) -> None:
+    """Scaling goes on with the same launcher, and all ends with the cluster."""
+    command = Command(state)
+    started = command.run("start", "-n", "1", "--launcher", "slurm", "--listen", "127.0.0.1", "--daemonize")
+    assert started.returncode == 0, started.stderr
+    cluster = Cluster.from_file()
+    try:
+        with cluster as client:
+            assert (cluster.launcher, cluster.n) == ("slurm", 1)
+            assert cluster.scale(2) == [0, 1]
+            assert client[1].apply_sync(os.getenv, "SLURM_JOB_NAME") is not None
+            assert len(slurm.queue()) == 2
+    finally:
+        cluster.stop()
+    assert slurm.queue() == []
+
+
 def test_what_a_killed_program_has_left_in_the_queue_goes_with_the_next_cluster(
     state: Path, slurm: Slurm
 ) -> None:
