@@ -72,14 +72,20 @@ def sweep(state: Path | None = None) -> None:
     """Discard the profiles whose creators are dead, and their hubs too."""
     for profile in private_profiles(state):
         try:
-            if not _creator_may_live(profile) and _was_here(profile):
-                _discard_if_free(profile)
+            if is_abandoned(profile):
+                discard_if_free(profile)
         except (StateError, ClusterError) as error:
             # What is wrong with somebody's old directory is no reason not to start.
             _log.warning("left %s as it is: %s", profile.directory, error)
 
 
-def _discard_if_free(profile: Profile) -> None:
+def is_abandoned(profile: Profile) -> bool:
+    """Say whether the creator of a private profile is dead, and was of this host."""
+    return not _creator_may_live(profile) and _was_here(profile)
+
+
+def discard_if_free(profile: Profile) -> bool:
+    """Remove a profile unless its hub lives; say whether it was removed."""
     # Held while the directory goes, so that two sweepers do not meet; and not to be had while the
     # hub, or somebody who looks on, still has it.
     try:
@@ -87,7 +93,8 @@ def _discard_if_free(profile: Profile) -> None:
             end_left_sets(profile)
             discard(profile)
     except (AlreadyRunning, FileNotFoundError):
-        return
+        return False
+    return True
 
 
 def _creator_may_live(profile: Profile) -> bool:

@@ -252,6 +252,11 @@ def socket_dirs(profile: Path) -> Iterator[Path]:
         yield base / digest
 
 
+def socket_roots() -> Iterator[Path]:
+    """Yield the directories in which those of `socket_dir` stand, for this user."""
+    yield from _socket_bases()
+
+
 def ipc_addresses(directory: Path) -> dict[Stream, str]:
     """Return the address of each stream in a directory of `socket_dir`."""
     return {stream: f"ipc://{directory / name}" for stream, name in SOCKET_NAMES.items()}

@@ -1,0 +1,72 @@
+"""``ctrl-hub clean``, ``doctor``, ``profile`` and ``config`` with real clusters, alive and killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from ctrlhub.cli.exits import Exit
+from tests.support.processes import Command, until
+
+
+def asked(command: Command, *arguments: str, code: Exit = Exit.OK) -> Any:
+    """Run a command that prints JSON."""
+    result = command.run(*arguments, "--json")
+    assert result.returncode == code, result.stderr + result.stdout
+    return json.loads(result.stdout)
+
+
+def test_clean_after_everything_was_killed(command: Command) -> None:
+    """What is left is named, then removed; a living cluster beside it is not touched, and a start finds nothing."""
+    for name in ("dead", "alive"):
+        started = command.run("start", "-n", "1", "--daemonize", "--profile", name)
+        assert started.returncode == Exit.OK, started.stderr
+    place = command.state / "profiles" / "dead"
+    hub = command.status("--profile", "dead")["hub"]["pid"]
+    record = json.loads((place / "supervisor.json").read_text())
+    alive = command.status("--profile", "alive")
+    assert asked(command, "clean") == []
+    # At the same moment: none of them can end the others in good order.
+    pids = [record["pid"], hub, *(process["pid"] for process in record["processes"].values())]
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in set(pids):
+            os.kill(pid, number)
+    until(lambda: [each["state"] for each in asked(command, "list")] == ["running", "dead"], "it is dead")
+    until(lambda: [each["why"] for each in asked(command, "clean", "--dry-run")] == [""], "all of it has ended")
+    assert (place / "connection-client.json").exists()
+
+    (looked,) = asked(command, "clean", "--dry-run")
+    (done,) = asked(command, "clean")
+
+    assert (looked["done"], done["done"]) == ("would remove", "removed")
+    assert looked["path"] == done["path"] == str(place)
+    assert not (place / "connection-client.json").exists()
+    assert not (place / "supervisor.json").exists()
+    assert (place / "keys.json").exists()
+    assert [each["profile"] for each in asked(command, "list")] == ["alive"]
+    assert command.status("--profile", "alive")["engines"] == alive["engines"]
+    assert command.run("clean").stdout == "nothing to clean up\n"
+    assert asked(command, "clean", "--logs", "--dry-run")[0]["path"] == str(place / "logs")
+    assert command.run("start", "-n", "1", "--daemonize", "--profile", "dead").returncode == Exit.OK
+    for name in ("dead", "alive"):
+        assert command.run("stop", "--profile", name).returncode == Exit.OK
+
+
+def test_a_cluster_by_its_configuration(command: Command, tmp_path: Path) -> None:
+    """What the profile's file says is what runs, and is shown beside where it comes from."""
+    made = command.run("profile", "create", "mine", "--set", "start.engines=1", "--set", "start.daemonize=true",
+                       "--set", "hub.store=memory", "--set", "hub.listen=127.0.0.1")  # fmt: skip
+    assert made.returncode == Exit.OK, made.stderr
+
+    started = command.run("start", "--profile", "mine")
+
+    assert started.returncode == Exit.OK, started.stderr
+    status = command.status("--profile", "mine")
+    assert (len(status["engines"]), status["store"]["kind"]) == (1, "memory")
+    assert set(status["hub"]["ports"]) == {"hub", "multiengine", "task", "iopub"}
+    assert asked(command, "profile", "show", "mine")["state"] == "running"
+    assert asked(command, "profile", "list")[0]["hub_pid"] == status["hub"]["pid"]
+    assert command.run("stop", "--profile", "mine").returncode == Exit.OK
