@@ -136,7 +136,12 @@ class Control:
             before |= {n: process_of(engines[n]) for n in again if n in engines}
 
     def start_engines(
-        self, n: int, engine_set: str = "local", *, timeout: float | None = START_TIMEOUT
+        self,
+        n: int,
+        engine_set: str = "local",
+        *,
+        timeout: float | None = START_TIMEOUT,
+        within: float = 0.0,
     ) -> list[int]:
         """Have further engines started by the nannies of a set that start any when told to.
 
@@ -151,6 +156,8 @@ class Control:
             The set.
         timeout
             The longest wait (seconds) until they are registered; None waits for none.
+        within
+            How long (seconds) to wait for a nanny of the set, if none is there: it may be on its way.
 
         Returns
         -------
@@ -167,7 +174,8 @@ class Control:
             Not all have come; the others still may.
         """
         before = {process_of(engine) for engine in self._connection.current_engines().values()}
-        self._connection.call("control", "start_engines", {"count": n, "engine_set": engine_set})
+        wish = {"count": n, "engine_set": engine_set, "within": within}
+        self._connection.call("control", "start_engines", wish)
         if timeout is None:
             return []
 

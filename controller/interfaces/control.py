@@ -16,14 +16,15 @@ from ctrlhub.controller.core.later import Later, OnceStored
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.interfaces.arguments import checked_ids
 from ctrlhub.controller.interfaces.base import Context, Interface, exposed
-from ctrlhub.controller.interfaces.growing import shared_out
+from ctrlhub.controller.interfaces.growing import Growth, GrowthOrders
 from ctrlhub.controller.interfaces.multiengine import MultiEngine
 from ctrlhub.controller.interfaces.nanny_orders import NannyOrders, Order
 from ctrlhub.controller.interfaces.start_hooks import StartHookInterface
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.errors import EngineError, InvalidRequest, LimitExceeded, TooManyEngines
 from ctrlhub.wire.ids import Ranges, session_of
-from ctrlhub.wire.messages import Interrupt, Restart, Signal, StartEngines, Stream
+from ctrlhub.wire.messages import Interrupt, Restart, Signal, Stream
+from ctrlhub.wire.options import is_duration
 
 MOST_PARKED = 64
 """So many interrupts of a client may wait for what they are to interrupt."""
@@ -52,6 +53,7 @@ class Control(Interface):
         super().__init__(controller, context)
         self._parked: dict[Session, list[Parked]] = {}
         self._orders = NannyOrders(self.outbox)
+        self._growth = GrowthOrders(context.sessions, self.outbox)
 
     @exposed
     def interrupt(self, caller: Session, targets: Sequence[int], after: int = 0) -> list[int]:
@@ -105,6 +107,8 @@ class Control(Interface):
         """Interrupt what had to come first, and tell nannies that had to."""
         if self._orders.held:  # asked in every turn
             self._orders.flush()
+        if self._growth.held:
+            self._growth.flush(now)
         for session in tuple(self._parked):
             ready = [each for each in self._parked[session] if each.after <= session.last_command]
             if ready:
@@ -129,6 +133,7 @@ class Control(Interface):
         """Give up what does not come: commands to interrupt, nannies to tell."""
         super().tick(now)
         self._orders.tick(now)
+        self._growth.flush(now)
         for session, parked in tuple(self._parked.items()):
             self._keep(session, [each for each in parked if each.until > now])
 
@@ -136,6 +141,7 @@ class Control(Interface):
         """Say when `tick` is due."""
         due = [parked[0].until for parked in self._parked.values()]
         due += [self._orders.held[0].until] if self._orders.held else []
+        due += [at for at in (self._growth.next_deadline(),) if at is not None]
         return min(due, default=None)
 
     def bound(self, session: Session, stream: Stream, held: Ranges, now: float) -> None:
@@ -152,6 +158,7 @@ class Control(Interface):
         """Forget a client."""
         self._parked.pop(session, None)
         self._orders.forget(session)
+        self._growth.forget(session)
 
     @exposed
     def signal(self, caller: Session, targets: Sequence[int], name: str) -> list[int] | Later:
@@ -203,8 +210,12 @@ class Control(Interface):
                 hooks.forgive(engine)
 
     @exposed
-    def start_engines(self, caller: Session, count: int, engine_set: str = "") -> int:
+    def start_engines(
+        self, caller: Session, count: int, engine_set: str = "", within: float = 0.0
+    ) -> int | Later:
         """Have the elastic nannies of a set start so many further engines between them; return the number.
+
+        If none is here it is waited for, `within` seconds at most.
 
         Raises
         ------
@@ -215,15 +226,14 @@ class Control(Interface):
         """
         if type(count) is not int or count < 1 or type(engine_set) is not str:
             raise InvalidRequest("start_engines takes a number of engines, at least 1, and a set's name")
+        if not is_duration(within):
+            raise InvalidRequest(f"within is a number of seconds, not {within!r:.80}")
         there, most = len(self.engines), self.context.config.max_engines
         if there + count > most:
             raise TooManyEngines(
                 f"{count} further engines would be more than max_engines={most}: {there} are registered"
             )
-        for nanny, share in shared_out(count, engine_set, self.context.sessions).items():
-            log.info("client %d has nanny %d start %d engines", caller.number, nanny.number, share)
-            nanny.send(self.outbox, Stream.HUB, StartEngines(share))
-        return count
+        return self._growth.give(Growth(caller, count, engine_set), within, self.context.now())
 
     @exposed
     def shutdown(self, caller: Session, targets: Sequence[int]) -> OnceStored:

@@ -78,7 +78,16 @@ class Adapter:
                 if f"{error}" != self.trouble:
                     _log.warning("engines are not adapted to the queue: %s", error)
                 self.trouble = f"{error}"
+                if self._is_over():
+                    return
             self._over.wait(self._interval)
+
+    def _is_over(self) -> bool:
+        """Say whether there is no cluster any more; one that is attached to may come back."""
+        try:
+            return self._sets.client().closed
+        except CtrlHubError:
+            return False
 
     def _turn(self) -> None:
         sets = self._sets

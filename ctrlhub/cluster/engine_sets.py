@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 LOCAL = "local"
 """The launcher of engines on this host."""
 
+JOINS = 6.0
+"""So long (seconds) a nanny may take to come to the hub."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -218,14 +221,20 @@ class EngineSets:
             start_part(parts[0], n)
             return
         self._note_order(name, n, LOCAL)
+        # One that was just started, or again, may not be with the hub yet.
+        patience = JOINS if self._has_nanny(name) else 0.0
         try:
-            self.client().start_engines(n, name, timeout=None)
+            self.client().start_engines(n, name, timeout=None, within=patience)
         except EngineError:
             self._coming.pop(name).give_up()
             # Nobody is there who would: a hub without engines, or a set that has ended.
             if name not in ("", LOCAL_SET) or self.engines(name):
                 raise
             self.start(n, LOCAL, name=name or None)
+
+    def _has_nanny(self, name: str) -> bool:
+        """Say whether somebody looks after engines here, as far as that can be told."""
+        return bool(self.own and name in self.own.keepers) or bool(self.engines(name))
 
     def shrink(self, name: str, n: int, *, block: bool, timeout: float | None) -> None:
         """Have so many engines of a set leave: first who only waits in a queue, then the least busy.

@@ -130,6 +130,28 @@ def test_engines_follow_the_queue(running: Cluster) -> None:
         running.adapt(4, 2)
 
 
+def test_nothing_follows_the_queue_of_a_hub_that_has_died(running: Cluster) -> None:
+    """It says why, and ends."""
+    adapter = running.adapt(1, 3, interval=0.05)
+    assert adapter is not None
+
+    os.kill(running.pids["hub"], signal.SIGKILL)
+    until(lambda: not adapter.running, "it has ended")
+
+    assert "SIGKILL" in adapter.trouble
+    assert "SIGKILL" in repr(running)
+    until(lambda: running.pids["nannies"] == [], "its nanny ends")
+
+
+def test_a_set_grows_at_once_after_its_start(running: Cluster) -> None:
+    """Its nanny, which is not with the hub yet, is waited for; and all sets may end and come again."""
+    name = running.start_engines_sync(1, "crew")
+    assert len(running.scale(2, name)) == 2
+    running.stop_engines_sync()
+    assert running.engines == {}
+    assert running.scale(1) == [0]
+
+
 def test_another_process_attaches_to_a_cluster(running: Cluster, state: Path) -> None:
     """By its file it finds the same engines, and leaves them there."""
     attached = Cluster.from_file(running.cluster_file)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from ctrlhub.controller.config import HubConfig
+from ctrlhub.controller.interfaces.growing import MOST_HELD
 from ctrlhub.wire import messages as m
 from tests.support.exchange import Exchange, Line
 from tests.support.multiengine import HUB, a_peer
+from tests.support.peers import registration
 
 
 @pytest.fixture
@@ -81,6 +83,44 @@ def test_more_than_the_hub_registers_are_refused(exchange: Exchange, client: Lin
     assert answer.code == "too_many_engines"
     assert "max_engines=8: 1 are registered" in answer.message
     assert ordered(nanny) == []
+
+
+def test_a_nanny_that_is_on_its_way_is_waited_for(exchange: Exchange, client: Line) -> None:
+    """The answer comes when it has been told, or when the time is over."""
+    call = m.Call(1, "control", "start_engines", {"count": 2, "engine_set": "a", "within": 5.0})
+    client.say(HUB, call)
+    client.say(HUB, m.Call(2, "control", "start_engines", {"count": 1, "engine_set": "b", "within": 5.0}))
+    assert client.heard(m.Answer) == []
+
+    said = Line(exchange, "nanny").say(
+        HUB, registration(m.Role.NANNY, "nanny", engine_set="a", elastic=True)
+    )
+    assert said[1:] == [m.StartEngines(2)]
+    assert client.one(m.Answer) == m.Answer(1, 2)
+    exchange.pass_time(5.0)
+    refused = client.one(m.Answer)
+
+    assert (refused.id, refused.code) == (2, "engine_error")
+    assert ordered(a_nanny(exchange, "late", "b", "one")) == []
+
+
+def test_who_leaves_orders_nothing_any_more(exchange: Exchange, client: Line) -> None:
+    """What waited is forgotten; and not more than so many wait."""
+    for number in range(MOST_HELD + 1):
+        wish = {"count": 1, "engine_set": "a", "within": 5.0}
+        client.say(HUB, m.Call(number, "control", "start_engines", wish))
+    assert client.one(m.Answer).code == "limit_exceeded"
+    client.say(HUB, m.Goodbye())
+
+    assert ordered(a_nanny(exchange, "nanny", "a", "one")) == []
+
+
+@pytest.mark.parametrize("within", [-1.0, "1", None, float("nan")])
+def test_what_is_no_time(exchange: Exchange, client: Line, within: object) -> None:
+    """Is refused as such."""
+    answer = client.call("control", "start_engines", count=1, engine_set="a", within=within)
+
+    assert answer.code == "invalid_request"
 
 
 @pytest.mark.parametrize("count", [0, -1, True, 1.0, "1", None])
