@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ctrlhub import Client, Cluster
-from ctrlhub.cluster.errors import ClusterError
+from ctrlhub.cluster.errors import ClusterError, LauncherError
 from ctrlhub.cluster.launchers.base import Launcher, Phase
 from ctrlhub.cluster.launchers.records import SetRecord, load_record, save_record
 from ctrlhub.cluster.launchers.registry import launcher_named, launcher_names
@@ -26,12 +26,20 @@ from ctrlhub.cluster.launchers.sets import (
     stop_sets,
 )
 from ctrlhub.wire.places import Profile
-from tests.support.launching import SITES, Site
+from tests.support.launching import SITES, THOROUGH, Site
 from tests.support.processes import until
 from tests.support.state import own_state
 
+everywhere = pytest.mark.parametrize(
+    "site", SITES, indirect=True, scope="module", ids=lambda site: site.launcher
+)
+thoroughly = pytest.mark.parametrize(
+    "site", THOROUGH, indirect=True, scope="module", ids=lambda site: site.launcher
+)
+"""What all launchers do alike is shown on a host, and on a batch system."""
 
-@pytest.fixture(scope="module", params=SITES, ids=lambda site: site.launcher)
+
+@pytest.fixture(scope="module")
 def site(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
@@ -103,6 +111,7 @@ def command_lines() -> str:
     return "\n".join(found)
 
 
+@everywhere
 def test_the_plan_is_told_and_nothing_is_started(site: Site, profile: Profile) -> None:
     """It names the engines' command, holds no secret, and leaves no record."""
     launcher = made(site, profile)
@@ -115,6 +124,7 @@ def test_the_plan_is_told_and_nothing_is_started(site: Site, profile: Profile) -
     assert not launcher.directory.exists()
 
 
+@everywhere
 def test_engines_come_work_and_are_gone_after_stop(
     site: Site, profile: Profile, client: Client
 ) -> None:
@@ -133,6 +143,7 @@ def test_engines_come_work_and_are_gone_after_stop(
     assert site.left(launcher) == []
 
 
+@everywhere
 def test_the_token_is_nobody_elses(site: Site, profile: Profile, client: Client) -> None:
     """It stands in no command line, not in the environment of user code, and in no file that others can read."""
     launcher = started(site, profile, client)
@@ -147,6 +158,7 @@ def test_the_token_is_nobody_elses(site: Site, profile: Profile, client: Client)
     assert not any(token in path.read_text() for path in script)
 
 
+@everywhere
 def test_another_process_takes_a_set_up(site: Site, profile: Profile, client: Client) -> None:
     """It sees how it is, and ends it."""
     launcher = started(site, profile, client)
@@ -160,6 +172,7 @@ def test_another_process_takes_a_set_up(site: Site, profile: Profile, client: Cl
     assert site.left(launcher) == []
 
 
+@everywhere
 def test_what_a_killed_launcher_had_started_is_found(
     site: Site, profile: Profile, client: Client
 ) -> None:
@@ -177,6 +190,7 @@ def test_what_a_killed_launcher_had_started_is_found(
     assert site.left(launcher) == []
 
 
+@thoroughly
 def test_a_launcher_that_was_killed_before_the_start_leaves_only_a_record(
     site: Site, profile: Profile
 ) -> None:
@@ -205,6 +219,7 @@ def test_a_launcher_that_was_killed_before_the_start_leaves_only_a_record(
     assert not launcher.directory.exists()
 
 
+@thoroughly
 def test_a_set_that_is_stopped_while_it_starts_does_not_stay(site: Site, profile: Profile) -> None:
     """Who starts it finds its record gone, and ends what it has started."""
     launcher = made(site, profile)
@@ -225,6 +240,7 @@ def test_a_set_that_is_stopped_while_it_starts_does_not_stay(site: Site, profile
     assert known_sets(profile).launchers == []
 
 
+@everywhere
 def test_engines_that_cannot_start_are_told_with_the_end_of_their_log(
     site: Site, profile: Profile
 ) -> None:
@@ -240,6 +256,7 @@ def test_engines_that_cannot_start_are_told_with_the_end_of_their_log(
     assert "this node has no ctrl-hub" in state.log
 
 
+@everywhere
 def test_the_prologue_and_the_environment_are_the_engines(
     site: Site, profile: Profile, client: Client
 ) -> None:
@@ -257,10 +274,15 @@ def test_the_prologue_and_the_environment_are_the_engines(
     assert client[:].apply_sync(look) == [("42", value)]
 
 
+@everywhere
 def test_a_signal_reaches_the_set(site: Site, profile: Profile, client: Client) -> None:
-    """SIGTERM has it end, in good order."""
+    """SIGTERM has it end, in good order; where there is no way for it, what to do instead is said."""
     launcher = started(site, profile, client)
 
+    if not site.has_signals:
+        with pytest.raises(LauncherError, match="ctrl-hub drain"):
+            launcher.signal(signal.SIGTERM)
+        return
     launcher.signal(signal.SIGTERM)
 
     until(lambda: launcher.state().phase.is_over, f"it is over, but {launcher.state()}")
@@ -268,6 +290,7 @@ def test_a_signal_reaches_the_set(site: Site, profile: Profile, client: Client) 
     assert launcher.state().phase is Phase.ENDED
 
 
+@thoroughly
 def test_a_set_grows_by_parts_and_ends_as_one(site: Site, profile: Profile, client: Client) -> None:
     """Each part is a job of its own; the name means all of them. One that cannot grow says so."""
     launcher = started(site, profile, client, 1)
@@ -287,6 +310,7 @@ def test_a_set_grows_by_parts_and_ends_as_one(site: Site, profile: Profile, clie
     assert site.left(launcher) + site.left(part) == []
 
 
+@thoroughly
 def test_a_set_is_restarted(site: Site, profile: Profile, client: Client) -> None:
     """Other processes, and the same set."""
     launcher = started(site, profile, client, 1)
@@ -301,6 +325,7 @@ def test_a_set_is_restarted(site: Site, profile: Profile, client: Client) -> Non
     assert record.handle == again.handle != launcher.handle
 
 
+@thoroughly
 def test_a_name_is_taken_once(site: Site, profile: Profile, client: Client) -> None:
     """A second set of a name is refused, and the first one stays; unnamed ones are numbered."""
     launcher = started(site, profile, client, 1)
@@ -314,6 +339,7 @@ def test_a_name_is_taken_once(site: Site, profile: Profile, client: Client) -> N
     assert other != launcher.spec.name
 
 
+@thoroughly
 def test_a_set_is_plain_data(site: Site, profile: Profile) -> None:
     """And the same again from it."""
     launcher = made(site, profile, 3)
@@ -323,6 +349,7 @@ def test_a_set_is_plain_data(site: Site, profile: Profile) -> None:
     assert again.handle == launcher.handle
 
 
+@thoroughly
 def test_wrong_options_are_named(site: Site, profile: Profile) -> None:
     """Before anything is started, with those that there are."""
     with pytest.raises(ValueError, match=r"no option 'colour'; it has: .*prologue"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
@@ -10,7 +12,9 @@ from typing import Any, ClassVar, Self
 import pytest
 
 from ctrlhub.cluster.launchers.base import Launcher
-from tests.support.processes import is_alive
+from tests.support import standins
+from tests.support.gridengine import GridEngine, can_have_grid_engine
+from tests.support.processes import STATE_VARIABLE, is_alive, until
 from tests.support.slurm import Slurm, can_have_slurm
 
 
@@ -24,6 +28,8 @@ class Site:
     """
 
     launcher: ClassVar[str]
+    has_signals: ClassVar[bool] = True
+    """Whether it can send engines' nannies a signal."""
 
     def __init__(self, place: Path) -> None:
         self.place = place
@@ -107,4 +113,92 @@ class SlurmSite(Site):
         return [line for line in self.slurm.queue() if launcher.job_name in line]
 
 
-SITES: list[type[Site]] = [LocalSite, MpiSite, SlurmSite]
+class GridEngineSite(Site):
+    """A real Grid Engine of one host."""
+
+    launcher = "sge"
+    has_signals = False
+
+    @classmethod
+    def needs(cls) -> tuple[str, bool]:
+        """Name the packages."""
+        return (
+            "Grid Engine (Debian: gridengine-master, gridengine-exec, gridengine-client; root)",
+            can_have_grid_engine(),
+        )
+
+    def __enter__(self) -> Self:
+        self.engine = GridEngine(self.place).__enter__()
+        self._patch = pytest.MonkeyPatch()
+        for name, value in self.engine.environment.items():
+            self._patch.setenv(name, value)
+        # Grid Engine hands on none of it, and tests find their processes by this.
+        self.options = {"environment": [f"{STATE_VARIABLE}={os.environ.get(STATE_VARIABLE, '')}"]}
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._patch.undo()
+        self.engine.close()
+
+    def left(self, launcher: Launcher) -> list[str]:
+        """Look into the queue."""
+        return [launcher.job_name] if launcher.job_name in self.engine.queue() else []
+
+
+class StandInSite(Site):
+    """Stand-ins for the commands of a batch system that cannot run here."""
+
+    def __enter__(self) -> Self:
+        self._patch = pytest.MonkeyPatch()
+        self._patch.setenv("PATH", f"{standins.install(self.place)}{os.pathsep}{os.environ['PATH']}")
+        self._patch.setenv(standins.PLACE, str(self.place))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            for job in standins.jobs():
+                job.kill(signal.SIGKILL)
+            until(lambda: all(job.is_over() for job in standins.jobs()), "no job is left")
+        finally:
+            self._patch.undo()
+
+    def left(self, launcher: Launcher) -> list[str]:
+        """Look for a job of its name that has not ended."""
+        return [
+            f"job {job.number}"
+            for job in standins.jobs()
+            if job.told["name"] == launcher.job_name and not job.is_over()
+        ]
+
+
+class PBSSite(StandInSite):
+    """Stand-ins for PBS."""
+
+    launcher = "pbs"
+
+
+class LSFSite(StandInSite):
+    """Stand-ins for LSF."""
+
+    launcher = "lsf"
+
+
+class HTCondorSite(StandInSite):
+    """Stand-ins for HTCondor."""
+
+    launcher = "htcondor"
+    has_signals = False
+
+
+SITES: list[type[Site]] = [LocalSite, MpiSite, SlurmSite, GridEngineSite, PBSSite, LSFSite, HTCondorSite]
+THOROUGH: list[type[Site]] = [LocalSite, SlurmSite]

@@ -141,7 +141,7 @@ class Slurm:
         # munged refuses a place that others than it and root could change, whoever looks at it.
         (munge / "key").write_bytes(os.urandom(1024))
         (munge / "key").chmod(0o400)
-        ports = _free_ports(1 + len(NODES))
+        ports = free_ports(1 + len(NODES))
         nodes = "\n".join(
             f"NodeName={name} NodeHostname={platform.node()} NodeAddr=127.0.0.1 Port={port} CPUs={CORES} "
             f"SocketsPerBoard={CORES} CoresPerSocket=1 ThreadsPerCore=1 RealMemory=1000 State=UNKNOWN"
@@ -189,8 +189,8 @@ class Slurm:
         return len(self.run("sinfo", "--noheader", "-N", "--partition=debug", "--states=idle").splitlines())
 
 
-def _free_ports(count: int) -> list[int]:
-    """Find ports that nobody has, below those that the system gives away by itself."""
+def free_ports(count: int) -> list[int]:
+    """Find ports that nobody has, below those that the system gives away by itself; other processes begin elsewhere."""
     found: list[int] = []
     start = 20000 + os.getpid() % 5000
     for port in range(start, start + 5000):

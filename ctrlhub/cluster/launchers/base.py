@@ -167,7 +167,8 @@ class Launcher(ABC):
 
     def logs(self) -> list[Path]:
         """Return the files that the set has written, the most telling ones first."""
-        return sorted(self.log_dir.rglob("*.log"), key=lambda path: (len(path.parts), path.name))
+        found = [path for path in self.log_dir.rglob("*") if path.is_file() and path.suffix != ".exit"]
+        return sorted(found, key=lambda path: (len(path.parts), path.name))
 
     # ------------------------------------------------------------ what all do alike
 
