@@ -111,7 +111,7 @@ class Hub:
         self.switchboard.joining.why_full = DescriptorRoom().why_full
         query = self.switchboard.interfaces.get("query")
         if isinstance(query, Query):
-            query.started, query.pid = self.started, os.getpid()
+            query.started, query.pid, query.unix_offset = self.started, os.getpid(), unix_offset
         history = self.switchboard.interfaces.get("history")
         if isinstance(history, HistoryQuery):
             history.unix_offset = unix_offset

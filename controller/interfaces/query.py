@@ -27,6 +27,8 @@ class Query(Interface):
     name = "query"
     started: float = 0.0
     """When the hub started (Unix time, seconds); the hub sets it."""
+    unix_offset: float = 0.0
+    """What the hub's clock lacks to Unix time (seconds); the hub sets it."""
     pid: int = -1
     """The hub's process; the hub sets it."""
     ports: dict[str, int] = {}  # noqa: RUF012 - replaced, never changed in place
@@ -43,6 +45,7 @@ class Query(Interface):
             "hub": {
                 "pid": self.pid,
                 "started": self.started,
+                "time": self.context.now() + self.unix_offset,
                 "version": __version__,
                 "ports": self.ports,
                 "http": None,

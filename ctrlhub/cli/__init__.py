@@ -27,6 +27,7 @@ _MODULES = {
     "cancel": "ctrlhub.cli.tasks",
     "drain": "ctrlhub.cli.draining",
     "logs": "ctrlhub.cli.logs",
+    "doctor": "ctrlhub.cli.doctor",
     "clean": "ctrlhub.cli.cleaning",
     "sessions": "ctrlhub.cli.sessions",
     "store": "ctrlhub.cli.store",

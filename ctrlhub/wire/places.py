@@ -231,8 +231,7 @@ def socket_dir(profile: Path) -> Path:
     refused = []
     for directory in socket_dirs(profile):
         try:
-            _check_length(directory)
-            _check_ground(directory.parent.parent)
+            _check_place(directory)
             make_private_dir(directory.parent)
             make_private_dir(directory)
         except StateError as error:
@@ -241,6 +240,28 @@ def socket_dir(profile: Path) -> Path:
             return directory
     reasons = "; ".join(refused)
     raise StateError(f"no place for the hub's sockets: {reasons}; set XDG_RUNTIME_DIR or TMPDIR")
+
+
+def socket_places(profile: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the places of `socket_dirs`, and of each why it cannot be used; nothing is made.
+
+    The reason is empty where it can.
+    """
+    for directory in socket_dirs(profile):
+        try:
+            _check_place(directory)
+            for made in (directory.parent, directory):
+                with suppress(FileNotFoundError):
+                    check_private_dir(made)
+        except StateError as error:
+            yield directory, str(error)
+        else:
+            yield directory, ""
+
+
+def _check_place(directory: Path) -> None:
+    _check_length(directory)
+    _check_ground(directory.parent.parent)
 
 
 def socket_dirs(profile: Path) -> Iterator[Path]:

@@ -34,7 +34,7 @@ def test_the_status_object(client: Client, transport: str) -> None:
     assert set(status) == {"profile", "hub", "engines", "tasks", "start_hooks", "store"}
     assert isinstance(status["profile"], str)
     hub = status["hub"]
-    assert set(hub) == {"pid", "started", "version", "ports", "http", "refused", "trouble"}
+    assert set(hub) == {"pid", "started", "time", "version", "ports", "http", "refused", "trouble"}
     assert (hub["pid"] == os.getpid()) is (transport == "memory")
     assert (hub["version"], hub["http"]) == (ctrlhub.__version__, None)
     assert set(hub["ports"]) == (STREAMS if transport == "tcp" else set())

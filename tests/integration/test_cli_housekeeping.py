@@ -70,3 +70,33 @@ def test_a_cluster_by_its_configuration(command: Command, tmp_path: Path) -> Non
     assert asked(command, "profile", "show", "mine")["state"] == "running"
     assert asked(command, "profile", "list")[0]["hub_pid"] == status["hub"]["pid"]
     assert command.run("stop", "--profile", "mine").returncode == Exit.OK
+
+
+def test_doctor(command: Command) -> None:
+    """Nothing is wrong with a cluster as it is started; what is wrong is said with what to do, and by the exit code."""
+    before = asked(command, "doctor")
+    assert {each["level"] for each in before} <= {"ok", "warning"}
+    assert not command.state.exists()  # looking makes nothing
+    started = command.run("start", "-n", "1", "--daemonize", "--listen", "127.0.0.1")
+    assert started.returncode == Exit.OK, started.stderr
+    place = command.state / "profiles" / "default"
+
+    found = {each["about"]: each for each in asked(command, "doctor")}
+    assert {found[about]["level"] for about in ("hub", "clock", "engines", "keys and modes", "ZeroMQ")} == {"ok"}
+    assert found["ports"]["text"].count("tcp://127.0.0.1:") == 4
+
+    (place / "keys.json").chmod(0o640)
+    (place / "config.toml").write_text("[hub]\nlisten = 7\n")
+    (place / "config.toml").chmod(0o600)
+    wrong = [each for each in asked(command, "doctor", code=Exit.ERROR) if each["level"] == "wrong"]
+    assert [each["about"] for each in wrong] == ["configuration", "keys and modes"]
+    assert "line 2" in wrong[0]["text"]
+    assert f"`chmod 600 {place / 'keys.json'}`" in wrong[1]["advice"]
+    shown = command.run("doctor")
+    assert shown.returncode == Exit.ERROR
+    assert shown.stdout.splitlines()[-1].endswith(" 2 wrong")
+
+    (place / "config.toml").unlink()
+    (place / "keys.json").chmod(0o600)
+    assert command.run("stop").returncode == Exit.OK
+    assert "none of profile default runs" in command.run("doctor").stdout
