@@ -41,7 +41,7 @@ def test_the_status_object(client: Client, transport: str) -> None:
     assert isinstance(status["engines"], list)
     for number, engine in enumerate(status["engines"]):
         assert set(engine) == {
-            "id", "pid", "host", "state", "running", "queued", "failed_hooks", "resources",
+            "id", "pid", "host", "state", "running", "queued", "failed_hooks", "resources", "engine_set",
         }  # fmt: skip
         assert (engine["id"], engine["host"]) == (number, platform.node())
         assert (engine["state"], engine["running"], engine["queued"]) == ("idle", 0, 0)
