@@ -15,21 +15,39 @@ from ctrlhub.wire.places import Profile
 from ctrlhub.wire.private import StateError, read_private, write_private
 
 MOST_BYTES = 4096
+BULK = "bulk"
+"""Beside the names of streams: where bulk connections were taken."""
 
 log = logging.getLogger(__name__)
 
 
-def remember(profile: Profile, tcp: Mapping[Stream, str]) -> None:
+def remember(profile: Profile, tcp: Mapping[Stream, str], bulk: str = "") -> None:
     """Leave the addresses to the hub after this one."""
     said = {stream.value: address for stream, address in tcp.items()}
+    if bulk:
+        said[BULK] = bulk
     write_private(profile.listening, json.dumps(said).encode() + b"\n")
 
 
 def listened_at(profile: Profile) -> dict[Stream, str]:
     """Return the addresses of the hub before this one; empty if there are none."""
+    said = _said(profile)
+    try:
+        return {Stream(name): address for name, address in said.items() if name != BULK}
+    except ValueError as error:
+        log.warning("%s does not say which ports the former hub had: %s", profile.listening, error)
+        return {}
+
+
+def took_bulk_at(profile: Profile) -> str:
+    """Return where the hub before this one took bulk connections; empty if it took none."""
+    return _said(profile).get(BULK, "")
+
+
+def _said(profile: Profile) -> dict[str, str]:
     try:
         said = json.loads(read_private(profile.listening, MOST_BYTES))
-        return {Stream(name): str(address) for name, address in said.items()}
+        return {name: str(address) for name, address in said.items()}
     except FileNotFoundError:
         return {}
     except (OSError, StateError, ValueError, AttributeError) as error:

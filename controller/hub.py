@@ -21,6 +21,7 @@ from ctrlhub.controller.core.effects import (
     Commit,
     Connection,
     Effect,
+    EndBulk,
     Publish,
     Send,
     SendStored,
@@ -36,11 +37,13 @@ from ctrlhub.controller.memory_bound import SHARE, MemoryBound, memory_of_host
 from ctrlhub.controller.stores.base import Store
 from ctrlhub.controller.switchboard import Origin, Switchboard
 from ctrlhub.controller.transports.base import Transport
+from ctrlhub.controller.transports.bulk import BulkPort
 from ctrlhub.wire.codec import encode
 from ctrlhub.wire.errors import SegmentLost
-from ctrlhub.wire.messages import Buffer, Message, Refused, Stream
-from ctrlhub.wire.parts import is_large, whole
+from ctrlhub.wire.messages import Buffer, Message, Part, Refused, Stream
+from ctrlhub.wire.parts import whole
 from ctrlhub.wire.security import KeyRegistry, new_token
+from ctrlhub.wire.transfers import is_large
 from ctrlhub.wire.versions import versions
 
 log = logging.getLogger(__name__)
@@ -78,6 +81,8 @@ class Hub:
         The public keys that CURVE accepts; None without TCP.
     loop
         Its loop; None makes one.
+    bulk
+        Where it takes bulk connections, of peers that come over TCP; None takes none.
 
     Attributes
     ----------
@@ -92,6 +97,7 @@ class Hub:
         store: Store,
         keys: KeyRegistry | None = None,
         loop: HubLoop | None = None,
+        bulk: BulkPort | None = None,
     ) -> None:
         self.config = config
         self.epoch = token_hex(8)
@@ -116,6 +122,8 @@ class Hub:
         if isinstance(history, HistoryQuery):
             history.unix_offset = unix_offset
         self._transports = tuple(transports)
+        self._bulk = bulk
+        self.switchboard.large.offers_bulk = bulk is not None
         self._store = store
         self._loop = loop or HubLoop()
         self._stopping = self._goes_on = self._was_behind = self.paused = False
@@ -136,6 +144,9 @@ class Hub:
         """Serve until `stop`."""
         for number, transport in enumerate(self._transports):
             transport.start(number, self._loop, self._turn)
+        if self._bulk is not None:
+            large = self.switchboard.large
+            self._bulk.start(self._loop, large, self._receive_bulk, self._carry_out_all)
         self._tick_due = time.monotonic()
         self._loop.soon(self._tick)
         log.info("hub %s serves profile %s", self.epoch, self.config.profile)
@@ -144,6 +155,8 @@ class Hub:
         finally:
             for transport in self._transports:
                 transport.close()
+            if self._bulk is not None:
+                self._bulk.close()
             self._store.close()
             self._loop.close()
         log.info("hub %s has ended", self.epoch)
@@ -189,7 +202,7 @@ class Hub:
         """Take what is there and carry out what follows, until there is nothing."""
         if self._stopping:
             return
-        switchboard, until = self.switchboard, 0.0
+        until = 0.0
         for _ in range(ROUNDS):
             taken = 0
             for transport in self._transports:
@@ -197,10 +210,7 @@ class Hub:
             if not taken:
                 return
             now = time.monotonic()
-            for effects in switchboard.turn(now):
-                self._carry_out(effects)
-            if self._alarm.due < self._tick_due:
-                self._tick_at(self._alarm.due)
+            self._carry_out_all(now)
             until = until or now + LONG_TURN
             if now > until:
                 break
@@ -208,6 +218,15 @@ class Hub:
         if not self._goes_on:
             self._goes_on = True
             self._loop.soon(self._go_on)
+
+    def _carry_out_all(self, now: float | None = None) -> None:
+        """Carry out what follows from what was taken."""
+        if self._stopping:
+            return
+        for effects in self.switchboard.turn(time.monotonic() if now is None else now):
+            self._carry_out(effects)
+        if self._alarm.due < self._tick_due:
+            self._tick_at(self._alarm.due)
 
     def _go_on(self) -> None:
         self._goes_on = False
@@ -217,6 +236,9 @@ class Hub:
         self, connection: Connection, user: str | None, header: Buffer, frames: Sequence[Buffer]
     ) -> None:
         self.switchboard.receive(Origin(connection, user), header, frames, time.monotonic())
+
+    def _receive_bulk(self, ticket: bytes, stream: Stream, part: Part) -> None:
+        self.switchboard.receive_bulk(ticket, stream, part, time.monotonic())
 
     def _tick(self) -> None:
         """Let the switchboard do what is due, and come back in time."""
@@ -229,6 +251,8 @@ class Hub:
             if late > STANDSTILL:
                 self.switchboard.stood_still(late)
             self.switchboard.tick(now)
+            if self._bulk is not None:
+                self._bulk.tick()
             for effects in self.switchboard.turn(now):
                 self._carry_out(effects)
             self._heap.look(now)
@@ -266,11 +290,17 @@ class Hub:
                 self._commit(effect.send)
             elif type(effect) is Publish:
                 self._publish(effect)
+            elif type(effect) is EndBulk:
+                if self._bulk is not None:
+                    self._bulk.end(effect.ticket, effect.why)
             elif type(effect) is Stop:
                 self.stop(effect.reason)
 
     def _send(self, effect: Send) -> None:
-        connection = effect.connection
+        connection, message = effect.connection, effect.message
+        if type(message) is Part and message.bulk and message.offset:
+            self._send_bulk(connection, message)
+            return
         try:
             frames = encode(effect.message, effect.shares)
             if len(frames) > 1 and is_large(frames):
@@ -293,10 +323,16 @@ class Hub:
             log.exception("%s could not be published", effect.message.kind)
             self.switchboard.disconnected(connection)
 
+    def _send_bulk(self, connection: Connection, part: Part) -> None:
+        """Send a part over the bulk connection; where that is gone, its message begins anew."""
+        ticket = self.switchboard.large.carrier_of(connection)
+        if ticket is not None and self._bulk is not None:
+            self._bulk.send(ticket, connection.stream, part)
+
     def _send_large(
         self, connection: Connection, message: Message, frames: Sequence[Buffer]
     ) -> None:
-        parts = self.switchboard.in_parts(connection, message, frames)
+        parts = self.switchboard.large.cut(connection, message, frames)
         ready = [whole(frames)] if parts is None else map(encode, parts)
         transport = self._transports[connection.transport]
         if not all(transport.send(connection, each) for each in ready):

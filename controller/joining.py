@@ -14,6 +14,7 @@ from ctrlhub.controller.core.borrower import Borrower
 from ctrlhub.controller.core.effects import Outbox, Send
 from ctrlhub.controller.core.sessions import Arrival, Session
 from ctrlhub.controller.exposed import Exposed
+from ctrlhub.controller.large import LargeMessages
 from ctrlhub.controller.peers import Peers
 from ctrlhub.controller.permissions import BOTH_ENDS, BULK, CLIENTS, ENGINES, NANNIES, Origin
 from ctrlhub.wire import messages as m
@@ -57,6 +58,8 @@ class Joining:
         The hub's interfaces; may be filled later.
     attachments
         Who may have a session of another process.
+    large
+        Who gives passes for bulk connections.
     epoch, versions, keys, borrowing
         As for :class:`~ctrlhub.controller.switchboard.Switchboard`.
 
@@ -78,7 +81,9 @@ class Joining:
         versions: Mapping[str, str],
         keys: KeyRegistry | None,
         borrowing: Borrower | None,
+        large: LargeMessages,
     ) -> None:
+        self._large = large
         self._config = config
         self._peers = peers
         self._outbox = outbox
@@ -156,6 +161,7 @@ class Joining:
                 raise
         if arrival is Arrival.NEW and role in BOTH_ENDS:
             self._warn(session)
+        self._large.pass_for(session, asked=message.bulk and origin.user is not None)
         self._answer(session, self._segment_for(session, message), arrival is Arrival.RESUMED)
 
     def _make_room(self, message: m.Register, now: float) -> None:
@@ -247,6 +253,7 @@ class Joining:
                 max_outstanding=config.max_outstanding,
                 first=counter_of(session.first) or 1,
                 durable=config.is_durable,
+                bulk=session.bulk,
             ),
         )
 

@@ -25,6 +25,7 @@ Call: TypeAlias = Callable[[], object]
 log = logging.getLogger(__name__)
 
 POLLIN = int(zmq.POLLIN)
+POLLOUT = select.POLLOUT if hasattr(select, "poll") else int(zmq.POLLOUT)
 
 
 class HubLoop:
@@ -51,10 +52,13 @@ class HubLoop:
         self._stopped = False
         self.watch(self._signal.fileno(), self._signal.take)
 
-    def watch(self, descriptor: int, ready: Call) -> None:
-        """Call `ready` whenever a descriptor is readable, or its other end is closed."""
+    def watch(self, descriptor: int, ready: Call, *, writes: bool = False) -> None:
+        """Call `ready` whenever a descriptor is readable, or its other end is closed.
+
+        With `writes` also whenever it can be written. To watch it again changes that.
+        """
         self._watched[descriptor] = ready
-        self._poll.register(descriptor, POLLIN)
+        self._poll.register(descriptor, POLLIN | POLLOUT if writes else POLLIN)
 
     def unwatch(self, descriptor: int) -> None:
         """Stop that."""

@@ -19,6 +19,7 @@ from types import FrameType
 import zmq
 
 from ctrlhub import __version__
+from ctrlhub.controller.bulk_place import listen_for_bulk
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.exits import (
     EXIT_ALREADY_RUNNING,
@@ -28,7 +29,7 @@ from ctrlhub.controller.exits import (
     EXIT_UNUSABLE,
     exit_of,
 )
-from ctrlhub.controller.former_ports import fits, listened_at, remember
+from ctrlhub.controller.former_ports import fits, listened_at, remember, took_bulk_at
 from ctrlhub.controller.hub import Hub
 from ctrlhub.controller.interfaces.finding import find_interfaces, find_policy
 from ctrlhub.controller.logs import start_logging
@@ -36,6 +37,7 @@ from ctrlhub.controller.loop import HubLoop
 from ctrlhub.controller.stores.base import Store
 from ctrlhub.controller.stores.opening import open_store
 from ctrlhub.controller.transports.base import Transport
+from ctrlhub.controller.transports.bulk import BulkPort
 from ctrlhub.controller.transports.zeromq import ZeroMQTransport
 from ctrlhub.link.provision import make_context
 from ctrlhub.wire.connection import ConnectionInfo, Here
@@ -127,16 +129,22 @@ def _serve(config: HubConfig, profile: Profile, lifeline: int | None) -> int:
             undone.callback(Doorkeeper(context, registry, loop).stop)
             transports.append(_listen(context, config, keys, listened_at(profile)))
             undone.callback(transports[1].close)
+        bulk = None
+        if config.listen is not None:
+            bulk = listen_for_bulk(config, transports[1].addresses(), took_bulk_at(profile))
+        if bulk is not None:
+            undone.callback(bulk.close)
         store = open_store(config.store, profile, time.time() - time.monotonic(), loop.soon)
         undone.callback(store.close)
-        hub = _make_hub(config, transports, store, registry, loop)
+        hub = _make_hub(config, transports, store, registry, loop, bulk)
         ipc = transports[0].addresses()
         tcp = transports[1].addresses() if config.listen is not None else {}
         hub.describe(tcp)
         undone.callback(_remove_connection_files, profile, hub)
-        _write_connection_files(hub, profile, keys, ipc, tcp)
+        bulk_address = "" if bulk is None else bulk.address
+        _write_connection_files(hub, profile, keys, ipc, tcp, bulk_address)
         if tcp:
-            remember(profile, tcp)
+            remember(profile, tcp, bulk_address)
         forget_trouble(profile.directory)
         undone.callback(_heed_no_signals)
         _heed_signals(hub, lifeline)
@@ -176,9 +184,10 @@ def _make_hub(
     store: Store,
     keys: KeyRegistry | None,
     loop: HubLoop,
+    bulk: BulkPort | None,
 ) -> Hub:
     try:
-        return Hub(config, transports, store, keys, loop)
+        return Hub(config, transports, store, keys, loop, bulk)
     except StoreError:
         raise
     except Exception as error:
@@ -253,6 +262,7 @@ def _write_connection_files(
     keys: HubKeys,
     ipc: Mapping[Stream, str],
     tcp: Mapping[Stream, str],
+    bulk: str,
 ) -> None:
     here = Here.find()
     for role in (Role.CLIENT, Role.ENGINE):
@@ -269,6 +279,7 @@ def _write_connection_files(
             package=__version__,
             ipc=ipc,
             tcp=tcp,
+            bulk=bulk,
             server_key=keys.server.public if tcp else "",
             enrolment=keys.enrolment[role] if tcp else None,
         ).write(profile.connection(role))

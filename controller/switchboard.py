@@ -23,6 +23,7 @@ from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.exposed import Exposed
 from ctrlhub.controller.interfaces.base import Context, Interface
 from ctrlhub.controller.joining import Joining
+from ctrlhub.controller.large import LargeMessages
 from ctrlhub.controller.peers import Peers
 from ctrlhub.controller.permissions import NOWHERE
 from ctrlhub.controller.permissions import PERMITTED as PERMITTED
@@ -38,7 +39,7 @@ from ctrlhub.wire.errors import (
     LimitExceeded,
     UnknownInterface,
 )
-from ctrlhub.wire.parts import Flows, Memory, NoRoom
+from ctrlhub.wire.parts import Memory, NoRoom
 from ctrlhub.wire.security import KeyRegistry
 from ctrlhub.wire.segments import Keep, SegmentRef
 
@@ -113,6 +114,8 @@ class Switchboard:
         self.sessions = self._peers.sessions
         self._now = 0.0
         self._refusals = Refusals(self.sessions.of_connection, lambda: self._now)
+        gather = borrowing.gather if borrowing is not None else Memory
+        self.large = LargeMessages(self.sessions, self.outbox, new_token, gather)
         attachments = Attachments(config, self._peers, self._exposed, lambda: self._now)
         self.joining = Joining(
             config,
@@ -124,8 +127,8 @@ class Switchboard:
             versions=versions,
             keys=keys,
             borrowing=borrowing,
+            large=self.large,
         )
-        self._flows: Flows[Connection] = Flows(borrowing.gather if borrowing is not None else Memory)
         self._settled = NEVER
         context = Context(
             config,
@@ -238,27 +241,24 @@ class Switchboard:
         if last:
             yield last
 
-    def in_parts(
-        self, connection: Connection, message: m.Message, frames: Sequence[m.Buffer]
-    ) -> list[m.Message] | None:
-        """Cut a large message that is about to be sent into parts.
-
-        Returns
-        -------
-        list of Message or None
-            What is to be sent of it now; None if it is to be sent whole.
-        """
-        session = self.sessions.of_connection(connection)
-        if session is None or not session.parts:
-            return None
-        return self._flows.offer(connection, message, frames)
+    def receive_bulk(self, ticket: bytes, stream: m.Stream, part: m.Part, now: float) -> None:
+        """Take a part as it came over a bulk connection. Nothing it contains raises."""
+        self._begin(now)
+        session = self.large.session_of(ticket)
+        connection = None if session is None else session.connections.get(stream)
+        if session is None or connection is None:
+            return  # it is said again when its peer has joined again
+        try:
+            self._dispatch(session, part, connection, now)
+        except CtrlHubError as error:
+            self._refusals.refuse(connection, part, error)
+        except Exception as error:  # as in `receive`
+            self._refusals.failed(connection, part, error)
 
     def tick(self, now: float) -> None:
         """Do what is due."""
         self._begin(now)
-        for connection in self._flows.connections():
-            if self.sessions.of_connection(connection) is None:
-                self._flows.drop(connection)
+        self.large.tick(now)
         self._peers.tick(now)
         self._exposed.tick(now)
 
@@ -277,7 +277,7 @@ class Switchboard:
 
     def disconnected(self, connection: Connection) -> None:
         """Forget a connection that its transport could not send to."""
-        self._flows.drop(connection)
+        self.large.drop(connection)
         self._peers.disconnected(connection)
 
     def shut_down(self, reason: str) -> list[Effect]:
@@ -325,7 +325,7 @@ class Switchboard:
         if type(message) is m.Register:
             self.joining.register(origin, message, now)
         elif type(message) is m.Hello:
-            self._flows.drop(origin.connection)  # what was under way is said again
+            self.large.drop(origin.connection)  # what was under way is said again
             self.joining.hello(origin, message, now)
 
     def _dispatch(
@@ -360,8 +360,7 @@ class Switchboard:
         self, session: Session, message: m.Message, connection: Connection, now: float
     ) -> None:
         if type(message) is m.PartsTaken:
-            for part in self._flows.taken(connection, message):
-                self.outbox.add(Send(connection, part))
+            self.large.taken(connection, message)
         elif type(message) is m.Beat:
             self._peers.beat(session, message, connection, now)
         elif type(message) is m.Call:
@@ -380,7 +379,7 @@ class Switchboard:
     ) -> None:
         """Gather a large message, and hear it once it is complete."""
         try:
-            frames, answer = self._flows.take(connection, part)
+            frames = self.large.take(session, part, connection)
         except NoRoom as error:
             refused = decode(error.header, [b""] * error.count)
             _pass_over(session, refused)
@@ -390,8 +389,6 @@ class Switchboard:
             )
             self._refusals.refuse(connection, refused, why)
             return
-        if answer is not None:
-            self.outbox.add(Send(connection, answer))
         if frames is None:
             return
         message = decode(bytes(frames[0]), frames[1:])

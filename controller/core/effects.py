@@ -52,6 +52,14 @@ class Publish:
 
 
 @record
+class EndBulk:
+    """Close the bulk connection with a ticket, if there is one."""
+
+    ticket: bytes
+    why: str
+
+
+@record
 class SaveRequests:
     """Store accepted requests: (id, record) pairs."""
 
@@ -133,7 +141,7 @@ class Stop:
     reason: str
 
 
-Effect: TypeAlias = Send | SendStored | Publish | Commit | Stop
+Effect: TypeAlias = Send | SendStored | Publish | Commit | EndBulk | Stop
 
 
 class Outbox:

@@ -50,6 +50,8 @@ class Session:
         What shares memory with it, as it says; empty for nobody.
     parts
         It takes large messages in parts.
+    bulk
+        What lets its bulk connection in: see `ctrlhub.wire.bulk`; empty where there is to be none.
     returned
         It has had a session with another hub, the predecessor of this one.
     resources
@@ -95,6 +97,7 @@ class Session:
     node: str = ""
     given: bool = False
     parts: bool = False
+    bulk: bytes = field(default=b"", repr=False)
     returned: bool = False
     retention: float = 0.0
     first: int = 0
@@ -216,6 +219,7 @@ class Sessions:
         session.token = self._new_token()
         session.pid, session.host, session.versions = message.pid, message.host, message.versions
         session.readable = session.borrows = session.lends = session.given = False
+        session.bulk = b""
         session.node = message.node
         session.drain = None
         self._by_token[session.token] = session

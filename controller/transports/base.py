@@ -15,8 +15,8 @@ Receiver: TypeAlias = Callable[[Connection, "str | None", Buffer, Sequence[Buffe
 class Loop(Protocol):
     """What transports need of the hub's event loop."""
 
-    def watch(self, descriptor: int, ready: Callable[[], None]) -> None:
-        """Call `ready` in the loop whenever a descriptor is readable."""
+    def watch(self, descriptor: int, ready: Callable[[], None], *, writes: bool = False) -> None:
+        """Call `ready` in the loop whenever a descriptor is readable; with `writes`, or writable."""
 
     def unwatch(self, descriptor: int) -> None:
         """Stop that."""

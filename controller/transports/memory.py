@@ -22,6 +22,7 @@ class MemoryLink:
 
     enrolling = False
     sleeps_in_system = False
+    bulk = None
 
     def __init__(self, transport: MemoryTransport) -> None:
         self._transport = transport

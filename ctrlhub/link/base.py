@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from threading import RLock
 from typing import Protocol, TypeAlias
 
-from ctrlhub.wire.messages import Buffer, Stream
+from ctrlhub.link.bulk import BulkLine
+from ctrlhub.wire.messages import Buffer, Part, Stream
 
-Arrival: TypeAlias = tuple[Stream, bytes, list[Buffer]]
-"""One message as it arrived: its stream, its header, and the frames behind the header."""
+Arrival: TypeAlias = tuple[Stream, bytes | Part, list[Buffer]]
+"""One message as it arrived: its stream, its header, and the frames behind the header; or a part that
+came over the bulk connection, as it is."""
 
 
 class Link(Protocol):
@@ -28,6 +30,9 @@ class Link(Protocol):
 
     lock: RLock
     """Held by the thread that uses the link; `receive` lets go of it while it sleeps."""
+
+    bulk: BulkLine | None
+    """The bulk connection to the hub, where there may be one."""
 
     sleeping: bool
     """Whether `receive` sleeps, and nothing is torn if a signal's handler raises."""

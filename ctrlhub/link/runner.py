@@ -20,6 +20,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from threading import Lock, get_ident
 
 from ctrlhub.link.base import Arrival, Link
@@ -114,7 +115,9 @@ class Runner:
         self._guest = NOBODY
         self._visits = 0
         self._failed: Exception | None = None
-        self._large = LargeMessages()
+        self._large = LargeMessages(link.bulk)
+        if link.bulk is not None:
+            machine.registration = replace(machine.registration, bulk=True)
 
     def run(self) -> None:
         """Run until the machine is gone, or `stop`; then send what is left and close the link."""
@@ -314,6 +317,8 @@ class Runner:
             machine.tick(now)
             if self._sharing is not None:
                 self._sharing.tidy(now)
+        if self._large.is_busy:
+            self._large.tend(machine.registered, now)
         self._speak()
 
     def _wait(self, deadline: float | None, guests: float | None) -> tuple[list[Arrival], float]:
@@ -337,9 +342,9 @@ class Runner:
         self._looked = now
         return arrivals, now
 
-    def _read(self, stream: Stream, header: bytes, frames: list[Buffer]) -> Message:
+    def _read(self, stream: Stream, header: bytes | Part, frames: list[Buffer]) -> Message:
         try:
-            message = decode(header, frames)
+            message = header if isinstance(header, Part) else decode(header, frames)
             if type(message) is Part:
                 complete = self._large.gather(stream, message)
                 if complete is None:

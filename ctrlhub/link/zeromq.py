@@ -25,6 +25,7 @@ from typing import Any, Literal
 import zmq
 
 from ctrlhub.link.base import Arrival
+from ctrlhub.link.bulk import BulkLine
 from ctrlhub.link.port import NEVER, POLLIN, Curve, Port
 from ctrlhub.link.provision import make_context, prepare_sending
 from ctrlhub.link.sleep import asleep
@@ -32,6 +33,7 @@ from ctrlhub.link.wakeup import Wakeup
 from ctrlhub.wire.connection import ConnectionInfo, Route
 from ctrlhub.wire.errors import HubNotFound
 from ctrlhub.wire.messages import Buffer, Stream
+from ctrlhub.wire.sealed import can_seal
 from ctrlhub.wire.security import KeyPair
 
 LINGER_MS = 1000
@@ -98,6 +100,9 @@ class ZeroMQLink:
         self._streams: dict[Stream, Port] = {}
         self._readers: dict[int, Port] = {}
         self._watchers: dict[int, Port] = {}
+        self.bulk: BulkLine | None = None
+        if route.uses_curve and info.bulk and can_seal():
+            self.bulk = BulkLine(info.bulk, self._poll, self.wake)
         self._failure: str | None = None
         self._reopen_due = NEVER
         self._closed = False
@@ -126,6 +131,8 @@ class ZeroMQLink:
                     port.ready = port.backlog = True
                     timeout = 0.0
         readers = self._readers
+        if self.bulk is not None:
+            self.bulk.unsure = False
         events = asleep(self, self._poll.poll, None if timeout is None else timeout * 1000)
         for fd, _ in events:
             found = readers.get(fd)
@@ -138,11 +145,13 @@ class ZeroMQLink:
             if port.ready:
                 port.ready = False
                 port.take(arrivals)
+        if self.bulk is not None:
+            arrivals += self.bulk.take()
         return arrivals
 
     def missed(self) -> bool:
         """Look whether a send has taken the signal of a message that arrived; see `Link.missed`."""
-        missed = False
+        missed = self.bulk is not None and self.bulk.unsure
         for port in self._ports:
             if port.unsure:
                 port.unsure = False
@@ -185,6 +194,8 @@ class ZeroMQLink:
             self._shut(port, LINGER_MS if port.connected else 0)
         self._ports = ()
         self._streams = {}
+        if self.bulk is not None:
+            self.bulk.close()
         self._wakeup.close()
         if self._owns_context:
             self._context.term()
@@ -232,6 +243,8 @@ class ZeroMQLink:
             self._watch(watched)
         elif fd == self._wakeup.fileno():
             self._wakeup.clear()
+        elif self.bulk is not None:
+            self.bulk.attend(fd)
 
     def _watch(self, port: Port) -> None:
         for event in port.news():

@@ -105,6 +105,8 @@ class ConnectionInfo:
         The hub's versions of Python and of ctrl-hub.
     ipc, tcp
         An address for each stream it serves; empty where it does not listen that way.
+    bulk
+        Where it takes bulk connections, of those that came over TCP; empty where it takes none.
     server_key
         The hub's public key; empty without TCP.
     enrolment
@@ -125,6 +127,7 @@ class ConnectionInfo:
     package: str
     ipc: Mapping[Stream, str] = field(default_factory=dict)
     tcp: Mapping[Stream, str] = field(default_factory=dict)
+    bulk: str = ""
     server_key: str = ""
     enrolment: KeyPair | None = None
     file: Path | None = field(default=None, compare=False)
@@ -142,6 +145,9 @@ class ConnectionInfo:
             addresses = getattr(self, scheme)
             _check_addresses(scheme, addresses)
             object.__setattr__(self, scheme, MappingProxyType(dict(addresses)))
+        _check_text("bulk", self.bulk)
+        if self.bulk and not (self.tcp and _is_tcp(self.bulk)):
+            raise ValueError("bulk does not name a host and a port, beside TCP addresses")
         if self.server_key and not is_key(self.server_key):
             raise ValueError("server_key is not a CURVE key")
         if self.tcp and not (self.server_key and self.enrolment):
@@ -290,6 +296,7 @@ def _parse(text: bytes) -> ConnectionInfo:
         package=_take(data, "package", str),
         ipc=_addresses(_take(data, "ipc", dict)),
         tcp=_addresses(_take(data, "tcp", dict)),
+        bulk=_take({"bulk": "", **data}, "bulk", str),
         server_key=_take(data, "server_key", str),
         enrolment=None if pair is None else KeyPair.from_mapping(pair),
     )

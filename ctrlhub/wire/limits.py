@@ -81,6 +81,15 @@ PART_BYTES = 512 * 1024
 PARTS_WINDOW = 4 * 1024 * 1024
 """The most bytes of parts under way that the receiver has not said to have taken."""
 
+BULK_FIRST_BYTES = 64 * 1024
+"""The bytes of the first part, which goes by the stream, of what is to go by a bulk connection."""
+
+BULK_PART_BYTES = 512 * 1024
+"""The bytes of the other parts, there."""
+
+BULK_WINDOW = 8 * 1024 * 1024
+"""The most bytes of parts under way on a bulk connection that the receiver has not said to have taken."""
+
 SEGMENTS = 256
 """The most segments that a client or engine keeps for others: each takes a descriptor, of which a
 process has some thousand. What is beyond travels as bytes."""

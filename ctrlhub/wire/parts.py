@@ -15,36 +15,25 @@ acknowledged is said again, transfers included; so there is nothing to be resume
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from typing import Generic, Protocol, TypeVar
 
 from ctrlhub.wire.errors import InvalidRequest
 from ctrlhub.wire.limits import (
+    BULK_WINDOW,
     MAX_FRAME_BYTES,
     MAX_FRAMES,
     MAX_HEADER_BYTES,
-    PART_BYTES,
     PARTS_WINDOW,
     SEGMENT_BYTES,
-    WHOLE_BYTES,
 )
-from ctrlhub.wire.messages import (
-    Buffer,
-    Command,
-    Hello,
-    Message,
-    Part,
-    PartsTaken,
-    StartHook,
-    SubmitTasks,
-)
-from ctrlhub.wire.segments import Segment, nbytes_of
+from ctrlhub.wire.messages import Buffer, Hello, Message, Part, PartsTaken
+from ctrlhub.wire.segments import Segment
+from ctrlhub.wire.transfers import Outgoing, is_large
 
-IN_ORDER = frozenset({Command, StartHook, SubmitTasks})
-"""What must not overtake another of these: an engine's commands run in order, and a task may name tasks
-that were submitted before it."""
+BULK_PATIENCE = 10.0
+"""Seconds in which something of what goes by a bulk connection is taken: else it is taken for broken."""
 
 Key = TypeVar("Key")
 
@@ -89,117 +78,9 @@ class Memory:
         return bytes(self._data) if len(self._data) < SEGMENT_BYTES else self._data
 
 
-def is_large(frames: Sequence[Buffer]) -> bool:
-    """Tell whether a message goes in parts, where its receiver takes them."""
-    return len(frames) > 1 and sum(map(nbytes_of, frames)) > WHOLE_BYTES
-
-
 def whole(frames: Iterable[Buffer]) -> list[Buffer]:
     """Return the frames of a large message for a receiver that takes no parts."""
     return [frame.view() if type(frame) is Segment else frame for frame in frames]
-
-
-# ---------------------------------------------------------------- going out
-
-
-class _Transfer:
-    __slots__ = ("_at", "_index", "frames", "number", "sent", "sizes", "taken", "total")
-
-    def __init__(self, number: int, frames: Sequence[Buffer]) -> None:
-        self.number = number
-        self.frames = frames
-        self.sizes = [nbytes_of(frame) for frame in frames]
-        self.total = sum(self.sizes)
-        self.sent = self.taken = 0
-        self._index = self._at = 0
-
-    def parts(self) -> Iterator[Part]:
-        """Yield what there is credit for."""
-        while self.sent < self.total and self.sent - self.taken < PARTS_WINDOW:
-            offset = self.sent
-            chunk = self._read(min(PART_BYTES, self.total - offset))
-            yield Part(self.number, offset, () if offset else self.sizes, [chunk])
-
-    def _read(self, wanted: int) -> Buffer:
-        self.sent += wanted
-        pieces: list[Buffer] = []
-        while wanted:
-            nbytes = min(wanted, self.sizes[self._index] - self._at)
-            if nbytes:
-                pieces.append(_piece(self.frames[self._index], self._at, nbytes))
-            wanted -= nbytes
-            self._at += nbytes
-            if self._at == self.sizes[self._index]:
-                self._index, self._at = self._index + 1, 0
-        return pieces[0] if len(pieces) == 1 else b"".join(map(memoryview, pieces))
-
-
-def _piece(frame: Buffer, start: int, nbytes: int) -> Buffer:
-    if type(frame) is Segment:  # read, not mapped: what is mapped counts as this process's memory
-        return frame.read(start, nbytes)
-    return memoryview(frame).cast("B")[start : start + nbytes]
-
-
-class Outgoing:
-    """What one connection has to wait with: large messages, and what must not overtake them.
-
-    Parameters
-    ----------
-    numbers
-        Names for transfers.
-    """
-
-    def __init__(self, numbers: Iterator[int]) -> None:
-        self._numbers = numbers
-        self._queue: deque[tuple[Message, Sequence[Buffer] | None]] = deque()
-        self._transfer: _Transfer | None = None
-        self._message: Message | None = None
-
-    def __bool__(self) -> bool:
-        return self._transfer is not None
-
-    def offer(self, message: Message, frames: Sequence[Buffer]) -> list[Message] | None:
-        """Take a message if it has to go in parts or to wait.
-
-        Returns
-        -------
-        list of Message or None
-            What is to be sent now; None if that is the message itself, as it is.
-        """
-        if is_large(frames):
-            self._queue.append((message, frames))
-        elif type(message) in IN_ORDER and self._has_before():
-            self._queue.append((message, None))
-        else:
-            return None
-        return self._advance()
-
-    def taken(self, message: PartsTaken) -> list[Message]:
-        """Take credit; return what is to be sent now."""
-        transfer = self._transfer
-        if transfer is None or message.transfer != transfer.number:
-            return []  # of one that ended with its connection
-        transfer.taken = max(transfer.taken, min(message.nbytes, transfer.sent))
-        if transfer.taken == transfer.total:
-            self._transfer = self._message = None
-        return self._advance()
-
-    def _has_before(self) -> bool:
-        waiting = [message for message, _ in self._queue]
-        return any(type(m) in IN_ORDER for m in (*waiting, self._message))
-
-    def _advance(self) -> list[Message]:
-        ready: list[Message] = []
-        while self._transfer is None and self._queue:
-            message, frames = self._queue.popleft()
-            if frames is None:
-                ready.append(message)
-            else:
-                self._message = message
-                self._transfer = _Transfer(next(self._numbers), frames)
-        if self._transfer is not None:
-            ready.extend(self._transfer.parts())
-        return ready
 
 
 # ---------------------------------------------------------------- coming in
@@ -214,6 +95,11 @@ class Incoming:
         The first one, which tells the sizes of the frames.
     make
         Makes what gathers a frame of so many bytes, if that is large.
+
+    Attributes
+    ----------
+    asks : bool
+        Whether the others may come over the bulk connection is to be answered.
 
     Raises
     ------
@@ -235,6 +121,8 @@ class Incoming:
         self._sink: Sink | None = None
         self._missing = 0
         self._got = self._told = 0
+        self._told_each = PARTS_WINDOW // 4
+        self.asks = part.bulk
 
     def take(self, part: Part) -> PartsTaken | None:
         """Take a part; return what its sender is to be told of it."""
@@ -244,10 +132,19 @@ class Incoming:
         self._got += len(chunk)
         while chunk or self._is_at_empty_frame():
             chunk = chunk[self._gather(chunk) :]
-        if self._got - self._told < PARTS_WINDOW // 4 and self._got < self._total:
+        waits = self.asks or self._got - self._told < self._told_each
+        if waits and self._got < self._total:
             return None
         self._told = self._got
         return PartsTaken(self.number, self._got)
+
+    def answer(self, *, bulk: bool) -> PartsTaken:
+        """Answer a first part that asks for the bulk connection."""
+        self.asks = False
+        self._told = self._got
+        if bulk:
+            self._told_each = BULK_WINDOW // 4
+        return PartsTaken(self.number, self._got, bulk)
 
     def _is_at_empty_frame(self) -> bool:
         index = len(self._frames)
@@ -306,7 +203,7 @@ class Flows(Generic[Key]):
         self._incoming: dict[Key, Incoming] = {}
 
     def offer(
-        self, key: Key, message: Message, frames: Sequence[Buffer]
+        self, key: Key, message: Message, frames: Sequence[Buffer], *, bulk: bool = False
     ) -> list[Message] | None:
         """Take a message that has to go in parts or to wait; as `Outgoing.offer`."""
         outgoing = self.outgoing.get(key)
@@ -317,7 +214,7 @@ class Flows(Generic[Key]):
         elif type(message) is Hello:
             self.drop(key)
             return None
-        return outgoing.offer(message, frames)
+        return outgoing.offer(message, frames, bulk=bulk)
 
     def taken(self, key: Key, message: PartsTaken) -> list[Message]:
         """Take credit from the other side; return what is to be sent now."""
@@ -357,6 +254,29 @@ class Flows(Generic[Key]):
         if incoming.frames is not None:
             del self._incoming[key]
         return incoming.frames, answer
+
+    @property
+    def is_gathering(self) -> bool:
+        """Whether there is a message of which some has come."""
+        return bool(self._incoming)
+
+    def asking(self) -> list[Key]:
+        """Return where the other side waits to hear if it may use the bulk connection."""
+        return [key for key, incoming in self._incoming.items() if incoming.asks]
+
+    def answer(self, key: Key, *, bulk: bool) -> PartsTaken:
+        """Tell the other side whether it may use the bulk connection."""
+        return self._incoming[key].answer(bulk=bulk)
+
+    def begin_anew(self, key: Key) -> list[Message]:
+        """Have what was to go by the bulk connection go by its stream; return what is to be sent now."""
+        outgoing = self.outgoing.get(key)
+        return outgoing.begin_anew() if outgoing is not None else []
+
+    def has_stood_still(self, key: Key, now: float) -> bool:
+        """Tell whether nothing moves any more of what was to go by the bulk connection."""
+        outgoing = self.outgoing.get(key)
+        return outgoing is not None and outgoing.has_stood_still(now, BULK_PATIENCE)
 
     def drop(self, key: Key) -> None:
         """Give up the transfers of a connection."""

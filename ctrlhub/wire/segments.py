@@ -147,6 +147,12 @@ class Segment:
             raise SegmentLost(f"of {nbytes} bytes at {start}, {len(data)} are there")
         return data
 
+    def read_into(self, place: memoryview, start: int) -> None:
+        """Copy a part of it, which is not mapped, to a place of the part's size."""
+        found = os.preadv(self.descriptor, [place], start)
+        if found < place.nbytes:
+            raise SegmentLost(f"of {place.nbytes} bytes at {start}, {found} are there")
+
     def private(self) -> memoryview:
         """Map it to be used: what is written stays here, in pages of our own.
 

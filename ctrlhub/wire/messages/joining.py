@@ -35,7 +35,7 @@ class Register(Message):
     `versions` holds ``ctrlhub``, ``python``, ``protocol``, and ``cloudpickle`` where it is loaded.
     `segment` is a segment of ours (descriptor, stamp, bytes) that holds the incarnation: a hub that can
     read it may be sent references to others. `node` names what shares processes and memory with us.
-    `parts` says that we take large messages in parts.
+    `parts` says that we take large messages in parts, `bulk` that we can open a bulk connection.
     `resources` are what an engine has, `engine_set` names the set that an engine or a nanny is of. An
     `elastic` nanny starts further engines when it is told to.
     `draining` says why an engine that comes back is about to leave (empty: it is not): it takes nothing new.
@@ -64,6 +64,7 @@ class Register(Message):
     engine_set: str = ""
     elastic: bool = False
     draining: str = ""
+    bulk: bool = False
 
 
 @record
@@ -75,6 +76,7 @@ class Registered(Message):
     descriptor, stamp, bytes), if it could read the peer's. `parts` says that it takes large messages in
     parts, `max_outstanding` how many requests of a client and interface may be outstanding (0: unsaid).
     `first` is the counter that a client's ids begin with. What a `durable` hub accepts outlives it.
+    `bulk` lets a bulk connection in, where the hub has some: a ticket, and a secret.
     """
 
     kind: ClassVar[str] = "registered"
@@ -93,6 +95,7 @@ class Registered(Message):
     max_outstanding: int = 0
     first: int = 1
     durable: bool = False
+    bulk: bytes = b""
 
 
 @record

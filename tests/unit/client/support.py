@@ -264,6 +264,7 @@ class HubLink:
 
     enrolling = False
     sleeping = sleeps_in_system = False
+    bulk = None
 
     def __init__(self, engines: int = 2, answers: Mapping[str, Any] | None = None) -> None:
         self.lock = threading.RLock()  # never let go of: everything is posted

@@ -153,7 +153,7 @@ def test_tasks_behind_a_command_without_room_run(
 def test_what_may_not_come_in_parts(exchange: Exchange, client: Peer) -> None:
     """Neither parts, nor what another role may say."""
     for message in (
-        m.Part(9, 0, (1, 1), [b"x" * (2 * WHOLE_BYTES)]),
+        m.Part(9, 0, (1, 1), frames=[b"x" * (2 * WHOLE_BYTES)]),
         m.Results((), frames=[b"x" * (2 * WHOLE_BYTES)]),
     ):
         for part in all_parts(message):
@@ -168,7 +168,7 @@ def test_who_does_not_take_costs_a_window(exchange: Exchange, client: Peer) -> N
     sent: list[m.Message] = []
     for number in range(5):
         message = m.Completed([(number, 0, (0, 1), 0, 0.0, 0.0, None)], frames=[DATA])
-        ready = switchboard.in_parts(connection, message, encode(message))
+        ready = switchboard.large.cut(connection, message, encode(message))
         assert ready is not None
         sent += ready
     assert len(sent) == PARTS_WINDOW // PART_BYTES
@@ -176,7 +176,7 @@ def test_who_does_not_take_costs_a_window(exchange: Exchange, client: Peer) -> N
     assert len([a for a in client.heard() if isinstance(a, m.Part)]) == len(sent)
     switchboard.disconnected(connection)
     exchange.pass_time(KEPT_FOR_TICKS)
-    assert not switchboard._flows.connections()
+    assert not switchboard.large.flows.connections()
 
 
 def test_who_takes_none(exchange: Exchange) -> None:
@@ -187,7 +187,7 @@ def test_who_takes_none(exchange: Exchange) -> None:
     peer.say(MULTIENGINE, m.Hello(registered.token))
     message = m.Completed([(1, 0, (0, 1), 0, 0.0, 0.0, None)], frames=[DATA])
     connection = Connection(0, MULTIENGINE, b"old")
-    assert exchange.switchboard.in_parts(connection, message, encode(message)) is None
+    assert exchange.switchboard.large.cut(connection, message, encode(message)) is None
 
 
 def test_a_hello_begins_anew(exchange: Exchange, client: Peer, engine: Peer) -> None:
@@ -198,7 +198,7 @@ def test_a_hello_begins_anew(exchange: Exchange, client: Peer, engine: Peer) -> 
         client.say(MULTIENGINE, part)
     assert client.registered is not None
     client.say(MULTIENGINE, m.Hello(client.registered.token))
-    assert not exchange.switchboard._flows.connections()
+    assert not exchange.switchboard.large.flows.connections()
     for part in parts[5:]:
         client.say(MULTIENGINE, part)
     assert not exchange.commands._commands

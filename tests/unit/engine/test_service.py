@@ -40,6 +40,7 @@ class QueueLink:
 
     enrolling = False
     sleeping = sleeps_in_system = False
+    bulk = None
 
     def __init__(self) -> None:
         self.lock = threading.RLock()  # never let go of: everything is posted

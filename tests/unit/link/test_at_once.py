@@ -35,6 +35,7 @@ class OpenLink:
 
     enrolling = False
     sleeping = sleeps_in_system = False
+    bulk = None
 
     def __init__(self) -> None:
         self.lock = threading.RLock()

@@ -54,6 +54,7 @@ class FakeLink:
         self.now = 100.0
         self.enrolling = enrolling
         self.lock = threading.RLock()  # never let go of: everything is posted
+        self.bulk = None
         self.turns: deque[Callable[[], list[Arrival]]] = deque()
         self.log: list[Any] = []
         self.wakes = 0
@@ -85,6 +86,7 @@ class FakeLink:
     def enrolled(self) -> None:
         self.enrolling = False
         self.sleeping = self.sleeps_in_system = False
+        self.bulk = None
         self.log.append("enrolled")
 
     def enrol_again(self) -> None:

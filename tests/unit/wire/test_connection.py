@@ -202,6 +202,7 @@ class TestFile:
     def test_every_field_is_required(self, path: Path) -> None:
         """One that is missing is named."""
         data = as_data(with_tcp(), path)
+        del data["bulk"]  # younger than the others: a hub without it can be reached
         for name in data:
             write_raw(path, json.dumps({key: data[key] for key in data if key != name}))
             with pytest.raises(ConnectionFileError, match=f"{name!r} is missing"):

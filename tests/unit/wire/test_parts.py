@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ctrlhub.wire import parts
+from ctrlhub.wire import parts, transfers
 from ctrlhub.wire.codec import decode, encode
 from ctrlhub.wire.errors import InvalidRequest
 from ctrlhub.wire.limits import PART_BYTES, PARTS_WINDOW, SEGMENT_BYTES, WHOLE_BYTES
@@ -26,8 +26,9 @@ from ctrlhub.wire.messages import (
     Results,
     SubmitTasks,
 )
-from ctrlhub.wire.parts import Flows, Incoming, Memory, NoRoom, is_large, whole
+from ctrlhub.wire.parts import Flows, Incoming, Memory, NoRoom, whole
 from ctrlhub.wire.segments import AVAILABLE, Draft, Segment, share
+from ctrlhub.wire.transfers import is_large
 
 HERE, THERE = "here", "there"
 
@@ -217,7 +218,8 @@ def test_any_order_of_events(given_data: st.DataObject) -> None:
     """Whatever arrives when: all of it does, once; requests in order, and within a window."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (("WHOLE_BYTES", 40), ("PART_BYTES", 7), ("PARTS_WINDOW", 28)):
-            patch.setattr(parts, name, value)
+            for module in (parts, transfers):
+                patch.setattr(module, name, value, raising=False)
         patch.setitem(globals(), "PARTS_WINDOW", 28)
         line = Line()
         said: list[Message] = []
@@ -242,7 +244,7 @@ def test_any_order_of_events(given_data: st.DataObject) -> None:
 
 def first(*sizes: int, offset: int = 0, nbytes: int = 1) -> Part:
     """Return a first part that promises frames of these sizes."""
-    return Part(1, offset, sizes, [bytes(nbytes)])
+    return Part(1, offset, sizes, frames=[bytes(nbytes)])
 
 
 @pytest.mark.parametrize(
@@ -272,10 +274,10 @@ def test_a_part_that_does_not_follow() -> None:
     """It is refused, and with it the transfer; of another transfer it is ignored."""
     flows: Flows[str] = Flows()
     assert flows.take(HERE, first(10, 10)) == (None, None)
-    assert flows.take(HERE, Part(2, 1, (), [b"x"])) == (None, None)
+    assert flows.take(HERE, Part(2, 1, (), frames=[b"x"])) == (None, None)
     with pytest.raises(InvalidRequest):
-        flows.take(HERE, Part(1, 5, (), [b"x"]))
-    assert flows.take(HERE, Part(1, 1, (), [b"x"])) == (None, None)
+        flows.take(HERE, Part(1, 5, (), frames=[b"x"]))
+    assert flows.take(HERE, Part(1, 1, (), frames=[b"x"])) == (None, None)
     assert not flows.connections()
 
 
