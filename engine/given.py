@@ -22,6 +22,9 @@ CORE_COUNTS = ("SLURM_CPUS_ON_NODE", "NCPUS", "PBS_NUM_PPN")
 HOST_LISTS = ("PBS_NODEFILE", "LSB_DJOB_HOSTFILE")
 """Where they name a file that has a line for each core, with the name of its host."""
 
+END_TIME = "SLURM_JOB_END_TIME"
+"""Where Slurm says when (Unix time) a job's wall time is over."""
+
 _NVIDIA = Path("/proc/driver/nvidia/gpus")
 _RANGE = re.compile(r"(\d{1,4})-(\d{1,4})")
 _NOTHING = frozenset({"", "-1", "none", "void", "NoDevFiles"})
@@ -107,6 +110,11 @@ class Node:
         """Return how many engines the node is for: one for each GPU that the job asked for, or core."""
         gpus = self.gpus()
         return len(gpus.devices) if gpus.by_scheduler and gpus.devices else self.cores()
+
+    def ends(self) -> float | None:
+        """Return when (Unix time) the job ends, as its scheduler says; None if nobody does."""
+        found = self.environment.get(END_TIME, "")
+        return float(found) if found.isdecimal() and int(found) else None
 
     def _scheduled(self) -> list[int]:
         """Return what schedulers say."""

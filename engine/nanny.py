@@ -152,7 +152,7 @@ class Nanny:
     def _timeout(self, now: float) -> float:
         due = [self._logs_due, self._slots.next_deadline(), self._kill_due, self._oom.due]
         if self._ending is None:
-            due += [self._hub.next_deadline(now), self._notice.due]
+            due += [self._hub.next_deadline(now), self._notice.due(now)]
         first = min(each for each in due if each is not None)
         return max(0.0, first - now) * 1000
 
@@ -368,6 +368,8 @@ class Nanny:
     def _look_at_time(self, now: float) -> None:
         if self._notice.is_over(now):
             self._stop("what ran has not ended in the time that it had", Ending.LEFT)
+        elif self._notice.is_in_vain(self._hub.is_there, now):
+            self._stop("there is no hub to take what its engines finish", Ending.LEFT)
         elif self._notice.is_to_be_given(now):
             self._drain("the time of its job is nearly over", now)
 
@@ -377,8 +379,7 @@ class Nanny:
         _log.info("draining, for %.1f s at most: %s", until - now, why)
         for slot in range(len(self._slots)):
             self._slots.retire(slot)
-        if not self._hub.drain(why, until):
-            self._stop(why, Ending.LEFT)
+        self._hub.drain(why, until)
 
     def _stop(self, why: str, ending: Ending) -> None:
         """Stop all engines: by asking, and after a time of grace by force."""

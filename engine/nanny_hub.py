@@ -15,6 +15,7 @@ from ctrlhub.engine.nanny_session import NannySession
 from ctrlhub.engine.process import registration
 from ctrlhub.engine.rendezvous import POLL, Way, find_connection, load
 from ctrlhub.link.runner import Runner
+from ctrlhub.link.states import State
 from ctrlhub.link.zeromq import ZeroMQLink
 from ctrlhub.wire.connection import ConnectionInfo
 from ctrlhub.wire.errors import CtrlHubError
@@ -100,13 +101,16 @@ class NannyHub:
         if session is not None and self._runner is not None:
             self._runner.post(lambda now: session.started(key))
 
-    def drain(self, reason: str, until: float) -> bool:
-        """Have the hub let our engines finish; False if there is none that has them."""
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a hub that hears us, as far as we know."""
+        return self._session is not None and self._session.state is State.JOINED
+
+    def drain(self, reason: str, until: float) -> None:
+        """Have the hub let our engines finish, now or when it is back."""
         session = self._session
-        if session is None or self._runner is None or self._is_outside():
-            return False
-        self._runner.post(lambda now: session.drain_all(reason, until, now))
-        return True
+        if session is not None and self._runner is not None:
+            self._runner.post(lambda now: session.drain_all(reason, until, now))
 
     def leave(self) -> None:
         """Say goodbye, in a moment or not at all."""

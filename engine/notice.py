@@ -7,6 +7,12 @@ NEVER = float("inf")
 MARGIN = 2.0
 """So long (seconds) before its job's end a nanny must have ended: what it stops takes a moment."""
 
+ALONE = 3.0
+"""So long (seconds) a hub is waited for that is away while engines finish: it may be started again."""
+
+LOOK = 0.5
+"""How often (seconds) to look meanwhile whether there is one."""
+
 
 class Notice:
     """The notice that a nanny gives to its engines, and its own end.
@@ -30,12 +36,19 @@ class Notice:
         self._drain = drain
         self._end = NEVER if until is None else now + (until - unix) - MARGIN
         self._over = NEVER
+        self._alone_since = NEVER
         self.is_given = False
 
-    @property
-    def due(self) -> float:
-        """When to look again."""
-        return self._over if self.is_given else self._end - self._drain
+    def due(self, now: float) -> float:
+        """Tell when to look again."""
+        if self.is_given:
+            return min(self._over, now + LOOK)
+        return self._end - self._drain
+
+    def is_in_vain(self, has_hub: bool, now: float) -> bool:
+        """Tell whether engines finish for nobody: there is no hub to tell them, and to take results."""
+        self._alone_since = NEVER if has_hub else min(self._alone_since, now)
+        return self.is_given and now >= self._alone_since + ALONE
 
     def is_to_be_given(self, now: float) -> bool:
         """Tell whether the end is so near that engines have to finish."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -43,7 +44,9 @@ def hub(ctx: click.Context, hub: HubConfig) -> None:
     metavar="FILE",
     help="The hub's connection file for engines, instead of a profile's.",
 )
-@configured("engine.engines", "engine.gpus", "engine.prefer", "engine.resources")
+@configured(
+    "engine.engines", "engine.gpus", "engine.prefer", "engine.resources", "engine.grace", "engine.wall_time"
+)
 @click.option(
     "--token-stdin",
     is_flag=True,
@@ -83,10 +86,16 @@ def engine(
     mpiexec: str | None,
     prefer: Literal["ipc", "tcp"] | None,
     resources: dict[str, float] | None,
+    grace: float,
+    wall_time: float | None,
     profile: str,
     state_dir: Path | None,
 ) -> None:
-    """Run engines for a hub, until Ctrl-C or until the hub is stopped."""
+    """Run engines for a hub, until Ctrl-C or until the hub is stopped.
+
+    After SIGTERM, and before the wall time is over, they finish what they run; a second SIGTERM, or
+    Ctrl-C, ends them at once.
+    """
     place = find_profile(profile, state_dir)
     token = take_token(token_stdin, connection is not None)
     file = place.connection_engine if connection is None else connection.expanduser().absolute()
@@ -111,6 +120,8 @@ def engine(
         environments=node.gpus_as_asked(gpus).shared_out(count),
         token=token,
         engine_set=engine_set or "",
+        drain=grace,
+        until=node.ends() if wall_time is None else time.time() + wall_time,
     )
     owner = None if token else profile_of(file, place)
     with nullcontext() if owner is None else recorded(owner):

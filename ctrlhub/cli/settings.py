@@ -218,6 +218,11 @@ SETTINGS: tuple[Setting, ...] = (
         "How to reach the hub, where both ways are open.", shown="ipc"),
     Setting("engine", "resources", AMOUNTS, None,
         "What each engine has, for tasks that ask for it; such as gpu=1,memory=16."),
+    Setting("engine", "grace", SECONDS, 25.0,
+        "How long what runs may go on after SIGTERM, and before the wall time is over: engines take nothing "
+        "new, finish or give back what they have, and leave."),
+    Setting("engine", "wall_time", SECONDS, None,
+        "Have everything ended after so long.", shown="the end of the Slurm job, if it has one"),
     Setting("status", "timeout", SECONDS, 5.0, "How long to wait for the hub's answer."),
 )  # fmt: skip
 """All settings, in the order in which they are shown."""

@@ -20,9 +20,11 @@ from ctrlhub.wire.ids import request_id
 from ctrlhub.wire.limits import BATCH_ROWS, INLINE_BYTES
 from ctrlhub.wire.messages import (
     Beat,
+    Drain,
     EngineDied,
     ForwardLogs,
     Functions,
+    GaveBack,
     Goodbye,
     Hello,
     Interrupt,
@@ -33,6 +35,7 @@ from ctrlhub.wire.messages import (
     Registered,
     Restart,
     Results,
+    Retire,
     RunCommand,
     RunTasks,
     SayHello,
@@ -876,6 +879,102 @@ def test_shutdown_does_not_wait_for_ever(
     assert engine.session.state is State.GONE
 
 
+# ---------------------------------------------------------------- draining
+
+
+def drain(engine: Engine, within: float) -> None:
+    """Have it drain while task 1 runs, 2 and 3 have not begun, and neither has command 4."""
+    engine.tasks(1, 2, 3)
+    engine.worker.running = {1}
+    engine.command(4)
+    engine.said(Results)
+    engine.hear(Stream.HUB, Shutdown("its time is over", within))
+
+
+def test_what_has_not_begun_is_given_back(engine: Engine) -> None:
+    """Tasks as such, to run elsewhere; a command fails, since it was for this engine."""
+    drain(engine, 60.0)
+
+    sent = [message for _, message in engine.session.drain()]
+    assert [each.requests for each in sent if isinstance(each, GaveBack)] == [((2, 3),)]
+    [results] = [each for each in sent if isinstance(each, Results)]
+    [row] = results.rows
+    assert row[0] == 4
+    assert "engine 3 is draining (its time is over)" in unpack_failure(row[3]).evalue
+    assert engine.session.held(Stream.TASK) == ((1, 1),)
+
+
+def test_what_comes_later_is_given_back_at_once(engine: Engine) -> None:
+    """The hub may not have known, or this is another one; what runs is known, and stays."""
+    drain(engine, 60.0)
+    engine.session.drain()
+    engine.tasks(1, 5)
+    engine.command(6)
+
+    sent = [message for _, message in engine.session.drain()]
+    assert [each.requests for each in sent if isinstance(each, GaveBack)] == [((5, 5),)]
+    assert [row[0] for each in sent if isinstance(each, Results) for row in each.rows] == [6]
+    assert [work.id for work in engine.worker.tasks] == [1]
+
+
+def test_tasks_whose_functions_have_not_come_are_given_back(engine: Engine) -> None:
+    """Nobody answers for them any more."""
+    engine.tasks(1, digest=b"x" * 16)
+    engine.session.drain()
+    engine.hear(Stream.HUB, Shutdown("enough", 60.0))
+    assert engine.said(GaveBack) == [GaveBack(((1, 1),))]
+
+    engine.hear(Stream.TASK, Functions(((b"x" * 16, b"blob"),)))
+    assert engine.worker.tasks == []
+
+
+def test_it_waits_for_a_hub_with_what_it_owes(engine: Engine) -> None:
+    """One that was killed, and comes back: the result is delivered, and the engine says that it drains."""
+    drain(engine, 60.0)
+    engine.session.drain()
+    engine.wait(10.0)
+    engine.done(1)
+    engine.session.idle(engine.now)
+    engine.wait(20.0)
+    assert engine.session.state is State.SILENT
+    [*_, register] = engine.said(Register)
+    assert register.draining == "its time is over"
+
+    engine.join("another epoch")
+    assert 1 in ids(engine.said(Results))
+    engine.hear(Stream.TASK, Stored(((1, 1),)))
+    engine.hear(Stream.MULTIENGINE, Stored(((4, 4),)))
+    engine.wait(0.1)
+    assert engine.session.state is State.GONE
+    assert engine.session.ending is Ending.LEFT
+
+
+def test_it_waits_no_longer_than_it_may(engine: Engine) -> None:
+    """Nor for what runs, nor for a hub that does not come; the shortest time counts."""
+    drain(engine, 60.0)
+    engine.hear(Stream.HUB, Shutdown("now", 30.0))
+    engine.hear(Stream.HUB, Shutdown("later", 90.0))
+    engine.wait(29.9)
+    assert engine.session.state is not State.GONE
+
+    engine.wait(0.2)
+    assert engine.session.state is State.GONE
+
+
+def test_who_is_in_a_hurry_waits_for_no_hub(engine: Engine) -> None:
+    """Its nanny says so by a signal, whose handler can do no more than note it."""
+    drain(engine, 60.0)
+    engine.session.drain()
+    engine.done(1)
+    engine.session.idle(engine.now)
+    engine.wait(20.0)
+    assert engine.session.state is State.SILENT
+
+    engine.session.hurried = True
+    engine.wait(0.1)
+    assert engine.session.state is State.GONE
+
+
 # ---------------------------------------------------------------- the nanny
 
 
@@ -995,3 +1094,26 @@ def test_a_command_is_interrupted_as_soon_as_it_runs(engine: Engine) -> None:
     engine.wait(RETRY_STOP)
 
     assert engine.worker.interrupted == [2]
+
+
+def test_a_nanny_asks_until_its_engines_have_left() -> None:
+    """Those that run; each hub anew, with the time that is left."""
+    nanny = Nanny()
+    nanny.session.drain_all("the end is near", 60.0, 0.0)
+    assert [each for each in nanny.join() if isinstance(each, Drain)] == [
+        Drain(("one", "two"), "the end is near", 60.0)
+    ]
+    nanny.alive = ["two"]
+    nanny.session.tick(2.0)
+    assert [each for _, each in nanny.session.drain() if isinstance(each, Drain)] == [
+        Drain(("two",), "the end is near", 58.0)
+    ]
+
+
+def test_a_nanny_hears_who_retires() -> None:
+    """And passes it on."""
+    nanny = Nanny()
+    nanny.join()
+    nanny.session.receive(Stream.HUB, Retire("one", b"life", "client 1", 5.0), 1.0)
+
+    assert nanny.retires == [("one", b"life", "client 1", 5.0)]

@@ -204,3 +204,84 @@ def test_it_does_not_grow_while_it_stops() -> None:
 
     assert slots.grow(2, 0.0) == []
     assert not slots.active
+
+
+def running(count: int = 1) -> Slots:
+    """Return slots with a process in each."""
+    slots = Slots(count, POLICY)
+    for slot in slots.take_due(0.0):
+        slots.started(slot.number, 100 + slot.number)
+    return slots
+
+
+def test_no_other_follows_one_that_retires() -> None:
+    """Whatever its process ends of."""
+    slots = running(3)
+    for number in range(3):
+        slots.retire(number)
+
+    slots.left(0)
+    assert not slots.died(1, 1.0)
+    assert not slots.died(2, 1.0, running=7)
+
+    assert [slot.state for slot in slots.in_state(*SlotState)] == 3 * [SlotState.ENDED]
+    assert not slots.active
+
+
+def test_one_that_waits_retires_at_once() -> None:
+    """There is nothing to wait for."""
+    slots = running()
+    slots.died(0, 1.0)
+    slots.retire(0)
+
+    assert not slots.active
+    assert slots.take_due(100.0) == []
+
+
+def test_one_whose_time_is_over_is_killed() -> None:
+    """Once, at the earliest of the times that it was given."""
+    slots = running()
+    slots.retire(0, 60.0)
+    slots.retire(0)
+    slots.retire(0, 30.0)
+
+    assert slots.take_stubborn(29.9) == []
+    assert slots.next_deadline() == 30.0
+    assert [slot.number for slot in slots.take_stubborn(30.0)] == [0]
+    assert slots[0].overdue
+    assert slots.take_stubborn(31.0) == []
+
+
+def test_a_restart_of_one_that_retires_only_ends_it() -> None:
+    """Somebody wants its process ended now, as for a task that has run for too long."""
+    slots = running()
+    slots.retire(0)
+
+    assert slots.restart(0, 5.0, 2.0)
+    assert [slot.number for slot in slots.take_stubborn(7.0)] == [0]
+    assert not slots.died(0, 7.0)
+    assert not slots.active
+
+
+def test_one_that_is_being_restarted_may_retire() -> None:
+    """Then nothing comes in its place."""
+    slots = running()
+    slots.restart(0, 5.0, 2.0)
+    slots.retire(0)
+
+    assert slots[0].stubborn_at == 7.0
+    assert not slots.died(0, 6.0)
+    assert slots.next_deadline() is None
+
+
+def test_a_slot_that_has_retired_may_be_used_again() -> None:
+    """By an engine that knows nothing of that."""
+    slots = running()
+    slots.retire(0, 60.0)
+    slots.left(0)
+    assert slots.grow(1, 10.0) == [0]
+    slots.take_due(10.0)
+    slots.started(0, 200)
+
+    assert slots.take_stubborn(61.0) == []
+    assert slots.died(0, 62.0)
