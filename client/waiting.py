@@ -69,25 +69,30 @@ class Waiting:
 class _Deferral:
     """Has Ctrl-C strike where nothing is torn."""
 
-    __slots__ = ("_former", "_link", "_struck")
+    __slots__ = ("_armed", "_former", "_link", "_struck")
 
     def __init__(self, link: Link) -> None:
         self._link = link
+        self._armed = False
         self._former: Any = get_handler(_SIGINT)
         self._struck: FrameType | None = None
 
     def lead(self, runner: Runner, ready: Callable[[], bool], deadline: float | None) -> bool:
-        set_handler(_SIGINT, self._on_signal)
+        # The loop's own thread may be asleep while we begin and end: what raised there would leave
+        # our handler in the program's place.
         try:
+            set_handler(_SIGINT, self._on_signal)
+            self._armed = True
             runner.lead(lambda: self._struck is not None or ready(), deadline)
         finally:
+            self._armed = False
             set_handler(_SIGINT, self._former)
             if self._struck is not None:
                 self._former(_SIGINT, self._struck)
         return ready()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._link.sleeping:
+        if self._armed and self._link.sleeping:
             self._former(number, frame)
         else:
             self._struck = frame
