@@ -4,6 +4,9 @@ An engine may be out of reach, of this hub or the one before, while a task that 
 is given to another engine. It would run that to its end, which may never come. So when an engine says
 what it has, all is stopped that has ended otherwise; what another engine has is stopped once it has
 ended there: nothing may be run again that was interrupted.
+
+What nobody here knows is stopped, too: its client is gone. If it comes after all, and gives the task
+again to the same engine, that may answer that it was cancelled: nobody has asked for it, so it runs.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ class TaskStrays(TaskRecords):
         super().__init__(controller, context)
         self._strays: dict[Task, dict[Engine, None]] = {}
         self._unknown: dict[Engine, list[int]] = {}
+        self._unasked: dict[Engine, set[int]] = {}
 
     def _stop_strays(self, engine: Engine, held: Ranges) -> None:
         """Stop what an engine says that it has, beyond what it is to have."""
@@ -54,7 +58,22 @@ class TaskStrays(TaskRecords):
                 self._unknown.setdefault(engine, []).append(number)
             else:
                 ended.append(number)
+                if task is None and self.has_ended(number) is None:
+                    self._note_unasked(engine, number)
         self._interrupt(engine, ended)
+
+    def _note_unasked(self, engine: Engine, number: int) -> None:
+        numbers = self._unasked.setdefault(engine, set())
+        if len(numbers) < MOST_CLAIMS:
+            numbers.add(number)
+
+    def _was_unasked(self, engine: Engine, task: Task) -> bool:
+        """Tell whether an engine had to stop a task, and perhaps its next run, although nobody asked."""
+        return not task.stopping and task.id in self._unasked.get(engine, ())
+
+    def _forget_strays(self, engine: Engine) -> None:
+        """Forget an engine that is gone."""
+        self._unasked.pop(engine, None)
 
     def _untrack(self, task: Task) -> None:
         super()._untrack(task)

@@ -238,6 +238,10 @@ class TaskQueue(TaskReturns, Relay):
     ) -> Outcome | None:
         number, _, status, ref, started, elapsed, extras = row
         payload = ref if type(ref) is bytes else resolve(ref, frames)
+        if status == _CANCELLED and self._unasked and self._was_unasked(engine, task):
+            self._requeue(task)
+            self._again.append(task)
+            return None
         if (self._overdue or status == _CANCELLED) and (
             error := self._limit_exceeded(task, engine, status, elapsed)
         ):
@@ -328,6 +332,7 @@ class TaskQueue(TaskReturns, Relay):
         if gone is not None:
             self._expect_back(gone.session)
             self._await_no_more(gone)
+            self._forget_strays(gone)
         tasks = self._scheduler.remove_engine(number)
         if not tasks:
             return

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from ctrlhub.controller.core.commands import CommandRecord
 from ctrlhub.controller.interfaces.recorded_commands import in_order
+from ctrlhub.wire.codec import decode
 from ctrlhub.wire.errors import unpack_failure
 from ctrlhub.wire.ids import to_ranges
-from ctrlhub.wire.messages import Status, Stream
+from ctrlhub.wire.messages import Interrupt, Status, Stream
 from ctrlhub.wire.options import Condition, TaskOptions
 from tests.support.peers import ScriptedClient, ScriptedEngine, ScriptedNanny, Wanted
 from tests.support.scene import Scene
@@ -240,6 +242,43 @@ def test_what_nobody_asks_for_again_is_stopped(scene: Scene) -> None:
     assert engine.running is not None
     scene.work_off()
     assert engine.idle
+
+
+def test_what_is_given_again_as_it_is_stopped_is_run(scene: Scene) -> None:
+    """Its client comes after all, before the engine has answered to the hub that knew nothing of it."""
+    world = scene.world
+    [endless] = scene.client.tasks(b"~endless")
+    scene.say()
+    [engine] = [engine for engine in scene.engines if engine.work()]
+    for other in scene.engines:
+        if other is not engine:
+            world.kill(other)
+    client = world.wires.pop(scene.client)
+    world.restart_hub()
+    to_engine = world.wires[engine].down[Stream.HUB]
+    while not _is_interrupt(to_engine):
+        world.run()
+        world.advance(0.5)
+    world.wires[scene.client] = client
+    late = world.wires.pop(engine)
+    world.pass_time(5.0)
+    world.commit()
+    world.wires[engine] = late
+    scene.settle()
+    while engine.work():
+        pass
+    scene.settle()
+    assert engine.interrupted == [endless]
+    assert endless not in scene.client.ends
+    assert engine.running is not None
+    scene.client.call("tasks", "cancel", requests=[[endless, endless]])
+    scene.say()
+    scene.work_off()
+    assert scene.client.ends[endless][0] == Status.CANCELLED
+
+
+def _is_interrupt(queue: Sequence[Sequence[bytes]]) -> bool:
+    return any(isinstance(decode(frames[0], frames[1:]), Interrupt) for frames in queue)
 
 
 @pytest.mark.parametrize("late", [False, True])
