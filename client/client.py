@@ -66,7 +66,8 @@ class Client(
         A `zmq.Context` for the client's sockets; None makes one.
     sshserver
         Reach the hub through ssh: ``user@host:port`` of its machine, or of one that reaches its TCP
-        ports. The connection file has to be here.
+        ports. The connection file has to be here. Without it, through the one that the file names, if
+        the hub is on another machine; "" takes none.
     sshkey
         The file of a private key for that; None leaves it to ssh.
     cluster
@@ -122,7 +123,7 @@ class Client(
         **others: Any,
     ) -> None:
         # Here, so that a client of another transport in the same process needs no ZeroMQ.
-        from ctrlhub.link.zeromq import ZeroMQLink
+        from ctrlhub.link.ways import gateway_to, link_to
         from ctrlhub.wire.security import KeyPair
 
         check_others(others, ARGUMENTS)
@@ -133,13 +134,8 @@ class Client(
         keys = KeyPair.generate()
         said = registration(keys.public, session, takeover=takeover)
         gone = partial(is_gone, info)
-        if sshserver is None:
-            link = ZeroMQLink(info, keys, context=context)
-        else:
-            from ctrlhub.client.tunnel import SSHServer, Tunnel, TunnelLink
-
-            tunnel = Tunnel(info, SSHServer.parse(sshserver, sshkey), patience)
-            link = TunnelLink(tunnel, keys, context)
+        gateway = gateway_to(info, sshserver, None if sshkey is None else os.fspath(sshkey))
+        link = link_to(info, keys, gateway, patience, context)
         self._begin(link, said, info.profile, timeout, gone, join_timeout)
         offer_magics(self)
 

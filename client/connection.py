@@ -124,7 +124,7 @@ class Connection:
 
     def _unanswered(self, what: str, timeout: float) -> CtrlHubError:
         failure = self._link.failure()
-        if failure is not None and "key" in failure:
+        if failure is not None and "connection file" in failure:  # it is about our key
             return AuthenticationError(failure)
         return HubUnavailable(
             f"the hub {what} within {timeout:g} s ({failure or 'it does not answer'}): look "

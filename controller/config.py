@@ -10,6 +10,11 @@ from typing import Any
 
 from ctrlhub.controller.store_places import check_store
 from ctrlhub.wire.limits import MAX_SESSION
+from ctrlhub.wire.messages import Role
+from ctrlhub.wire.ssh import SSHServer
+
+NO_SSH = "none"
+"""In place of an ssh server: there is none on the way."""
 
 LOG_LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
 
@@ -59,6 +64,12 @@ class HubConfig:
         Whose files it uses; see :mod:`ctrlhub.wire.places`. An empty `state_dir` means the default.
     listen
         An address to listen on with TCP and CURVE besides ipc; None for no TCP at all.
+    location
+        The address by which peers on other hosts find what it listens on, where that is another one: it
+        listens on all, or stands behind a translation of addresses. None where it is the same.
+    ssh, engine_ssh
+        ``user@host:port`` of an ssh server through which clients and engines on other machines reach it,
+        or engines alone, if those take another way: ``none`` for none. None for none, and as clients.
     ports
         First and last TCP port that may be used; None lets the system choose.
     max_engines
@@ -101,6 +112,9 @@ class HubConfig:
     profile: str = "default"
     state_dir: str = ""
     listen: str | None = None
+    location: str | None = None
+    ssh: str | None = None
+    engine_ssh: str | None = None
     ports: tuple[int, int] | None = None
     max_engines: int = 511
     beat: float = 1.0
@@ -147,6 +161,11 @@ class HubConfig:
             raise ValueError("hub_lease must be positive, session_ttl not negative (s)")
         if not 0 < self.detached_ttl < inf:
             raise ValueError("detached_ttl must be positive (s)")
+        if self.location is not None and self.listen is None:
+            raise ValueError("location needs listen: without it there is no TCP to be found")
+        for server in (self.ssh, self.engine_ssh):
+            if server not in (None, NO_SSH):
+                SSHServer.parse(server)
         if self.ports is not None:
             first, last = self.ports
             if not (1 <= first <= last <= 65535 and last - first >= 3):
@@ -159,6 +178,11 @@ class HubConfig:
         check_store(self.store)
         if self.log_level.upper() not in LOG_LEVELS:
             raise ValueError(f"log_level must be one of {', '.join(LOG_LEVELS)}")
+
+    def ssh_for(self, role: Role) -> str:
+        """Return the ssh server through which peers of a role reach the hub; empty for none."""
+        named = self.ssh if role is Role.CLIENT or self.engine_ssh is None else self.engine_ssh
+        return "" if named in (None, NO_SSH) else named
 
     @property
     def is_durable(self) -> bool:

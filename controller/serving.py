@@ -19,6 +19,7 @@ from types import FrameType
 import zmq
 
 from ctrlhub import __version__
+from ctrlhub.controller.advertising import advertised, advertised_address, bracketed
 from ctrlhub.controller.bulk_place import listen_for_bulk
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.exits import (
@@ -142,7 +143,10 @@ def _serve(config: HubConfig, profile: Profile, lifeline: int | None) -> int:
         hub.describe(tcp)
         undone.callback(_remove_connection_files, profile, hub)
         bulk_address = "" if bulk is None else bulk.address
-        _write_connection_files(hub, profile, keys, ipc, tcp, bulk_address)
+        told, told_bulk = advertised(tcp, config.location), ""
+        if bulk_address:
+            told_bulk = advertised_address(bulk_address, config.location)
+        _write_connection_files(hub, profile, keys, ipc, told, told_bulk)
         if tcp:
             remember(profile, tcp, bulk_address)
         forget_trouble(profile.directory)
@@ -227,7 +231,7 @@ def _listen_somewhere(
     former: Mapping[Stream, str],
 ) -> ZeroMQTransport:
     """Listen on the ports of the hub before this one, in the range, or on any."""
-    host = f"[{address}]" if ":" in address else address
+    host = bracketed(address)
     if fits(former, host, config.ports):
         try:
             return ZeroMQTransport(context, former, keys.server)
@@ -282,6 +286,7 @@ def _write_connection_files(
             bulk=bulk,
             server_key=keys.server.public if tcp else "",
             enrolment=keys.enrolment[role] if tcp else None,
+            ssh=hub.config.ssh_for(role),
         ).write(profile.connection(role))
 
 

@@ -72,6 +72,9 @@ class NannyConfig:
         How many threads the numerical libraries of an engine use; 0 shares the cores out.
     restart
         When engines are started again.
+    ssh, ssh_key
+        The ssh server through which the hub is reached in any case, and the file of a private key for it;
+        empty for what the connection file says, and what ssh itself finds.
     prefer
         How to reach the hub: ``ipc``, ``tcp``, or None for the best that is open.
     log_level
@@ -107,6 +110,8 @@ class NannyConfig:
     max_threads: int = 0
     restart: RestartPolicy = field(default_factory=RestartPolicy)
     prefer: Literal["ipc", "tcp"] | None = None
+    ssh: str = ""
+    ssh_key: str = ""
     log_level: str = "INFO"
     resources: tuple[Mapping[str, float], ...] = ()
     keys: tuple[KeyPair, ...] = field(default=(), repr=False)

@@ -20,6 +20,7 @@ from ctrlhub.engine.board import ASKED, FOR_GOOD, IDENTITY, LEAVING, MAKING_WAY,
 from ctrlhub.engine.causes import OomWatch, describe_exit, is_running
 from ctrlhub.engine.channel import EngineEnded, EngineStarted, SignalEngine, StartEngine, Target
 from ctrlhub.engine.config import NannyConfig
+from ctrlhub.engine.detour import Detour
 from ctrlhub.engine.given import Node
 from ctrlhub.engine.lease import Ending
 from ctrlhub.engine.nanny_hub import NannyHub
@@ -81,7 +82,8 @@ class Nanny:
 
     def __init__(self, config: NannyConfig, warm: WarmProcess, lifeline: int | None) -> None:
         log_to_stderr(config.log_level)
-        self._config = config
+        self._detour = Detour(config)
+        self._config = config = self._detour.config
         self._warm = warm
         self._lifeline = lifeline
         self._berths = Berths(config, Node().cores())
@@ -99,6 +101,7 @@ class Nanny:
             on_retire=self._retire_wanted,
             on_shutdown=self._shutdown_wanted,
             on_end=lambda why, ending: self._later(lambda: self._stop(why, ending)),
+            obstacle=self._detour.failure,
         )
         self._logs_due = time.monotonic() + LOOK_AFTER_LOGS
         self._ending: Ending | None = None
@@ -394,6 +397,7 @@ class Nanny:
     def _close(self) -> None:
         self._hub.leave()
         self._warm.close()
+        self._detour.close()
         self._wakeup.close()
         for end in self._signals:
             os.close(end)

@@ -43,6 +43,8 @@ class NannyHub:
         As in `NannySession`: called in the I/O thread.
     on_end
         Called with the reason when there is no hub any more, or never will be; in either thread.
+    obstacle
+        Says why the way to the hub is not open; None if it is, as far as is known.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class NannyHub:
         on_retire: Callable[[str, bytes, str, float], None],
         on_shutdown: Callable[[str], None],
         on_end: Callable[[str, Ending], None],
+        obstacle: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._config = config
         self._way = Way(config.connection, config.token)
@@ -68,6 +71,7 @@ class NannyHub:
             "on_shutdown": on_shutdown,
         }
         self._on_end = on_end
+        self._obstacle = obstacle
         self._session: NannySession | None = None
         self._runner: Runner | None = None
         self._thread: threading.Thread | None = None
@@ -139,7 +143,7 @@ class NannyHub:
 
     def _wait_at_door(self, now: float, runner: Runner) -> None:
         """Say why the hub does not let us in, and in the end give up: a key does not get better."""
-        complaint = runner.link.failure()
+        complaint = self._obstacle() or runner.link.failure()
         if complaint is not None and complaint != self._complaint:
             self._complaint = complaint
             _log.warning("%s; still trying for %.0f s", complaint, self._wait_until - now)

@@ -26,7 +26,7 @@ from ctrlhub.engine.namespace import Namespace
 from ctrlhub.engine.output import Output
 from ctrlhub.engine.rendezvous import Way, await_connection
 from ctrlhub.engine.service import EngineService
-from ctrlhub.link.zeromq import ZeroMQLink
+from ctrlhub.link.ways import gateway_to, link_to
 from ctrlhub.wire.errors import CtrlHubError
 from ctrlhub.wire.messages import Register, Role
 from ctrlhub.wire.versions import versions
@@ -78,7 +78,8 @@ def run_engine(
 
     try:
         info = await_connection(Way(config.connection, config.token), config.wait)
-        link = ZeroMQLink(info, config.keys, config.prefer)
+        gateway = gateway_to(info, "" if config.prefer else None)  # engines of a nanny use its own
+        link = link_to(info, config.keys, gateway, config.wait, prefer=config.prefer)
     except CtrlHubError as error:
         _log.error("%s", error)
         return end(Ending.MISCONFIGURED)

@@ -30,6 +30,11 @@ class Way:
     file: str
     token: str = field(default="", repr=False)
 
+    @property
+    def is_there(self) -> bool:
+        """Whether there is something to be read, as yet."""
+        return bool(self.token) or Path(self.file).exists()
+
 
 def find_connection(way: Way) -> ConnectionInfo | None:
     """Read a connection file, unless it is not there or was left behind by a hub that has died.
@@ -47,9 +52,9 @@ def find_connection(way: Way) -> ConnectionInfo | None:
         try:
             info.addresses_here()
         except HubNotFound:
-            return None
+            return info if info.ssh else None
         return info
-    if not Path(way.file).exists():
+    if not way.is_there:
         return None
     info = load(way)
     return None if has_died(info) else info

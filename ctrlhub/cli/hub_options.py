@@ -29,6 +29,8 @@ def with_hub_config(command: Callable[..., None]) -> Callable[..., None]:
         given = {each.key: others.pop(each.key) for each in _SETTINGS}
         if given["port_range"] is not None and given["listen"] is None:
             raise click.UsageError("--port-range needs --listen: without it there are no TCP ports")
+        if given["location"] is not None and given["listen"] is None:
+            raise click.UsageError("--location needs --listen: without it there is no TCP to be found")
         values = {
             FIELDS.get(key, key): value for key, value in given.items() if value is not None
         }

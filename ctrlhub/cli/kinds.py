@@ -15,6 +15,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from ctrlhub.wire.ssh import SSHServer
+
 _HOST_NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9])?")
 _PORTS = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
 _SIZE = re.compile(r"([0-9]{1,15})([KMGT]?)B?", re.IGNORECASE)
@@ -124,6 +126,15 @@ def _read_address(value: str) -> str:
 
 
 ADDRESS = Kind("ADDRESS", _read_address, _taken_as_text(_read_address))
+
+
+def _read_ssh(value: str) -> str:
+    if value != "none":
+        SSHServer.parse(value)
+    return value
+
+
+SSH = Kind("USER@HOST:PORT", _read_ssh, _taken_as_text(_read_ssh))
 
 
 # ---------------------------------------------------------------- numbers

@@ -45,8 +45,9 @@ def hub(ctx: click.Context, hub: HubConfig) -> None:
     help="The hub's connection file for engines, instead of a profile's.",
 )
 @configured(
-    "engine.engines", "engine.gpus", "engine.prefer", "engine.resources", "engine.grace", "engine.wall_time"
-)
+    "engine.engines", "engine.gpus", "engine.prefer", "engine.ssh", "engine.ssh_key", "engine.resources",
+    "engine.grace", "engine.wall_time",
+)  # fmt: skip
 @click.option(
     "--token-stdin",
     is_flag=True,
@@ -85,6 +86,8 @@ def engine(
     mpi: bool,
     mpiexec: str | None,
     prefer: Literal["ipc", "tcp"] | None,
+    ssh: str | None,
+    ssh_key: str | None,
     resources: dict[str, float] | None,
     grace: float,
     wall_time: float | None,
@@ -116,6 +119,8 @@ def engine(
         count,
         str(kept.directory),
         prefer=prefer,
+        ssh=ssh or "",
+        ssh_key=ssh_key or "",
         resources=(resources,) if resources else (),
         environments=node.gpus_as_asked(gpus).shared_out(count),
         token=token,

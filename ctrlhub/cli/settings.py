@@ -18,6 +18,7 @@ from ctrlhub.cli.kinds import (
     PORTS,
     SECONDS,
     SIZE,
+    SSH,
     SWITCH,
     WORDS,
     Kind,
@@ -145,6 +146,14 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("hub", "listen", ADDRESS, None,
         "Listen with TCP and CURVE on this address, too, for other hosts. Without it only this user on "
         "this host can connect."),
+    Setting("hub", "location", ADDRESS, None,
+        "The address by which other hosts find what --listen names, where that is another one: behind a "
+        "translation of addresses (NAT, a container).", shown="the same; of 0.0.0.0 and :: the one that leads outwards"),
+    Setting("hub", "ssh", SSH, None,
+        "The ssh server through which clients and engines on other machines reach the hub: this one, or a "
+        "gateway that reaches what --listen names. They log in there by themselves."),
+    Setting("hub", "engine_ssh", SSH, None,
+        "The same for engines alone, where they take another way; none for none.", shown="as --ssh"),
     Setting("hub", "port_range", PORTS, None, "TCP ports to choose from, at least four; with --listen."),
     Setting("hub", "max_engines", whole(1), _HUB.max_engines, "The most engines that the hub registers."),
     Setting("hub", "scheme", text("NAME", check_scheme), TASK_SCHEMES[0],
@@ -216,6 +225,10 @@ SETTINGS: tuple[Setting, ...] = (
         "CUDA_VISIBLE_DEVICES. auto is what this job was given, or else all that there are."),
     Setting("engine", "prefer", choice("ipc", "tcp"), None,
         "How to reach the hub, where both ways are open.", shown="ipc"),
+    Setting("engine", "ssh", SSH, None,
+        "Reach the hub through this ssh server.", shown="as the connection file says"),
+    Setting("engine", "ssh_key", text("FILE"), None,
+        "The file of a private key for that.", shown="what ssh itself finds"),
     Setting("engine", "resources", AMOUNTS, None,
         "What each engine has, for tasks that ask for it; such as gpu=1,memory=16."),
     Setting("engine", "grace", SECONDS, 25.0,

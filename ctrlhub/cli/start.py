@@ -75,13 +75,14 @@ def _plan(config: SupervisorConfig) -> str:
     if not config.is_launched:
         return ""
     from ctrlhub.cluster.launchers.sets import make_set
+    from ctrlhub.wire.messages import Role
 
     try:
         made = make_set(config.profile, config.launcher, config.engines, config.options)
         plan = made.plan()
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    if made.is_remote and config.hub.listen is None:
+    if made.is_remote and config.hub.listen is None and not config.hub.ssh_for(Role.ENGINE):
         raise click.UsageError(
             f"--launcher {config.launcher} starts engines on other hosts, and the hub would listen only to "
             "this user on this host: add --listen ADDRESS, one of this host that those can reach"

@@ -33,7 +33,7 @@ INSTEAD = {
     "controller": "hub and engines run on this host",
     "controller_args": "the hub's options are arguments of Cluster",
     "controller_ip": "listen='ADDRESS' has the hub listen for other hosts",
-    "controller_location": "listen='ADDRESS' has the hub listen for other hosts",
+    "controller_location": "location='ADDRESS' says where other hosts find what listen= names",
     "controller_launcher_class": "hub and engines run on this host",
 }
 """What is refused unless it says ``'local'``, and what to do instead."""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ctrlhub.controller.advertising import outward_address
 from ctrlhub.wire.errors import TooManyEngines
 from ctrlhub.wire.options import checked_resources
-
-_ELSEWHERE = "192.0.2.1", 9
-"""An address for documentation: a way to it is looked up, and nothing is sent."""
 
 
 def checked_count(n: Any, max_engines: int) -> int:
@@ -63,13 +60,3 @@ def checked_launcher(launcher: str, options: Mapping[str, Any], listen: str | No
     kind = launcher_named(launcher)
     options_from(kind.options_type, options, launcher)
     return outward_address() if listen is None and kind.is_remote else listen
-
-
-def outward_address() -> str:
-    """Return the address of this host by which it reaches others, and they most likely it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(_ELSEWHERE)
-            return str(probe.getsockname()[0])
-        except OSError:  # there is no way to anywhere: so none of the engines is elsewhere
-            return "127.0.0.1"

@@ -45,9 +45,9 @@ def available_cores() -> int:
 def routed(info: ConnectionInfo, prefer: Prefer | None) -> ConnectionInfo:
     """Leave of the ways to a hub the preferred one, if there is a preference."""
     if prefer == "tcp":
-        return replace(info, ipc={})
+        return replace(info, ipc={}, ssh="")
     if prefer == "ipc":
-        return replace(info, tcp={})
+        return replace(info, tcp={}, ssh="")
     return info
 
 

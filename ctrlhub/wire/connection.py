@@ -35,6 +35,7 @@ from ctrlhub.wire.private import (
     write_private,
 )
 from ctrlhub.wire.security import KEY_ROLES, KeyPair, is_key
+from ctrlhub.wire.ssh import SSHServer
 
 FORMAT = 1
 """The version of the file's format; another one is refused."""
@@ -111,6 +112,8 @@ class ConnectionInfo:
         The hub's public key; empty without TCP.
     enrolment
         The key pair that lets a peer of this role enrol; None without TCP.
+    ssh
+        The ssh server through which peers on other machines reach the hub; empty for none.
     file
         Where this was read; None if it was no file. Not part of what the file says.
     """
@@ -130,6 +133,7 @@ class ConnectionInfo:
     bulk: str = ""
     server_key: str = ""
     enrolment: KeyPair | None = None
+    ssh: str = ""
     file: Path | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -150,8 +154,14 @@ class ConnectionInfo:
             raise ValueError("bulk does not name a host and a port, beside TCP addresses")
         if self.server_key and not is_key(self.server_key):
             raise ValueError("server_key is not a CURVE key")
+        if self.ssh:
+            SSHServer.parse(self.ssh)
         if self.tcp and not (self.server_key and self.enrolment):
             raise ValueError("TCP addresses need the hub's key and an enrolment key")
+
+    def is_here(self) -> bool:
+        """Tell whether the hub's sockets are here: no other way is needed then."""
+        return bool(self.ipc) and Here.find().reaches(self._home()) and self._sockets_are_visible()
 
     def addresses_here(self, here: Here | None = None) -> Route:
         """Choose how to reach the hub from here.
@@ -299,6 +309,7 @@ def _parse(text: bytes) -> ConnectionInfo:
         bulk=_take({"bulk": "", **data}, "bulk", str),
         server_key=_take(data, "server_key", str),
         enrolment=None if pair is None else KeyPair.from_mapping(pair),
+        ssh=_take(data, "ssh", str) if "ssh" in data else "",  # younger than the format
     )
 
 

@@ -86,6 +86,10 @@ class Nodes:
         """Put the plug back."""
         _ip("-n", self._namespace("switch"), "link", "set", name, "master", "br0")
 
+    def ip(self, name: str, *arguments: str) -> None:
+        """Change something of a node's network."""
+        _ip("-n", self._namespace(name), *arguments)
+
     def command(self, name: str, *command: str) -> list[str]:
         """Return the command that runs another one on a node, in the same process."""
         return ["ip", "netns", "exec", self._namespace(name), *command]

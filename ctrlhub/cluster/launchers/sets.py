@@ -217,6 +217,8 @@ def engine_token(profile: Profile, is_remote: bool = False) -> str:
     info = ConnectionInfo.load(profile.connection_engine)
     if not is_remote:
         return info.to_token()
+    if info.ssh and not info.tcp:
+        return info.to_token()  # ssh forwards the sockets of this host
     if not info.tcp:
         raise HubNotFound(
             f"the hub of profile {profile.name!r} listens only to this user on this host, and these "
