@@ -19,7 +19,7 @@ import subprocess
 import tempfile
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -73,17 +73,19 @@ class Tunnel:
         self.server = server
         self.directory = Path(tempfile.mkdtemp(prefix="ctrlhub-ssh-"))
         here: Mapping[Stream, str]
+        ends: Mapping[str, str]
         if info.tcp:
             self.prefer: Literal["ipc", "tcp"] = "tcp"
-            here = {stream: f"tcp://127.0.0.1:{port}" for stream, port in _ports(info.tcp).items()}
-            self.info = replace(info, tcp=here, ssh="")
-            there = info.tcp
+            near = _near_ends([*info.tcp.values(), *filter(None, [info.bulk])])
+            here = {stream: near[address] for stream, address in info.tcp.items()}
+            self.info = replace(info, tcp=here, bulk=near.get(info.bulk, ""), ssh="")
+            ends = near
         else:
             self.prefer = "ipc"
             here = {stream: f"ipc://{self.directory}/{stream.value}" for stream in info.ipc}
             self.info = replace(info, ipc=here, ssh="")
-            there = info.ipc
-        forwards = [(_plain(here[stream]), _plain(there[stream])) for stream in there]
+            ends = {info.ipc[stream]: address for stream, address in here.items()}
+        forwards = [(_plain(near), _plain(far)) for far, near in ends.items()]
         self._ssh = _Ssh(server.command(forwards), server.destination, self.directory / "words")
         self._close = weakref.finalize(self, _end, self._ssh, self.directory, os.getpid())
         _tunnels.add(self)
@@ -295,11 +297,11 @@ def _end(ssh: _Ssh, directory: Path, pid: int) -> None:
     shutil.rmtree(directory, ignore_errors=True)
 
 
-def _ports(addresses: Mapping[Stream, str]) -> dict[Stream, int]:
-    """Return a free port for each; all are held until each is found, so that they differ."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in addresses]
+def _near_ends(far: Sequence[str]) -> dict[str, str]:
+    """Return a free port of this machine for each address; all are held until each is found, so that they differ."""
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in far]
     try:
-        return {s: each.getsockname()[1] for s, each in zip(addresses, held, strict=True)}
+        return {a: f"tcp://127.0.0.1:{each.getsockname()[1]}" for a, each in zip(far, held, strict=True)}
     finally:
         for each in held:
             each.close()

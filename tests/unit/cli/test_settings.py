@@ -23,6 +23,11 @@ PATH = Path("/somewhere/config.toml")
 words = st.text(st.sampled_from("abcdefghijk"), min_size=1, max_size=8)
 SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "hub.listen": st.ip_addresses().map(str) | st.sampled_from(["localhost", "node-1.example"]),
+    "hub.location": st.ip_addresses().map(str) | st.sampled_from(["gateway.example"]),
+    "hub.ssh": st.sampled_from(["host", "me@host", "me@host:2222", "me@[fd00::1]:22", "none"]),
+    "hub.engine_ssh": st.sampled_from(["host", "none"]),
+    "engine.ssh": st.sampled_from(["me@host:2222", "none"]),
+    "engine.ssh_key": words,
     "engine.gpus": st.sampled_from(["auto", "none", "0,1", "0-3"]),
     "hub.scheme": st.sampled_from(["leastload", "lru", "mine.module:Policy"]),
     "hub.store": st.sampled_from(["memory", "sqlite", "sqlite:/scratch/a b", "postgresql://h/d?x=%2C"]),
@@ -202,7 +207,7 @@ def test_names_are_unique() -> None:
         ("# first\n\n[hub]\nmax_engines = 0", 4, "hub.max_engines: 0 is not a whole number from 1"),
         ("[hub]\nmax_engines = true", 2, "True is not a whole number"),
         ("[hub]\nlistne = 'x'", 2, "[hub] has no 'listne'; it has 'listen', which may be meant"),
-        ("[hub]\nqqqq = 1", 2, "it has listen, port_range, max_engines"),
+        ("[hub]\nqqqq = 1", 2, "it has listen, location, ssh, engine_ssh, port_range"),
         ("[hbu]\nlisten = 'x'", 1, "there is no section [hbu]; the sections are 'hub'"),
         ("\nlisten = 'x'", 2, "there is no setting 'listen' outside of a section"),
         ("hub = 7", 1, "hub is a section: write [hub]"),
