@@ -14,26 +14,42 @@ import click
 from ctrlhub import __version__
 from ctrlhub.cli.exits import Exit, exit_of
 
-_MODULES = {
-    "start": "ctrlhub.cli.start",
-    "stop": "ctrlhub.cli.stop",
-    "status": "ctrlhub.cli.status",
-    "list": "ctrlhub.cli.listing",
-    "engines": "ctrlhub.cli.engines_start",
-    "hub": "ctrlhub.cli.programs",
-    "engine": "ctrlhub.cli.programs",
-    "tasks": "ctrlhub.cli.tasks",
-    "explain": "ctrlhub.cli.tasks",
-    "cancel": "ctrlhub.cli.tasks",
-    "drain": "ctrlhub.cli.draining",
-    "logs": "ctrlhub.cli.logs",
-    "doctor": "ctrlhub.cli.doctor",
-    "clean": "ctrlhub.cli.cleaning",
-    "sessions": "ctrlhub.cli.sessions",
-    "store": "ctrlhub.cli.store",
-    "profile": "ctrlhub.cli.profiles",
-    "config": "ctrlhub.cli.config",
+_GROUPS = {
+    "A cluster": {
+        "start": "ctrlhub.cli.start",
+        "stop": "ctrlhub.cli.stop",
+        "status": "ctrlhub.cli.status",
+        "list": "ctrlhub.cli.listing",
+    },
+    "Engines": {
+        "engines": "ctrlhub.cli.engines_start",
+        "drain": "ctrlhub.cli.draining",
+    },
+    "Work": {
+        "tasks": "ctrlhub.cli.tasks",
+        "explain": "ctrlhub.cli.tasks",
+        "cancel": "ctrlhub.cli.tasks",
+        "sessions": "ctrlhub.cli.sessions",
+    },
+    "When something is wrong": {
+        "logs": "ctrlhub.cli.logs",
+        "doctor": "ctrlhub.cli.doctor",
+        "clean": "ctrlhub.cli.cleaning",
+        "store": "ctrlhub.cli.store",
+    },
+    "Configuration": {
+        "profile": "ctrlhub.cli.profiles",
+        "config": "ctrlhub.cli.config",
+        "completion": "ctrlhub.cli.completion",
+    },
+    "One program alone, in the foreground": {
+        "hub": "ctrlhub.cli.programs",
+        "engine": "ctrlhub.cli.programs",
+    },
 }
+"""The commands, and the modules that they are in, as ``ctrl-hub --help`` lists them."""
+
+_MODULES = {name: module for group in _GROUPS.values() for name, module in group.items()}
 
 
 class Commands(click.Group):
@@ -50,6 +66,19 @@ class Commands(click.Group):
             return None
         command: click.Command = import_module(module).COMMANDS[cmd_name]
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands, group by group."""
+        width = max(map(len, _MODULES))
+        for group, names in _GROUPS.items():
+            commands = {name: self.get_command(ctx, name) for name in names}
+            rows = [
+                (name.ljust(width), each.get_short_help_str(60))
+                for name, each in commands.items()
+                if each is not None
+            ]
+            with formatter.section(group):
+                formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run, and end with the exit code that belongs to the error."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ctrlhub.cli.settings import BY_NAME, Setting
+from ctrlhub.cli.helping import COMMON, SELDOM, PanelOption
+from ctrlhub.cli.settings import BY_NAME, PANELS, Setting
 
 if TYPE_CHECKING:
     from ctrlhub.cli.resolving import Layers
@@ -66,6 +67,8 @@ def _option(setting: Setting) -> Callable[[Command], Command]:
     return click.option(
         *names,
         setting.key,
+        cls=PanelOption,
+        panel=SELDOM if setting.rare else PANELS.get(setting.section, COMMON),
         callback=value_of,
         help=f"{setting.help}{default}",
         **more,

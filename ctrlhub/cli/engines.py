@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ctrlhub.cli.helping import PanelGroup
 from ctrlhub.cli.options import find_profile, json_option, profile_option, state_dir_option
 from ctrlhub.cli.text import moment, table
 
@@ -23,9 +24,9 @@ def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return profile_option(state_dir_option(command))
 
 
-@click.group()
+@click.group(cls=PanelGroup)
 def engines() -> None:
-    """Start, list and stop sets of engines: on this host, or on a cluster's nodes.
+    """Start, list and stop sets of engines, here or elsewhere.
 
     A set is a number of engines that were started together: one job of a batch system, say.
     """

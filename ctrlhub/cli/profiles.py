@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def profile() -> None:
-    """Make profiles with a configuration of their own, and look at them.
+    """Make, list and show profiles, each with its configuration.
 
     A profile is the name of a cluster, with its configuration, keys, store and logs. `ctrl-hub start`
     makes one that is not there.

@@ -11,6 +11,7 @@ import click
 
 from ctrlhub.cli.configured import configured
 from ctrlhub.cli.exits import Exit
+from ctrlhub.cli.helping import command
 from ctrlhub.cli.hub_options import with_hub_config
 from ctrlhub.cli.options import check_connection, find_profile, profile_option, state_dir_option
 from ctrlhub.cli.ranks import be_rank, end_rank, watch_ranks
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from ctrlhub.controller.config import HubConfig
 
 
-@click.command()
+@command()
 @with_hub_config
 @click.pass_context
 def hub(ctx: click.Context, hub: HubConfig) -> None:
@@ -37,7 +38,7 @@ def hub(ctx: click.Context, hub: HubConfig) -> None:
     ctx.exit(here.get(code, code))
 
 
-@click.command()
+@command()
 @click.option(
     "--connection",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -94,7 +95,7 @@ def engine(
     profile: str,
     state_dir: Path | None,
 ) -> None:
-    """Run engines for a hub, until Ctrl-C or until the hub is stopped.
+    """Run engines alone, until Ctrl-C or until the hub is stopped.
 
     After SIGTERM, and before the wall time is over, they finish what they run; a second SIGTERM, or
     Ctrl-C, ends them at once.

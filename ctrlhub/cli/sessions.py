@@ -28,9 +28,10 @@ from ctrlhub.cli.text import table
     help="End this session: cancel its tasks, and forget its results. No client may be attached.",
 )
 def sessions(profile: str, as_json: bool, state_dir: Path | None, end: int | None) -> None:
-    """List the sessions of clients: attached, detached, and those whose client has vanished.
+    """List the sessions of clients, or end one.
 
-    In Python, Client(session=N) attaches to one.
+    Attached ones, detached ones, and those whose client has vanished. In Python,
+    Client(session=N) attaches to one.
     """
     place = find_profile(profile, state_dir)
     check_connection(place.connection_client)

@@ -142,6 +142,9 @@ SECTIONS: Mapping[str, str] = {
 }
 """What each section is about."""
 
+PANELS: Mapping[str, str] = {"hub": "The hub", "launcher": "Engines elsewhere"}
+"""Headings of ``--help`` for the options of some sections, where a command has others, too."""
+
 SETTINGS: tuple[Setting, ...] = (
     Setting("hub", "listen", ADDRESS, None,
         "Listen with TCP and CURVE on this address, too, for other hosts. Without it only this user on "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ctrlhub.cli.configured import configured
+from ctrlhub.cli.helping import command
 from ctrlhub.cli.hub_options import with_hub_config
 from ctrlhub.cli.launcher_options import count_of, with_launcher
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from ctrlhub.controller.config import HubConfig
 
 
-@click.command()
+@command()
 @configured("start.engines", "start.daemonize", "start.timeout")
 @with_launcher
 @configured("launcher.restart")
@@ -31,7 +32,7 @@ def start(
     dry_run: bool,
     hub: HubConfig,
 ) -> None:
-    """Start a hub on this host, and engines here or by a launcher on other hosts.
+    """Start a hub on this host, and engines here or elsewhere.
 
     Prints "ready" when all engines are registered, or those that are not wait in a batch system's
     queue. The cluster then runs until `ctrl-hub stop`, or without --daemonize until Ctrl-C; hub and

@@ -260,9 +260,9 @@ def cancel(
     as_json: bool,
     state_dir: Path | None,
 ) -> None:
-    """Cancel requests: what waits at once, what runs by an interrupt.
+    """Cancel requests that wait or run.
 
-    TASK is an id, such as 7-42. Their clients get them as cancelled, and go on.
+    What waits is cancelled at once, what runs by an interrupt. TASK is an id, such as 7-42. Their clients get them as cancelled, and go on.
     """
     chosen = everything or session is not None or label is not None
     if bool(task) == chosen:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -15,7 +17,12 @@ from ctrlhub import __version__
 from ctrlhub.cli import main
 from ctrlhub.cli.exits import Exit
 
-COMMANDS = ("start", "stop", "status", "list", "hub", "engine")
+COMMANDS = (
+    "start", "stop", "status", "list", "hub", "engine", "drain", "tasks", "explain", "cancel", "sessions", "logs",
+    "doctor", "clean",
+)  # fmt: skip
+GROUPS = ("engines", "store", "profile", "config", "completion")
+"""Those whose options are those of their own commands."""
 
 
 def run(*arguments: str, state: Path | None = None) -> Result:
@@ -34,8 +41,9 @@ def test_help_names_every_command_and_exit_code() -> None:
     result = run("--help")
 
     assert result.exit_code == Exit.OK
-    for command in COMMANDS:
+    for command in (*COMMANDS, *GROUPS):
         assert f"\n  {command} " in result.output
+    assert "..." not in result.output.replace("[ARGS]...", "")  # no sentence is cut off
     for code in Exit:
         assert f"{code.value}  {code.meaning}" in result.output
 
@@ -217,3 +225,47 @@ def test_wrong_use_of_what_asks(arguments: tuple[str, ...], said: str, tmp_path:
 
     assert result.exit_code == Exit.USAGE
     assert said in result.output
+
+
+def test_no_command_is_left_out() -> None:
+    """What there is, is tested here."""
+    assert {*COMMANDS, *GROUPS} == set(main.list_commands(click.Context(main)))
+
+
+def test_options_stand_in_groups() -> None:
+    """Those that one needs first, and those that few need last; each once."""
+    text = run("start", "--help").output
+    places = [text.index(f"\n{heading}:\n") for heading in ("Options", "The hub", "Seldom needed")]
+
+    assert places == sorted(places)
+    assert places[0] < text.index("--engines") < places[1] < text.index("--listen") < places[2] < text.index("--beat")
+    assert text.count("--state-dir") == 1
+    assert "`ctrl-hub config show`" in text
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(shell: str) -> None:
+    """There is a script for each shell, which asks this command."""
+    result = run("completion", shell)
+
+    assert result.exit_code == Exit.OK
+    assert "_CTRL_HUB_COMPLETE" in result.stdout
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
+def test_bash_completes(tmp_path: Path) -> None:
+    """Commands, options, and the names of the profiles that there are."""
+    for name in ("mine", "other"):
+        assert run("profile", "create", name, state=tmp_path).exit_code == Exit.OK
+    script = """
+        eval "$(ctrl-hub completion bash)"
+        ask() { COMPREPLY=(); COMP_WORDS=(ctrl-hub "$@"); COMP_CWORD=$#; _ctrl_hub_completion ctrl-hub; echo "${COMPREPLY[@]}"; }
+        ask st; ask status --wa; ask stop --profile m; ask start --task-order ''
+    """
+    here = os.path.dirname(sys.executable)
+    environment = {**os.environ, "PATH": f"{here}:{os.environ['PATH']}", "CTRLHUB_STATE_DIR": str(tmp_path)}
+    done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=True)
+
+    assert [line.split() for line in done.stdout.splitlines()] == [
+        ["start", "stop", "status", "store"], ["--watch"], ["mine"], ["fifo", "lifo"],
+    ]  # fmt: skip
