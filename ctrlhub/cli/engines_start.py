@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ctrlhub.cli.engines import engines, place_options
+from ctrlhub.cli.engines_scale import scale
 from ctrlhub.cli.launcher_options import count_of, with_launcher
 from ctrlhub.cli.options import find_profile
 from ctrlhub.cli.text import table
@@ -114,5 +115,7 @@ def template(launcher: str) -> None:
         raise click.UsageError(f"launcher {launcher!r} has no template; --dry-run shows what it does")
     click.echo(kind.default_template, nl=False)
 
+
+engines.add_command(scale)
 
 COMMANDS = {"engines": engines}

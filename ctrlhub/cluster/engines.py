@@ -188,6 +188,8 @@ class EngineCommands:
         self.adapt(None)
         name = engine_set_id or self.default_set
         sets = self._sets
+        if name != self.default_set:
+            sets.check(name)
         have = len(sets.engines(name)) + sets.coming(name)
         if n > have:
             sets.grow(name, n - have)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from ctrlhub import Client, Cluster, ClusterManager, CompositeError
+from ctrlhub.cli.exits import Exit
 from ctrlhub.cluster.errors import ClusterError, StartFailed, StopFailed
 from tests.support.processes import Command, is_alive, until
 
@@ -198,6 +199,20 @@ def test_a_hub_without_engines_gets_some(command: Command, state: Path) -> None:
         assert cluster.scale(3) == [0, 1, 2]
     cluster.stop()
     until(lambda: not any(map(is_alive, engines)), "the engines end")
+
+
+def test_the_command_scales(command: Command) -> None:
+    """It waits, prints the ids, and says what there is where it cannot."""
+    assert command.run("engines", "scale", "2").returncode == Exit.NOT_RUNNING
+    assert command.run("start", "-n", "1", "--daemonize").returncode == 0
+    grown = command.run("engines", "scale", "3", "--json")
+    assert json.loads(grown.stdout) == {"set": "local", "engines": [0, 1, 2]}
+    assert command.run("engines", "scale", "1").stdout == "engines local: 0\n"
+    assert [each["id"] for each in command.status()["engines"]] == [0]
+    wrong = command.run("engines", "scale", "1", "nobody")
+    assert wrong.returncode != 0
+    assert "'local'" in wrong.stderr
+    assert command.run("stop").returncode == 0
 
 
 def test_names_of_ipyparallel_start_hub_and_engines_apart(state: Path) -> None:
