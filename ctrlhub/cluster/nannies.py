@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -77,7 +78,7 @@ def end_nannies(profile: Profile, patience: float) -> tuple[list[int], list[int]
         if record is not None and record.host != here:
             continue
         if record is not None and record.process.is_alive():
-            if not record.process.end(patience):
+            if not record.process.end(patience, signal.SIGINT):  # at once: SIGTERM lets them finish
                 stayed.append(record.process.pid)
                 continue
             ended.append(record.process.pid)
