@@ -108,6 +108,8 @@ class EngineList:
         if event.number != self._last + 1:
             return False
         self._last = event.number
+        if event.event == "stillborn":  # it never was one
+            return True
         number = event.engine["id"]
         engines = {**self.by_id, number: event.engine}
         self._missing.discard(number)

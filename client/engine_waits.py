@@ -141,10 +141,16 @@ class _Wait:
         if self._is_given_up() or self._are_enough(connection.engines()):
             return True
         _, engine = connection.losses()
+        number = engine.get("id", -1)
+        if number < 0:
+            raise EngineError(
+                f"while {self._n} engines were waited for, one did not start on {engine.get('host')}: "
+                f"{engine.get('cause')}; the end of its log:\n{engine.get('log') or '(it wrote nothing)'}"
+            )
         raise EngineError(
-            f"while {self._n} engines were waited for, engine {engine.get('id')} was lost: "
+            f"while {self._n} engines were waited for, engine {number} was lost: "
             f"{engine.get('cause') or 'it was unregistered'}",
-            engine.get("id"),
+            number,
         )
 
     def _are_enough(self, ids: Iterable[int]) -> bool:

@@ -62,6 +62,10 @@ class EngineEvents:
         told = {"cause": cause[:MOST_OF_A_CAUSE], "lost": lost}
         self._publish("unregistered", {**last_seen, **told})
 
+    def tell_stillborn(self, told: Mapping[str, object]) -> None:
+        """Tell clients of an engine that has died before it was one."""
+        self._publish("stillborn", {**told, "lost": True})
+
     def _engine(self, number: int) -> Engine:
         engine = self._controller.engines[number]
         assert isinstance(engine, Engine)

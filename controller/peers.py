@@ -31,6 +31,7 @@ from ctrlhub.controller.engine_places import EnginePlaces
 from ctrlhub.controller.exposed import Exposed
 from ctrlhub.controller.permissions import BULK, IOPUB
 from ctrlhub.controller.service import ControllerService
+from ctrlhub.controller.stillborn import Stillborn
 from ctrlhub.wire import messages as m
 from ctrlhub.wire.errors import SessionClosed
 from ctrlhub.wire.limits import MAX_TEXT
@@ -76,6 +77,8 @@ class Peers:
         The places of engines in the registry.
     draining
         Those of them that are to finish.
+    stillborn
+        Those that have died before they had a place.
     perished
         The keys of engines of the hub before this one of whose end a nanny has told.
     """
@@ -105,6 +108,7 @@ class Peers:
         self.clients = ClientSessions(config, outbox, self.sessions, self._expiry)
         self.events = EngineEvents(controller, outbox, self.clients.by_number)
         self.places = EnginePlaces(controller, outbox, self.events)
+        self.stillborn = Stillborn()
         self.draining = Draining(outbox, self.events, self.places, exposed)
         self.perished: set[str] = set()
         self._former_ids: dict[str, int] = {}
@@ -155,6 +159,7 @@ class Peers:
             There is none for it.
         """
         session.nanny = self._nannies.of(session.key)
+        self.stillborn.forget(session.key)
         if exact:
             self.places.demand(session, wish)
         self.places.take(session, wish)
@@ -331,6 +336,8 @@ class Peers:
         session = self.sessions.of_key(message.key)
         if session is None or session.role is not m.Role.ENGINE:
             self._perished(message)
+            if not message.restarting and message.key not in self._former_ids:
+                self.events.tell_stillborn(self.stillborn.note(nanny, message))
             self._charge(nanny, message, self._former_ids.get(message.key, -1))
             return
         if not self._speaks_for(nanny, session):

@@ -149,6 +149,7 @@ class Switchboard:
             perished=lambda: self._peers.perished,
             store=store or NoStore(),
             leases=attachments,
+            stillborn=lambda: self._peers.stillborn.described(),
             drain=lambda engine, drain: self._peers.draining.begin(engine, drain, self._now),
             keep=borrowing.keep if borrowing is not None else None,
         )

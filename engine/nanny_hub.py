@@ -76,6 +76,7 @@ class NannyHub:
         self._runner: Runner | None = None
         self._thread: threading.Thread | None = None
         self._complaint: str | None = None
+        self._untold: list[EngineDied] = []
         self._wait_until = time.monotonic() + config.wait
 
     # ------------------------------------------------------------ what the main thread says
@@ -98,6 +99,8 @@ class NannyHub:
         session = self._session
         if session is not None and self._runner is not None:
             self._runner.post(lambda now: session.report(death, now))
+        else:  # the hub is still to be found
+            self._untold.append(death)
 
     def started(self, key: str) -> None:
         """Tell the hub that an engine with this key has been started."""
@@ -171,6 +174,8 @@ class NannyHub:
             target=self._communicate, args=(self._runner, session), name="ctrlhub-io", daemon=True
         )
         self._thread.start()
+        while self._untold:
+            self.report(self._untold.pop(0))
 
     def _communicate(self, runner: Runner, session: NannySession) -> None:
         try:

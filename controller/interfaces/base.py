@@ -8,7 +8,7 @@ name (`Call`), over every protocol. One that has streams of messages of its own 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
@@ -87,6 +87,8 @@ class Context:
     """Sessions that outlive their clients."""
     drain: Callable[[Engine, Drain], None]
     """Let an engine finish what it runs, and leave."""
+    stillborn: Callable[[], Sequence[Mapping[str, object]]]
+    """The engines that have died before they were any, and are not started again."""
     keep: Callable[[Payload], Payload] | None = None
     """Put the large buffers of a payload where several engines can read one copy; None shares nothing."""
 

@@ -97,6 +97,11 @@ class Query(Interface):
         return {"engines": engines, "events": self.context.events(), "absent": absent}
 
     @exposed
+    def stillborn(self, caller: Session) -> list[dict[str, Any]]:
+        """Return what is known of engines that have died before they registered, and are not started again."""
+        return [dict(each) for each in self.context.stillborn()]
+
+    @exposed
     def engine_events(self, caller: Session) -> int:
         """Return the number of the last engine event: who knows it, knows the engines of this moment."""
         return self.context.events()

@@ -13,13 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ctrlhub.cluster.births import check_births
 from ctrlhub.cluster.child import TERMINATE_AFTER, Child
 from ctrlhub.cluster.claim import connection_of
 from ctrlhub.cluster.errors import StartFailed
 from ctrlhub.cluster.local_nanny import LocalNanny, Prefer
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.heap import allocator
-from ctrlhub.wire.errors import CtrlHubError, HubUnavailable
+from ctrlhub.wire.errors import CtrlHubError, EngineError, HubUnavailable
 from ctrlhub.wire.places import Profile
 
 if TYPE_CHECKING:
@@ -233,6 +234,7 @@ class LocalProcesses:
             while (there := len(client.ids)) < n:
                 bar(there)
                 check()
+                check_births(client, there, n)
                 left = end - time.monotonic()
                 if left <= 0:
                     raise self._too_few(there, n, why())
@@ -281,5 +283,5 @@ def _bar(n: int, progress: bool | None) -> Iterator[Callable[[int], None]]:
 def _wait_for_engines(client: Client, engines: int, timeout: float) -> None:
     try:
         client.wait_for_engines(engines, timeout=timeout, interactive=False)
-    except TimeoutError:
-        return  # the caller looks after the processes, and waits again
+    except (TimeoutError, EngineError):
+        return  # the caller looks after the processes, and the engines that were lost, and waits again
