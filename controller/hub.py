@@ -28,6 +28,7 @@ from ctrlhub.controller.core.effects import (
     Stop,
 )
 from ctrlhub.controller.descriptors import DescriptorRoom
+from ctrlhub.controller.former_ports import BULK
 from ctrlhub.controller.heap import Heap, memory_here
 from ctrlhub.controller.interfaces.finding import find_interfaces
 from ctrlhub.controller.interfaces.history import HistoryQuery
@@ -166,6 +167,8 @@ class Hub:
         query = self.switchboard.interfaces.get("query")
         if isinstance(query, Query):
             query.ports = {s.value: int(a.rpartition(":")[2]) for s, a in tcp.items()}
+            if tcp and self._bulk is not None:
+                query.ports = {**query.ports, BULK: int(self._bulk.address.rpartition(":")[2])}
 
     def watch_lifeline(self, descriptor: int) -> None:
         """End when a descriptor reaches its end of file: whoever made this hub has died."""

@@ -39,6 +39,8 @@ class LargeMessages:
     ----------
     offers_bulk : bool
         The hub takes bulk connections.
+    refused : int
+        How many bulk connections were not those of peers.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class LargeMessages:
     ) -> None:
         self.flows: Flows[Connection] = Flows(make)
         self.offers_bulk = False
+        self.refused = 0
         self._sessions = sessions
         self._outbox = outbox
         self._new_token = new_token
@@ -81,6 +84,10 @@ class LargeMessages:
             self._ready[session.number] = ticket
             for connection in tuple(session.connections.values()):
                 self._answer(session, connection)
+
+    def bulk_was_refused(self) -> None:
+        """Count a connection that was not a peer's."""
+        self.refused += 1
 
     def bulk_is_gone(self, ticket: bytes) -> None:
         """Take note that it is not: what was on its way on it begins anew, on its stream."""

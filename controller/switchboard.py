@@ -143,7 +143,7 @@ class Switchboard:
             is_settling=lambda: self._now < self._settled,
             absent=self._peers.places.absent,
             refuse=self._refuse_later,
-            refused=lambda: self._refusals.count,
+            refused=lambda: self.refused,
             why_full=lambda: self.joining.why_full(),
             why_no_memory=lambda: self.why_no_memory(),
             perished=lambda: self._peers.perished,
@@ -419,7 +419,7 @@ class Switchboard:
     @property
     def refused(self) -> int:
         """How much the hub has refused."""
-        return self._refusals.count
+        return self._refusals.count + self.large.refused
 
     @property
     def failures(self) -> int:

@@ -45,6 +45,9 @@ class Exchange(Protocol):
     def bulk_is_gone(self, ticket: bytes) -> None:
         """Take note of one that was lost."""
 
+    def bulk_was_refused(self) -> None:
+        """Count one that was not a peer's."""
+
 
 class BulkPort:
     """Listens for bulk connections, and moves parts on them.
@@ -55,11 +58,6 @@ class BulkPort:
         A socket that listens, which this object closes.
     clock
         Gives the time in seconds.
-
-    Attributes
-    ----------
-    refused : int
-        How many connections have shown something else than a peer would, or nothing in time.
     """
 
     def __init__(
@@ -72,7 +70,6 @@ class BulkPort:
         self._lines: dict[bytes, BulkSocket] = {}
         self._rooms = Rooms()
         self._rests = False
-        self.refused = 0
         listener.setblocking(False)
 
     @classmethod
@@ -184,7 +181,7 @@ class BulkPort:
             line = BulkSocket(connected, end, self._rooms)
         except OSError:  # it has gone already
             connected.close()
-            self.refused += 1
+            self._exchange.bulk_was_refused()
             return
         self._strangers[line] = self._clock() + HANDSHAKE_SECONDS
         self._loop.watch(line.fileno(), partial(self._attend, line))
@@ -224,7 +221,7 @@ class BulkPort:
         ticket = _ticket_of(line)
         was_stranger = self._forget(line)
         if was_stranger:
-            self.refused += 1
+            self._exchange.bulk_was_refused()
             log.warning("a bulk connection was refused: %s", why)
         else:
             log.info("a bulk connection has ended: %s", why)

@@ -9,6 +9,7 @@ from ctrlhub.link.gathering import gather
 from ctrlhub.wire.codec import encode
 from ctrlhub.wire.messages import Buffer, Message, Part, PartsTaken, Registered, Stream
 from ctrlhub.wire.parts import Flows, whole
+from ctrlhub.wire.transfers import is_large
 
 
 class LargeMessages:
@@ -51,10 +52,15 @@ class LargeMessages:
         return unsent
 
     def cut(
-        self, stream: Stream, message: Message, frames: list[Buffer], shares: bool
+        self,
+        stream: Stream,
+        message: Message,
+        frames: list[Buffer],
+        shares: bool,
+        registered: Registered,
     ) -> Iterable[list[Buffer]]:
         """Return a message, or what may leave now of one that is large or waits for such a one."""
-        bulk = self._bulk is not None and self._bulk.open()
+        bulk = is_large(frames) and self._may_use_bulk(registered)
         parts = self.flows.offer(stream, message, frames, bulk=bulk)
         if parts is None:
             return [whole(frames)]
@@ -72,7 +78,8 @@ class LargeMessages:
         """
         bulk, flows = self._bulk, self.flows
         if bulk is not None:
-            bulk.let_in(b"" if registered is None else registered.bulk)
+            if registered is not None:
+                bulk.let_in(registered.bulk)
             bulk.tend()
             if any(flows.has_stood_still(stream, now) for stream in flows.outgoing):
                 bulk.give_up("nothing has moved on it for long")
@@ -92,6 +99,12 @@ class LargeMessages:
         if self.flows.outgoing or self.flows.is_gathering:
             return True
         return self._bulk is not None and self._bulk.is_open
+
+    def _may_use_bulk(self, registered: Registered) -> bool:
+        if self._bulk is None:
+            return False
+        self._bulk.let_in(registered.bulk)
+        return self._bulk.open()
 
     def _leave(self, stream: Stream, messages: Iterable[Message]) -> None:
         self.unsent += [(stream, message) for message in self._by_stream(stream, messages)]

@@ -401,5 +401,6 @@ class Runner:
         if registered is None or not registered.parts:
             self.link.send(stream, whole(frames))
             return
-        for part in self._large.cut(stream, message, frames, bool(self.machine.proof)):
+        shares = bool(self.machine.proof)
+        for part in self._large.cut(stream, message, frames, shares, registered):
             self.link.send(stream, part)

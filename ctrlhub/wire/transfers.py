@@ -180,12 +180,12 @@ class Outgoing:
             What is to be sent now; None if that is the message itself, as it is.
         """
         if is_large(frames):
+            self._first = Way.ASKED if bulk else Way.STREAM
             self._queue.append((message, frames))
         elif type(message) in IN_ORDER and self._has_before():
             self._queue.append((message, None))
         else:
             return None
-        self._first = Way.ASKED if bulk else Way.STREAM
         return self._advance()
 
     def taken(self, message: PartsTaken) -> list[Message]:
