@@ -14,7 +14,7 @@ from ctrlhub.cli.configured import configured
 
 OF_LAUNCHERS = (
     "nodes", "engines_per_node", "account", "queue", "time", "memory", "grace", "prologue", "extra", "template",
-    "python",
+    "python", "hosts", "mpiexec",
 )  # fmt: skip
 """Settings that are options of launchers, too; every other one of a launcher is given by `-o`."""
 
@@ -81,6 +81,10 @@ def count_of(n: int | None, options: dict[str, Any], otherwise: int = 1) -> int:
     """Return how many engines are meant: so many, or those of all nodes."""
     if n is not None:
         return n
+    if "hosts" in options:
+        from ctrlhub.cluster.launchers.hosts import hosts_of
+
+        return sum(host.engines or 1 for host in hosts_of(str(options["hosts"])))
     each = str(options.get("engines_per_node", ""))
     if "nodes" not in options:
         return int(each) if each.isdecimal() else otherwise

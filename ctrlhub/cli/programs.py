@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from ctrlhub.cli.configured import configured
+from ctrlhub.cli.detaching import check_reachable
+from ctrlhub.cli.detaching import detach as leave
 from ctrlhub.cli.exits import Exit
 from ctrlhub.cli.helping import command
 from ctrlhub.cli.hub_options import with_hub_config
@@ -63,6 +65,11 @@ def hub(ctx: click.Context, hub: HubConfig) -> None:
     help="Where engines write their logs, which stay there; instead of the profile's directory.",
 )
 @click.option(
+    "--detach",
+    metavar="NAME",
+    help="Return at once, and go on in the background under this name; with --token-stdin and --logs.",
+)
+@click.option(
     "--mpi",
     is_flag=True,
     help="Be one rank of an MPI job, whose number is the engine's id: `mpiexec -n 4 ctrl-hub engine --mpi`.",
@@ -84,6 +91,7 @@ def engine(
     token_stdin: bool,
     engine_set: str | None,
     logs: Path | None,
+    detach: str | None,
     mpi: bool,
     mpiexec: str | None,
     prefer: Literal["ipc", "tcp"] | None,
@@ -106,6 +114,11 @@ def engine(
     if not token:
         # What is wrong with the file is said at once; a nanny would wait for a better one.
         check_connection(file)
+    if detach is not None:
+        if not token or logs is None:
+            raise click.UsageError("--detach needs --token-stdin and --logs")
+        check_reachable(token)
+        leave(logs.absolute())
     from ctrlhub.cluster.nannies import profile_of, recorded
     from ctrlhub.cluster.nanny_logs import Logs
     from ctrlhub.engine.config import NannyConfig

@@ -214,6 +214,10 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("launcher", "template", text("FILE"), None,
         "The script's template, instead of the one that `ctrl-hub engines template` prints."),
     Setting("launcher", "python", text("PATH"), None, "The Python of the engines.", shown="this one"),
+    Setting("launcher", "hosts", text("LIST"), None,
+        "Of launcher ssh: the hosts, and how many engines each has: a,b:4,me@c:8."),
+    Setting("launcher", "mpiexec", text("COMMAND"), None,
+        "Of launcher mpi: what starts MPI jobs here, with its options.", shown="mpiexec"),
     Setting("launcher", "options", LINES, None,
         "NAME=VALUE: any option of the launcher (`ctrl-hub engines launchers NAME` lists them); again for each "
         "further one, or further line of one.", ("-o", "--option")),

@@ -16,6 +16,7 @@ from tests.support import standins
 from tests.support.gridengine import GridEngine, can_have_grid_engine
 from tests.support.processes import STATE_VARIABLE, is_alive, until
 from tests.support.slurm import Slurm, can_have_slurm
+from tests.support.ssh_hosts import Sshd, can_have_sshd
 
 
 class Site:
@@ -80,6 +81,39 @@ class MpiSite(LocalSite):
     def needs(cls) -> tuple[str, bool]:
         """Name the package."""
         return "Open MPI (Debian: openmpi-bin)", shutil.which("mpiexec") is not None
+
+
+class SshSite(Site):
+    """A real ssh server on this host, which is two hosts by name."""
+
+    launcher = "ssh"
+
+    @classmethod
+    def needs(cls) -> tuple[str, bool]:
+        """Name the packages."""
+        return "openssh-server and openssh-client", can_have_sshd()
+
+    def __enter__(self) -> Self:
+        self.server = Sshd(self.place).__enter__()
+        self.options = {
+            "hosts": "far-a,far-b",
+            "ssh": self.server.ssh,
+            "state_dir": str(self.place / "far state"),
+        }
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.server.close()
+
+    def left(self, launcher: Launcher) -> list[str]:
+        """Look for the nannies."""
+        pids = [far["pid"] for far in launcher.handle["hosts"] if "pid" in far]
+        return [f"process {pid}" for pid in pids if is_alive(pid)]
 
 
 class SlurmSite(Site):
@@ -200,5 +234,5 @@ class HTCondorSite(StandInSite):
     has_signals = False
 
 
-SITES: list[type[Site]] = [LocalSite, MpiSite, SlurmSite, GridEngineSite, PBSSite, LSFSite, HTCondorSite]
+SITES: list[type[Site]] = [LocalSite, MpiSite, SshSite, SlurmSite, GridEngineSite, PBSSite, LSFSite, HTCondorSite]
 THOROUGH: list[type[Site]] = [LocalSite, SlurmSite]

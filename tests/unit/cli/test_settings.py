@@ -56,7 +56,7 @@ def values_of(setting: Setting) -> st.SearchStrategy[Any]:
         return st.dictionaries(words, st.floats(0.5, 1e6), min_size=1, max_size=3)
     if kind is kinds.LINES:
         return st.lists(words, min_size=1, max_size=3).map(tuple)
-    if setting.section == "launcher" and kind.metavar in ("NAME", "TIME", "SIZE", "FILE", "PATH"):
+    if setting.section == "launcher" and kind.metavar in ("NAME", "TIME", "SIZE", "FILE", "PATH", "LIST", "COMMAND"):
         return words
     if kind.metavar in ("N", "SECONDS"):
         return st.integers(1, 1_000_000)
