@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import settings
 
+from ctrlhub.cli.settings import SECTIONS
 from tests.support.postgres import PostgresServer, can_have_postgres
 
 # A busy machine is not a failure: hypothesis looks at behaviour, pytest-timeout at hangs.
@@ -19,6 +20,10 @@ settings.load_profile("ctrl-hub")
 
 # What the user who runs the tests has configured for clusters of their own is not for tests.
 os.environ["CTRLHUB_CONFIG"] = os.path.join(os.path.dirname(__file__), "no-configuration.toml")
+
+os.environ.pop("CTRLHUB_PROFILE", None)
+for _name in [name for name in os.environ if name.startswith(tuple(f"CTRLHUB_{s.upper()}_" for s in SECTIONS))]:
+    del os.environ[_name]
 
 REQUIRE_SYSTEM_PARTS = "CTRLHUB_REQUIRE_SYSTEM_PARTS"
 

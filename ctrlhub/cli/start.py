@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 @with_launcher
 @configured("launcher.restart")
 @click.option("--dry-run", is_flag=True, help="Print the script or command of --launcher, and start nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print one object when ready, for scripts.")
 @with_hub_config
 def start(
     engines: int | None,
@@ -30,6 +34,7 @@ def start(
     options: dict[str, Any],
     restart: str,
     dry_run: bool,
+    as_json: bool,
     hub: HubConfig,
 ) -> None:
     """Start a hub on this host, and engines here or elsewhere.
@@ -40,12 +45,13 @@ def start(
     """
     config = _config(engines, timeout, hub, launcher, options, restart)
     plan = _plan(config)
+    tell = _say_ready_in_json if as_json else _say_ready
     if dry_run:
         click.echo(plan, nl=False)
     elif daemonize:
-        _start_in_background(config)
+        _start_in_background(config, tell)
     else:
-        _run_here(config)
+        _run_here(config, tell)
 
 
 def _config(
@@ -91,24 +97,24 @@ def _plan(config: SupervisorConfig) -> str:
     return plan
 
 
-def _start_in_background(config: SupervisorConfig) -> None:
+def _start_in_background(config: SupervisorConfig, tell: Callable[[Ready], None]) -> None:
     from ctrlhub.cluster.daemon import start_in_background
 
     ready = start_in_background(config)
     if ready is None:
         click.echo("stopped while starting")
     else:
-        _say_ready(ready)
+        tell(ready)
 
 
-def _run_here(config: SupervisorConfig) -> None:
+def _run_here(config: SupervisorConfig, tell: Callable[[Ready], None]) -> None:
     import logging
 
     from ctrlhub.cluster.daemon import LOG_FORMAT
     from ctrlhub.cluster.supervisor import Supervisor
 
     logging.basicConfig(format=LOG_FORMAT, level=logging.WARNING)
-    Supervisor(config).run(_say_ready)
+    Supervisor(config).run(tell)
 
 
 def _say_ready(ready: Ready) -> None:
@@ -116,6 +122,10 @@ def _say_ready(ready: Ready) -> None:
     note = f", {ready.note}" if ready.note else ""
     click.echo(f"profile {ready.profile}: hub with pid {ready.hub_pid}, {engines}{note}")
     click.echo("ready")
+
+
+def _say_ready_in_json(ready: Ready) -> None:
+    click.echo(json.dumps(asdict(ready)))
 
 
 COMMANDS = {"start": start}

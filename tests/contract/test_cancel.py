@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ctrlhub import AsyncResult, Client, InvalidRequest, RemoteError, TaskAborted
-from tests.contract.conftest import ENGINES
+from tests.contract.conftest import ENGINES, AnyCluster
 from tests.support.processes import until
 from tests.support.work import Work
 
@@ -348,3 +348,23 @@ def test_requests_of_another_client(client: Client, other: Client, work: Work) -
     assert other.cancel_requests(names[0]) == {
         "cancelled": [], "interrupted": [], "finished": [names[0]], "unknown": [],
     }  # fmt: skip
+
+
+def test_requests_of_a_client_that_is_gone(cluster: AnyCluster, client: Client, work: Work) -> None:
+    """What it has left behind can be stopped, too; whoever attaches to its session finds it cancelled."""
+    former = cluster.connect_client_sync()
+    task = former.load_balanced_view(targets=1).apply_async(work.endless("task"))
+    waiting = former.load_balanced_view(targets=1).apply_async(int, "7")
+    work.begun("task")
+    names, session = [task.msg_ids[0], waiting.msg_ids[0]], former.session
+    former.detach()
+
+    stopped = client.cancel_requests(names)
+
+    assert {*stopped["cancelled"], *stopped["interrupted"]} == set(names)
+    successor = cluster.connect_client_sync(session=session)
+    try:
+        for name in names:
+            assert_cancelled(successor.get_result(name))
+    finally:
+        successor.close()

@@ -100,3 +100,13 @@ def test_doctor(command: Command) -> None:
     (place / "keys.json").chmod(0o600)
     assert command.run("stop").returncode == Exit.OK
     assert "none of profile default runs" in command.run("doctor").stdout
+
+
+def test_start_and_stop_for_scripts(command: Command) -> None:
+    """Each prints one object."""
+    ready = asked(command, "start", "-n", "1", "--daemonize")
+    assert (ready["profile"], ready["engines"]) == ("default", 1)
+    assert ready["hub_pid"] == command.status()["hub"]["pid"]
+    (listed,) = asked(command, "list")
+    assert (listed["engines"], listed["sets"], listed["hub_pid"]) == (1, [], ready["hub_pid"])
+    assert asked(command, "stop") == {"profile": "default", "pid": listed["pid"]}
