@@ -206,6 +206,7 @@ class AsyncClient:
     send_signal = asking(Client.send_signal)
     sessions = asking(Client.sessions)
     shutdown = asking(Client.shutdown)
+    start_engines = asking(Client.start_engines)
     status = asking(Client.status)
     unfetched = asking(Client.unfetched)
     unforward_logging = asking(Client.unforward_logging)

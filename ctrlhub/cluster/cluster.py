@@ -280,8 +280,6 @@ class Cluster(ClusterFile, Coroutines):
         self._claim.give_back()
         if self._name is None:
             discard(self._claim.profile)
-        else:
-            self.remove_cluster_file()
         self._keeper = self._client = self._processes = self._claim = self._engine_sets = None
         _running.discard(self)
 

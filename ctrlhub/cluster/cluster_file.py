@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from ctrlhub.cluster.cluster import Cluster
     from ctrlhub.cluster.engine_sets import EngineSets
 
-NAME = "cluster.json"
 _MOST_BYTES = 1024 * 1024
 
 
@@ -44,7 +43,7 @@ class ClusterFile:
     def cluster_file(self) -> str:
         """Where it is written down; empty where it has no profile and does not run."""
         place = self._place
-        return "" if place is None else str(place.directory / NAME)
+        return "" if place is None else str(place.cluster)
 
     @property
     def cluster_id(self) -> str:
@@ -119,7 +118,7 @@ class ClusterFile:
         if place is None:
             raise ClusterError("a cluster without a profile has a file only while it runs")
         make_private_dir(place.directory)
-        write_private(place.directory / NAME, json.dumps(self.to_dict()).encode() + b"\n")
+        write_private(place.cluster, json.dumps(self.to_dict()).encode() + b"\n")
 
     def remove_cluster_file(self) -> None:
         """Remove it, if it is there."""
@@ -145,9 +144,9 @@ def _place_of(named: str | os.PathLike[str], state_dir: str | os.PathLike[str] |
 def _told(place: Profile) -> Mapping[str, Any]:
     """Return what the cluster has written down; nothing where it has not (``ctrl-hub start``)."""
     try:
-        told = json.loads(read_private(place.directory / NAME, _MOST_BYTES))["cluster"]
+        told = json.loads(read_private(place.cluster, _MOST_BYTES))["cluster"]
         return told if isinstance(told, Mapping) else {}
     except FileNotFoundError:
         return {}
     except (StateError, ValueError, KeyError, TypeError) as error:
-        raise ClusterError(f"{place.directory / NAME} cannot be used: {error}") from error
+        raise ClusterError(f"{place.cluster} cannot be used: {error}") from error

@@ -151,6 +151,11 @@ class Profile:
         return self.directory / "sets"
 
     @property
+    def cluster(self) -> Path:
+        """What a running `Cluster` says of itself to other processes."""
+        return self.directory / "cluster.json"
+
+    @property
     def grown(self) -> Path:
         """Where elastic nannies leave which engines they have."""
         return self.directory / "grown"
@@ -197,8 +202,12 @@ class Profile:
 
         Keys and logs stay. The caller holds the lock, or knows that nobody does.
         """
-        for path in (self.connection_client, self.connection_engine, self.supervisor):
+        for path in (self.connection_client, self.connection_engine, self.supervisor, self.cluster):
             path.unlink(missing_ok=True)
+        for path in self.grown.glob("*"):
+            path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            self.grown.rmdir()
         remove_unfinished(self.directory)
 
 

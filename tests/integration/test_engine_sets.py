@@ -184,9 +184,30 @@ def test_a_cluster_of_the_command_is_attached_to(command: Command, state: Path) 
         assert cluster.scale(1) == client.ids == [0]
 
     cluster.stop()
+    assert left_of(command, "mine") == []
     assert manager.load_clusters() == {}
     with pytest.raises(ClusterError, match="no cluster of profile 'mine' is running"):
         Cluster.from_file(profile="mine")
+
+
+def left_of(command: Command, profile: str) -> list[str]:
+    """Name the files of a cluster that has ended, without what stays."""
+    stays = ("supervisor.log", "nanny.log", "hub.log")
+    prefix = f"profiles/{profile}/"
+    return [
+        name for name in command.files()
+        if name.startswith(prefix) and "/store/" not in name and not name.endswith((*stays, "engine-keys.json"))
+    ]  # fmt: skip
+
+
+def test_a_cluster_with_a_name_leaves_no_file_behind(command: Command, state: Path) -> None:
+    """Although it has grown, and said so; and another one may follow."""
+    for _ in range(2):
+        with Cluster(n=1, profile="mine") as client:
+            client.cluster.scale(2)
+            assert Path(client.cluster.cluster_file).exists()
+            assert Cluster.from_file(profile="mine").n == 2
+    assert left_of(command, "mine") == []
 
 
 def test_a_hub_without_engines_gets_some(command: Command, state: Path) -> None:

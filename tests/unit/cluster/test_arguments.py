@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import warnings
 
 import pytest
 
 from ctrlhub import Cluster
 from ctrlhub.cluster.arguments import launcher_of
+from ctrlhub.cluster.checking import checked_launcher
 
 
 def test_what_is_called_otherwise() -> None:
@@ -91,3 +93,13 @@ def test_a_wrong_launcher_is_an_error_of_its_line(options: dict[str, object], hi
     """It does not wait for the start."""
     with pytest.raises(ValueError, match=hint):
         Cluster(n=1, **options)  # type: ignore[arg-type]
+
+
+def test_a_hub_listens_for_engines_of_other_hosts() -> None:
+    """At an address of this host, if nobody has said another; for those of this host it does not."""
+    listen = checked_launcher("slurm", {}, None)
+    assert listen is not None
+    with socket.socket() as mine:
+        mine.bind((listen, 0))  # it is one of ours
+    assert checked_launcher("slurm", {}, "192.0.2.7") == "192.0.2.7"
+    assert checked_launcher("local", {}, None) is None
