@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import mmap
+import os
 from collections.abc import MutableSequence
+from pathlib import Path
 from typing import cast
+
+from ctrlhub.wire.private import open_private
 
 RUNNING = 0
 """Index: the request that runs (0: none)."""
@@ -38,15 +42,36 @@ class Board:
     ----------
     slots
         How many engines there are.
+    file
+        Where it is found by engines that are not forked; None for those that are.
     """
 
-    def __init__(self, slots: int) -> None:
-        self._view = memoryview(mmap.mmap(-1, slots * WIDTH * _BYTES)).cast("q")
+    def __init__(self, slots: int, file: Path | None = None) -> None:
+        size = slots * WIDTH * _BYTES
+        if file is None:
+            self._map = mmap.mmap(-1, size)
+        else:
+            descriptor = open_private(file, os.O_RDWR | os.O_CREAT)
+            try:
+                if os.fstat(descriptor).st_size < size:
+                    os.truncate(descriptor, size)
+                self._map = mmap.mmap(descriptor, size)
+            finally:
+                os.close(descriptor)
+        self._view = memoryview(self._map).cast("q")
 
     def slot(self, number: int) -> MutableSequence[int]:
         """Return the integers of a slot, to be read and written in place."""
         part = self._view[number * WIDTH : (number + 1) * WIDTH]
         return cast("MutableSequence[int]", part)
+
+    def close(self) -> None:
+        """Let go of a file's memory, where nobody looks at it any more."""
+        try:
+            self._view.release()
+            self._map.close()
+        except BufferError:  # somebody holds a slot: it goes with this process
+            return
 
     def clear(self, number: int) -> None:
         """Begin anew for another engine in a slot; what its id was stays."""

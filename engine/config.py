@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar
@@ -12,6 +14,9 @@ from ctrlhub.wire.options import checked_resources
 from ctrlhub.wire.security import KeyPair
 
 T = TypeVar("T")
+
+SPAWNS = sys.platform in ("win32", "darwin") or not hasattr(os, "fork")
+"""Whether nothing can be forked here: Windows has no fork, and on macOS none without exec is safe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,8 @@ class NannyConfig:
         How many threads the numerical libraries of an engine use; 0 shares the cores out.
     restart
         When engines are started again.
+    spawns
+        Engines are started as processes of their own making, not forked from a warm one.
     ssh, ssh_key
         The ssh server through which the hub is reached in any case, and the file of a private key for it;
         empty for what the connection file says, and what ssh itself finds.
@@ -112,6 +119,7 @@ class NannyConfig:
     prefer: Literal["ipc", "tcp"] | None = None
     ssh: str = ""
     ssh_key: str = ""
+    spawns: bool = SPAWNS
     log_level: str = "INFO"
     resources: tuple[Mapping[str, float], ...] = ()
     keys: tuple[KeyPair, ...] = field(default=(), repr=False)

@@ -9,6 +9,7 @@ from ctrlhub.engine.config import NannyConfig
 from ctrlhub.engine.rendezvous import Way, load
 from ctrlhub.link.tunnel import Tunnel
 from ctrlhub.link.ways import gateway_to
+from ctrlhub.wire.errors import CtrlHubError
 
 FILE = "connection-engine.json"
 NO_SSH = "none"
@@ -29,11 +30,6 @@ class Detour:
     ----------
     config : NannyConfig
         What it is to do instead: the same, but for the way to the hub.
-
-    Raises
-    ------
-    ConnectionFileError
-        The connection file cannot be used.
     """
 
     def __init__(self, config: NannyConfig) -> None:
@@ -43,11 +39,14 @@ class Detour:
             return  # a way that leads there directly
         if config.connection and not config.ssh and not Way(config.connection).is_there:
             return  # of a hub that is just starting, on this host
-        info = load(Way(config.connection, config.token))
-        if config.ssh == NO_SSH:
-            way: Literal["ipc", "tcp"] = "tcp" if info.addresses_here().uses_curve else "ipc"
-            self.config = replace(config, prefer=way, ssh="", ssh_key="")
-            return
+        try:
+            info = load(Way(config.connection, config.token))
+            if config.ssh == NO_SSH:
+                way: Literal["ipc", "tcp"] = "tcp" if info.addresses_here().uses_curve else "ipc"
+                self.config = replace(config, prefer=way, ssh="", ssh_key="")
+                return
+        except CtrlHubError:
+            return  # who looks for the hub finds the same, and says so
         gateway = gateway_to(info, config.ssh or None, config.ssh_key or None)
         if gateway is None:
             return

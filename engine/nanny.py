@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import logging
 import os
-import select
 import signal
+import socket
+import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 from ctrlhub.engine.berths import Berths
 from ctrlhub.engine.board import ASKED, FOR_GOOD, IDENTITY, LEAVING, MAKING_WAY, RUNNING, WORDS
@@ -27,10 +30,13 @@ from ctrlhub.engine.nanny_hub import NannyHub
 from ctrlhub.engine.notice import Notice
 from ctrlhub.engine.process import log_to_stderr
 from ctrlhub.engine.slots import NEVER, Slot, Slots, SlotState
-from ctrlhub.engine.warm import WarmProcess
+from ctrlhub.engine.spawning import Maker, Spawner
+from ctrlhub.link.polling import POLLIN, make_poller
 from ctrlhub.link.wakeup import Wakeup
+from ctrlhub.wire.killing import KILL
 from ctrlhub.wire.messages import EngineDied
 
+ABANDONED = "whoever started it is gone"
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 LOOK_AFTER_LOGS = 10.0
 """How often (seconds) logs are looked at; what is written last is up to twice as old."""
@@ -63,8 +69,15 @@ def run(config: NannyConfig, lifeline: int | None = None) -> int:
     room = config.engines + (MOST_FURTHER if config.elastic else 0)
     # Before anything that makes a thread or a ZeroMQ context, and after all imports: what both
     # need is so imported once, which with few cores beats importing it twice at the same time.
-    warm = WarmProcess.fork(room, threads)
-    return int(Nanny(config, warm, lifeline).run())
+    return int(Nanny(config, _maker(config, room, threads), lifeline).run())
+
+
+def _maker(config: NannyConfig, room: int, threads: int) -> Maker:
+    if config.spawns:
+        return Spawner(room, threads)
+    from ctrlhub.engine.warm import WarmProcess
+
+    return WarmProcess.fork(room, threads)
 
 
 class Nanny:
@@ -80,7 +93,7 @@ class Nanny:
         As in `run`.
     """
 
-    def __init__(self, config: NannyConfig, warm: WarmProcess, lifeline: int | None) -> None:
+    def __init__(self, config: NannyConfig, warm: Maker, lifeline: int | None) -> None:
         log_to_stderr(config.log_level)
         self._detour = Detour(config)
         self._config = config = self._detour.config
@@ -91,7 +104,7 @@ class Nanny:
         self._oom = OomWatch()
         self._calls: deque[Callable[[], None]] = deque()
         self._wakeup = Wakeup()
-        self._signals = os.pipe()
+        self._struck, self._strike = socket.socketpair()
         self._hub = NannyHub(
             config,
             vouches=self._vouches,
@@ -113,11 +126,11 @@ class Nanny:
     def run(self) -> Ending:
         """Run until all engines have ended, or are told to."""
         self._catch_signals()
-        poller = select.poll()
-        for source in (self._warm.channel, self._wakeup, self._signals[0]):
-            poller.register(source, select.POLLIN)
+        poller = make_poller()
+        for source in (self._warm.channel, self._wakeup, self._struck):
+            poller.register(source.fileno(), POLLIN)
         if self._lifeline is not None:
-            poller.register(self._lifeline, select.POLLIN)
+            self._watch_lifeline(self._lifeline, poller)
         try:
             while True:
                 self._act(time.monotonic())
@@ -146,11 +159,11 @@ class Nanny:
     # ------------------------------------------------------------ the loop
 
     def _catch_signals(self) -> None:
-        for end in self._signals:
-            os.set_blocking(end, False)
+        for end in (self._struck, self._strike):
+            end.setblocking(False)
         for number in STOP_SIGNALS:
             signal.signal(number, _ignore)
-        signal.set_wakeup_fd(self._signals[1], warn_on_full_buffer=False)
+        signal.set_wakeup_fd(self._strike.fileno(), warn_on_full_buffer=False)
 
     def _timeout(self, now: float) -> float:
         due = [self._logs_due, self._slots.next_deadline(), self._kill_due, self._oom.due]
@@ -167,19 +180,33 @@ class Nanny:
         for slot in self._slots.take_due(now):
             self._start(slot)
         for slot in self._slots.take_stubborn(now):
-            slot.killed_by = signal.SIGKILL
-            self._signal(slot.number, signal.SIGKILL, Target.GROUP)
+            slot.killed_by = KILL
+            self._signal(slot.number, KILL, Target.GROUP)
         if now >= self._oom.due:
             self._oom.look(now)
         if self._kill_due is not None and now >= self._kill_due:
             self._kill_due = None
-            self._signal_all(signal.SIGKILL, Target.GROUP)
+            self._signal_all(KILL, Target.GROUP)
         if now >= self._logs_due:
             self._logs_due = now + LOOK_AFTER_LOGS
             self._berths.look_after_logs()
 
-    def _attend(self, ready: set[int], poller: select.poll) -> None:
-        struck = set(os.read(self._signals[0], 4096)) if self._signals[0] in ready else set()
+    def _watch_lifeline(self, lifeline: int, poller: Any) -> None:
+        """See when the lifeline ends: a pipe, for which Windows can only wait."""
+        if sys.platform == "win32":
+            threading.Thread(
+                target=self._await_end, args=(lifeline,), name="ctrlhub-lifeline", daemon=True
+            ).start()
+        else:
+            poller.register(lifeline, POLLIN)
+
+    def _await_end(self, lifeline: int) -> None:
+        while os.read(lifeline, 4096):
+            continue
+        self._later(lambda: self._stop(ABANDONED, Ending.LEFT))
+
+    def _attend(self, ready: set[int], poller: Any) -> None:
+        struck = set(self._struck.recv(4096)) if self._struck.fileno() in ready else set()
         if signal.SIGINT in struck or (signal.SIGTERM in struck and self._notice.is_given):
             self._stop("its nanny was told to stop", Ending.LEFT)
         elif signal.SIGTERM in struck and self._config.drain:
@@ -196,7 +223,7 @@ class Nanny:
             self._hear_warm()
         if self._lifeline in ready and not os.read(self._lifeline, 4096):
             poller.unregister(self._lifeline)
-            self._stop("whoever started it is gone", Ending.LEFT)
+            self._stop(ABANDONED, Ending.LEFT)
 
     def _later(self, call: Callable[[], None]) -> None:
         """Have something done by the main thread."""
@@ -354,7 +381,7 @@ class Nanny:
     def _signal_as_asked(self, slot: int, number: signal.Signals) -> None:
         self._slots[slot].killed_by = number
         # Nothing survives SIGKILL, so what the engine has started goes with it.
-        target = Target.GROUP if number is signal.SIGKILL else Target.PROCESS
+        target = Target.GROUP if number is KILL else Target.PROCESS
         self._signal(slot, number, target)
 
     def _signal(self, slot: int, number: int, target: Target) -> None:
@@ -399,8 +426,8 @@ class Nanny:
         self._warm.close()
         self._detour.close()
         self._wakeup.close()
-        for end in self._signals:
-            os.close(end)
+        self._struck.close()
+        self._strike.close()
 
     # ------------------------------------------------------------ in the I/O thread
 

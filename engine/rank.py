@@ -32,7 +32,8 @@ from ctrlhub.engine.lease import Ending
 from ctrlhub.engine.minder import fork_minder
 from ctrlhub.engine.process import log_to_stderr, run_engine
 from ctrlhub.engine.ranks import RankPlace, Seed, log_of
-from ctrlhub.engine.warm import THREAD_VARIABLES, die_with, redirect
+from ctrlhub.engine.threads import THREAD_VARIABLES
+from ctrlhub.engine.warm import die_with, redirect
 from ctrlhub.wire.security import KeyPair
 
 ORDERLY = "SIGUSR2"

@@ -36,16 +36,7 @@ from ctrlhub.engine.channel import (
 from ctrlhub.engine.config import EngineConfig
 from ctrlhub.engine.descriptors import Pipes, writer_of
 from ctrlhub.engine.outlets import Outlets
-
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-)
-"""What numerical libraries read when they are imported; a user's own settings stay."""
+from ctrlhub.engine.threads import THREAD_VARIABLES
 
 _PR_SET_PDEATHSIG = 1
 WARM_FDS = 65_536
