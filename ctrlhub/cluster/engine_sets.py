@@ -143,6 +143,21 @@ class EngineSets:
             listed = ", ".join(map(repr, known)) or "none"
             raise ClusterError(f"there is no set of engines {name!r}; there are: {listed}")
 
+    def check_size(self, name: str, n: int) -> None:
+        """Make sure that a set can have so many engines, and not only as many as it has.
+
+        Raises
+        ------
+        ClusterError
+            It cannot: its engines come and go together.
+        """
+        fixed = next((part for part in self.launched(name) if not part.can_grow), None)
+        if fixed is not None and n not in (0, fixed.spec.n):
+            raise ClusterError(
+                f"engines {name!r} of launcher {fixed.name!r} are of one number for good, {fixed.spec.n}: "
+                "stop them, and start as many as you want"
+            )
+
     def ids(self, name: str | None = None) -> list[int]:
         """Return the ids of a set's engines, or of all.
 
@@ -215,10 +230,14 @@ class EngineSets:
         """
         parts = self.launched(name)
         if parts:
-            from ctrlhub.cluster.launchers.sets import start_part
+            from ctrlhub.cluster.launchers.sets import restart_set, start_part
 
             self._note_order(name, n, parts[0].spec.launcher)
-            start_part(parts[0], n)
+            self._forget_ended(parts)
+            if not parts[0].can_grow and parts[0].spec.n == n:
+                restart_set(parts[0])
+            else:
+                start_part(parts[0], n)
             return
         self._note_order(name, n, LOCAL)
         # One that was just started, or again, may not be with the hub yet.
@@ -231,6 +250,15 @@ class EngineSets:
             if name not in ("", LOCAL_SET) or self.engines(name):
                 raise
             self.start(n, LOCAL, name=name or None)
+
+    def _forget_ended(self, parts: Sequence[Launcher]) -> None:
+        """Let parts of a set go whose engines have all left, unless somebody else looks after them."""
+        from ctrlhub.cluster.launchers.spec import Owner
+
+        for part in parts:
+            is_ours = self.own is not None or part.spec.owner is Owner.USER
+            if is_ours and part.can_grow and part.state().phase.is_over:
+                part.forget()
 
     def _has_nanny(self, name: str) -> bool:
         """Say whether somebody looks after engines here, as far as that can be told."""

@@ -190,6 +190,7 @@ class EngineCommands:
         sets = self._sets
         if name != self.default_set:
             sets.check(name)
+        sets.check_size(name, n)
         have = len(sets.engines(name)) + sets.coming(name)
         if n > have:
             sets.grow(name, n - have)
@@ -261,7 +262,9 @@ class EngineCommands:
             return None
         most = max(self.n, minimum, 1) if maximum is None else maximum
         bounds = Bounds(minimum, most, target_duration, idle)
-        self._adapter = Adapter(self._sets, engine_set_id or self.default_set, bounds, interval)
+        name = engine_set_id or self.default_set
+        self._sets.check_size(name, most + 1)  # than it has at first
+        self._adapter = Adapter(self._sets, name, bounds, interval)
         return self._adapter
 
 

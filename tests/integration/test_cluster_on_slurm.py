@@ -65,6 +65,8 @@ def test_engines_of_a_batch_system_come_become_more_and_fewer(state: Path, slurm
         client[[0, 1]].apply_async(signal.pause)
         until(lambda: cluster.scale(2, first.name) == [0, 1], "the idle one goes")
         until(lambda: len(slurm.queue()) == 1, "its job ends")
+        assert len(cluster.scale(3, first.name)) == 3
+        assert cluster.engines[first.name].asked == 3  # what has ended is forgotten
     assert slurm.queue() == []
 
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
-from ctrlhub import Client, EngineError
+from ctrlhub import Client, Cluster, EngineError
+from ctrlhub.cluster.errors import ClusterError
 from tests.support.processes import Command, is_alive, until
 from tests.support.state import own_state
 
@@ -269,3 +270,20 @@ def test_no_mpi(hub: Client, command: Command, arguments: list[str], code: int, 
     done = command.run("engine", *arguments)
     assert text in done.stderr
     assert done.returncode == code
+
+
+def test_the_ranks_of_a_cluster_come_and_go_together(command: Command) -> None:
+    """Their number is that of the job: it is not scaled, but ended and started again."""
+    options = {"mpiexec": MPIEXEC}
+    with Cluster(n=RANKS, launcher="mpi", launcher_options=options, listen="127.0.0.1") as client:
+        cluster = client.cluster
+        client[:].execute(STORY, block=True)
+        assert client[:]["rank"] == client.ids == [0, 1]
+        for wish in (1, 3):
+            with pytest.raises(ClusterError, match="of one number for good, 2"):
+                cluster.scale(wish)
+        with pytest.raises(ClusterError, match="of one number for good"):
+            cluster.adapt(1, RANKS)
+        assert client.ids == [0, 1]
+        assert cluster.scale(0) == []
+        assert cluster.scale(RANKS) == [0, 1]
