@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
@@ -14,6 +15,7 @@ import pytest
 from ctrlhub.cluster.launchers.base import Launcher
 from tests.support import standins
 from tests.support.gridengine import GridEngine, can_have_grid_engine
+from tests.support.kube import KubeServer
 from tests.support.processes import STATE_VARIABLE, is_alive, until
 from tests.support.slurm import Slurm, can_have_slurm
 from tests.support.ssh_hosts import Sshd, can_have_sshd
@@ -114,6 +116,34 @@ class SshSite(Site):
         """Look for the nannies."""
         pids = [far["pid"] for far in launcher.handle["hosts"] if "pid" in far]
         return [f"process {pid}" for pid in pids if is_alive(pid)]
+
+
+class KubernetesSite(Site):
+    """A stand-in for the API server of Kubernetes; the client is the official one."""
+
+    launcher = "kubernetes"
+    has_signals = False
+
+    def __enter__(self) -> Self:
+        self.server = KubeServer(self.place).__enter__()
+        self._patch = pytest.MonkeyPatch()
+        self._patch.setenv("KUBECONFIG", str(self.server.config))
+        self.options = {"image": "registry/engines:1", "python": sys.executable}
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._patch.undo()
+        self.server.__exit__(kind, error, traceback)
+
+    def left(self, launcher: Launcher) -> list[str]:
+        """Look into the cluster."""
+        cluster = self.server.cluster
+        return [name for there in (cluster.jobs, cluster.secrets, cluster.pods) for _, name in there]
 
 
 class SlurmSite(Site):
@@ -234,5 +264,5 @@ class HTCondorSite(StandInSite):
     has_signals = False
 
 
-SITES: list[type[Site]] = [LocalSite, MpiSite, SshSite, SlurmSite, GridEngineSite, PBSSite, LSFSite, HTCondorSite]
+SITES: list[type[Site]] = [LocalSite, MpiSite, SshSite, KubernetesSite, SlurmSite, GridEngineSite, PBSSite, LSFSite, HTCondorSite]
 THOROUGH: list[type[Site]] = [LocalSite, SlurmSite]
