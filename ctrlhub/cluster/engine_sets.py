@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ctrlhub.client.control import process_of
 from ctrlhub.cluster.coming import Coming
 from ctrlhub.cluster.errors import ClusterError
 from ctrlhub.cluster.local_nanny import LOCAL_SET, LocalNanny
@@ -326,6 +325,8 @@ class EngineSets:
         known.ordered(n, self._processes(name), time.monotonic())
 
     def _processes(self, name: str) -> list[Any]:
+        from ctrlhub.client.control import process_of
+
         return [process_of(each) for each in self.engines(name)]
 
     def _free_name(self, stem: str) -> str:
