@@ -27,7 +27,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, InvalidStateError
-from os import register_at_fork
 from threading import Condition, Lock, RLock, get_ident
 from time import monotonic
 from typing import Any, NoReturn
@@ -35,6 +34,7 @@ from typing import Any, NoReturn
 from ctrlhub.client.bells import Bells
 from ctrlhub.client.short_traceback import shortened
 from ctrlhub.link.guarded_log import GuardedLog
+from ctrlhub.wire.forking import in_forks
 
 _log = GuardedLog("concurrent.futures")
 
@@ -43,7 +43,7 @@ PENDING, CANCELLED, FINISHED = "PENDING", "CANCELLED_AND_NOTIFIED", "FINISHED"
 
 _turn = Lock()
 """Taken for an instant, to make a `_Sync` or to become the opener."""
-register_at_fork(after_in_child=_turn._at_fork_reinit)  # type: ignore[attr-defined]
+in_forks(_turn._at_fork_reinit)  # type: ignore[attr-defined]
 
 
 class _Sync:

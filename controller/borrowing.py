@@ -11,13 +11,13 @@ segment itself: it has crossed the network once, and is in memory once.
 from __future__ import annotations
 
 import os
-import resource
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from hmac import compare_digest
 
+from ctrlhub.controller.descriptor_limit import descriptor_limit
 from ctrlhub.wire.errors import SegmentLost
 from ctrlhub.wire.limits import BORROWED_SEGMENTS, SEGMENT_BYTES
 from ctrlhub.wire.messages import Buffer, Message, Payload, Results
@@ -55,8 +55,7 @@ class Borrowing:
         if self._segment is not None:
             ref = self._segment.ref
             self.own = os.getpid(), ref.descriptor, ref.stamp, ref.nbytes
-        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._most = min(BORROWED_SEGMENTS, descriptors // 4)
+        self._most = min(BORROWED_SEGMENTS, descriptor_limit() // 4)
 
     def can_read(self, pid: int, segment: Sequence[int], content: bytes) -> bool:
         """Tell whether a process lends what it says: so it is on this host, and our user's."""

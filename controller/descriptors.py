@@ -7,7 +7,8 @@ there are still some: for those that are here and connect anew, for files, and f
 from __future__ import annotations
 
 import os
-import resource
+
+from ctrlhub.controller.descriptor_limit import UNLIMITED, descriptor_limit
 
 LEAST_SPARE, MOST_SPARE = 32, 1024
 """So many are kept free, and an eighth of all in between."""
@@ -31,9 +32,9 @@ class DescriptorRoom:
 
     def why_full(self) -> str:
         """Say why no further peer can be let in; empty where one can."""
-        before, (self._limit, _) = self._limit, resource.getrlimit(resource.RLIMIT_NOFILE)
+        before, self._limit = self._limit, descriptor_limit()
         limit = self._limit
-        if limit == resource.RLIM_INFINITY:
+        if limit == UNLIMITED:
             return ""
         if self._uncounted > 0 and limit == before:
             self._uncounted -= 1

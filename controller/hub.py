@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from random import SystemRandom
 from secrets import token_hex
+from threading import Thread
 
 from ctrlhub.controller.borrowing import Borrowing
 from ctrlhub.controller.config import HubConfig
@@ -172,6 +174,9 @@ class Hub:
 
     def watch_lifeline(self, descriptor: int) -> None:
         """End when a descriptor reaches its end of file: whoever made this hub has died."""
+        if sys.platform == "win32":  # where a pipe can only be waited for
+            Thread(target=self._await_end, args=(descriptor,), name="lifeline", daemon=True).start()
+            return
         os.set_blocking(descriptor, False)
 
         def ready() -> None:
@@ -180,6 +185,11 @@ class Hub:
                 self._stop("its creator has ended")
 
         self._loop.watch(descriptor, ready)
+
+    def _await_end(self, descriptor: int) -> None:
+        while os.read(descriptor, 4096):
+            continue
+        self.stop("its creator has ended")
 
     def stop(self, reason: str) -> None:
         """End cleanly, soon; from any thread, or a signal's handler."""

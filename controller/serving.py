@@ -7,12 +7,12 @@ import gc
 import logging
 import os
 import platform
-import resource
 import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -22,6 +22,7 @@ from ctrlhub import __version__
 from ctrlhub.controller.advertising import advertised, advertised_address, bracketed
 from ctrlhub.controller.bulk_place import listen_for_bulk
 from ctrlhub.controller.config import HubConfig
+from ctrlhub.controller.descriptor_limit import raise_descriptor_limit
 from ctrlhub.controller.exits import (
     EXIT_ALREADY_RUNNING,
     EXIT_AWAY,
@@ -53,6 +54,9 @@ log = logging.getLogger(__name__)
 
 _NOT_OURS = (errno.EADDRNOTAVAIL, errno.ENODEV, errno.EINVAL)
 """How the system refuses an address to listen on that no interface of this machine has."""
+
+LOOPBACK = "127.0.0.1"
+"""Where a hub listens on a system that has no sockets for its own users, if it is not told."""
 
 MAX_SOCKETS = 65_536
 KEPT_DESCRIPTORS = 65_536
@@ -107,39 +111,43 @@ def _say(text: str) -> None:
 
 
 def _serve(config: HubConfig, profile: Profile, lifeline: int | None) -> int:
-    _raise_descriptor_limit()
+    raise_descriptor_limit(KEPT_DESCRIPTORS)
+    if config.listen is None and not zmq.has("ipc"):
+        config = replace(config, listen=LOOPBACK)  # with CURVE, as any TCP
     _check_interfaces(config.interfaces)
     _check_scheme(config.task_scheme)
     keys = load_or_make_keys(profile.keys)
     with ExitStack() as undone:
-        remove_sockets(socket_dir(profile.directory))
-        sockets = socket_dir(profile.directory)
-        undone.callback(remove_sockets, sockets)
         context = make_context()
         context.set(zmq.MAX_SOCKETS, MAX_SOCKETS)
         # Not term(), which waits for ever for a socket that a failed start has left open.
         undone.callback(context.destroy)
-        transports: list[Transport] = [ZeroMQTransport(context, ipc_addresses(sockets))]
-        undone.callback(transports[0].close)
+        transports: list[Transport] = []
+        ipc: Mapping[Stream, str] = {}
+        if zmq.has("ipc"):
+            remove_sockets(socket_dir(profile.directory))
+            sockets = socket_dir(profile.directory)
+            undone.callback(remove_sockets, sockets)
+            transports.append(ZeroMQTransport(context, ipc_addresses(sockets)))
+            undone.callback(transports[0].close)
+            ipc = transports[0].addresses()
         loop = HubLoop()
         registry = None
+        tcp: Mapping[Stream, str] = {}
         if config.listen is not None:
             from ctrlhub.controller.transports.curve import Doorkeeper
 
             registry = KeyRegistry(keys)
             undone.callback(Doorkeeper(context, registry, loop).stop)
             transports.append(_listen(context, config, keys, listened_at(profile)))
-            undone.callback(transports[1].close)
-        bulk = None
-        if config.listen is not None:
-            bulk = listen_for_bulk(config, transports[1].addresses(), took_bulk_at(profile))
+            undone.callback(transports[-1].close)
+            tcp = transports[-1].addresses()
+        bulk = listen_for_bulk(config, tcp, took_bulk_at(profile)) if tcp else None
         if bulk is not None:
             undone.callback(bulk.close)
         store = open_store(config.store, profile, time.time() - time.monotonic(), loop.soon)
         undone.callback(store.close)
         hub = _make_hub(config, transports, store, registry, loop, bulk)
-        ipc = transports[0].addresses()
-        tcp = transports[1].addresses() if config.listen is not None else {}
         hub.describe(tcp)
         undone.callback(_remove_connection_files, profile, hub)
         bulk_address = "" if bulk is None else bulk.address
@@ -316,10 +324,3 @@ def _heed_signals(hub: Hub, lifeline: int | None) -> None:
     signal.signal(signal.SIGTERM, terminated if hub.config.is_durable else interrupted)
     if lifeline is not None:
         hub.watch_lifeline(lifeline)
-
-
-def _raise_descriptor_limit() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = KEPT_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, KEPT_DESCRIPTORS)
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -10,6 +10,9 @@ from typing import Any, TypeAlias
 
 READ_BYTES = 64 * 1024
 
+_AT_ONCE: int = getattr(socket, "MSG_DONTWAIT", 0)
+"""Where it is 0 nothing is forked, and nobody posts."""
+
 
 class Target(StrEnum):
     """Who gets a signal."""
@@ -105,7 +108,7 @@ class Channel:
         """Send what was posted, as far as there is room."""
         try:
             while self.unsent:
-                sent = self._socket.send(self.unsent, socket.MSG_DONTWAIT)
+                sent = self._socket.send(self.unsent, _AT_ONCE)
                 self.unsent = self.unsent[sent:]
         except BlockingIOError:
             return

@@ -33,6 +33,7 @@ PIPE_BYTES = 256 * 1024
 """So much may wait in each pipe; of many engines of one user, the system grants less."""
 
 READ_BYTES = 64 * 1024
+_READABLE: int = getattr(select, "EPOLLIN", 0)
 READS = PIPE_BYTES // READ_BYTES + 1
 """So many take all that a pipe can have held, also where others go on writing."""
 
@@ -255,7 +256,7 @@ def _poll_of(descriptors: Iterable[int]) -> Callable[[int | None], Sequence[obje
     if make_poller is not None:
         poller = make_poller()
         for descriptor in descriptors:
-            poller.register(descriptor, select.EPOLLIN)
+            poller.register(descriptor, _READABLE)
         poll: Callable[[int | None], Sequence[object]] = poller.poll
         return poll
     return lambda timeout: select.select(tuple(descriptors), (), (), timeout)[0]

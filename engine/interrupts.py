@@ -37,6 +37,7 @@ itself, and whoever waits for the request sees it.
 
 from __future__ import annotations
 
+import _thread
 import signal
 import sys
 import threading
@@ -53,8 +54,9 @@ IDLE = 0
 """In place of a request's id: no user code is on the stack (no request has the id 0)."""
 
 
-NUDGE = signal.SIGURG
-"""Ends a wait in the system, and means nothing; ignored by every program that does not handle it."""
+NUDGE: signal.Signals | None = getattr(signal, "SIGURG", None)
+"""Ends a wait in the system, and means nothing; ignored by every program that does not handle it.
+None where there is none: there SIGINT itself ends such waits, or nothing does."""
 
 IMPORT = 5.0
 """So long (seconds) an import may go on before what it is part of is interrupted."""
@@ -95,7 +97,8 @@ class Gate:
         """Take over SIGINT. Where this is not the main thread, nothing can be interrupted."""
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, self._on_signal)
-            signal.signal(NUDGE, _do_nothing)
+            if NUDGE is not None:
+                signal.signal(NUDGE, _do_nothing)
             self._former_hook, sys.unraisablehook = sys.unraisablehook, self._on_unraisable
             self._main = threading.get_ident()
 
@@ -119,7 +122,7 @@ class Gate:
         if self._wanted == request:  # its signal is on the way; another would strike what follows
             return True
         self._wanted = request
-        signal.pthread_kill(self._main, signal.SIGINT)
+        _strike(self._main, signal.SIGINT)
         return True
 
     def cancel(self, request: int) -> bool:
@@ -133,7 +136,8 @@ class Gate:
         if self.armed != request or not self._main:
             return
         if self._wanted == request:
-            signal.pthread_kill(self._main, NUDGE)
+            if NUDGE is not None:
+                _strike(self._main, NUDGE)
         elif self._dropped == request:
             self._dropped = IDLE
             self.interrupt(request)
@@ -247,3 +251,12 @@ def _imports(frame: FrameType | None) -> bool:
 
 def _do_nothing(number: int, frame: FrameType | None) -> None:
     """Handle `NUDGE`."""
+
+
+def _strike(thread: int, number: signal.Signals) -> None:
+    """Send a signal to the main thread; where the system sends none, as if it had come."""
+    send = getattr(signal, "pthread_kill", None)
+    if send is None:
+        _thread.interrupt_main(number)
+    else:
+        send(thread, number)

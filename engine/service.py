@@ -7,7 +7,6 @@ finds its next request without a change of threads.
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import threading
 from collections import deque
@@ -30,6 +29,7 @@ from ctrlhub.link.handlers import ALARMS, are_handled
 from ctrlhub.link.patience import Patience
 from ctrlhub.link.runner import Runner
 from ctrlhub.link.sharing import Sharing
+from ctrlhub.wire.forking import in_forks
 from ctrlhub.wire.messages import Register
 
 LAST_MOMENT = 0.5
@@ -142,7 +142,7 @@ class EngineService:
 
     def mind_forks(self) -> None:
         """Take care that a copy of this process, made by user code, ends with what it runs."""
-        os.register_at_fork(after_in_child=self._in_fork)
+        in_forks(self._in_fork)
 
     def _announce(self) -> None:
         self._runner.post(self.session.written)

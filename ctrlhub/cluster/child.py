@@ -8,7 +8,6 @@ and also when we are killed, so that nothing outlives its creator, however that 
 from __future__ import annotations
 
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from ctrlhub.link.polling import POLLIN, make_poller
 from ctrlhub.wire.private import open_private
 
 LOG_BYTES = 16 * 1024 * 1024
@@ -155,13 +155,16 @@ def wait_for_any(children: Sequence[Child], timeout: float) -> None:
 def _wait_for_end(pids: Sequence[int], timeout: float) -> bool:
     """Wait for the end of a child; False where the system offers nothing better than looking."""
     with ExitStack() as opened:
-        ends = select.poll()
+        open_pid = getattr(os, "pidfd_open", None)
+        if open_pid is None:
+            return False
+        ends = make_poller()
         try:
             for pid in pids:
-                descriptor = os.pidfd_open(pid)
+                descriptor = open_pid(pid)
                 opened.callback(os.close, descriptor)
-                ends.register(descriptor, select.POLLIN)
-        except (AttributeError, OSError):
+                ends.register(descriptor, POLLIN)
+        except OSError:
             return False
         # `Popen.wait` looks ever more seldom; this wakes in the moment of its end.
         ends.poll(timeout * 1000)

@@ -16,7 +16,6 @@ for this is used. Elsewhere arrays travel with the batch.
 from __future__ import annotations
 
 import logging
-import os
 import pickle
 import platform
 import sys
@@ -43,6 +42,7 @@ from ctrlhub.cluster.executor import Executor
 from ctrlhub.cluster.local import available_cores
 from ctrlhub.cluster.surroundings import call_pickled, know_backends
 from ctrlhub.wire.errors import EngineError
+from ctrlhub.wire.forking import in_forks
 
 if TYPE_CHECKING:
     from ctrlhub.client.client import Client
@@ -318,7 +318,7 @@ def _forget_own() -> None:
     _own, _lock = None, threading.Lock()
 
 
-os.register_at_fork(after_in_child=_forget_own)
+in_forks(_forget_own)
 
 
 def _are_here(client: Client) -> bool:

@@ -77,7 +77,7 @@ if sys.platform == "linux":
             """Close the descriptor."""
             os.close(self._fd)
 
-    BestSignal: type[Signal] = EventSignal
+    BestSignal: type[Signal] = EventSignal if hasattr(os, "eventfd") else PairSignal
 else:
     BestSignal = PairSignal
 

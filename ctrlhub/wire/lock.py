@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -22,9 +23,14 @@ from pathlib import Path
 from types import TracebackType
 
 from ctrlhub.wire.errors import AlreadyRunning
+from ctrlhub.wire.forking import in_forks
 from ctrlhub.wire.private import StateError, open_private
 
 _PID_WIDTH = 20
+
+_LOCKED_BYTE = 1 << 30
+_POLL = 0.005
+"""On Windows: which byte is locked, and the seconds between two tries of who waits for it."""
 
 
 class _Step(Enum):
@@ -134,7 +140,7 @@ class HubLock:
     def _lock(self, descriptor: int, step: _Step) -> bool:
         """Do a step, and say whether it could be done."""
         if sys.platform == "win32":
-            raise self._no_locks("this system has none")
+            return self._lock_on_windows(descriptor, step)
         import fcntl
 
         ways = {
@@ -149,6 +155,26 @@ class HubLock:
         except OSError as error:
             raise self._no_locks(str(error.strerror)) from error
         return True
+
+    def _lock_on_windows(self, descriptor: int, step: _Step) -> bool:
+        """Lock a byte behind the text: there it is not only a word among those who ask."""
+        if sys.platform == "win32":
+            import msvcrt
+
+            way = msvcrt.LK_UNLCK if step is _Step.DROP else msvcrt.LK_NBLCK
+            while True:
+                os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+                try:
+                    msvcrt.locking(descriptor, way, 1)
+                except OSError as error:
+                    if error.errno not in (errno.EACCES, errno.EDEADLK):
+                        raise self._no_locks(str(error.strerror)) from error
+                    if step is not _Step.WAIT:
+                        return False
+                    time.sleep(_POLL)  # the system's own wait ends after ten seconds
+                else:
+                    return True
+        return False
 
     def _no_locks(self, reason: str) -> StateError:
         return StateError(
@@ -165,8 +191,8 @@ class HubLock:
     def _end_in_forks(self) -> None:
         # The lock belongs to the open file, which a fork shares: without this, an engine forked
         # by a hub that was killed would keep the next hub out.
-        if sys.platform != "win32" and not self._watches_forks:
-            os.register_at_fork(after_in_child=self.release)
+        if not self._watches_forks:
+            in_forks(self.release)
             self._watches_forks = True
 
 
