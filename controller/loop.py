@@ -10,22 +10,17 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
-import select
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-import zmq
-
+from ctrlhub.link.polling import POLLIN, POLLOUT, make_poller
 from ctrlhub.link.wakeup import BestSignal, Signal
 
 Call: TypeAlias = Callable[[], object]
 
 log = logging.getLogger(__name__)
-
-POLLIN = int(zmq.POLLIN)
-POLLOUT = select.POLLOUT if hasattr(select, "poll") else int(zmq.POLLOUT)
 
 
 class HubLoop:
@@ -41,8 +36,7 @@ class HubLoop:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        # The same methods; zmq.Poller serves where the system has no poll.
-        self._poll: Any = select.poll() if hasattr(select, "poll") else zmq.Poller()
+        self._poll: Any = make_poller()
         self._watched: dict[int, Call] = {}
         self._soon: deque[Call] = deque()
         self._timers: list[tuple[float, int, Call]] = []

@@ -8,7 +8,6 @@ is tried again later.
 from __future__ import annotations
 
 import os
-import select
 import socket
 import time
 from collections import deque
@@ -16,10 +15,9 @@ from collections.abc import Callable
 from threading import Thread
 from typing import Any, Protocol
 
-import zmq
-
 from ctrlhub.link.bulk_socket import BROKEN, BulkSocket
 from ctrlhub.link.guarded_log import GuardedLog
+from ctrlhub.link.polling import POLLIN, POLLOUT
 from ctrlhub.wire.bulk import DRAWN_BYTES, Arrived, Pass, PeerEnd, Rooms
 from ctrlhub.wire.messages import Buffer, Part, Stream
 
@@ -29,9 +27,6 @@ CONNECT_TIMEOUT = 3.0
 PAUSE_FIRST = 5.0
 PAUSE_LONGEST = 300.0
 """The first and the longest pause (seconds) until it is tried again."""
-
-POLLIN = int(zmq.POLLIN)
-POLLOUT = select.POLLOUT if hasattr(select, "poll") else int(zmq.POLLOUT)
 
 _log = GuardedLog(__name__)
 

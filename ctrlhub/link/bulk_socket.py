@@ -142,7 +142,7 @@ class BulkSocket:
         first, *others = self.channel.unsent
         chunks = [memoryview(first)[self._written :], *others]
         if hasattr(self._socket, "sendmsg"):
-            return self._socket.sendmsg(chunks)
+            return int(self._socket.sendmsg(chunks))
         return self._socket.send(chunks[0])
 
     def _drop_written(self) -> None:

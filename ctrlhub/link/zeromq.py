@@ -16,7 +16,6 @@ for which this process has no file descriptor.
 
 from __future__ import annotations
 
-import select
 import time
 from collections.abc import Iterable, Sequence
 from threading import RLock
@@ -26,6 +25,7 @@ import zmq
 
 from ctrlhub.link.base import Arrival
 from ctrlhub.link.bulk import BulkLine
+from ctrlhub.link.polling import make_poller
 from ctrlhub.link.port import NEVER, POLLIN, Curve, Port
 from ctrlhub.link.provision import make_context, prepare_sending
 from ctrlhub.link.sleep import asleep
@@ -93,8 +93,7 @@ class ZeroMQLink:
         self._wakeup = Wakeup()
         self.lock = RLock()
         self.sleeping = False
-        # The same three methods; zmq.Poller serves where the system has no poll.
-        self._poll: Any = select.poll() if hasattr(select, "poll") else zmq.Poller()
+        self._poll: Any = make_poller()
         self._poll.register(self._wakeup.fileno(), POLLIN)
         self._ports: tuple[Port, ...] = ()
         self._streams: dict[Stream, Port] = {}
