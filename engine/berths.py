@@ -96,6 +96,7 @@ class Berths:
             resources=config.resources_of(slot),
             environment=config.environment_of(slot),
             token=config.token,
+            nanny_signals=config.nanny_signals,
             engine_set=config.engine_set,
             threads=config.max_threads or max(1, self._cores // max(1, active)),
         )

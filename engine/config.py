@@ -98,6 +98,8 @@ class NannyConfig:
         again from the first on.
     token
         What the connection file says, as one word (`ConnectionInfo.to_token`): instead of a file.
+    nanny_signals
+        Engines leave SIGTERM to the nanny: for batch systems that send it to all processes of a job.
     engine_set
         The name of the set that the engines are of.
     elastic
@@ -125,6 +127,7 @@ class NannyConfig:
     keys: tuple[KeyPair, ...] = field(default=(), repr=False)
     environments: tuple[Mapping[str, str], ...] = ()
     token: str = field(default="", repr=False)
+    nanny_signals: bool = False
     engine_set: str = ""
     elastic: bool = False
     record: str = ""
@@ -192,7 +195,7 @@ class EngineConfig:
     ----------
     slot
         Its place among the engines of its nanny.
-    connection, wait, hub_lease, prefer, log_level, token
+    connection, wait, hub_lease, prefer, log_level, token, nanny_signals
         As in `NannyConfig`.
     public, secret
         Its key pair: the same for every engine that follows another in this slot.
@@ -230,6 +233,7 @@ class EngineConfig:
     resources: Mapping[str, float] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     token: str = field(default="", repr=False)
+    nanny_signals: bool = False
     engine_set: str = ""
     threads: int = 0
     exact_id: int = -1

@@ -111,7 +111,7 @@ def run_engine(
     publishing.offer(output)
     retiring.offer(service.make_way)
     cells.watch_imports()
-    service.end_on(signal.SIGTERM, lambda: board[ASKED])
+    service.end_on(signal.SIGTERM, lambda: board[ASKED], config.nanny_signals)
     service.mind_forks()
     if prepare is not None:
         prepare()

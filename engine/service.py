@@ -96,6 +96,7 @@ class EngineService:
         self._idle = threading.Event()
         self._makes_way = self._dies = False
         self._asked: Callable[[], int] = lambda: FOR_GOOD
+        self._only_if_asked = False
         self.struck = 0
         self.console: Console | None = None
         self._logs: ForwardedLogs | None = None
@@ -117,7 +118,9 @@ class EngineService:
         thread.join()
         return self.session.ending
 
-    def end_on(self, number: signal.Signals, asked: Callable[[], int]) -> None:
+    def end_on(
+        self, number: signal.Signals, asked: Callable[[], int], only_if_asked: bool = False
+    ) -> None:
         """End on a signal: what runs is interrupted. For the main thread.
 
         Parameters
@@ -127,8 +130,10 @@ class EngineService:
         asked
             Says how the nanny has asked for that: `FOR_GOOD`, `MAKING_WAY`, or 0 if it has not. Then
             this is a death.
+        only_if_asked
+            Then it is nothing: the nanny has got it, too, and decides.
         """
-        self._asked = asked
+        self._asked, self._only_if_asked = asked, only_if_asked
         signal.signal(number, self._on_signal)
 
     def stop(self, reason: str = "it was stopped") -> None:
@@ -161,6 +166,8 @@ class EngineService:
         if self._executor.is_copy:
             die_of(number)
         asked = self._asked()
+        if not asked and self._only_if_asked:
+            return
         if asked == MAKING_WAY:
             self._makes_way = True
         elif not asked and not self._dies:

@@ -57,6 +57,11 @@ def hub(ctx: click.Context, hub: HubConfig) -> None:
     help="Read the connection as one token from standard input (`ctrl-hub engines token` prints it); "
     "or have it in the environment, as CTRLHUB_TOKEN.",
 )
+@click.option(
+    "--nanny-signals",
+    is_flag=True,
+    help="Engines leave SIGTERM to their nanny: for batch systems that send it to all processes of a job.",
+)
 @click.option("--engine-set", metavar="NAME", help="The set that these engines belong to.")
 @click.option(
     "--logs",
@@ -89,6 +94,7 @@ def engine(
     gpus: str,
     connection: Path | None,
     token_stdin: bool,
+    nanny_signals: bool,
     engine_set: str | None,
     logs: Path | None,
     detach: str | None,
@@ -138,6 +144,7 @@ def engine(
         resources=(resources,) if resources else (),
         environments=node.gpus_as_asked(gpus).shared_out(count),
         token=token,
+        nanny_signals=nanny_signals,
         engine_set=engine_set or "",
         drain=grace,
         until=node.ends() if wall_time is None else time.time() + wall_time,

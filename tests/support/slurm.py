@@ -122,12 +122,17 @@ class Slurm:
         """Start a node's slurmd, again perhaps."""
         self._run_daemon(name, "slurmd", "-D", "-N", name, "-f", str(self.config))
 
-    def close(self) -> None:
-        """End all jobs and daemons."""
-        if "slurmctld" in self._daemons and self._daemons["slurmctld"].poll() is None and self._answers():
+    def cancel_all(self) -> None:
+        """End what a failed test left."""
+        if self.queue():
             self.run("scancel", "--quiet", "--full", "--signal=KILL", "--user=root")
             self.run("scancel", "--quiet", "--user=root")
             until(lambda: not self.queue(), "no job is left")
+
+    def close(self) -> None:
+        """End all jobs and daemons."""
+        if "slurmctld" in self._daemons and self._daemons["slurmctld"].poll() is None and self._answers():
+            self.cancel_all()
         for name in ("slurmctld", *NODES, "munged"):
             process = self._daemons.pop(name, None)
             if process is not None and process.poll() is None:

@@ -96,6 +96,10 @@ class ArrayLauncher(BatchLauncher):
         if not self.spread.nodes:  # one job cannot be on several nodes
             self.spread = Spread(1, self.spec.n, self.spec.n)
 
+    def wall_time(self) -> int | None:
+        """Return the wall time that was asked for, in seconds."""
+        return seconds_of(self.options.time) if self.options.time else None
+
     @property
     def size(self) -> int:
         """How many jobs the array has."""
@@ -156,6 +160,27 @@ class ArrayLauncher(BatchLauncher):
         if failed:
             return SetState(Phase.FAILED, failed, newest_tail(self.log_dir))
         return ending_of(self.log_dir)
+
+
+def seconds_of(time: str, colons: Sequence[int] = (1, 60, 3600)) -> int:
+    """Read a wall time as most batch systems write it: ``2:00:00``, ``90:00``, or seconds.
+
+    Parameters
+    ----------
+    time
+        What the user has given.
+    colons
+        How many seconds its parts are, the last first.
+
+    Raises
+    ------
+    ValueError
+        It is none.
+    """
+    parts = time.split(":")
+    if len(parts) > len(colons) or not all(part.isdecimal() for part in parts):
+        raise ValueError(f"time: {time!r} is not a wall time such as 2:00:00")
+    return sum(int(part) * each for part, each in zip(reversed(parts), colons, strict=False))
 
 
 def check_answer(answer: Answer, command: str) -> None:

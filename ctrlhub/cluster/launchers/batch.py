@@ -39,8 +39,8 @@ class BatchOptions(LauncherOptions):
     time: str = option("The wall time, as the batch system writes it: 2:00:00 for two hours.")
     memory: str = option("The memory of each node's share, as the batch system writes it.")
     grace: int = option(
-        "So many seconds before the wall time is over, engines take no more tasks, finish or give back "
-        "what they have, and leave.", 60
+        "How long (seconds) what runs may go on when the batch system ends the job, and before its wall "
+        "time is over: engines take nothing new, finish or give back what they have, and leave.", 25
     )  # fmt: skip
     extra: tuple[str, ...] = option(
         "Further options of the batch system, one a line, as they would stand in the script.", ()
@@ -49,8 +49,8 @@ class BatchOptions(LauncherOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.nodes < 0 or self.grace < 0:
-            raise ValueError("nodes and grace must not be negative")
+        if self.nodes < 0 or self.grace < 1:
+            raise ValueError("nodes must not be negative, and grace a second at least")
         if self.engines_per_node not in ("", AUTO) and not (
             self.engines_per_node.isdecimal() and int(self.engines_per_node) > 0
         ):
@@ -151,7 +151,7 @@ class BatchLauncher(Launcher):
             "job_name": self.job_name,
             "directives": "\n".join(f"{self.directive} {line}" for line in lines),
             "prologue": "\n".join(shell_lines(self.options)),
-            "command": shlex.join(self.engine_command("ENGINES")).replace(" ENGINES ", ' "$engines" '),
+            "command": shlex.join(self._command()).replace(" ENGINES ", ' "$engines" '),
             "token_file": shlex.quote(str(self.token_file)),
             "log_dir": shlex.quote(str(self.log_dir)),
             "nodes": str(max(1, self.spread.nodes)),
@@ -160,6 +160,18 @@ class BatchLauncher(Launcher):
             "engines_on_last_node": str(self.spread.last or AUTO),
             "grace": str(self.options.grace),
         }
+
+    def _command(self) -> list[str]:
+        """Return the nanny's command, for as many as ENGINES."""
+        others = ["--nanny-signals", "--grace", str(self.options.grace)]
+        wall_time = self.wall_time()
+        if wall_time is not None:
+            others += ["--wall-time", str(wall_time)]
+        return self.engine_command("ENGINES", *others)
+
+    def wall_time(self) -> int | None:
+        """Return for how long (seconds) a job may run, if its nannies have to be told."""
+        return None
 
     def launch(self) -> Mapping[str, Any]:
         """Write the script, and hand it to the batch system."""

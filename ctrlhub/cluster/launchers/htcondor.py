@@ -100,11 +100,11 @@ class HTCondorLauncher(ArrayLauncher):
 
     def engine_command(self, engines: int | str, *others: str) -> list[str]:
         """Return the command of a nanny; without a shared home it keeps to the job's own directory."""
-        command = super().engine_command(engines, *others)
+        command = super().engine_command(engines)
         if not self.options.shared_home:
             del command[command.index("--profile") :]
             command += ["--state-dir", "ctrlhub-state"]
-        return command
+        return [*command, *others]
 
     def plan(self) -> str:
         """Return the submit description, and the script that it names."""

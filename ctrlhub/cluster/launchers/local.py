@@ -82,11 +82,11 @@ class LocalLauncher(Launcher):
         self._process().send(signal.Signals(number))
 
     def end(self, patience: float) -> None:
-        """End the nanny: by SIGTERM, and in the end by SIGKILL."""
+        """End the nanny: by SIGINT, and in the end by SIGKILL."""
         self._check_host(StopFailed)
         process = self._process()
         _reap(process.pid)
-        process.send(signal.SIGTERM)
+        process.send(signal.SIGINT)  # SIGTERM would let engines finish
         if not process.wait(patience):
             process.send(signal.SIGKILL)
             if not process.wait(_KILL_AFTER):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ctrlhub.cluster.errors import LauncherError, StartFailed
-from ctrlhub.cluster.launchers.array import BODY, ArrayLauncher, Element, check_answer
+from ctrlhub.cluster.launchers.array import BODY, ArrayLauncher, Element, check_answer, seconds_of
 from ctrlhub.cluster.launchers.base import Phase
 from ctrlhub.cluster.launchers.commands import run_command
 
@@ -64,6 +64,10 @@ class LSFLauncher(ArrayLauncher):
         if options.memory:
             lines.append(f"-M {options.memory}")
         return lines
+
+    def wall_time(self) -> int | None:
+        """Return the wall time, which LSF takes in minutes, or hours and minutes."""
+        return seconds_of(self.options.time, (60, 3600)) if self.options.time else None
 
     def submit(self, script: Path) -> Mapping[str, Any]:
         """Hand it to bsub, which reads its options from standard input only."""

@@ -19,7 +19,7 @@ TEMPLATE = """\
 #!/bin/bash
 #SBATCH --job-name={{job_name}}
 {{directives}}
-# Engines of ctrl-hub: one nanny on each node, which starts as many engines as the node has tasks.
+# Engines of ctrl-hub: one nanny on each node, which starts as many engines as the node is to have.
 {{prologue}}
 
 # Without its token the set has been stopped before this job began.
@@ -33,9 +33,15 @@ for each in ${SLURM_TASKS_PER_NODE//,/ }; do
 done
 export CTRLHUB_TASKS="${counts[*]}"
 
+# By this the nannies know when the wall time is over, and have engines finish before.
+if [ -z "$SLURM_JOB_END_TIME" ] && end=$(squeue -h -j "$SLURM_JOB_ID" -o %e) && [[ $end == *-* ]]; then
+    SLURM_JOB_END_TIME=$(date -d "$end" +%s) && export SLURM_JOB_END_TIME
+fi
+
 engines_of_this_node() {
     local tasks=($CTRLHUB_TASKS) engines={{engines_per_node}}
-    [ "$engines" = auto ] || engines=${tasks[$SLURM_NODEID]}
+    [ "$SLURM_NODEID" = $((SLURM_JOB_NUM_NODES - 1)) ] && engines={{engines_on_last_node}}
+    [ "$engines" = tasks ] && engines=${tasks[$SLURM_NODEID]}
     unset -f engines_of_this_node
     unset CTRLHUB_TASKS
     exec {{command}}
@@ -108,14 +114,19 @@ class SlurmLauncher(BatchLauncher):
             lines.append(f"--ntasks={self.spec.n}")
         if spread.nodes > 1 and spread.each:
             lines.append(f"--ntasks-per-node={spread.each}")
-        if options.time:
-            lines += [f"--time={options.time}", f"--signal=TERM@{options.grace}"]
         for name, value in (
-            ("account", options.account), ("partition", options.queue), ("mem", options.memory)
+            ("time", options.time), ("account", options.account), ("partition", options.queue),
+            ("mem", options.memory),
         ):  # fmt: skip
             if value:
                 lines.append(f"--{name}={value}")
         return lines
+
+    def values(self) -> dict[str, str]:
+        """Return what stands in the places of the names of a template."""
+        if self.spread.nodes:
+            return super().values()
+        return super().values() | {"engines_per_node": "tasks", "engines_on_last_node": "tasks"}
 
     def submit(self, script: Path) -> Mapping[str, Any]:
         """Hand it to sbatch."""
@@ -162,21 +173,27 @@ class SlurmLauncher(BatchLauncher):
     def end(self, patience: float) -> None:
         """Cancel the job, and wait until it has left the queue."""
         try:
+            found = self._look_up()
+            if found is None:
+                return
+            if found["JobState"] == "RUNNING":
+                # The nannies know it as an order to end at once; to cancel alone lets engines finish.
+                run_command([*self._scancel(), "--signal=INT", self._job])
             self._cancel()
             if self._has_left(patience):
                 return
             self._cancel("--full", "--signal=KILL")
             if self._has_left(KILLED):
                 return
-            found = self._look_up() or {}
+            left = self._look_up() or {}
         except LauncherError as error:
             raise StopFailed(
                 f"job {self._job} may still be queued or run: {error}; when Slurm answers again, "
                 f"`ctrl-hub engines stop {self.spec.name}` or `scancel {self._job}` ends it"
             ) from error
         raise StopFailed(
-            f"job {self._job} has been cancelled and is still {found.get('JobState', 'there')} on "
-            f"{found.get('NodeList', 'its nodes')}: a node that does not answer keeps it there, see `sinfo -R`"
+            f"job {self._job} has been cancelled and is still {left.get('JobState', 'there')} on "
+            f"{left.get('NodeList', 'its nodes')}: a node that does not answer keeps it there, see `sinfo -R`"
         )
 
     @property
