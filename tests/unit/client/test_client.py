@@ -644,7 +644,7 @@ def test_a_hub_that_does_not_answer_is_an_error_in_time(hub: HubLink) -> None:
 def test_a_refused_key_is_an_authentication_error(hub: HubLink) -> None:
     """As the link tells it."""
     hub.deaf = True
-    hub.failure = lambda: "the hub's hub stream refused our key"  # type: ignore[method-assign]
+    hub.failure = lambda: "the hub's hub stream refused our key; take the hub's current connection file"  # type: ignore[method-assign]
     with pytest.raises(AuthenticationError, match="refused our key"):
         hub.client(timeout=0.05)
 
