@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from ctrlhub import Client, Cluster, EngineError
 from ctrlhub.cluster.errors import ClusterError
 from tests.support.processes import Command, is_alive, until
+from tests.support.slurm import Slurm, can_have_slurm
 from tests.support.state import own_state
 
 MPIEXEC = "mpiexec --oversubscribe --allow-run-as-root"
@@ -287,3 +289,28 @@ def test_the_ranks_of_a_cluster_come_and_go_together(command: Command) -> None:
         assert client.ids == [0, 1]
         assert cluster.scale(0) == []
         assert cluster.scale(RANKS) == [0, 1]
+
+
+def test_ranks_that_slurm_starts(
+    hub: Client,
+    command: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    require_system_part: Callable[[str, bool], None],
+) -> None:
+    """``srun --mpi=pmix`` in the place of mpiexec: a communicator, and the cause of an end, in Slurm's words."""
+    require_system_part("Slurm (Debian: slurm-wlm, munge; root)", can_have_slurm())
+    with Slurm(tmp_path) as slurm:
+        for name, value in slurm.environment.items():
+            monkeypatch.setenv(name, value)
+        watcher = start(command, hub, "srun --mpi=pmix --kill-on-bad-exit=1 -n {n}")
+        hub[:].execute(STORY + "\ntotal = comm.allreduce(1)").get(PATIENCE)
+        assert hub[:].get("total") == [RANKS] * RANKS
+        dies = hub[1].apply_async(lambda: __import__("os").kill(__import__("os").getpid(), 9))
+        with pytest.raises(EngineError, match=r"killed by signal 9 \(SIGKILL\)"):
+            dies.get(PATIENCE)
+        said = watcher.communicate(timeout=PATIENCE)[1]
+        assert watcher.returncode == 1, said
+        watcher = start(command, hub, "srun --mpi=pmix --kill-on-bad-exit=1 -n {n}")
+        end(watcher)
+        until(lambda: not slurm.queue(), "no job is left")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
-from ctrlhub import Client
+from ctrlhub import Client, EngineError
 from ctrlhub.cluster.local import routed
 from ctrlhub.wire.connection import ConnectionInfo
 from ctrlhub.wire.places import Profile
@@ -173,6 +175,31 @@ def test_a_hub_that_does_not_listen(server: Sshd, tmp_path: Path) -> None:
     assert "--listen" in said
 
 
+def test_a_hub_that_is_reached_through_ssh(server: Sshd, tmp_path: Path) -> None:
+    """It listens to nobody else; engines on other hosts come back to its own host by ssh."""
+    wrapper = tmp_path / "bin" / "ssh"
+    wrapper.parent.mkdir()
+    wrapper.write_text(f'#!/bin/sh\nexec /usr/bin/ssh {server.ssh.removeprefix("ssh ")} "$@"\n')
+    wrapper.chmod(0o700)
+    with own_state(tmp_path / "state") as directory:
+        command = Command(directory)
+        started = command.run("start", "-n", "0", "--daemonize", "--engine-ssh", "far-hub")
+        assert started.returncode == 0, started.stderr
+        path = f"PATH={wrapper.parent}:/usr/bin:/bin"
+        # The far host is this one, and would find the hub's sockets: --ssh takes the other way.
+        code, said = start(
+            command, server, "--hosts", "far-a", "-o", f"environment={path}",
+            "-o", "engine_options=--ssh far-hub",
+        )  # fmt: skip
+        [engine] = command.status()["engines"]
+        nanny = psutil.Process(engine["pid"]).parents()[1]
+        tunnels = [child.name() for child in nanny.children() if child.name() == "ssh"]
+        assert command.run("stop").returncode == 0
+    assert code == 0, said
+    assert "1 of 1 registered" in said
+    assert tunnels == ["ssh"]
+
+
 # ---------------------------------------------------------------- hosts of their own
 
 
@@ -227,3 +254,54 @@ def test_three_hosts(nodes: Nodes, tmp_path: Path) -> None:
         client.close()
         assert on_head("stop").returncode == 0
         until(lambda: not processes_with(state), "nothing is left")
+
+
+def test_ranks_of_mpi_on_two_hosts(
+    nodes: Nodes, tmp_path: Path, require_system_part: Callable[[str, bool], None]
+) -> None:
+    """What they are told in secret reaches them by name; the communicator spans the hosts; one that dies ends all."""
+    require_system_part("Open MPI (Debian: openmpi-bin)", shutil.which("mpiexec") is not None)
+    servers = [
+        Sshd(tmp_path / name, nodes.address(name), lambda command, name=name: nodes.command(name, *command))
+        for name in ("one", "two")
+    ]
+    with own_state(tmp_path / "state") as state, servers[0], servers[1]:
+        config = tmp_path / "ssh_config"
+        config.write_text("".join(Path(each.write_config()).read_text() for each in servers))
+        environment = {**Command(state).environment, "OMPI_MCA_plm_rsh_agent": f"ssh -F {config}"}
+
+        def on_head(*arguments: str) -> subprocess.CompletedProcess[str]:
+            return subprocess.run(
+                nodes.command("head", sys.executable, "-m", "ctrlhub", *arguments),
+                env=environment, capture_output=True, text=True, timeout=100, check=False,
+            )  # fmt: skip
+
+        hosts = ",".join(nodes.address(name) for name in ("one", "two"))
+        mpiexec = (
+            f"mpiexec --allow-run-as-root --host {hosts} --mca oob_tcp_if_include eth0 "
+            "--mca btl tcp,self --mca btl_tcp_if_include eth0"
+        )
+        assert on_head("start", "-n", "0", "--daemonize", "--listen", nodes.address("head")).returncode == 0
+        started = on_head(
+            "engines", "start", "--launcher", "mpi", "-n", "2", "--mpiexec", mpiexec, "--wait", "60",
+        )  # fmt: skip
+        assert "2 of 2 registered" in started.stdout, started.stdout + started.stderr
+        info = routed(ConnectionInfo.load(Profile.named("default").connection_client), "tcp")
+        with nodes.inside("head"):
+            client = Client(info, timeout=30.0)
+
+        def together() -> tuple[int, str]:
+            from mpi4py import MPI
+
+            return MPI.COMM_WORLD.allreduce(MPI.COMM_WORLD.rank + 1), os.readlink("/proc/self/ns/net")
+
+        answers = client[:].apply_sync(together)
+        assert [total for total, _ in answers] == [3, 3]
+        assert len({where for _, where in answers}) == 2
+        pids = client[:].apply_sync(os.getpid)
+        dies = client[1].apply_async(os._exit, 5)
+        with pytest.raises(EngineError, match="exit code 5"):
+            dies.get(60)
+        until(lambda: not any(map(is_alive, pids)), "all have ended")
+        client.close()
+        assert on_head("stop").returncode == 0
