@@ -85,8 +85,9 @@ def reachable(profile: Profile, timeout: float) -> Iterator[Finding]:
     info = connection_of(profile)
     if info is None or not info.tcp:
         return
+    addresses = [*info.tcp.values(), *([info.bulk] if info.bulk else [])]
     closed = []
-    for address in info.tcp.values():
+    for address in addresses:
         host, _, port = address.removeprefix("tcp://").rpartition(":")
         try:
             socket.create_connection((host.strip("[]"), int(port)), timeout).close()
@@ -95,7 +96,7 @@ def reachable(profile: Profile, timeout: float) -> Iterator[Finding]:
     if closed:
         yield wrong("ports", f"not to be reached from here: {', '.join(closed)}", "engines and clients on other hosts need them: look at the firewall, and at --listen")
     else:
-        yield ok("ports", f"{', '.join(info.tcp.values())} can be reached from here")
+        yield ok("ports", f"{', '.join(addresses)} can be reached from here")
 
 
 def troubles(status: Mapping[str, Any]) -> Iterator[Finding]:
