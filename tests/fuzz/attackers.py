@@ -23,6 +23,7 @@ from ctrlhub.wire.errors import CtrlHubError
 from ctrlhub.wire.messages import Message, Role, Stream
 from ctrlhub.wire.security import KeyPair
 from ctrlhub.wire.versions import versions
+from tests.fuzz.bulk_attackers import BulkAttacker
 from tests.fuzz.mutation import Mutator
 from tests.fuzz.traffic import Corpus
 from tests.support.intruder import OPEN, READY, curve, dial
@@ -111,6 +112,8 @@ class Attacker:
         """So many messages until it goes."""
         self._session = 1
         self._token = b""
+        self.bulk = b""
+        """What would let its bulk connection in."""
         self.unanswered = False
         """It registered as everybody does, and heard nothing."""
         if role is not None:
@@ -122,12 +125,12 @@ class Attacker:
             Stream.HUB,
             m.Register(
                 role.value, key, os.urandom(16), os.getpid(), platform.node(), versions(),
-                parts=self._random.random() < 0.5,
+                parts=self._random.random() < 0.5, bulk=self._random.random() < 0.5,
             ),
         )  # fmt: skip
         self.unanswered = answer is None
         if isinstance(answer, m.Registered):
-            self._session, self._token = answer.session, answer.token
+            self._session, self._token, self.bulk = answer.session, answer.token, answer.bulk
             for stream in (Stream.MULTIENGINE, Stream.TASK, Stream.IOPUB):
                 if role is not Role.NANNY and self._random.random() < 0.95:
                     self._lines.say(stream, [bytes(each) for each in encode(m.Hello(self._token))])
@@ -244,7 +247,7 @@ class Crowd:
         self._infos = {Role.CLIENT: for_clients, Role.ENGINE: for_engines, Role.NANNY: for_engines}
         self._mutator, self._random, self._size = mutator, random, size
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._here: list[Attacker | Noise] = []
+        self._here: list[Attacker | Noise | BulkAttacker] = []
         self.said = self.came = self.unanswered = 0
 
     def turn(self) -> None:
@@ -276,6 +279,17 @@ class Crowd:
         )
         self.unanswered += newcomer.unanswered
         self._here.append(newcomer)
+        if tcp and (newcomer.bulk or (role is None and self._random.random() < 0.5)):
+            self._attack_bulk(info.bulk, newcomer.bulk)
+
+    def _attack_bulk(self, address: str, let_in: bytes) -> None:
+        """Let one come to the port for bulk connections: with a pass, or a stranger."""
+        try:
+            one = BulkAttacker(address, let_in, self._random)
+        except OSError:
+            return  # it was hung up on
+        self.unanswered += one.unanswered
+        self._here.append(one)
 
     def _keys(self, info: ConnectionInfo, role: Role | None) -> Mapping[str, Any]:
         """Return the options of a peer with a key of its own, or of one with the enrolment key."""
