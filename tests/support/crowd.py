@@ -157,8 +157,10 @@ class Member:
         for action in self.session.take_link_actions():
             self._open(enrolling=action is LinkAction.ENROL_AGAIN)
         for stream, message in self.session.drain():
-            self.ports[stream].send(encode(message))
-            self._crowd.unsure[self.ports[stream]] = self
+            port = self.ports.get(stream)
+            if port is not None:  # else it is said again, as by a link
+                port.send(encode(message))
+                self._crowd.unsure[port] = self
         due = self.session.next_deadline()
         reopen = min((port.reopen_due for port in self.ports.values()), default=NEVER)
         self.due = min(NEVER if due is None else due, reopen)
@@ -219,10 +221,15 @@ class Crowd:
 
     def open(self, member: Member, port: Port) -> None:
         """Connect one stream of a member."""
-        for descriptor, table in zip(port.open(self._context), (self._readers, self._watchers), strict=True):
+        member.ports[port.stream] = port
+        try:
+            descriptors = port.open(self._context)
+        except zmq.ZMQError as error:
+            port.put_off(error, time.monotonic())
+            return
+        for descriptor, table in zip(descriptors, (self._readers, self._watchers), strict=True):
             table[descriptor] = member, port
             self._poll.register(descriptor, select.EPOLLIN)
-        member.ports[port.stream] = port
         self.unsure[port] = member
         self._attend(member, port)  # a monitor that was never asked does not signal
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, Literal
 
-MOST = 1250
+MOST = 800
 """So many engines of a crowd fit into the file descriptors that a process usually may have."""
 
 
@@ -36,6 +36,7 @@ class Storm:
     ) -> None:
         self.count = count
         sizes = [min(most, count - begun) for begun in range(0, count, most)]
+        self._log = log
         with open(log, "ab") as errors:
             self._crowds = [self._launch(connection, size, prefer, errors) for size in sizes]
         self._last: dict[int, dict[str, Any]] = {}
@@ -91,7 +92,7 @@ class Storm:
     @property
     def have_all_joined(self) -> bool:
         """Whether all are registered."""
-        assert all(crowd.poll() is None for crowd in self._crowds), "a crowd has ended"
+        assert all(crowd.poll() is None for crowd in self._crowds), self._log.read_text()[-2000:]
         return len(self._last) == len(self._crowds) and self.total("joined") == self.count
 
     def end(self) -> None:
