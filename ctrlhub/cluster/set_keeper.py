@@ -11,8 +11,9 @@ import threading
 import time
 from enum import StrEnum
 
-from ctrlhub.cluster.errors import ClusterError, StopFailed
+from ctrlhub.cluster.errors import StopFailed
 from ctrlhub.cluster.launchers.base import Launcher, Phase, SetState
+from ctrlhub.cluster.launchers.records import load_record
 from ctrlhub.cluster.launchers.sets import restart_set
 from ctrlhub.cluster.restarts import Restarts
 from ctrlhub.wire.errors import CtrlHubError
@@ -70,6 +71,7 @@ class SetKeeper:
         self._began = time.monotonic()
         self._said = SetState(Phase.UNKNOWN)
         self._over = threading.Event()
+        self._restarting = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="ctrlhub-set", daemon=True)
 
     def start(self) -> None:
@@ -85,9 +87,12 @@ class SetKeeper:
             It cannot be ended from here; its record stays.
         """
         self._over.set()
-        if self._thread.is_alive():
-            self._thread.join()
-        self.launcher.stop(END_PATIENCE)
+        with self._restarting:  # what it is just submitting is to be ended, too
+            launcher = self.launcher
+        if self._thread.is_alive() and self._said.phase is Phase.UNKNOWN:
+            # Asked again it would say the same, and whoever ends this cluster waits.
+            raise StopFailed(f"engines {launcher.spec.key!r} cannot be ended now: {self._said.reason}")
+        launcher.stop(END_PATIENCE)
 
     def _run(self) -> None:
         while not self._over.wait(self._ask):
@@ -125,17 +130,29 @@ class SetKeeper:
                 return False
             if self._over.wait(max(0.0, due - now)):
                 return False
-            self._began = time.monotonic()
-            try:
-                self.launcher = restart_set(self.launcher)
-            except (ClusterError, CtrlHubError) as error:
-                _log.error("engines %r cannot be started again now: %s", self.launcher.spec.key, error)
-                failed = True
-                continue
-            _log.warning(
-                "engines %r have been started again: %s", self.launcher.spec.key, self.launcher.described()
-            )
+            with self._restarting:
+                if self._over.is_set():
+                    return False
+                self._began = time.monotonic()
+                if self._start_again():
+                    return True
+            failed = True
+
+    def _start_again(self) -> bool:
+        """Start another set in the place of one that has ended; say whether there is one."""
+        key = self.launcher.spec.key
+        try:
+            self.launcher = restart_set(self.launcher)
+        except CtrlHubError as error:
+            _log.error("engines %r cannot be started again now: %s", key, error)
+            # If it is not known whether it was submitted, its record is there, and leads to it.
+            found = load_record(self.launcher.record_file)
+            if found is None or found.spec.cookie == self.launcher.spec.cookie:
+                return False
+            self.launcher = type(self.launcher)(self.launcher.profile, found.spec, found.handle)
             return True
+        _log.warning("engines %r have been started again: %s", key, self.launcher.described())
+        return True
 
 
 def end_left_sets(launchers: list[Launcher]) -> None:

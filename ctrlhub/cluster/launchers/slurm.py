@@ -266,7 +266,10 @@ class SlurmLauncher(BatchLauncher):
             if bad:
                 told = ", ".join(f"{name} with exit code {code}" for name, code in bad.items())
                 return SetState(phase, f"some have ended: {told}", newest_tail(self.log_dir))
-            return SetState(phase, found.get("NodeList", "").removeprefix("(null)"))
+            nodes = found.get("NodeList", "").removeprefix("(null)")
+            if "ResizeTime" in found:  # nobody else makes a job of ours smaller
+                return SetState(phase, f"a node was lost, and its engines; left: {nodes}")
+            return SetState(phase, nodes)
         if phase is Phase.ENDED and state == "COMPLETED":
             ending = ending_of(self.log_dir)
             return ending if ending.phase is Phase.FAILED and noted_endings(self.log_dir) else SetState(phase)
