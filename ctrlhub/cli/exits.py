@@ -51,6 +51,7 @@ def exit_of(error: Exception) -> Exit | None:
     codes: tuple[tuple[type[Exception], Exit], ...] = (
         (errors.AlreadyRunning, Exit.ALREADY_RUNNING),
         (errors.HubNotFound, Exit.NOT_RUNNING),
+        (errors.ControllerStopped, Exit.NOT_RUNNING),
         (errors.HubUnavailable, Exit.NOT_ANSWERING),
         (errors.ConnectionFileError, Exit.BAD_STATE),
         (StateError, Exit.BAD_STATE),

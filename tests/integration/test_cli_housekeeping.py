@@ -8,6 +8,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ctrlhub.cli.exits import Exit
 from tests.support.processes import Command, until
 
@@ -110,3 +112,26 @@ def test_start_and_stop_for_scripts(command: Command) -> None:
     (listed,) = asked(command, "list")
     assert (listed["engines"], listed["sets"], listed["hub_pid"]) == (1, [], ready["hub_pid"])
     assert asked(command, "stop") == {"profile": "default", "pid": listed["pid"]}
+
+
+def test_a_hub_that_hangs(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is listed as it is, its logs are shown, the doctor says so, and a watch waits; when it is stopped the watch ends."""
+    ready = asked(command, "start", "-n", "1", "--daemonize")
+    monkeypatch.setenv("CTRLHUB_STATUS_TIMEOUT", "0.5")
+    watch = command.launch("status", "--watch", "0.1", "--json")
+    assert watch.stdout is not None
+    assert json.loads(watch.stdout.readline())["hub"]["pid"] == ready["hub_pid"]
+    os.kill(ready["hub_pid"], signal.SIGSTOP)
+    try:
+        (listed,) = asked(command, "list")
+        assert (listed["state"], listed["engines"]) == ("running", None)
+        assert "serves profile default" in command.run("logs", "--hub").stdout
+        assert any("trouble" in json.loads(line) for line in iter(watch.stdout.readline, ""))
+        assert command.run("status").returncode == Exit.NOT_ANSWERING
+        wrong = [each["about"] for each in asked(command, "doctor", code=Exit.ERROR) if each["level"] == "wrong"]
+        assert wrong == ["hub"]
+    finally:
+        os.kill(ready["hub_pid"], signal.SIGCONT)
+    assert any("hub" in json.loads(line) for line in iter(watch.stdout.readline, ""))
+    assert command.run("stop").returncode == Exit.OK
+    assert watch.wait(timeout=60) == Exit.NOT_RUNNING

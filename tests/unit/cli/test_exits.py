@@ -20,6 +20,7 @@ DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "cli.md"
     [
         (errors.AlreadyRunning(7, "default"), Exit.ALREADY_RUNNING),
         (errors.HubNotFound("x"), Exit.NOT_RUNNING),
+        (errors.ControllerStopped("x"), Exit.NOT_RUNNING),
         (errors.HubUnavailable("x"), Exit.NOT_ANSWERING),
         (errors.ConnectionFileError("x"), Exit.BAD_STATE),
         (StateError("x"), Exit.BAD_STATE),
