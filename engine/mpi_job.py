@@ -28,7 +28,7 @@ from ctrlhub.engine.mpi_words import Culprit, culprit_of, forwarding
 from ctrlhub.engine.nanny_hub import NannyHub
 from ctrlhub.engine.process import log_to_stderr
 from ctrlhub.engine.rank import ORDERLY
-from ctrlhub.engine.ranks import SEED_VARIABLE, RankNote, Seed, log_of
+from ctrlhub.engine.ranks import FORWARD_VARIABLE, SEED_VARIABLE, RankNote, Seed, log_of
 from ctrlhub.link.wakeup import Wakeup
 from ctrlhub.wire.messages import EngineDied
 from ctrlhub.wire.private import open_private
@@ -75,7 +75,9 @@ def run(config: NannyConfig, command: Sequence[str], rank: Sequence[str], lifeli
             command[0],
         )
         return int(Ending.MISCONFIGURED)
-    full = [*command, *forwarding(command, ("CTRLHUB_TOKEN", SEED_VARIABLE)), *rank]
+    others = filter(None, os.environ.pop(FORWARD_VARIABLE, "").split(","))
+    names = dict.fromkeys(("CTRLHUB_TOKEN", SEED_VARIABLE, *others))
+    full = [*command, *forwarding(command, tuple(names)), *rank]
     return int(MpiJob(config, full, lifeline).run())
 
 

@@ -93,9 +93,9 @@ def forwarding(command: Sequence[str], names: Sequence[str]) -> list[str]:
 
     Open MPI has to be told; others hand on all.
     """
-    if "-x" in command or not is_open_mpi(command[0]):
+    if not is_open_mpi(command[0]):
         return []
-    return [word for name in names for word in ("-x", name)]
+    return [word for name in names if name not in command for word in ("-x", name)]
 
 
 def is_open_mpi(program: str) -> bool:

@@ -20,6 +20,9 @@ from ctrlhub.wire.security import KeyPair
 SEED_VARIABLE = "CTRLHUB_RANK_SEED"
 """In the environment of ranks: the seed in hexadecimal, a colon, and the number of the start."""
 
+FORWARD_VARIABLE = "CTRLHUB_RANK_FORWARD"
+"""In the environment of a watcher: the names of further variables for ranks on other hosts, with commas."""
+
 RANKS = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK", "SLURM_PROCID")
 SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_NTASKS")
 LOCAL_RANKS = ("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "MV2_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID")

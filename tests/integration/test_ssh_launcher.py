@@ -138,7 +138,7 @@ def test_a_python_without_ctrl_hub(command: Command, server: Sshd, python: str, 
 def test_one_host_of_two(command: Command, server: Sshd) -> None:
     """Work starts with those that have come; of the other it is said why it has not."""
     code, said = start(
-        command, server, "--hosts", "far-a,no-such-host.invalid", "--name", "half", "--wait", "3"
+        command, server, "--hosts", "far-a,no-such-host.invalid", "--name", "half", "--wait", "1"
     )
     assert code == 0, said
     assert "1 of 2 registered, running (host no-such-host.invalid: " in said
@@ -284,11 +284,14 @@ def test_ranks_of_mpi_on_two_hosts(
         assert on_head("start", "-n", "0", "--daemonize", "--listen", nodes.address("head")).returncode == 0
         started = on_head(
             "engines", "start", "--launcher", "mpi", "-n", "2", "--mpiexec", mpiexec, "--wait", "60",
+            "-o", "environment=FROM_HERE=there",
         )  # fmt: skip
         assert "2 of 2 registered" in started.stdout, started.stdout + started.stderr
         info = routed(ConnectionInfo.load(Profile.named("default").connection_client), "tcp")
         with nodes.inside("head"):
             client = Client(info, timeout=30.0)
+
+        assert client[:].apply_sync(os.getenv, "FROM_HERE") == ["there"] * 2
 
         def together() -> tuple[int, str]:
             from mpi4py import MPI

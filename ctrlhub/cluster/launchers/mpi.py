@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from ctrlhub.cluster.launchers.local import LocalLauncher
 from ctrlhub.cluster.launchers.options import LauncherOptions, option
+from ctrlhub.engine.ranks import FORWARD_VARIABLE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,11 @@ class MpiLauncher(LocalLauncher):
     can_grow: ClassVar[bool] = False
 
     options: MpiOptions
+
+    def _script(self) -> str:
+        names = [each.partition("=")[0] for each in self.options.environment]
+        forward = [f"export {FORWARD_VARIABLE}={','.join(names)}"] if names else []
+        return "\n".join([*forward, super()._script()])
 
     def engine_command(self, engines: int | str, *others: str) -> list[str]:
         """Return the command of the watcher, which reads the token from standard input."""

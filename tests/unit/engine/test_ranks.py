@@ -118,13 +118,13 @@ def test_what_a_job_died_of(text: str, code: int, culprit: Culprit) -> None:
 
 
 def test_variables_are_handed_on_by_name(tmp_path: Path) -> None:
-    """By Open MPI when it is told to; by others of themselves; and not where the user has said what."""
+    """By Open MPI when it is told to; by others of themselves; and not again where the user has said so."""
     ours, others = tmp_path / "ours", tmp_path / "others"
     for path, said in ((ours, "mpiexec (OpenRTE) 4.1.4"), (others, "HYDRA build details:")):
         path.write_text(f"#!/bin/sh\necho '{said}'\n")
         path.chmod(0o700)
 
     assert forwarding([str(ours), "-n", "2"], ("A", "B")) == ["-x", "A", "-x", "B"]
-    assert forwarding([str(ours), "-x", "C"], ("A",)) == []
+    assert forwarding([str(ours), "-x", "C", "-x", "B"], ("A", "B")) == ["-x", "A"]
     assert forwarding([str(others)], ("A",)) == []
     assert forwarding([str(tmp_path / "missing")], ("A",)) == []
