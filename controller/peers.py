@@ -32,6 +32,7 @@ from ctrlhub.controller.exposed import Exposed
 from ctrlhub.controller.permissions import BULK, IOPUB
 from ctrlhub.controller.service import ControllerService
 from ctrlhub.controller.stillborn import Stillborn
+from ctrlhub.controller.vanished import Vanished
 from ctrlhub.wire import messages as m
 from ctrlhub.wire.errors import SessionClosed
 from ctrlhub.wire.limits import MAX_TEXT
@@ -109,6 +110,7 @@ class Peers:
         self.events = EngineEvents(controller, outbox, self.clients.by_number)
         self.places = EnginePlaces(controller, outbox, self.events)
         self.stillborn = Stillborn()
+        self._vanished = Vanished(outbox, config.suspect)
         self.draining = Draining(outbox, self.events, self.places, exposed)
         self.perished: set[str] = set()
         self._former_ids: dict[str, int] = {}
@@ -217,6 +219,7 @@ class Peers:
         session = self.sessions.of_connection(connection)
         self.sessions.depart(connection)
         if session is not None:
+            self._vanished.unreachable(session, connection.stream)
             session.send(self._outbox, m.Stream.HUB, m.SayHello())
 
     def stood_still(self, seconds: float) -> None:
@@ -226,6 +229,8 @@ class Peers:
 
     def tick(self, now: float) -> None:
         """Do what is due."""
+        for vanished in self._vanished.take(self.sessions):
+            self._ended_in_silence(vanished, now)
         for number, health in self._heartbeats.tick(now):
             session = self.sessions.of_number(number)
             if session is not None:
@@ -241,11 +246,14 @@ class Peers:
 
     def next_deadline(self) -> float | None:
         """Say when `tick` should be called."""
+        if self._vanished.any:
+            return 0.0
         times = (self._heartbeats.next_deadline(), self._expiry.next)
         return min((due for due in times if due is not None), default=None)
 
     def _suspect(self, session: Session) -> None:
         session.suspect = True
+        self._vanished.attempt(session)
         if session.engine is not None:
             log.warning(
                 "engine %d is suspect: silent for %g s", session.engine.id, self._config.suspect
@@ -273,6 +281,13 @@ class Peers:
                 nanny_too=nanny is not None
                 and (nanny.suspect or self.is_away(nanny) or nanny.ended),
             )
+        self._away(session, now, lost=True)
+
+    def _ended_in_silence(self, session: Session, now: float) -> None:
+        what = f"{session.role.value} {session.number}"
+        log.warning("%s has ended: silent for %g s, its connection closed", what, self._config.suspect)
+        if session.engine is not None:
+            session.engine.cause = causes.of_closed_connection(session.pid, session.host)
         self._away(session, now, lost=True)
 
     def _away(self, session: Session, now: float, *, lost: bool = False) -> None:

@@ -13,6 +13,11 @@ def of_silence(seconds: float, host: str, *, nanny_too: bool) -> str:
     return f"{cause}, nor was its nanny: is {host} down, or cut off?" if nanny_too else cause
 
 
+def of_closed_connection(pid: int, host: str) -> str:
+    """Say that a process has ended and that nobody was left to say how."""
+    return f"its process ({pid} on {host}) has ended, and so has its nanny, if it had one: nobody said how"
+
+
 def of_restart(why: str) -> str:
     """Say that somebody has restarted an engine."""
     return f"it was restarted: {why}"

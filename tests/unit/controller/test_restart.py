@@ -261,7 +261,7 @@ def test_what_is_given_again_as_it_is_stopped_is_run(scene: Scene) -> None:
         world.advance(0.5)
     world.wires[scene.client] = client
     late = world.wires.pop(engine)
-    world.pass_time(5.0)
+    world.pass_time(2.0)
     world.commit()
     world.wires[engine] = late
     scene.settle()
