@@ -48,7 +48,7 @@ def routed(info: ConnectionInfo, prefer: Prefer | None) -> ConnectionInfo:
     if prefer == "tcp":
         return replace(info, ipc={}, ssh="")
     if prefer == "ipc":
-        return replace(info, tcp={}, ssh="")
+        return replace(info, tcp={}, bulk="", ssh="")
     return info
 
 
