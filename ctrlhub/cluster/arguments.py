@@ -21,7 +21,7 @@ _LAUNCHER_CLASS = re.compile("(EngineSet|Engine)?Launcher$")
 
 IGNORED = {
     "delay": "engines start as soon as they can",
-    "load_profile": "there are no configuration files of profiles",
+    "load_profile": "config.toml of a profile is for `ctrl-hub start`",
     "profile_dir": "clusters are found by profile, wherever IPython keeps its files",
     "send_engines_connection_env": "engines read the connection file",
     "shutdown_atexit": "a Cluster ends with the program that made it; "
