@@ -41,9 +41,11 @@ check: lint types layers ## lint, types and layers
 lint: $(VENV)/.dev ## ruff
 	$(BIN)/ruff check $(SOURCES)
 
-types: $(VENV)/.dev ## mypy --strict
+types: $(VENV)/.dev ## mypy --strict, as on Linux, Windows and macOS
 	$(BIN)/python scripts/link_types.py
 	cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache -p ctrlhub
+	for platform in win32 darwin; do (cd build/types && ../../$(BIN)/mypy --platform $$platform -p ctrlhub \
+		--config-file ../../scripts/mypy-elsewhere.toml --cache-dir ../../.mypy_cache/$$platform) || exit 1; done
 
 layers: $(VENV)/.dev ## import-linter: imports go one way
 	$(BIN)/python scripts/link_types.py

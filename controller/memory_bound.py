@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ctrlhub.controller.heap import Memory
 
@@ -57,9 +58,32 @@ class MemoryBound:
         )  # fmt: skip
 
 
+def _memory() -> int:
+    ask = getattr(os, "sysconf", None)
+    if ask is not None:
+        return int(ask("SC_PHYS_PAGES") * ask("SC_PAGE_SIZE"))
+    return _memory_of_windows()
+
+
+def _memory_of_windows() -> int:
+    import ctypes
+
+    class Status(ctypes.Structure):
+        _fields_ = (
+            ("length", ctypes.c_uint32),
+            ("load", ctypes.c_uint32),
+            *((name, ctypes.c_uint64) for name in ("total", "free", "swap", "swap_free", "all", "all_free", "rest")),
+        )
+
+    status = Status(length=ctypes.sizeof(Status))
+    library: Any = ctypes
+    library.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
+    return int(status.total)
+
+
 def memory_of_host(root: Path = Path("/")) -> int:
     """Return how much memory this process may have at most: its host's, or its control group's."""
-    found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    found = [_memory()]
     for path in _limits(root):
         with suppress(OSError, ValueError):  # there is no such file, or it says "max"
             found.append(int(path.read_text()))

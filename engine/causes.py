@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from ctrlhub.wire.killing import KILL
+
 TERMINATED = 128 + signal.SIGTERM
 """The exit code of an engine that has obeyed somebody's SIGTERM."""
 
@@ -40,7 +42,7 @@ def describe_exit(status: int, oom: OomWatch, asked: int = 0) -> str:
     text = f"killed by signal {-code} ({name})"
     if -code == asked:
         return f"{text}, as a client asked"
-    if -code == signal.SIGKILL:
+    if -code == KILL:
         return text + oom.explanation()
     return text
 

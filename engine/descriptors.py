@@ -20,6 +20,7 @@ from __future__ import annotations
 import codecs
 import os
 import select
+import sys
 import threading
 from collections.abc import Callable, Iterable, MutableSequence, Sequence
 from contextlib import suppress
@@ -51,16 +52,17 @@ Miss = Callable[[str, int], None]
 class Pipes:
     """A pipe for each of the two descriptors: the ends to read, and those to write."""
 
-    readers: tuple[int, int]
-    writers: tuple[int, int]
+    readers: tuple[int, ...]
+    writers: tuple[int, ...]
 
     @classmethod
     def make(cls) -> Pipes:
         """Make both; reading never waits."""
         pairs = [os.pipe(), os.pipe()]
         for reader, _ in pairs:
-            os.set_blocking(reader, False)
-            _enlarge(reader)
+            if sys.platform != "win32":
+                os.set_blocking(reader, False)
+                _enlarge(reader)
         return cls((pairs[0][0], pairs[1][0]), (pairs[0][1], pairs[1][1]))
 
     @property
@@ -70,9 +72,9 @@ class Pipes:
 
 
 def _enlarge(pipe: int) -> None:
-    import fcntl
+    if sys.platform == "linux":
+        import fcntl
 
-    if hasattr(fcntl, "F_SETPIPE_SZ"):
         with suppress(OSError):  # more than this user may have: it stays as it is
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
@@ -102,6 +104,11 @@ def _write(log: int, data: bytes) -> None:
     with suppress(OSError):  # a full disk is no trouble of the code that prints
         while data:
             data = data[os.write(log, data) :]
+
+
+def can_wait_for_pipes() -> bool:
+    """Say whether a pipe can be waited for: on Windows only sockets can."""
+    return sys.platform != "win32"
 
 
 class Descriptors:
@@ -202,6 +209,17 @@ class Descriptors:
 
     def _tell_missed(self) -> None:
         """Tell how much of what a request has written was read in our place."""
+        on_board = self._on_board_at_rest()
+        with self._lock:
+            before = self._missed
+            self._reliefs, self._missed = on_board
+            for name, now, then in zip(NAMES, self._missed, before, strict=True):
+                if now != then:
+                    self._miss(name, now - then)
+
+    def _on_board_at_rest(self) -> tuple[int, tuple[int, ...]]:
+        if sys.platform == "win32":
+            return self._on_board()
         import fcntl
 
         with suppress(OSError):  # closed by user code, or no locks there: the count may come late
@@ -209,12 +227,7 @@ class Descriptors:
         on_board = self._on_board()
         with suppress(OSError):
             fcntl.flock(self.log, fcntl.LOCK_UN)
-        with self._lock:
-            before = self._missed
-            self._reliefs, self._missed = on_board
-            for name, now, then in zip(NAMES, self._missed, before, strict=True):
-                if now != then:
-                    self._miss(name, now - then)
+        return on_board
 
     def _on_board(self) -> tuple[int, tuple[int, ...]]:
         return self._board[RELIEFS], tuple(self._board[index] for index in MISSED)
@@ -248,6 +261,22 @@ class Descriptors:
                 if text:
                     self._take(NAMES[index], text)
         self._reading = False
+
+
+class LogAlone(Descriptors):
+    """Descriptors 1 and 2 where pipes cannot be waited for: what is written there goes to the log alone."""
+
+    def __init__(self, wrote: Callable[[int], object] = int) -> None:
+        super().__init__(Pipes((), ()), None, wrote)
+        self._poll = _nothing
+
+    def install(self) -> tuple[TextIO, TextIO]:
+        """Leave 1 and 2, which are the log; return streams to write to that with."""
+        self.log = os.dup(2)
+        return writer_of(self.log), writer_of(self.log)
+
+    def follow(self, take: Take, miss: Miss, is_wanted: Callable[[], bool]) -> None:
+        """Have nothing to read."""
 
 
 def _poll_of(descriptors: Iterable[int]) -> Callable[[int | None], Sequence[object]]:

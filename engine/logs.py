@@ -6,14 +6,17 @@ looks at its size after so many bytes of its own, so that the bound holds howeve
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ctrlhub.wire.private import StateError, write_private
+
+if sys.platform != "win32":
+    import fcntl
 
 MOST_BYTES = 64 * 1024 * 1024
 """A log that has grown beyond this is cut; its end is kept beside it."""
@@ -168,7 +171,7 @@ def bound(log: Path, most: int = MOST_BYTES) -> None:
     """
     if size_of(log) <= most:
         return
-    descriptor = os.open(log, os.O_RDWR | os.O_CLOEXEC)
+    descriptor = os.open(log, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
     try:
         if not lock(descriptor):  # another of its writers does it, or will
             return
@@ -185,19 +188,21 @@ def bound(log: Path, most: int = MOST_BYTES) -> None:
 
 def lock(log: int) -> bool:
     """Lock a log by a descriptor of one's own; return False if somebody else has."""
-    try:
-        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks: whoever comes has it
-        return True
+    if sys.platform != "win32":  # where its writers are one
+        try:
+            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # a file system without locks: whoever comes has it
+            return True
     return True
 
 
 def unlock(log: int) -> None:
     """Let others have it; a copy of this process, which has the descriptor, too, does not keep it."""
-    with suppress(OSError):  # no locks there
-        fcntl.flock(log, fcntl.LOCK_UN)
+    if sys.platform != "win32":
+        with suppress(OSError):  # no locks there
+            fcntl.flock(log, fcntl.LOCK_UN)
 
 
 def _end(log: Path, size: int, start: int = 0) -> bytes:

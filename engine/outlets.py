@@ -27,7 +27,7 @@ SOON_MS = 20
 class _Outlet:
     """An engine's pipes and its part of the board, how much waited in them at the last look, and whether that was taken out."""
 
-    readers: tuple[int, int]
+    readers: tuple[int, ...]
     log: Path
     board: MutableSequence[int]
     bound: LogBound

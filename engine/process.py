@@ -17,7 +17,7 @@ from ctrlhub.engine.board import ASKED, FOR_GOOD, IDENTITY, LEAVING, MAKING_WAY,
 from ctrlhub.engine.cells import Cells, Shell
 from ctrlhub.engine.config import EngineConfig
 from ctrlhub.engine.console import Place, offer
-from ctrlhub.engine.descriptors import Descriptors, Pipes
+from ctrlhub.engine.descriptors import Descriptors, LogAlone, Pipes
 from ctrlhub.engine.executor import Executor
 from ctrlhub.engine.interrupts import Gate
 from ctrlhub.engine.lease import Ending
@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 def run_engine(
     config: EngineConfig,
     board: MutableSequence[int],
-    pipes: Pipes,
+    pipes: Pipes | None,
     prepare: Callable[[], None] | None = None,
 ) -> int:
     """Be an engine, and return the process's exit code.
@@ -56,11 +56,12 @@ def run_engine(
     board
         The slot's part of the `Board`.
     pipes
-        What descriptors 1 and 2 are to be.
+        What descriptors 1 and 2 are to be; None where they stay what they are, the log.
     prepare
         Called when all is set up, and nothing has begun.
     """
-    descriptors = Descriptors(pipes, board, LogBound(Path(config.log)).wrote)
+    wrote = LogBound(Path(config.log)).wrote
+    descriptors = LogAlone(wrote) if pipes is None else Descriptors(pipes, board, wrote)
     sys.stdout, sys.stderr = descriptors.install()
     log_to_stderr(config.log_level)
     faulthandler.enable(descriptors.log, all_threads=False)

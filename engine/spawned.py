@@ -18,7 +18,7 @@ from pathlib import Path
 from ctrlhub.engine.__main__ import read_line
 from ctrlhub.engine.board import Board
 from ctrlhub.engine.config import EngineConfig
-from ctrlhub.engine.descriptors import Pipes, writer_of
+from ctrlhub.engine.descriptors import Pipes, can_wait_for_pipes, writer_of
 
 STDIN = 0
 ORPHANED = 1
@@ -60,7 +60,9 @@ def main() -> int:
     ).start()
     from ctrlhub.engine.process import run_engine
 
-    code = run_engine(config, board.slot(config.slot), Pipes.make())
+    pipes = Pipes.make() if can_wait_for_pipes() else None
+
+    code = run_engine(config, board.slot(config.slot), pipes)
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()

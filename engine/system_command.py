@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import codecs
 import os
-import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
+
+from ctrlhub.wire.killing import KILL
 
 READ_BYTES = 64 * 1024
 
@@ -55,7 +56,7 @@ def run_command(
         if process is not None:
             for pid in [*_descendants(process.pid), process.pid]:
                 with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+                    os.kill(pid, KILL)
             if process.stdout is not None:
                 process.stdout.close()
             process.wait()

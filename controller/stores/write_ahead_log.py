@@ -90,12 +90,12 @@ def look_at_log(database: Path, log: Path, *, is_alone: bool = False) -> Log | N
         return None
     try:
         size = os.fstat(descriptor).st_size
-        header = os.pread(descriptor, _HEADER.size, 0)
+        header = _read_at(descriptor, _HEADER.size, 0)
         if size < _HEADER.size + _FRAME_BYTES:
             return None
         if not _is_whole(header):
             # The header is on the disk before a frame is written; nothing but zeros was never there.
-            return Log(has_header=False) if any(os.pread(descriptor, _FRAME_BYTES, len(header))) else None
+            return Log(has_header=False) if any(_read_at(descriptor, _FRAME_BYTES, len(header))) else None
         ends, last = _read_frames(descriptor, header, size)
     finally:
         os.close(descriptor)
@@ -111,6 +111,12 @@ def look_at_log(database: Path, log: Path, *, is_alone: bool = False) -> Log | N
     return Log(True, whole, ends, last, known)
 
 
+def _read_at(descriptor: int, nbytes: int, place: int) -> bytes:
+    """Read at a place of a file of which nobody else reads by this descriptor."""
+    os.lseek(descriptor, place, os.SEEK_SET)
+    return os.read(descriptor, nbytes)
+
+
 def _is_whole(header: bytes) -> bool:
     magic, version, _, _, _, *checksum = _HEADER.unpack(header)
     if (magic & ~1, version) != (_MAGIC, _VERSION):
@@ -123,7 +129,7 @@ def _read_frames(descriptor: int, header: bytes, size: int) -> tuple[list[int], 
     ends, last = [], 0
     places = range(_HEADER.size, size - _FRAME_BYTES, _FRAME_BYTES + page)
     for number, place in enumerate(places, 1):
-        _, pages, run = _FRAME.unpack(os.pread(descriptor, _FRAME.size, place))
+        _, pages, run = _FRAME.unpack(_read_at(descriptor, _FRAME.size, place))
         if run == salts:
             last = number
             ends += [number] if pages else []

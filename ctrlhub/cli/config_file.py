@@ -16,7 +16,7 @@ from typing import Any
 
 from ctrlhub.cli.kinds import toml
 from ctrlhub.cli.settings import BY_NAME, SECTIONS, Setting, of_section
-from ctrlhub.wire.private import StateError
+from ctrlhub.wire.private import StateError, this_uid
 
 NAME = "config.toml"
 USER_VARIABLE = "CTRLHUB_CONFIG"
@@ -85,7 +85,7 @@ def _text_of(path: Path) -> str:
     with path.open("rb") as file:
         about = os.fstat(file.fileno())
         # It says what is run, and where: who can write it can run code as its reader.
-        if os.name == "posix" and (about.st_mode & 0o022 or about.st_uid not in (0, os.geteuid())):
+        if os.name == "posix" and (about.st_mode & 0o022 or about.st_uid not in (0, this_uid())):
             raise ConfigError(
                 f"{path} can be written by others: `chmod go-w {path}`, and it must be yours or root's"
             )

@@ -194,7 +194,7 @@ def _is_dead(directory: Path) -> bool:
 
 def _listens(path: Path) -> bool:
     """Say whether somebody listens on a Unix socket; yes if that cannot be told."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+    with socket.socket(getattr(socket, "AF_UNIX", -1), socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         try:
             probe.connect(os.fspath(path))

@@ -11,6 +11,7 @@ import signal
 import time
 from dataclasses import dataclass
 
+from ctrlhub.wire.killing import KILL
 from ctrlhub.wire.liveness import pid_exists
 
 _POLL = 0.01
@@ -65,7 +66,7 @@ class KnownProcess:
         self.send(by)
         if self.wait(patience):
             return True
-        self.send(signal.SIGKILL)
+        self.send(KILL)
         return self.wait(patience)
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Mapping
+import sys
 from contextlib import suppress
+from typing import Any
 
 from ctrlhub.wire.limits import WHOLE_BYTES
 from ctrlhub.wire.messages import Buffer
 from ctrlhub.wire.parts import Memory, Sink
 
-_PRIVATE: Mapping[str, int] = (
-    {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
-)
+_PRIVATE: dict[str, Any] = {}
+if sys.platform != "win32":
+    _PRIVATE["flags"] = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
 
 
 def gather(nbytes: int) -> Sink:
@@ -39,7 +40,7 @@ class HugePages:
 
     def __init__(self, nbytes: int) -> None:
         place = mmap.mmap(-1, nbytes, **_PRIVATE)
-        if hasattr(mmap, "MADV_HUGEPAGE"):
+        if sys.platform == "linux":
             with suppress(OSError):  # a kernel without them
                 place.madvise(mmap.MADV_HUGEPAGE)
         self._data = memoryview(place)

@@ -52,7 +52,7 @@ def require_descriptors(count: int) -> None:
     taken: list[int] = []
     try:
         for _ in range(count):
-            taken.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+            taken.append(os.open(os.devnull, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0)))
     except OSError as error:
         if error.errno not in (errno.EMFILE, errno.ENFILE):
             raise

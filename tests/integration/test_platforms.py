@@ -73,6 +73,31 @@ def test_hub_engines_and_client_without_what_others_lack(
     ]
 
 
+def test_where_pipes_cannot_be_waited_for(tmp_path: Path) -> None:
+    """What is written below Python goes to the log, beside what Python writes there; nothing waits for it."""
+    log = tmp_path / "log"
+    with log.open("wb") as file:
+        done = subprocess.run(
+            [sys.executable, "-c", BELOW], stdout=file, stderr=file, timeout=60, check=False
+        )
+    assert done.returncode == 0
+    assert sorted(log.read_text().split()) == ["above", "below", "drained:False", "ended:False"]
+
+
+BELOW = """
+import os
+from ctrlhub.engine.descriptors import LogAlone
+
+descriptors = LogAlone()
+out, _ = descriptors.install()
+descriptors.follow(print, print, lambda: True)
+os.system("echo below")
+out.write("above\\n")
+out.write(f"drained:{descriptors.drain()}\\n")
+out.write(f"ended:{descriptors.end_request()}\\n")
+"""
+
+
 def test_started_by_the_command(tmp_path: Path) -> None:
     """`ctrl-hub start` and `stop`: the hub listens on the loopback, with keys, and nothing is left."""
     with own_state(tmp_path / "state") as state:

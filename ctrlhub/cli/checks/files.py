@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ctrlhub.cli.checks.finding import Finding, ok, size, warning, wrong
 from ctrlhub.wire.places import Profile, socket_places
+from ctrlhub.wire.private import this_uid
 
 LITTLE, FULL = 1 << 30, 64 << 20
 """Less room (bytes) than the first is little, and less than the other none."""
@@ -65,7 +66,7 @@ def modes(profile: Profile) -> Iterator[Finding]:
         except FileNotFoundError:
             continue
         count += 1
-        trouble = mode_trouble(path, about.st_mode, about.st_uid, os.geteuid())
+        trouble = mode_trouble(path, about.st_mode, about.st_uid, this_uid())
         if trouble is not None:
             troubles.append(trouble)
     if troubles:

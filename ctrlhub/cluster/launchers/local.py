@@ -17,6 +17,7 @@ from ctrlhub.cluster.launchers.base import Launcher, Phase, SetState
 from ctrlhub.cluster.launchers.endings import ending_of
 from ctrlhub.cluster.launchers.script import shell_lines
 from ctrlhub.cluster.processes import KnownProcess
+from ctrlhub.wire.killing import KILL
 
 _KILL_AFTER = 5.0
 """Seconds that a nanny which was killed takes to be gone, at most."""
@@ -88,7 +89,7 @@ class LocalLauncher(Launcher):
         _reap(process.pid)
         process.send(signal.SIGINT)  # SIGTERM would let engines finish
         if not process.wait(patience):
-            process.send(signal.SIGKILL)
+            process.send(KILL)
             if not process.wait(_KILL_AFTER):
                 raise StopFailed(f"process {process.pid}, the nanny of {self.spec.key!r}, cannot be ended")
         _reap(process.pid)
@@ -126,7 +127,10 @@ class LocalLauncher(Launcher):
 
 def _reap(pid: int) -> None:
     """Wait for it, if it is our child and has ended."""
+    no_wait = getattr(os, "WNOHANG", None)
+    if no_wait is None:  # where nobody has to
+        return
     try:
-        os.waitpid(pid, os.WNOHANG)
+        os.waitpid(pid, no_wait)
     except ChildProcessError:
         return
