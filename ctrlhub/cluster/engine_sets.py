@@ -185,6 +185,11 @@ class EngineSets:
             left = min(left, waits)
         return left
 
+    def give_up(self, name: str) -> None:
+        """Count no more on engines that were ordered and have not come."""
+        if name in self._coming:
+            self._coming[name].give_up()
+
     # ------------------------------------------------------------ what becomes of it
 
     def start(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ctrlhub.cluster.adapting import Adapter
+from ctrlhub.cluster.arrival import Arrival
 from ctrlhub.cluster.engine_sets import LOCAL, EngineSets, KnownSet
 from ctrlhub.cluster.scaling import Bounds
 
@@ -179,7 +179,7 @@ class EngineCommands:
         TooManyEngines
             The hub does not register so many.
         ClusterError
-            They cannot be started.
+            They cannot be started, or have died as they were: `StartFailed`, with the end of a log.
         TimeoutError
             Not all have come; the others still may.
         """
@@ -191,6 +191,7 @@ class EngineCommands:
         if name != self.default_set:
             sets.check(name)
         sets.check_size(name, n)
+        arrival = Arrival(sets, name, n)
         have = len(sets.engines(name)) + sets.coming(name)
         if n > have:
             sets.grow(name, n - have)
@@ -199,25 +200,9 @@ class EngineCommands:
         if name == self.default_set:
             self.n = n
         if timeout is not None:
-            self._await(name, n, timeout)
+            arrival.wait(timeout)
         self.update_cluster_file()
         return [each["id"] for each in sets.engines(name)]
-
-    def _await(self, name: str, n: int, timeout: float) -> None:
-        """Wait for the engines of a set."""
-        deadline = time.monotonic() + timeout
-        connection = self.client._connection
-
-        def there(ids: Any) -> bool:
-            known = connection.engines().values()
-            return [each.get("engine_set", "") for each in known].count(name) >= n
-
-        if not connection.wait_for_engines(there, max(0.0, deadline - time.monotonic())):
-            have = len(self._sets.engines(name))
-            raise TimeoutError(
-                f"{have} of {n} engines of set {name!r} are there after {timeout:g} s: they may still come; "
-                "`ctrl-hub engines list` says what they wait for, `ctrl-hub logs` what they say"
-            )
 
     def adapt(
         self,

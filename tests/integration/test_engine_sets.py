@@ -319,3 +319,15 @@ def test_engines_that_die_at_their_start_end_the_wait(state: Path) -> None:
     options = {"python": "/bin/false"}
     with pytest.raises(StartFailed, match="are over"):
         Cluster(n=1, launcher_options=options, timeout=600).start()
+
+
+def test_further_engines_that_die_at_their_start_end_the_wait(state: Path) -> None:
+    """Those that are there stay, and go on."""
+    with Cluster(n=1, profile="mine") as client:
+        logs = state / "profiles" / "mine" / "logs"
+        (logs / "engine-1.log").mkdir()  # which its engine cannot write to
+        with pytest.raises(StartFailed, match="1 of 2 engines of set 'local'; 1 died"):
+            client.cluster.scale(2, timeout=600)
+        assert client.ids == [0]
+        assert client[0].apply_sync(abs, -1) == 1
+        assert len(client.cluster.scale(2)) == 2  # in another place
