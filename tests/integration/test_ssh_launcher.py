@@ -20,17 +20,17 @@ from ctrlhub.wire.connection import ConnectionInfo
 from ctrlhub.wire.places import Profile
 from tests.support.nodes import Nodes, can_have_nodes
 from tests.support.processes import Command, is_alive, processes_with, until
-from tests.support.ssh_hosts import Sshd, can_have_sshd
+from tests.support.ssh_hosts import FarHosts, can_have_sshd
 from tests.support.state import own_state
 
 
 @pytest.fixture(scope="module")
 def server(
     tmp_path_factory: pytest.TempPathFactory, require_system_part: Callable[[str, bool], None]
-) -> Iterator[Sshd]:
+) -> Iterator[FarHosts]:
     """An ssh server on the loopback."""
     require_system_part("openssh-server and openssh-client", can_have_sshd())
-    with Sshd(tmp_path_factory.mktemp("sshd")) as server:
+    with FarHosts(tmp_path_factory.mktemp("sshd")) as server:
         yield server
 
 
@@ -48,7 +48,7 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
             command.close()
 
 
-def start(command: Command, server: Sshd, *arguments: str, ssh: str = "") -> tuple[int, str]:
+def start(command: Command, server: FarHosts, *arguments: str, ssh: str = "") -> tuple[int, str]:
     """Start engines through ssh; return exit code and what was said."""
     done = command.run(
         "engines", "start", "--launcher", "ssh", "-o", f"ssh={ssh or server.ssh}",
@@ -57,7 +57,7 @@ def start(command: Command, server: Sshd, *arguments: str, ssh: str = "") -> tup
     return done.returncode, done.stdout + done.stderr
 
 
-def test_hosts_with_engines_and_their_logs(command: Command, server: Sshd) -> None:
+def test_hosts_with_engines_and_their_logs(command: Command, server: FarHosts) -> None:
     """Each host has as many as the list says; a set is listed, its logs are fetched, and it is gone after stop."""
     code, said = start(command, server, "--hosts", "far-a:2,far-b", "--name", "two")
     assert code == 0, said
@@ -72,7 +72,7 @@ def test_hosts_with_engines_and_their_logs(command: Command, server: Sshd) -> No
     assert json.loads(command.run("engines", "list", "--json").stdout) == []
 
 
-def test_logs_that_lie_elsewhere_are_fetched(command: Command, server: Sshd, tmp_path: Path) -> None:
+def test_logs_that_lie_elsewhere_are_fetched(command: Command, server: FarHosts, tmp_path: Path) -> None:
     """Where hosts share no file system, their ends are copied beside the others."""
     from ctrlhub.cluster.launchers.sets import make_set
 
@@ -102,7 +102,7 @@ def test_logs_that_lie_elsewhere_are_fetched(command: Command, server: Sshd, tmp
     ],
 )
 def test_a_host_that_is_not_reached(
-    command: Command, server: Sshd, ssh: str, hosts: str, text: str
+    command: Command, server: FarHosts, ssh: str, hosts: str, text: str
 ) -> None:
     """What ssh says, and what to do; nothing is left."""
     if ssh == "unknown":
@@ -127,7 +127,7 @@ def test_a_host_that_is_not_reached(
         ("/no/such/python", "there is no /no/such/python there: say with --python"),
     ],
 )
-def test_a_python_without_ctrl_hub(command: Command, server: Sshd, python: str, text: str) -> None:
+def test_a_python_without_ctrl_hub(command: Command, server: FarHosts, python: str, text: str) -> None:
     """Is named, and nothing is left."""
     code, said = start(command, server, "--hosts", "far-a", "--python", python)
     assert code != 0
@@ -135,7 +135,7 @@ def test_a_python_without_ctrl_hub(command: Command, server: Sshd, python: str, 
     assert json.loads(command.run("engines", "list", "--json").stdout) == []
 
 
-def test_one_host_of_two(command: Command, server: Sshd) -> None:
+def test_one_host_of_two(command: Command, server: FarHosts) -> None:
     """Work starts with those that have come; of the other it is said why it has not."""
     code, said = start(
         command, server, "--hosts", "far-a,no-such-host.invalid", "--name", "half", "--wait", "1"
@@ -155,7 +155,7 @@ def test_one_host_of_two(command: Command, server: Sshd) -> None:
     ],
 )
 def test_hosts_that_are_none(
-    command: Command, server: Sshd, arguments: list[str], text: str
+    command: Command, server: FarHosts, arguments: list[str], text: str
 ) -> None:
     """Are refused before anything is started."""
     code, said = start(command, server, *arguments)
@@ -163,7 +163,7 @@ def test_hosts_that_are_none(
     assert text in said
 
 
-def test_a_hub_that_does_not_listen(server: Sshd, tmp_path: Path) -> None:
+def test_a_hub_that_does_not_listen(server: FarHosts, tmp_path: Path) -> None:
     """Is said before anybody logs in anywhere."""
     with own_state(tmp_path / "state") as directory:
         command = Command(directory)
@@ -175,7 +175,7 @@ def test_a_hub_that_does_not_listen(server: Sshd, tmp_path: Path) -> None:
     assert "--listen" in said
 
 
-def test_a_hub_that_is_reached_through_ssh(server: Sshd, tmp_path: Path) -> None:
+def test_a_hub_that_is_reached_through_ssh(server: FarHosts, tmp_path: Path) -> None:
     """It listens to nobody else; engines on other hosts come back to its own host by ssh."""
     wrapper = tmp_path / "bin" / "ssh"
     wrapper.parent.mkdir()
@@ -215,12 +215,12 @@ def nodes(require_system_part: Callable[[str, bool], None]) -> Iterator[Nodes]:
 def test_three_hosts(nodes: Nodes, tmp_path: Path) -> None:
     """Engines of two hosts; one that is cut off is named by stop, and ended by the next; nothing is left."""
     servers = [
-        Sshd(tmp_path / name, nodes.address(name), lambda command, name=name: nodes.command(name, *command))
+        FarHosts(tmp_path / name, nodes.address(name), nodes.command(name))
         for name in ("one", "two")
     ]
     with own_state(tmp_path / "state") as state, servers[0], servers[1]:
         config = tmp_path / "ssh_config"
-        config.write_text("".join(Path(each.write_config()).read_text() for each in servers))
+        config.write_text("".join(each.config.read_text() for each in servers))
         hosts = ",".join(f"{nodes.address(name)}:1" for name in ("one", "two"))
 
         def on_head(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -240,14 +240,13 @@ def test_three_hosts(nodes: Nodes, tmp_path: Path) -> None:
         with nodes.inside("head"):
             client = Client(info, timeout=30.0)
         pids = client[:].apply_sync(os.getpid)
-        servers[0].close()  # a server that ends, or a connection that drops, is no engine's end
+        servers[0].kill()  # a server that ends, or a connection that drops, is no engine's end
         assert client[:].apply_sync(os.getpid) == pids
         refused = on_head("engines", "stop", "ssh")
         assert refused.returncode != 0
         assert f"host {nodes.address('one')}: " in refused.stderr
         until(lambda: [is_alive(pid) for pid in pids].count(True) == 1, "the other host's engine has ended")
         with servers[0]:
-            config.write_text("".join(Path(each.write_config()).read_text() for each in servers))
             ended = on_head("engines", "stop", "ssh")
             assert ended.returncode == 0, ended.stderr
         until(lambda: not any(map(is_alive, pids)), "all have ended")
@@ -262,12 +261,12 @@ def test_ranks_of_mpi_on_two_hosts(
     """What they are told in secret reaches them by name; the communicator spans the hosts; one that dies ends all."""
     require_system_part("Open MPI (Debian: openmpi-bin)", shutil.which("mpiexec") is not None)
     servers = [
-        Sshd(tmp_path / name, nodes.address(name), lambda command, name=name: nodes.command(name, *command))
+        FarHosts(tmp_path / name, nodes.address(name), nodes.command(name))
         for name in ("one", "two")
     ]
     with own_state(tmp_path / "state") as state, servers[0], servers[1]:
         config = tmp_path / "ssh_config"
-        config.write_text("".join(Path(each.write_config()).read_text() for each in servers))
+        config.write_text("".join(each.config.read_text() for each in servers))
         environment = {**Command(state).environment, "OMPI_MCA_plm_rsh_agent": f"ssh -F {config}"}
 
         def on_head(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -18,7 +18,7 @@ from tests.support.gridengine import GridEngine, can_have_grid_engine
 from tests.support.kube import KubeServer
 from tests.support.processes import STATE_VARIABLE, is_alive, until
 from tests.support.slurm import Slurm, can_have_slurm
-from tests.support.ssh_hosts import Sshd, can_have_sshd
+from tests.support.ssh_hosts import FarHosts, can_have_sshd
 
 
 class Site:
@@ -96,7 +96,8 @@ class SshSite(Site):
         return "openssh-server and openssh-client", can_have_sshd()
 
     def __enter__(self) -> Self:
-        self.server = Sshd(self.place).__enter__()
+        self.server = FarHosts(self.place)
+        self.server.start()
         self.options = {
             "hosts": "far-a,far-b",
             "ssh": self.server.ssh,
@@ -110,7 +111,7 @@ class SshSite(Site):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.server.close()
+        self.server.kill()
 
     def left(self, launcher: Launcher) -> list[str]:
         """Look for the nannies."""
