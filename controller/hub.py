@@ -346,9 +346,10 @@ class Hub:
         self, connection: Connection, message: Message, frames: Sequence[Buffer]
     ) -> None:
         parts = self.switchboard.large.cut(connection, message, frames)
-        ready = [whole(frames)] if parts is None else map(encode, parts)
-        transport = self._transports[connection.transport]
-        if not all(transport.send(connection, each) for each in ready):
+        if parts is not None:
+            for part in parts:
+                self._send(Send(connection, part))
+        elif not self._transports[connection.transport].send(connection, whole(frames)):
             self.switchboard.disconnected(connection)
 
     def _gather(self, commit: Commit) -> None:

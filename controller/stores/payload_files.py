@@ -16,6 +16,9 @@ from ctrlhub.wire.messages import Buffer, Payload
 from ctrlhub.wire.private import make_private_dir, sync_dir
 from ctrlhub.wire.segments import Segment
 
+IN_PLACE = 512 * 1024
+"""What is read of a segment at a time (bytes), to be written at once: so much stays in a cache."""
+
 PORTION = 4 * 1024 * 1024
 """So many bytes are written at a time."""
 
@@ -127,10 +130,13 @@ def write_file(place: Path, pieces: Iterable[Buffer]) -> None:
 
 
 def _with_checksum(name: str, buffers: Sequence[Buffer]) -> Iterator[Buffer]:
-    """Yield what stands in a file: buffers in pieces, then a checksum of them and the file's name."""
+    """Yield what stands in a file: buffers in pieces, then a checksum of them and the file's name.
+
+    A piece is to be written before the next is taken: it may stand in the same place.
+    """
     checksum = crc32(name.encode())
     for buffer in buffers:
-        for piece in portions(buffer):
+        for piece in _read_in_place(buffer) if type(buffer) is Segment else portions(buffer):
             checksum = crc32(piece, checksum)
             yield piece
     yield FOOTER.pack(MAGIC, checksum)
@@ -156,6 +162,15 @@ def in_buffers(whole: memoryview, sizes: Sequence[int]) -> tuple[memoryview, ...
         buffers.append(whole[at : at + size])
         at += size
     return tuple(buffers)
+
+
+def _read_in_place(segment: Segment) -> Iterator[Buffer]:
+    """Read a segment piece by piece into one place: new memory for each takes longer than the rest."""
+    room = memoryview(bytearray(min(IN_PLACE, segment.nbytes)))
+    for at in range(0, segment.nbytes, IN_PLACE):
+        place = room[: min(IN_PLACE, segment.nbytes - at)]
+        segment.read_into(place, at)
+        yield place
 
 
 def portions(buffer: Buffer) -> Iterable[Buffer]:

@@ -69,7 +69,7 @@ class BulkPort:
         self._strangers: dict[BulkSocket, float] = {}
         self._lines: dict[bytes, BulkSocket] = {}
         self._rooms = Rooms()
-        self._rests = False
+        self._rests = self._has_news = False
         listener.setblocking(False)
 
     @classmethod
@@ -188,13 +188,16 @@ class BulkPort:
 
     def _attend(self, line: BulkSocket) -> None:
         self._attempt(line, partial(self._read_and_write, line))
-        self._ready()
+        if self._has_news:
+            self._has_news = False
+            self._ready()
 
     def _read_and_write(self, line: BulkSocket) -> None:
         arrived = line.read()
         if line.is_ready and line in self._strangers:
             self._admit(line)
         if arrived is not None:
+            self._has_news = True
             self._arrived(_ticket_of(line), arrived.stream, arrived.part)
         line.write()
 
@@ -206,6 +209,7 @@ class BulkPort:
             self._drop(former, "its peer has made another")
         del self._strangers[line]
         self._lines[ticket] = line
+        self._has_news = True
         self._exchange.bulk_is_there(ticket)
 
     def _attempt(self, line: BulkSocket, step: Callable[[], None]) -> None:
@@ -214,7 +218,8 @@ class BulkPort:
             step()
         except BROKEN as error:
             self._drop(line, f"{type(error).__name__}: {error}")
-        if line.is_open:
+        if line.is_open and line.has_unsent is not line.is_awaited:
+            line.is_awaited = line.has_unsent
             self._loop.watch(line.fileno(), partial(self._attend, line), writes=line.has_unsent)
 
     def _drop(self, line: BulkSocket, why: str) -> None:

@@ -157,7 +157,7 @@ SETTINGS: tuple[Setting, ...] = (
         "gateway that reaches what --listen names. They log in there by themselves."),
     Setting("hub", "engine_ssh", SSH, None,
         "The same for engines alone, where they take another way; none for none.", shown="as --ssh"),
-    Setting("hub", "port_range", PORTS, None, "TCP ports to choose from, at least four; with --listen."),
+    Setting("hub", "port_range", PORTS, None, "TCP ports to choose from, at least four, better five; with --listen."),
     Setting("hub", "max_engines", whole(1), _HUB.max_engines, "The most engines that the hub registers."),
     Setting("hub", "scheme", text("NAME", check_scheme), TASK_SCHEMES[0],
         f"Which engine with room gets the next tasks: {', '.join(TASK_SCHEMES)}, the name of an entry point "

@@ -34,6 +34,11 @@ class BulkSocket:
         Its machine.
     rooms
         Buffers for what comes.
+
+    Attributes
+    ----------
+    is_awaited : bool
+        Whoever waits for it waits for room to write, too.
     """
 
     def __init__(self, connected: socket.socket, channel: Channel, rooms: Rooms) -> None:
@@ -44,6 +49,7 @@ class BulkSocket:
         self._small = self._buffer = bytearray(HELLO_BYTES)
         self._got = self._written = 0
         self._low = 1
+        self.is_awaited = False
         connected.setblocking(False)
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
