@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 
 from ctrlhub.controller.config import HubConfig
+from ctrlhub.engine.lease import Ending
+from ctrlhub.link.states import State
 from ctrlhub.wire.errors import EngineError, InvalidEngineID
+from ctrlhub.wire.messages import Drain, Stream
 from tests.support.failing import Failing
 from tests.support.peers import ScriptedNanny
 from tests.support.sessions import SubmittingClient, WorkingEngine
@@ -70,6 +73,7 @@ class Sessions(Failing):
     @rule(engine=st.integers(0, 9), count=st.integers(1, 8))
     def work(self, engine: int, count: int) -> None:
         """An engine runs some of what it has."""
+        self.bury()
         chosen = self.pick(engine, self.engines)
         for _ in range(count):
             chosen.work(self.world.now)
@@ -80,6 +84,7 @@ class Sessions(Failing):
     @rule(engine=st.integers(0, 9), seen=st.booleans())
     def kill_engine(self, engine: int, seen: bool) -> None:
         """An engine dies, and another takes its place; perhaps the nanny says so."""
+        self.bury()
         chosen = self.pick(engine, self.engines)
         self.engines.remove(chosen)
         self.world.kill(chosen)
@@ -90,6 +95,27 @@ class Sessions(Failing):
             self.nanny.engines.remove(chosen)
         self.add_engine(chosen.registration.key)
 
+    @rule(engine=st.integers(0, 9), within=st.sampled_from([0.0, 2.0, 1000.0]))
+    def drain_engine(self, engine: int, within: float) -> None:
+        """A nanny has an engine finish, and starts another that is none of its successors."""
+        chosen = self.pick(engine, self.engines)
+        if chosen.drains or sum(not each.drains for each in self.engines) < 2:
+            return
+        if self.nanny.state is State.JOINED:
+            keys = (chosen.registration.key,)
+            self.nanny.send(Stream.HUB, Drain(keys, "its time is nearly over", within))
+            self.world.tick(self.nanny)
+            self.add_engine(f"engine {next(self.numbers)}")
+
+    def bury(self) -> None:
+        """Let the processes end of engines that have left."""
+        for engine in [each for each in self.engines if each.state is State.GONE]:
+            assert engine.drains
+            self.engines.remove(engine)
+            self.world.kill(engine)
+            if engine in self.nanny.engines:  # type: ignore[comparison-overlap]
+                self.nanny.engines.remove(engine)  # type: ignore[arg-type]
+
     # ------------------------------------------------------------ what must hold
 
     @invariant()
@@ -98,6 +124,7 @@ class Sessions(Failing):
         if not hasattr(self, "world"):
             return
         self.world.check()
+        assert all(each.ending is Ending.LEFT for each in self.engines if each.state is State.GONE)
         for client in self.clients:
             assert max(client.ends.values(), default=1) == 1
         if self.world.lives == 1:
@@ -112,6 +139,7 @@ class Sessions(Failing):
             self.world.store.late = False
             self.world.commit()
             self.world.pass_time(1.0)
+            self.bury()
             for engine in self.engines:
                 while engine.work(self.world.now):
                     pass
