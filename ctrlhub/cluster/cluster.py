@@ -152,6 +152,11 @@ class Cluster(ClusterFile, Coroutines):
         )
         self.n = checked_count(min(available_cores(), max_engines) if n is None else n, max_engines)
         self._resources = checked_resources_of(resources, self.n)
+        if self._resources and (self.launcher != LOCAL or self.launcher_options):
+            raise ValueError(
+                "resources are told to engines that a Cluster starts on this host by itself: for others say "
+                "`ctrl-hub engine --resources` where they are started"
+            )
         if profile is not None:
             Profile.named(profile, self._state)
         self._prefer = prefer

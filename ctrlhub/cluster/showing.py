@@ -42,7 +42,12 @@ def _counted(cluster: Cluster) -> str:
     if len(known) == 1:
         (only,) = known.values()
         return "" if only.n == only.asked == cluster.n else f", {only.n} of {only.asked} engines"
-    return ", " + ", ".join(f"{each.name or '?'}: {each.n} of {each.asked}" for each in known.values())
+    return ", " + ", ".join(f"{_name(each)}: {each.n} of {each.asked}" for each in known.values())
+
+
+def _name(known: KnownSet) -> str:
+    """Return the name of a set, which an engine may have chosen: it is to do nothing to a terminal."""
+    return known.name if known.name.isprintable() and known.name else repr(known.name)
 
 
 def _known(cluster: Cluster) -> dict[str, KnownSet]:

@@ -86,6 +86,7 @@ def test_two_launchers_are_one_too_many() -> None:
         ({"engines": "pigeon"}, "there is no launcher 'pigeon'"),
         ({"launcher": "local", "launcher_options": {"wings": 2}}, "wings"),
         ({"wait_for": -1}, "wait_for"),
+        ({"launcher": "slurm", "resources": {"gpu": 1}}, "resources"),
         ({"wait_for": True}, "wait_for"),
     ],
 )
