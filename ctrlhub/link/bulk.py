@@ -12,6 +12,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Thread
 from typing import Any, Protocol
 
@@ -87,12 +88,12 @@ class BulkLine:
         self._pause = PAUSE_FIRST
         self._arrived: Arrived | None = None
         self._rooms = Rooms()
-        self.has_broken = self.unsure = False
+        self.has_broken = self.unsure = self._is_shut = False
 
     @property
     def is_open(self) -> bool:
         """Whether there is a connection, or one that is being made, or was lost a moment ago."""
-        return self._socket is not None or self._is_connecting or self.has_broken
+        return self._socket is not None or self._is_connecting or self.has_broken or bool(self._made)
 
     @property
     def is_ready(self) -> bool:
@@ -103,7 +104,7 @@ class BulkLine:
         """Take what a registration brought, which may be nothing."""
         if text == self._text:
             return
-        self.close()
+        self._lose()
         self._text = text
         try:
             self._pass = Pass.of(text) if text else None
@@ -131,6 +132,8 @@ class BulkLine:
         except OSError as error:
             made = error
         self._made.append((attempt, made))
+        if self._is_shut:
+            self._drop_made()  # nobody else will
         self._wake()
 
     def send(self, stream: Stream, part: Part) -> None:
@@ -168,14 +171,23 @@ class BulkLine:
         self._pause = min(2 * self._pause, PAUSE_LONGEST)
 
     def close(self) -> None:
-        """Close it, with whatever was to leave."""
+        """Close it for good, with whatever was to leave."""
+        self._is_shut = True
+        self._lose()
+        self._drop_made()
+
+    def _lose(self) -> None:
         if self._socket is not None or self._is_connecting:
             self._shut()
             self.has_broken = True
-        while self._made:
-            _, made = self._made.popleft()
-            if not isinstance(made, OSError):
-                made.close()
+
+    def _drop_made(self) -> None:
+        """Close what was connected and nobody took; also in the thread that connects."""
+        with suppress(IndexError):  # another thread has dropped the last
+            while True:
+                _, made = self._made.popleft()
+                if not isinstance(made, OSError):
+                    made.close()
 
     def _begin(self, attempt: int, made: socket.socket | OSError) -> None:
         if attempt != self._attempt or not self._is_connecting or self._pass is None:

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -20,6 +21,8 @@ import pytest
 
 from ctrlhub import Client, Cluster, EngineError
 from ctrlhub.cluster.local import routed
+from ctrlhub.link.bulk import BulkLine
+from ctrlhub.link.polling import make_poller
 from ctrlhub.wire.bulk import HELLO_BYTES, MAGIC
 from ctrlhub.wire.connection import ConnectionInfo
 from ctrlhub.wire.limits import BULK_FIRST_BYTES, WHOLE_BYTES
@@ -192,6 +195,29 @@ def test_without_one(info: ConnectionInfo) -> None:
         patch.setattr("ctrlhub.link.zeromq.can_seal", lambda: False)
         with remote(info) as client:
             there_and_back(client)
+
+
+def test_one_that_comes_about_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When its peer has gone it is closed by who made it; of an earlier session it is not used."""
+    near, far = socket.socketpair()
+    go, connected = threading.Event(), threading.Event()
+
+    def slowly(*place: object) -> socket.socket:
+        assert go.wait(WAIT)
+        return near
+
+    monkeypatch.setattr("ctrlhub.link.bulk.socket.create_connection", slowly)
+    line = BulkLine("tcp://127.0.0.1:1", make_poller(), connected.set)
+    line.let_in(bytes(48))
+    assert line.open()
+    line.close()
+    go.set()
+    assert connected.wait(WAIT)
+    with far:
+        far.settimeout(WAIT)
+        assert far.recv(1) == b""
+    line.tend()
+    assert not line.is_ready
 
 
 # ---------------------------------------------------------------- strangers
