@@ -40,6 +40,10 @@ from ctrlhub.wire.security import KeyRegistry
 
 log = logging.getLogger(__name__)
 
+FEEL_EVERY = 10
+"""With one beat of so many the hub says something on another stream: each message is memory that libzmq
+touches for the first time, until it has seen some hundred of them on a connection."""
+
 _OTHERS = tuple(sorted(BULK | IOPUB))
 """The streams beside that of the beats."""
 
@@ -187,8 +191,9 @@ class Peers:
     def beat(self, session: Session, message: m.Beat, connection: Connection, now: float) -> None:
         """Answer a beat; a nanny's counts for the engines whose processes it sees.
 
-        The hub says something on the other streams too, on each in its turn: where a connection broke
-        in silence, and nobody has anything to say on it, this is how it comes to light (`disconnected`).
+        Now and then the hub says something on another stream, on each in its turn: where a connection
+        broke in silence, and nobody has anything to say on it, this is how it comes to light
+        (`disconnected`).
         """
         if session.role is m.Role.NANNY:
             session.vouches = frozenset(message.vouches)
@@ -206,9 +211,10 @@ class Peers:
         self._outbox.add(Send(connection, m.Beat()))
         others = [stream for stream in _OTHERS if stream in session.connections]
         if others:
+            turn, rest = divmod(session.probed, FEEL_EVERY)
             session.probed += 1
-            stream = others[session.probed % len(others)]
-            session.send(self._outbox, stream, m.Welcome(self._epoch))
+            if not rest:
+                session.send(self._outbox, others[turn % len(others)], m.Welcome(self._epoch))
 
     def disconnected(self, connection: Connection) -> None:
         """Forget a connection that its transport could not send to.

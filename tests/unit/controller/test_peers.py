@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ctrlhub.controller.core.effects import Send
+from ctrlhub.controller.peers import FEEL_EVERY
 from ctrlhub.wire import messages as m
 from tests.support.exchange import BULK, Exchange, Line, rows_of
 from tests.support.peerage import (
@@ -28,7 +29,7 @@ class TestLife:
     def test_a_beat_is_answered(
         self, exchange: Exchange, role: m.Role, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """On the hub stream; the others are felt for, one with each beat."""
+        """On the hub stream; now and then another one is felt for, each in its turn."""
         line = a_peer(exchange, "peer", role)
         others = {NANNY: 0, ENGINE: 2, CLIENT: 3}[role]
         sent: list[Send] = []
@@ -39,8 +40,9 @@ class TestLife:
             keep(send)
 
         monkeypatch.setattr(exchange, "_keep", keep_both)
-        for _ in range(max(1, others)):
-            assert line.say(HUB, m.Beat()) == [m.Beat()] + [m.Welcome("epoch")] * (others > 0)
+        for number in range(max(1, others) * FEEL_EVERY):
+            felt_for = others > 0 and number % FEEL_EVERY == 0
+            assert line.say(HUB, m.Beat()) == [m.Beat()] + [m.Welcome("epoch")] * felt_for
         felt = {each.connection.stream for each in sent} - {HUB}
         assert len(felt) == others
 
