@@ -7,6 +7,9 @@ NEVER = float("inf")
 MARGIN = 2.0
 """So long (seconds) before its job's end a nanny must have ended: what it stops takes a moment."""
 
+NEAR = 5.0
+"""Who is told to stop so near the end of its job (in drain times) is told because of that."""
+
 ALONE = 3.0
 """So long (seconds) a hub is waited for that is away while engines finish: it may be started again."""
 
@@ -57,7 +60,10 @@ class Notice:
     def give(self, now: float) -> float:
         """Give notice; return when the time of the engines is over."""
         self.is_given = True
-        self._over = max(now, min(self._end, now + self._drain))
+        over = now + self._drain
+        if now >= self._end - NEAR * self._drain:  # a scheduler's warning: all that is left is theirs
+            over = self._end
+        self._over = max(now, min(self._end, over))
         return self._over
 
     def is_over(self, now: float) -> bool:

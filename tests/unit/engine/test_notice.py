@@ -32,9 +32,11 @@ def test_the_end_of_a_job_is_known_before() -> None:
     assert notice.is_over(due + 25.0)
 
 
-@pytest.mark.parametrize(("asked", "over"), [(100.0, 125.0), (1090.0, 1098.0), (2000.0, 2000.0)])
+@pytest.mark.parametrize(
+    ("asked", "over"), [(100.0, 125.0), (900.0, 925.0), (1040.0, 1098.0), (1090.0, 1098.0), (2000.0, 2000.0)]
+)
 def test_who_asks_early_has_the_same_time(asked: float, over: float) -> None:
-    """But never more than there is, nor a time that is over already."""
+    """But never more than there is; near the end of the job, of which a scheduler warns, all of that."""
     notice = Notice(25.0, UNIX + 1000.0, UNIX, 100.0)
 
     assert notice.give(asked) == over
