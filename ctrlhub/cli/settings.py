@@ -221,6 +221,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("launcher", "options", LINES, None,
         "NAME=VALUE: any option of the launcher (`ctrl-hub engines launchers NAME` lists them); again for each "
         "further one, or further line of one.", ("-o", "--option")),
+    Setting("launcher", "poll", SECONDS, 5.0,
+        "How often `ctrl-hub start` asks the batch system how its engines are.", rare=True),
     Setting("launcher", "restart", choice("never", "failed", "always"), "failed",
         "When `ctrl-hub start` starts engines of a launcher again that have ended: if they failed (a lost node, "
         "say), also if they left in good order, or never."),

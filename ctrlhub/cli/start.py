@@ -15,6 +15,7 @@ from ctrlhub.cli.hub_options import with_hub_config
 from ctrlhub.cli.launcher_options import count_of, with_launcher
 
 if TYPE_CHECKING:
+    from ctrlhub.cluster.set_keeper import RestartSets
     from ctrlhub.cluster.supervisor import Ready, SupervisorConfig
     from ctrlhub.controller.config import HubConfig
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 @command()
 @configured("start.engines", "start.daemonize", "start.timeout")
 @with_launcher
-@configured("launcher.restart")
+@configured("launcher.restart", "launcher.poll")
 @click.option("--dry-run", is_flag=True, help="Print the script or command of --launcher, and start nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one object when ready, for scripts.")
 @with_hub_config
@@ -33,6 +34,7 @@ def start(
     launcher: str,
     options: dict[str, Any],
     restart: str,
+    poll: float,
     dry_run: bool,
     as_json: bool,
     hub: HubConfig,
@@ -43,7 +45,9 @@ def start(
     queue. The cluster then runs until `ctrl-hub stop`, or without --daemonize until Ctrl-C; hub and
     engines that die are started again.
     """
-    config = _config(engines, timeout, hub, launcher, options, restart)
+    from ctrlhub.cluster.set_keeper import RestartSets
+
+    config = _config(engines, timeout, hub, launcher, options, RestartSets(restart), poll)
     plan = _plan(config)
     tell = _say_ready_in_json if as_json else _say_ready
     if dry_run:
@@ -60,11 +64,11 @@ def _config(
     hub: HubConfig,
     launcher: str,
     options: dict[str, Any],
-    restart: str,
+    restart: RestartSets,
+    poll: float,
 ) -> SupervisorConfig:
     from ctrlhub.cluster.local import available_cores
     from ctrlhub.cluster.local_nanny import LOCAL_SET
-    from ctrlhub.cluster.set_keeper import RestartSets
     from ctrlhub.cluster.supervisor import SupervisorConfig
 
     if engines is None:
@@ -74,7 +78,7 @@ def _config(
         raise click.UsageError(
             f"{engines} engines are more than --max-engines {hub.max_engines}: raise it, or start fewer"
         )
-    return SupervisorConfig(hub, engines, timeout, launcher, options, RestartSets(restart))
+    return SupervisorConfig(hub, engines, timeout, launcher, options, restart, poll)
 
 
 def _plan(config: SupervisorConfig) -> str:

@@ -69,7 +69,7 @@ class SetKeeper:
             first=1.0, longest=LONGEST, steady=STEADY, steadier=STEADY, attempts=ATTEMPTS
         )
         self._began = time.monotonic()
-        self._said = SetState(Phase.UNKNOWN)
+        self._said = SetState(Phase.PENDING)
         self._over = threading.Event()
         self._restarting = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="ctrlhub-set", daemon=True)
@@ -95,14 +95,31 @@ class SetKeeper:
         launcher.stop(END_PATIENCE)
 
     def _run(self) -> None:
+        missed = False
         while not self._over.wait(self._ask):
             try:
+                if not self._is_ours():
+                    if missed:  # twice: it is not just being started again by somebody else
+                        _log.info("engines %r were stopped", self.launcher.spec.key)
+                        return
+                    missed = True
+                    continue
+                missed = False
                 state = self.launcher.state()
             except CtrlHubError as error:
                 state = SetState(Phase.UNKNOWN, str(error))
             self._tell(state)
             if state.phase.is_over and not self._again(state):
                 return
+
+    def _is_ours(self) -> bool:
+        """Take up the set that somebody has put in the place of ours; say whether there is one."""
+        found = load_record(self.launcher.record_file)
+        if found is None:
+            return False
+        if found.spec.cookie != self.launcher.spec.cookie:
+            self.launcher = type(self.launcher)(self.launcher.profile, found.spec, found.handle)
+        return True
 
     def _tell(self, state: SetState) -> None:
         """Log what has changed."""
@@ -145,12 +162,8 @@ class SetKeeper:
             self.launcher = restart_set(self.launcher)
         except CtrlHubError as error:
             _log.error("engines %r cannot be started again now: %s", key, error)
-            # If it is not known whether it was submitted, its record is there, and leads to it.
-            found = load_record(self.launcher.record_file)
-            if found is None or found.spec.cookie == self.launcher.spec.cookie:
-                return False
-            self.launcher = type(self.launcher)(self.launcher.profile, found.spec, found.handle)
-            return True
+            # If it is not known whether one was submitted, its record is there, and leads to it.
+            return self._is_ours()
         _log.warning("engines %r have been started again: %s", key, self.launcher.described())
         return True
 

@@ -25,7 +25,7 @@ from ctrlhub.cluster.local_nanny import LOCAL_SET
 from ctrlhub.cluster.processes import KnownProcess
 from ctrlhub.cluster.record import SupervisorRecord
 from ctrlhub.cluster.restarts import NANNY_STEADY, Restarts
-from ctrlhub.cluster.set_keeper import RestartSets, SetKeeper
+from ctrlhub.cluster.set_keeper import ASK, RestartSets, SetKeeper
 from ctrlhub.cluster.signals import Signals
 from ctrlhub.cluster.supervised import Supervised
 from ctrlhub.controller.config import HubConfig
@@ -62,6 +62,8 @@ class SupervisorConfig:
         Those of the launcher.
     restart
         When a set that has ended is started again.
+    poll
+        How often (seconds) its batch system is asked how it is.
     """
 
     hub: HubConfig
@@ -70,6 +72,7 @@ class SupervisorConfig:
     launcher: str = LOCAL_SET
     options: Mapping[str, Any] = field(default_factory=dict)
     restart: RestartSets = RestartSets.FAILED
+    poll: float = ASK
 
     @property
     def is_launched(self) -> bool:
@@ -92,6 +95,7 @@ class SupervisorConfig:
                 "launcher": self.launcher,
                 "options": dict(self.options),
                 "restart": self.restart.value,
+                "poll": self.poll,
             }
         )
 
@@ -107,6 +111,7 @@ class SupervisorConfig:
             str(values["launcher"]),
             dict(values["options"]),
             RestartSets(values["restart"]),
+            float(values["poll"]),
         )
 
 
@@ -204,7 +209,7 @@ class Supervisor:
             self._profile, config.launcher, config.engines, config.options, owner=Owner.SUPERVISOR
         )
         start_set(launcher)
-        self._set = SetKeeper(launcher, config.restart)
+        self._set = SetKeeper(launcher, config.restart, config.poll)
         arrival = await_engines(launcher, client, config.timeout, queued=QUEUED, check=check)
         self._set.start()
         state = arrival.state

@@ -49,7 +49,7 @@ def work(tmp_path: Path) -> Work:
     return Work(tmp_path)
 
 
-START = ("start", "--listen", "127.0.0.1", "--daemonize", "--launcher", "slurm")
+START = ("start", "--listen", "127.0.0.1", "--daemonize", "--launcher", "slurm", "--poll", "0.3")
 HUB = ("start", "--listen", "127.0.0.1", "--daemonize", "-n", "0")
 
 
@@ -231,10 +231,32 @@ def test_failed_engines_are_started_again(command: Command, slurm: Slurm) -> Non
         ((_, job, _, nanny),) = client[:].apply_sync(where)
         before = client.status()["engines"][0]["pid"]
         os.kill(nanny, signal.SIGKILL)
-        until(lambda: [each["pid"] for each in client.status()["engines"]] not in ([], [before]), "another engine")
-        until(lambda: len(client.ids) == 1, "the first one is gone")
-        ((_, other, _, _),) = client[:].apply_sync(where)
+        # The hub may not know yet that the first one is gone: nobody was left to tell it.
+        (number,) = until(
+            lambda: [each["id"] for each in client.status()["engines"] if each["pid"] != before], "another engine"
+        )
+        _, other, _, _ = client[number].apply_sync(where)
     assert other != job
+    ok(command, "stop")
+
+
+def test_who_stops_or_restarts_engines_of_a_supervisor_is_heeded(
+    command: Command, slurm: Slurm
+) -> None:
+    """It looks after what was put in their place, and does not bring back what was stopped."""
+    ok(command, *START, "-n", "1", "--restart", "always")
+    log = command.state / "profiles" / "default" / "logs" / "supervisor.log"
+    ok(command, "engines", "restart", "slurm")
+    with client_of(command) as client:
+        until(lambda: len(client.ids) == 1, "an engine")
+        ((_, job, _, nanny),) = client[:].apply_sync(where)
+        assert [line.split()[0] for line in slurm.queue()] == [job]
+        os.kill(nanny, signal.SIGKILL)
+        until(lambda: "have been started again: job" in log.read_text(), "the supervisor starts others")
+
+    ok(command, "engines", "stop", "slurm")
+    until(lambda: "engines 'slurm' were stopped" in log.read_text(), "the supervisor knows")
+    assert slurm.queue() == []
     ok(command, "stop")
 
 
