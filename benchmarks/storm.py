@@ -7,6 +7,7 @@ as the hub, whose cores they take: a hub that has some of its own is quicker.
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 import tempfile
@@ -61,6 +62,7 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", choices=["ipc", "tcp"], default=["ipc", "tcp"])
     parser.add_argument("--keep", type=float, default=15.0, help="seconds for which they are to stay")
     chosen = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # and end what was started
     print(COLUMNS.format("count", "way", "joined", "seconds", "hub ms/e", "MiB before", "MiB after", "kept"))
     for way in chosen.ways:
         for count in chosen.engines:
