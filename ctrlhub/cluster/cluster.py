@@ -76,7 +76,7 @@ class Cluster(ClusterFile, Coroutines):
         ``{"gpu": 1}`` for each of them, or a list of maps, one for each engine.
     launcher
         How engines are started: ``"local"`` on this host, or the name of another launcher, such as
-        ``"slurm"`` (`ctrl-hub engines --help` lists them). The hub then listens for other hosts, if
+        ``"slurm"`` (`ctrl-hub engines launchers` lists them). The hub then listens for other hosts, if
         `listen` does not say where at the address by which this host reaches others.
     launcher_options
         The launcher's options, such as ``{"queue": "short"}``.
