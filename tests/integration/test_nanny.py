@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from ctrlhub.engine.config import RestartPolicy
@@ -407,6 +408,8 @@ def test_a_nanny_starts_further_engines_when_it_is_told_to(hub: FakeHub) -> None
         for engine in engines:
             hub.send(engine, Stream.HUB, Shutdown("enough"))
         hub.until(lambda: not hub.of_role(Role.ENGINE), "the engines leave")
+        pids = [engine.registration.pid for engine in engines]
+        hub.until(lambda: not any(map(psutil.pid_exists, pids)), "their processes have been reaped")
         hub.send(nanny, Stream.HUB, StartEngines(1))
         (again,) = hub.engines(1)
         family.pids.add(again.registration.pid)
