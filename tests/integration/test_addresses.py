@@ -107,7 +107,7 @@ def test_behind_a_translation_of_addresses() -> None:
         info = ConnectionInfo.load(Profile.named("nat").connection_client)
         assert {a.removeprefix("tcp://").rpartition(":")[0] for a in info.tcp.values()} == {"127.0.0.9"}
         ports = {int(address.rpartition(":")[2]) for address in info.tcp.values()}
-        assert ports == set(local.status()["hub"]["ports"].values())
+        assert ports <= set(local.status()["hub"]["ports"].values())
         assert info.bulk.startswith("tcp://127.0.0.9:")
         ports.add(int(info.bulk.rpartition(":")[2]))
         with translation({port: port for port in ports}):
