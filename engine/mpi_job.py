@@ -26,6 +26,7 @@ from ctrlhub.engine.lease import Ending
 from ctrlhub.engine.logs import last_lines
 from ctrlhub.engine.mpi_words import Culprit, culprit_of, forwarding
 from ctrlhub.engine.nanny_hub import NannyHub
+from ctrlhub.engine.notice import NEVER, Notice
 from ctrlhub.engine.process import log_to_stderr
 from ctrlhub.engine.rank import ORDERLY
 from ctrlhub.engine.ranks import FORWARD_VARIABLE, SEED_VARIABLE, RankNote, Seed, log_of
@@ -107,6 +108,7 @@ class MpiJob:
         self._restarting = ""
         self._retiring: dict[int, float] = {}
         self._steps: deque[tuple[float, signal.Signals]] = deque()
+        self._notice = Notice(config.drain, config.until, time.time(), time.monotonic())
         self._hub = NannyHub(
             config,
             vouches=self._vouches,
@@ -154,19 +156,23 @@ class MpiJob:
 
     def _timeout(self, now: float) -> float | None:
         due = [self._steps[0][0]] if self._steps else []
-        if self._ending is None and (attend := self._hub.next_deadline(now)) is not None:
-            due.append(attend)
-        return max(0.0, min(due) - now) * 1000 if due else None
+        if self._ending is None:
+            due += [each for each in (self._hub.next_deadline(now), self._notice.due(now)) if each is not None]
+        first = min(due, default=NEVER)
+        return None if first == NEVER else max(0.0, first - now) * 1000
 
     def _act(self, now: float) -> None:
         if self._ending is None:
             self._hub.attend(now)
+            self._look_at_time(now)
         while self._steps and now >= self._steps[0][0]:
             self._send(self._steps.popleft()[1])
 
     def _attend(self, ready: set[int], poller: select.poll) -> None:
         struck = set(os.read(self._signals[0], 4096)) if self._signals[0] in ready else set()
-        if struck & set(STOP_SIGNALS):
+        if signal.SIGTERM in struck and self._config.drain and not self._notice.is_given:
+            self._drain("it was told to stop", time.monotonic())
+        elif struck & set(STOP_SIGNALS):
             self._stop("it was told to stop", Ending.LEFT)
         if self._wakeup.fileno() in ready:
             self._wakeup.clear()
@@ -228,6 +234,20 @@ class MpiJob:
         now = time.monotonic()
         self._steps = deque([(now + grace, signal.SIGTERM), (now + grace + TERM_PATIENCE, signal.SIGKILL)])
 
+    def _look_at_time(self, now: float) -> None:
+        if self._notice.is_over(now):
+            self._stop("what ran has not ended in the time that it had", Ending.LEFT)
+        elif self._notice.is_in_vain(self._hub.is_there, now):
+            self._stop("there is no hub to take what its ranks finish", Ending.LEFT)
+        elif self._notice.is_to_be_given(now):
+            self._drain("the time of its job is nearly over", now)
+
+    def _drain(self, why: str, now: float) -> None:
+        """Let the ranks end what they run, and leave; with the last of them the job ends in good order."""
+        until = self._notice.give(now)
+        _log.info("draining, for %.1f s at most: %s", until - now, why)
+        self._hub.drain(why, until)
+
     def _stop(self, why: str, ending: Ending) -> None:
         if self._ending is not None:
             return
@@ -248,10 +268,10 @@ class MpiJob:
 
         With one that is killed all would die.
         """
-        limit = float("inf") if within < 0 else time.monotonic() + within
+        limit = NEVER if within < 0 else time.monotonic() + within
         self._retiring[rank] = min(limit, self._retiring.get(rank, limit))
         latest = max(self._retiring.values())
-        if len(self._retiring) == self._config.engines and self._ending is None and latest < float("inf"):
+        if len(self._retiring) == self._config.engines and self._ending is None and latest < NEVER:
             self._end_job(latest - time.monotonic() + self._config.grace)
 
     def _settle(self, code: int) -> Ending | None:

@@ -168,6 +168,18 @@ def test_a_rank_that_leaves_alone_waits_for_the_others(hub: Client, command: Com
     assert "ERROR" not in end(watcher)
 
 
+def test_sigterm_lets_ranks_finish(hub: Client, command: Command) -> None:
+    """The watcher has them drained: what runs ends, then all do, with exit code 0."""
+    watcher = start(command, hub)
+    runs = hub.load_balanced_view().apply_async(lambda: __import__("time").sleep(0.3) or "done")
+    until(lambda: any(each["running"] for each in hub.status()["engines"]), "it runs")
+    watcher.send_signal(signal.SIGTERM)
+    assert runs.get(PATIENCE) == "done"
+    said = watcher.communicate(timeout=PATIENCE)[1]
+    assert watcher.returncode == 0, said
+    assert "draining" in said
+
+
 def test_draining_ranks_end_together(hub: Client, command: Command) -> None:
     """What runs ends, nothing new begins, and the watcher ends in good order."""
     watcher = start(command, hub)

@@ -32,7 +32,7 @@ fi
 """
 
 _END = """\
-alive && kill -TERM {pid}
+alive && kill -INT {pid}
 n=0; while alive && [ $n -lt {ticks} ]; do sleep {tick}; n=$((n+1)); done
 alive && kill -KILL {pid}
 n=0; while alive && [ $n -lt {kill_ticks} ]; do sleep {tick}; n=$((n+1)); done
@@ -57,7 +57,7 @@ def look(far: Mapping[str, Any]) -> str:
 
 
 def end(far: Mapping[str, Any], patience: float) -> str:
-    """End a nanny: by SIGTERM, and in the end by SIGKILL; say whether it has ended."""
+    """End a nanny: by SIGINT, since SIGTERM lets it finish, and in the end by SIGKILL; say whether it has ended."""
     return _alive(far) + _END.format(
         pid=int(far["pid"]), ticks=max(1, int(patience / TICK)), tick=TICK, kill_ticks=KILL_TICKS, state=STATE
     )

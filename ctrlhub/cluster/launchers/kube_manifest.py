@@ -15,6 +15,8 @@ TOKEN_DIR = "/run/ctrl-hub"
 """Where a pod finds the token; the Secret's volume is in the pod's memory."""
 STATE_DIR = "/tmp/ctrl-hub"
 COOKIE_LABEL = "ctrl-hub/cookie"
+MARGIN = 5
+"""Seconds that a nanny needs of a pod's time of grace for itself."""
 MOST_NAME = 52
 """The longest name of a Job whose pods' names, with index and suffix, are still names of hosts."""
 
@@ -127,7 +129,7 @@ def script(spec: EngineSet, profile: str, options: KubernetesOptions) -> str:
     if last != each:
         count.append(f'[ "$JOB_COMPLETION_INDEX" = {pods - 1} ] && n={last}')
     words = [options.python or "python3", "-P", "-m", "ctrlhub", "engine", "--token-stdin"]
-    rest = ["--engine-set", spec.key, "--profile", profile]
+    rest = ["--engine-set", spec.key, "--profile", profile, "--grace", str(max(1, options.grace - MARGIN))]
     command = f'exec {shlex.join(words)} -n "$n" {shlex.join(rest)} < {TOKEN_DIR}/token'
     return "\n".join([*shell_lines(options), *count, command, ""])
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +23,8 @@ T = TypeVar("T")
 ASK = 10.0
 """Seconds that the API server has for an answer."""
 LOOK = 0.2
+STOP_GRACE = 5
+"""Seconds that pods have when the set is stopped: SIGTERM would let them finish for longer."""
 KILL_PATIENCE = 10.0
 """Seconds that pods have to go once they are removed by force."""
 LOG_BYTES = 256 * 1024
@@ -130,18 +132,23 @@ class KubernetesLauncher(Launcher):
                 manifest.resource_name(self.spec), namespace, _request_timeout=ASK
             ), StopFailed,
         )  # fmt: skip
+        self._remove(api, self._pods(api, StopFailed), STOP_GRACE)
         while pods := self._pods(api, StopFailed):
             if time.monotonic() >= deadline + KILL_PATIENCE:
                 listed = ", ".join(pod.metadata.name for pod in pods)
                 raise StopFailed(f"pods {listed} in namespace {namespace} do not end: is their node lost?")
             if time.monotonic() >= deadline:
-                for pod in pods:
-                    api.gone(
-                        lambda pod=pod: api.core.delete_namespaced_pod(  # type: ignore[misc]
-                            pod.metadata.name, namespace, grace_period_seconds=0, _request_timeout=ASK
-                        ), StopFailed,
-                    )  # fmt: skip
+                self._remove(api, pods, 0)
             time.sleep(LOOK)
+
+    def _remove(self, api: Api, pods: Sequence[Any], grace: int) -> None:
+        """Delete pods, which have so many seconds to end."""
+        for pod in pods:
+            api.gone(
+                lambda pod=pod: api.core.delete_namespaced_pod(  # type: ignore[misc]
+                    pod.metadata.name, self._namespace, grace_period_seconds=grace, _request_timeout=ASK
+                ), StopFailed,
+            )  # fmt: skip
 
     def logs(self) -> list[Path]:
         """Fetch the logs of the pods, and return where they are."""

@@ -87,12 +87,12 @@ def far_of(process: subprocess.Popen[bytes], place: Path) -> dict[str, object]:
 
 def test_looking_signalling_and_ending(tmp_path: Path) -> None:
     """A process that runs is seen, signalled and ended; of one that has ended the note and the log are told."""
-    process = subprocess.Popen(["/bin/sh", "-c", "trap 'exit 7' USR1; while :; do sleep 0.01; done"])
+    process = subprocess.Popen(["/bin/sh", "-c", "trap 'exit 130' INT; while :; do sleep 0.01; done"])
     far = far_of(process, tmp_path)
     assert run_as_ssh_does(far_scripts.look(far)).stdout == "ctrl-hub-state running\n"
     assert run_as_ssh_does(far_scripts.signal(far, 0)).stdout == "ctrl-hub-state running\n"
     assert run_as_ssh_does(far_scripts.end(far, 5.0)).stdout == "ctrl-hub-state ended\n"
-    assert process.wait() == -15
+    assert process.wait() == 130
     (tmp_path / f"n-{process.pid}.exit").write_text("3\n")
     (tmp_path / "nanny n.log").write_text("its last words\n")
     assert run_as_ssh_does(far_scripts.look(far)).stdout == "ctrl-hub-state ended 3\nits last words\n"
@@ -101,7 +101,7 @@ def test_looking_signalling_and_ending(tmp_path: Path) -> None:
 
 def test_one_that_does_not_obey_is_killed(tmp_path: Path) -> None:
     """After the patience it was given."""
-    process = subprocess.Popen(["/bin/sh", "-c", "trap '' TERM; echo; while :; do sleep 0.01; done"], stdout=subprocess.PIPE)
+    process = subprocess.Popen(["/bin/sh", "-c", "trap '' INT; echo; while :; do sleep 0.01; done"], stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()
     assert run_as_ssh_does(far_scripts.end(far_of(process, tmp_path), 0.2)).stdout == "ctrl-hub-state ended\n"
