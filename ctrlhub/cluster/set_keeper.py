@@ -109,7 +109,7 @@ class SetKeeper:
             except CtrlHubError as error:
                 state = SetState(Phase.UNKNOWN, str(error))
             self._tell(state)
-            if state.phase.is_over and not self._again(state):
+            if state.phase.is_over and not self._is_being_stopped() and not self._again(state):
                 return
 
     def _is_ours(self) -> bool:
@@ -120,6 +120,11 @@ class SetKeeper:
         if found.spec.cookie != self.launcher.spec.cookie:
             self.launcher = type(self.launcher)(self.launcher.profile, found.spec, found.handle)
         return True
+
+    def _is_being_stopped(self) -> bool:
+        """Say whether somebody else ends it, who may start another in its place."""
+        found = load_record(self.launcher.record_file)
+        return found is None or found.stopping
 
     def _tell(self, state: SetState) -> None:
         """Log what has changed."""
@@ -150,6 +155,8 @@ class SetKeeper:
             with self._restarting:
                 if self._over.is_set():
                     return False
+                if self._is_being_stopped():
+                    return True
                 self._began = time.monotonic()
                 if self._start_again():
                     return True

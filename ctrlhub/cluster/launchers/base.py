@@ -212,6 +212,8 @@ class Launcher(ABC):
         """
         self.take_up()
         if self.handle:
+            if self.is_recorded():  # before it ends: its owner would start it again
+                save_record(self.record_file, SetRecord(self.spec, self.handle, stopping=True))
             self.end(patience)
         self.forget()
 

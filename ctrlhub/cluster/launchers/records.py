@@ -27,14 +27,17 @@ class SetRecord:
         What was asked for.
     handle
         What was started; empty while that is not known.
+    stopping
+        Somebody is ending it, and nobody is to start it again.
     """
 
     spec: EngineSet
     handle: Mapping[str, Any] = field(default_factory=dict)
+    stopping: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data."""
-        return {"format": FORMAT, "set": self.spec.to_dict(), "handle": dict(self.handle)}
+        return {"format": FORMAT, "set": self.spec.to_dict(), "handle": dict(self.handle), "stopping": self.stopping}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> SetRecord:
@@ -50,7 +53,7 @@ class SetRecord:
         spec, handle = data.get("set"), data.get("handle")
         if not isinstance(spec, Mapping) or not isinstance(handle, Mapping):
             raise ValueError("it has no set or no handle")
-        return cls(EngineSet.from_dict(spec), dict(handle))
+        return cls(EngineSet.from_dict(spec), dict(handle), data.get("stopping") is True)
 
 
 def save_record(path: Path, record: SetRecord) -> None:
