@@ -26,7 +26,7 @@ from ctrlhub.cluster.launchers.sets import (
     stop_sets,
 )
 from ctrlhub.wire.places import Profile
-from tests.support.launching import SITES, THOROUGH, Site
+from tests.support.launching import SITES, THOROUGH, HTCondorSite, KubernetesSite, Site, SshSite
 from tests.support.processes import until
 from tests.support.state import own_state
 
@@ -37,6 +37,11 @@ thoroughly = pytest.mark.parametrize(
     "site", THOROUGH, indirect=True, scope="module", ids=lambda site: site.launcher
 )
 """What all launchers do alike is shown on a host, and on a batch system."""
+wherever_commands_differ = pytest.mark.parametrize(
+    "site", [*THOROUGH, SshSite, KubernetesSite, HTCondorSite], indirect=True, scope="module",
+    ids=lambda site: site.launcher,
+)  # fmt: skip
+"""What a nanny's command has to say, for each way of making one."""
 
 
 @pytest.fixture(scope="module")
@@ -290,9 +295,9 @@ def test_a_signal_reaches_the_set(site: Site, profile: Profile, client: Client) 
     assert launcher.state().phase is Phase.ENDED
 
 
-@thoroughly
+@wherever_commands_differ
 def test_a_set_grows_by_parts_and_ends_as_one(site: Site, profile: Profile, client: Client) -> None:
-    """Each part is a job of its own; the name means all of them. One that cannot grow says so."""
+    """Each part is a job of its own; the name means all of them, to the hub as well. One that cannot grow says so."""
     launcher = started(site, profile, client, 1)
     if not launcher.can_grow:
         with pytest.raises(ClusterError, match="of one number for good"):
@@ -303,6 +308,8 @@ def test_a_set_grows_by_parts_and_ends_as_one(site: Site, profile: Profile, clie
     part = start_part(launcher, 2)
     until(lambda: len(client.ids) == 3, f"three engines, but {part.state()}")
 
+    assert part.spec.key != launcher.spec.key
+    assert [each["engine_set"] for each in client.status()["engines"]] == [launcher.spec.name] * 3
     parts = known_sets(profile).named(launcher.spec.name)
     assert [each.spec.n for each in parts] == [1, 2]
     stop_sets(parts)

@@ -24,6 +24,7 @@ from typing import Any, ClassVar, Self
 from ctrlhub.cluster.errors import LauncherError, StartFailed
 from ctrlhub.cluster.launchers.options import LauncherOptions, options_from
 from ctrlhub.cluster.launchers.records import SetRecord, create_record, load_record, save_record
+from ctrlhub.cluster.launchers.script import Shell, nanny_command
 from ctrlhub.cluster.launchers.spec import EngineSet
 from ctrlhub.wire.places import Profile
 from ctrlhub.wire.private import make_private_dir, write_private
@@ -274,22 +275,25 @@ class Launcher(ABC):
         """A name that nothing else has: by it what was not recorded is found again."""
         return f"ctrlhub-{self.profile.name}-{self.spec.key}-{self.spec.cookie}"
 
-    def engine_command(self, engines: int | str, *others: str) -> list[str]:
-        """Return the command of a nanny, which reads the token from standard input.
+    def engine_command(self, engines: int | Shell, *others: str) -> list[str]:
+        """Return the command of a nanny that sees the profile's directory, as `nanny_command` does.
 
         Parameters
         ----------
         engines
-            How many engines it has: a number, or ``auto``.
+            How many engines it has: a number, or what a shell knows.
         *others
             Further arguments.
         """
-        return [
-            self.options.python_here(), "-P", "-m", "ctrlhub", "engine", "--token-stdin",
-            "-n", str(engines), "--engine-set", self.spec.name,
-            "--profile", self.profile.name, "--state-dir", str(self.profile.directory.parent.parent),
-            "--logs", str(self.log_dir), *others,
-        ]  # fmt: skip
+        return nanny_command(
+            self.options.python_here(),
+            self.spec,
+            engines,
+            profile=self.profile.name,
+            state_dir=str(self.profile.directory.parent.parent),
+            logs=str(self.log_dir),
+            others=others,
+        )
 
     def _make_place(self, token: str) -> None:
         shutil.rmtree(self.directory, ignore_errors=True)

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 from ctrlhub.cluster.errors import StartFailed
 from ctrlhub.cluster.launchers.base import Launcher
 from ctrlhub.cluster.launchers.options import LauncherOptions, option
-from ctrlhub.cluster.launchers.script import shell_lines
+from ctrlhub.cluster.launchers.script import Shell, command_line, shell_lines
 from ctrlhub.cluster.launchers.template import render
 from ctrlhub.wire.private import write_private
 
@@ -151,7 +151,7 @@ class BatchLauncher(Launcher):
             "job_name": self.job_name,
             "directives": "\n".join(f"{self.directive} {line}" for line in lines),
             "prologue": "\n".join(shell_lines(self.options)),
-            "command": shlex.join(self._command()).replace(" ENGINES ", ' "$engines" '),
+            "command": command_line(self._command()),
             "token_file": shlex.quote(str(self.token_file)),
             "log_dir": shlex.quote(str(self.log_dir)),
             "nodes": str(max(1, self.spread.nodes)),
@@ -162,12 +162,12 @@ class BatchLauncher(Launcher):
         }
 
     def _command(self) -> list[str]:
-        """Return the nanny's command, for as many as ENGINES."""
+        """Return the nanny's command, for as many as the script has put into `engines`."""
         others = ["--nanny-signals", "--grace", str(self.options.grace)]
         wall_time = self.wall_time()
         if wall_time is not None:
             others += ["--wall-time", str(wall_time)]
-        return self.engine_command("ENGINES", *others)
+        return self.engine_command(Shell('"$engines"'), *others)
 
     def wall_time(self) -> int | None:
         """Return for how long (seconds) a job may run, if its nannies have to be told."""

@@ -14,6 +14,7 @@ from ctrlhub.cluster.launchers.base import Phase
 from ctrlhub.cluster.launchers.batch import BatchOptions
 from ctrlhub.cluster.launchers.commands import run_command
 from ctrlhub.cluster.launchers.options import LauncherOptions, option
+from ctrlhub.cluster.launchers.script import Shell, nanny_command
 from ctrlhub.cluster.launchers.template import render
 from ctrlhub.wire.private import write_private
 
@@ -98,13 +99,13 @@ class HTCondorLauncher(ArrayLauncher):
         lines = [*self.directives(), *self.options.extra]
         return values | {"script": str(self._script), "directives": "\n".join(lines)}
 
-    def engine_command(self, engines: int | str, *others: str) -> list[str]:
+    def engine_command(self, engines: int | Shell, *others: str) -> list[str]:
         """Return the command of a nanny; without a shared home it keeps to the job's own directory."""
-        command = super().engine_command(engines)
-        if not self.options.shared_home:
-            del command[command.index("--profile") :]
-            command += ["--state-dir", "ctrlhub-state"]
-        return [*command, *others]
+        if self.options.shared_home:
+            return super().engine_command(engines, *others)
+        return nanny_command(
+            self.options.python_here(), self.spec, engines, state_dir="ctrlhub-state", others=others
+        )
 
     def plan(self) -> str:
         """Return the submit description, and the script that it names."""

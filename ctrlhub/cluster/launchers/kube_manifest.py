@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from ctrlhub.cluster.launchers.kube_options import KubernetesOptions
-from ctrlhub.cluster.launchers.script import shell_lines
+from ctrlhub.cluster.launchers.script import Shell, command_line, nanny_command, shell_lines
 from ctrlhub.cluster.launchers.spec import EngineSet
 
 TOKEN_DIR = "/run/ctrl-hub"
@@ -107,10 +106,7 @@ def _container(spec: EngineSet, profile: str, options: KubernetesOptions) -> dic
         "name": "engines",
         "image": options.image,
         "command": ["/bin/sh", "-c", script(spec, profile, options)],
-        "env": [
-            # Each index has its share; the last one what is left.
-            {"name": "CTRLHUB_STATE_DIR", "value": STATE_DIR},
-        ],
+        "env": [{"name": "CTRLHUB_STATE_DIR", "value": STATE_DIR}],
         "resources": {"requests": limits, "limits": limits} if limits else {},
         "securityContext": {"allowPrivilegeEscalation": False},
         "volumeMounts": [{"name": "token", "mountPath": TOKEN_DIR, "readOnly": True}],
@@ -125,13 +121,14 @@ def script(spec: EngineSet, profile: str, options: KubernetesOptions) -> str:
     each = options.engines_per_pod
     pods = pods_of(spec.n, each)
     last = spec.n - (pods - 1) * each
-    count = [f"n={each}"]
+    count = [f"n={each}"]  # each index has its share; the last one what is left
     if last != each:
         count.append(f'[ "$JOB_COMPLETION_INDEX" = {pods - 1} ] && n={last}')
-    words = [options.python or "python3", "-P", "-m", "ctrlhub", "engine", "--token-stdin"]
-    rest = ["--engine-set", spec.key, "--profile", profile, "--grace", str(max(1, options.grace - MARGIN))]
-    command = f'exec {shlex.join(words)} -n "$n" {shlex.join(rest)} < {TOKEN_DIR}/token'
-    return "\n".join([*shell_lines(options), *count, command, ""])
+    grace = str(max(1, options.grace - MARGIN))
+    command = nanny_command(
+        options.python or "python3", spec, Shell('"$n"'), profile=profile, others=["--grace", grace]
+    )
+    return "\n".join([*shell_lines(options), *count, f"exec {command_line(command)} < {TOKEN_DIR}/token", ""])
 
 
 def as_text(objects: list[Mapping[str, Any]]) -> str:

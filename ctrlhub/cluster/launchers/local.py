@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -15,7 +14,7 @@ from ctrlhub.cluster.child import open_log, tail
 from ctrlhub.cluster.errors import LauncherError, StartFailed, StopFailed
 from ctrlhub.cluster.launchers.base import Launcher, Phase, SetState
 from ctrlhub.cluster.launchers.endings import ending_of
-from ctrlhub.cluster.launchers.script import shell_lines
+from ctrlhub.cluster.launchers.script import command_line, shell_lines
 from ctrlhub.cluster.processes import KnownProcess
 from ctrlhub.wire.killing import KILL
 
@@ -100,7 +99,7 @@ class LocalLauncher(Launcher):
 
     def _script(self) -> str:
         lines = shell_lines(self.options)
-        return "\n".join([*lines, f"exec {shlex.join(self.engine_command(self.spec.n))}", ""])
+        return "\n".join([*lines, f"exec {command_line(self.engine_command(self.spec.n))}", ""])
 
     def _process(self) -> KnownProcess:
         return KnownProcess(int(self.handle["pid"]), str(self.handle["birth"]))

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from ctrlhub.cluster.launchers.local import LocalLauncher
 from ctrlhub.cluster.launchers.options import LauncherOptions, option
+from ctrlhub.cluster.launchers.script import Shell
 from ctrlhub.engine.ranks import FORWARD_VARIABLE
 
 
@@ -49,6 +50,6 @@ class MpiLauncher(LocalLauncher):
         forward = [f"export {FORWARD_VARIABLE}={','.join(names)}"] if names else []
         return "\n".join([*forward, super()._script()])
 
-    def engine_command(self, engines: int | str, *others: str) -> list[str]:
+    def engine_command(self, engines: int | Shell, *others: str) -> list[str]:
         """Return the command of the watcher, which reads the token from standard input."""
         return super().engine_command(engines, "--mpiexec", self.options.mpiexec, *others)

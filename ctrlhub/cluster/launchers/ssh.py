@@ -33,7 +33,7 @@ from ctrlhub.cluster.launchers.far import (
 )
 from ctrlhub.cluster.launchers.hosts import Host, hosts_of, shared_out
 from ctrlhub.cluster.launchers.options import LauncherOptions, option
-from ctrlhub.cluster.launchers.script import shell_lines
+from ctrlhub.cluster.launchers.script import Shell, command_line, nanny_command, shell_lines
 from ctrlhub.wire.private import make_private_dir, write_private
 
 _MOST_AT_ONCE = 32
@@ -164,16 +164,17 @@ class SshLauncher(Launcher):
         return shared_out(hosts_of(self.options.hosts), self.spec.n)
 
     def _script(self, host: Host) -> str:
-        words = [
-            self.options.python_here(), "-P", "-m", "ctrlhub", "engine", "--token-stdin", "--detach",
-            self._name_on(host), "-n", str(host.engines), "--engine-set", self.spec.key,
-            "--profile", self.profile.name,
-        ]  # fmt: skip
-        if self.options.state_dir:
-            words += ["--state-dir", self.options.state_dir]
         others = [word for each in self.options.engine_options for word in shlex.split(each)]
-        command = f"exec {shlex.join(words)} --logs {self._far_logs()}{''.join(f' {shlex.quote(w)}' for w in others)}"
-        return "\n".join([*shell_lines(self.options), command, ""])
+        command = nanny_command(
+            self.options.python_here(),
+            self.spec,
+            host.engines,
+            profile=self.profile.name,
+            state_dir=self.options.state_dir,
+            logs=Shell(self._far_logs()),
+            others=["--detach", self._name_on(host), *others],
+        )
+        return "\n".join([*shell_lines(self.options), f"exec {command_line(command)}", ""])
 
     def _name_on(self, host: Host) -> str:
         """Return what a nanny is found by: also where one machine is a host by two names."""

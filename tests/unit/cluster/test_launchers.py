@@ -202,6 +202,18 @@ def test_what_schedulers_are_told() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["local", "mpi", "ssh", *BATCH])
+def test_a_later_part_is_of_its_set(name: str, profile: Profile) -> None:
+    """Its engines say so to the hub; only files, and what the system calls it, have the part's own name."""
+    options = {"hosts": "a:2"} if name == "ssh" else {}
+
+    plan = launcher_named(name)(profile, EngineSet("away", name, 2, options, part=2)).plan()
+
+    assert "--engine-set away " in plan
+    assert "--engine-set away.2" not in plan
+    assert "away.2" in plan
+
+
 def test_a_template_of_ones_own(profile: Profile, tmp_path: Path) -> None:
     """It is read when it is used; one that cannot be is an error that names it."""
     mine = tmp_path / "mine.sh"
@@ -221,7 +233,7 @@ def test_without_a_shared_home_htcondor_keeps_to_the_node(profile: Profile) -> N
     node_script = launcher.plan().partition("node.sh:\n")[2]
 
     assert str(profile.directory) not in node_script
-    assert "--state-dir ctrlhub-state --nanny-signals --grace 25" in node_script
+    assert "--nanny-signals --grace 25 --state-dir ctrlhub-state" in node_script
 
 
 # ---------------------------------------------------------------- sets and their records
