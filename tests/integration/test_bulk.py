@@ -76,6 +76,13 @@ def bulk_connections(cluster: Cluster, info: ConnectionInfo) -> int:
     return sum(each.status == "ESTABLISHED" and each.laddr.port == port for each in found)
 
 
+def bulk_connections_from_here(info: ConnectionInfo) -> int:
+    """Count those that this process, and so its clients, have to the hub."""
+    port = int(info.bulk.rpartition(":")[2])
+    found = psutil.Process().net_connections("tcp")
+    return sum(each.status == "ESTABLISHED" and bool(each.raddr) and each.raddr.port == port for each in found)
+
+
 def refused(client: Client) -> int:
     """Return how much the hub has refused."""
     number: int = client.status()["hub"]["refused"]
@@ -185,16 +192,26 @@ def test_one_that_falls_silent(
 
 
 def test_without_one(info: ConnectionInfo) -> None:
-    """A port that is closed, a hub that has none, a library that is missing: the streams carry it."""
+    """A port that is closed, a hub that has none, a library that is missing: the streams carry it.
+
+    What they are spared is there otherwise: the client has one connection for its large data.
+    """
+    before = bulk_connections_from_here(info)
+    with remote(info) as client:
+        there_and_back(client)
+        assert bulk_connections_from_here(info) == before + 1
+    until(lambda: bulk_connections_from_here(info) == before, "that of the client is closed")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         closed = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
     for bulk in (closed, ""):
         with remote(replace(info, bulk=bulk)) as client:
             there_and_back(client)
+            assert bulk_connections_from_here(info) == before
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ctrlhub.link.zeromq.can_seal", lambda: False)
         with remote(info) as client:
             there_and_back(client)
+            assert bulk_connections_from_here(info) == before
 
 
 def test_one_that_comes_about_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
