@@ -6,10 +6,10 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
-import pytest
 
 from ctrlhub.cli import main
 from ctrlhub.cli.exits import Exit
@@ -23,9 +23,11 @@ def values(key: str) -> list[str]:
     return [line.partition("=")[2] for line in lines if line.startswith(f"{key}=")]
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze here")
-def test_systemd_understands_it(tmp_path: Path) -> None:
+def test_systemd_understands_it(
+    require_system_part: Callable[[str, bool], None], tmp_path: Path
+) -> None:
     """It has nothing to complain about, once the command is where the unit says."""
+    require_system_part("systemd-analyze (Debian: systemd)", shutil.which("systemd-analyze") is not None)
     (place,) = values("ExecStart")
     program = place.split()[0]
     unit = tmp_path / "ctrl-hub@work.service"
