@@ -423,8 +423,14 @@ class Cluster(ClusterFile, Coroutines):
 
 
 def _stop_all() -> None:
+    failed: list[Exception] = []
     for cluster in tuple(_running):
-        cluster.stop()
+        try:
+            cluster.stop()
+        except Exception as error:  # the others are to end nevertheless
+            failed.append(error)
+    if failed:
+        raise ExceptionGroup("clusters of this program could not be stopped", failed)
 
 
 atexit.register(_stop_all)

@@ -30,6 +30,17 @@ print("started", flush=True)
 sys.stdin.read()
 """
 
+ENDS = """
+import sys
+from ctrlhub import Cluster
+cluster = Cluster(n=1, launcher="slurm", launcher_options={"queue": "idle"}, wait_for=0)
+cluster.start()
+for _ in range(int(sys.argv[1])):
+    cluster.start_engines_sync(1)
+other = Cluster(n=0)
+other.start()
+"""
+
 
 @pytest.fixture(scope="module")
 def slurm(
@@ -142,3 +153,19 @@ def test_what_a_killed_program_has_left_in_the_queue_goes_with_the_next_cluster(
 
     with Cluster(n=0):
         assert slurm.queue() == []
+
+
+@pytest.mark.parametrize("further", [0, 1])
+def test_a_program_that_simply_ends_leaves_no_job(state: Path, slurm: Slurm, further: int) -> None:
+    """Without `stop`, with one set and with more: neither a job nor a file of its clusters is there any more."""
+    ended = subprocess.run(
+        [sys.executable, "-c", ENDS, str(further)],
+        env=Command(state).environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=True,
+    )
+    assert ended.stderr == ""
+    assert slurm.queue() == []
+    assert list((state / "clusters").glob("profiles/*")) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from ctrlhub.cluster.errors import ClusterError, StopFailed
@@ -186,10 +187,16 @@ def in_parallel(
             return error
         return None
 
-    if not launchers:
-        return []
+    def begin(launcher: Launcher) -> Callable[[], CtrlHubError | None]:
+        try:
+            return pool.submit(attempt, launcher).result
+        except RuntimeError:  # the interpreter is ending, and starts no thread any more: one by one
+            return partial(attempt, launcher)
+
+    if len(launchers) < 2:
+        return [attempt(each) for each in launchers]
     with ThreadPoolExecutor(min(len(launchers), _MOST_AT_ONCE)) as pool:
-        return list(pool.map(attempt, launchers))
+        return [outcome() for outcome in [begin(each) for each in launchers]]
 
 
 def engine_token(profile: Profile, is_remote: bool = False) -> str:
