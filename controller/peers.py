@@ -40,9 +40,12 @@ from ctrlhub.wire.security import KeyRegistry
 
 log = logging.getLogger(__name__)
 
+FEW = 100
+"""So many peers have another stream felt for with each beat; of more, each the more seldom: a message is
+memory that libzmq touches for the first time, until it has seen some hundred of them on a connection."""
+
 FEEL_EVERY = 10
-"""With one beat of so many the hub says something on another stream: each message is memory that libzmq
-touches for the first time, until it has seen some hundred of them on a connection."""
+"""With one beat of so many, at the least, the hub says something on another stream."""
 
 _OTHERS = tuple(sorted(BULK | IOPUB))
 """The streams beside that of the beats."""
@@ -191,9 +194,8 @@ class Peers:
     def beat(self, session: Session, message: m.Beat, connection: Connection, now: float) -> None:
         """Answer a beat; a nanny's counts for the engines whose processes it sees.
 
-        Now and then the hub says something on another stream, on each in its turn: where a connection
-        broke in silence, and nobody has anything to say on it, this is how it comes to light
-        (`disconnected`).
+        The hub says something on another stream, too, on each in its turn: where a connection broke in
+        silence, and nobody has anything to say on it, this is how it comes to light (`disconnected`).
         """
         if session.role is m.Role.NANNY:
             session.vouches = frozenset(message.vouches)
@@ -211,7 +213,7 @@ class Peers:
         self._outbox.add(Send(connection, m.Beat()))
         others = [stream for stream in _OTHERS if stream in session.connections]
         if others:
-            turn, rest = divmod(session.probed, FEEL_EVERY)
+            turn, rest = divmod(session.probed, min(FEEL_EVERY, 1 + len(self.sessions) // FEW))
             session.probed += 1
             if not rest:
                 session.send(self._outbox, others[turn % len(others)], m.Welcome(self._epoch))

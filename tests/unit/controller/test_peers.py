@@ -25,11 +25,18 @@ __all__ = ["exchange"]
 class TestLife:
     """Beats, suspicion, loss, death and leaving."""
 
+    @pytest.mark.parametrize(("few", "every"), [(100, 1), (1, 2), (1 / 30, FEEL_EVERY)])
     @pytest.mark.parametrize("role", [ENGINE, CLIENT, NANNY])
     def test_a_beat_is_answered(
-        self, exchange: Exchange, role: m.Role, monkeypatch: pytest.MonkeyPatch
+        self,
+        exchange: Exchange,
+        role: m.Role,
+        few: float,
+        every: int,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """On the hub stream; now and then another one is felt for, each in its turn."""
+        """On the hub stream; another one is felt for, each in its turn, of many peers more seldom."""
+        monkeypatch.setattr("ctrlhub.controller.peers.FEW", few)
         line = a_peer(exchange, "peer", role)
         others = {NANNY: 0, ENGINE: 2, CLIENT: 3}[role]
         sent: list[Send] = []
@@ -40,8 +47,8 @@ class TestLife:
             keep(send)
 
         monkeypatch.setattr(exchange, "_keep", keep_both)
-        for number in range(max(1, others) * FEEL_EVERY):
-            felt_for = others > 0 and number % FEEL_EVERY == 0
+        for number in range(max(1, others) * every):
+            felt_for = others > 0 and number % every == 0
             assert line.say(HUB, m.Beat()) == [m.Beat()] + [m.Welcome("epoch")] * felt_for
         felt = {each.connection.stream for each in sent} - {HUB}
         assert len(felt) == others
