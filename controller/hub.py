@@ -18,7 +18,7 @@ from threading import Thread
 
 from ctrlhub.controller.borrowing import Borrowing
 from ctrlhub.controller.config import HubConfig
-from ctrlhub.controller.core.commits import PATIENCE, Commits
+from ctrlhub.controller.core.commits import Commits
 from ctrlhub.controller.core.effects import (
     Commit,
     Connection,
@@ -133,6 +133,7 @@ class Hub:
         self._tick_due = 0.0
         self._alarm = self.switchboard.alarm
         self._commits = Commits()
+        self._commit_due: float | None = None
         self.switchboard.restore(store.load(), unix_offset, time.monotonic())
         memory = memory_here()
         self._heap = Heap(memory, self.switchboard.settle)
@@ -353,15 +354,28 @@ class Hub:
             self.switchboard.disconnected(connection)
 
     def _gather(self, commit: Commit) -> None:
-        if not self._commits:
-            self._loop.later(PATIENCE, self._commit_gathered)
-        if self._commits.add(commit):
+        if self._commits.add(commit, time.monotonic()):
             self._commit()
+        else:
+            self._commit_at(self._commits.due)
 
-    def _commit_gathered(self) -> None:
-        if self._commits:
-            self._commit()
-            self._turn()
+    def _commit_at(self, due: float) -> None:
+        """Have what has gathered stored then, and not later."""
+        if self._commit_due is None or due < self._commit_due:
+            self._commit_due = due
+            self._loop.later(due - time.monotonic(), partial(self._commit_gathered, due))
+
+    def _commit_gathered(self, due: float) -> None:
+        if due != self._commit_due:
+            return  # another timer is set since
+        self._commit_due = None
+        if not self._commits:
+            return
+        if time.monotonic() < self._commits.due:
+            self._commit_at(self._commits.due)
+            return
+        self._commit()
+        self._turn()
 
     def _commit(self, *then: Send) -> None:
         """Store what has gathered; acknowledge it once it is safe, and send what is to follow."""

@@ -4,6 +4,9 @@ Nobody waits for a commit: who gets its acknowledgement merely forgets something
 for each small call, commits would be most of the hub's work, and their acknowledgements would double
 the messages, and the wake-ups. So they gather for `PATIENCE`, or until they are `ENOUGH`, and then go
 to the store as one, whose acknowledgements leave as a few ranges.
+
+A request with large arguments gathers for longer, `LONGER` at most, unless it ends before: then its
+arguments, which nobody will ask for again, need not be written at all.
 """
 
 from __future__ import annotations
@@ -21,30 +24,67 @@ from ctrlhub.controller.core.effects import (
     SaveRequests,
     SaveResults,
 )
+from ctrlhub.wire.codec import size_of
 from ctrlhub.wire.messages import Accepted, Stored
 
 PATIENCE = 0.05
-"""The longest that a commit waits, in seconds."""
+"""The longest that a commit waits, in seconds, unless it is large."""
+
+LONGER = 0.5
+"""The longest that one waits that is large."""
+
+LARGE_BYTES = 4 * 1024 * 1024
+"""Arguments are large from so many bytes on."""
+
+RATE = 200_000_000
+"""So many bytes of arguments a second are waited for."""
+
+FEW = 8
+"""What is large comes with few others: more at once are not looked at."""
 
 ENOUGH = 256
 """So many are stored at once."""
 
 
 class Commits:
-    """What is to be stored, and was not given to the store yet."""
+    """What is to be stored, and was not given to the store yet.
 
-    __slots__ = ("_commits",)
+    Attributes
+    ----------
+    due : float
+        When it is to be, if there is any.
+    """
+
+    __slots__ = ("_commits", "_large", "_soonest", "due")
 
     def __init__(self) -> None:
         self._commits: list[Commit] = []
+        self._large: dict[int, float] = {}
+        self._soonest = self.due = 0.0
 
     def __len__(self) -> int:
         return len(self._commits)
 
-    def add(self, commit: Commit) -> bool:
+    def add(self, commit: Commit, now: float) -> bool:
         """Take a commit; return whether there are enough."""
+        if not self._commits:
+            self._soonest = self.due = now + PATIENCE
         self._commits.append(commit)
+        for operation in commit.operations:
+            if type(operation) is SaveRequests and len(operation.records) <= FEW:
+                self._wait_for_large(operation.records, now)
+            elif self._large and type(operation) is SaveResults:
+                for number, _ in operation.rows:
+                    self._large.pop(number, None)
+        if self._large or self.due != self._soonest:
+            self.due = max((self._soonest, *self._large.values()))
         return len(self._commits) >= ENOUGH
+
+    def _wait_for_large(self, records: Iterable[tuple[int, Any]], now: float) -> None:
+        for number, record in records:
+            nbytes = 0 if type(record.payload) is bytes else size_of(record.payload)
+            if nbytes >= LARGE_BYTES:
+                self._large[number] = now + min(LONGER, PATIENCE + nbytes / RATE)
 
     def take(self) -> Commit:
         """Return all as one.
@@ -53,6 +93,7 @@ class Commits:
         request comes again after it was forgotten.
         """
         commits, self._commits = self._commits, []
+        self._large.clear()
         requests: list[tuple[int, Any]] = []
         results: list[tuple[int, Any]] = []
         fetched: list[tuple[int, int]] = []

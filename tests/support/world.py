@@ -309,7 +309,7 @@ class World:
             elif isinstance(effect, SendStored):
                 self._commit(effect.send)
             elif isinstance(effect, Commit):
-                self.commits.add(effect)
+                self.commits.add(effect, self.now)
             elif isinstance(effect, Publish):
                 self._send(effect)
             elif isinstance(effect, Stop):
