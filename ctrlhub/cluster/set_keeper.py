@@ -42,7 +42,9 @@ class RestartSets(StrEnum):
     """Also when its engines have left in good order, before the wall time was over."""
 
     def applies(self, state: SetState) -> bool:
-        """Say whether to start again what has ended so."""
+        """Say whether to start again what has ended so; never what somebody has cancelled."""
+        if state.cancelled:
+            return False
         if self is RestartSets.FAILED:
             return state.phase is Phase.FAILED
         return self is RestartSets.ALWAYS
@@ -88,6 +90,7 @@ class SetKeeper:
         """
         self._over.set()
         with self._restarting:  # what it is just submitting is to be ended, too
+            self._is_ours()  # and what somebody has just put in its place
             launcher = self.launcher
         if self._thread.is_alive() and self._said.phase is Phase.UNKNOWN:
             # Asked again it would say the same, and whoever ends this cluster waits.

@@ -101,6 +101,11 @@ class ArrayLauncher(BatchLauncher):
         return seconds_of(self.options.time) if self.options.time else None
 
     @property
+    def writes_here(self) -> bool:
+        """Whether what its jobs write is seen here."""
+        return True
+
+    @property
     def size(self) -> int:
         """How many jobs the array has."""
         return max(1, self.spread.nodes)
@@ -114,9 +119,7 @@ class ArrayLauncher(BatchLauncher):
             found = self.ask()
         except LauncherError as error:
             return SetState(Phase.UNKNOWN, str(error))
-        if found is None:
-            return ending_of(self.log_dir)
-        return self._judge(found)
+        return self._how_it_ended() if found is None else self._judge(found)
 
     def end(self, patience: float) -> None:
         """Cancel the array, and wait until it has left the queue."""
@@ -159,6 +162,12 @@ class ArrayLauncher(BatchLauncher):
             return SetState(phase, by_phase[phase])
         if failed:
             return SetState(Phase.FAILED, failed, newest_tail(self.log_dir))
+        return self._how_it_ended()
+
+    def _how_it_ended(self) -> SetState:
+        if self.writes_here and not any(self.log_dir.iterdir() if self.log_dir.is_dir() else ()):
+            # Its first act would have been to begin a log.
+            return SetState(Phase.ENDED, "it was cancelled before it began", cancelled=True)
         return ending_of(self.log_dir)
 
 

@@ -61,11 +61,14 @@ class SetState:
         Why, in the words of who knows: a job's pending reason, an exit code, a lost node.
     log
         The last lines of what it wrote, if it failed.
+    cancelled
+        Somebody has cancelled it, who does not want it started again.
     """
 
     phase: Phase
     reason: str = ""
     log: str = ""
+    cancelled: bool = False
 
 
 class Launcher(ABC):

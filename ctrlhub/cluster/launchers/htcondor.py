@@ -79,6 +79,11 @@ class HTCondorLauncher(ArrayLauncher):
     directive = ""
     script_name = "job.sub"
 
+    @property
+    def writes_here(self) -> bool:
+        """Whether nodes see the state directory."""
+        return self.options.shared_home
+
     def directives(self) -> list[str]:
         """Return what our options mean in a submit description."""
         options, spread = self.options, self.spread

@@ -275,7 +275,8 @@ class SlurmLauncher(BatchLauncher):
             return ending if ending.phase is Phase.FAILED and noted_endings(self.log_dir) else SetState(phase)
         meaning = _MEANINGS.get(state, f"exit code {found.get('ExitCode', '?').partition(':')[0]}")
         reason = f"{state}, {meaning}"
-        return SetState(phase, reason, newest_tail(self.log_dir) if phase is Phase.FAILED else "")
+        log = newest_tail(self.log_dir) if phase is Phase.FAILED else ""
+        return SetState(phase, reason, log, cancelled=state == "CANCELLED")
 
     def _check_reachable(self, answer: Answer) -> None:
         """Tell a refusal from an answer that got lost: then the job may be there."""

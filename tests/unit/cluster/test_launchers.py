@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from ctrlhub.cluster.errors import LauncherError
 from ctrlhub.cluster.launchers import commands
 from ctrlhub.cluster.launchers.array import seconds_of
-from ctrlhub.cluster.launchers.base import Phase
+from ctrlhub.cluster.launchers.base import Phase, SetState
 from ctrlhub.cluster.launchers.batch import BatchLauncher, BatchOptions, Spread, spread
 from ctrlhub.cluster.launchers.commands import CommandMissing, CommandSilent, run_command
 from ctrlhub.cluster.launchers.endings import ending_of, note_ending
@@ -31,6 +31,7 @@ from ctrlhub.cluster.launchers.records import (
 )
 from ctrlhub.cluster.launchers.registry import launcher_named, launcher_names
 from ctrlhub.cluster.launchers.sets import known_sets, make_set
+from ctrlhub.cluster.launchers.sge import SGELauncher
 from ctrlhub.cluster.launchers.spec import EngineSet, Owner
 from ctrlhub.cluster.launchers.template import render
 from ctrlhub.wire.places import Profile
@@ -327,3 +328,21 @@ def test_how_a_set_ended_is_told_by_its_nannies(tmp_path: Path) -> None:
     bad = ending_of(tmp_path)
     assert bad.phase is Phase.FAILED
     assert bad.reason == "ended: other-7 with exit code 6"
+
+
+class _Forgotten(SGELauncher):
+    def ask(self) -> None:
+        """Grid Engine lists no job that has ended."""
+        return
+
+
+def test_an_array_that_has_written_nothing_was_cancelled_in_the_queue(profile: Profile) -> None:
+    """It is not taken for one that has failed, as one that has begun and left no word is."""
+    launcher = _Forgotten(profile, EngineSet("a", "sge", 2), {"job": "7"})
+    for make_place in (False, True):
+        if make_place:
+            launcher.log_dir.mkdir(parents=True)
+        assert launcher.state() == SetState(Phase.ENDED, "it was cancelled before it began", cancelled=True)
+
+    (launcher.log_dir / "job-1.log").touch()
+    assert launcher.state().phase is Phase.FAILED

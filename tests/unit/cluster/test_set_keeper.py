@@ -17,7 +17,8 @@ from ctrlhub.cluster.set_keeper import RestartSets
     ],
 )
 def test_policies(policy: RestartSets, phases: set[Phase]) -> None:
-    """Never, if it has failed, or whenever it is over."""
+    """Never, if it has failed, or whenever it is over, unless somebody has cancelled it."""
     over = [phase for phase in Phase if phase.is_over]
 
     assert {phase for phase in over if policy.applies(SetState(phase))} == phases
+    assert not policy.applies(SetState(Phase.ENDED, cancelled=True))
