@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ctrlhub.cluster.child import Child
 from ctrlhub.cluster.claim import Claim
-from ctrlhub.cluster.errors import StartFailed
+from ctrlhub.cluster.errors import StartFailed, StopFailed
 from ctrlhub.cluster.launchers.spec import Owner
 from ctrlhub.cluster.local import LocalProcesses
 from ctrlhub.cluster.local_nanny import LOCAL_SET
@@ -151,6 +151,7 @@ class Supervisor:
         self._started = time.time()
         self._noted = self._unrecorded = ""
         self._set: SetKeeper | None = None
+        self._left: CtrlHubError | None = None
 
     def run(self, on_ready: Callable[[Ready], None]) -> None:
         """Start everything, report, supervise; return when all has ended.
@@ -166,6 +167,8 @@ class Supervisor:
             If the profile has a hub.
         StartFailed
             If the cluster did not become ready, or its hub kept dying and is given up.
+        StopFailed
+            If all has ended but what a launcher runs; the message says what is left.
         """
         claim = Claim(self._profile)
         claim.take()
@@ -175,6 +178,8 @@ class Supervisor:
                 self._run(signals, on_ready)
         finally:
             claim.give_back()
+        if self._left is not None:
+            raise StopFailed(str(self._left)) from self._left
 
     def _run(self, signals: Signals, on_ready: Callable[[Ready], None]) -> None:
         def check() -> None:
@@ -227,6 +232,7 @@ class Supervisor:
         except CtrlHubError as error:
             # It stays recorded: `ctrl-hub stop` tries again, and says so to whoever asked.
             _log.error("%s", error)
+            self._left = error
 
     def _supervise(self, signals: Signals) -> None:
         hub, nanny = self._processes.hub, self._processes.nanny

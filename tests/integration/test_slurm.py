@@ -50,6 +50,7 @@ def work(tmp_path: Path) -> Work:
 
 
 START = ("start", "--listen", "127.0.0.1", "--daemonize", "--launcher", "slurm", "--poll", "0.3")
+FOREGROUND = ("--listen", "127.0.0.1", "--launcher", "slurm", "-n", "1", "--queue", "idle")
 HUB = ("start", "--listen", "127.0.0.1", "--daemonize", "-n", "0")
 
 
@@ -258,6 +259,44 @@ def test_who_stops_or_restarts_engines_of_a_supervisor_is_heeded(
     until(lambda: "engines 'slurm' were stopped" in log.read_text(), "the supervisor knows")
     assert slurm.queue() == []
     ok(command, "stop")
+
+
+def test_a_job_that_its_user_cancels_is_not_started_again(command: Command, slurm: Slurm) -> None:
+    """Not even where engines that leave in good order are."""
+    ok(command, *START, "-n", "1", "--restart", "always")
+    log = command.state / "profiles" / "default" / "logs" / "supervisor.log"
+    (line,) = slurm.queue()
+    slurm.run("scancel", line.split()[0])
+
+    until(lambda: "engines 'slurm' are not started again" in log.read_text(), "the supervisor knows")
+    assert slurm.queue() == []
+    ok(command, "stop")
+
+
+def test_who_ends_a_supervisor_at_once_ends_its_job(command: Command, slurm: Slurm) -> None:
+    """Also before it has asked once how the job is."""
+    process = command.start(*FOREGROUND)
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(60) == Exit.OK
+    assert slurm.queue() == []
+    assert set_files(command) == []
+
+
+def test_a_supervisor_that_cannot_end_its_job_says_so(command: Command, slurm: Slurm) -> None:
+    """By its exit code, too; the job stays known to `stop`."""
+    process = command.start(*FOREGROUND)
+    slurm.kill("slurmctld")
+    try:
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+
+        assert process.returncode == Exit.STOP_FAILED
+        assert "may still be queued or run" in said
+    finally:
+        slurm.start_controller()
+    ok(command, "stop")
+    assert slurm.queue() == []
 
 
 def test_engines_that_die_at_their_start_are_told(command: Command, slurm: Slurm) -> None:
