@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -92,12 +92,6 @@ def await_engines(
         if now >= deadline or (state.phase is Phase.PENDING and now >= begin + queued):
             return Arrival(count, launcher.spec.n, state)
         time.sleep(min(HEAR, deadline - now))
-
-
-def newest_logs(launcher: Launcher, count: int = 5) -> Sequence[str]:
-    """Name the logs that were written last."""
-    logs = [path for path in launcher.logs() if path.exists()]
-    return [str(path) for path in sorted(logs, key=lambda path: -path.stat().st_mtime)[:count]]
 
 
 def _never(launcher: Launcher, count: int, state: SetState) -> StartFailed:
