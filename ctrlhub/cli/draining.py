@@ -9,7 +9,6 @@ import click
 
 from ctrlhub.cli.asking import connected, engine_ids
 from ctrlhub.cli.configured import configured
-from ctrlhub.cli.exits import Exit
 from ctrlhub.cli.options import json_option, profile_option, state_dir_option
 
 
@@ -22,9 +21,7 @@ from ctrlhub.cli.options import json_option, profile_option, state_dir_option
 @profile_option
 @json_option
 @state_dir_option
-@click.pass_context
 def drain(
-    ctx: click.Context,
     engines: list[int],
     everything: bool,
     within: float | None,
@@ -43,12 +40,8 @@ def drain(
         raise click.UsageError("name engines by their ids, or say --all")
     with connected(profile, state_dir, timeout) as client:
         ids = client.ids if everything else engines
-        try:
-            if ids:
-                client.drain(ids, block=wait, timeout=within)
-        except TimeoutError as error:
-            click.echo(f"ctrl-hub: {error}", err=True)
-            ctx.exit(Exit.ERROR)
+        if ids:
+            client.drain(ids, block=wait, timeout=within)
     if as_json:
         click.echo(json.dumps({"engines": ids, "left": wait}))
     elif not ids:

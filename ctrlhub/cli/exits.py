@@ -18,6 +18,7 @@ class Exit(IntEnum):
     BAD_STATE = 7
     REFUSED = 8
     STOP_FAILED = 9
+    NOT_IN_TIME = 10
     INTERRUPTED = 130
 
     @property
@@ -37,12 +38,13 @@ _MEANINGS = {
     Exit.BAD_STATE: "a file or directory is unreadable, malformed or open to others",
     Exit.REFUSED: "the hub refused: its key, protocol or version is another, or it is full",
     Exit.STOP_FAILED: "something of the cluster could not be stopped from here",
+    Exit.NOT_IN_TIME: "what was waited for has not come, or not ended, in the time that it had",
     Exit.INTERRUPTED: "interrupted by Ctrl-C",
 }
 
 
 def exit_of(error: Exception) -> Exit | None:
-    """Give the exit code of an error of ctrl-hub's; None for an error of any other kind."""
+    """Give the exit code of an error of ctrl-hub's, or of a wait that was too long; None for any other kind."""
     from ctrlhub.cluster.errors import StartFailed, StopFailed
     from ctrlhub.wire import errors
     from ctrlhub.wire.private import StateError
@@ -63,6 +65,7 @@ def exit_of(error: Exception) -> Exit | None:
         (StartFailed, Exit.START_FAILED),
         (StopFailed, Exit.STOP_FAILED),
         (errors.CtrlHubError, Exit.ERROR),
+        (TimeoutError, Exit.NOT_IN_TIME),
     )
     for kind, code in codes:
         if isinstance(error, kind):

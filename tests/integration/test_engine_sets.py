@@ -236,6 +236,22 @@ def test_the_command_scales(command: Command) -> None:
     assert command.run("stop").returncode == 0
 
 
+def test_scaling_that_takes_too_long_is_an_error_of_its_own(command: Command, state: Path) -> None:
+    """In words and by its exit code; what was asked for still comes."""
+    assert command.run("start", "-n", "1", "--daemonize").returncode == 0
+    record = state / "profiles" / "default" / "supervisor.json"
+    nanny = json.loads(record.read_text())["processes"]["nanny"]["pid"]
+    os.kill(nanny, signal.SIGSTOP)  # nobody starts engines meanwhile
+    try:
+        late = command.run("engines", "scale", "2", "--timeout", "0.01")
+    finally:
+        os.kill(nanny, signal.SIGCONT)
+    assert late.returncode == Exit.NOT_IN_TIME
+    assert late.stderr.startswith("ctrl-hub: 1 of 2 engines of set 'local' are there after 0.01 s")
+    until(lambda: len(command.status()["engines"]) == 2, "the second engine comes")
+    assert command.run("stop").returncode == 0
+
+
 def test_names_of_ipyparallel_start_hub_and_engines_apart(state: Path) -> None:
     """First one, then the other; `start` gives a hub its first engines."""
     cluster = Cluster(n=2)

@@ -31,6 +31,7 @@ DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "cli.md"
         (StopFailed("x"), Exit.STOP_FAILED),
         (ClusterError("x"), Exit.ERROR),
         (errors.LimitExceeded("x"), Exit.ERROR),
+        (TimeoutError("x"), Exit.NOT_IN_TIME),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value.name,
 )
