@@ -299,6 +299,15 @@ def test_a_supervisor_that_cannot_end_its_job_says_so(command: Command, slurm: S
     assert slurm.queue() == []
 
 
+def test_a_set_of_so_many_nodes_grows(command: Command, slurm: Slurm) -> None:
+    """By a job of as many as it takes."""
+    ok(command, *START, "-n", "4", "--nodes", "2")
+
+    assert ok(command, "engines", "scale", "6", "slurm") == "engines slurm: 0, 1, 2, 3, 4, 5\n"
+    assert len(slurm.queue()) == 2
+    ok(command, "stop")
+
+
 def test_engines_that_die_at_their_start_are_told(command: Command, slurm: Slurm) -> None:
     """With the end of the log, as soon as the job has ended; nothing is left of it."""
     failed = command.run(*START, "-n", "1", "--prologue", "echo there is no such module >&2; exit 7")

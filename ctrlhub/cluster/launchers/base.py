@@ -174,6 +174,10 @@ class Launcher(ABC):
         found = [path for path in self.log_dir.rglob("*") if path.is_file() and path.suffix != ".exit"]
         return sorted(found, key=lambda path: (len(path.parts), path.name))
 
+    def options_to_grow(self) -> dict[str, Any]:
+        """Return the options for a further part of the set, of whatever number of engines."""
+        return dict(self.spec.options)
+
     # ------------------------------------------------------------ what all do alike
 
     def start(self, token: str) -> None:

@@ -121,6 +121,17 @@ class BatchLauncher(Launcher):
         super().__init__(*arguments, **options)
         self.spread = spread(self.spec.n, self.options)
 
+    def options_to_grow(self) -> dict[str, Any]:
+        """Return them for as many nodes as it takes, with as many engines on each as there are already."""
+        options = super().options_to_grow()
+        options.pop("nodes", None)
+        if not self.options.nodes:
+            return options
+        if self.spread.each:
+            return options | {"engines_per_node": str(self.spread.each)}
+        options.pop("engines_per_node")  # as many as a node has is no number to order
+        return options
+
     @abstractmethod
     def directives(self) -> list[str]:
         """Return the options of the batch system that ours mean, without what lines begin with."""

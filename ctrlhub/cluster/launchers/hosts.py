@@ -47,6 +47,15 @@ def hosts_of(text: str) -> tuple[Host, ...]:
     return tuple(found)
 
 
+def names_of(hosts: tuple[Host, ...]) -> str:
+    """Write hosts, without numbers of engines, as `hosts_of` reads them."""
+    written = []
+    for host in hosts:
+        user, at, name = host.name.rpartition("@")
+        written.append(f"{user}{at}[{name}]" if ":" in name else host.name)
+    return ",".join(written)
+
+
 def shared_out(hosts: tuple[Host, ...], n: int) -> tuple[Host, ...]:
     """Give each host its engines, so that they are `n`; hosts that get none are left out.
 

@@ -133,7 +133,7 @@ def start_part(launcher: Launcher, n: int) -> Launcher:
         launcher.spec.name,
         launcher.spec.launcher,
         n,
-        launcher.spec.options,
+        launcher.options_to_grow(),
         part=max(taken, default=0) + 1,
         owner=launcher.spec.owner,
     )

@@ -31,7 +31,7 @@ from ctrlhub.cluster.launchers.far import (
     run_far,
     why_not_reached,
 )
-from ctrlhub.cluster.launchers.hosts import Host, hosts_of, shared_out
+from ctrlhub.cluster.launchers.hosts import Host, hosts_of, names_of, shared_out
 from ctrlhub.cluster.launchers.options import LauncherOptions, option
 from ctrlhub.cluster.launchers.script import Shell, command_line, nanny_command, shell_lines
 from ctrlhub.wire.private import make_private_dir, write_private
@@ -91,6 +91,10 @@ class SshLauncher(Launcher):
         """Name the hosts."""
         names = [str(far["host"]) for far in self._fars()]
         return f"host {names[0]}" if len(names) == 1 else f"{len(names)} hosts: {', '.join(names)}"
+
+    def options_to_grow(self) -> dict[str, Any]:
+        """Return them for the same hosts, which share whatever is to come."""
+        return super().options_to_grow() | {"hosts": names_of(hosts_of(self.options.hosts))}
 
     def launch(self) -> Mapping[str, Any]:
         """Start a nanny on each host."""

@@ -346,3 +346,39 @@ def test_an_array_that_has_written_nothing_was_cancelled_in_the_queue(profile: P
 
     (launcher.log_dir / "job-1.log").touch()
     assert launcher.state().phase is Phase.FAILED
+
+
+@pytest.mark.parametrize(
+    ("launcher", "n", "options", "grown", "spread_so"),
+    [
+        ("slurm", 4, {"nodes": 2}, {"engines_per_node": "2"}, Spread(2, 2, 1)),
+        ("slurm", 4, {"nodes": 2, "engines_per_node": "2", "queue": "q"}, {"engines_per_node": "2", "queue": "q"},
+         Spread(2, 2, 1)),
+        ("slurm", 2, {"nodes": 2, "engines_per_node": "auto"}, {}, Spread(0, 3, 3)),
+        ("sge", 4, {"nodes": 4}, {"engines_per_node": "1"}, Spread(3, 1, 1)),
+        ("pbs", 4, {"engines_per_node": "4"}, {"engines_per_node": "4"}, Spread(1, 4, 3)),
+    ],
+)  # fmt: skip
+def test_a_set_grows_by_as_many_nodes_as_it_takes(
+    launcher: str, n: int, options: dict[str, Any], grown: dict[str, Any], spread_so: Spread, profile: Profile
+) -> None:
+    """Whatever number of nodes it began with; a node has as many engines as before."""
+    first = make_set(profile, launcher, n, options)
+    assert first.options_to_grow() == grown
+
+    more = make_set(profile, launcher, 3, first.options_to_grow())
+    assert isinstance(more, BatchLauncher)
+    assert more.plan()
+    assert more.spread == spread_so
+
+
+def test_a_set_grows_on_the_hosts_it_has(profile: Profile) -> None:
+    """Which share what comes, also where each was for a number of its own."""
+    first = make_set(profile, "ssh", 7, {"hosts": "a:4,me@[::1]:2,c", "ssh": "ssh -p 2222"})
+    options = first.options_to_grow()
+
+    assert options == {"hosts": "a,me@[::1],c", "ssh": "ssh -p 2222"}
+    said = make_set(profile, "ssh", 2, options).plan()
+    assert [line for line in said.splitlines() if line.startswith("# ") and line.endswith("engines")] == [
+        "# a: 1 engines", "# me@::1: 1 engines",
+    ]  # fmt: skip
