@@ -377,6 +377,10 @@ class Connection:
         """Have something done, in the I/O thread, whenever there are other engines than before."""
         self._watch.on_engines = act
 
+    def follow_engines(self, act: Callable[[Mapping[int, Mapping[str, Any]]], None]) -> None:
+        """Have something done, in the I/O thread, with the engines after every change from now on."""
+        self._watch.followers = *self._watch.followers, act
+
     def on_unprepared(self, act: Callable[[Mapping[str, Any]], None]) -> None:
         """Have something done, in the I/O thread, when a start hook fails on an engine that comes."""
         self._watch.on_unprepared = act

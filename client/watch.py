@@ -43,6 +43,8 @@ class Watch:
         Gets the reason of the end, first.
     on_engines : callable or None
         Gets the engines of the moment after every change, in the I/O thread.
+    followers : tuple of callable
+        Get the same, as long as there is a connection.
     on_unprepared : callable
         Gets what is known of an engine on which a start hook failed.
     """
@@ -58,6 +60,7 @@ class Watch:
         self.hears_logs = False
         self.on_end: Callable[[CtrlHubError], None] | None = None
         self.on_engines: Callable[[Mapping[int, Mapping[str, Any]]], None] | None = None
+        self.followers: tuple[Callable[[Mapping[int, Mapping[str, Any]]], None], ...] = ()
         self.on_unprepared: Callable[[Mapping[str, Any]], None] | None = None
         self._patience = patience
         self._is_gone = is_gone
@@ -105,6 +108,8 @@ class Watch:
         self.bells.ring()
         if self.on_engines is not None:
             self.on_engines(engines)
+        for follow in self.followers:
+            follow(engines)
 
     def lost(self, engine: Mapping[str, Any]) -> None:
         """Take note that an engine ended unasked, and that no other takes its place."""

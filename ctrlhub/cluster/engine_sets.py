@@ -82,6 +82,7 @@ class EngineSets:
     own: OwnNannies | None = None
     make_nanny: Callable[[str, int], LocalNanny] | None = None
     _coming: dict[str, Coming] = field(default_factory=dict, init=False)
+    _followed: Client | None = field(default=None, init=False)
 
     # ------------------------------------------------------------ what there is
 
@@ -325,14 +326,21 @@ class EngineSets:
         return from_parts
 
     def _note_order(self, name: str, n: int, launcher: str) -> None:
+        client = self.client()
+        if client is not self._followed:
+            self._followed = client
+            client._connection.follow_engines(self._note_arrivals)
         patience = {} if launcher == LOCAL else {"patience": math.inf}
         known = self._coming.setdefault(name, Coming(**patience))
         known.ordered(n, self._processes(name), time.monotonic())
 
-    def _processes(self, name: str) -> list[Any]:
-        from ctrlhub.client.control import process_of
+    def _note_arrivals(self, engines: Mapping[int, Mapping[str, Any]]) -> None:
+        """Take note who is there now, in the client's I/O thread: they may have left when we next ask."""
+        for name, known in tuple(self._coming.items()):
+            known.seen(_processes(each for each in engines.values() if each.get("engine_set", "") == name))
 
-        return [process_of(each) for each in self.engines(name)]
+    def _processes(self, name: str) -> list[Any]:
+        return _processes(self.engines(name))
 
     def _free_name(self, stem: str) -> str:
         known = self.known()
@@ -345,3 +353,9 @@ class EngineSets:
 
 def _that_stay(engines: Mapping[int, Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [each for _, each in sorted(engines.items()) if each.get("state") != "draining"]
+
+
+def _processes(engines: Iterable[Mapping[str, Any]]) -> list[Any]:
+    from ctrlhub.client.control import process_of
+
+    return [process_of(each) for each in engines]

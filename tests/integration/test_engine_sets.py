@@ -83,6 +83,16 @@ def test_scale_starts_others_and_lets_the_least_busy_go(running: Cluster) -> Non
     assert len(running.pids["nannies"]) == 1
 
 
+def test_who_has_come_and_gone_is_not_waited_for(running: Cluster) -> None:
+    """One that was stopped by itself is followed by another, and a smaller number takes no other's place."""
+    running.scale(4)
+    running.stop_engine_sync(3)
+    assert running.scale(2) == [0, 1]
+    running.scale(3)
+    running.stop_engine_sync(2)
+    assert len(running.scale(3, timeout=30)) == 3
+
+
 def test_engines_that_came_later_live_as_long_as_the_others(running: Cluster) -> None:
     """A nanny that is killed is followed by one with all of them, and they end with the cluster."""
     client = running.client

@@ -22,6 +22,18 @@ def test_they_are_counted_until_they_are_there() -> None:
     assert coming.outstanding(["b", "c", "d", "e"], 5.0) == 0
 
 
+def test_who_has_come_and_left_has_come() -> None:
+    """It is not waited for again; and an old view of who is there makes nobody come twice."""
+    coming = Coming()
+    coming.ordered(2, ["a"], 0.0)
+    coming.seen(["a", "b"])
+    coming.seen(["a", "b", "c"])
+    assert coming.outstanding(["a", "b"], 1.0) == 0
+    coming.ordered(2, ["a"], 2.0)
+    coming.seen(["a", "b", "c"])
+    assert coming.outstanding(["a"], 3.0) == 2
+
+
 def test_who_does_not_come_is_not_counted_on_for_ever() -> None:
     """Unless it has to queue."""
     coming, queueing = Coming(patience=10.0), Coming(patience=math.inf)
