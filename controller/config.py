@@ -11,10 +11,7 @@ from typing import Any
 from ctrlhub.controller.store_places import check_store
 from ctrlhub.wire.limits import MAX_SESSION
 from ctrlhub.wire.messages import Role
-from ctrlhub.wire.ssh import SSHServer
-
-NO_SSH = "none"
-"""In place of an ssh server: there is none on the way."""
+from ctrlhub.wire.ssh import NO_SSH, SSHServer
 
 LOG_LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
 

@@ -10,9 +10,9 @@ from ctrlhub.engine.rendezvous import Way, load
 from ctrlhub.link.tunnel import Tunnel
 from ctrlhub.link.ways import gateway_to
 from ctrlhub.wire.errors import CtrlHubError
+from ctrlhub.wire.ssh import NO_SSH
 
 FILE = "connection-engine.json"
-NO_SSH = "none"
 
 
 class Detour:

@@ -15,7 +15,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from ctrlhub.wire.ssh import SSHServer
+from ctrlhub.wire.ssh import NO_SSH, SSHServer
 
 _HOST_NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9])?")
 _PORTS = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
@@ -129,7 +129,7 @@ ADDRESS = Kind("ADDRESS", _read_address, _taken_as_text(_read_address))
 
 
 def _read_ssh(value: str) -> str:
-    if value != "none":
+    if value != NO_SSH:
         SSHServer.parse(value)
     return value
 

@@ -7,6 +7,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+NO_SSH = "none"
+"""In place of an ssh server: there is none on the way."""
+
 _OPTIONS = (
     "BatchMode=yes",  # nobody is there to answer
     "ExitOnForwardFailure=yes",
