@@ -5,18 +5,14 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 
+from ctrlhub.wire.addresses import place_of, tcp_address
 from ctrlhub.wire.messages import Stream
 
-WILDCARDS: Mapping[str, str] = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
+WILDCARDS: Mapping[str, str] = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Hosts of addresses that mean all of a machine's own, and what is one of them if it has no network."""
 
-_ELSEWHERE = {"0.0.0.0": "192.0.2.1", "[::]": "2001:db8::1"}
+_ELSEWHERE = {"0.0.0.0": "192.0.2.1", "::": "2001:db8::1"}
 """Addresses of documentation: there is nobody, but a machine knows by which of its own it would go there."""
-
-
-def bracketed(host: str) -> str:
-    """Return a host as it stands before a port: an IPv6 address in brackets."""
-    return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 def advertised(bound: Mapping[Stream, str], location: str | None) -> dict[Stream, str]:
@@ -34,12 +30,12 @@ def advertised(bound: Mapping[Stream, str], location: str | None) -> dict[Stream
 
 def advertised_address(bound: str, location: str | None) -> str:
     """Return what peers are told of one address; see `advertised`."""
-    host, _, port = bound.removeprefix("tcp://").rpartition(":")
+    host, port = place_of(bound)
     if location is not None:
-        host = bracketed(location)
+        host = location
     elif host in WILDCARDS:
-        host = bracketed(outward_address(host))
-    return f"tcp://{host}:{port}"
+        host = outward_address(host)
+    return tcp_address(host, port)
 
 
 def outward_address(wildcard: str = "0.0.0.0") -> str:
@@ -51,7 +47,7 @@ def outward_address(wildcard: str = "0.0.0.0") -> str:
         Of which kind: one of `WILDCARDS`. One of IPv6 means both, of which that of IPv4 is taken where
         there is no other.
     """
-    kinds = [("[::]", socket.AF_INET6)] if wildcard == "[::]" else []
+    kinds = [("::", socket.AF_INET6)] if wildcard == "::" else []
     for kind, family in [*kinds, ("0.0.0.0", socket.AF_INET)]:
         try:
             with socket.socket(family, socket.SOCK_DGRAM) as probe:
@@ -59,4 +55,4 @@ def outward_address(wildcard: str = "0.0.0.0") -> str:
                 return str(probe.getsockname()[0])
         except OSError:  # there is no way to anywhere of this kind
             continue
-    return WILDCARDS[wildcard].strip("[]")
+    return WILDCARDS[wildcard]

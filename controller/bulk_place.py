@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.transports.bulk import BulkPort
+from ctrlhub.wire.addresses import place_of, port_of
 from ctrlhub.wire.messages import Stream
 from ctrlhub.wire.sealed import can_seal
 
@@ -30,9 +31,9 @@ def listen_for_bulk(
     if not can_seal():
         log.warning("no bulk connections: the package `cryptography` is not installed")
         return None
-    host, _ = _place_of(tcp[Stream.HUB])
+    host, _ = place_of(tcp[Stream.HUB])
     trouble: object = "all of the range are taken"
-    for port in _ports(config, {_place_of(address)[1] for address in tcp.values()}, host, former):
+    for port in _ports(config, set(map(port_of, tcp.values())), host, former):
         try:
             return BulkPort.listen(host, port)
         except OSError as error:
@@ -45,15 +46,10 @@ def _ports(config: HubConfig, used: set[int], host: str, former: str) -> Iterato
     """Yield which ports to try: the former one, then those that may be used."""
     first, last = config.ports or (1, 65535)
     if former:
-        at, port = _place_of(former)
+        at, port = place_of(former)
         if at == host and first <= port <= last:
             yield port
     if config.ports is None:
         yield 0
     else:
         yield from (port for port in range(first, last + 1) if port not in used)
-
-
-def _place_of(address: str) -> tuple[str, int]:
-    host, _, port = address.removeprefix("tcp://").rpartition(":")
-    return host.removeprefix("[").removesuffix("]"), int(port)

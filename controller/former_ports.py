@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import Mapping
 
+from ctrlhub.wire.addresses import place_of
 from ctrlhub.wire.messages import Stream
 from ctrlhub.wire.places import Profile
 from ctrlhub.wire.private import StateError, read_private, write_private
@@ -41,7 +42,14 @@ def listened_at(profile: Profile) -> dict[Stream, str]:
 
 def took_bulk_at(profile: Profile) -> str:
     """Return where the hub before this one took bulk connections; empty if it took none."""
-    return _said(profile).get(BULK, "")
+    address = _said(profile).get(BULK, "")
+    try:
+        if address:
+            place_of(address)
+    except ValueError as error:
+        log.warning("%s does not say where bulk connections were taken: %s", profile.listening, error)
+        return ""
+    return address
 
 
 def _said(profile: Profile) -> dict[str, str]:
@@ -60,8 +68,8 @@ def fits(former: Mapping[Stream, str], host: str, ports: tuple[int, int] | None)
     if former.keys() != set(Stream):
         return False
     first, last = ports or (1, 65535)
-    for address in former.values():
-        at, _, port = address.rpartition(":")
-        if at != f"tcp://{host}" or not (port.isdecimal() and first <= int(port) <= last):
-            return False
-    return True
+    try:
+        places = [place_of(address) for address in former.values()]
+    except ValueError:
+        return False
+    return all(at == host and first <= port <= last for at, port in places)

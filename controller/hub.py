@@ -41,6 +41,7 @@ from ctrlhub.controller.stores.base import Store
 from ctrlhub.controller.switchboard import Origin, Switchboard
 from ctrlhub.controller.transports.base import Transport
 from ctrlhub.controller.transports.bulk import BulkPort
+from ctrlhub.wire.addresses import port_of
 from ctrlhub.wire.codec import encode
 from ctrlhub.wire.errors import SegmentLost
 from ctrlhub.wire.messages import Buffer, Message, Part, Refused, Stream
@@ -169,9 +170,9 @@ class Hub:
         """Tell the query interface, if it is exposed, where the hub listens."""
         query = self.switchboard.interfaces.get("query")
         if isinstance(query, Query):
-            query.ports = {s.value: int(a.rpartition(":")[2]) for s, a in tcp.items()}
+            query.ports = {s.value: port_of(a) for s, a in tcp.items()}
             if tcp and self._bulk is not None:
-                query.ports = {**query.ports, BULK: int(self._bulk.address.rpartition(":")[2])}
+                query.ports = {**query.ports, BULK: port_of(self._bulk.address)}
 
     def watch_lifeline(self, descriptor: int) -> None:
         """End when a descriptor reaches its end of file: whoever made this hub has died."""

@@ -19,7 +19,7 @@ from types import FrameType
 import zmq
 
 from ctrlhub import __version__
-from ctrlhub.controller.advertising import advertised, advertised_address, bracketed
+from ctrlhub.controller.advertising import advertised, advertised_address
 from ctrlhub.controller.bulk_place import listen_for_bulk
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.descriptor_limit import raise_descriptor_limit
@@ -42,6 +42,7 @@ from ctrlhub.controller.transports.base import Transport
 from ctrlhub.controller.transports.bulk import BulkPort
 from ctrlhub.controller.transports.zeromq import ZeroMQTransport
 from ctrlhub.link.provision import make_context
+from ctrlhub.wire.addresses import tcp_address
 from ctrlhub.wire.connection import ConnectionInfo, Here
 from ctrlhub.wire.errors import AlreadyRunning, CtrlHubError, StoreError
 from ctrlhub.wire.messages import Role, Stream
@@ -239,17 +240,16 @@ def _listen_somewhere(
     former: Mapping[Stream, str],
 ) -> ZeroMQTransport:
     """Listen on the ports of the hub before this one, in the range, or on any."""
-    host = bracketed(address)
-    if fits(former, host, config.ports):
+    if fits(former, address.removeprefix("[").removesuffix("]"), config.ports):
         try:
             return ZeroMQTransport(context, former, keys.server)
         except zmq.ZMQError as error:
             log.warning("the former ports are taken (%s); using others", error)
     if config.ports is None:
-        return ZeroMQTransport(context, dict.fromkeys(Stream, f"tcp://{host}:*"), keys.server)
+        return ZeroMQTransport(context, dict.fromkeys(Stream, tcp_address(address, "*")), keys.server)
     first, last = config.ports
     for base in range(first, last - len(Stream) + 2):
-        ports = {s: f"tcp://{host}:{base + k}" for k, s in enumerate(Stream)}
+        ports = {s: tcp_address(address, base + k) for k, s in enumerate(Stream)}
         try:
             return ZeroMQTransport(context, ports, keys.server)
         except zmq.ZMQError as error:

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from ctrlhub.controller.transports.base import Loop
 from ctrlhub.link.bulk_socket import BROKEN, BulkSocket
+from ctrlhub.wire.addresses import tcp_address
 from ctrlhub.wire.bulk import DRAWN_BYTES, HubEnd, Rooms
 from ctrlhub.wire.messages import Part, Stream
 
@@ -92,7 +93,7 @@ class BulkPort:
     def address(self) -> str:
         """Where it listens, as a connection file says it."""
         host, port = self._listener.getsockname()[:2]
-        return f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
+        return tcp_address(host, port)
 
     def start(
         self,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import platform
-import socket
 import sys
 from pathlib import Path
 
+from ctrlhub.cli.reaching import obstacle
 from ctrlhub.wire.connection import ConnectionInfo
 from ctrlhub.wire.errors import HubNotFound
 from ctrlhub.wire.messages import Stream
@@ -32,15 +32,12 @@ def check_reachable(token: str) -> None:
     if not route.uses_curve:
         return
     address = route.addresses[Stream.HUB]
-    host, _, port = address.removeprefix("tcp://").rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), REACH).close()
-    except OSError as error:
+    if why := obstacle(address, REACH):
         raise HubNotFound(
-            f"host {platform.node()} cannot reach the hub at {address}: {error.strerror or error}. Start the "
+            f"host {platform.node()} cannot reach the hub at {address}: {why}. Start the "
             "hub with --listen and an address of its host that this one can reach, and see that no firewall "
             "is between (--port-range names the ports)"
-        ) from error
+        )
 
 
 def detach(logs: Path) -> None:

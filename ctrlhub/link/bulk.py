@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from ctrlhub.link.bulk_socket import BROKEN, BulkSocket
 from ctrlhub.link.guarded_log import GuardedLog
 from ctrlhub.link.polling import POLLIN, POLLOUT
+from ctrlhub.wire.addresses import place_of
 from ctrlhub.wire.bulk import DRAWN_BYTES, Arrived, Pass, PeerEnd, Rooms
 from ctrlhub.wire.messages import Buffer, Part, Stream
 
@@ -71,8 +72,7 @@ class BulkLine:
         wake: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        host, _, port = address.removeprefix("tcp://").rpartition(":")
-        self._place = host.removeprefix("[").removesuffix("]"), int(port)
+        self._address, self._place = address, place_of(address)
         self._poll = poll
         self._wake = wake
         self._clock = clock
@@ -163,8 +163,7 @@ class BulkLine:
 
     def give_up(self, why: str) -> None:
         """Close it, because it is of no use, and try again later."""
-        where = f"{self._place[0]}:{self._place[1]}"
-        _log.warning("no bulk connection to the hub at %s: %s; the streams are taken", where, why)
+        _log.warning("no bulk connection to the hub at %s: %s; the streams are taken", self._address, why)
         self._shut()
         self.has_broken = True
         self._not_before = self._clock() + self._pause

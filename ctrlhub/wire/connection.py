@@ -17,13 +17,13 @@ import json
 import math
 import os
 import platform
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
+from ctrlhub.wire.addresses import port_of
 from ctrlhub.wire.errors import ConnectionFileError, HubNotFound
 from ctrlhub.wire.messages import Role, Stream
 from ctrlhub.wire.private import (
@@ -43,8 +43,6 @@ MAX_BYTES = 64 * 1024
 """The size (bytes) beyond which a file is none of ours."""
 MAX_TEXT = 255
 """The longest text in it (characters), addresses and keys included."""
-
-_TCP = re.compile(r"tcp://[^/\s]+:([0-9]{1,5})")
 
 T = TypeVar("T")
 
@@ -365,8 +363,10 @@ def _check_addresses(scheme: str, addresses: Mapping[Stream, str]) -> None:
 
 
 def _is_tcp(address: str) -> bool:
-    match = _TCP.fullmatch(address)
-    return match is not None and 0 < int(match[1]) < 1 << 16
+    try:
+        return port_of(address) > 0
+    except ValueError:
+        return False
 
 
 def _refuse_constant(name: str) -> float:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ctrlhub.cli.checks.finding import Finding, ok, warning, wrong
+from ctrlhub.cli.reaching import obstacle
 from ctrlhub.cluster.claim import connection_of
 from ctrlhub.cluster.listing import Listed, State
 from ctrlhub.wire.places import Profile
@@ -86,13 +86,8 @@ def reachable(profile: Profile, timeout: float) -> Iterator[Finding]:
     if info is None or not info.tcp:
         return
     addresses = [*info.tcp.values(), *([info.bulk] if info.bulk else [])]
-    closed = []
-    for address in addresses:
-        host, _, port = address.removeprefix("tcp://").rpartition(":")
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout).close()
-        except OSError as error:
-            closed.append(f"{host}:{port} ({error.strerror or error})")
+    tried = {address: obstacle(address, timeout) for address in addresses}
+    closed = [f"{address} ({why})" for address, why in tried.items() if why]
     if closed:
         yield wrong("ports", f"not to be reached from here: {', '.join(closed)}", "engines and clients on other hosts need them: look at the firewall, and at --listen")
     else:

@@ -8,6 +8,7 @@ import pytest
 
 from ctrlhub.controller.advertising import advertised, outward_address
 from ctrlhub.controller.config import HubConfig
+from ctrlhub.wire.addresses import bracketed, place_of
 from ctrlhub.wire.messages import Role, Stream
 
 
@@ -31,11 +32,11 @@ def test_a_location_takes_the_place_of_the_host(host: str, location: str, told: 
     assert advertised(bound(host), location) == bound(told)
 
 
-@pytest.mark.parametrize("wildcard", ["0.0.0.0", "[::]"])
+@pytest.mark.parametrize("wildcard", ["0.0.0.0", "::"])
 def test_all_addresses_are_told_as_one(wildcard: str) -> None:
     """Nobody can connect to "any": it is one of this machine's own."""
-    told = advertised(bound(wildcard), None)
-    hosts = {address.removeprefix("tcp://").rpartition(":")[0].strip("[]") for address in told.values()}
+    told = advertised(bound(bracketed(wildcard)), None)
+    hosts = {place_of(address)[0] for address in told.values()}
     [host] = hosts
     assert not ipaddress.ip_address(host).is_unspecified
     assert host == outward_address(wildcard)

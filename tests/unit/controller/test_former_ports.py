@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ctrlhub.controller.former_ports import fits, listened_at, remember
+from ctrlhub.controller.former_ports import fits, listened_at, remember, took_bulk_at
 from ctrlhub.wire.messages import Stream
 from ctrlhub.wire.places import Profile
 
@@ -29,12 +29,13 @@ def test_they_are_there_again_also_after_a_stop(profile: Profile) -> None:
     assert listened_at(profile) == PORTS
 
 
-@pytest.mark.parametrize("text", [b"", b"[]", b"7", b'{"hub": 7}', b'{"other": "x"}', b"\xff"])
+@pytest.mark.parametrize("text", [b"", b"[]", b"7", b'{"hub": 7}', b'{"other": "x"}', b"\xff", b'{"bulk": "x"}'])
 def test_what_is_none_is_ignored(profile: Profile, text: bytes) -> None:
     """A hub begins all the same."""
     remember(profile, PORTS)
     profile.listening.write_bytes(text)
     assert not fits(listened_at(profile), "127.0.0.1", None)
+    assert took_bulk_at(profile) == ""
 
 
 def test_that_it_is_ignored_is_said(profile: Profile, caplog: pytest.LogCaptureFixture) -> None:
