@@ -16,7 +16,7 @@ from ctrlhub.cli.exits import Exit
 from ctrlhub.cli.helping import command
 from ctrlhub.cli.hub_options import with_hub_config
 from ctrlhub.cli.options import check_connection, find_profile, profile_option, state_dir_option
-from ctrlhub.cli.ranks import be_rank, end_rank, watch_ranks
+from ctrlhub.cli.ranks import be_rank, check_way, end_rank, watch_ranks
 from ctrlhub.cli.tokens import take_token
 
 if TYPE_CHECKING:
@@ -114,6 +114,8 @@ def engine(
     After SIGTERM, and before the wall time is over, they finish what they run; a second SIGTERM, or
     Ctrl-C, ends them at once.
     """
+    if mpi or mpiexec is not None:
+        check_way(ssh, ssh_key)
     place = find_profile(profile, state_dir)
     token = take_token(token_stdin, connection is not None)
     file = place.connection_engine if connection is None else connection.expanduser().absolute()
@@ -154,7 +156,7 @@ def engine(
         if mpi:
             ending = be_rank(config, node.gpus_as_asked(gpus))
         elif mpiexec is not None:
-            ending = watch_ranks(config, mpiexec, profile, place)
+            ending = watch_ranks(config, mpiexec, gpus, profile, place)
         else:
             ending = run(config)
     if mpi:

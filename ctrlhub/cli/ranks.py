@@ -62,7 +62,25 @@ def words_of(template: str, ranks: int) -> list[str]:
     return [word.replace("{n}", str(ranks)) for word in words]
 
 
-def watch_ranks(config: NannyConfig, mpiexec: str, profile: str, place: Profile) -> int:
+def check_way(ssh: str | None, ssh_key: str | None) -> None:
+    """Make sure that ranks are not to go where they do not go: through ssh.
+
+    Raises
+    ------
+    click.UsageError
+        They are.
+    """
+    from ctrlhub.wire.ssh import NO_SSH
+
+    if ssh != NO_SSH and (ssh or ssh_key):
+        raise click.UsageError(
+            f"{'--ssh' if ssh else '--ssh-key'}: ranks of MPI, and who watches them, reach the hub directly and not "
+            "through ssh. Start the hub with --listen and an address that their nodes can reach; where a "
+            "configuration says otherwise, say --ssh none"
+        )
+
+
+def watch_ranks(config: NannyConfig, mpiexec: str, gpus: str, profile: str, place: Profile) -> int:
     """Start the ranks, watch them until they have ended, and return how."""
     from ctrlhub.engine.mpi_job import run
 
@@ -76,6 +94,7 @@ def watch_ranks(config: NannyConfig, mpiexec: str, profile: str, place: Profile)
         sys.executable, "-P", "-m", "ctrlhub", "engine", "--mpi",
         "--profile", profile, "--state-dir", str(place.directory.parent.parent), "--logs", config.logs,
     ]  # fmt: skip
+    rank += ["--gpus", gpus]  # of each node, where its ranks are
     if config.prefer is not None:
         rank += ["--prefer", config.prefer]
     if config.engine_set:

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from ctrlhub import Client, Cluster, EngineError
+from ctrlhub.cli.exits import Exit
 from ctrlhub.cluster.errors import ClusterError
 from tests.support.processes import Command, is_alive, until
 from tests.support.slurm import Slurm, can_have_slurm
@@ -114,6 +115,17 @@ def test_ranks_are_engines_with_a_communicator(hub: Client, command: Command) ->
     until(lambda: not hub.ids, "the hub has no engines")
     until(lambda: not any(is_alive(each.pid) for each in started), "nothing is left")
     assert "ERROR" not in said
+
+
+def test_ranks_share_the_gpus_that_were_named(hub: Client, command: Command) -> None:
+    """Each node's ranks do; a way through ssh, which they have not, is a wrong use."""
+    refused = command.run("engine", "-n", "1", "--mpiexec", MPIEXEC, "--ssh", "me@gate")
+    assert refused.returncode == Exit.USAGE
+    assert "reach the hub directly" in refused.stderr
+    watcher = command.launch("engine", "-n", str(RANKS), "--mpiexec", MPIEXEC, "--gpus", "3,5")
+    hub.wait_for_engines(RANKS, timeout=PATIENCE)
+    assert hub[:].apply_sync(os.getenv, "CUDA_VISIBLE_DEVICES") == ["3", "5"]
+    end(watcher)
 
 
 def test_a_rank_that_is_killed_ends_the_set(hub: Client, command: Command) -> None:

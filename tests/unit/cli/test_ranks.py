@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from ctrlhub.cli.ranks import words_of
+from ctrlhub.cli.ranks import check_way, words_of
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,12 @@ def test_what_is_no_command(template: str) -> None:
     """Is refused before anything is started."""
     with pytest.raises(click.UsageError):
         words_of(template, 4)
+
+
+def test_ranks_do_not_go_through_ssh() -> None:
+    """Who asks for it is told, and not left to wait for engines that do not come."""
+    for ssh, key in (("me@gate", None), ("me@gate", "key"), (None, "key")):
+        with pytest.raises(click.UsageError, match=r"ranks of MPI.* reach the hub directly"):
+            check_way(ssh, key)
+    check_way(None, None)
+    check_way("none", "key")
