@@ -17,6 +17,7 @@ from ctrlhub.cli.text import moment, table
 if TYPE_CHECKING:
     from ctrlhub.cluster.launchers.base import Launcher
     from ctrlhub.cluster.launchers.sets import KnownSets
+    from ctrlhub.wire.places import Profile
 
 
 def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -184,12 +185,15 @@ def signal(number: str, names: tuple[str, ...], profile: str, state_dir: Path | 
 def logs(
     names: tuple[str, ...], lines: int, files: bool, profile: str, state_dir: Path | None
 ) -> None:
-    """Show the end of the logs of sets: of the job, its nannies and its engines."""
+    """Show the end of the logs of sets: of the job, its nannies and its engines.
+
+    Those of a set that is gone are there until another has its name.
+    """
     from ctrlhub.cluster.launchers.sets import known_sets
 
     place = find_profile(profile, state_dir)
     found = known_sets(place)
-    for log in [log for each in _chosen(found, names) for log in each.logs()]:
+    for log in _logs_of(place, found, names):
         if files:
             click.echo(str(log))
             continue
@@ -198,6 +202,16 @@ def logs(
         if last:
             click.echo(f"==> {log.relative_to(place.logs)} <==")
             click.echo("".join(last).rstrip("\n"))
+
+
+def _logs_of(place: Profile, found: KnownSets, names: tuple[str, ...]) -> list[Path]:
+    """Return the logs of sets, also of those that are named and gone."""
+    from ctrlhub.cluster.launchers.sets import left_logs
+
+    left = {name: left_logs(place, name) for name in names if not found.named(name)}
+    unknown = tuple(name for name in names if not left.get(name))
+    known = _chosen(found, unknown) if unknown or not names else []
+    return [log for logs in left.values() for log in logs] + [log for each in known for log in each.logs()]
 
 
 @engines.command()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @configured("start.engines", "start.daemonize", "start.timeout")
 @with_launcher
 @configured("launcher.restart", "launcher.poll")
-@click.option("--dry-run", is_flag=True, help="Print the script or command of --launcher, and start nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the exact script or commands, and start nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one object when ready, for scripts.")
 @with_hub_config
 def start(
@@ -48,7 +48,7 @@ def start(
     from ctrlhub.cluster.set_keeper import RestartSets
 
     config = _config(engines, timeout, hub, launcher, options, RestartSets(restart), poll)
-    plan = _plan(config)
+    plan = _plan(config, is_meant=not dry_run)
     tell = _say_ready_in_json if as_json else _say_ready
     if dry_run:
         click.echo(plan, nl=False)
@@ -81,10 +81,20 @@ def _config(
     return SupervisorConfig(hub, engines, timeout, launcher, options, restart, poll)
 
 
-def _plan(config: SupervisorConfig) -> str:
-    """Return what the launcher will do; what is wrong with it is a wrong use, before anything is started."""
+def _plan(config: SupervisorConfig, *, is_meant: bool) -> str:
+    """Return what the launcher will do; what is wrong with it is a wrong use, before anything is started.
+
+    Parameters
+    ----------
+    config
+        What to run.
+    is_meant
+        It is going to be run here: so the hub must be found by the engines.
+    """
     if not config.is_launched:
-        return ""
+        from ctrlhub.cluster.local import plan_of
+
+        return plan_of(config.profile, config.hub, config.engines)
     from ctrlhub.cluster.launchers.sets import make_set
     from ctrlhub.wire.messages import Role
 
@@ -93,7 +103,7 @@ def _plan(config: SupervisorConfig) -> str:
         plan = made.plan()
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    if made.is_remote and config.hub.listen is None and not config.hub.ssh_for(Role.ENGINE):
+    if is_meant and made.is_remote and config.hub.listen is None and not config.hub.ssh_for(Role.ENGINE):
         raise click.UsageError(
             f"--launcher {config.launcher} starts engines on other hosts, and the hub would listen only to "
             "this user on this host: add --listen ADDRESS, one of this host that those can reach"

@@ -6,6 +6,8 @@ the hub binds, and whoever waits for both imports what it needs to connect meanw
 
 from __future__ import annotations
 
+import shlex
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -50,6 +52,16 @@ def routed(info: ConnectionInfo, prefer: Prefer | None) -> ConnectionInfo:
     if prefer == "ipc":
         return replace(info, tcp={}, bulk="", ssh="")
     return info
+
+
+def plan_of(profile: Profile, hub: HubConfig, engines: int) -> str:
+    """Return the commands that `LocalProcesses` starts, and what they are told, for ``--dry-run``."""
+    python = shlex.join([sys.executable, "-P", "-m"])
+    lines = [f"{python} ctrlhub.controller  # the hub", f"# standard input: {hub.to_json()}"]
+    if engines:
+        lines.append(f"{python} ctrlhub.engine  # a nanny, which starts engines: {engines}")
+        lines.append(f"# standard input: that number, keys, and the way to the hub: {profile.connection_engine}")
+    return "\n".join([*lines, ""])
 
 
 class LocalProcesses:

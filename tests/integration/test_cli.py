@@ -102,6 +102,32 @@ def test_status_for_people(command: Command) -> None:
     command.run("stop")
 
 
+def test_what_would_start_is_shown(command: Command) -> None:
+    """Hub and nanny, or what a launcher would do; nothing is made, and the hub needs no address yet."""
+    here = command.run("start", "-n", "4", "--dry-run")
+    there = command.run("start", "-n", "4", "--launcher", "slurm", "--dry-run")
+
+    assert (here.returncode, there.returncode) == (0, 0), here.stderr + there.stderr
+    assert "ctrlhub.controller" in here.stdout
+    assert "starts engines: 4" in here.stdout
+    assert there.stdout.startswith("#!/bin/bash\n#SBATCH")
+    assert command.run("start", "-n", "4", "--launcher", "slurm").returncode == Exit.USAGE
+    assert command.files() == set()
+    assert command.left() == {}
+
+
+def test_logs_of_a_set_outlive_it(command: Command) -> None:
+    """They are shown by its name."""
+    ok = command.run("start", "--daemonize", "-n", "0"), command.run("engines", "start", "-n", "1", "--name", "some")
+    assert [each.returncode for each in ok] == [0, 0], ok
+    assert command.run("engines", "stop", "some").returncode == 0
+
+    shown = command.run("engines", "logs", "some", "--files")
+    assert any(line.endswith("sets/some/nanny.log") for line in shown.stdout.splitlines()), shown
+    assert command.run("engines", "logs", "other").returncode == Exit.ERROR
+    assert command.run("stop").returncode == 0
+
+
 def test_start_in_the_foreground_runs_until_ctrl_c(command: Command) -> None:
     """It says ready, stays, and a signal to stop is a good end."""
     process = command.start("-n", "1")

@@ -171,8 +171,7 @@ class Launcher(ABC):
 
     def logs(self) -> list[Path]:
         """Return the files that the set has written, the most telling ones first."""
-        found = [path for path in self.log_dir.rglob("*") if path.is_file() and path.suffix != ".exit"]
-        return sorted(found, key=lambda path: (len(path.parts), path.name))
+        return written_below(self.log_dir)
 
     def options_to_grow(self) -> dict[str, Any]:
         """Return the options for a further part of the set, of whatever number of engines."""
@@ -309,3 +308,9 @@ class Launcher(ABC):
         make_private_dir(self.log_dir.parent)
         make_private_dir(self.log_dir)
         write_private(self.token_file, token.encode() + b"\n")
+
+
+def written_below(log_dir: Path) -> list[Path]:
+    """Return the files that a set has written into its directory of logs, the most telling ones first."""
+    found = [path for path in log_dir.rglob("*") if path.is_file() and path.suffix != ".exit"]
+    return sorted(found, key=lambda path: (len(path.parts), path.name))

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ctrlhub.cluster.errors import ClusterError, StopFailed
-from ctrlhub.cluster.launchers.base import Launcher
+from ctrlhub.cluster.launchers.base import Launcher, written_below
 from ctrlhub.cluster.launchers.records import read_record
 from ctrlhub.cluster.launchers.registry import launcher_named
 from ctrlhub.cluster.launchers.spec import EngineSet, Owner
@@ -197,6 +198,13 @@ def in_parallel(
         return [attempt(each) for each in launchers]
     with ThreadPoolExecutor(min(len(launchers), _MOST_AT_ONCE)) as pool:
         return [outcome() for outcome in [begin(each) for each in launchers]]
+
+
+def left_logs(profile: Profile, name: str) -> list[Path]:
+    """Return what sets of a name have written, and their parts, whether or not they are there still."""
+    places = sorted((profile.logs / "sets").glob("*"))
+    own = [each for each in places if name in (each.name, each.name.partition(".")[0])]
+    return [path for place in own for path in written_below(place)]
 
 
 def engine_token(profile: Profile, is_remote: bool = False) -> str:
