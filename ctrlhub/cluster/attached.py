@@ -37,6 +37,7 @@ class AttachedCluster(Cluster):
         self.launcher_options = dict(told.get("launcher_options") or {})
         self.default_set = str(told.get("default_set") or self.launcher)
         self.n = int(told.get("n") or 0)
+        self._engine_sets.remember(self.default_set, self.launcher, self.launcher_options)
 
     def _supervised(self) -> Mapping[str, Any]:
         """Return what is known of the first set of ``ctrl-hub start``, if a launcher runs it."""

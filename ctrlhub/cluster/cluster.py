@@ -403,6 +403,7 @@ class Cluster(ClusterFile, Coroutines):
         self._own = OwnNannies()
         processes.start()
         self._engine_sets = EngineSets(profile, lambda: self.client, self._own, self._make_nanny)
+        self._engine_sets.remember(self.default_set, self.launcher, self.launcher_options)
         enough = min(n, n if self._wait_for is None else self._wait_for)
         client = processes.connect(enough=enough, progress=self._progress)
         # Until here a nanny that dies is a reason to fail, and not to start another.

@@ -83,6 +83,10 @@ class EngineSets:
     make_nanny: Callable[[str, int], LocalNanny] | None = None
     _coming: dict[str, Coming] = field(default_factory=dict, init=False)
     _followed: Client | None = field(default=None, init=False)
+    _kinds: dict[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict, init=False)
+    """How the sets are started: launcher and options, also while nothing of a set is there."""
+    _lasting: set[str] = field(default_factory=set, init=False)
+    """Sets that are remembered although they were ended."""
 
     # ------------------------------------------------------------ what there is
 
@@ -129,6 +133,15 @@ class EngineSets:
         for name, those in sorted(ids.items()):
             found.setdefault(name, KnownSet(name, "", those, len(those)))
         return found
+
+    def remember(self, name: str, launcher: str, options: Mapping[str, Any]) -> None:
+        """Take note how a set is started, whether it is there or not."""
+        self._kinds[name] = launcher, dict(options)
+        self._lasting.add(name)
+
+    def remembers(self, name: str) -> bool:
+        """Say whether it is known how a set is started, whether it is there or not."""
+        return name in self._kinds
 
     def check(self, name: str) -> None:
         """Make sure that there is a set of this name.
@@ -221,6 +234,7 @@ class EngineSets:
         )
         self._note_order(made.spec.name, n, launcher)
         start_set(made)
+        self._kinds[made.spec.name] = launcher, made.spec.options
         return made.spec.name
 
     def grow(self, name: str, n: int) -> None:
@@ -243,6 +257,11 @@ class EngineSets:
                 restart_set(parts[0])
             else:
                 start_part(parts[0], n)
+            return
+        launcher, options = self._kinds.get(name, (LOCAL, {}))
+        if (launcher != LOCAL or options) and not self.engines(name):
+            self.give_up(name)
+            self.start(n, launcher, options, name)
             return
         self._note_order(name, n, LOCAL)
         # One that was just started, or again, may not be with the hub yet.
@@ -297,6 +316,8 @@ class EngineSets:
             self.client().shutdown(ids)
         self._await_leaving(ids)
         self._coming.pop(name, None)
+        if name not in self._lasting:
+            self._kinds.pop(name, None)
 
     def stop_launched(self) -> None:
         """End what launchers have started: jobs that wait, too."""

@@ -188,7 +188,7 @@ class EngineCommands:
         self.adapt(None)
         name = engine_set_id or self.default_set
         sets = self._sets
-        if name != self.default_set:
+        if name != self.default_set and not sets.remembers(name):
             sets.check(name)
         sets.check_size(name, n)
         arrival = Arrival(sets, name, n)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ctrlhub import Cluster
-from ctrlhub.cluster.errors import StartFailed
+from ctrlhub.cluster.errors import ClusterError, StartFailed
 from tests.support.launching import SlurmSite
 from tests.support.processes import Command, until
 from tests.support.slurm import Slurm
@@ -78,6 +78,28 @@ def test_engines_of_a_batch_system_come_become_more_and_fewer(state: Path, slurm
         until(lambda: len(slurm.queue()) == 1, "its job ends")
         assert len(cluster.scale(3, first.name)) == 3
         assert cluster.engines[first.name].asked == 3  # what has ended is forgotten
+    assert slurm.queue() == []
+
+
+def test_a_cluster_without_engines_gets_them_of_its_launcher(state: Path, slurm: Slurm) -> None:
+    """By its number and by the queue, also after all were ended; a set that was never there is none."""
+    with Cluster(n=0, launcher="slurm") as client:
+        cluster = client.cluster
+        assert cluster.scale(1) == [0]
+        assert client[0].apply_sync(os.getenv, "SLURM_JOB_NAME") is not None
+        cluster.stop_engines_sync()
+        assert slurm.queue() == []
+        assert cluster.adapt(0, 1, interval=0.1) is not None
+        task = client.load_balanced_view().apply_async(os.getenv, "SLURM_JOB_NAME")
+        assert task.get(timeout=60) is not None
+        with pytest.raises(ClusterError, match="no set of engines 'nobody'"):
+            cluster.scale(1, "nobody")
+
+        waiting = cluster.start_engines_sync(1, "waiting", launcher="slurm", launcher_options=PENDS)
+        cluster.scale(0, waiting)
+        cluster.scale(2, waiting, timeout=None)
+        assert cluster.engines[waiting].asked == 2
+        assert (cluster.engines[waiting].launcher, len(slurm.queue())) == ("slurm", 2)
     assert slurm.queue() == []
 
 
