@@ -105,6 +105,13 @@ def test_what_a_pod_runs(tmp_path: Path) -> None:
     assert counts == ["4", "4", "2"]
 
 
+@pytest.mark.parametrize(("time", "seconds"), [("4:00:00", 14400), (3600, 3600), ("90", 90), ("", None), (0, None)])
+def test_a_wall_time_is_written_as_for_batch_systems(tmp_path: Path, time: Any, seconds: int | None) -> None:
+    """So that one configuration is good for all; seconds will do, and a number of them from a program."""
+    made = launcher(tmp_path, time=time)
+    assert manifest.job(made.spec, "p", made.options)["spec"].get("activeDeadlineSeconds") == seconds
+
+
 @pytest.mark.parametrize("name", ["a", "A" * 32, "x_y-Z" * 6])
 def test_names_are_those_of_hosts(name: str) -> None:
     """Whatever a set is called."""
@@ -209,6 +216,7 @@ def test_no_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ({"image": ""}, "say which image"),
         ({"engines_per_pod": 0}, "must not be so small"),
+        ({"time": "two hours"}, "is not a wall time such as 2:00:00"),
         ({"node_selector": ["ssd"]}, "is not LABEL=VALUE"),
         ({"colour": "red"}, "has no option 'colour'"),
     ],

@@ -69,8 +69,8 @@ def job(spec: EngineSet, profile: str, options: KubernetesOptions) -> dict[str, 
             },
         },
     }
-    if options.time:
-        found["spec"]["activeDeadlineSeconds"] = options.time
+    if seconds := options.seconds():
+        found["spec"]["activeDeadlineSeconds"] = seconds
     return found
 
 

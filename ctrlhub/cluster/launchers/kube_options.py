@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ctrlhub.cluster.launchers.array import seconds_of
 from ctrlhub.cluster.launchers.options import LauncherOptions, option
 
 
@@ -19,7 +20,7 @@ class KubernetesOptions(LauncherOptions):
     memory: str = option("Memory of each pod, such as 8Gi.")
     gpus: int = option("GPUs of each pod, shared out among its engines.", 0)
     gpu_resource: str = option("What GPUs are called there.", "nvidia.com/gpu")
-    time: int = option("Seconds after which Kubernetes ends the set; 0 for never.", 0)
+    time: str = option("The wall time after which Kubernetes ends the set: 2:00:00, or seconds.  [default: none]")
     grace: int = option("Seconds that pods have to end, once they are told to.", 30)
     ttl: int = option("Seconds after which a set that has ended is removed.", 600)
     retries: int = option("How often a pod that failed is started again.", 0)
@@ -32,9 +33,14 @@ class KubernetesOptions(LauncherOptions):
         super().__post_init__()
         if not self.image:
             raise ValueError("image: say which image has ctrl-hub: -o image=registry/name:tag")
-        for name in ("engines_per_pod", "gpus", "time", "grace", "ttl", "retries"):
+        for name in ("engines_per_pod", "gpus", "grace", "ttl", "retries"):
             if getattr(self, name) < (name == "engines_per_pod"):
                 raise ValueError(f"{name} must not be so small: {getattr(self, name)}")
+        self.seconds()
         for each in self.node_selector:
             if "=" not in each:
                 raise ValueError(f"node_selector: {each!r} is not LABEL=VALUE")
+
+    def seconds(self) -> int:
+        """Return the wall time in seconds; 0 for none."""
+        return seconds_of(self.time) if self.time else 0

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_type_hints
 
 O = TypeVar("O", bound="LauncherOptions")  # noqa: E741 - as in `options`
 
+_KINDS = {int: "a whole number", float: "a number", str: "a text"}
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -88,11 +89,11 @@ def _converted(name: str, value: Any, kind: Any) -> Any:
             return value.lower() in _TRUE
         raise ValueError(f"{name} must be true or false, not {value!r}")
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ValueError(f"{name} must be a {kind.__name__}, not {value!r}")
+        raise ValueError(f"{name} must be {_KINDS[kind]}, not {value!r}")
     try:
         made = kind(value)
     except ValueError:
-        raise ValueError(f"{name} must be a {kind.__name__}, not {value!r}") from None
+        raise ValueError(f"{name} must be {_KINDS[kind]}, not {value!r}") from None
     if kind is str and not made.isprintable():
         raise ValueError(f"{name} must be plain text, not {value!r}")
     return made

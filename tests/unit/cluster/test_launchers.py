@@ -78,10 +78,11 @@ def test_options_are_given_as_texts_or_as_values() -> None:
     ("given_options", "said"),
     [
         ({"colour": "red"}, r"launcher 'l' has no option 'colour'; it has: environment, lines, number"),
-        ({"number": "many"}, "number must be a int, not 'many'"),
-        ({"number": True}, "number must be a int, not True"),
+        ({"number": "many"}, "number must be a whole number, not 'many'"),
+        ({"number": True}, "number must be a whole number, not True"),
         ({"switch": "perhaps"}, "switch must be true or false, not 'perhaps'"),
         ({"lines": 3}, "lines must be a list of texts, not 3"),
+        ({"text": ["a"]}, r"text must be a text, not \['a'\]"),
         ({"text": "a\nb"}, "text must be plain text"),
         ({"environment": "1x=3"}, "environment: '1x=3' is not NAME=VALUE"),
     ],
