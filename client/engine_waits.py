@@ -10,6 +10,7 @@ from typing import Any
 
 from ctrlhub.client.connection import Connection
 from ctrlhub.client.ipython import running_shell
+from ctrlhub.client.roster import Roster
 from ctrlhub.wire.errors import EngineError
 
 STEP = 0.25
@@ -21,6 +22,11 @@ class EngineWaits:
 
     _connection: Connection
     cluster: Any = None
+
+    @property
+    def roster(self) -> Roster:
+        """What is known of each engine."""
+        return Roster(self._connection)
 
     def wait_for_engines(
         self,

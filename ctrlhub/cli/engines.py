@@ -16,7 +16,7 @@ from ctrlhub.cli.text import moment, table
 
 if TYPE_CHECKING:
     from ctrlhub.cluster.launchers.base import Launcher
-    from ctrlhub.cluster.launchers.sets import KnownSets
+    from ctrlhub.cluster.launchers.sets import SetRecords
     from ctrlhub.wire.places import Profile
 
 
@@ -54,7 +54,7 @@ def list_sets(profile: str, state_dir: Path | None, as_json: bool) -> None:
     _complain(found)
 
 
-def _states(found: KnownSets) -> list[dict[str, Any]]:
+def _states(found: SetRecords) -> list[dict[str, Any]]:
     from ctrlhub.cluster.launchers.base import Phase
     from ctrlhub.cluster.launchers.sets import in_parallel
 
@@ -83,7 +83,7 @@ def _described(launcher: Launcher) -> dict[str, Any]:
     }
 
 
-def _complain(found: KnownSets) -> None:
+def _complain(found: SetRecords) -> None:
     for trouble in found.troubles:
         click.echo(f"ctrl-hub: {trouble}", err=True)
 
@@ -117,7 +117,7 @@ def stop(
         click.echo(f"engines {each.spec.key}: stopped")
 
 
-def _chosen(found: KnownSets, names: tuple[str, ...]) -> list[Launcher]:
+def _chosen(found: SetRecords, names: tuple[str, ...]) -> list[Launcher]:
     """Return the sets that are named, or the only one."""
     from ctrlhub.cluster.errors import ClusterError
 
@@ -204,7 +204,7 @@ def logs(
             click.echo("".join(last).rstrip("\n"))
 
 
-def _logs_of(place: Profile, found: KnownSets, names: tuple[str, ...]) -> list[Path]:
+def _logs_of(place: Profile, found: SetRecords, names: tuple[str, ...]) -> list[Path]:
     """Return the logs of sets, also of those that are named and gone."""
     from ctrlhub.cluster.launchers.sets import left_logs
 

@@ -91,7 +91,7 @@ class Adapter:
 
     def _turn(self) -> None:
         sets = self._sets
-        counts = sets.client()._connection.call("tasks", "counts", {})
+        counts = sets.client().interface("tasks").counts()
         engines = sets.engines()
         load = Load(
             queued=counts["queued"],

@@ -15,6 +15,7 @@ from ctrlhub.cluster.errors import ClusterError
 from ctrlhub.cluster.local_nanny import LOCAL_SET, LocalNanny
 from ctrlhub.cluster.own_nannies import OwnNannies
 from ctrlhub.cluster.scaling import least_busy
+from ctrlhub.cluster.set_names import free_name
 from ctrlhub.wire.errors import EngineError
 from ctrlhub.wire.places import Profile
 
@@ -103,9 +104,7 @@ class EngineSets:
 
     def engines(self, name: str | None = None) -> list[Mapping[str, Any]]:
         """Return the engines that are there and stay, of one set or of all."""
-        connection = self.client()._connection
-        connection.look_at_engines()
-        there = _that_stay(connection.engines())
+        there = _that_stay(self.client().roster.asked())
         return [each for each in there if name in (None, each.get("engine_set", ""))]
 
     def known(self) -> dict[str, KnownSet]:
@@ -114,7 +113,7 @@ class EngineSets:
 
     def known_here(self) -> dict[str, KnownSet]:
         """Return the same, as far as it is known here: the hub is not asked."""
-        return self._grouped(_that_stay(self.client()._connection.engines()))
+        return self._grouped(_that_stay(self.client().roster.known()))
 
     def _grouped(self, engines: Iterable[Mapping[str, Any]]) -> dict[str, KnownSet]:
         ids: dict[str, list[int]] = defaultdict(list)
@@ -221,7 +220,7 @@ class EngineSets:
         if name is not None and name in self.known():
             raise ClusterError(f"there is a set of engines {name!r} already: give another name")
         if launcher == LOCAL and self.own is not None and self.make_nanny is not None and not options:
-            chosen = name or self._free_name(LOCAL_SET)
+            chosen = name or free_name(LOCAL_SET, self.known())
             self._note_order(chosen, n, LOCAL)
             self.own.start(self.make_nanny(chosen, n))
             return chosen
@@ -230,7 +229,7 @@ class EngineSets:
 
         owner = Owner.USER if self.own is None else Owner.SUPERVISOR
         made = make_set(
-            self.profile, launcher, n, options, name=name or self._free_name(launcher), owner=owner
+            self.profile, launcher, n, options, name=name or free_name(launcher, self.known()), owner=owner
         )
         self._note_order(made.spec.name, n, launcher)
         start_set(made)
@@ -328,12 +327,10 @@ class EngineSets:
             stop_sets(parts)
 
     def _await_leaving(self, ids: Sequence[int]) -> None:
-        connection = self.client()._connection
-        if not connection.wait_for_engines(
-            lambda there: not set(ids) & set(there), connection.timeout
-        ):
+        roster = self.client().roster
+        if not roster.wait(lambda: not set(ids) & set(roster.known()), roster.timeout):
             raise ClusterError(
-                f"engines {', '.join(map(str, ids))} have not left within {connection.timeout:g} s: "
+                f"engines {', '.join(map(str, ids))} have not left within {roster.timeout:g} s: "
                 "what runs there ends first; interrupt() it, or send_signal('SIGKILL')"
             )
 
@@ -362,15 +359,6 @@ class EngineSets:
 
     def _processes(self, name: str) -> list[Any]:
         return _processes(self.engines(name))
-
-    def _free_name(self, stem: str) -> str:
-        known = self.known()
-        number, name = 1, stem
-        while name in known:
-            number += 1
-            name = f"{stem}-{number}"
-        return name
-
 
 def _that_stay(engines: Mapping[int, Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [each for _, each in sorted(engines.items()) if each.get("state") != "draining"]

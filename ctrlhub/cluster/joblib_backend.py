@@ -323,7 +323,7 @@ in_forks(_forget_own)
 
 def _are_here(client: Client) -> bool:
     here = platform.node()
-    return all(engine.get("host") == here for engine in client._connection.engines().values())
+    return all(engine.get("host") == here for engine in client.roster.known().values())
 
 
 def register(name: str, make_default: bool) -> None:

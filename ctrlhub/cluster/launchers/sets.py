@@ -15,6 +15,7 @@ from ctrlhub.cluster.launchers.records import read_record
 from ctrlhub.cluster.launchers.registry import launcher_named
 from ctrlhub.cluster.launchers.spec import EngineSet, Owner
 from ctrlhub.cluster.local_nanny import LOCAL_SET
+from ctrlhub.cluster.set_names import free_name
 from ctrlhub.wire.connection import ConnectionInfo
 from ctrlhub.wire.errors import CtrlHubError, HubNotFound
 from ctrlhub.wire.places import Profile
@@ -25,7 +26,7 @@ _MOST_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
-class KnownSets:
+class SetRecords:
     """What sets of engines a profile has.
 
     Parameters
@@ -44,7 +45,7 @@ class KnownSets:
         return [each for each in self.launchers if name in (each.spec.name, each.spec.key)]
 
 
-def known_sets(profile: Profile) -> KnownSets:
+def known_sets(profile: Profile) -> SetRecords:
     """Find the sets of a profile, whoever has started them."""
     launchers: list[Launcher] = []
     troubles: list[str] = []
@@ -57,7 +58,7 @@ def known_sets(profile: Profile) -> KnownSets:
             continue
         except (CtrlHubError, ValueError) as error:
             troubles.append(f"{path}: {error}")
-    return KnownSets(sorted(launchers, key=lambda each: each.spec.created), troubles)
+    return SetRecords(sorted(launchers, key=lambda each: each.spec.created), troubles)
 
 
 def make_set(
@@ -92,7 +93,7 @@ def make_set(
         There is no such launcher, it has no such option, or a value is wrong.
     """
     kind = launcher_named(launcher)
-    chosen = name or _free_name(profile, launcher)
+    chosen = name or free_name(launcher, (LOCAL_SET, *(path.stem for path in profile.sets.glob("*.json"))))
     return kind(profile, EngineSet(chosen, launcher, n, dict(options or {}), owner=owner))
 
 
@@ -241,11 +242,3 @@ def engine_token(profile: Profile, is_remote: bool = False) -> str:
         )
     # Sockets of this host are no use there, and say more than they need to know.
     return replace(info, ipc={}).to_token()
-
-
-def _free_name(profile: Profile, launcher: str) -> str:
-    number, name = 1, launcher
-    while name == LOCAL_SET or (profile.sets / f"{name}.json").exists():
-        number += 1
-        name = f"{launcher}-{number}"
-    return name
