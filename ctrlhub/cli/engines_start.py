@@ -14,8 +14,8 @@ from ctrlhub.cli.options import find_profile
 from ctrlhub.cli.text import table
 
 if TYPE_CHECKING:
+    from ctrlhub.client.client import Client
     from ctrlhub.cluster.launchers.base import Launcher
-    from ctrlhub.wire.places import Profile
 
 @engines.command()
 @click.option("-n", "--engines", "n", type=click.IntRange(min=1), metavar="N", help="How many engines.")
@@ -46,7 +46,8 @@ def start(
 
     They run until `ctrl-hub engines stop` or `ctrl-hub stop`, whatever becomes of this terminal.
     """
-    from ctrlhub.cluster.launchers.sets import make_set, start_set
+    from ctrlhub.client.client import Client
+    from ctrlhub.cluster.launchers.sets import engine_token, make_set, start_set
 
     place = find_profile(profile, state_dir)
     try:
@@ -57,27 +58,42 @@ def start(
         made.plan()  # what is wrong with it is a wrong use, and nothing has been started
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    start_set(made)
-    many = "1 engine" if made.spec.n == 1 else f"{made.spec.n} engines"
-    click.echo(f"engines {made.spec.key}: {many} asked of {launcher}, {made.described()}")
-    if wait:
-        _await(made, place, wait)
-
-
-def _await(launcher: Launcher, place: Profile, wait: float) -> None:
-    from ctrlhub.client.client import Client
-    from ctrlhub.cluster.errors import StartFailed
-    from ctrlhub.cluster.launchers.waiting import await_engines
-
+    if not wait:
+        start_set(made)
+        _say(made)
+        return
+    engine_token(place, made.is_remote)  # what keeps engines from the hub is told first
     with Client(place.connection_client) as client:
-        try:
-            arrival = await_engines(launcher, client, wait)
-        except StartFailed:
+        _start_and_await(made, client, wait)
+
+
+def _say(launcher: Launcher) -> None:
+    spec = launcher.spec
+    many = "1 engine" if spec.n == 1 else f"{spec.n} engines"
+    click.echo(f"engines {spec.key}: {many} asked of {spec.launcher}, {launcher.described()}")
+
+
+def _start_and_await(launcher: Launcher, client: Client, wait: float) -> None:
+    from ctrlhub.cluster.arrival import Arrival
+    from ctrlhub.cluster.errors import StartFailed
+    from ctrlhub.cluster.launchers.sets import start_set
+    from ctrlhub.cluster.parts_check import PartsCheck
+
+    spec = launcher.spec
+    parts = PartsCheck([launcher])
+    arrival = Arrival(client, spec.n, spec.name, parts=parts)
+    arrival.forget_former()  # of a set that had this name
+    start_set(launcher)
+    _say(launcher)
+    try:
+        state = "running" if arrival.wait(wait) else parts.states()
+    except StartFailed:
+        if there := arrival.there():
+            click.echo(f"engines {spec.key}: {there} go on, until `ctrl-hub engines stop {spec.name}`")
+        else:
             launcher.stop()
-            raise
-    state = arrival.state
-    told = f"{state.phase.value}{f' ({state.reason})' if state.reason else ''}"
-    click.echo(f"engines {launcher.spec.key}: {arrival.registered} of {arrival.expected} registered, {told}")
+        raise
+    click.echo(f"engines {spec.key}: {arrival.there()} of {spec.n} registered, {state}")
 
 
 @engines.command()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ctrlhub.cluster.arguments import launcher_of, options_of, renamed
+from ctrlhub.cluster.arrival import Arrival
 from ctrlhub.cluster.checking import (
     checked_count,
     checked_launcher,
@@ -256,16 +256,10 @@ class Cluster(ClusterFile, Coroutines):
     def _await_engines(self) -> None:
         wait = min(self.n, self.n if self._wait_for is None else self._wait_for)
         assert self._processes is not None
-        parts = PartsCheck(self._sets.launched(self.default_set))
-
-        def check() -> None:
-            assert self._processes is not None
-            self._processes.check()
-            parts.check(time.monotonic())
-
-        self._processes.await_engines(
-            self.client, wait, check, progress=self._progress, why=parts.why
-        )
+        name = self.default_set
+        parts = PartsCheck(self._sets.launched(name))
+        arrival = Arrival(self.client, wait, name, check=self._processes.check, parts=parts)
+        self._processes.await_engines(arrival, wait, progress=self._progress, why=parts.why)
 
     def stop(self) -> None:
         """Close the client and end everything; harmless when nothing runs."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ctrlhub.cluster.adapting import Adapter
 from ctrlhub.cluster.arrival import Arrival
 from ctrlhub.cluster.engine_sets import LOCAL, EngineSets, KnownSet
+from ctrlhub.cluster.errors import BornDead
 from ctrlhub.cluster.scaling import Bounds
 
 if TYPE_CHECKING:
@@ -191,7 +192,8 @@ class EngineCommands:
         if name != self.default_set and not sets.remembers(name):
             sets.check(name)
         sets.check_size(name, n)
-        arrival = Arrival(sets, name, n)
+        arrival = Arrival(self.client, n, name)
+        arrival.forget_former()
         have = len(sets.engines(name)) + sets.coming(name)
         if n > have:
             sets.grow(name, n - have)
@@ -200,9 +202,21 @@ class EngineCommands:
         if name == self.default_set:
             self.n = n
         if timeout is not None:
-            arrival.wait(timeout)
+            self._await(arrival, name, n, timeout)
         self.update_cluster_file()
         return [each["id"] for each in sets.engines(name)]
+
+    def _await(self, arrival: Arrival, name: str, n: int, timeout: float) -> None:
+        try:
+            are_there = arrival.wait(timeout)
+        except BornDead:
+            self._sets.give_up(name)
+            raise
+        if not are_there:
+            raise TimeoutError(
+                f"{arrival.there()} of {n} engines of set {name!r} are there after {timeout:g} s: they may "
+                "still come; `ctrl-hub engines list` says what they wait for, `ctrl-hub logs` what they say"
+            )
 
     def adapt(
         self,

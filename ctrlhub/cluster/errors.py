@@ -34,6 +34,23 @@ class StartFailed(ClusterError):
         return f"{self.message}; its last lines:\n{quoted}"
 
 
+class BornDead(StartFailed):
+    """Engines have died as they were started, each time that it was tried; others may be there.
+
+    Parameters
+    ----------
+    message, log
+        As for `StartFailed`.
+    there
+        How many are there.
+    """
+
+    def __init__(self, message: str, log: str = "", there: int = 0) -> None:
+        super().__init__(message, log)
+        self.args = message, log, there  # what a copy is made of
+        self.there = there
+
+
 class StopFailed(ClusterError):
     """Something of a cluster is still there, and cannot be ended from here."""
 

@@ -15,14 +15,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctrlhub.cluster.births import check_births
+from ctrlhub.cluster.arrival import Arrival
 from ctrlhub.cluster.child import TERMINATE_AFTER, Child
 from ctrlhub.cluster.claim import connection_of
 from ctrlhub.cluster.errors import StartFailed
 from ctrlhub.cluster.local_nanny import LocalNanny, Prefer
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.heap import allocator
-from ctrlhub.wire.errors import CtrlHubError, EngineError, HubUnavailable
+from ctrlhub.wire.errors import CtrlHubError, HubUnavailable
 from ctrlhub.wire.places import Profile
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ LOOK = 0.003
 
 JOIN = 10.0
 """Seconds that one attempt to join the hub lasts: after each, hub and nanny are looked after."""
-SLICE = 0.05
-"""Seconds after which a wait for engines looks whether hub and nanny still live."""
 
 
 def available_cores() -> int:
@@ -178,7 +176,8 @@ class LocalProcesses:
             client = self._connect_to_hub(check, deadline)
             try:
                 wanted = self.engines if enough is None else enough
-                self.await_engines(client, wanted, check, progress=progress, deadline=deadline)
+                arrival = Arrival(client, wanted, check=check)
+                self.await_engines(arrival, wanted, progress=progress, deadline=deadline)
             except BaseException:
                 client.close()
                 raise
@@ -211,9 +210,8 @@ class LocalProcesses:
 
     def await_engines(
         self,
-        client: Client,
+        arrival: Arrival,
         n: int,
-        check: Callable[[], None],
         *,
         progress: bool | None = False,
         deadline: float | None = None,
@@ -223,12 +221,10 @@ class LocalProcesses:
 
         Parameters
         ----------
-        client
-            Knows how many there are.
+        arrival
+            The wait.
         n
             How many.
-        check
-            As in `connect`.
         progress
             Show a bar; None does in IPython.
         deadline
@@ -241,17 +237,10 @@ class LocalProcesses:
         StartFailed
             There are fewer at the end.
         """
-        end = time.monotonic() + self._timeout if deadline is None else deadline
-        with _bar(n, progress) as bar:
-            while (there := len(client.ids)) < n:
-                bar(there)
-                check()
-                check_births(client, there, n)
-                left = end - time.monotonic()
-                if left <= 0:
-                    raise self._too_few(there, n, why())
-                _wait_for_engines(client, n, min(SLICE, left))
-            bar(n)
+        left = self._timeout if deadline is None else deadline - time.monotonic()
+        with _bar(n, progress) as show:
+            if not arrival.wait(left, show):
+                raise self._too_few(arrival.there(), n, why())
 
     def _await_connection_file(self, check: Callable[[], None], deadline: float) -> ConnectionInfo:
         from ctrlhub.wire.connection import ConnectionInfo
@@ -289,11 +278,5 @@ def _bar(n: int, progress: bool | None) -> Iterator[Callable[[int], None]]:
     from ctrlhub.client.progress import Progress
 
     with Progress(n, "engines", unit="engine") as bar:
-        yield lambda there: bar.show(min(n, there))
+        yield bar.show
 
-
-def _wait_for_engines(client: Client, engines: int, timeout: float) -> None:
-    try:
-        client.wait_for_engines(engines, timeout=timeout, interactive=False)
-    except (TimeoutError, EngineError):
-        return  # the caller looks after the processes, and the engines that were lost, and waits again

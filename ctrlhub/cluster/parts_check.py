@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from ctrlhub.cluster.errors import StartFailed
-
-if TYPE_CHECKING:
-    from ctrlhub.cluster.launchers.base import Launcher, SetState
+from ctrlhub.cluster.launchers.base import Launcher, Phase, SetState
 
 ASK = 1.0
 """So often (seconds) a batch system is asked."""
@@ -21,10 +19,13 @@ class PartsCheck:
     ----------
     parts
         The parts.
+    queued
+        How long (seconds) those are worth waiting for of which one is in a queue.
     """
 
-    def __init__(self, parts: Sequence[Launcher]) -> None:
+    def __init__(self, parts: Sequence[Launcher], queued: float = math.inf) -> None:
         self._parts = parts
+        self._queued = queued
         self._states: list[SetState] = []
         self._due = 0.0
 
@@ -44,13 +45,26 @@ class PartsCheck:
             if state.phase.is_over:
                 raise StartFailed(
                     f"the engines of {part.described()} ({part.spec.launcher}) are over: "
-                    f"{state.reason or state.phase.value}",
+                    f"{state.reason or state.phase.value} (logs in {part.log_dir})",
                     state.log,
                 )
+
+    def patience(self, timeout: float) -> float:
+        """Return how long to wait for their engines, of so many seconds, as they were when last asked."""
+        waits = any(state.phase is Phase.PENDING for state in self._states)
+        return min(timeout, self._queued) if waits else timeout
 
     def why(self) -> str:
         """Say how they were when last asked."""
         return "; ".join(
-            f"{part.described()} is {state.phase.value}{': ' + state.reason if state.reason else ''}"
+            f"{part.described()} is {_told(state)}"
             for part, state in zip(self._parts, self._states, strict=False)
         )
+
+    def states(self) -> str:
+        """Say the same of parts whose names are known."""
+        return "; ".join(map(_told, self._states))
+
+
+def _told(state: SetState) -> str:
+    return f"{state.phase.value}{f' ({state.reason})' if state.reason else ''}"

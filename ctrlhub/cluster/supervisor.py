@@ -16,12 +16,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ctrlhub.cluster.arrival import Arrival
 from ctrlhub.cluster.child import Child
 from ctrlhub.cluster.claim import Claim
-from ctrlhub.cluster.errors import StartFailed, StopFailed
+from ctrlhub.cluster.errors import BornDead, StartFailed, StopFailed
 from ctrlhub.cluster.launchers.spec import Owner
 from ctrlhub.cluster.local import LocalProcesses
 from ctrlhub.cluster.local_nanny import LOCAL_SET
+from ctrlhub.cluster.parts_check import PartsCheck
 from ctrlhub.cluster.processes import KnownProcess
 from ctrlhub.cluster.record import SupervisorRecord
 from ctrlhub.cluster.restarts import NANNY_STEADY, Restarts
@@ -208,21 +210,23 @@ class Supervisor:
         if not config.is_launched:
             return config.engines, ""
         from ctrlhub.cluster.launchers.sets import make_set, start_set
-        from ctrlhub.cluster.launchers.waiting import await_engines
 
         launcher = make_set(
             self._profile, config.launcher, config.engines, config.options, owner=Owner.SUPERVISOR
         )
         start_set(launcher)
         self._set = SetKeeper(launcher, config.restart, config.poll)
-        arrival = await_engines(launcher, client, config.timeout, queued=QUEUED, check=check)
+        name, n = launcher.spec.name, launcher.spec.n
+        parts = PartsCheck([launcher], QUEUED)
+        arrival = Arrival(client, n, name, check=check, parts=parts)
+        try:
+            note = "" if arrival.wait(config.timeout) else f"{n - arrival.there()} to come: {parts.why()}"
+        except BornDead as error:
+            if not error.there:
+                raise
+            note = error.message
         self._set.start()
-        state = arrival.state
-        missing = arrival.expected - arrival.registered
-        if missing <= 0:
-            return arrival.registered, ""
-        reason = f" ({state.reason})" if state.reason else ""
-        return arrival.registered, f"{missing} to come: {launcher.described()} is {state.phase.value}{reason}"
+        return arrival.there(), note
 
     def _end_set(self) -> None:
         if self._set is None:

@@ -133,7 +133,7 @@ def test_a_job_that_waits_for_too_long_ends_the_wait_with_its_reason(
     state: Path, slurm: Slurm
 ) -> None:
     """It is not left in the queue."""
-    with pytest.raises(StartFailed, match=r"0 of 1 engines .* pending: PartitionDown"):
+    with pytest.raises(StartFailed, match=r"0 of 1 engines .* pending \(PartitionDown\)"):
         Cluster(n=1, launcher="slurm", launcher_options=PENDS, timeout=2).start()
     assert slurm.queue() == []
 

@@ -130,3 +130,21 @@ def test_engines_that_nobody_waits_for(command: Command, break_slots: Break) -> 
     assert f"No module named '{LIBRARY}'" in said
     assert command.run("stop", "--profile", "p").returncode == Exit.OK
     until(lambda: not command.left(), "nothing is left")
+
+
+def test_some_engines_of_a_set(command: Command, break_slots: Break) -> None:
+    """`ctrl-hub engines start` says so at once; the others go on, until they are stopped."""
+    command.start("--profile", "p", "-n", "0")
+    break_slots(1)
+
+    result = command.run("engines", "start", "--profile", "p", "-n", "2", "--wait", str(LONG), timeout=120)
+
+    assert result.returncode == Exit.START_FAILED
+    assert "1 of 2 engines of set 'local-2'; 1 died as they were started" in result.stderr
+    assert f"No module named '{LIBRARY}'" in result.stderr
+    assert "1 go on, until `ctrl-hub engines stop local-2`" in result.stdout
+    with Client(profile="p") as client:
+        assert client[:].apply_sync(abs, -1) == [1]
+    assert command.run("engines", "stop", "--profile", "p", "local-2").returncode == Exit.OK
+    assert command.run("stop", "--profile", "p").returncode == Exit.OK
+    until(lambda: not command.left(), "nothing is left")
