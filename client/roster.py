@@ -33,6 +33,10 @@ class Roster:
         """Return how many engines have ended unasked since the client connected."""
         return self._connection.losses()[0]
 
+    def follow(self, act: Callable[[Mapping[int, Mapping[str, Any]]], None]) -> None:
+        """Have something done, in the I/O thread, with the engines after every change from now on."""
+        self._connection.follow_engines(act)
+
     def wait(self, until: Callable[[], bool], timeout: float | None) -> bool:
         """Wait for a state of the engines; return whether it came about within so many seconds."""
         return self._connection.wait_for_engines(lambda _: until(), timeout)

@@ -7,6 +7,8 @@ import threading
 import time
 
 from ctrlhub.cluster.engine_sets import EngineSets
+from ctrlhub.cluster.errors import StartFailed
+from ctrlhub.cluster.failing import Failing
 from ctrlhub.cluster.scaling import Bounds, Load, Scaling
 from ctrlhub.wire.errors import ControllerStopped, CtrlHubError, SessionClosed
 
@@ -44,6 +46,7 @@ class Adapter:
         self.trouble = ""
         self._sets = sets
         self._scaling = Scaling(bounds)
+        self._failing = Failing()
         self._interval = interval
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ctrlhub-adapt", daemon=True)
@@ -69,15 +72,20 @@ class Adapter:
         while not self._over.is_set():
             try:
                 self._turn()
-                self.trouble = ""
+                self.trouble = self._failing.why
             except (SessionClosed, ControllerStopped) as error:
                 self.trouble = f"{error}"
                 return
-            except (CtrlHubError, OSError, TimeoutError) as error:
-                # The hub may be being restarted, a scheduler may not answer: that passes.
-                if f"{error}" != self.trouble:
-                    _log.warning("engines are not adapted to the queue: %s", error)
-                self.trouble = f"{error}"
+            except Exception as error:
+                # The hub may be being restarted, a scheduler may not answer: that passes. Whatever
+                # else it is, nobody would hear of it if this thread ended.
+                what = f"{error}" if isinstance(error, CtrlHubError) else f"{error!r}"
+                if what != self.trouble:
+                    known = isinstance(error, CtrlHubError | OSError)
+                    _log.warning(
+                        "engines are not adapted to the queue: %s", what, exc_info=None if known else error
+                    )
+                self.trouble = what
                 if self._is_over():
                     return
             self._over.wait(self._interval)
@@ -88,6 +96,16 @@ class Adapter:
             return self._sets.client().closed
         except CtrlHubError:
             return False
+
+    def _may_order(self) -> bool:
+        """Say whether to order engines now: where their jobs fail ever later, and not for ever."""
+        now, failing = time.monotonic(), self._failing
+        for part, state in self._sets.failed(self.engine_set):
+            what = StartFailed(f"{part.described()} has failed: {state.reason or 'no reason is known'}", state.log)
+            failing.failed(part.spec.cookie, time.time() - part.spec.created, f"{what}", now)
+            if f"{what}" not in self.trouble:
+                _log.warning("engines are not adapted to the queue: %s", failing.why)
+        return failing.may_order(now)
 
     def _turn(self) -> None:
         sets = self._sets
@@ -105,7 +123,11 @@ class Adapter:
         more = self.wanted - load.engines - load.coming
         if self._over.is_set():
             return
+        if more <= 0 and not load.coming:
+            self._failing.enough()
         if more > 0:
+            if not self._may_order():
+                return
             _log.info("%d engines more, for %d tasks", more, load.queued + load.running)
             sets.grow(self.engine_set, more)
         elif more < 0:

@@ -51,6 +51,11 @@ class Coming:
                 self._outstanding = 0
             return self._outstanding
 
+    def withdrawn(self, count: int) -> None:
+        """Take note that so many were cancelled."""
+        with self._lock:
+            self._outstanding = max(0, self._outstanding - count)
+
     def give_up(self) -> None:
         """Count on none any more."""
         with self._lock:

@@ -21,7 +21,7 @@ from ctrlhub.wire.places import Profile
 
 if TYPE_CHECKING:
     from ctrlhub.client.client import Client
-    from ctrlhub.cluster.launchers.base import Launcher
+    from ctrlhub.cluster.launchers.base import Launcher, SetState
 
 LOCAL = "local"
 """The launcher of engines on this host."""
@@ -189,13 +189,13 @@ class EngineSets:
             return 0
         left = known.outstanding(self._processes(name), time.monotonic())
         if left and math.isinf(known.patience):  # unless what should bring them is over
-            waits = sum(
+            bring = sum(
                 part.spec.n for part in self.launched(name) if not part.state().phase.is_over
             )
-            if waits == 0:
+            if bring == 0:
                 known.give_up()
                 return 0
-            left = min(left, waits)
+            left = min(left, max(0, bring - len(self.engines(name))))
         return left
 
     def give_up(self, name: str) -> None:
@@ -293,8 +293,9 @@ class EngineSets:
         What these run they finish, for at most `timeout` seconds, and the rest runs elsewhere.
         """
         n -= self._withdraw(name, n)
-        if n > 0:
-            self.client().drain(least_busy(self.engines(name), n), block=block, timeout=timeout)
+        n -= self._cut(name, n)
+        if leaving := least_busy(self.engines(name), n):
+            self.client().drain(leaving, block=block, timeout=timeout)
 
     def stop(self, name: str) -> None:
         """End a set, whatever it does.
@@ -339,15 +340,37 @@ class EngineSets:
         from_parts = 0
         for part in reversed(self.launched(name)):
             if from_parts + part.spec.n <= most and part.state().phase == "pending":
-                part.stop()
+                self._cancel(part)
                 from_parts += part.spec.n
         return from_parts
+
+    def _cut(self, name: str, n: int) -> int:
+        """Put a smaller part in the place of one that has not begun; return how many engines fewer it is."""
+        from ctrlhub.cluster.launchers.sets import start_part
+
+        for part in reversed(self.launched(name)):
+            if 0 < n < part.spec.n and part.can_grow and part.state().phase == "pending":
+                self._note_order(name, part.spec.n - n, part.spec.launcher)
+                start_part(part, part.spec.n - n)
+                self._cancel(part)
+                return n
+        return 0
+
+    def _cancel(self, part: Launcher) -> None:
+        part.stop()
+        if (known := self._coming.get(part.spec.name)) is not None:
+            known.withdrawn(part.spec.n)
+
+    def failed(self, name: str) -> list[tuple[Launcher, SetState]]:
+        """Return the parts of a set that have failed, and how."""
+        found = [(part, part.state()) for part in self.launched(name)]
+        return [(part, state) for part, state in found if state.phase == "failed"]
 
     def _note_order(self, name: str, n: int, launcher: str) -> None:
         client = self.client()
         if client is not self._followed:
             self._followed = client
-            client._connection.follow_engines(self._note_arrivals)
+            client.roster.follow(self._note_arrivals)
         patience = {} if launcher == LOCAL else {"patience": math.inf}
         known = self._coming.setdefault(name, Coming(**patience))
         known.ordered(n, self._processes(name), time.monotonic())

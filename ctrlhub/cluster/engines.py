@@ -154,8 +154,8 @@ class EngineCommands:
         """Have so many engines in a set: start others, or let the least busy ones go. Ends `adapt`.
 
         Who goes finishes what it runs and hands over its results; what it has not begun runs elsewhere.
-        Of a set that a scheduler runs, what still waits in the queue is cancelled first, and more
-        engines are another job.
+        Of a set that a scheduler runs, what still waits in the queue is cancelled first (a job that is too
+        large gives way to a smaller one), and more engines are another job.
 
         Parameters
         ----------

@@ -121,6 +121,30 @@ def test_what_waits_in_the_queue_is_counted_on_and_cancelled_first(state: Path, 
         assert cluster.engines == {}
 
 
+def test_a_job_that_waits_and_is_too_large_gives_way_to_a_smaller_one(state: Path, slurm: Slurm) -> None:
+    """By number and by the queue; no engine that is there goes for it."""
+    with Cluster(n=4, launcher="slurm", launcher_options=PENDS, wait_for=0) as client:
+        cluster = client.cluster
+        cluster.scale(3, timeout=None)
+        assert cluster.engines[cluster.default_set].asked == 3
+        assert len(slurm.queue()) == 1
+        adapter = cluster.adapt(1, 3, idle=0.2, interval=0.1)
+        assert adapter is not None
+        until(lambda: cluster.engines[cluster.default_set].asked == 1 and len(slurm.queue()) == 1, "two are too many")
+        assert (adapter.running, adapter.trouble) == (True, "")
+
+
+def test_jobs_that_fail_at_once_are_not_submitted_for_ever(state: Path, slurm: Slurm) -> None:
+    """The adapter says why, with the end of the log; each is later than the one before."""
+    options = {"prologue": ["echo the module is not there >&2", "exit 3"]}
+    with Cluster(n=0, launcher="slurm", launcher_options=options) as client:
+        adapter = client.cluster.adapt(1, 1, interval=0.05)
+        assert adapter is not None
+        until(lambda: "the module is not there" in adapter.trouble, "the first has failed")
+        assert "exit code 3" in adapter.trouble
+        assert adapter.running
+
+
 def test_a_job_that_fails_ends_the_wait_with_its_log(state: Path, slurm: Slurm) -> None:
     """In seconds, and leaves nothing."""
     options = {"prologue": ["echo the module is not there >&2", "exit 3"]}

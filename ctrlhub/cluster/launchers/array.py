@@ -89,7 +89,7 @@ class ArrayLauncher(BatchLauncher):
 
     def described(self) -> str:
         """Name the job."""
-        return f"job {self.job}"
+        return f"job {self.job}" if self.handle else super().described()
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)

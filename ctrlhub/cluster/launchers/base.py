@@ -167,7 +167,8 @@ class Launcher(ABC):
 
     def described(self) -> str:
         """Say in a few words what was started: a job's number, a process."""
-        return ", ".join(f"{name} {value}" for name, value in self.handle.items())
+        told = ", ".join(f"{name} {value}" for name, value in self.handle.items())
+        return told or f"{self.spec.key}, which is being started"
 
     def logs(self) -> list[Path]:
         """Return the files that the set has written, the most telling ones first."""

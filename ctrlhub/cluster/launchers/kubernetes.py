@@ -57,6 +57,8 @@ class KubernetesLauncher(Launcher):
 
     def described(self) -> str:
         """Name the Job."""
+        if not self.handle:
+            return super().described()
         return f"job {self.handle['namespace']}/{self.handle['job']}"
 
     def launch(self) -> Mapping[str, Any]:

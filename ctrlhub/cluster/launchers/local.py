@@ -34,7 +34,7 @@ class LocalLauncher(Launcher):
 
     def described(self) -> str:
         """Name the process."""
-        return f"pid {self.handle['pid']}"
+        return f"pid {self.handle['pid']}" if self.handle else super().described()
 
     def launch(self) -> Mapping[str, Any]:
         """Start the nanny."""

@@ -147,7 +147,7 @@ class SlurmLauncher(BatchLauncher):
 
     def described(self) -> str:
         """Name the job."""
-        return f"job {self.handle['job']}"
+        return f"job {self.handle['job']}" if self.handle else super().described()
 
     def state(self) -> SetState:
         """Ask Slurm; what it has forgotten is told by what the nannies have noted."""

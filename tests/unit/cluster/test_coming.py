@@ -34,6 +34,14 @@ def test_who_has_come_and_left_has_come() -> None:
     assert coming.outstanding(["a"], 3.0) == 2
 
 
+def test_who_was_cancelled_does_not_come() -> None:
+    """The others still do."""
+    coming = Coming()
+    coming.ordered(3, [], 0.0)
+    coming.withdrawn(2)
+    assert coming.outstanding([], 1.0) == 1
+
+
 def test_who_does_not_come_is_not_counted_on_for_ever() -> None:
     """Unless it has to queue."""
     coming, queueing = Coming(patience=10.0), Coming(patience=math.inf)
