@@ -42,7 +42,7 @@ def list_sets(profile: str, state_dir: Path | None, as_json: bool) -> None:
 
     found = known_sets(find_profile(profile, state_dir))
     states = _states(found)
-    rows = [{**_described(each), **state} for each, state in zip(found.launchers, states, strict=True)]
+    rows = [{**described_set(each), **state} for each, state in zip(found.launchers, states, strict=True)]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     elif not rows:
@@ -71,7 +71,8 @@ def _states(found: SetRecords) -> list[dict[str, Any]]:
     return [states[each.spec.key] for each in found.launchers]
 
 
-def _described(launcher: Launcher) -> dict[str, Any]:
+def described_set(launcher: Launcher) -> dict[str, Any]:
+    """Describe a set, or a part of one, for scripts."""
     spec = launcher.spec
     return {
         "set": spec.key,
@@ -100,8 +101,14 @@ def _complain(found: SetRecords) -> None:
     help="How long they may take to end in good order.",
 )
 @place_options
+@json_option
 def stop(
-    names: tuple[str, ...], everything: bool, patience: float, profile: str, state_dir: Path | None
+    names: tuple[str, ...],
+    everything: bool,
+    patience: float,
+    profile: str,
+    state_dir: Path | None,
+    as_json: bool,
 ) -> None:
     """End sets of engines, running or queued, and see to it that nothing is left.
 
@@ -113,6 +120,9 @@ def stop(
     chosen = list(found.launchers) if everything else _chosen(found, names)
     _complain(found)
     stop_sets(chosen, patience)
+    if as_json:
+        click.echo(json.dumps([described_set(each) for each in chosen], indent=2))
+        return
     for each in chosen:
         click.echo(f"engines {each.spec.key}: stopped")
 
@@ -141,15 +151,23 @@ def _chosen(found: SetRecords, names: tuple[str, ...]) -> list[Launcher]:
 @click.argument("names", metavar="[SET]...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="All sets of the profile.")
 @place_options
-def restart(names: tuple[str, ...], everything: bool, profile: str, state_dir: Path | None) -> None:
+@json_option
+def restart(
+    names: tuple[str, ...], everything: bool, profile: str, state_dir: Path | None, as_json: bool
+) -> None:
     """End sets of engines, and start the same again."""
     from ctrlhub.cluster.launchers.sets import known_sets, restart_set
 
     found = known_sets(find_profile(profile, state_dir))
     _complain(found)
+    fresh = []
     for each in list(found.launchers) if everything else _chosen(found, names):
         again = restart_set(each)
-        click.echo(f"engines {again.spec.key}: started again, {again.described()}")
+        fresh.append(described_set(again))
+        if not as_json:
+            click.echo(f"engines {again.spec.key}: started again, {again.described()}")
+    if as_json:
+        click.echo(json.dumps(fresh, indent=2))
 
 
 @engines.command()
@@ -182,18 +200,23 @@ def signal(number: str, names: tuple[str, ...], profile: str, state_dir: Path | 
               help="How many lines of the end of each.")  # fmt: skip
 @click.option("--files", is_flag=True, help="Only name the files.")
 @place_options
+@json_option
 def logs(
-    names: tuple[str, ...], lines: int, files: bool, profile: str, state_dir: Path | None
+    names: tuple[str, ...], lines: int, files: bool, profile: str, state_dir: Path | None, as_json: bool
 ) -> None:
     """Show the end of the logs of sets: of the job, its nannies and its engines.
 
-    Those of a set that is gone are there until another has its name.
+    Those of a set that is gone are there until another has its name; --json names the files.
     """
     from ctrlhub.cluster.launchers.sets import known_sets
 
     place = find_profile(profile, state_dir)
     found = known_sets(place)
-    for log in _logs_of(place, found, names):
+    chosen = _logs_of(place, found, names)
+    if as_json:
+        click.echo(json.dumps([str(log) for log in chosen], indent=2))
+        return
+    for log in chosen:
         if files:
             click.echo(str(log))
             continue

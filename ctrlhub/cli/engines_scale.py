@@ -9,6 +9,7 @@ import click
 
 from ctrlhub.cli.engines import place_options
 from ctrlhub.cli.options import check_connection, find_profile, json_option
+from ctrlhub.cli.text import count
 
 
 @click.command()
@@ -59,4 +60,5 @@ def scale(
     if as_json:
         click.echo(json.dumps({"set": chosen, "engines": ids}))
     else:
-        click.echo(f"engines {chosen}: {', '.join(map(str, ids)) or 'none'}")
+        listed = f" ({', '.join(map(str, ids))})" if ids else ""
+        click.echo(f"engines {chosen}: {count(len(ids), 'engine')}{listed}")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ctrlhub.cli.engines import engines, place_options
+from ctrlhub.cli.engines import described_set, engines, place_options
 from ctrlhub.cli.engines_scale import scale
 from ctrlhub.cli.launcher_options import count_of, with_launcher
-from ctrlhub.cli.options import find_profile
-from ctrlhub.cli.text import table
+from ctrlhub.cli.options import find_profile, json_option
+from ctrlhub.cli.text import count, table
 
 if TYPE_CHECKING:
     from ctrlhub.client.client import Client
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 )
 @with_launcher
 @place_options
+@json_option
 def start(
     n: int | None,
     name: str | None,
@@ -41,6 +44,7 @@ def start(
     options: dict[str, Any],
     profile: str,
     state_dir: Path | None,
+    as_json: bool,
 ) -> None:
     """Start a set of engines for a hub that runs.
 
@@ -53,27 +57,36 @@ def start(
     try:
         made = make_set(place, launcher, count_of(n, options), options, name=name)
         if dry_run:
-            click.echo(made.plan(), nl=False)
+            plan = made.plan()
+            click.echo(json.dumps({"set": made.spec.key, "plan": plan}, indent=2) if as_json else plan, nl=as_json)
             return
         made.plan()  # what is wrong with it is a wrong use, and nothing has been started
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+    say = _say_nothing if as_json else click.echo
+    registered = None
     if not wait:
         start_set(made)
-        _say(made)
-        return
-    engine_token(place, made.is_remote)  # what keeps engines from the hub is told first
-    with Client(place.connection_client) as client:
-        _start_and_await(made, client, wait)
+        say(_asked(made))
+    else:
+        engine_token(place, made.is_remote)  # what keeps engines from the hub is told first
+        with Client(place.connection_client) as client:
+            registered = _start_and_await(made, client, wait, say)
+    if as_json:
+        click.echo(json.dumps({**described_set(made), "registered": registered}, indent=2))
 
 
-def _say(launcher: Launcher) -> None:
+def _say_nothing(text: str) -> None:
+    """Take the place of what says it to a person."""
+
+
+def _asked(launcher: Launcher) -> str:
     spec = launcher.spec
-    many = "1 engine" if spec.n == 1 else f"{spec.n} engines"
-    click.echo(f"engines {spec.key}: {many} asked of {spec.launcher}, {launcher.described()}")
+    return f"engines {spec.key}: {count(spec.n, 'engine')} asked of {spec.launcher}, {launcher.described()}"
 
 
-def _start_and_await(launcher: Launcher, client: Client, wait: float) -> None:
+def _start_and_await(launcher: Launcher, client: Client, wait: float, say: Callable[[str], None]) -> int:
+    """Start a set, and return how many of its engines have registered within so many seconds."""
     from ctrlhub.cluster.arrival import Arrival
     from ctrlhub.cluster.errors import StartFailed
     from ctrlhub.cluster.launchers.sets import start_set
@@ -84,16 +97,18 @@ def _start_and_await(launcher: Launcher, client: Client, wait: float) -> None:
     arrival = Arrival(client, spec.n, spec.name, parts=parts)
     arrival.forget_former()  # of a set that had this name
     start_set(launcher)
-    _say(launcher)
+    say(_asked(launcher))
     try:
         state = "running" if arrival.wait(wait) else parts.states()
     except StartFailed:
         if there := arrival.there():
-            click.echo(f"engines {spec.key}: {there} go on, until `ctrl-hub engines stop {spec.name}`")
+            say(f"engines {spec.key}: {there} go on, until `ctrl-hub engines stop {spec.name}`")
         else:
             launcher.stop()
         raise
-    click.echo(f"engines {spec.key}: {arrival.there()} of {spec.n} registered, {state}")
+    registered = arrival.there()
+    say(f"engines {spec.key}: {registered} of {spec.n} registered, {state}")
+    return registered
 
 
 @engines.command()

@@ -29,6 +29,11 @@ def plain(value: object) -> str:
     return "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in str(value))
 
 
+def count(number: int, what: str) -> str:
+    """Say how many there are of something."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def moment(when: float | str | None) -> str:
     """Give a moment (Unix time, or a text that says it already) in local time."""
     if when is None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -114,6 +115,28 @@ def test_what_would_start_is_shown(command: Command) -> None:
     assert command.run("start", "-n", "4", "--launcher", "slurm").returncode == Exit.USAGE
     assert command.files() == set()
     assert command.left() == {}
+
+
+def test_sets_for_scripts(command: Command) -> None:
+    """What starts, restarts, stops and names the logs of a set prints it as JSON, and nothing else."""
+
+    def said(*arguments: str) -> Any:
+        done = command.run("engines", *arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    assert command.run("start", "--daemonize", "-n", "0").returncode == 0
+    assert "--engine-set some" in said("start", "-n", "1", "--name", "some", "--dry-run")["plan"]
+    started = said("start", "-n", "1", "--name", "some", "--wait", "60")
+    assert started.pop("registered") == 1
+    assert (started["set"], started["launcher"], started["n"]) == ("some", "local", 1)
+    assert {name: said("list")[0][name] for name in started} == started
+    [again] = said("restart", "some")
+    assert again["handle"]["pid"] != started["handle"]["pid"]
+    assert any(file.endswith("sets/some/nanny.log") for file in said("logs"))
+    assert said("stop") == [again]
+    assert said("list") == []
+    assert command.run("stop").returncode == 0
 
 
 def test_logs_of_a_set_outlive_it(command: Command) -> None:

@@ -238,7 +238,7 @@ def test_the_command_scales(command: Command) -> None:
     assert command.run("start", "-n", "1", "--daemonize").returncode == 0
     grown = command.run("engines", "scale", "3", "--json")
     assert json.loads(grown.stdout) == {"set": "local", "engines": [0, 1, 2]}
-    assert command.run("engines", "scale", "1").stdout == "engines local: 0\n"
+    assert command.run("engines", "scale", "1").stdout == "engines local: 1 engine (0)\n"
     assert [each["id"] for each in command.status()["engines"]] == [0]
     wrong = command.run("engines", "scale", "1", "nobody")
     assert wrong.returncode != 0
