@@ -8,12 +8,12 @@ requests until there is less of what it has.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ctrlhub.controller.heap import Memory
+from ctrlhub.link.control_groups import own_groups
 
 INTERVAL = 0.5
 """How often to look, in seconds."""
@@ -84,24 +84,9 @@ def _memory_of_windows() -> int:
 def memory_of_host(root: Path = Path("/")) -> int:
     """Return how much memory this process may have at most: its host's, or its control group's."""
     found = [_memory()]
-    for path in _limits(root):
-        with suppress(OSError, ValueError):  # there is no such file, or it says "max"
-            found.append(int(path.read_text()))
+    for group in own_groups("memory", root):
+        name = "memory.limit_in_bytes" if group.is_old else "memory.max"
+        for directory in group.upwards():
+            with suppress(OSError, ValueError):  # there is no such file, or it says "max"
+                found.append(int((directory / name).read_text()))
     return min(found)
-
-
-def _limits(root: Path) -> Iterator[Path]:
-    """Yield where the limits of the control groups of this process would be, in both versions."""
-    try:
-        lines = (root / "proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, controllers, group = line.split(":", 2)
-        if controllers not in ("", "memory"):
-            continue
-        top = root / "sys/fs/cgroup" / controllers
-        name = "memory.limit_in_bytes" if controllers else "memory.max"
-        place = Path(group.lstrip("/"))
-        for part in (place, *place.parents):
-            yield top / part / name

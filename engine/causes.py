@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from ctrlhub.link.control_groups import own_groups
 from ctrlhub.wire.killing import KILL
 
 TERMINATED = 128 + signal.SIGTERM
@@ -119,13 +120,5 @@ def _counter(root: Path) -> tuple[Path | None, bool]:
 
 def _group_files(root: Path) -> Iterator[Path]:
     """Yield where the control group of this process may count, in both versions of such groups."""
-    try:
-        lines = (root / "proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if "memory" in controllers.split(","):
-            yield root / "sys/fs/cgroup/memory" / path.lstrip("/") / "memory.oom_control"
-        elif not controllers:
-            yield root / "sys/fs/cgroup" / path.lstrip("/") / "memory.events"
+    for group in own_groups("memory", root):
+        yield group.directory / ("memory.oom_control" if group.is_old else "memory.events")

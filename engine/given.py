@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
+from ctrlhub.link.control_groups import ReadText, own_groups, read_text
+
 GPU_VARIABLES = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 """What the libraries of GPUs read when they are loaded; schedulers set it, and so does a nanny."""
 
@@ -28,8 +30,6 @@ END_TIME = "SLURM_JOB_END_TIME"
 _NVIDIA = Path("/proc/driver/nvidia/gpus")
 _RANGE = re.compile(r"(\d{1,4})-(\d{1,4})")
 _NOTHING = frozenset({"", "-1", "none", "void", "NoDevFiles"})
-
-ReadText = Callable[[Path], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Node:
 
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     affinity: int = field(default_factory=lambda: _affinity())
-    read: ReadText = field(default=lambda path: path.read_text(encoding="ascii", errors="replace"))
+    read: ReadText = read_text
     host: str = field(default_factory=platform.node)
     drivers: Callable[[], int] = field(default=lambda: _count_of_drivers())
 
@@ -143,31 +143,24 @@ class Node:
 
     def _quotas(self) -> list[int]:
         """Return what control groups leave of the cores: a container's, or a user's, quota of time."""
-        try:
-            own = self.read(Path("/proc/self/cgroup"))
-        except OSError:
-            return []
-        path = next((line[3:] for line in own.splitlines() if line.startswith("0::")), "")
-        found = self._old_quota()
-        group = Path("/sys/fs/cgroup") / path.lstrip("/")
-        while group.is_relative_to("/sys/fs/cgroup"):
-            try:
-                quota, _, period = self.read(group / "cpu.max").strip().partition(" ")
-            except OSError:  # the root has none, nor what is not visible from a container
-                quota = "max"
-            if quota.isdecimal() and period.isdecimal() and int(period):
-                found += [max(1, -(-int(quota) // int(period)))]
-            group = group.parent
+        found = []
+        for group in own_groups("cpu", read=self.read):
+            for directory in group.upwards():
+                quota, period = self._quota(directory, group.is_old)
+                if quota.isdecimal() and period.isdecimal() and int(quota) and int(period):
+                    found.append(-(-int(quota) // int(period)))
         return found
 
-    def _old_quota(self) -> list[int]:
-        group = Path("/sys/fs/cgroup/cpu")
+    def _quota(self, directory: Path, is_old: bool) -> tuple[str, str]:
+        """Return a quota and the period that it is for, as they stand there; empty where there is none."""
         try:
-            quota = int(self.read(group / "cpu.cfs_quota_us"))
-            period = int(self.read(group / "cpu.cfs_period_us"))
-        except (OSError, ValueError):
-            return []
-        return [max(1, -(-quota // period))] if quota > 0 and period > 0 else []
+            if is_old:
+                quota = self.read(directory / "cpu.cfs_quota_us").strip()
+                return quota, self.read(directory / "cpu.cfs_period_us").strip()
+            quota, _, period = self.read(directory / "cpu.max").strip().partition(" ")
+        except OSError:  # the root has none, nor what is not visible from a container
+            return "", ""
+        return quota, period
 
 
 def shares(devices: Sequence[str], engines: int) -> tuple[tuple[str, ...], ...]:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ctrlhub.cli.checks.finding import Finding, ok, size, warning, wrong
+from ctrlhub.link.control_groups import own_groups
 
 BASE, EACH = 256, 8
 """So many descriptors a hub needs, and so many for each engine or client."""
@@ -38,7 +39,7 @@ def limits(engines: int, max_memory: int | None) -> Iterator[Finding]:
     if hasattr(resource, "RLIMIT_NPROC"):
         soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
         most = None if soft == resource.RLIM_INFINITY or os.geteuid() == 0 else soft
-        yield processes(least(most, *_pids()), engines)
+        yield processes(least(most, *spare_pids()), engines)
     from ctrlhub.controller.memory_bound import memory_of_host
 
     yield memory(memory_of_host(), available(), max_memory)
@@ -69,18 +70,13 @@ def least(*numbers: int | None) -> int | None:
     return min(known) if known else None
 
 
-def _pids() -> Iterator[int | None]:
-    """Yield how many more processes the control groups of this process allow."""
-    try:
-        group = Path("/proc/self/cgroup").read_text().split("::", 1)[1].splitlines()[0]
-    except (OSError, IndexError):
-        return
-    place = Path(group.lstrip("/"))
-    for part in (place, *place.parents):
-        directory = Path("/sys/fs/cgroup") / part
-        with suppress(OSError, ValueError):  # there is no such file, or it says "max"
-            most = int((directory / "pids.max").read_text())
-            yield max(0, most - int((directory / "pids.current").read_text()))
+def spare_pids(root: Path = Path("/")) -> Iterator[int]:
+    """Yield how many more processes each control group of this process allows."""
+    for group in own_groups("pids", root):
+        for directory in group.upwards():
+            with suppress(OSError, ValueError):  # there is no such file, or it says "max"
+                most = int((directory / "pids.max").read_text())
+                yield max(0, most - int((directory / "pids.current").read_text()))
 
 
 def processes(most: int | None, engines: int) -> Finding:

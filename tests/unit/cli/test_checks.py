@@ -68,6 +68,22 @@ def test_what_is_thought(finding: Finding, level: Level, said: str) -> None:
     assert bool(finding.advice) == (level is not OK)
 
 
+@pytest.mark.parametrize(
+    ("groups", "tree"),
+    [("0::/a/b\n", ""), ("9:pids:/a/b\n", "pids"), ("9:pids:/a/b\n1:name=systemd:/\n0::/a\n", "pids")],
+)
+def test_processes_that_control_groups_allow(tmp_path: Path, groups: str, tree: str) -> None:
+    """In both versions of such groups, and where a system has both: of each group what is left."""
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text(groups)
+    for place, most, current in (("a/b", "max", "5"), ("a", "20", "8")):
+        directory = tmp_path / "sys/fs/cgroup" / tree / place
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "pids.max").write_text(f"{most}\n")
+        (directory / "pids.current").write_text(f"{current}\n")
+    assert list(limits.spare_pids(tmp_path)) == [12]
+
+
 def test_what_the_hub_says_is_wrong() -> None:
     """Its own troubles, those of its store, and peers that it has refused."""
     hub = {"trouble": ["no memory"], "refused": 2}

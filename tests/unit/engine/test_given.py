@@ -80,6 +80,14 @@ def test_cores_that_a_scheduler_has_given(environment: Mapping[str, str], cores:
             },
             64,
         ),
+        (
+            {
+                "/proc/self/cgroup": "4:cpu,cpuacct:/a/b\n0::/\n",
+                "/sys/fs/cgroup/cpu/a/cpu.cfs_quota_us": "300000\n",
+                "/sys/fs/cgroup/cpu/a/cpu.cfs_period_us": "100000\n",
+            },
+            3,
+        ),
         ({}, 64),
     ],
 )
