@@ -201,7 +201,7 @@ class Launcher(ABC):
             self._make_place(token)
             self.handle = dict(self.launch())
         except LauncherError:
-            raise
+            raise  # something may run: without its record nobody would find it, and end it
         except BaseException:
             self.forget()
             raise
