@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ctrlhub.cluster.errors import ClusterError, StopFailed
 from ctrlhub.cluster.launchers.base import Launcher, written_below
+from ctrlhub.cluster.launchers.parallel import at_once
 from ctrlhub.cluster.launchers.records import read_record
 from ctrlhub.cluster.launchers.registry import launcher_named
 from ctrlhub.cluster.launchers.spec import EngineSet, Owner
@@ -22,7 +21,6 @@ from ctrlhub.wire.places import Profile
 
 STOP_PATIENCE = 30.0
 """Seconds that a set has to end in good order."""
-_MOST_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,16 +187,7 @@ def in_parallel(
             return error
         return None
 
-    def begin(launcher: Launcher) -> Callable[[], CtrlHubError | None]:
-        try:
-            return pool.submit(attempt, launcher).result
-        except RuntimeError:  # the interpreter is ending, and starts no thread any more: one by one
-            return partial(attempt, launcher)
-
-    if len(launchers) < 2:
-        return [attempt(each) for each in launchers]
-    with ThreadPoolExecutor(min(len(launchers), _MOST_AT_ONCE)) as pool:
-        return [outcome() for outcome in [begin(each) for each in launchers]]
+    return at_once(launchers, attempt)
 
 
 def left_logs(profile: Profile, name: str) -> list[Path]:

@@ -15,10 +15,9 @@ import json
 import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ctrlhub.cluster.errors import LauncherError, StartFailed, StopFailed
 from ctrlhub.cluster.launchers import far_scripts
@@ -33,15 +32,13 @@ from ctrlhub.cluster.launchers.far import (
 )
 from ctrlhub.cluster.launchers.hosts import Host, hosts_of, names_of, shared_out
 from ctrlhub.cluster.launchers.options import LauncherOptions, option
+from ctrlhub.cluster.launchers.parallel import at_once
 from ctrlhub.cluster.launchers.script import Shell, command_line, nanny_command, shell_lines
 from ctrlhub.wire.private import make_private_dir, write_private
 
-_MOST_AT_ONCE = 32
 _MOST_LOG = 64 * 1024
 _COMMAND_NOT_FOUND = (126, 127)
 
-T = TypeVar("T")
-R = TypeVar("R")
 
 Far = dict[str, Any]
 """What was started on one host: `host` and `engines`; `pid`, `birth`, `node`, `log` and `logs` of its nanny; or the
@@ -100,7 +97,7 @@ class SshLauncher(Launcher):
         """Start a nanny on each host."""
         token = self.token_file.read_bytes()
         try:
-            answers = self._at_once(
+            answers = at_once(
                 self._hosts(), lambda host: run_far(self.options.ssh, host.name, self._script(host), token)
             )
         except LauncherError as error:  # there is no ssh, so nobody has been anywhere
@@ -113,7 +110,7 @@ class SshLauncher(Launcher):
 
     def recover(self) -> Mapping[str, Any]:
         """Find the nannies by the name in their command lines."""
-        answers = self._at_once(
+        answers = at_once(
             self._hosts(),
             lambda host: run_far(
                 self.options.ssh, host.name, far_scripts.find(self._name_on(host), self._far_logs())
@@ -139,7 +136,7 @@ class SshLauncher(Launcher):
         fars = self._fars()
         if not fars:
             return SetState(Phase.FAILED, "it was not started")
-        return _together(self._at_once(fars, self._look))
+        return _together(at_once(fars, self._look))
 
     def signal(self, number: int) -> None:
         """Signal the nannies."""
@@ -199,12 +196,8 @@ class SshLauncher(Launcher):
     def _running(self) -> list[Far]:
         return [far for far in self._fars() if "pid" in far]
 
-    def _at_once(self, things: Sequence[T], do: Callable[[T], R]) -> list[R]:
-        with ThreadPoolExecutor(min(max(1, len(things)), _MOST_AT_ONCE)) as pool:
-            return list(pool.map(do, things))
-
     def _ask(self, script: Callable[[Far], str], timeout: float = PATIENCE) -> list[FarAnswer]:
-        return self._at_once(
+        return at_once(
             self._running(),
             lambda far: run_far(self.options.ssh, str(far["host"]), script(far), timeout=timeout),
         )
