@@ -13,6 +13,8 @@ from ctrlhub.wire.private import write_private
 
 SUFFIX = ".exit"
 INTERRUPTED = 130
+JOB = "job"
+"""What the logs of jobs themselves begin with."""
 
 
 def note_ending(log_dir: Path, code: int) -> None:
@@ -51,6 +53,11 @@ def ending_of(log_dir: Path, log: str = "") -> SetState:
 
 
 def newest_tail(log_dir: Path) -> str:
-    """Return the end of the log that was written last; "" where there is none."""
+    """Return the end of the log that says most of a failure; "" where there is none.
+
+    Of what nodes and engines wrote the last: a job itself only says goodbye to them, unless it came
+    to none.
+    """
     logs = [path for path in log_dir.rglob("*.log") if path.is_file() and path.stat().st_size]
-    return tail(max(logs, key=lambda path: path.stat().st_mtime)) if logs else ""
+    telling = [path for path in logs if not path.name.startswith(JOB)] or logs
+    return tail(max(telling, key=lambda path: path.stat().st_mtime)) if telling else ""
