@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from ctrlhub.cluster.claim import connection_of
@@ -11,9 +14,12 @@ from ctrlhub.cluster.engine_sets import LOCAL, EngineSets
 from ctrlhub.cluster.errors import ClusterError
 from ctrlhub.cluster.listing import kind_of
 from ctrlhub.wire.places import Profile
+from ctrlhub.wire.private import StateError, read_private
 
 if TYPE_CHECKING:
     from ctrlhub.client.client import Client
+
+_MOST_BYTES = 1024 * 1024
 
 
 class AttachedCluster(Cluster):
@@ -153,3 +159,51 @@ class AttachedCluster(Cluster):
         hub = self._found.hub_lock().holder()
         return "not running" if hub is None else f"running, hub pid {hub}, {kind_of(self._found)}"
 
+
+def cluster_of(data: Mapping[str, Any]) -> AttachedCluster:
+    """Return the cluster that was described by `Cluster.to_dict`.
+
+    Raises
+    ------
+    ClusterError
+        That describes none.
+    """
+    try:
+        told = data["cluster"]
+        place = Profile(str(told["profile"]), Path(told["directory"]))
+    except (KeyError, TypeError) as error:
+        raise ClusterError(f"this does not describe a cluster: {error!r}") from None
+    return AttachedCluster(place, told)
+
+
+def running_cluster(named: str | os.PathLike[str], state_dir: str | os.PathLike[str] | None) -> AttachedCluster:
+    """Return the cluster that runs in a profile: as `Cluster.from_file`.
+
+    Raises
+    ------
+    ClusterError
+        None runs there.
+    """
+    place = _place_of(named, state_dir)
+    found = AttachedCluster(place, _told(place))
+    found.check_running()
+    return found
+
+
+def _place_of(named: str | os.PathLike[str], state_dir: str | os.PathLike[str] | None) -> Profile:
+    path = Path(named).expanduser()
+    if len(path.parts) == 1 and not path.exists():
+        return Profile.named(str(named), None if state_dir is None else Path(state_dir))
+    directory = (path if path.is_dir() else path.parent).absolute()
+    return Profile(directory.name, directory)
+
+
+def _told(place: Profile) -> Mapping[str, Any]:
+    """Return what the cluster has written down; nothing where it has not (``ctrl-hub start``)."""
+    try:
+        told = json.loads(read_private(place.cluster, _MOST_BYTES))["cluster"]
+        return told if isinstance(told, Mapping) else {}
+    except FileNotFoundError:
+        return {}
+    except (StateError, ValueError, KeyError, TypeError) as error:
+        raise ClusterError(f"{place.cluster} cannot be used: {error}") from error

@@ -30,9 +30,9 @@ from ctrlhub.cluster.local import LocalProcesses, available_cores, routed
 from ctrlhub.cluster.local_nanny import LocalNanny, Prefer
 from ctrlhub.cluster.own_nannies import OwnNannies
 from ctrlhub.cluster.parts_check import PartsCheck
-from ctrlhub.cluster.showing import shown, shown_in_html
+from ctrlhub.cluster.showing import Shown
 from ctrlhub.controller.config import HubConfig
-from ctrlhub.wire.places import Profile
+from ctrlhub.wire.places import DEFAULT_PROFILE, Profile
 
 if TYPE_CHECKING:
     from ctrlhub.client.client import Client
@@ -350,6 +350,43 @@ class Cluster(ClusterFile, Coroutines):
         if n is not None and self._claim is None:
             self.n = checked_count(n, self._hub.max_engines)
 
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> Cluster:
+        """Return the cluster that was described by `to_dict`: see `from_file`."""
+        from ctrlhub.cluster.attached import cluster_of  # which is a Cluster
+
+        return cluster_of(data)
+
+    @staticmethod
+    def from_file(
+        cluster_file: str | os.PathLike[str] | None = None,
+        *,
+        profile: str | None = None,
+        cluster_id: str | None = None,
+        state_dir: str | os.PathLike[str] | None = None,
+    ) -> Cluster:
+        """Return a cluster that runs already, of whatever process: also one of ``ctrl-hub start``.
+
+        It is not ours: with the end of this process, or of ``with``, nothing ends but its client.
+
+        Parameters
+        ----------
+        cluster_file
+            Its `cluster_file`, the directory of its profile, or the name of that.
+        profile, cluster_id
+            The same: the name of its profile. The default profile, if nothing is given.
+        state_dir
+            Where its state is kept, instead of the user's state directory.
+
+        Raises
+        ------
+        ClusterError
+            No cluster runs there.
+        """
+        from ctrlhub.cluster.attached import running_cluster
+
+        return running_cluster(cluster_file or profile or cluster_id or DEFAULT_PROFILE, state_dir)
+
     def __enter__(self) -> Client:
         return self.start()
 
@@ -362,11 +399,21 @@ class Cluster(ClusterFile, Coroutines):
         self.stop()
 
     def __repr__(self) -> str:
-        return shown(self, self.n, self._name, self._hub_state())
+        return self._shown().line()
 
     def _repr_html_(self) -> str:
         """Show state, sets of engines and processes (Jupyter asks for it)."""
-        return shown_in_html(self, self._hub_state())
+        return self._shown().panel()
+
+    def _shown(self) -> Shown:
+        sets = self._engine_sets
+        is_connected = self._client is not None and not self._client.closed
+        adapter = self._adapter
+        return Shown(
+            type(self).__name__, self.n, self._name, self.profile, self.launcher, self._hub_state(), self.pids,
+            repr(adapter) if adapter is not None and adapter.running else "",
+            sets.known_here() if sets is not None and is_connected else {},
+        )  # fmt: skip
 
     def _hub_state(self) -> str:
         hub = self._processes.hub if self._processes else None

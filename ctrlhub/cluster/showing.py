@@ -2,56 +2,82 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-if TYPE_CHECKING:
-    from ctrlhub.cluster.cluster import Cluster
-    from ctrlhub.cluster.engine_sets import KnownSet
-
-
-def shown(cluster: Cluster, n: int, name: str | None, state: str) -> str:
-    """Return a line about a cluster; nobody is asked."""
-    profile = f", profile={name!r}" if name else ""
-    how = f", launcher={cluster.launcher!r}" if cluster.launcher != "local" else ""
-    return f"<{type(cluster).__name__}(n={n}{profile}{how}): {state}{_counted(cluster)}>"
+from ctrlhub.cluster.engine_sets import KnownSet
 
 
-def shown_in_html(cluster: Cluster, state: str) -> str:
-    """Return a panel: state, processes, and the sets of engines."""
-    from ctrlhub.client.html import panel, table
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is shown of a cluster; nobody is asked for it.
 
-    rows = [("engines", cluster.n), ("profile", cluster.profile or "private")]
-    rows += [(name, pids) for name, pids in cluster.pids.items() if pids]
-    if cluster._adapter is not None and cluster._adapter.running:
-        rows.append(("adapts", repr(cluster._adapter)))
-    sets = [
-        (each.name or "(none)", each.launcher or "?", f"{each.n} of {each.asked}", ", ".join(each.jobs))
-        for each in _known(cluster).values()
-    ]
-    body = table(("", ""), rows)
-    if sets:
-        body += table(("set", "launcher", "engines", "jobs"), sets)
-    return panel("Cluster", state, body)
+    Parameters
+    ----------
+    kind
+        The name of its class.
+    n
+        How many engines it is to have.
+    name
+        The name that its profile was given, if it was.
+    profile
+        The profile in use.
+    launcher
+        How its engines are started.
+    state
+        How its hub is.
+    pids
+        Its processes.
+    adapts
+        What follows the queue; empty for nothing.
+    sets
+        What is known of its engines.
+    """
 
+    kind: str
+    n: int
+    name: str | None
+    profile: str | None
+    launcher: str
+    state: str
+    pids: Mapping[str, Any]
+    adapts: str
+    sets: Mapping[str, KnownSet]
 
-def _counted(cluster: Cluster) -> str:
-    """Say how many engines each set has, where there is more to say than one number."""
-    known = _known(cluster)
-    if not known:
-        return ""
-    if len(known) == 1:
-        (only,) = known.values()
-        return "" if only.n == only.asked == cluster.n else f", {only.n} of {only.asked} engines"
-    return ", " + ", ".join(f"{_name(each)}: {each.n} of {each.asked}" for each in known.values())
+    def line(self) -> str:
+        """Return a line about it."""
+        profile = f", profile={self.name!r}" if self.name else ""
+        how = f", launcher={self.launcher!r}" if self.launcher != "local" else ""
+        return f"<{self.kind}(n={self.n}{profile}{how}): {self.state}{self._counted()}>"
+
+    def panel(self) -> str:
+        """Return a panel: state, processes, and the sets of engines."""
+        from ctrlhub.client.html import panel, table
+
+        rows = [("engines", self.n), ("profile", self.profile or "private")]
+        rows += [(name, pids) for name, pids in self.pids.items() if pids]
+        if self.adapts:
+            rows.append(("adapts", self.adapts))
+        sets = [
+            (each.name or "(none)", each.launcher or "?", f"{each.n} of {each.asked}", ", ".join(each.jobs))
+            for each in self.sets.values()
+        ]
+        body = table(("", ""), rows)
+        if sets:
+            body += table(("set", "launcher", "engines", "jobs"), sets)
+        return panel("Cluster", self.state, body)
+
+    def _counted(self) -> str:
+        """Say how many engines each set has, where there is more to say than one number."""
+        if not self.sets:
+            return ""
+        if len(self.sets) == 1:
+            (only,) = self.sets.values()
+            return "" if only.n == only.asked == self.n else f", {only.n} of {only.asked} engines"
+        return ", " + ", ".join(f"{_name(each)}: {each.n} of {each.asked}" for each in self.sets.values())
 
 
 def _name(known: KnownSet) -> str:
     """Return the name of a set, which an engine may have chosen: it is to do nothing to a terminal."""
     return known.name if known.name.isprintable() and known.name else repr(known.name)
-
-
-def _known(cluster: Cluster) -> dict[str, KnownSet]:
-    sets = cluster._engine_sets
-    if sets is None or cluster._client is None or cluster._client.closed:
-        return {}
-    return sets.known_here()
