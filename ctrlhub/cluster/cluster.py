@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ctrlhub.cluster.arguments import launcher_of, options_of, renamed
-from ctrlhub.cluster.arrival import Arrival
 from ctrlhub.cluster.checking import (
     checked_count,
     checked_launcher,
     checked_resources_of,
     checked_wait,
 )
-from ctrlhub.cluster.claim import Claim
 from ctrlhub.cluster.clients import Clients
-from ctrlhub.cluster.cluster_file import ClusterFile
-from ctrlhub.cluster.coroutines import Coroutines
 from ctrlhub.cluster.engine_sets import LOCAL, EngineSets
-from ctrlhub.cluster.ephemeral import discard, end_left_sets, private_profile, private_state, sweep
+from ctrlhub.cluster.ephemeral import discard
 from ctrlhub.cluster.errors import ClusterError
-from ctrlhub.cluster.keeper import Keeper
-from ctrlhub.cluster.local import LocalProcesses, available_cores, routed
-from ctrlhub.cluster.local_nanny import LocalNanny, Prefer
+from ctrlhub.cluster.local import available_cores, routed
+from ctrlhub.cluster.local_nanny import Prefer
 from ctrlhub.cluster.own_nannies import OwnNannies
-from ctrlhub.cluster.parts_check import PartsCheck
 from ctrlhub.cluster.showing import Shown
+from ctrlhub.cluster.starting import Starting, running
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.wire.places import DEFAULT_PROFILE, Profile
 
@@ -41,12 +34,8 @@ LOOPBACK = "127.0.0.1"
 
 NOT_RUNNING = "this cluster is not running: call start(), or use it in `with`"
 
-_running: set[Cluster] = set()
-"""Kept here although nobody else may: ``Cluster(n=4).start_and_connect_sync()`` returns a client, whose
-hub must not go when the expression has been evaluated."""
 
-
-class Cluster(ClusterFile, Coroutines):
+class Cluster(Starting):
     """A hub on this host, with engines here or elsewhere; a context manager that gives a `Client`.
 
     They end with `stop`, at the latest with this process, however that ends. Without a profile the
@@ -164,13 +153,13 @@ class Cluster(ClusterFile, Coroutines):
         self._wait_for = checked_wait(wait_for)
         self._progress = progress
         self._owner = os.getpid()
-        self._claim: Claim | None = None
-        self._processes: LocalProcesses | None = None
-        self._keeper: Keeper | None = None
-        self._client: Client | None = None
+        self._claim = None
+        self._processes = None
+        self._keeper = None
+        self._client = None
         self._clients = Clients()
         self._own = OwnNannies()
-        self._engine_sets: EngineSets | None = None
+        self._engine_sets = None
 
     @property
     def profile(self) -> str | None:
@@ -225,42 +214,6 @@ class Cluster(ClusterFile, Coroutines):
         self._begin(self.n)
         return self.client
 
-    def _begin(self, n: int) -> None:
-        """Start the hub and so many engines, and connect."""
-        self.stop()  # what is left of the time before
-        self._owner = os.getpid()
-        sweep(self._state)
-        claim = Claim(self._choose_profile())
-        claim.take()
-        self._claim = claim
-        _running.add(self)
-        try:
-            end_left_sets(claim.profile)
-            self._clients = Clients()
-            here = n if self.launcher == LOCAL and not self.launcher_options else 0
-            self._client = self._start_processes(claim.profile, here)
-            self._client.cluster = self
-            self._clients.add(self._client)
-            hub = self._processes.hub if self._processes else None
-            assert hub is not None
-            ended, cut = self._clients.hub_ended, self._own.cut_lifelines
-            self._keeper = Keeper(hub, claim.profile, ended, cut)
-            if n > here:
-                self.default_set = self._sets.start(n, self.launcher, self.launcher_options)
-                self._await_engines()
-            self.update_cluster_file()
-        except BaseException:
-            self.stop()
-            raise
-
-    def _await_engines(self) -> None:
-        wait = min(self.n, self.n if self._wait_for is None else self._wait_for)
-        assert self._processes is not None
-        name = self.default_set
-        parts = PartsCheck(self._sets.launched(name))
-        arrival = Arrival(self.client, wait, name, check=self._processes.check, parts=parts)
-        self._processes.await_engines(arrival, wait, progress=self._progress, why=parts.why)
-
     def stop(self) -> None:
         """Close the client and end everything; harmless when nothing runs."""
         if self._claim is None or os.getpid() != self._owner:
@@ -280,7 +233,7 @@ class Cluster(ClusterFile, Coroutines):
         if self._name is None:
             discard(self._claim.profile)
         self._keeper = self._client = self._processes = self._claim = self._engine_sets = None
-        _running.discard(self)
+        running.discard(self)
 
     def _end_processes(self) -> None:
         try:
@@ -422,57 +375,3 @@ class Cluster(ClusterFile, Coroutines):
         if hub.ended() is None:
             return f"running, hub pid {hub.pid}"
         return f"over, its hub {hub.how_it_ended()}"
-
-    def _choose_profile(self) -> Profile:
-        if self._name is None:
-            return private_profile(self._state)
-        return Profile.named(self._name, self._state)
-
-    def _start_processes(self, profile: Profile, n: int) -> Client:
-        state = self._state_of(profile)
-        hub = replace(self._hub, profile=profile.name, state_dir=str(state or ""))
-        processes = LocalProcesses(
-            profile,
-            hub,
-            n,
-            prefer=self._prefer,
-            resources=self._resources,
-            timeout=self._timeout,
-        )
-        # Known before anything is started, so that a failure half-way stops what there is.
-        self._processes = processes
-        self._own = OwnNannies()
-        processes.start()
-        self._engine_sets = EngineSets(profile, lambda: self.client, self._own, self._make_nanny)
-        self._engine_sets.remember(self.default_set, self.launcher, self.launcher_options)
-        enough = min(n, n if self._wait_for is None else self._wait_for)
-        client = processes.connect(enough=enough, progress=self._progress)
-        # Until here a nanny that dies is a reason to fail, and not to start another.
-        if processes.nanny is not None:
-            self._own.keep(processes.first)
-        return client
-
-    def _make_nanny(self, engine_set: str, n: int) -> LocalNanny:
-        assert self._claim is not None
-        having = self._resources if len(self._resources) < 2 else ()
-        return LocalNanny(
-            self._claim.profile, n, self._prefer, having, self._timeout, self._hub.hub_lease,
-            engine_set=engine_set,
-        )  # fmt: skip
-
-    def _state_of(self, profile: Profile) -> Path | None:
-        return self._state if self._name is not None else private_state(self._state)
-
-
-def _stop_all() -> None:
-    failed: list[Exception] = []
-    for cluster in tuple(_running):
-        try:
-            cluster.stop()
-        except Exception as error:  # the others are to end nevertheless
-            failed.append(error)
-    if failed:
-        raise ExceptionGroup("clusters of this program could not be stopped", failed)
-
-
-atexit.register(_stop_all)
