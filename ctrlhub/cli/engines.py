@@ -155,17 +155,23 @@ def _chosen(found: SetRecords, names: tuple[str, ...]) -> list[Launcher]:
 def restart(
     names: tuple[str, ...], everything: bool, profile: str, state_dir: Path | None, as_json: bool
 ) -> None:
-    """End sets of engines, and start the same again."""
-    from ctrlhub.cluster.launchers.sets import known_sets, restart_set
+    """End sets of engines, and start the same again.
+
+    A set that was scaled has as many engines as it was scaled to.
+    """
+    from ctrlhub.cluster.launchers.sets import known_sets, restart_set, restart_whole
 
     found = known_sets(find_profile(profile, state_dir))
     _complain(found)
+    chosen = list(found.launchers) if everything else _chosen(found, names)
     fresh = []
-    for each in list(found.launchers) if everything else _chosen(found, names):
-        again = restart_set(each)
-        fresh.append(described_set(again))
-        if not as_json:
-            click.echo(f"engines {again.spec.key}: started again, {again.described()}")
+    for name in dict.fromkeys(each.spec.name for each in chosen):
+        parts = [each for each in chosen if each.spec.name == name]
+        is_whole = len(parts) == len(found.named(name))
+        for again in [restart_whole(parts)] if is_whole else map(restart_set, parts):
+            fresh.append(described_set(again))
+            if not as_json:
+                click.echo(f"engines {again.spec.key}: started again, {again.described()}")
     if as_json:
         click.echo(json.dumps(fresh, indent=2))
 

@@ -129,9 +129,12 @@ class Adapter:
             if not self._may_order():
                 return
             _log.info("%d engines more, for %d tasks", more, load.queued + load.running)
+            mine = len(sets.engines(self.engine_set)) + load.coming
             sets.grow(self.engine_set, more)
+            sets.note_wanted(self.engine_set, mine + more)
         elif more < 0:
             mine = len(sets.engines(self.engine_set)) + load.coming
             if fewer := min(mine, -more):
                 _log.info("%d engines fewer, for %d tasks", fewer, load.queued + load.running)
                 sets.shrink(self.engine_set, fewer, block=False, timeout=None)
+                sets.note_wanted(self.engine_set, mine - fewer)

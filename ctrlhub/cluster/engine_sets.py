@@ -274,6 +274,14 @@ class EngineSets:
                 raise
             self.start(n, LOCAL, name=name or None)
 
+    def note_wanted(self, name: str, n: int) -> None:
+        """Note how many engines a set is to have, for who starts it again; nannies here know that by themselves."""
+        parts = self.launched(name)
+        if parts:
+            from ctrlhub.cluster.launchers.sets import note_wanted
+
+            note_wanted(parts, n)
+
     def _forget_ended(self, parts: Sequence[Launcher]) -> None:
         """Let parts of a set go whose engines have all left, unless somebody else looks after them."""
         from ctrlhub.cluster.launchers.spec import Owner

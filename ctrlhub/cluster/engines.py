@@ -199,6 +199,7 @@ class EngineCommands:
             sets.grow(name, n - have)
         elif n < have:
             sets.shrink(name, have - n, block=timeout is not None, timeout=drain_timeout)
+        sets.note_wanted(name, n)
         if name == self.default_set:
             self.n = n
         if timeout is not None:

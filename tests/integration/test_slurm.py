@@ -308,6 +308,27 @@ def test_a_set_of_so_many_nodes_grows(command: Command, slurm: Slurm) -> None:
     ok(command, "stop")
 
 
+def test_what_was_scaled_is_looked_after_and_stays_so_when_restarted(command: Command, slurm: Slurm) -> None:
+    """A part that fails is started again by the supervisor; `restart` starts one job of as many as are wanted."""
+    ok(command, *START, "-n", "1")
+    ok(command, "engines", "scale", "3", "slurm")
+    with client_of(command) as client:
+        placed = client[:].apply_sync(where)
+        part = max((job for _, job, _, _ in placed), key=int)
+        os.kill(next(nanny for _, job, _, nanny in placed if job == part), signal.SIGKILL)
+        until(lambda: part not in [line.split()[0] for line in slurm.queue()] and len(slurm.queue()) == 2, "another job")
+        until(lambda: len(client.ids) == 3, "all engines")
+
+        ok(command, "engines", "scale", "2", "slurm")
+        ok(command, "engines", "restart", "slurm")
+        (job,) = [line.split()[0] for line in slurm.queue()]
+        until(lambda: len(client.ids) == 2, "two engines")
+        assert {each for _, each, _, _ in client[:].apply_sync(where)} == {job}
+    ok(command, "stop")
+    assert slurm.queue() == []
+    assert set_files(command) == []
+
+
 def test_engines_that_die_at_their_start_are_told(command: Command, slurm: Slurm) -> None:
     """With the end of the log, as soon as the job has ended; nothing is left of it."""
     failed = command.run(*START, "-n", "1", "--prologue", "echo there is no such module >&2; exit 7")

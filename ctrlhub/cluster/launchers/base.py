@@ -16,7 +16,7 @@ from __future__ import annotations
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -220,8 +220,9 @@ class Launcher(ABC):
         """
         self.take_up()
         if self.handle:
-            if self.is_recorded():  # before it ends: its owner would start it again
-                save_record(self.record_file, SetRecord(self.spec, self.handle, stopping=True))
+            found = self.record()
+            if found is not None:  # before it ends: its owner would start it again
+                save_record(self.record_file, replace(found, handle=self.handle, stopping=True))
             self.end(patience)
         self.forget()
 
@@ -238,8 +239,12 @@ class Launcher(ABC):
 
     def is_recorded(self) -> bool:
         """Say whether the record is this set's: not removed, nor another set's of the same name."""
+        return self.record() is not None
+
+    def record(self) -> SetRecord | None:
+        """Return the record, if it is this set's."""
         found = load_record(self.record_file)
-        return found is not None and found.spec.cookie == self.spec.cookie
+        return found if found is not None and found.spec.cookie == self.spec.cookie else None
 
     def to_dict(self) -> dict[str, Any]:
         """Return what another process needs to take the set up."""

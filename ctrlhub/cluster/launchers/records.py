@@ -29,15 +29,21 @@ class SetRecord:
         What was started; empty while that is not known.
     stopping
         Somebody is ending it, and nobody is to start it again.
+    wanted
+        How many engines the whole set is to have, all its parts together, since it was scaled.
     """
 
     spec: EngineSet
     handle: Mapping[str, Any] = field(default_factory=dict)
     stopping: bool = False
+    wanted: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data."""
-        return {"format": FORMAT, "set": self.spec.to_dict(), "handle": dict(self.handle), "stopping": self.stopping}
+        return {
+            "format": FORMAT, "set": self.spec.to_dict(), "handle": dict(self.handle), "stopping": self.stopping,
+            "wanted": self.wanted,
+        }  # fmt: skip
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> SetRecord:
@@ -53,7 +59,10 @@ class SetRecord:
         spec, handle = data.get("set"), data.get("handle")
         if not isinstance(spec, Mapping) or not isinstance(handle, Mapping):
             raise ValueError("it has no set or no handle")
-        return cls(EngineSet.from_dict(spec), dict(handle), data.get("stopping") is True)
+        wanted = data.get("wanted")
+        if wanted is not None and (type(wanted) is not int or wanted < 0):
+            raise ValueError(f"{wanted!r} is no number of engines")
+        return cls(EngineSet.from_dict(spec), dict(handle), data.get("stopping") is True, wanted)
 
 
 def save_record(path: Path, record: SetRecord) -> None:

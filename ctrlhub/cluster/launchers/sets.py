@@ -10,7 +10,7 @@ from typing import Any
 from ctrlhub.cluster.errors import ClusterError, StopFailed
 from ctrlhub.cluster.launchers.base import Launcher, written_below
 from ctrlhub.cluster.launchers.parallel import at_once
-from ctrlhub.cluster.launchers.records import read_record
+from ctrlhub.cluster.launchers.records import read_record, save_record
 from ctrlhub.cluster.launchers.registry import launcher_named
 from ctrlhub.cluster.launchers.spec import EngineSet, Owner
 from ctrlhub.cluster.local_nanny import LOCAL_SET
@@ -143,16 +143,70 @@ def start_part(launcher: Launcher, n: int) -> Launcher:
 
 
 def restart_set(launcher: Launcher) -> Launcher:
-    """End a set, and start another in its place; return its launcher."""
+    """End a set, or a part of one, and start another in its place; return its launcher."""
     launcher.stop(STOP_PATIENCE)
-    fresh = EngineSet(
-        launcher.spec.name,
-        launcher.spec.launcher,
-        launcher.spec.n,
-        launcher.spec.options,
-        part=launcher.spec.part,
-        owner=launcher.spec.owner,
-    )
+    return _start_anew(launcher, launcher.spec.n, launcher.spec.part)
+
+
+def restart_part(launcher: Launcher) -> Launcher | None:
+    """Start another in the place of a part that has ended, with as many engines as its set wants.
+
+    Returns
+    -------
+    Launcher or None
+        Of what was started; None if the others are enough, and the part is forgotten.
+    """
+    parts = known_sets(launcher.profile).named(launcher.spec.name)
+    wanted = wanted_of(parts)
+    n = launcher.spec.n
+    if wanted is not None and launcher.can_grow:
+        n = min(n, wanted - sum(each.spec.n for each in _alive(parts) if each.spec.key != launcher.spec.key))
+    launcher.stop(STOP_PATIENCE)
+    if n < 1:
+        return None
+    again = _start_anew(launcher, n, launcher.spec.part)
+    if wanted is not None:
+        note_wanted([again], wanted)
+    return again
+
+
+def restart_whole(parts: Sequence[Launcher]) -> Launcher:
+    """End all parts of a set, and start it again in one; return its launcher.
+
+    It has as many engines as it was scaled to, or as its parts had that had not ended.
+    """
+    first = parts[0]
+    wanted = wanted_of(parts)
+    n = first.spec.n
+    if first.can_grow:
+        n = wanted or sum(each.spec.n for each in _alive(parts) or parts)
+    stop_sets(parts, STOP_PATIENCE)
+    return _start_anew(first, n, part=1)
+
+
+def note_wanted(parts: Sequence[Launcher], n: int) -> None:
+    """Note how many engines a set is to have, for whoever starts it again."""
+    for each in parts:
+        found = each.record()
+        if found is not None:
+            save_record(each.record_file, replace(found, wanted=n))
+
+
+def wanted_of(parts: Sequence[Launcher]) -> int | None:
+    """Return how many engines a set is to have; None if it was not scaled."""
+    noted = (found.wanted for each in parts if (found := each.record()) is not None)
+    return next((wanted for wanted in noted if wanted is not None), None)
+
+
+def _alive(parts: Sequence[Launcher]) -> list[Launcher]:
+    """Return those that have not ended, as far as is known."""
+    return [each for each in parts if not each.state().phase.is_over]
+
+
+def _start_anew(launcher: Launcher, n: int, part: int) -> Launcher:
+    spec = launcher.spec
+    options = spec.options if n == spec.n else launcher.options_to_grow()
+    fresh = EngineSet(spec.name, spec.launcher, n, options, part=part, owner=spec.owner)
     again = type(launcher)(launcher.profile, fresh)
     start_set(again)
     return again
