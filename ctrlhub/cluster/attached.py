@@ -13,6 +13,7 @@ from ctrlhub.cluster.cluster import Cluster
 from ctrlhub.cluster.engine_sets import LOCAL, EngineSets
 from ctrlhub.cluster.errors import ClusterError
 from ctrlhub.cluster.listing import kind_of
+from ctrlhub.cluster.record import SupervisorRecord
 from ctrlhub.wire.places import Profile
 from ctrlhub.wire.private import StateError, read_private
 
@@ -46,13 +47,16 @@ class AttachedCluster(Cluster):
         self._engine_sets.remember(self.default_set, self.launcher, self.launcher_options)
 
     def _supervised(self) -> Mapping[str, Any]:
-        """Return what is known of the first set of ``ctrl-hub start``, if a launcher runs it."""
+        """Return what is known of the first set of ``ctrl-hub start``."""
         from ctrlhub.cluster.launchers.spec import Owner
 
         specs = (each.spec for each in self._sets.launched())
         first = next((spec for spec in specs if spec.owner is Owner.SUPERVISOR), None)
         if first is None:
-            return {}
+            record = SupervisorRecord.load(self._found.supervisor)
+            if record is None:
+                return {}
+            return {"n": record.engines, "launcher": record.launcher, "launcher_options": record.options}
         options = {"launcher_options": first.options, "default_set": first.name}
         return {"launcher": first.launcher, "n": first.n, **options}
 

@@ -130,7 +130,7 @@ class EngineSets:
                 (*before.jobs, part.described()),
             )  # fmt: skip
         for name, those in sorted(ids.items()):
-            found.setdefault(name, KnownSet(name, "", those, len(those)))
+            found.setdefault(name, KnownSet(name, self._kinds.get(name, ("", {}))[0], those, len(those)))
         return found
 
     def remember(self, name: str, launcher: str, options: Mapping[str, Any]) -> None:

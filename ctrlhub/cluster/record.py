@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ctrlhub.cluster.processes import KnownProcess
 from ctrlhub.wire.private import StateError, read_private, write_private
@@ -29,12 +30,19 @@ class SupervisorRecord:
         Where it runs.
     processes
         Its children, by name.
+    engines
+        How many engines it was told to have.
+    launcher, options
+        What starts them; the launcher is empty where this host does.
     """
 
     pid: int
     started: float = field(default_factory=time.time)
     host: str = field(default_factory=platform.node)
     processes: Mapping[str, KnownProcess] = field(default_factory=dict)
+    engines: int = 0
+    launcher: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
         """Write it: 0600 from its creation, and never seen half-written."""
@@ -56,6 +64,9 @@ class SupervisorRecord:
                     str(name): KnownProcess(int(process["pid"]), str(process["birth"]))
                     for name, process in data["processes"].items()
                 },
+                int(data.get("engines", 0)),
+                str(data.get("launcher", "")),
+                dict(data.get("options", {})),
             )
         except (FileNotFoundError, StateError, ValueError, TypeError, KeyError, AttributeError):
             return None

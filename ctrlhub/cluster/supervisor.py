@@ -303,6 +303,9 @@ class Supervisor:
             processes={
                 child.name: KnownProcess.find(child.pid) for child in self._processes.children
             },
+            engines=self._config.engines,
+            launcher=self._config.launcher,
+            options=self._config.options,
         ).write(self._profile.supervisor)
 
 

@@ -185,6 +185,8 @@ def test_a_cluster_of_the_command_is_attached_to(command: Command, state: Path) 
     assert [each.profile for each in manager.list_clusters()] == ["mine"]
     cluster = manager.load_clusters()["mine"]
     with cluster as client:
+        assert (cluster.n, cluster.launcher) == (1, "local")
+        assert [(each.launcher, each.n) for each in cluster.engines.values()] == [("local", 1)]
         assert cluster.scale(3) == [0, 1, 2]
         engines = pids(client)
         record = command.state / "profiles" / "mine" / "supervisor.json"

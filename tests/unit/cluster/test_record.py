@@ -14,7 +14,7 @@ from ctrlhub.cluster.record import SupervisorRecord
 def test_record_comes_back_as_it_was(tmp_path: Path) -> None:
     """What is written is what is read."""
     path = tmp_path / "supervisor.json"
-    record = SupervisorRecord(7, 12.5, "node", {"hub": KnownProcess(8, "99")})
+    record = SupervisorRecord(7, 12.5, "node", {"hub": KnownProcess(8, "99")}, 4, "slurm", {"queue": "short"})
 
     record.write(path)
 
