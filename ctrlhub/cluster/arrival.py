@@ -57,6 +57,10 @@ class Arrival:
         """Count no engine that has died until now: those that are waited for are only to be ordered."""
         self._former = frozenset(each["key"] for each in self._stillborn())
 
+    def expect(self, parts: PartsCheck) -> None:
+        """Ask these meanwhile: what has been started since this was made."""
+        self._parts = parts
+
     def wait(self, timeout: float, show: Callable[[int], None] = lambda there: None) -> bool:
         """Wait, for at most so many seconds; return whether all are there.
 

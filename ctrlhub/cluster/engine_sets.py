@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -368,6 +368,13 @@ class EngineSets:
         part.stop()
         if (known := self._coming.get(part.spec.name)) is not None:
             known.withdrawn(part.spec.n)
+
+    def bringing(self, name: str, former: Collection[str]) -> list[Launcher]:
+        """Return the parts that engines are expected of: others than the former ones, by cookie, and who waits."""
+        return [
+            part for part in self.launched(name)
+            if part.spec.cookie not in former or part.state().phase == "pending"
+        ]  # fmt: skip
 
     def failed(self, name: str) -> list[tuple[Launcher, SetState]]:
         """Return the parts of a set that have failed, and how."""

@@ -10,6 +10,7 @@ from ctrlhub.cluster.adapting import Adapter
 from ctrlhub.cluster.arrival import Arrival
 from ctrlhub.cluster.engine_sets import LOCAL, EngineSets, KnownSet
 from ctrlhub.cluster.errors import BornDead
+from ctrlhub.cluster.parts_check import PartsCheck
 from ctrlhub.cluster.scaling import Bounds
 
 if TYPE_CHECKING:
@@ -194,6 +195,7 @@ class EngineCommands:
         sets.check_size(name, n)
         arrival = Arrival(self.client, n, name)
         arrival.forget_former()
+        former = {part.spec.cookie for part in sets.launched(name)}
         have = len(sets.engines(name)) + sets.coming(name)
         if n > have:
             sets.grow(name, n - have)
@@ -203,6 +205,8 @@ class EngineCommands:
         if name == self.default_set:
             self.n = n
         if timeout is not None:
+            if bring := sets.bringing(name, former):
+                arrival.expect(PartsCheck(bring))
             self._await(arrival, name, n, timeout)
         self.update_cluster_file()
         return [each["id"] for each in sets.engines(name)]

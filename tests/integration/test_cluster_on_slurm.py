@@ -153,6 +153,19 @@ def test_a_job_that_fails_ends_the_wait_with_its_log(state: Path, slurm: Slurm) 
     assert slurm.queue() == []
 
 
+def test_jobs_that_fail_end_the_wait_of_scale_with_their_log(state: Path, slurm: Slurm) -> None:
+    """Also those of another set than the first, and as often as it is tried."""
+    options = {"prologue": ["echo the module is not there >&2", "exit 3"]}
+    with Cluster(n=1, launcher="slurm") as client:
+        cluster = client.cluster
+        broken = cluster.start_engines_sync(1, launcher="slurm", launcher_options=options)
+        for _ in range(2):
+            with pytest.raises(StartFailed, match="the module is not there"):
+                cluster.scale(3, broken, timeout=600)
+        assert cluster.scale(2) == [0, 1]
+    assert slurm.queue() == []
+
+
 def test_a_job_that_waits_for_too_long_ends_the_wait_with_its_reason(
     state: Path, slurm: Slurm
 ) -> None:
