@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ctrlhub.cluster.coming import Coming
 from ctrlhub.cluster.errors import ClusterError
+from ctrlhub.cluster.known_set import KnownSet
 from ctrlhub.cluster.local_nanny import LOCAL_SET, LocalNanny
 from ctrlhub.cluster.own_nannies import OwnNannies
 from ctrlhub.cluster.scaling import least_busy
@@ -30,36 +31,6 @@ JOINS = 6.0
 """So long (seconds) a nanny may take to come to the hub."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class KnownSet:
-    """One set of engines, as it is known without asking a scheduler.
-
-    Parameters
-    ----------
-    name
-        What it is called.
-    launcher
-        How it was started; empty where that is not known.
-    ids
-        The engines of it that are registered.
-    asked
-        How many were asked for in all, where that is recorded; else as many as there are.
-    jobs
-        What its launcher started: a job's number, a process.
-    """
-
-    name: str
-    launcher: str
-    ids: Sequence[int]
-    asked: int
-    jobs: Sequence[str] = ()
-
-    @property
-    def n(self) -> int:
-        """How many engines it has."""
-        return len(self.ids)
 
 
 @dataclass(slots=True)

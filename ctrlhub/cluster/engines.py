@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from ctrlhub.cluster.adapting import Adapter
 from ctrlhub.cluster.arrival import Arrival
-from ctrlhub.cluster.engine_sets import LOCAL, EngineSets, KnownSet
+from ctrlhub.cluster.engine_sets import LOCAL, EngineSets
 from ctrlhub.cluster.errors import BornDead
+from ctrlhub.cluster.known_set import KnownSet
 from ctrlhub.cluster.parts_check import PartsCheck
 from ctrlhub.cluster.scaling import Bounds
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ctrlhub.cluster.engine_sets import KnownSet
+from ctrlhub.cluster.known_set import KnownSet
 
 
 @dataclass(frozen=True, slots=True)
