@@ -21,7 +21,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from ctrlhub.cluster.errors import LauncherError, StartFailed
+from ctrlhub.cluster.errors import StartFailed
 from ctrlhub.cluster.launchers.options import LauncherOptions, options_from
 from ctrlhub.cluster.launchers.records import SetRecord, create_record, load_record, save_record
 from ctrlhub.cluster.launchers.script import Shell, nanny_command
@@ -122,7 +122,7 @@ class Launcher(ABC):
         ------
         StartFailed
             Nothing was started.
-        LauncherError
+        LauncherError, or any other
             It is not known whether something was: `recover` may find it.
         """
 
@@ -193,16 +193,19 @@ class Launcher(ABC):
         StartFailed
             Nothing was started, and nothing is left.
         LauncherError
-            It is not known whether something was: the record stays, for `stop`.
+            It is not known whether something was: the record stays, for `stop`. So it does when anything
+            else, such as Ctrl-C, ends the launch.
         """
         make_private_dir(self.profile.sets)
         create_record(self.record_file, SetRecord(self.spec, {}))
         try:
             self._make_place(token)
-            self.handle = dict(self.launch())
-        except LauncherError:
-            raise  # something may run: without its record nobody would find it, and end it
         except BaseException:
+            self.forget()
+            raise
+        try:
+            self.handle = dict(self.launch())
+        except StartFailed:
             self.forget()
             raise
         if not self.is_recorded():

@@ -16,10 +16,11 @@ from typing import Any, ClassVar
 
 from ctrlhub.cluster.errors import StartFailed
 from ctrlhub.cluster.launchers.base import Launcher
+from ctrlhub.cluster.launchers.commands import CommandMissing
 from ctrlhub.cluster.launchers.options import LauncherOptions, option
 from ctrlhub.cluster.launchers.script import Shell, command_line, shell_lines
 from ctrlhub.cluster.launchers.template import render
-from ctrlhub.wire.private import write_private
+from ctrlhub.wire.private import StateError, write_private
 
 AUTO = "auto"
 MOST_TEMPLATE_BYTES = 256 * 1024
@@ -188,11 +189,13 @@ class BatchLauncher(Launcher):
         """Write the script, and hand it to the batch system."""
         script = self.directory / self.script_name
         try:
-            text = self.plan()
-        except ValueError as error:
+            write_private(script, self.plan().encode())
+        except (ValueError, OSError, StateError) as error:
             raise StartFailed(str(error)) from error
-        write_private(script, text.encode())
-        return self.submit(script)
+        try:
+            return self.submit(script)
+        except CommandMissing as error:
+            raise StartFailed(str(error)) from error
 
     @property
     def job_log(self) -> Path:

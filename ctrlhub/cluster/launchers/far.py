@@ -8,6 +8,7 @@ standard input is the script's.
 from __future__ import annotations
 
 import shlex
+import threading
 from dataclasses import dataclass
 
 from ctrlhub.cluster.errors import LauncherError
@@ -86,7 +87,14 @@ def far_command(ssh: str, host: str, length: int) -> list[str]:
     return [*shlex.split(ssh), *options, "--", host, there]
 
 
-def run_far(ssh: str, host: str, script: str, rest: bytes = b"", timeout: float = PATIENCE) -> FarAnswer:
+def run_far(
+    ssh: str,
+    host: str,
+    script: str,
+    rest: bytes = b"",
+    timeout: float = PATIENCE,
+    given_up: threading.Event | None = None,
+) -> FarAnswer:
     """Run a script on a host, and return what came of it.
 
     Parameters
@@ -99,6 +107,8 @@ def run_far(ssh: str, host: str, script: str, rest: bytes = b"", timeout: float 
         The script's standard input.
     timeout
         How long to wait (seconds).
+    given_up
+        As for `run_command`.
 
     Raises
     ------
@@ -107,7 +117,9 @@ def run_far(ssh: str, host: str, script: str, rest: bytes = b"", timeout: float 
     """
     text = script.encode()
     try:
-        answer = run_command(far_command(ssh, host, len(text)), stdin=text + rest, timeout=timeout)
+        answer = run_command(
+            far_command(ssh, host, len(text)), stdin=text + rest, timeout=timeout, given_up=given_up
+        )
     except CommandMissing as error:
         raise LauncherError(
             f"there is no `{shlex.split(ssh)[0]}` on this machine: install OpenSSH's client"

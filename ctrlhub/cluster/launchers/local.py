@@ -17,6 +17,7 @@ from ctrlhub.cluster.launchers.endings import ending_of
 from ctrlhub.cluster.launchers.script import command_line, shell_lines
 from ctrlhub.cluster.processes import KnownProcess
 from ctrlhub.wire.killing import KILL
+from ctrlhub.wire.private import StateError
 
 _KILL_AFTER = 5.0
 """Seconds that a nanny which was killed takes to be gone, at most."""
@@ -38,7 +39,10 @@ class LocalLauncher(Launcher):
 
     def launch(self) -> Mapping[str, Any]:
         """Start the nanny."""
-        log = open_log(self._log)
+        try:
+            log = open_log(self._log)
+        except (OSError, StateError) as error:
+            raise StartFailed(f"the nanny's log cannot be written: {error}") from error
         try:
             with open(self.token_file, "rb") as token:
                 process = subprocess.Popen(

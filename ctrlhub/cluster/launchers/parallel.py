@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -13,8 +14,13 @@ R = TypeVar("R")
 _MOST_AT_ONCE = 32
 
 
-def at_once(things: Sequence[T], do: Callable[[T], R]) -> list[R]:
-    """Do something with each thing at the same time, one by one where that cannot be; return the results."""
+def at_once(
+    things: Sequence[T], do: Callable[[T], R], given_up: threading.Event | None = None
+) -> list[R]:
+    """Do something with each thing at the same time, one by one where that cannot be; return the results.
+
+    Where that fails, or is interrupted, `given_up` is set for those that are still at work.
+    """
 
     def begin(thing: T) -> Callable[[], R]:
         try:
@@ -25,4 +31,10 @@ def at_once(things: Sequence[T], do: Callable[[T], R]) -> list[R]:
     if len(things) < 2:
         return [do(each) for each in things]
     with ThreadPoolExecutor(min(len(things), _MOST_AT_ONCE)) as pool:
-        return [result() for result in [begin(each) for each in things]]
+        try:
+            return [result() for result in [begin(each) for each in things]]
+        except BaseException:
+            if given_up is not None:
+                pool.shutdown(wait=False, cancel_futures=True)
+                given_up.set()
+            raise

@@ -14,10 +14,11 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ctrlhub.cluster.errors import LauncherError, StartFailed, StopFailed
 from ctrlhub.cluster.launchers import far_scripts
@@ -39,6 +40,9 @@ from ctrlhub.wire.private import make_private_dir, write_private
 _MOST_LOG = 64 * 1024
 _COMMAND_NOT_FOUND = (126, 127)
 
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 Far = dict[str, Any]
 """What was started on one host: `host` and `engines`; `pid`, `birth`, `node`, `log` and `logs` of its nanny; or the
@@ -75,6 +79,10 @@ class SshLauncher(Launcher):
 
     options: SshOptions
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._given_up = threading.Event()
+
     def plan(self) -> str:
         """Return the command, and the script that it brings, for each host."""
         parts = []
@@ -97,8 +105,8 @@ class SshLauncher(Launcher):
         """Start a nanny on each host."""
         token = self.token_file.read_bytes()
         try:
-            answers = at_once(
-                self._hosts(), lambda host: run_far(self.options.ssh, host.name, self._script(host), token)
+            answers = self._at_once(
+                self._hosts(), lambda host: self._run(host.name, self._script(host), token)
             )
         except LauncherError as error:  # there is no ssh, so nobody has been anywhere
             raise StartFailed(str(error)) from error
@@ -110,11 +118,9 @@ class SshLauncher(Launcher):
 
     def recover(self) -> Mapping[str, Any]:
         """Find the nannies by the name in their command lines."""
-        answers = at_once(
+        answers = self._at_once(
             self._hosts(),
-            lambda host: run_far(
-                self.options.ssh, host.name, far_scripts.find(self._name_on(host), self._far_logs())
-            ),
+            lambda host: self._run(host.name, far_scripts.find(self._name_on(host), self._far_logs())),
         )
         silent = [answer for answer in answers if not answer.was_reached]
         if silent:
@@ -136,7 +142,7 @@ class SshLauncher(Launcher):
         fars = self._fars()
         if not fars:
             return SetState(Phase.FAILED, "it was not started")
-        return _together(at_once(fars, self._look))
+        return _together(self._at_once(fars, self._look))
 
     def signal(self, number: int) -> None:
         """Signal the nannies."""
@@ -196,10 +202,21 @@ class SshLauncher(Launcher):
     def _running(self) -> list[Far]:
         return [far for far in self._fars() if "pid" in far]
 
+    def _at_once(self, things: Sequence[T], do: Callable[[T], R]) -> list[R]:
+        """Do something with each; Ctrl-C does not wait for a host that does not answer."""
+        try:
+            return at_once(things, do, self._given_up)
+        except BaseException:
+            self._given_up = threading.Event()
+            raise
+
+    def _run(self, host: str, script: str, rest: bytes = b"", timeout: float = PATIENCE) -> FarAnswer:
+        return run_far(self.options.ssh, host, script, rest, timeout, self._given_up)
+
     def _ask(self, script: Callable[[Far], str], timeout: float = PATIENCE) -> list[FarAnswer]:
-        return at_once(
+        return self._at_once(
             self._running(),
-            lambda far: run_far(self.options.ssh, str(far["host"]), script(far), timeout=timeout),
+            lambda far: self._run(str(far["host"]), script(far), timeout=timeout),
         )
 
     def _check(self, answers: Sequence[FarAnswer], error: type[Exception]) -> None:
@@ -240,7 +257,7 @@ class SshLauncher(Launcher):
         host = str(far["host"])
         if "pid" not in far:
             return host, SetState(Phase.FAILED, str(far["trouble"]), str(far["said"]))
-        answer = run_far(self.options.ssh, host, far_scripts.look(far))
+        answer = self._run(host, far_scripts.look(far))
         word = answer.word(far_scripts.STATE)
         if word is None:
             return host, SetState(Phase.UNKNOWN, self._why(answer))
@@ -254,7 +271,7 @@ class SshLauncher(Launcher):
         return host, SetState(Phase.FAILED, how, log)
 
     def _fetch(self, far: Far) -> None:
-        answer = run_far(self.options.ssh, str(far["host"]), far_scripts.fetch(str(far["logs"]), _MOST_LOG))
+        answer = self._run(str(far["host"]), far_scripts.fetch(str(far["logs"]), _MOST_LOG))
         directory = self.log_dir / f"from-{far['node']}"
         rest = answer.out
         while "ctrl-hub-log " in rest:
