@@ -15,6 +15,19 @@ from ctrlhub.wire.errors import ControllerStopped, CtrlHubError, SessionClosed
 _log = logging.getLogger(__name__)
 
 
+def checked_interval(interval: float) -> float:
+    """Return a number of seconds between two looks.
+
+    Raises
+    ------
+    ValueError
+        It is none.
+    """
+    if not 0 < interval < float("inf"):
+        raise ValueError(f"interval is a number of seconds, not {interval!r}")
+    return interval
+
+
 class Adapter:
     """Follows the queue until it is stopped, or the cluster ends.
 
@@ -38,8 +51,6 @@ class Adapter:
     """
 
     def __init__(self, sets: EngineSets, engine_set: str, bounds: Bounds, interval: float) -> None:
-        if not 0 < interval < float("inf"):
-            raise ValueError(f"interval is a number of seconds, not {interval!r}")
         self.bounds = bounds
         self.engine_set = engine_set
         self.wanted: int | None = None
@@ -47,7 +58,7 @@ class Adapter:
         self._sets = sets
         self._scaling = Scaling(bounds)
         self._failing = Failing()
-        self._interval = interval
+        self._interval = checked_interval(interval)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ctrlhub-adapt", daemon=True)
         self._thread.start()

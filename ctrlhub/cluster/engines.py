@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ctrlhub.cluster.adapting import Adapter
+from ctrlhub.cluster.adapting import Adapter, checked_interval
 from ctrlhub.cluster.arrival import Arrival
 from ctrlhub.cluster.engine_sets import LOCAL, EngineSets
 from ctrlhub.cluster.errors import BornDead
@@ -260,17 +260,24 @@ class EngineCommands:
         Adapter or None
             What does it, in a thread of its own: it says how many engines it wants, and why not more.
         """
-        adapter, self._adapter = self._adapter, None
-        if adapter is not None:
-            adapter.stop()
         if minimum is None:
+            self._end_adapter()
             return None
         most = max(self.n, minimum, 1) if maximum is None else maximum
         bounds = Bounds(minimum, most, target_duration, idle)
+        checked_interval(interval)
         name = engine_set_id or self.default_set
+        if name != self.default_set and not self._sets.remembers(name):
+            self._sets.check(name)
         self._sets.check_size(name, most + 1)  # than it has at first
+        self._end_adapter()
         self._adapter = Adapter(self._sets, name, bounds, interval)
         return self._adapter
+
+    def _end_adapter(self) -> None:
+        adapter, self._adapter = self._adapter, None
+        if adapter is not None:
+            adapter.stop()
 
 
 __all__ = ["LOCAL", "EngineCommands"]

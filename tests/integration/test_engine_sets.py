@@ -137,8 +137,15 @@ def test_engines_follow_the_queue(running: Cluster) -> None:
     assert running.adapt(None) is None
     assert second is not None
     assert not second.running
+    third = running.adapt(1, 3)
+    assert third is not None
     with pytest.raises(ValueError, match="minimum"):
         running.adapt(4, 2)
+    with pytest.raises(ValueError, match="interval"):
+        running.adapt(1, 2, interval=0)
+    with pytest.raises(ClusterError, match="no set of engines 'nobody'"):
+        running.adapt(1, 2, engine_set_id="nobody")
+    assert third.running
 
 
 def test_nothing_follows_the_queue_of_a_hub_that_has_died(running: Cluster) -> None:
