@@ -155,7 +155,7 @@ class EngineSets:
 
     def coming(self, name: str) -> int:
         """Return how many engines of a set were ordered and have not come yet."""
-        known = self._coming.get(name)
+        known = self._coming.get(name) or self._ordered_by_others(name)
         if known is None:
             return 0
         left = known.outstanding(self._processes(name), time.monotonic())
@@ -168,6 +168,16 @@ class EngineSets:
                 return 0
             left = min(left, max(0, bring - len(self.engines(name))))
         return left
+
+    def _ordered_by_others(self, name: str) -> Coming | None:
+        """Take note of what somebody else has ordered of a launcher; None where there is no such set."""
+        parts = self.launched(name)
+        if not parts:
+            return None
+        from ctrlhub.cluster.launchers.orders import to_come
+
+        self._note_order(name, to_come(parts, len(self.engines(name))), parts[0].spec.launcher)
+        return self._coming[name]
 
     def give_up(self, name: str) -> None:
         """Count no more on engines that were ordered and have not come."""

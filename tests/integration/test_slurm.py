@@ -329,6 +329,18 @@ def test_what_was_scaled_is_looked_after_and_stays_so_when_restarted(command: Co
     assert set_files(command) == []
 
 
+def test_whoever_scales_heeds_what_waits_in_the_queue(command: Command, slurm: Slurm) -> None:
+    """Each `engines scale` is another process: none orders again what another has, and any cancels it."""
+    ok(command, *START, "-n", "2", "--queue", "idle")
+    for _ in range(2):
+        ok(command, "engines", "scale", "3", "slurm", "--no-wait")
+        assert sorted(each["n"] for each in sets(command)) == [1, 2]
+
+    ok(command, "engines", "scale", "0", "slurm", "--no-wait")
+    assert slurm.queue() == []
+    ok(command, "stop")
+
+
 def test_engines_that_die_at_their_start_are_told(command: Command, slurm: Slurm) -> None:
     """With the end of the log, as soon as the job has ended; nothing is left of it."""
     failed = command.run(*START, "-n", "1", "--prologue", "echo there is no such module >&2; exit 7")
