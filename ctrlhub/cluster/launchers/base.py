@@ -27,7 +27,7 @@ from ctrlhub.cluster.launchers.records import SetRecord, create_record, load_rec
 from ctrlhub.cluster.launchers.script import Shell, nanny_command
 from ctrlhub.cluster.launchers.spec import EngineSet
 from ctrlhub.wire.places import Profile
-from ctrlhub.wire.private import make_private_dir, write_private
+from ctrlhub.wire.private import StateError, make_private_dir, write_private
 
 
 class Phase(StrEnum):
@@ -93,9 +93,12 @@ class Launcher(ABC):
         Whether its engines run on other hosts, so that the hub has to listen for them.
     can_grow : bool
         Whether a part can be added to a set that runs.
+    handle_types : Mapping
+        What a handle has, and of which type it is.
     """
 
     name: ClassVar[str]
+    handle_types: ClassVar[Mapping[str, type]] = {}
     options_type: ClassVar[type[LauncherOptions]] = LauncherOptions
     is_remote: ClassVar[bool] = True
     can_grow: ClassVar[bool] = True
@@ -106,6 +109,13 @@ class Launcher(ABC):
         self.profile = profile
         self.spec = spec
         self.handle: dict[str, Any] = dict(handle or {})
+        if self.handle and not all(
+            isinstance(self.handle.get(name), kind) for name, kind in self.handle_types.items()
+        ):
+            raise StateError(
+                f"the record of engines {spec.key!r} does not say what launcher {spec.launcher!r} has started: see "
+                f"whether anything of theirs runs, and remove {self.record_file}"
+            )
         self.options = options_from(self.options_type, spec.options, spec.launcher)
 
     # ------------------------------------------------------------ what each kind does in its way

@@ -114,6 +114,7 @@ class BatchLauncher(Launcher):
 
     options_type: ClassVar[type[LauncherOptions]] = BatchOptions
     options: BatchOptions
+    handle_types: ClassVar[Mapping[str, type]] = {"job": str}
     default_template: ClassVar[str]
     directive: ClassVar[str]
     script_name: ClassVar[str] = "job.sh"

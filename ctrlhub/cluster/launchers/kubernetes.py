@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from ctrlhub.cluster.errors import LauncherError, StartFailed, StopFailed
 from ctrlhub.cluster.launchers import kube_manifest as manifest
@@ -45,6 +45,7 @@ class KubernetesLauncher(Launcher):
 
     name = "kubernetes"
     options_type = KubernetesOptions
+    handle_types: ClassVar[Mapping[str, type]] = {"job": str, "namespace": str}
 
     options: KubernetesOptions
 

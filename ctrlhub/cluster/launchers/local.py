@@ -8,7 +8,7 @@ import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ctrlhub.cluster.child import open_log, tail
 from ctrlhub.cluster.errors import LauncherError, StartFailed, StopFailed
@@ -28,6 +28,7 @@ class LocalLauncher(Launcher):
 
     name = "local"
     is_remote = False
+    handle_types: ClassVar[Mapping[str, type]] = {"pid": int, "birth": str, "host": str}
 
     def plan(self) -> str:
         """Return the script that runs the nanny."""

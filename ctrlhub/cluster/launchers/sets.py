@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ctrlhub.cluster.errors import ClusterError, StopFailed
+from ctrlhub.cluster.errors import ClusterError, LauncherError, StopFailed
 from ctrlhub.cluster.launchers.base import Launcher, written_below
 from ctrlhub.cluster.launchers.parallel import at_once
 from ctrlhub.cluster.launchers.records import read_record, save_record
@@ -18,6 +19,8 @@ from ctrlhub.cluster.set_names import free_name
 from ctrlhub.wire.connection import ConnectionInfo
 from ctrlhub.wire.errors import CtrlHubError, HubNotFound
 from ctrlhub.wire.places import Profile
+
+_log = logging.getLogger(__name__)
 
 STOP_PATIENCE = 30.0
 """Seconds that a set has to end in good order."""
@@ -239,6 +242,9 @@ def in_parallel(
             what(launcher)
         except CtrlHubError as error:
             return error
+        except Exception as error:  # a defect of one launcher is no reason to leave the others running
+            _log.exception("engines %r", launcher.spec.key)
+            return LauncherError(f"unexpected {error!r}: please report it, with what the log says")
         return None
 
     return at_once(launchers, attempt)

@@ -241,6 +241,8 @@ class SlurmLauncher(BatchLauncher):
         found: dict[str, str] = {}
         for name, value in _FIELD.findall(answer.out):
             found.setdefault(name, value)
+        if "JobState" not in found:
+            raise LauncherError(f"scontrol: its answer cannot be read: {answer.complaint}")
         return found
 
     def _of_accounting(self) -> dict[str, str] | None:
@@ -252,7 +254,7 @@ class SlurmLauncher(BatchLauncher):
         except CommandMissing:
             return None
         fields = answer.out.strip().split("|")
-        if answer.code or len(fields) != 3:
+        if answer.code or len(fields) != 3 or not fields[0].strip():
             return None
         return {"JobState": fields[0].split()[0], "ExitCode": fields[1], "NodeList": fields[2]}
 

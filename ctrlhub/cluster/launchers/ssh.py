@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from ctrlhub.cluster.errors import LauncherError, StartFailed, StopFailed
 from ctrlhub.cluster.launchers import far_scripts
@@ -76,6 +76,7 @@ class SshLauncher(Launcher):
 
     name = "ssh"
     options_type = SshOptions
+    handle_types: ClassVar[Mapping[str, type]] = {"hosts": list}
 
     options: SshOptions
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctrlhub.cluster.errors import LauncherError
+from ctrlhub.cluster.errors import LauncherError, StopFailed
 from ctrlhub.cluster.launchers import commands
 from ctrlhub.cluster.launchers.array import seconds_of
 from ctrlhub.cluster.launchers.base import Phase, SetState
@@ -30,7 +30,7 @@ from ctrlhub.cluster.launchers.records import (
     save_record,
 )
 from ctrlhub.cluster.launchers.registry import launcher_named, launcher_names
-from ctrlhub.cluster.launchers.sets import known_sets, make_set
+from ctrlhub.cluster.launchers.sets import known_sets, make_set, stop_sets
 from ctrlhub.cluster.launchers.sge import SGELauncher
 from ctrlhub.cluster.launchers.spec import EngineSet, Owner
 from ctrlhub.cluster.launchers.template import render
@@ -383,3 +383,67 @@ def test_a_set_grows_on_the_hosts_it_has(profile: Profile) -> None:
     assert [line for line in said.splitlines() if line.startswith("# ") and line.endswith("engines")] == [
         "# a: 1 engines", "# me@::1: 1 engines",
     ]  # fmt: skip
+
+
+# ---------------------------------------------------------------- records and answers that are odd
+
+
+@pytest.mark.parametrize(
+    ("kind", "handle"),
+    [("local", {"pid": 1}), ("local", {"pid": "x", "birth": "1", "host": "h"}), ("slurm", {"jobs": "1"}), ("ssh", {"hosts": 3})],
+)
+def test_a_record_that_does_not_say_what_was_started_is_named(
+    kind: str, handle: dict[str, Any], profile: Profile
+) -> None:
+    """As one that cannot be read: it keeps nobody from asking for, and ending, the others."""
+    options = {"hosts": "a"} if kind == "ssh" else {}
+    save_record(profile.sets / "odd.json", SetRecord(EngineSet("odd", kind, 1, options), handle))
+
+    found = known_sets(profile)
+
+    assert not found.launchers
+    (trouble,) = found.troubles
+    assert "does not say what launcher" in trouble
+    assert "odd.json" in trouble
+
+
+def test_an_empty_answer_of_slurm_is_none(profile: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of scontrol it says nothing of the job; of sacct, that it knows of none."""
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    def command(name: str, script: str) -> None:
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+
+    command("scontrol", "echo")
+    command("scancel", "exit 0")
+    launcher = launcher_named("slurm")(profile, EngineSet("a", "slurm", 1), {"job": "7"})
+    assert launcher.state() == SetState(Phase.UNKNOWN, "scontrol: its answer cannot be read: it says nothing")
+    with pytest.raises(StopFailed, match="job 7 may still be queued or run: scontrol: its answer cannot be read"):
+        launcher.end(0.0)
+
+    command("scontrol", "echo Invalid job id >&2; exit 1")
+    command("sacct", "echo '||'")
+    assert launcher.state() == ending_of(launcher.log_dir)
+
+
+class _Broken(SGELauncher):
+    def stop(self, patience: float = 30.0) -> None:
+        """Fail as nobody has foreseen."""
+        raise KeyError("host")
+
+
+def test_an_error_that_nobody_has_foreseen_keeps_no_other_set_running(profile: Profile) -> None:
+    """It is said with the others, when these have ended."""
+    other = EngineSet("other", "sge", 1)
+    save_record(profile.sets / "other.json", SetRecord(other, {}))
+    ended = []
+
+    class Other(SGELauncher):
+        def stop(self, patience: float = 30.0) -> None:
+            """Note that it was asked."""
+            ended.append(self.spec)
+
+    with pytest.raises(StopFailed, match=r"engines 'odd': unexpected KeyError\('host'\)"):
+        stop_sets([_Broken(profile, EngineSet("odd", "sge", 1)), Other(profile, other)])
+    assert ended == [other]
