@@ -7,6 +7,7 @@ what ``CTRLHUB_CONFIG`` names), and the profile's (``config.toml`` in its direct
 from __future__ import annotations
 
 import os
+import stat
 import textwrap
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -82,8 +83,11 @@ def load(path: Path) -> dict[str, Found]:
 
 
 def _text_of(path: Path) -> str:
-    with path.open("rb") as file:
+    # A pipe would be waited for: nobody may ever write to it.
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
         about = os.fstat(file.fileno())
+        if not stat.S_ISREG(about.st_mode):
+            raise ConfigError(f"{path} is no file: move it away, `ctrl-hub profile create` writes one")
         # It says what is run, and where: who can write it can run code as its reader.
         if os.name == "posix" and (about.st_mode & 0o022 or about.st_uid not in (0, this_uid())):
             raise ConfigError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -291,6 +292,16 @@ def test_a_directory_in_place_of_a_file(tmp_path: Path) -> None:
     """It is said what cannot be read."""
     with pytest.raises(ConfigError, match="cannot read"):
         load(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_in_the_place_of_a_configuration_is_not_waited_for(tmp_path: Path) -> None:
+    """Nobody may ever write to it."""
+    path = tmp_path / "config.toml"
+    os.mkfifo(path, 0o600)
+
+    with pytest.raises(ConfigError, match=r"config\.toml is no file"):
+        load(path)
 
 
 def test_a_wrong_variable_is_named() -> None:
