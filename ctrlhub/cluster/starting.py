@@ -16,6 +16,7 @@ from ctrlhub.cluster.cluster_file import ClusterFile
 from ctrlhub.cluster.coroutines import Coroutines
 from ctrlhub.cluster.engine_sets import LOCAL, EngineSets
 from ctrlhub.cluster.ephemeral import end_left_sets, private_profile, private_state, sweep
+from ctrlhub.cluster.errors import StartFailed
 from ctrlhub.cluster.keeper import Keeper
 from ctrlhub.cluster.local import LocalProcesses
 from ctrlhub.cluster.local_nanny import LocalNanny, Prefer
@@ -26,6 +27,8 @@ from ctrlhub.wire.places import Profile
 
 if TYPE_CHECKING:
     from ctrlhub.client.client import Client
+
+STOPPED = "this cluster was stopped while it was starting"
 
 running: set[Starting] = set()
 """Kept here although nobody else may: ``Cluster(n=4).start_and_connect_sync()`` returns a client, whose
@@ -80,8 +83,13 @@ class Starting(ClusterFile, Coroutines):
                 self.default_set = self._sets.start(n, self.launcher, self.launcher_options)
                 self._await_engines()
             self.update_cluster_file()
-        except BaseException:
+            if self._claim is not claim or self._client.closed:
+                raise StartFailed(STOPPED)
+        except BaseException as error:
+            was_stopped = self._claim is not claim
             self.stop()
+            if was_stopped and isinstance(error, Exception):
+                raise StartFailed(STOPPED) from error
             raise
 
     def _await_engines(self) -> None:

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import psutil
@@ -52,6 +53,22 @@ def test_with_gives_a_client_with_all_engines(state: Path) -> None:
     with Cluster(n=2) as client:
         assert client.ids == [0, 1]
         assert client[:].apply_sync(lambda: 6 * 7) == [42, 42]
+
+
+def test_a_stop_during_the_start_ends_it(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is given a client of a cluster that another thread has stopped meanwhile."""
+    cluster = Cluster(n=1)
+
+    def stop() -> None:
+        stopper = threading.Thread(target=cluster.stop)
+        stopper.start()
+        stopper.join()
+
+    monkeypatch.setattr(cluster, "update_cluster_file", stop)
+    with pytest.raises(StartFailed, match="was stopped while it was starting"):
+        cluster.start()
+    assert cluster.profile is None
+    assert left_in(state) == []
 
 
 def test_a_stop_that_was_interrupted_is_said_again(
