@@ -50,6 +50,9 @@ class BatchOptions(LauncherOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for each in self.extra:
+            if len(each.splitlines()) > 1:  # the rest would be no option, but a command of the script
+                raise ValueError(f"extra: {each!r} is more than one line: give each option by itself")
         if self.nodes < 0 or self.grace < 1:
             raise ValueError("nodes must not be negative, and grace a second at least")
         if self.engines_per_node not in ("", AUTO) and not (

@@ -385,6 +385,12 @@ def test_a_set_grows_on_the_hosts_it_has(profile: Profile) -> None:
     ]  # fmt: skip
 
 
+def test_an_option_of_the_batch_system_is_one_line() -> None:
+    """What follows would be a command of the script."""
+    with pytest.raises(ValueError, match="is more than one line: give each option by itself"):
+        options_from(BatchOptions, {"extra": ["--comment=x\nrm -rf /"]}, "slurm")
+
+
 # ---------------------------------------------------------------- records and answers that are odd
 
 
