@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from subprocess import Popen
+from subprocess import PIPE, Popen
 from types import FrameType
 
 import pytest
@@ -112,6 +112,17 @@ def test_a_command_that_takes_too_long_ends_with_all_it_has_started(commands: Ca
     leader = int((place / "pid").read_text())
     assert not is_alive(leader)
     until(lambda: not _session(leader), "its session has ended")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+def test_a_process_of_another_user_is_not_taken_for_ours(profile: Profile) -> None:
+    """Anybody may call one as we call our nannies."""
+    launcher = make_set(profile, "local", 1)
+    command = ["/bin/bash", "-c", "read line; true", launcher.job_name]
+    with Popen(command, stdin=PIPE) as mine, Popen(command, stdin=PIPE, user=65534) as other:
+        assert mine.pid != other.pid
+        until(launcher.recover, "ours is found")
+        assert list(launcher._pids()) == [mine.pid]
 
 
 def _session(leader: int) -> list[str]:

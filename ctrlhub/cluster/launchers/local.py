@@ -17,7 +17,7 @@ from ctrlhub.cluster.launchers.endings import ending_of
 from ctrlhub.cluster.launchers.script import command_line, shell_lines
 from ctrlhub.cluster.processes import KnownProcess
 from ctrlhub.wire.killing import KILL
-from ctrlhub.wire.private import StateError
+from ctrlhub.wire.private import StateError, this_uid
 
 _KILL_AFTER = 5.0
 """Seconds that a nanny which was killed takes to be gone, at most."""
@@ -122,8 +122,10 @@ class LocalLauncher(Launcher):
         ours = b"\0--logs\0" + os.fsencode(self.log_dir) + b"\0"
         for place in Path("/proc").glob("[0-9]*/cmdline"):
             try:
-                found = place.read_bytes()
+                found, owner = place.read_bytes(), place.stat().st_uid
             except OSError:  # it has just ended
+                continue
+            if owner != this_uid():  # anybody may call a process of theirs so
                 continue
             if found.endswith(b"\0" + name + b"\0") or ours in found:
                 yield int(place.parent.name)
