@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ctrlhub.cli.engines_here import restart_here, sets_here, stop_here
 from ctrlhub.cli.helping import PanelGroup
 from ctrlhub.cli.options import find_profile, json_option, profile_option, state_dir_option
 from ctrlhub.cli.text import moment, table
@@ -40,18 +41,24 @@ def list_sets(profile: str, state_dir: Path | None, as_json: bool) -> None:
     """List the sets of engines of a profile, and how they are."""
     from ctrlhub.cluster.launchers.sets import known_sets
 
-    found = known_sets(find_profile(profile, state_dir))
+    place = find_profile(profile, state_dir)
+    found = known_sets(place)
     states = _states(found)
     rows = [{**described_set(each), **state} for each, state in zip(found.launchers, states, strict=True)]
+    rows = [*sets_here(place, found).values(), *rows]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     elif not rows:
         click.echo("no sets of engines")
     else:
         columns = ("set", "launcher", "n", "state", "started", "reason")
-        shown = [[moment(row[name]) if name == "started" else row[name] for name in columns] for row in rows]
+        shown = [[_shown(name, row[name]) for name in columns] for row in rows]
         click.echo("\n".join(table(columns, shown)))
     _complain(found)
+
+
+def _shown(column: str, value: Any) -> Any:
+    return moment(value) if column == "started" and value is not None else value
 
 
 def _states(found: SetRecords) -> list[dict[str, Any]]:
@@ -116,22 +123,39 @@ def stop(
     """
     from ctrlhub.cluster.launchers.sets import known_sets, stop_sets
 
-    found = known_sets(find_profile(profile, state_dir))
-    chosen = list(found.launchers) if everything else _chosen(found, names)
+    place = find_profile(profile, state_dir)
+    found = known_sets(place)
+    here = sets_here(place, found)
+    chosen = list(found.launchers) if everything else _chosen(found, names, here)
+    chosen_here = _chosen_here(here, found, names, everything)
     _complain(found)
+    if chosen_here:
+        stop_here(place, chosen_here)
     stop_sets(chosen, patience)
     if as_json:
-        click.echo(json.dumps([described_set(each) for each in chosen], indent=2))
+        ended = [here[name] for name in chosen_here] + [described_set(each) for each in chosen]
+        click.echo(json.dumps(ended, indent=2))
         return
-    for each in chosen:
-        click.echo(f"engines {each.spec.key}: stopped")
+    for key in [*chosen_here, *(each.spec.key for each in chosen)]:
+        click.echo(f"engines {key}: stopped")
 
 
-def _chosen(found: SetRecords, names: tuple[str, ...]) -> list[Launcher]:
-    """Return the sets that are named, or the only one."""
+def _chosen_here(
+    here: Mapping[str, Any], found: SetRecords, names: tuple[str, ...], everything: bool
+) -> list[str]:
+    """Return those of a cluster's own sets that are named, or the only one if there is no other."""
+    if everything or (not names and not found.launchers):
+        return list(here)
+    return [name for name in dict.fromkeys(names) if name in here]
+
+
+def _chosen(
+    found: SetRecords, names: tuple[str, ...], here: Collection[str] = ()
+) -> list[Launcher]:
+    """Return the sets that are named, or the only one; but none of those that the cluster has itself."""
     from ctrlhub.cluster.errors import ClusterError
 
-    known = sorted({each.spec.name for each in found.launchers})
+    known = sorted({each.spec.name for each in found.launchers} | set(here))
     if not names:
         if len(known) > 1:
             raise click.UsageError(f"which of {', '.join(known)}? Name one or several, or --all")
@@ -139,7 +163,7 @@ def _chosen(found: SetRecords, names: tuple[str, ...]) -> list[Launcher]:
             raise ClusterError("there are no sets of engines")
         return list(found.launchers)
     chosen: list[Launcher] = []
-    for name in names:
+    for name in (each for each in names if each not in here):
         parts = found.named(name)
         if not parts:
             raise ClusterError(f"there is no set {name!r}; there are: {', '.join(known) or 'none'}")
@@ -161,10 +185,17 @@ def restart(
     """
     from ctrlhub.cluster.launchers.sets import known_sets, restart_set, restart_whole
 
-    found = known_sets(find_profile(profile, state_dir))
+    place = find_profile(profile, state_dir)
+    found = known_sets(place)
+    here = sets_here(place, found)
     _complain(found)
-    chosen = list(found.launchers) if everything else _chosen(found, names)
-    fresh = []
+    chosen = list(found.launchers) if everything else _chosen(found, names, here)
+    chosen_here = _chosen_here(here, found, names, everything)
+    if chosen_here:
+        restart_here(place, chosen_here)
+    fresh = [here[name] for name in chosen_here]
+    for name in () if as_json else chosen_here:
+        click.echo(f"engines {name}: started again")
     for name in dict.fromkeys(each.spec.name for each in chosen):
         parts = [each for each in chosen if each.spec.name == name]
         is_whole = len(parts) == len(found.named(name))

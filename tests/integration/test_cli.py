@@ -151,6 +151,29 @@ def test_logs_of_a_set_outlive_it(command: Command) -> None:
     assert command.run("stop").returncode == 0
 
 
+def test_engines_that_came_with_the_cluster_are_a_set(command: Command) -> None:
+    """They are listed, restarted and stopped like those of a launcher; the cluster stays."""
+    command.start("-n", "2")
+    pids = {each["pid"] for each in command.status()["engines"]}
+    (listed,) = json.loads(command.run("engines", "list", "--json").stdout)
+    assert (listed["set"], listed["n"], listed["state"]) == ("local", 2, "running")
+    assert "local" in command.run("engines", "list").stdout
+
+    restarted = command.run("engines", "restart")
+    assert restarted.stdout == "engines local: started again\n", restarted.stderr
+    until(lambda: len(command.status()["engines"]) == 2, "they are back")
+    assert not pids & {each["pid"] for each in command.status()["engines"]}
+
+    stopped = command.run("engines", "stop", "local")
+    assert stopped.stdout == "engines local: stopped\n", stopped.stderr
+    assert command.status()["engines"] == []
+    assert command.run("engines", "list").stdout == "no sets of engines\n"
+    assert command.run("engines", "stop", "local").returncode == Exit.ERROR
+    scaled = command.run("engines", "scale", "1")
+    assert scaled.stdout == "engines local: 1 engine (0)\n", scaled.stderr
+    assert command.run("stop").returncode == Exit.OK
+
+
 def test_start_in_the_foreground_runs_until_ctrl_c(command: Command) -> None:
     """It says ready, stays, and a signal to stop is a good end."""
     process = command.start("-n", "1")
