@@ -15,13 +15,13 @@ says so when it registers, and by the nanny, which asks again.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 
 from ctrlhub.controller.core.drains import NO_LIMIT, Drain
 from ctrlhub.controller.core.effects import Outbox
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.former import Former
-from ctrlhub.controller.core.sessions import Session
+from ctrlhub.controller.core.nannies import speaks_for
+from ctrlhub.controller.core.sessions import Session, Sessions
 from ctrlhub.controller.engine_events import EngineEvents
 from ctrlhub.controller.engine_places import EnginePlaces
 from ctrlhub.controller.exposed import Exposed
@@ -44,15 +44,23 @@ class Draining:
         Where engines are stored.
     exposed
         The hub's interfaces; may be filled later.
+    sessions
+        The sessions of engines and nannies.
     """
 
     def __init__(
-        self, outbox: Outbox, events: EngineEvents, places: EnginePlaces, exposed: Exposed
+        self,
+        outbox: Outbox,
+        events: EngineEvents,
+        places: EnginePlaces,
+        exposed: Exposed,
+        sessions: Sessions,
     ) -> None:
         self._outbox = outbox
         self._events = events
         self._places = places
         self._exposed = exposed
+        self._sessions = sessions
         self._former: dict[bytes, Drain] = {}
 
     def restore(self, former: Former) -> None:
@@ -63,15 +71,13 @@ class Draining:
         """Let an engine finish; one that does already may be given less time."""
         self._note(engine.session, drain, now)
 
-    def nanny_asks(
-        self, nanny: Session, message: m.Drain, charges: Callable[[str], Session | None], now: float
-    ) -> None:
-        """Let the engines of a nanny finish; `charges` gives the session of one that is its own."""
+    def nanny_asks(self, nanny: Session, message: m.Drain, now: float) -> None:
+        """Let engines of a nanny finish, since that wants it."""
         within = max(0.0, message.within)
         for key in message.keys:
-            session = charges(key)
-            if session is not None:
-                self._note(session, Drain(message.reason[:MAX_TEXT], now + within), now)
+            charge = self._sessions.of_key(key)
+            if charge is not None and speaks_for(nanny, charge):
+                self._note(charge, Drain(message.reason[:MAX_TEXT], now + within), now)
 
     def arrives(self, session: Session, message: m.Register) -> None:
         """Take note of what an engine that registers, or the hub before this one, says of its drain."""

@@ -21,7 +21,7 @@ from ctrlhub.controller.core.effects import Connection, Outbox, Send, SendStored
 from ctrlhub.controller.core.engines import NOTHING
 from ctrlhub.controller.core.former import Former
 from ctrlhub.controller.core.heartbeat import Health, Heartbeats
-from ctrlhub.controller.core.nannies import Nannies
+from ctrlhub.controller.core.nannies import Nannies, speaks_for
 from ctrlhub.controller.core.revoked import Revoked
 from ctrlhub.controller.core.saved import Saved
 from ctrlhub.controller.core.sessions import Session, Sessions
@@ -29,7 +29,7 @@ from ctrlhub.controller.draining import Draining
 from ctrlhub.controller.engine_events import EngineEvents
 from ctrlhub.controller.engine_places import EnginePlaces
 from ctrlhub.controller.exposed import Exposed
-from ctrlhub.controller.permissions import BULK, IOPUB
+from ctrlhub.controller.probing import Probing
 from ctrlhub.controller.service import ControllerService
 from ctrlhub.controller.stillborn import Stillborn
 from ctrlhub.controller.vanished import Vanished
@@ -39,16 +39,6 @@ from ctrlhub.wire.limits import MAX_TEXT
 from ctrlhub.wire.security import KeyRegistry
 
 log = logging.getLogger(__name__)
-
-FEW = 100
-"""So many peers have another stream felt for with each beat; of more, each the more seldom: a message is
-memory that libzmq touches for the first time, until it has seen some hundred of them on a connection."""
-
-FEEL_EVERY = 10
-"""With one beat of so many, at the least, the hub says something on another stream."""
-
-_OTHERS = tuple(sorted(BULK | IOPUB))
-"""The streams beside that of the beats."""
 
 
 class Peers:
@@ -109,7 +99,7 @@ class Peers:
         self._outbox = outbox
         self._exposed = exposed
         self._revoked = Revoked(keys)
-        self._epoch = epoch
+        self._probing = Probing(outbox, self.sessions, epoch)
         self._heartbeats = Heartbeats(config.suspect, config.lost)
         self._expiry: Deadlines[int] = Deadlines(alarm.at)
         self._nannies = Nannies()
@@ -118,7 +108,7 @@ class Peers:
         self.places = EnginePlaces(controller, outbox, self.events)
         self.stillborn = Stillborn()
         self._vanished = Vanished(outbox, config.suspect)
-        self.draining = Draining(outbox, self.events, self.places, exposed)
+        self.draining = Draining(outbox, self.events, self.places, exposed, self.sessions)
         self.perished: set[str] = set()
         self._former_ids: dict[str, int] = {}
 
@@ -192,16 +182,12 @@ class Peers:
         return True
 
     def beat(self, session: Session, message: m.Beat, connection: Connection, now: float) -> None:
-        """Answer a beat; a nanny's counts for the engines whose processes it sees.
-
-        The hub says something on another stream, too, on each in its turn: where a connection broke in
-        silence, and nobody has anything to say on it, this is how it comes to light (`disconnected`).
-        """
+        """Answer a beat; a nanny's counts for the engines whose processes it sees."""
         if session.role is m.Role.NANNY:
             session.vouches = frozenset(message.vouches)
             for key in message.vouches:
                 charge = self.sessions.of_key(key)
-                if charge is not None and self._speaks_for(session, charge):
+                if charge is not None and speaks_for(session, charge):
                     if charge.nanny is None or charge.nanny.ended:
                         # Else it speaks for the process that is about to take this one's place.
                         charge.nanny = session
@@ -211,12 +197,7 @@ class Peers:
                         session.send(self._outbox, m.Stream.HUB, order)  # it may have been lost
                     self.draining.remind(session, charge, now)
         self._outbox.add(Send(connection, m.Beat()))
-        others = [stream for stream in _OTHERS if stream in session.connections]
-        if others:
-            turn, rest = divmod(session.probed, min(FEEL_EVERY, 1 + len(self.sessions) // FEW))
-            session.probed += 1
-            if not rest:
-                session.send(self._outbox, others[turn % len(others)], m.Welcome(self._epoch))
+        self._probing.beat(session)
 
     def disconnected(self, connection: Connection) -> None:
         """Forget a connection that its transport could not send to.
@@ -238,7 +219,7 @@ class Peers:
     def tick(self, now: float) -> None:
         """Do what is due."""
         for vanished in self._vanished.take(self.sessions):
-            self._ended_in_silence(vanished, now)
+            self._away(vanished, now, lost=True)
         for number, health in self._heartbeats.tick(now):
             session = self.sessions.of_number(number)
             if session is not None:
@@ -291,13 +272,6 @@ class Peers:
             )
         self._away(session, now, lost=True)
 
-    def _ended_in_silence(self, session: Session, now: float) -> None:
-        what = f"{session.role.value} {session.number}"
-        log.warning("%s has ended: silent for %g s, its connection closed", what, self._config.suspect)
-        if session.engine is not None:
-            session.engine.cause = causes.of_closed_connection(session.pid, session.host)
-        self._away(session, now, lost=True)
-
     def _away(self, session: Session, now: float, *, lost: bool = False) -> None:
         """Give a peer up, but keep its session for a while: it, or another in its place, may come.
 
@@ -337,23 +311,6 @@ class Peers:
             )
             self.places.leave(session.engine)
 
-    @staticmethod
-    def _speaks_for(nanny: Session, charge: Session) -> bool:
-        """Say whether a nanny is believed what it says of an engine: its own, as long as that is here."""
-        own = charge.nanny
-        return charge.role is m.Role.ENGINE and (
-            own is None or own is nanny or m.Stream.HUB not in own.connections
-        )
-
-    def drain(self, nanny: Session, message: m.Drain, now: float) -> None:
-        """Let engines of a nanny finish, since that wants it."""
-
-        def own(key: str) -> Session | None:
-            charge = self.sessions.of_key(key)
-            return charge if charge is not None and self._speaks_for(nanny, charge) else None
-
-        self.draining.nanny_asks(nanny, message, own, now)
-
     def engine_died(self, nanny: Session, message: m.EngineDied, now: float) -> None:
         """Take a nanny's word for the end of an engine's process: that of its own, as long as it is here."""
         session = self.sessions.of_key(message.key)
@@ -363,7 +320,7 @@ class Peers:
                 self.events.tell_stillborn(self.stillborn.note(nanny, message))
             self._charge(nanny, message, self._former_ids.get(message.key, -1))
             return
-        if not self._speaks_for(nanny, session):
+        if not speaks_for(nanny, session):
             log.warning("nanny %d speaks of engine %s of another", nanny.number, message.key)
             return
         engine = session.engine

@@ -369,7 +369,7 @@ class Switchboard:
         elif type(message) is m.EngineDied:
             self._peers.engine_died(session, message, now)
         elif type(message) is m.Drain:
-            self._peers.drain(session, message, now)
+            self._peers.draining.nanny_asks(session, message, now)
         elif type(message) is m.Goodbye:
             self._peers.goodbye(session, message, now)
         else:

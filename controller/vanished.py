@@ -7,9 +7,14 @@ nanny and its engines are killed at once; so nobody has to wait until the silenc
 
 from __future__ import annotations
 
+import logging
+
+from ctrlhub.controller.core import causes
 from ctrlhub.controller.core.effects import Outbox
 from ctrlhub.controller.core.sessions import Session, Sessions
 from ctrlhub.wire.messages import Beat, Role, Stream
+
+log = logging.getLogger(__name__)
 
 LONGEST = 10.0
 """After a longer silence (seconds) than this ZeroMQ may have closed the connection itself."""
@@ -28,13 +33,13 @@ class Vanished:
 
     def __init__(self, outbox: Outbox, suspect: float) -> None:
         self._outbox = outbox
-        self._is_sure = suspect <= LONGEST
+        self._suspect = suspect
         self._tried: set[int] = set()
         self._found: set[int] = set()
 
     def attempt(self, session: Session) -> None:
         """Say something to an engine or a nanny that has just become suspect, to see whether that is possible."""
-        if session.role is Role.CLIENT or not self._is_sure:
+        if session.role is Role.CLIENT or self._suspect > LONGEST:
             return
         if session.send(self._outbox, Stream.HUB, Beat()):
             self._tried.add(session.number)
@@ -52,14 +57,23 @@ class Vanished:
         return bool(self._found)
 
     def take(self, sessions: Sessions) -> list[Session]:
-        """Return those that were found and have not come back since."""
+        """Return those that were found and have not come back since, and say of each what became of it."""
         if not self._tried and not self._found:
             return []
         found = [sessions.of_number(number) for number in sorted(self._found)]
         self._tried.clear()
         self._found.clear()
-        return [
+        ended = [
             session
             for session in found
             if session is not None and session.suspect and Stream.HUB not in session.connections
         ]
+        for session in ended:
+            self._tell(session)
+        return ended
+
+    def _tell(self, session: Session) -> None:
+        what = f"{session.role.value} {session.number}"
+        log.warning("%s has ended: silent for %g s, its connection closed", what, self._suspect)
+        if session.engine is not None:
+            session.engine.cause = causes.of_closed_connection(session.pid, session.host)

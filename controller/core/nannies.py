@@ -32,3 +32,11 @@ class Nannies:
     def check(self, sessions: Iterable[Session]) -> None:
         """Assert that these are the nannies among some sessions."""
         assert self._sessions == {s.number: s for s in sessions if s.role is m.Role.NANNY}
+
+
+def speaks_for(nanny: Session, charge: Session) -> bool:
+    """Say whether a nanny is believed what it says of an engine: its own, as long as that is here."""
+    own = charge.nanny
+    return charge.role is m.Role.ENGINE and (
+        own is None or own is nanny or m.Stream.HUB not in own.connections
+    )

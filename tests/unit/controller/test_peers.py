@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ctrlhub.controller.core.effects import Send
-from ctrlhub.controller.peers import FEEL_EVERY
+from ctrlhub.controller.probing import FEEL_EVERY
 from ctrlhub.wire import messages as m
 from tests.support.exchange import BULK, Exchange, Line, rows_of
 from tests.support.peerage import (
@@ -36,7 +36,7 @@ class TestLife:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """On the hub stream; another one is felt for, each in its turn, of many peers more seldom."""
-        monkeypatch.setattr("ctrlhub.controller.peers.FEW", few)
+        monkeypatch.setattr("ctrlhub.controller.probing.FEW", few)
         line = a_peer(exchange, "peer", role)
         others = {NANNY: 0, ENGINE: 2, CLIENT: 3}[role]
         sent: list[Send] = []
