@@ -192,11 +192,19 @@ def test_sigterm_lets_ranks_finish(hub: Client, command: Command) -> None:
     assert "draining" in said
 
 
-def test_draining_ranks_end_together(hub: Client, command: Command) -> None:
+def test_draining_ranks_end_together(hub: Client, command: Command, tmp_path: Path) -> None:
     """What runs ends, nothing new begins, and the watcher ends in good order."""
     watcher = start(command, hub)
-    runs = hub.load_balanced_view().apply_async(lambda: __import__("time").sleep(0.3))
-    until(lambda: any(each["running"] for each in hub.status()["engines"]), "it runs")
+    begun = tmp_path / "begun"
+
+    def work(mark: str) -> None:
+        import time
+
+        open(mark, "w").close()
+        time.sleep(0.3)
+
+    runs = hub.load_balanced_view().apply_async(work, str(begun))
+    until(begun.exists, "it runs")  # the hub says so as soon as it has sent it
     hub.drain(timeout=PATIENCE)
     runs.get(PATIENCE)
     said = watcher.communicate(timeout=PATIENCE)[1]

@@ -303,7 +303,7 @@ def test_a_set_of_so_many_nodes_grows(command: Command, slurm: Slurm) -> None:
     """By a job of as many as it takes."""
     ok(command, *START, "-n", "4", "--nodes", "2")
 
-    assert ok(command, "engines", "scale", "6", "slurm") == "engines slurm: 0, 1, 2, 3, 4, 5\n"
+    assert ok(command, "engines", "scale", "6", "slurm") == "engines slurm: 6 engines (0, 1, 2, 3, 4, 5)\n"
     assert len(slurm.queue()) == 2
     ok(command, "stop")
 
