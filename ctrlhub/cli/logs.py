@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +12,10 @@ import click
 
 from ctrlhub.cli.asking import engine_ids
 from ctrlhub.cli.options import find_profile, json_option, profile_option, state_dir_option
-from ctrlhub.cli.tailing import Tail
-from ctrlhub.cli.text import moment
 
 if TYPE_CHECKING:
     from ctrlhub.cluster.log_files import LogFile
+    from ctrlhub.cluster.tailing import Tail
 
 POLL = 0.2
 """So often (seconds) files are looked at that are followed."""
@@ -97,19 +95,20 @@ def _plain(log: LogFile) -> dict[str, Any]:
     }
 
 
-_SHOWN = ("time", "level", "logger", "message")
-
-
 class _Shown:
     """The files that are shown, each line with whose it is where there are several."""
 
     def __init__(self, lines: int, *, raw: bool) -> None:
+        from ctrlhub.cluster.log_lines import readable
+
         self._lines = lines
         self._reads: Callable[[str], str] = str if raw else readable
         self._tails: dict[Path, tuple[str, Tail]] = {}
 
     def take(self, logs: Sequence[LogFile]) -> None:
         """Take in those that are new."""
+        from ctrlhub.cluster.tailing import Tail
+
         for log in logs:
             if log.path not in self._tails:
                 self._tails[log.path] = log.name, Tail(log.path, self._lines)
@@ -121,20 +120,6 @@ class _Shown:
             for line in tail.finish() if last else tail.read():
                 text = self._reads(line)
                 click.echo(text if len(self._tails) == 1 else f"{name:<{width}} | {text}")
-
-
-def readable(line: str) -> str:
-    """Give a line for people: the hub writes JSON, whose line ends are escaped."""
-    if not line.startswith("{"):
-        return line
-    try:
-        said = json.loads(line)
-        when = moment(datetime.fromisoformat(said["time"]).timestamp())
-        text = f"{when} {said['level'].upper()} {said['logger']}: {said['message']}"
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return line  # it is somebody else's, or cut off
-    more = {key: value for key, value in said.items() if key not in _SHOWN}
-    return text + "".join(f"\n{value}" if key == "traceback" else f" {key}={value}" for key, value in more.items())
 
 
 def _follow(shown: _Shown, chosen: Callable[[], list[LogFile]]) -> None:

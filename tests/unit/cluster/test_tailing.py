@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctrlhub.cli import tailing
+from ctrlhub.cluster import tailing
 from ctrlhub.cli.logs import readable
-from ctrlhub.cli.tailing import Tail
+from ctrlhub.cluster.tailing import Tail
 
 
 def add(path: Path, text: str) -> None:
