@@ -12,7 +12,7 @@ def test_a_line_of_json_is_made_readable() -> None:
     """Time, level, logger and message come first, then what else is said, and a traceback on lines of its own."""
     said = {"time": "2026-11-27T12:14:55.879+00:00", "level": "error", "logger": "hub", "message": "no", "engine": 3, "traceback": "a\nb"}
     text = readable(json.dumps(said))
-    assert text[10:].split(" ", 1)[1] == "ERROR hub: no engine=3\na\nb"
+    assert text.split(" ", 2)[2] == "ERROR hub: no engine=3\na\nb"
     assert Levels().of(text) == logging.ERROR
 
 

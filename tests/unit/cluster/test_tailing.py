@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ctrlhub.cluster import tailing
-from ctrlhub.cli.logs import readable
+from ctrlhub.cluster.log_lines import readable
 from ctrlhub.cluster.tailing import Tail
 
 
