@@ -192,6 +192,7 @@ class AsyncClient:
     explain = asking(Client.explain)
     flush = asking(Client.flush)
     forward_logging = asking(Client.forward_logging)
+    gateway = asking(Client.gateway)
     get_result = asking(Client.get_result)
     hub_history = asking(Client.hub_history)
     interrupt = asking(Client.interrupt)

@@ -279,6 +279,31 @@ class Control:
                 "had: they are out of reach, and leave when they are back; look into their logs"
             )
 
+    def gateway(self, timeout: float = 30.0) -> str:
+        """Return the URL of the hub's HTTP gateway, which is started if there is none.
+
+        There is no token in it: `ctrl-hub dashboard` prints the URL with one.
+
+        Parameters
+        ----------
+        timeout
+            How long (seconds) to wait for it.
+
+        Raises
+        ------
+        GatewayError
+            It cannot be started, or there is to be none (``--http off``); the message says why.
+        """
+        wish = {"within": timeout}
+        limit = timeout + self._connection.timeout
+        url: str = self._connection.call("control", "gateway", wish, limit)
+        return url
+
+    @property
+    def dashboard_link(self) -> str:
+        """The URL of the dashboard, without a token; the HTTP gateway is started if there is none."""
+        return self.gateway()
+
     def _control(self, method: str, ids: Iterable[int], **arguments: Any) -> None:
         wish = {"targets": list(ids), **arguments}
         try:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from math import inf
 from typing import Any
 
+from ctrlhub.controller.http_config import HttpConfig
 from ctrlhub.controller.store_places import check_store
 from ctrlhub.wire.limits import MAX_SESSION
 from ctrlhub.wire.messages import Role
@@ -30,6 +31,7 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     or (type(value) is tuple and [type(each) for each in value] == [int, int]),
     "tuple[str, ...]": lambda value: type(value) is tuple
     and all(type(each) is str for each in value),
+    "HttpConfig": lambda value: type(value) is HttpConfig,
 }
 """Whether a value fits an option's annotation."""
 
@@ -104,6 +106,8 @@ class HubConfig:
         as long as the hub does.
     log_level
         Name of a level of :mod:`logging`.
+    http
+        The options of the HTTP gateway.
     """
 
     profile: str = "default"
@@ -134,6 +138,7 @@ class HubConfig:
     task_order: str = "fifo"
     store: str = "sqlite"
     log_level: str = "INFO"
+    http: HttpConfig = field(default_factory=HttpConfig)
 
     def __post_init__(self) -> None:
         self._check_types()
@@ -193,10 +198,10 @@ class HubConfig:
 
     def _check_types(self) -> None:
         """See that every option is of its type: they may come from JSON."""
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not _FITS[str(field.type)](value):
-                raise ValueError(f"{field.name} must be of type {field.type}, not {value!r:.80}")
+        for option in fields(self):
+            value = getattr(self, option.name)
+            if not _FITS[str(option.type)](value):
+                raise ValueError(f"{option.name} must be of type {option.type}, not {value!r:.80}")
 
     def to_json(self) -> str:
         """Return the configuration as one line of JSON."""
@@ -223,4 +228,6 @@ class HubConfig:
         for name in ("ports", "interfaces"):
             if isinstance(values.get(name), list):
                 values[name] = tuple(values[name])
+        if isinstance(values.get("http"), dict):
+            values["http"] = HttpConfig.from_plain(values["http"])
         return cls(**values)

@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from random import SystemRandom
 from secrets import token_hex
@@ -27,10 +27,13 @@ from ctrlhub.controller.core.effects import (
     Publish,
     Send,
     SendStored,
+    StartGateway,
     Stop,
 )
+from ctrlhub.controller.core.keeping import GatewayKeeper
 from ctrlhub.controller.descriptors import DescriptorRoom
 from ctrlhub.controller.former_ports import BULK
+from ctrlhub.controller.gateway_process import GatewayProcess
 from ctrlhub.controller.heap import Heap, memory_here
 from ctrlhub.controller.interfaces.finding import find_interfaces
 from ctrlhub.controller.interfaces.history import HistoryQuery
@@ -127,6 +130,7 @@ class Hub:
             history.unix_offset = unix_offset
         self._transports = tuple(transports)
         self._bulk = bulk
+        self._gateway: GatewayProcess | None = None
         self.switchboard.large.offers_bulk = bulk is not None
         self._store = store
         self._loop = loop or HubLoop()
@@ -162,6 +166,8 @@ class Hub:
                 transport.close()
             if self._bulk is not None:
                 self._bulk.close()
+            if self._gateway is not None:
+                self._gateway.end()
             self._store.close()
             self._loop.close()
         log.info("hub %s has ended", self.epoch)
@@ -173,6 +179,22 @@ class Hub:
             query.ports = {s.value: port_of(a) for s, a in tcp.items()}
             if tcp and self._bulk is not None:
                 query.ports = {**query.ports, BULK: port_of(self._bulk.address)}
+
+    def keep_gateway(self, process: GatewayProcess, *, at_once: bool) -> None:
+        """Start the HTTP gateway when somebody wants it, or `at_once`, and again when it dies."""
+        self._gateway = process
+        self.switchboard.gateway.can_start = True
+        process.tell(self._gateway_news)
+        if at_once:
+            self.switchboard.gateway.want(time.monotonic())
+
+    def _gateway_news(self, news: Callable[[GatewayKeeper, float], None]) -> None:
+        """Take what the thread of the gateway's process says, in our own."""
+        def take() -> None:
+            news(self.switchboard.gateway, time.monotonic())
+            self._carry_out_all()
+
+        self._loop.soon(take)
 
     def watch_lifeline(self, descriptor: int) -> None:
         """End when a descriptor reaches its end of file: whoever made this hub has died."""
@@ -308,6 +330,9 @@ class Hub:
             elif type(effect) is EndBulk:
                 if self._bulk is not None:
                     self._bulk.end(effect.ticket, effect.why)
+            elif type(effect) is StartGateway:
+                if self._gateway is not None:
+                    self._gateway.start()
             elif type(effect) is Stop:
                 self.stop(effect.reason)
 

@@ -32,6 +32,8 @@ from ctrlhub.controller.exits import (
     exit_of,
 )
 from ctrlhub.controller.former_ports import fits, listened_at, remember, took_bulk_at
+from ctrlhub.controller.gateway_process import GatewayProcess
+from ctrlhub.controller.http_config import OFF
 from ctrlhub.controller.hub import Hub
 from ctrlhub.controller.interfaces.finding import find_interfaces, find_policy
 from ctrlhub.controller.logs import start_logging
@@ -150,6 +152,9 @@ def _serve(config: HubConfig, profile: Profile, lifeline: int | None) -> int:
         undone.callback(store.close)
         hub = _make_hub(config, transports, store, registry, loop, bulk)
         hub.describe(tcp)
+        if config.http.listen != OFF:
+            gateway = GatewayProcess(config, profile.logs / "gateway.log")
+            hub.keep_gateway(gateway, at_once=config.http.is_wanted)
         undone.callback(_remove_connection_files, profile, hub)
         bulk_address = "" if bulk is None else bulk.address
         told, told_bulk = advertised(tcp, config.location), ""

@@ -18,6 +18,7 @@ from ctrlhub.controller.core.alarm import Alarm
 from ctrlhub.controller.core.awaiting import GRACE
 from ctrlhub.controller.core.borrower import Borrower
 from ctrlhub.controller.core.effects import Connection, Effect, Outbox, Send
+from ctrlhub.controller.core.keeping import GatewayKeeper
 from ctrlhub.controller.core.saved import Health, NoStore, Saved
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.exposed import Exposed
@@ -100,6 +101,7 @@ class Switchboard:
         self._calls = Calls(self.interfaces, self.outbox)
         self.why_no_memory: Callable[[], str] = str
         self.alarm = Alarm()
+        self.gateway = GatewayKeeper(self.outbox, self.alarm)
         self._peers = Peers(
             config,
             self.controller,
@@ -149,6 +151,7 @@ class Switchboard:
             perished=lambda: self._peers.perished,
             store=store or NoStore(),
             leases=attachments,
+            gateway=self.gateway,
             stillborn=lambda: self._peers.stillborn.described(),
             drain=lambda engine, drain: self._peers.draining.begin(engine, drain, self._now),
             keep=borrowing.keep if borrowing is not None else None,
@@ -262,6 +265,7 @@ class Switchboard:
         self.large.tick(now)
         self._peers.tick(now)
         self._exposed.tick(now)
+        self.gateway.tick(now)
 
     def stood_still(self, seconds: float) -> None:
         """Take note that this process did not run for a while."""
@@ -273,7 +277,9 @@ class Switchboard:
 
     def next_deadline(self) -> float | None:
         """Say when `tick` should be called."""
-        times = (self._peers.next_deadline(), self._exposed.next_deadline())
+        times = (
+            self._peers.next_deadline(), self._exposed.next_deadline(), self.gateway.next_deadline()
+        )  # fmt: skip
         return min((due for due in times if due is not None), default=None)
 
     def disconnected(self, connection: Connection) -> None:

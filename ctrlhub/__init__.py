@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from ctrlhub.wire.errors import DependencyTimeout as DependencyTimeout
     from ctrlhub.wire.errors import EngineError as EngineError
     from ctrlhub.wire.errors import FailedBefore as FailedBefore
+    from ctrlhub.wire.errors import GatewayError as GatewayError
     from ctrlhub.wire.errors import HubNotFound as HubNotFound
     from ctrlhub.wire.errors import HubUnavailable as HubUnavailable
     from ctrlhub.wire.errors import ImpossibleDependency as ImpossibleDependency
@@ -148,6 +149,7 @@ _HOMES = {
         "DependencyTimeout",
         "EngineError",
         "FailedBefore",
+        "GatewayError",
         "HubNotFound",
         "HubUnavailable",
         "IPythonError",

@@ -141,7 +141,12 @@ class Stop:
     reason: str
 
 
-Effect: TypeAlias = Send | SendStored | Publish | Commit | EndBulk | Stop
+@record
+class StartGateway:
+    """Start the gateway's process."""
+
+
+Effect: TypeAlias = Send | SendStored | Publish | Commit | EndBulk | Stop | StartGateway
 
 
 class Outbox:

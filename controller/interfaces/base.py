@@ -20,6 +20,7 @@ from ctrlhub.controller.core.drains import Drain
 from ctrlhub.controller.core.effects import Outbox
 from ctrlhub.controller.core.engines import Absence, Engine
 from ctrlhub.controller.core.former import Former
+from ctrlhub.controller.core.keeping import GatewayKeeper
 from ctrlhub.controller.core.leases import Leases
 from ctrlhub.controller.core.saved import Health
 from ctrlhub.controller.core.sessions import Session, Sessions
@@ -85,6 +86,8 @@ class Context:
     """Why there is no memory for further requests; empty where there is."""
     leases: Leases
     """Sessions that outlive their clients."""
+    gateway: GatewayKeeper
+    """The HTTP gateway, if one is wanted."""
     drain: Callable[[Engine, Drain], None]
     """Let an engine finish what it runs, and leave."""
     stillborn: Callable[[], Sequence[Mapping[str, object]]]

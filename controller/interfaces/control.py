@@ -257,6 +257,21 @@ class Control(Interface):
         until = NO_LIMIT if within is None else self.context.now() + within
         return self._drain(targets, Drain(f"client {caller.number}", until))
 
+    @exposed
+    def gateway(self, caller: Session, within: float = 30.0) -> str | Later:
+        """Return the URL of the HTTP gateway, which is started if there is none; it has no token in it.
+
+        It is waited for, `within` seconds at most.
+
+        Raises
+        ------
+        GatewayError
+            It does not serve; the message says why.
+        """
+        if not is_duration(within):
+            raise InvalidRequest(f"within is a number of seconds, not {within!r:.80}")
+        return self.context.gateway.ask(within, self.context.now())
+
     def _drain(self, targets: Sequence[int], drain: Drain) -> OnceStored:
         engines = self._chosen(targets)
         for engine in engines:

@@ -48,7 +48,7 @@ class Query(Interface):
                 "time": self.context.now() + self.unix_offset,
                 "version": __version__,
                 "ports": self.ports,
-                "http": None,
+                "http": self.context.gateway.described(),
                 "refused": self.context.refused(),
                 "trouble": self._trouble(),
             },
@@ -69,6 +69,7 @@ class Query(Interface):
         return [
             *filter(None, (
                 self.context.why_full(), self.context.why_no_memory(), self.context.store.state().damage,
+                self.context.gateway.why_not(),
             )),
             *(
                 f"client {session.number} (pid {session.pid} on {session.host}) does not read its "

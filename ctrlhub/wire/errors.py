@@ -39,6 +39,7 @@
     ├── HubUnavailable                 the hub is gone or silent       (a ConnectionError)
     ├── HubNotFound                    no hub is running               (a ConnectionError)
     ├── ConnectionFileError            unreadable, malformed or exposed
+    ├── GatewayError                   the hub's HTTP gateway does not serve
     ├── StoreError                     the hub's store cannot be used, or not now
     ├── AuthenticationError            a key the hub does not accept
     ├── ProtocolMismatch               another version of the protocol
@@ -232,6 +233,10 @@ class ConnectionFileError(CtrlHubError, code="connection_file"):
 
 class StoreError(CtrlHubError, code="store"):
     """The hub's store cannot be used, or not now: the message says why."""
+
+
+class GatewayError(CtrlHubError, code="gateway"):
+    """The hub's HTTP gateway does not serve; the message says why."""
 
 
 class AuthenticationError(CtrlHubError, code="authentication"):

@@ -110,6 +110,12 @@ class HubLock:
             finally:
                 os.close(descriptor)
 
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for one's turn, and be alone for a moment; nobody holds the lock for that."""
+        with self._gate():
+            yield
+
     def __enter__(self) -> HubLock:
         self.acquire()
         return self

@@ -131,6 +131,16 @@ class Profile:
         return self.directory / "listening.json"
 
     @property
+    def gateway(self) -> Path:
+        """Where the HTTP gateway listens, or has listened last, which outlives it."""
+        return self.directory / "gateway.json"
+
+    @property
+    def tokens(self) -> Path:
+        """The tokens of the HTTP gateway, which outlive it."""
+        return self.directory / "tokens.json"
+
+    @property
     def lock(self) -> Path:
         """The file of the lock that a running hub holds."""
         return self.directory / "lock"

@@ -1,0 +1,193 @@
+"""The gateway's process: started, listened to and ended by a thread, so that the hub's loop waits for nothing.
+
+Its standard input is a pipe whose other end only the hub holds: one line of JSON, its options, and then
+nothing until the hub ends, however that ends; the gateway ends then. On its standard output it says where
+it serves, or why it cannot, a line of JSON each.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from threading import Lock, Thread
+from typing import TypeAlias
+
+from ctrlhub.controller.config import HubConfig
+from ctrlhub.controller.core.keeping import GatewayKeeper
+from ctrlhub.wire.private import StateError, open_private
+
+News: TypeAlias = Callable[[GatewayKeeper, float], None]
+
+MODULE = "ctrlhub.gateway"
+"""What is run: the hub knows its name, and nothing more of it."""
+
+LOG_BYTES = 16 * 1024 * 1024
+"""A log longer than this (bytes) is set aside when a gateway starts to write to it."""
+
+LEAVE = 3.0
+"""Seconds that it has to end by itself, before it is killed."""
+
+MOST_LINE = 64 * 1024
+EXIT_HOPELESS = 2
+"""It ends so if another one would not fare better."""
+
+log = logging.getLogger(__name__)
+
+
+class GatewayProcess:
+    """Starts the gateway, one at a time, and tells of it.
+
+    Parameters
+    ----------
+    config
+        The hub's options, those of the gateway among them.
+    log_file
+        What it writes to standard error is appended to this file.
+    """
+
+    def __init__(self, config: HubConfig, log_file: Path) -> None:
+        self._line = json.dumps(
+            {
+                "profile": config.profile,
+                "state_dir": config.state_dir,
+                "log_level": config.log_level,
+                "http": asdict(config.http),
+            }
+        )
+        self._log_file = log_file
+        self._tell: Callable[[News], None] = lambda news: None
+        self._lock = Lock()
+        self._running: subprocess.Popen[bytes] | None = None
+        self._thread: Thread | None = None
+        self._ends = False
+
+    def tell(self, tell: Callable[[News], None]) -> None:
+        """Say who hears of it; called in a thread of its own."""
+        self._tell = tell
+
+    def start(self) -> None:
+        """Start one, soon. The former one has ended."""
+        self._thread = Thread(target=self._run, name="gateway", daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Have it end, and see it end."""
+        with self._lock:
+            self._ends = True
+            running = self._running
+        if running is None:
+            return
+        assert running.stdin is not None
+        running.stdin.close()
+        try:
+            running.wait(LEAVE)
+        except subprocess.TimeoutExpired:
+            log.error("the gateway (pid %d) does not end, and is killed", running.pid)
+            running.kill()
+            running.wait()
+
+    def _run(self) -> None:
+        """Start one, and say what becomes of it. In the thread."""
+        try:
+            running = self._begin()
+        except (OSError, StateError) as error:
+            self._tell(partial(_could_not_start, f"{error}"))
+            return
+        if running is None:
+            return
+        reason = self._listen(running)
+        code = running.wait()
+        with self._lock:
+            self._running = None
+            if self._ends:
+                return
+        assert running.stdin is not None
+        running.stdin.close()
+        how = reason or f"{_how(code)}, see {self._log_file}"
+        log.error("the gateway (pid %d) has ended: %s", running.pid, how)
+        self._tell(partial(_has_ended, how, code == EXIT_HOPELESS))
+
+    def _begin(self) -> subprocess.Popen[bytes] | None:
+        """Start the process; None if the hub ends."""
+        output = _open_log(self._log_file)
+        try:
+            with self._lock:
+                if self._ends:
+                    return None
+                self._running = running = subprocess.Popen(
+                    # -P: what lies in the working directory must not take the place of our modules.
+                    [sys.executable, "-P", "-m", MODULE],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=output,
+                    bufsize=0,
+                    start_new_session=True,
+                )
+        finally:
+            os.close(output)
+        log.info("the gateway is started, pid %d", running.pid)
+        self._tell(lambda keeper, now: keeper.started(running.pid))
+        assert running.stdin is not None
+        try:
+            rest = memoryview(self._line.encode() + b"\n")
+            while rest:
+                rest = rest[running.stdin.write(rest) :]
+        except BrokenPipeError:
+            log.error("the gateway (pid %d) does not read its options", running.pid)  # its end is told below
+        return running
+
+    def _listen(self, running: subprocess.Popen[bytes]) -> str:
+        """Hear what it says until it ends; return why it cannot serve, if it said so."""
+        assert running.stdout is not None
+        reason = ""
+        with os.fdopen(os.dup(running.stdout.fileno()), "rb") as lines:
+            while line := lines.readline(MOST_LINE):
+                try:
+                    said = json.loads(line)
+                    url, why = said.get("url", ""), said.get("trouble", "")
+                except (ValueError, AttributeError):
+                    log.error("the gateway says something that is not ours: %.200r", line)
+                    continue
+                if type(url) is str and url:
+                    log.info("the gateway serves %s", url)
+                    self._tell(partial(_serves, url))
+                if type(why) is str and why:
+                    reason = why
+        running.stdout.close()
+        return reason
+
+
+def _could_not_start(why: str, keeper: GatewayKeeper, now: float) -> None:
+    keeper.ended(why, now)
+
+
+def _serves(url: str, keeper: GatewayKeeper, now: float) -> None:
+    keeper.serves(url, now)
+
+
+def _has_ended(how: str, hopeless: bool, keeper: GatewayKeeper, now: float) -> None:
+    keeper.ended(how, now, hopeless=hopeless)
+
+
+def _how(code: int) -> str:
+    """Say in words how a process ended."""
+    if code >= 0:
+        return f"it ended with exit code {code}"
+    try:
+        return f"it was killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"it was killed by signal {-code}"
+
+
+def _open_log(path: Path) -> int:
+    if path.exists() and path.stat().st_size > LOG_BYTES:
+        os.replace(path, path.with_name(path.name + ".old"))
+    return open_private(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)

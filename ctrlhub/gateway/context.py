@@ -1,0 +1,69 @@
+"""What every handler of the gateway has at hand."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ctrlhub.gateway.access.hosts import Hosts
+from ctrlhub.gateway.access.rates import Rates
+from ctrlhub.gateway.clients import Clients
+from ctrlhub.gateway.token_file import TokenFile
+from ctrlhub.wire.places import Profile
+
+if TYPE_CHECKING:
+    from ctrlhub.controller.http_config import HttpConfig
+    from ctrlhub.gateway.handlers import Connected
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Gateway:
+    """The gateway: handlers have it as ``self.gateway``.
+
+    Attributes
+    ----------
+    profile
+        Whose hub it belongs to.
+    config
+        Its options.
+    tokens
+        The tokens, as they are now.
+    hosts
+        Which ``Host`` and ``Origin`` are let in.
+    clients
+        Its clients of the hub: ``await self.gateway.clients.of(role)``.
+    rates, logins
+        How much each token and address has asked for, and how often each failed to log in.
+    port
+        Where it listens.
+    sockets
+        The WebSockets and event streams that are open.
+    telemetry
+        The hub's figures, asked for once for everybody.
+    """
+
+    profile: Profile
+    config: HttpConfig
+    tokens: TokenFile
+    hosts: Hosts
+    clients: Clients
+    rates: Rates
+    logins: Rates
+    port: int = 0
+    sockets: set[Connected] = field(default_factory=set)
+    telemetry: Any = None
+
+    @property
+    def cookie_name(self) -> str:
+        """The name of its cookie: cookies of a host are sent to each of its ports."""
+        return f"ctrlhub-{self.port}"
+
+    def close_revoked(self, now: float) -> None:
+        """Close the sockets whose tokens are not good any more."""
+        book = self.tokens.now()
+        for each in tuple(self.sockets):
+            if book.of_id(each.identity.token, now) is None:
+                each.end("the token was revoked, or has expired")

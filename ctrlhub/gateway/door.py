@@ -1,0 +1,109 @@
+"""What is served to whoever comes: health, login, and who one is."""
+
+from __future__ import annotations
+
+import html
+
+from ctrlhub import __version__
+from ctrlhub.gateway.handlers import Handler, Page, Refusal
+
+PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>ctrl-hub</title>
+<style>
+:root {{ color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }}
+main {{ max-width: 28rem; margin: 15vh auto; padding: 0 1rem; }}
+input {{ width: 100%; box-sizing: border-box; font: inherit; padding: .5rem; margin: .5rem 0; }}
+button {{ font: inherit; padding: .5rem 1rem; }}
+[role=alert] {{ color: #b00020; }} @media (prefers-color-scheme: dark) {{ [role=alert] {{ color: #ff8a80; }} }}
+</style></head><body><main>{body}</main></body></html>
+"""
+
+FORM = """<h1>ctrl-hub</h1>{note}
+<form method="post"><label for="token">Token</label>
+<input id="token" name="token" type="password" autocomplete="current-password" autofocus required>
+<button>Log in</button></form>
+<p><code>ctrl-hub dashboard</code> prints a URL with a token; <code>ctrl-hub token list</code> names them.</p>"""
+
+
+class Health(Handler):
+    """Says that the gateway serves."""
+
+    def get(self) -> None:
+        """Say so."""
+        self.answer({"status": "ok", "version": __version__})
+
+
+class Whoami(Handler):
+    """Says who asks."""
+
+    def get(self) -> None:
+        """Say it."""
+        login = self.identity.login
+        self.answer(
+            {
+                "role": self.role.value,
+                "token": self.identity.name,
+                "expires": None if login is None else login.expires,
+                "csrf": self.csrf,
+            }
+        )
+
+
+class LoginPage(Page):
+    """Takes a token, and gives a cookie."""
+
+    def get(self) -> None:
+        """Show the form."""
+        self._show("")
+
+    def post(self) -> None:
+        """Take the form."""
+        try:
+            token = self._authenticate_token(self._field("token"))
+        except Refusal as error:
+            self.set_status(error.status_code)
+            for name, value in error.headers.items():
+                self.set_header(name, value)
+            self._show(error.message)
+            return
+        self.log_in(token)
+        self.redirect(self._next(), status=303)
+
+    def _field(self, name: str) -> str:
+        from urllib.parse import parse_qs
+
+        fields = parse_qs(bytes(self.body).decode("utf-8", "replace"), max_num_fields=10)
+        return fields.get(name, [""])[0].strip()
+
+    def _next(self) -> str:
+        """Return where to go: a path below us, never another site."""
+        wanted = self.get_query_argument("next", "")
+        parts = wanted.split("/")
+        if all(part and part.isascii() and part.replace("-", "").replace("_", "").isalnum() for part in parts):
+            return wanted
+        return "./"
+
+    def _show(self, note: str) -> None:
+        said = f'<p role="alert">{html.escape(note)}</p>' if note else ""
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.finish(PAGE.format(body=FORM.format(note=said)))
+
+
+class Logout(Page):
+    """Takes the cookie back."""
+
+    def post(self) -> None:
+        """Do so."""
+        self.clear_cookie(self.gateway.cookie_name, path="/")
+        self.redirect("login", status=303)
+
+
+class Home(Page):
+    """The page at ``/`` where no dashboard is installed."""
+
+    def get(self) -> None:
+        """Show it."""
+        text = "<h1>ctrl-hub</h1><p>The dashboard needs the extra <code>ctrl-hub[dashboard]</code>.</p>"
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.finish(PAGE.format(body=text))

@@ -1,0 +1,49 @@
+"""The one table of routes. What is not here is not served; the access matrix and OpenAPI are made from it.
+
+Each part has its section; a handler is named, and imported when its first request comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from ctrlhub.gateway.access.roles import Role
+from ctrlhub.gateway.route import Body, Face, Route
+
+Methods: TypeAlias = Mapping[str, Role | None]
+
+OPEN: Methods = {"GET": None}
+READ: Methods = {"GET": Role.VIEW}
+
+# ---------------------------------------------------------------- the door
+
+DOOR: tuple[Route, ...] = (
+    Route("/healthz", "ctrlhub.gateway.door:Health", OPEN, "Whether the gateway serves.", Body.NONE),
+    Route("/login", "ctrlhub.gateway.door:LoginPage", {"GET": None, "POST": None},
+        "Log in with a token.", face=Face.PAGE),
+    Route("/logout", "ctrlhub.gateway.door:Logout", {"POST": Role.VIEW}, "Log out.", face=Face.PAGE),
+    Route("/api/v1/session", "ctrlhub.gateway.door:Whoami", READ,
+        "Who asks: the role, until when, and what a page says to change something.", Body.NONE),
+)  # fmt: skip
+
+# ---------------------------------------------------------------- REST and events
+
+REST: tuple[Route, ...] = ()
+
+# ---------------------------------------------------------------- the protocol over a WebSocket
+
+RELAY: tuple[Route, ...] = ()
+
+# ---------------------------------------------------------------- metrics
+
+METRICS: tuple[Route, ...] = ()
+
+# ---------------------------------------------------------------- the dashboard
+
+DASHBOARD: tuple[Route, ...] = (
+    Route("/", "ctrlhub.gateway.door:Home", READ, "The dashboard.", Body.NONE, Face.PAGE),
+)
+
+ROUTES: tuple[Route, ...] = (*DOOR, *REST, *RELAY, *METRICS, *DASHBOARD)
+"""All routes; the first that fits a path is taken."""

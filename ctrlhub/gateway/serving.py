@@ -1,0 +1,159 @@
+"""A gateway as a process: options, lifeline, sockets, and where it listens."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from tornado.netutil import bind_sockets
+
+from ctrlhub.controller.http_config import HttpConfig
+from ctrlhub.controller.logs import start_logging
+from ctrlhub.gateway.access.hosts import Hosts
+from ctrlhub.gateway.access.rates import Rates
+from ctrlhub.gateway.clients import Clients
+from ctrlhub.gateway.context import Gateway
+from ctrlhub.gateway.server import make_server
+from ctrlhub.gateway.token_file import TokenFile
+from ctrlhub.wire.places import Profile
+from ctrlhub.wire.private import StateError, read_private, write_private
+
+log = logging.getLogger(__name__)
+
+EXIT_OK, EXIT_FAILED, EXIT_HOPELESS = 0, 1, 2
+"""Exit codes: the last one says that another gateway would not fare better."""
+
+LEAVE = 2.0
+"""Seconds after the hub's end within which the gateway ends, whatever it is doing."""
+
+LOOK = 0.2
+"""So often (seconds) open sockets are compared with the tokens."""
+
+LOGIN_RATE, LOGIN_BURST = 0.2, 10.0
+"""So many wrong tokens an address may show in a second, and at once."""
+
+MOST_BYTES = 4096
+
+
+def run() -> int:
+    """Run a gateway until the hub ends; return the exit code."""
+    said = json.loads(sys.stdin.buffer.readline())
+    start_logging(said["log_level"])
+    try:
+        config = HttpConfig.from_plain(said["http"])
+        state = Path(said["state_dir"]) if said["state_dir"] else None
+        return asyncio.run(_serve(Profile.named(said["profile"], state), config))
+    except (StateError, OSError, ValueError) as error:
+        log.error("the gateway cannot start: %s", error)
+        _say(trouble=f"{error}")
+        return EXIT_HOPELESS if _is_hopeless(error) else EXIT_FAILED
+
+
+def _is_hopeless(error: Exception) -> bool:
+    return not isinstance(error, OSError) or error.errno in (
+        errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM, errno.ENOENT,
+    )  # fmt: skip
+
+
+async def _serve(profile: Profile, config: HttpConfig) -> int:
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    Thread(target=_await_end, args=(loop, stop), name="lifeline", daemon=True).start()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    tokens = TokenFile(profile.tokens)
+    tokens.ensure()
+    sockets = _listen(config, _former_port(profile))
+    host, port = sockets[0].getsockname()[:2]
+    gateway = Gateway(
+        profile=profile,
+        config=config,
+        tokens=tokens,
+        hosts=Hosts(frozenset(each.lower() for each in (*config.hosts, *_own_names(config))), frozenset(config.origins)),
+        clients=Clients(profile),
+        rates=Rates(config.rate, 5 * config.rate),
+        logins=Rates(LOGIN_RATE, LOGIN_BURST),
+        port=port,
+    )  # fmt: skip
+    server = make_server(gateway)
+    server.add_sockets(sockets)
+    url = f"{'https' if config.has_tls else 'http'}://{_shown(config, host)}:{port}{config.prefix}"
+    said = {"url": url, "port": port, "pid": os.getpid()}
+    write_private(profile.gateway, json.dumps(said).encode() + b"\n")
+    _say(url=url)
+    log.info("serving %s", url)
+    watching = asyncio.create_task(_watch_tokens(gateway))
+    try:
+        await stop.wait()
+    finally:
+        watching.cancel()
+        server.stop()
+        await gateway.clients.close()
+    return EXIT_OK
+
+
+async def _watch_tokens(gateway: Gateway) -> None:
+    while True:
+        await asyncio.sleep(LOOK)
+        if gateway.sockets:
+            try:
+                gateway.close_revoked(time.time())
+            except StateError as error:
+                log.error("%s", error)
+
+
+def _await_end(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    """Wait for the hub's end, and end with it: in good order, or after a while whatever hangs."""
+    while os.read(0, 4096):
+        continue
+    loop.call_soon_threadsafe(stop.set)
+    time.sleep(LEAVE)
+    os._exit(EXIT_OK)
+
+
+def _listen(config: HttpConfig, former: int) -> list[socket.socket]:
+    """Listen where the options say; on any port rather on the former one."""
+    if config.port == 0 and former:
+        try:
+            return bind_sockets(former, config.address)
+        except OSError as error:
+            log.warning("port %d is taken (%s); taking another", former, error)
+    return bind_sockets(config.port, config.address)
+
+
+def _former_port(profile: Profile) -> int:
+    try:
+        port = json.loads(read_private(profile.gateway, MOST_BYTES))["port"]
+        return port if type(port) is int and 0 < port < 65536 else 0
+    except FileNotFoundError:
+        return 0
+    except (OSError, StateError, ValueError, LookupError, TypeError) as error:
+        log.warning("%s does not say which port the former gateway had: %s", profile.gateway, error)
+        return 0
+
+
+def _own_names(config: HttpConfig) -> tuple[str, ...]:
+    """Return the names by which it is reached: its address, or if that is any, this host's name."""
+    address = config.address
+    if address in ("0.0.0.0", "::"):
+        return socket.gethostname(), socket.getfqdn()
+    return (f"[{address}]" if ":" in address else address,)
+
+
+def _shown(config: HttpConfig, host: str) -> str:
+    if host in ("0.0.0.0", "::"):
+        return socket.gethostname()
+    return f"[{host}]" if ":" in host else host
+
+
+def _say(**what: Any) -> None:
+    print(json.dumps(what), flush=True)
