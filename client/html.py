@@ -36,6 +36,13 @@ def table(names: Sequence[str], rows: Sequence[Iterable[object]]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
+def link(address: str, text: str) -> str:
+    """Return a link that opens a page of its own; of what is no address of a web page, the text alone."""
+    if not address.startswith(("http://", "https://", "/")):
+        return escape(text)
+    return f'<a href="{escape(address)}" target="_blank" rel="noopener noreferrer">{escape(text)}</a>'
+
+
 def bar(done: int, total: int) -> str:
     """Return a bar that shows how far something is."""
     return f'<progress value="{done}" max="{max(total, 1)}"></progress> {done}/{total}'

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from ctrlhub.cluster.executor import Executor as Executor
     from ctrlhub.cluster.joblib import register_joblib_backend as register_joblib_backend
     from ctrlhub.cluster.manager import ClusterManager as ClusterManager
+    from ctrlhub.cluster.widgets.opening import widget as widget
     from ctrlhub.controller.service import ControllerAdapterBase as ControllerAdapterBase
     from ctrlhub.controller.service import ControllerService as ControllerService
     from ctrlhub.controller.service import IControllerBase as IControllerBase
@@ -129,6 +130,7 @@ _HOMES = {
     "ctrlhub.cluster.executor": ("Executor",),
     "ctrlhub.cluster.manager": ("ClusterManager",),
     "ctrlhub.cluster.joblib": ("register_joblib_backend",),
+    "ctrlhub.cluster.widgets.opening": ("widget",),
     "ctrlhub.controller.service": (
         "ControllerAdapterBase",
         "ControllerService",

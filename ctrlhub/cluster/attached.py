@@ -13,7 +13,9 @@ from ctrlhub.cluster.cluster import Cluster
 from ctrlhub.cluster.engine_sets import LOCAL, EngineSets
 from ctrlhub.cluster.errors import ClusterError
 from ctrlhub.cluster.listing import kind_of
+from ctrlhub.cluster.looks import Phase
 from ctrlhub.cluster.record import SupervisorRecord
+from ctrlhub.wire.connection import Here
 from ctrlhub.wire.places import Profile
 from ctrlhub.wire.private import StateError, read_private
 
@@ -159,6 +161,20 @@ class AttachedCluster(Cluster):
 
         await to_thread(self.leave)
 
+    @property
+    def phase(self) -> Phase:
+        """How far it is."""
+        place = self._found
+        if place.hub_lock().holder() is not None:
+            return Phase.RUNNING
+        if place.supervisor_lock().holder() is not None or place.owner_lock().holder() is not None:
+            return Phase.STARTING
+        # A home that hosts share shows the connection file of a hub elsewhere, and no locks.
+        info = connection_of(place)
+        if info is not None and info.host != Here.find().host:
+            return Phase.RUNNING
+        return Phase.OVER if info is not None or place.supervisor.exists() else Phase.ABSENT
+
     def _hub_state(self) -> str:
         hub = self._found.hub_lock().holder()
         return "not running" if hub is None else f"running, hub pid {hub}, {kind_of(self._found)}"
@@ -189,9 +205,20 @@ def running_cluster(named: str | os.PathLike[str], state_dir: str | os.PathLike[
         None runs there.
     """
     place = _place_of(named, state_dir)
-    found = AttachedCluster(place, _told(place))
+    found = attached_to(place)
     found.check_running()
     return found
+
+
+def attached_to(place: Profile) -> AttachedCluster:
+    """Return the cluster of a profile, whether it runs or was killed.
+
+    Raises
+    ------
+    ClusterError
+        What it has written down cannot be used.
+    """
+    return AttachedCluster(place, _told(place))
 
 
 def _place_of(named: str | os.PathLike[str], state_dir: str | os.PathLike[str] | None) -> Profile:

@@ -16,14 +16,14 @@ from ctrlhub.cluster.checking import (
     checked_wait,
 )
 from ctrlhub.cluster.clients import Clients
+from ctrlhub.cluster.displaying import Displaying
 from ctrlhub.cluster.engine_sets import LOCAL, EngineSets
 from ctrlhub.cluster.ephemeral import discard
 from ctrlhub.cluster.errors import ClusterError
 from ctrlhub.cluster.local import available_cores, routed
 from ctrlhub.cluster.local_nanny import Prefer
 from ctrlhub.cluster.own_nannies import OwnNannies
-from ctrlhub.cluster.showing import Shown
-from ctrlhub.cluster.starting import Starting, running
+from ctrlhub.cluster.starting import running
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.wire.places import DEFAULT_PROFILE, Profile
 
@@ -35,7 +35,7 @@ LOOPBACK = "127.0.0.1"
 NOT_RUNNING = "this cluster is not running: call start(), or use it in `with`"
 
 
-class Cluster(Starting):
+class Cluster(Displaying):
     """A hub on this host, with engines here or elsewhere; a context manager that gives a `Client`.
 
     They end with `stop`, at the latest with this process, however that ends. Without a profile the
@@ -350,28 +350,3 @@ class Cluster(Starting):
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
-
-    def __repr__(self) -> str:
-        return self._shown().line()
-
-    def _repr_html_(self) -> str:
-        """Show state, sets of engines and processes (Jupyter asks for it)."""
-        return self._shown().panel()
-
-    def _shown(self) -> Shown:
-        sets = self._engine_sets
-        is_connected = self._client is not None and not self._client.closed
-        adapter = self._adapter
-        return Shown(
-            type(self).__name__, self.n, self._name, self.profile, self.launcher, self._hub_state(), self.pids,
-            repr(adapter) if adapter is not None and adapter.running else "",
-            sets.known_here() if sets is not None and is_connected else {},
-        )  # fmt: skip
-
-    def _hub_state(self) -> str:
-        hub = self._processes.hub if self._processes else None
-        if hub is None:
-            return "not running"
-        if hub.ended() is None:
-            return f"running, hub pid {hub.pid}"
-        return f"over, its hub {hub.how_it_ended()}"

@@ -12,6 +12,7 @@ from ctrlhub.cluster.cluster import Cluster
 from ctrlhub.cluster.errors import ClusterError
 from ctrlhub.cluster.listing import Listed, State, list_clusters
 from ctrlhub.wire.places import DEFAULT_PROFILE
+from ctrlhub.wire.places import state_dir as user_state_dir
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +35,15 @@ class ClusterManager:
         self._state = None if state_dir is None else Path(state_dir).expanduser().absolute()
         self.clusters: dict[str, Cluster] = {}
         self._made = 0
+
+    @property
+    def state_dir(self) -> Path | None:
+        """Where the state of clusters is kept; None for the user's state directory."""
+        return self._state
+
+    def keeps(self, directory: Path) -> bool:
+        """Say whether a cluster's directory is in that state directory."""
+        return directory.is_relative_to(self._state or user_state_dir())
 
     def list_clusters(self) -> list[Listed]:
         """Return what runs, or was killed and left something, of all profiles: as ``ctrl-hub list``."""

@@ -14,6 +14,9 @@ from tests.support.state import own_state
 
 NOTEBOOKS = Path(__file__).parents[2] / "examples" / "notebooks"
 NAMES = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
+VIEW = "application/vnd.jupyter.widget-view+json"
+"""The type of what stands for a widget."""
+
 PATIENCE = 200
 """How long (seconds) a cell may take on a slow machine."""
 
@@ -101,7 +104,23 @@ def simulation(notebook: Any) -> None:
     assert float(steered[-1]["data"]["text/plain"]) == pytest.approx(40)
 
 
+def clusters(notebook: Any) -> None:
+    """The widgets of all clusters and of one, and what was in them when the notebook was saved."""
+    models = notebook.metadata["widgets"]["application/vnd.jupyter.widget-state+json"]["state"]
+    for cell in ("import ctrlhub", "cluster = ctrlhub.Cluster"):
+        output = outputs_after(notebook, cell)[-1]  # a progress bar is a widget, too
+        assert output["data"][VIEW]["model_id"] in models
+    assert "2 of 2" in output["data"]["text/html"]
+    texts = [model["state"].get("value") for model in models.values() if model["model_name"] == "HTMLModel"]
+    assert any("notebook" in str(text) for text in texts)
+    [scaled] = outputs_after(notebook, "cluster.scale(3)")
+    assert scaled["data"]["text/plain"] == "[0, 1, 2]"
+    printed = "".join(each.get("text", "") for each in outputs_after(notebook, "%px import os"))
+    assert printed.count("engine process") == 3
+
+
 SHOWN = {
+    "clusters.ipynb": clusters,
     "first-steps.ipynb": first_steps,
     "load-balancing.ipynb": load_balancing,
     "simulation.ipynb": simulation,

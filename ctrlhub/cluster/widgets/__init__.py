@@ -1,0 +1,1 @@
+"""What notebooks show of clusters, live, and with which they are started, made larger and stopped."""
