@@ -209,6 +209,7 @@ class AsyncClient:
     shutdown = asking(Client.shutdown)
     start_engines = asking(Client.start_engines)
     status = asking(Client.status)
+    telemetry = asking(Client.telemetry)
     unfetched = asking(Client.unfetched)
     unforward_logging = asking(Client.unforward_logging)
     upload = asking(Client.upload)

@@ -9,6 +9,7 @@ from ctrlhub.client.connection import Connection
 from ctrlhub.client.interface import InterfaceProxy
 from ctrlhub.client.targets import Targets
 from ctrlhub.wire.ids import from_ranges, text_of
+from ctrlhub.wire.telemetry import EngineTelemetry, Telemetry, engines_of, merged
 
 
 class Questions:
@@ -35,6 +36,22 @@ class Questions:
         """Return the state of hub, engines and tasks, as `ctrl-hub status --json` prints it."""
         value: dict[str, Any] = self._connection.call("query", "status", {})
         return value
+
+    def telemetry(self, since: int = 0) -> Telemetry:
+        """Return what the hub has counted and measured: throughput, latency, what engines use.
+
+        Parameters
+        ----------
+        since
+            The `cursor` of the answer before: what has ended until then is not told again.
+        """
+        answer = self._connection.call("telemetry", "read", {"since": since})
+        found = Telemetry.from_answer(answer)
+        further: list[EngineTelemetry] = []
+        while (after := answer.get("more")) is not None:
+            answer = self._connection.call("telemetry", "engines_after", {"after": after})
+            further += engines_of(answer)
+        return merged(found, further)
 
     def queue_status(self, targets: Targets = "all", verbose: bool = False) -> dict[Any, Any]:
         """Return what each engine has to do and has done, and how much waits for any.

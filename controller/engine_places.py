@@ -104,6 +104,10 @@ class EnginePlaces:
         self._controller.unregister_engine(engine.id)
         self._events.tell_unregistered(last_seen, engine.cause, lost=lost)
 
+    def has(self, engine: Engine) -> bool:
+        """Tell whether an engine is registered."""
+        return self._controller.engines.get(engine.id) is engine
+
     def leave_for_a_while(self, engine: Engine, *, lost: bool) -> None:
         """Do the same for one whose session goes on."""
         self._absent[engine.session.number] = engine.id, engine.absence(lost=lost)

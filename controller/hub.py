@@ -40,6 +40,7 @@ from ctrlhub.controller.interfaces.history import HistoryQuery
 from ctrlhub.controller.interfaces.query import Query
 from ctrlhub.controller.loop import HubLoop
 from ctrlhub.controller.memory_bound import SHARE, MemoryBound, memory_of_host
+from ctrlhub.controller.own_process import OwnProcess
 from ctrlhub.controller.stores.base import Store
 from ctrlhub.controller.switchboard import Origin, Switchboard
 from ctrlhub.controller.transports.base import Transport
@@ -50,6 +51,7 @@ from ctrlhub.wire.errors import SegmentLost
 from ctrlhub.wire.messages import Buffer, Message, Part, Refused, Stream
 from ctrlhub.wire.parts import whole
 from ctrlhub.wire.security import KeyRegistry, new_token
+from ctrlhub.wire.segments import nbytes_of
 from ctrlhub.wire.transfers import is_large
 from ctrlhub.wire.versions import versions
 
@@ -125,6 +127,10 @@ class Hub:
         query = self.switchboard.interfaces.get("query")
         if isinstance(query, Query):
             query.started, query.pid, query.unix_offset = self.started, os.getpid(), unix_offset
+        figures = self.switchboard.figures
+        figures.unix_offset, figures.started = unix_offset, self.started
+        self._vitals = figures.vitals
+        self._own = OwnProcess(self._vitals)
         history = self.switchboard.interfaces.get("history")
         if isinstance(history, HistoryQuery):
             history.unix_offset = unix_offset
@@ -272,9 +278,11 @@ class Hub:
     def _receive(
         self, connection: Connection, user: str | None, header: Buffer, frames: Sequence[Buffer]
     ) -> None:
+        self._vitals.came(len(header) + (sum(map(nbytes_of, frames)) if frames else 0))
         self.switchboard.receive(Origin(connection, user), header, frames, time.monotonic())
 
     def _receive_bulk(self, ticket: bytes, stream: Stream, part: Part) -> None:
+        self._vitals.came(sum(map(nbytes_of, part.frames)))
         self.switchboard.receive_bulk(ticket, stream, part, time.monotonic())
 
     def _tick(self) -> None:
@@ -284,6 +292,7 @@ class Hub:
         if late < -LEAST_SLEEP / 2:  # meanwhile another time was set; rounding aside
             return
         due = None
+        self._vitals.came_late(late)
         try:
             if late > STANDSTILL:
                 self.switchboard.stood_still(late)
@@ -294,6 +303,7 @@ class Hub:
                 self._carry_out(effects)
             self._heap.look(now)
             self._bound.look(now)
+            self._own.look(now)
             due = self.switchboard.next_deadline()
         finally:  # a bug must not stop the hub's clock
             beat = now + self.config.beat
@@ -345,7 +355,7 @@ class Hub:
             frames = encode(effect.message, effect.shares)
             if len(frames) > 1 and is_large(frames):
                 self._send_large(connection, effect.message, frames)
-            elif not self._transports[connection.transport].send(connection, frames):
+            elif not self._transmit(connection, frames):
                 self.switchboard.disconnected(connection)
         except SegmentLost as error:  # no room to read it: it is said again after the next hello
             log.error("%s: a peer that cannot open it has to wait", error)
@@ -354,10 +364,15 @@ class Hub:
             log.exception("%s could not be sent", effect.message.kind)
             self.switchboard.disconnected(connection)
 
+    def _transmit(self, connection: Connection, frames: Sequence[Buffer]) -> bool:
+        only = len(frames) == 1  # mostly, which is quicker to measure
+        self._vitals.went(len(frames[0]) if only else sum(map(nbytes_of, frames)))
+        return self._transports[connection.transport].send(connection, frames)
+
     def _publish(self, effect: Publish) -> None:
         connection = effect.connection
         try:
-            if not self._transports[connection.transport].send(connection, encode(effect.message)):
+            if not self._transmit(connection, encode(effect.message)):
                 self.switchboard.disconnected(connection)
         except Exception:  # as above
             log.exception("%s could not be published", effect.message.kind)
@@ -367,6 +382,7 @@ class Hub:
         """Send a part over the bulk connection; where that is gone, its message begins anew."""
         ticket = self.switchboard.large.carrier_of(connection)
         if ticket is not None and self._bulk is not None:
+            self._vitals.went(sum(map(nbytes_of, part.frames)))
             self._bulk.send(ticket, connection.stream, part)
 
     def _send_large(
@@ -376,7 +392,7 @@ class Hub:
         if parts is not None:
             for part in parts:
                 self._send(Send(connection, part))
-        elif not self._transports[connection.transport].send(connection, whole(frames)):
+        elif not self._transmit(connection, whole(frames)):
             self.switchboard.disconnected(connection)
 
     def _gather(self, commit: Commit) -> None:

@@ -77,6 +77,8 @@ class Peers:
         Those of them that are to finish.
     stillborn
         Those that have died before they had a place.
+    engines_lost : int
+        How many engines have died without having been asked to, or have fallen silent.
     perished
         The keys of engines of the hub before this one of whose end a nanny has told.
     """
@@ -94,6 +96,7 @@ class Peers:
         epoch: str,
         alarm: Alarm,
     ) -> None:
+        self.engines_lost = 0
         self.sessions = Sessions(new_token, random, config.max_sessions)
         self._config = config
         self._outbox = outbox
@@ -284,6 +287,8 @@ class Peers:
         if session.role is m.Role.CLIENT:
             self.clients.left(session, now)
         if session.engine is not None:
+            if self.places.has(session.engine) and not session.engine.restart:
+                self.engines_lost += 1
             self.places.leave_for_a_while(session.engine, lost=lost)
 
     def leave(self, session: Session, now: float) -> None:

@@ -21,6 +21,7 @@ from ctrlhub.controller.core.effects import Connection, Effect, Outbox, Send
 from ctrlhub.controller.core.keeping import GatewayKeeper
 from ctrlhub.controller.core.saved import Health, NoStore, Saved
 from ctrlhub.controller.core.sessions import Session
+from ctrlhub.controller.core.telemetry import Figures
 from ctrlhub.controller.exposed import Exposed
 from ctrlhub.controller.interfaces.base import Context, Interface
 from ctrlhub.controller.joining import Joining
@@ -132,6 +133,7 @@ class Switchboard:
             large=self.large,
         )
         self._settled = NEVER
+        self.figures = Figures()
         context = Context(
             config,
             self.sessions,
@@ -155,6 +157,8 @@ class Switchboard:
             stillborn=lambda: self._peers.stillborn.described(),
             drain=lambda engine, drain: self._peers.draining.begin(engine, drain, self._now),
             keep=borrowing.keep if borrowing is not None else None,
+            figures=self.figures,
+            engines_lost=lambda: self._peers.engines_lost,
         )
         for cls in interfaces:
             self._exposed.add(cls(self.controller, context))

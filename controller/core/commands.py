@@ -68,13 +68,22 @@ class CommandRecord:
 
 
 class CommandQueue:
-    """What one engine has to do for clients that named it."""
+    """What one engine has to do for clients that named it.
 
-    __slots__ = ("_queue", "engine", "running")
+    Attributes
+    ----------
+    running
+        The command in flight, or None.
+    since
+        When that was begun, on the hub's clock (seconds).
+    """
+
+    __slots__ = ("_queue", "engine", "running", "since")
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.running: CommandRecord | None = None
+        self.since = 0.0
         self._queue: deque[CommandRecord] = deque()
 
     def __len__(self) -> int:
@@ -90,10 +99,11 @@ class CommandQueue:
         self._queue.appendleft(command)
         self.engine.commands += 1
 
-    def next(self) -> CommandRecord | None:
+    def next(self, now: float = 0.0) -> CommandRecord | None:
         """Begin the next command, unless one is in flight or none waits."""
         if self.running is not None or not self._queue:
             return None
+        self.since = now
         self.running = self._queue.popleft()
         self.running.state = CommandState.RUNNING
         return self.running

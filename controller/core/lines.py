@@ -12,7 +12,7 @@ the order is turned round.
 from __future__ import annotations
 
 import heapq
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ctrlhub.controller.core.sessions import Session
@@ -98,13 +98,14 @@ class Line:
         How many of those that were taken out had ended before, since this was last set to 0.
     """
 
-    __slots__ = ("_append", "_levels", "_priorities", "husks", "share")
+    __slots__ = ("_append", "_gone", "_levels", "_priorities", "husks", "share")
 
     def __init__(self, share: Share, append: Append) -> None:
         self.share = share
         self.husks = 0
         self._append = append
         self._levels: dict[int, deque[Task]] = {}
+        self._gone: dict[int, int] = {}  # how many of a level have ended
         self._priorities: list[int] = []  # a heap of their negatives
 
     def __iter__(self) -> Iterator[Task]:
@@ -130,8 +131,38 @@ class Line:
         """Return the tasks that wait, in the order in which they would be given."""
         return [task for task in self if task.state is TaskState.QUEUED]
 
+    def cancelled(self, task: Task) -> None:
+        """Note that a task that waits here ends."""
+        priority = task.template.options.priority
+        self._gone[priority] = self._gone.get(priority, 0) + 1
+
+    def _passed_over(self, task: Task) -> None:
+        """Take note that one that had ended was taken out."""
+        self.husks += 1
+        self._gone[task.template.options.priority] -= 1
+
+    def depths(self) -> Iterator[tuple[int, int]]:
+        """Yield each priority of which anything waits, and how many."""
+        for priority, level in self._levels.items():
+            queued = len(level) - self._gone.get(priority, 0)
+            if queued:
+                yield priority, queued
+
+    def oldest(self) -> float | None:
+        """Return when the task came that waits for the longest, of the first and last of each priority."""
+        times = []
+        for level in self._levels.values():
+            while level and level[0].state is not TaskState.QUEUED:
+                self._passed_over(level.popleft())
+            while level and level[-1].state is not TaskState.QUEUED:
+                self._passed_over(level.pop())
+            if level:
+                times += [level[0].template.submitted, level[-1].template.submitted]
+        return min(times, default=None)
+
     def keep(self, queued: Callable[[Task], bool]) -> None:
         """Leave out what is not queued any more."""
+        self._gone.clear()
         levels = {p: deque(filter(queued, level)) for p, level in self._levels.items()}
         self._levels = {priority: level for priority, level in levels.items() if level}
         self._priorities = sorted(-priority for priority in self._levels)
@@ -144,8 +175,7 @@ class Line:
                 task = level[0]
                 if task.state is TaskState.QUEUED:
                     return task
-                level.popleft()
-                self.husks += 1
+                self._passed_over(level.popleft())
             del self._levels[-heapq.heappop(self._priorities)]
         return None
 
@@ -175,8 +205,7 @@ class Line:
         while level and len(batch) < most and slot.backlog <= until:
             task = level[0]
             if task.state is not queued:
-                level.popleft()
-                self.husks += 1
+                self._passed_over(level.popleft())
                 continue
             if not slot.has_room(task):
                 return False
@@ -184,6 +213,12 @@ class Line:
             slot.give(task)
             batch.append(task)
         return True
+
+
+def check_depths(line: Line) -> None:
+    """Assert that the depths of a line are those of its tasks."""
+    queued = Counter(task.template.options.priority for task in line.queued())
+    assert dict(line.depths()) == queued
 
 
 def of_one_kind(tasks: Iterable[Task]) -> Iterator[list[Task]]:

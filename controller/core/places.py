@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 from math import inf
 
-from ctrlhub.controller.core.lines import Append, Line, Shares
+from ctrlhub.controller.core.lines import Append, Line, Shares, check_depths
 from ctrlhub.controller.core.needs import Needs
 from ctrlhub.controller.core.policies import Policy
 from ctrlhub.controller.core.sessions import Session
@@ -90,7 +90,9 @@ class Place:
         self._husks += 1
         if not self.queued:
             self.clear()
-        elif self._husks > self.queued + FEW_HUSKS:
+            return
+        self._lines[task.session].cancelled(task)
+        if self._husks > self.queued + FEW_HUSKS:
             for line in self._lines.values():
                 line.keep(lambda t: t.state is TaskState.QUEUED and t is not task)
                 line.husks = 0
@@ -172,8 +174,14 @@ class Place:
         self.queued -= len(batch) - before
         return has_room
 
+    def lines(self) -> Iterator[tuple[Session, Line]]:
+        """Yield the line of each client that may have something waiting."""
+        yield from self._lines.items()
+
     def check(self) -> None:
         """Assert that count and lines agree."""
+        for line in self._lines.values():
+            check_depths(line)
         assert self.queued == sum(1 for _ in self)
         assert {session for _, _, session in self._heap} == set(self._lines)
         assert len(self._heap) == len(self._lines)

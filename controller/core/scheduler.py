@@ -10,6 +10,7 @@ a task that cannot run holds up none that can, and nothing is looked through.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, islice
 
@@ -125,6 +126,12 @@ class Scheduler:
         """Return the tasks an engine holds, in the order they were given."""
         slot = self._slots.get(number)
         return list(slot.tasks.values()) if slot else []
+
+    def first_of(self, number: int) -> tuple[int, str, float] | None:
+        """Return the id and label of the first task that an engine holds, and since when it is that."""
+        slot = self._slots.get(number)
+        task = next(iter(slot.tasks.values()), None) if slot is not None else None
+        return None if slot is None or task is None else (task.id, task.template.label, slot.since)
 
     def offer(self, engine: Engine) -> None:
         """Consider an engine that may have become available."""
@@ -338,6 +345,22 @@ class Scheduler:
     def waiting(self, most: int) -> list[Task]:
         """Return the first of the tasks that wait for an engine."""
         return list(islice(chain(*self._places.values(), self._anywhere), most))
+
+    def depths(self, most: int) -> tuple[Counter[tuple[Session, int]], float | None]:
+        """Return how many tasks wait, by client and priority, and when the oldest came (None: none).
+
+        At most `most` lines are looked at, of one client in one place each.
+        """
+        depths: Counter[tuple[Session, int]] = Counter()
+        oldest = []
+        places = (self._anywhere, *self._places.values())
+        for session, line in islice(chain.from_iterable(p.lines() for p in places), most):
+            for priority, queued in line.depths():
+                depths[session, priority] += queued
+            came = line.oldest()
+            if came is not None:
+                oldest.append(came)
+        return depths, min(oldest, default=None)
 
     def check(self) -> None:
         """Assert that counts and slots agree with the tasks."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from ctrlhub.controller.core.drains import Drain
 from ctrlhub.controller.core.effects import Connection, Outbox, Publish, Send
+from ctrlhub.controller.core.usage import Usage
 from ctrlhub.wire.errors import LimitExceeded, RegistrationRefused
 from ctrlhub.wire.limits import MAX_SESSION
 from ctrlhub.wire.messages import Message, Register, Role, Stream
@@ -71,6 +72,8 @@ class Session:
         another one, and is sent when it is asked for. 0 if there was no other.
     probed
         How often it was told something on a stream beside that of its beats, to see whether that stands.
+    usage
+        What an engine uses of its host; None before anybody has told.
     departed
         The connection of the hub stream that cannot be sent to any more, until there is another.
     """
@@ -107,6 +110,7 @@ class Session:
     engine_set: str = ""
     elastic: bool = False
     drain: Drain | None = None
+    usage: Usage | None = None
 
     def send(self, outbox: Outbox, stream: Stream, message: Message) -> bool:
         """Put a message for this peer into the outbox.
@@ -157,6 +161,12 @@ class Sessions:
 
     def __iter__(self) -> Iterator[Session]:
         return iter(tuple(self._by_number.values()))
+
+    @property
+    def clients(self) -> int:
+        """How many sessions are of clients."""
+        others = self._count[Role.ENGINE] + self._count[Role.NANNY]
+        return len(self._by_number) - others
 
     def of_connection(self, connection: Connection) -> Session | None:
         """Return the session that a connection is bound to."""
@@ -222,6 +232,8 @@ class Sessions:
         session.bulk = b""
         session.node = message.node
         session.drain = None
+        if session.usage is not None:
+            session.usage.renew()
         self._by_token[session.token] = session
 
     def _make(self, message: Register) -> Session:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
 from ctrlhub.controller.config import HubConfig
@@ -24,6 +24,7 @@ from ctrlhub.controller.core.keeping import GatewayKeeper
 from ctrlhub.controller.core.leases import Leases
 from ctrlhub.controller.core.saved import Health
 from ctrlhub.controller.core.sessions import Session, Sessions
+from ctrlhub.controller.core.telemetry import Figures
 from ctrlhub.controller.service import ControllerAdapterBase, IControllerBase
 from ctrlhub.wire.errors import (
     CtrlHubError,
@@ -92,6 +93,10 @@ class Context:
     """Let an engine finish what it runs, and leave."""
     stillborn: Callable[[], Sequence[Mapping[str, object]]]
     """The engines that have died before they were any, and are not started again."""
+    figures: Figures = field(default_factory=Figures)
+    """What is counted and measured."""
+    engines_lost: Callable[[], int] = int
+    """How many engines have died or fallen silent."""
     keep: Callable[[Payload], Payload] | None = None
     """Put the large buffers of a payload where several engines can read one copy; None shares nothing."""
 

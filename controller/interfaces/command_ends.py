@@ -8,6 +8,7 @@ from typing import Any
 
 from ctrlhub.controller.core.awaiting import Awaiting
 from ctrlhub.controller.core.commands import CommandQueue, CommandRecord, CommandState
+from ctrlhub.controller.core.deliveries import Outcome
 from ctrlhub.controller.core.effects import Commit, SaveResults
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.held_back import MOST_CLAIMS
@@ -21,6 +22,9 @@ from ctrlhub.wire.errors import CtrlHubError
 from ctrlhub.wire.failure import Failure, pack_failure
 from ctrlhub.wire.ids import Ranges, from_ranges, select, to_ranges
 from ctrlhub.wire.messages import Interrupt, Payload, Status, Stream
+
+# As plain numbers: comparing with an enumeration's member costs ten times as much.
+_OK, _CANCELLED = int(Status.OK), int(Status.CANCELLED)
 
 
 class CommandEnds(HookQueues):
@@ -37,6 +41,7 @@ class CommandEnds(HookQueues):
         self._queues: dict[int, CommandQueue] = {}
         self._commands = self._records
         self._awaiting = Awaiting()
+        self.done = self.failed = self.cancelled = 0
 
     # ------------------------------------------------------------ with an outcome of the hub's own
 
@@ -52,9 +57,46 @@ class CommandEnds(HookQueues):
             self._hook_ended(command, status, payload)
             return
         outcome = (command.id, int(status), payload, engine, 0.0, 0.0, None)
+        self._count(command, outcome)
+        self.context.figures.ends(1, self.context.now())
         self._deliver(command, outcome)
         if not command.session.ended:
             self.outbox.add(Commit((SaveResults([(command.id, outcome)]),), ()))
+
+    def _count(self, command: CommandRecord, outcome: Outcome) -> None:
+        """Count a command that ends."""
+        if outcome[1] == _OK:
+            self.done += 1
+        elif outcome[1] == _CANCELLED:
+            self.cancelled += 1
+        else:
+            self.failed += 1
+            self.context.figures.failed(outcome, _name_of(command), self.context.now())
+
+    def _measure(self, command: CommandRecord, outcome: Outcome, now: float) -> None:
+        """Count a command that an engine has ended, and how long it took."""
+        figures = self.context.figures
+        self._count(command, outcome)
+        figures.command.add(outcome[5])
+        if figures.ends(1, now):
+            figures.sample(outcome, _name_of(command), "command", now)
+
+    def figures(self) -> dict[str, int]:
+        """Return what is counted of commands, since this hub has begun."""
+        return {
+            "commands_submitted": self.submitted,
+            "commands_returned": self.returned,
+            "commands_done": self.done,
+            "commands_failed": self.failed,
+            "commands_cancelled": self.cancelled,
+        }
+
+    def running_on(self, number: int) -> tuple[int, str, float] | None:
+        """Return what an engine was given and has not answered: its id, label, and since when."""
+        queue = self._queues.get(number)
+        if queue is None or queue.running is None:
+            return None
+        return queue.running.id, _name_of(queue.running), queue.since
 
     # ------------------------------------------------------------ calls
 
@@ -121,3 +163,7 @@ class CommandEnds(HookQueues):
         """Return the command that an engine was given and has not answered; 0 for none."""
         queue = self._queues.get(number)
         return queue.running.id if queue is not None and queue.running is not None else 0
+
+
+def _name_of(command: CommandRecord) -> str:
+    return command.label or command.action

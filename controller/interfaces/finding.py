@@ -23,6 +23,7 @@ BUILT_IN = {
     "query": "ctrlhub.controller.interfaces.query:Query",
     "sessions": "ctrlhub.controller.interfaces.sessions:SessionsInterface",
     "history": "ctrlhub.controller.interfaces.history:HistoryQuery",
+    "telemetry": "ctrlhub.controller.interfaces.telemetry:TelemetryQuery",
 }
 """Known without reading the metadata of every installed package, which takes longer than to start."""
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ctrlhub.controller.core.commands import CommandQueue, CommandRecord, Halts
+from ctrlhub.controller.core.commands import CommandQueue, CommandRecord, CommandState, Halts
 from ctrlhub.controller.core.deliveries import Outcome
 from ctrlhub.controller.core.effects import Acknowledge, Commit, Forget, SaveRequests, SaveResults
 from ctrlhub.controller.core.engines import Engine
@@ -130,6 +130,7 @@ class MultiEngine(RecordedCommands, Relay):
         if self._spoilt:
             self._given_again(numbers[k] for k in fresh)
         accepted = self._accepted.setdefault(session, [])
+        self.submitted += len(fresh)
         for k, target in enumerate(message.targets):
             number = numbers[k]
             known = self._commands.get(number)
@@ -262,7 +263,7 @@ class MultiEngine(RecordedCommands, Relay):
                     strange.append(row[0])
                 continue
             engine.completed += 1
-            outcome = self._complete(command, engine, row, message)
+            outcome = self._complete(command, engine, row, message, now)
             if not command.session.ended:
                 saved.append((row[0], outcome))
             if command.stop_on_error and row[2] in _FAILED and queue is not None:
@@ -271,11 +272,12 @@ class MultiEngine(RecordedCommands, Relay):
         self.outbox.add(Commit((SaveResults(saved),), then))
 
     def _complete(
-        self, command: CommandRecord, engine: Engine, row: ResultRow, message: Results
+        self, command: CommandRecord, engine: Engine, row: ResultRow, message: Results, now: float
     ) -> Outcome:
         number, _, status, ref, started, elapsed, extras = row
         payload = resolve(ref, message.frames)
         outcome = (number, status, payload, engine.id, started, elapsed, extras)
+        self._measure(command, outcome, now)
         self._deliver(command, outcome)
         return outcome
 
@@ -379,7 +381,7 @@ class MultiEngine(RecordedCommands, Relay):
             ready, self._ready = self._ready, {}
             for queue in ready.values():
                 if Stream.MULTIENGINE in queue.engine.session.connections:
-                    command = queue.next()
+                    command = queue.next(now)
                     if command is not None:
                         self._run(queue, command)
         self._deliveries.flush()
@@ -429,6 +431,11 @@ class MultiEngine(RecordedCommands, Relay):
             for command in queue.waiting():
                 assert type(command) is HookRun or self._commands[command.id] is command
         super().check()
+        running = (queue.running for queue in self._queues.values())
+        left = {*self._commands.values(), *(c for c in running if c and type(c) is not HookRun)}
+        outstanding = sum(c.target >= 0 and c.state is not CommandState.ENDED for c in left)
+        ended = self.done + self.failed + self.cancelled
+        assert self.submitted + self.returned == ended + outstanding
         assert Counter(self._kept) == Counter(c.session for c in self._commands.values())
         assert not any(session.ended for session in (*self._parked, *self._accepted))
         assert not any(session.ended for session in self._halts.sessions())

@@ -84,6 +84,11 @@ class Recorded(Interface, Generic[R]):
     ----------
     controller, context
         As for `Interface`.
+
+    Attributes
+    ----------
+    submitted, returned : int
+        How many requests clients have given to this hub, and how many it has of the hub before it.
     """
 
     stream: ClassVar[Stream]
@@ -103,6 +108,7 @@ class Recorded(Interface, Generic[R]):
         self._order = IdOrder()
         self._withheld = Withheld()
         self._early = EarlyStops()
+        self.submitted = self.returned = 0
 
     # ------------------------------------------------------------ an interface's own
 
@@ -316,6 +322,11 @@ class Recorded(Interface, Generic[R]):
     def behind(self) -> list[Session]:
         """Return the clients that do not read their results, of which too much waits for them."""
         return list(self._deliveries.behind)
+
+    @property
+    def undelivered(self) -> int:
+        """How many results wait for clients to take them."""
+        return len(self._deliveries)
 
     def ended_on(self) -> dict[int, list[int]]:
         """Return the ids of requests on record that have ended, by engine."""

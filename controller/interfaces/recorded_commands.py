@@ -59,6 +59,7 @@ class RecordedCommands(CommandEnds):
     def resubmit(self, caller: Session, request: CommandRecord, number: int) -> None:
         """Give a command again, to the same engine."""
         self._count_new(caller)
+        self.submitted += 1
         again = CommandRecord(
             number, caller, request.action, request.payload, request.function,
             request.target, request.label, self.context.now(),
@@ -92,6 +93,7 @@ class RecordedCommands(CommandEnds):
     def _go_on(self, requests: Sequence[CommandRecord], former: Former) -> None:
         """Have commands wait for their engines; those that have run one already know it by its id."""
         self._former = {number: process for number, (_, process) in former.engines.items()}
+        self.returned += len(requests)
         for request in in_order(requests):
             if request.target in self._former:
                 self._queue(request)

@@ -106,6 +106,7 @@ class Returning(HandingOver[R], Generic[R, S]):
         for number, request in spoilt.items():
             if not request.session.ended:
                 self._records[number] = request
+                self.returned += 1
                 self._count_new(request.session)
                 self._fail(request, ResultLost(
                     f"the arguments of request {text_of(number)} were damaged in the hub's store (their "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -27,6 +28,7 @@ class TaskRecords(TaskReclaims):
     def resubmit(self, caller: Session, request: Task, number: int) -> None:
         """Queue a task again."""
         self._count_new(caller)
+        self.submitted += 1
         template = replace(request.template, submitted=self.context.now())
         again = self._records[number] = Task(number, caller, template, request.payload)
         self._place([again])
@@ -38,6 +40,22 @@ class TaskRecords(TaskReclaims):
     def numbers_on(self, engine: int) -> list[int]:
         """Return the ids of the tasks that an engine has."""
         return [task.id for task in self._scheduler.tasks_of(engine)]
+
+    def running_on(self, engine: int) -> tuple[int, str, float] | None:
+        """Return the first of the tasks that an engine has: its id, label, and since when it is that."""
+        return self._scheduler.first_of(engine)
+
+    def depths(self, most: int) -> tuple[Counter[tuple[Session, int]], float | None, int]:
+        """Return what waits for an engine by client and priority, since when, and how much it is in all.
+
+        Of the former two no more than `most` lines are looked at.
+        """
+        return (*self._scheduler.depths(most), self._scheduler.queued)
+
+    @property
+    def waiting(self) -> int:
+        """How many tasks wait for something else than an engine."""
+        return self.unassigned - self._scheduler.queued
 
     def numbers_waiting(self, most: int) -> list[int]:
         """Return the ids of the first tasks that wait for an engine."""

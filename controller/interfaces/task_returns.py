@@ -123,6 +123,7 @@ class TaskReturns(TaskStrays):
 
     def _go_on(self, requests: Sequence[Task], former: Former) -> None:
         self._templates.clear()
+        self.returned += len(requests)
         engines = list(former.engines.values())
         if engines:
             self._held_back = HeldBack(engines, self.context.now() + GRACE)

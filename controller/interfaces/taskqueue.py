@@ -81,7 +81,6 @@ class TaskQueue(TaskReturns, Relay):
         self._accepted: dict[Session, list[Sequence[int]]] = {}
         self._saved: list[tuple[int, Any]] = []
         self._again: list[Task] = []
-        self.duplicates = 0
         self.follow_engines(self._engine_came, self._engine_went)
 
     # ------------------------------------------------------------ from clients
@@ -138,6 +137,7 @@ class TaskQueue(TaskReturns, Relay):
                 task.finish()
             self._refuse(session, fresh, refusal)
             return
+        self.submitted += len(fresh)
         self._saved.extend(fresh.items())
         for request in self._early.take(fresh) if self._early else ():
             self._end_here(fresh.pop(request), Status.CANCELLED, b"")
@@ -195,10 +195,11 @@ class TaskQueue(TaskReturns, Relay):
         """Take results; each is acknowledged once stored, also one that comes too late."""
         engine = session.engine
         saved: list[tuple[int, Any]] = []
-        taken: dict[Function, list[float]] = {}
+        taken: dict[Template, list[float]] = {}
         left: list[Task] = []
+        left_out: list[tuple[list[float], float]] = []
         known, frames = self._tasks.get, message.frames
-        function, times = None, []
+        template, times = None, []
         strange: list[int] = []
         for row in message.rows:
             task = known(row[0])
@@ -210,18 +211,20 @@ class TaskQueue(TaskReturns, Relay):
                     strange.append(row[0])
                 continue
             left.append(task)
-            if task.template.function is not function:  # most batches are of one
-                function = task.template.function
-                times = taken.setdefault(function, [])
+            if task.template is not template:  # most batches are of one
+                template = task.template
+                times = taken.setdefault(template, [])
             times.append(row[5])
             if row[2] == _UNMET and not task.stopping:
                 self._declined(task, engine, resolve(row[3], frames))
+                left_out.append((times, row[5]))
                 continue
             outcome = self._take(task, engine, row, frames)
             if outcome is not None:
                 saved.append((task.id, outcome))
-        for function, times in taken.items():
-            function.took(sum(times) / len(times), len(times))
+            elif task.state is not TaskState.ENDED:
+                left_out.append((times, row[5]))
+        self._measure(taken, left_out, saved, now)
         if engine is not None and left:
             engine.completed += len(left)
             self._scheduler.left(engine, left, now)
@@ -248,6 +251,7 @@ class TaskQueue(TaskReturns, Relay):
             status, payload = _ERROR, pack_failure(Failure.from_error(error))
         elif status == _ERROR and is_run_again(task, payload):
             self._raised.charge(task)
+            self.retried += 1
             self._tracked.add(task)
             self._requeue(task)
             self._again.append(task)
@@ -339,6 +343,7 @@ class TaskQueue(TaskReturns, Relay):
         engine = tasks[0].engine
         assert engine is not None
         again = []
+        charged = sum(task.losses for task in tasks)
         for task, fate in fates(engine, tasks, self._deaths):
             if task.losses:
                 self._tracked.add(task)
@@ -350,6 +355,8 @@ class TaskQueue(TaskReturns, Relay):
             else:
                 self._give_up_on(task, Death.of(engine, task.id))
         self._scheduler.add_first(again)
+        self.orphaned += sum(task.losses for task in tasks) - charged
+        self.reclaimed += len(again)
 
     def drains(self, engine: Engine) -> None:
         """Give an engine no more tasks; it gives back what it has not begun."""
@@ -411,6 +418,9 @@ class TaskQueue(TaskReturns, Relay):
         assert states.count(TaskState.DISPATCHED) == self._scheduler.dispatched
         kept = Counter(t.session for t in self._tasks.values() if not t.session.ended)
         assert Counter(self._kept) == kept
+        ended = self.done + self.failed + self.cancelled
+        outstanding = len(states) - states.count(TaskState.ENDED)
+        assert self.submitted + self.returned == ended + outstanding
         assert self._lacking <= set(self._waiting)
         assert not any(session.ended for session in (*self._waiting, *self._accepted))
 
