@@ -64,6 +64,21 @@ def check_kinds(context: Any, **seconds: Any) -> None:
             raise TypeError(f"Client: {name} is a number of seconds, not {value!r}")
 
 
+def check_web_only(**options: Any) -> None:
+    """Refuse what is about gateways where none is named.
+
+    Raises
+    ------
+    TypeError
+        There is such an option.
+    """
+    for name, value in options.items():
+        if value is not None:
+            raise TypeError(
+                f"Client: {name} goes with the address of a hub's gateway: Client('https://host:port', ...)"
+            )
+
+
 def chosen_profile(profile: str | None, cluster_id: str | None) -> str | None:
     """Return the profile that is meant: each cluster has one, and its id is the profile's name.
 

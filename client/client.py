@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from ctrlhub.client.arguments import check_kinds, check_others, chosen_profile
+from ctrlhub.client.arguments import check_kinds, check_others, check_web_only, chosen_profile
 from ctrlhub.client.attaching import Attaching
 from ctrlhub.client.balanced_view import LoadBalancedView
 from ctrlhub.client.broadcast_view import BroadcastView
@@ -29,6 +29,7 @@ from ctrlhub.client.questions import Questions
 from ctrlhub.client.start_hooks import StartHooks
 from ctrlhub.client.targets import Targets, chosen, is_single, states_of, staying
 from ctrlhub.link.base import Link
+from ctrlhub.link.web_address import WebAddress, is_web
 from ctrlhub.wire.errors import (
     CtrlHubError,
     InvalidEngineID,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 ARGUMENTS = (
     "connection_info, profile, cluster_id, context, sshserver, sshkey, cluster, timeout, "
-    "join_timeout, session, takeover"
+    "join_timeout, session, takeover, token, ca_file, headers"
 )
 """The arguments of `Client`, for who misspells one."""
 
@@ -56,8 +57,9 @@ class Client(
     Parameters
     ----------
     connection_info
-        The path of a connection file, or what stands in one. Without it, the hub of `profile` on
-        this machine, or of this user's shared home.
+        The path of a connection file, or what stands in one; or the address of the hub's gateway
+        (``https://host:port``), which is all that a client behind a firewall needs. Without it, the hub
+        of `profile` on this machine, or of this user's shared home.
     profile
         The name of the hub's profile; None is the default one.
     cluster_id
@@ -82,6 +84,13 @@ class Client(
         When this client is closed, the session is left again, unless nothing is left in it.
     takeover
         Attach to the session also if another client is attached, which is closed.
+    token
+        With the address of a gateway: what opens it. Without it, the one in the address (``?token=``), else
+        in the environment (``CTRLHUB_HTTP_TOKEN``).
+    ca_file
+        With ``https://``: a file of certificates to trust in place of the system's.
+    headers
+        With the address of a gateway: further headers, for a proxy before it that asks for some.
 
     Raises
     ------
@@ -120,16 +129,31 @@ class Client(
         join_timeout: float | None = None,
         session: int | None = None,
         takeover: bool = False,
+        token: str | None = None,
+        ca_file: str | os.PathLike[str] | None = None,
+        headers: Mapping[str, str] | None = None,
         **others: Any,
     ) -> None:
-        # Here, so that a client of another transport in the same process needs no ZeroMQ.
-        from ctrlhub.link.ways import gateway_to, link_to
-        from ctrlhub.wire.security import KeyPair
-
         check_others(others, ARGUMENTS)
         self.cluster = cluster
         patience = timeout if join_timeout is None else join_timeout
         check_kinds(context, timeout=timeout, join_timeout=patience)
+        if is_web(connection_info):
+            from ctrlhub.client.over_web import check_alone, open_way
+
+            check_alone(
+                profile=profile, cluster_id=cluster_id, context=context, sshserver=sshserver, sshkey=sshkey
+            )
+            address = WebAddress.parse(str(connection_info), token, ca_file, headers)
+            way = open_way(address, patience, session, takeover=takeover)
+            self._begin(way.link, way.registration, way.profile, timeout, None, join_timeout)
+            offer_magics(self)
+            return
+        # Here, so that a client of another transport in the same process needs no ZeroMQ.
+        from ctrlhub.link.ways import gateway_to, link_to
+        from ctrlhub.wire.security import KeyPair
+
+        check_web_only(token=token, ca_file=ca_file, headers=headers)
         info = find(connection_info, chosen_profile(profile, cluster_id), patience)
         keys = KeyPair.generate()
         said = registration(keys.public, session, takeover=takeover)

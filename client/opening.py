@@ -75,7 +75,9 @@ def find(where: Where, profile: str | None, timeout: float) -> ConnectionInfo:
     return info
 
 
-def registration(key: str, session: int | None = None, *, takeover: bool = False) -> Register:
+def registration(
+    key: str, session: int | None = None, *, takeover: bool = False, role: Role = Role.CLIENT
+) -> Register:
     """Make what a client says of itself.
 
     Parameters
@@ -102,7 +104,7 @@ def registration(key: str, session: int | None = None, *, takeover: bool = False
     import platform
 
     return Register(
-        role=Role.CLIENT.value,
+        role=role.value,
         key=key,
         incarnation=os.urandom(16),
         pid=os.getpid(),

@@ -1,0 +1,74 @@
+"""Messages over WebSocket, as bytes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ctrlhub.wire.errors import InvalidRequest
+from ctrlhub.wire.messages import Stream
+from ctrlhub.wire.web import ALIGNMENT, STREAMS, pack_message, unpack_message
+
+FRAMES = st.lists(st.binary(max_size=100), min_size=1, max_size=8)
+
+
+@given(st.sampled_from(STREAMS), FRAMES)
+def test_what_is_packed_is_unpacked(stream: Stream, frames: list[bytes]) -> None:
+    """Stream, header and frames arrive as they were."""
+    found, header, rest = unpack_message(pack_message(stream, frames))
+    assert (found, [header, *map(bytes, rest)]) == (stream, frames)
+
+
+def test_its_bytes() -> None:
+    """They are those that PROTOCOL.md shows."""
+    assert pack_message(Stream.TASK, [b"abc"]) == bytes.fromhex(
+        "00000002 00000001 00000003 00000000 616263"
+    )
+    assert pack_message(Stream.HUB, [b"abc", b"", b"d"]) == bytes.fromhex(
+        "00000000 00000003 00000003 00000000 00000001 000000000000000000000000"
+        "616263 00000000000000000000000000 64"
+    )
+
+
+@given(FRAMES)
+def test_frames_are_aligned(frames: list[bytes]) -> None:
+    """Each begins at a multiple, so that arrays can be used where they are."""
+    marked = [bytes([200 + index]) * 3 for index in range(len(frames))]
+    packed = pack_message(Stream.TASK, marked)
+    assert all(packed.index(frame) % ALIGNMENT == 0 for frame in marked)
+
+
+def test_views_are_sent_as_their_bytes() -> None:
+    """Whatever the items of a buffer are, its bytes travel."""
+    numbers = memoryview(b"\x01\x00\x02\x00").cast("H")
+    assert bytes(unpack_message(pack_message(Stream.TASK, [b"h", numbers]))[2][0]) == b"\x01\x00\x02\x00"
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes(data: bytes) -> None:
+    """Are a message, or refused as none."""
+    try:
+        stream, header, frames = unpack_message(data)
+    except InvalidRequest:
+        return
+    assert unpack_message(pack_message(stream, [header, *frames])) == (stream, header, frames)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "",
+        "00000002",
+        "00000004 00000001 00000000 00000000",
+        "00000000 00000000",
+        "00000000 ffffffff 00000000",
+        "00000000 00000001 00000002 00000000 61",
+        "00000000 00000001 00000001 00000000 6161",
+        "00000000 00000002 00000001 00000001 61 61",
+    ],
+)
+def test_what_is_none(data: str) -> None:
+    """No head, no such stream, no frames, too many, or sizes that are not its own."""
+    with pytest.raises(InvalidRequest):
+        unpack_message(bytes.fromhex(data))
