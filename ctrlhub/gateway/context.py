@@ -43,6 +43,8 @@ class Gateway:
         The WebSockets and event streams that are open.
     telemetry
         The hub's figures, asked for once for everybody.
+    rest
+        What handlers of REST share, once one of them has been asked (`ctrlhub.gateway.api.rest`).
     """
 
     profile: Profile
@@ -55,6 +57,7 @@ class Gateway:
     port: int = 0
     sockets: set[Connected] = field(default_factory=set)
     telemetry: Any = None
+    rest: Any = None
 
     @property
     def cookie_name(self) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from ctrlhub.gateway.access.roles import Role
+from ctrlhub.gateway.api.routes import REST
 from ctrlhub.gateway.route import Body, Face, Route
 
 Methods: TypeAlias = Mapping[str, Role | None]
@@ -26,10 +27,6 @@ DOOR: tuple[Route, ...] = (
     Route("/api/v1/session", "ctrlhub.gateway.door:Whoami", READ,
         "Who asks: the role, until when, and what a page says to change something.", Body.NONE),
 )  # fmt: skip
-
-# ---------------------------------------------------------------- REST and events
-
-REST: tuple[Route, ...] = ()
 
 # ---------------------------------------------------------------- the protocol over a WebSocket
 

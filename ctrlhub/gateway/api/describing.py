@@ -1,0 +1,177 @@
+"""The description of the interface: OpenAPI 3.1, made of the routes and what their handlers check by."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import import_module
+from typing import Any, ClassVar
+
+from ctrlhub import __version__
+from ctrlhub.gateway.access.roles import Role
+from ctrlhub.gateway.api.handler import ApiHandler, Asked
+from ctrlhub.gateway.api.operation import ERROR, EVENT_STREAM, Answer, Operation
+from ctrlhub.gateway.api.schema import ListOf, Record, Shape
+from ctrlhub.gateway.route import Face, Route
+
+_KIND = re.compile(r"\{([a-z_]+):[a-z]+\}")
+
+BEARER = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A token: `ctrl-hub token list` shows them",
+}
+
+
+class Description(ApiHandler):
+    """The description."""
+
+    operations: ClassVar[Mapping[str, Operation]] = {
+        "GET": Operation({200: Answer("The description", Record(open=True))}),
+    }
+
+    async def on_get(self, asked: Asked) -> None:
+        """Give it."""
+        self.answer(description())
+
+
+@cache
+def description() -> dict[str, Any]:
+    """Return the description of all routes for programs."""
+    from ctrlhub.gateway.routes import ROUTES
+
+    return described(ROUTES)
+
+
+def described(routes: Iterable[Route]) -> dict[str, Any]:
+    """Describe routes.
+
+    Parameters
+    ----------
+    routes
+        Those of programs are described; pages for browsers are not.
+    """
+    paths = {
+        _KIND.sub(r"{\1}", route.path): _path(route) for route in routes if route.face is Face.API
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "ctrl-hub",
+            "version": __version__,
+            "summary": "Interactive parallel computing: engines, tasks and queues over HTTP",
+            "license": {"name": "BSD-3-Clause", "identifier": "BSD-3-Clause"},
+        },
+        "servers": [{"url": "."}],
+        "security": [{"token": []}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"token": BEARER},
+            "schemas": {"Error": ERROR.described()},
+            "responses": {
+                "Error": {
+                    "description": "What is wrong, and what to do",
+                    "content": {
+                        "application/json": {"schema": {"$ref": "#/components/schemas/Error"}}
+                    },
+                }
+            },
+        },
+    }
+
+
+def _path(route: Route) -> dict[str, Any]:
+    operations = operations_of(route)
+    return {
+        method.lower(): _operation(route, method, role, operations.get(method))
+        for method, role in route.methods.items()
+    }
+
+
+def operations_of(route: Route) -> Mapping[str, Operation]:
+    """Return what a route's handler says its methods take and give; nothing if it is of another kind."""
+    module, _, name = route.handler.partition(":")
+    known: Mapping[str, Operation] = getattr(getattr(import_module(module), name), "operations", {})
+    return known
+
+
+def _operation(
+    route: Route, method: str, role: Role | None, operation: Operation | None
+) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "summary": route.summary,
+        "operationId": _name(method, route.path),
+        "tags": [_tag(route.path)],
+        "responses": {"default": {"$ref": "#/components/responses/Error"}},
+    }
+    if role is None:
+        said["security"] = [{}]
+    else:
+        said["description"] = f"Needs the role {role.value}."
+    if operation is None:
+        parts = re.findall(r"\{([a-z_]+)", route.path)
+        said["parameters"] = [
+            {"name": each, "in": "path", "required": True, "schema": {"type": "string"}} for each in parts
+        ]
+        said["responses"]["2XX"] = {"description": "As the page on this part of the gateway says"}
+        return said
+    said["parameters"] = [
+        *(_parameter("path", name, shape) for name, shape in operation.path.items()),
+        *(_parameter("query", name, shape) for name, shape in operation.query.items()),
+        *(_parameter("header", name, shape) for name, shape in operation.headers.items()),
+    ]
+    if operation.body is not None:
+        said["requestBody"] = {
+            "required": not operation.optional_body,
+            "content": {"application/json": {"schema": operation.body.described()}},
+        }
+    elif operation.raw:
+        said["requestBody"] = {
+            "required": True,
+            "content": {media: _raw(media) for media in operation.raw},
+        }
+    for status, answer in operation.answers.items():
+        said["responses"][str(status)] = _answer(answer)
+    return said
+
+
+def _answer(answer: Answer) -> dict[str, Any]:
+    said: dict[str, Any] = {"description": answer.about}
+    content = {
+        media: {"schema": answer.shape.described()}
+        if answer.shape is not None and media.endswith("/json")
+        else _raw(media)
+        for media in answer.media
+    }
+    return {**said, "content": content} if content else said
+
+
+def _raw(media: str) -> dict[str, Any]:
+    if media == "application/json":
+        return {"schema": {}}
+    if media == EVENT_STREAM:
+        return {"schema": {"type": "string"}}
+    return {"schema": {"type": "string", "format": "binary"}}
+
+
+def _parameter(where: str, name: str, shape: Shape) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "name": name,
+        "in": where,
+        "required": where == "path",
+        "schema": shape.described(),
+    }
+    if isinstance(shape, ListOf):
+        said["style"], said["explode"] = "form", False
+    return said
+
+
+def _name(method: str, path: str) -> str:
+    words = re.findall(r"[a-z]+", _KIND.sub(r"{\1}", path).replace("api/v1", ""))
+    return "_".join((method.lower(), *words)) or method.lower()
+
+
+def _tag(path: str) -> str:
+    words = re.findall(r"[a-z]+", path.replace("/api/v1", ""))
+    return words[0] if words else "pages"

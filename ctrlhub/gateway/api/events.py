@@ -1,0 +1,245 @@
+"""REST: live events and output, as server-sent events or over a WebSocket, at one path."""
+
+from __future__ import annotations
+
+import json
+import time
+from asyncio import Event, create_task, get_running_loop, wait_for
+from collections.abc import Iterable, Mapping
+from secrets import token_hex
+from typing import Any, ClassVar
+
+from tornado.iostream import StreamClosedError
+from tornado.websocket import WebSocketClosedError
+
+from ctrlhub.gateway.access.json_limits import checked_json
+from ctrlhub.gateway.api.fanout import ENGINES, TASKS, TOPICS, Fanout, Subscriber
+from ctrlhub.gateway.api.handler import refusal_of
+from ctrlhub.gateway.api.jobs import REQUEST_ID
+from ctrlhub.gateway.api.operation import EVENT_STREAM, Answer, Operation
+from ctrlhub.gateway.api.rest import Rest, rest_of
+from ctrlhub.gateway.api.schema import ListOf, Record, Text, Unfit
+from ctrlhub.gateway.api.sources import OUTPUT_OF, REQUEST, Sources
+from ctrlhub.gateway.context import Gateway
+from ctrlhub.gateway.handlers import Refusal, SocketHandler, too_many
+
+HEARTBEAT = 15.0
+"""After so many seconds without an event a comment is sent: proxies close what is silent."""
+
+PATIENCE = 10.0
+"""How long (seconds) a subscriber who was dropped is given to read that."""
+
+TOO_SLOW = 4008
+"""The code with which the WebSocket of who is too slow is closed."""
+
+IDS = ListOf(REQUEST_ID, 1000)
+WISH = Record(
+    {},
+    {"follow": IDS, "unfollow": IDS, "output": IDS, "no_output": IDS},
+    about="What a subscriber of a WebSocket may say",
+)
+MOST_SAID = 64 * 1024
+"""The largest message of a subscriber, in bytes."""
+
+
+class Live:
+    """The events of a gateway, and their sources."""
+
+    def __init__(self, rest: Rest) -> None:
+        self.fanout = Fanout(token_hex(4))
+        self.sources = Sources(self.fanout, rest)
+        rest.on_submitted = self.sources.submitted
+
+
+def live_of(gateway: Gateway) -> Live:
+    """Return the events of a gateway."""
+    rest = rest_of(gateway)
+    if rest.live is None:
+        rest.live = Live(rest)
+    live: Live = rest.live
+    return live
+
+
+class Events(SocketHandler):
+    """A subscriber: over a WebSocket if that is asked for, else server-sent events."""
+
+    operations: ClassVar[Mapping[str, Operation]] = {
+        "GET": Operation(
+            {200: Answer("Events, without an end, until who asks goes away", None, (EVENT_STREAM,))},
+            query={
+                "topics": ListOf(Text(choices=TOPICS), 8, about="What to be told of: engines and tasks, if not said"),
+                "follow": ListOf(REQUEST_ID, 1000, about="Requests whose end is to be told"),
+                "output": ListOf(REQUEST_ID, 1000, about="Requests whose output is to be told"),
+                "last_event_id": Text(60, about="The last event that is known, as the header Last-Event-ID says it"),
+                "token": Text(200, about="The token, where no header can be given"),
+            },
+            headers={"Last-Event-ID": Text(60)},
+        )
+    }  # fmt: skip
+
+    _subscriber: Subscriber | None = None
+    _said: str = ""
+    _gone: bool = False
+
+    async def get(self, **path: str) -> None:
+        """Subscribe."""
+        try:
+            asked = self.operations["GET"].read_query(self.request.query_arguments)
+        except Unfit as error:
+            raise Refusal(400, "invalid_request", str(error)) from None
+        self._topics = topics_of(asked)
+        header = self.request.headers.get("Last-Event-ID", "")
+        self._last = asked.get("last_event_id", header)[:60]
+        self._news = Event()
+        live = live_of(self.gateway)
+        if live.fanout.is_full:
+            raise too_many(10.0)
+        try:
+            await live.sources.start()
+        except Exception as error:
+            refusal = refusal_of(error)
+            raise (error if refusal is None else refusal) from error
+        if self.request.headers.get("Upgrade", "").lower() == "websocket":
+            await super().get(**path)
+        else:
+            await self._stream()
+
+    def _subscribe(self) -> Subscriber:
+        fanout = live_of(self.gateway).fanout
+        self._subscriber = fanout.subscribe(self._topics, self._wake, time.time(), self._last)
+        live_of(self.gateway).sources.look_at_output()
+        return self._subscriber
+
+    def _wake(self) -> None:
+        """Take note that there is something to send; or that this one is to be dropped, read it or not."""
+        self._news.set()
+        if self._subscriber is not None and self._subscriber.reason:
+            get_running_loop().call_later(PATIENCE, self._cut)
+
+    def _cut(self) -> None:
+        """Cut off who was dropped and has not read it."""
+        if not self._gone:
+            stream = getattr(self.ws_connection or self.request.connection, "stream", None)
+            if stream is not None:
+                stream.close()
+
+    def on_connection_close(self) -> None:
+        """Take note that who subscribed has gone."""
+        self._gone = True
+        self._leave()
+        self._news.set()
+        super().on_connection_close()
+
+    def _leave(self) -> None:
+        if self._subscriber is not None:
+            live_of(self.gateway).fanout.leave(self._subscriber)
+
+    def end(self, reason: str) -> None:
+        """Close it, and say why."""
+        if self.ws_connection is not None:
+            super().end(reason)
+        else:
+            self._said = reason
+            self._news.set()
+
+    # ------------------------------------------------------------ server-sent events
+
+    async def _stream(self) -> None:
+        if len(self.gateway.sockets) >= self.gateway.config.sockets:
+            raise too_many(10.0)
+        self.gateway.sockets.add(self)
+        subscriber = self._subscribe()
+        self.set_header("Content-Type", EVENT_STREAM)
+        self.set_header("X-Accel-Buffering", "no")  # proxies are to pass it on as it comes
+        try:
+            self.write("retry: 2000\n\n")
+            await self.flush()
+            while not self._gone:
+                await self._news_or_heartbeat()
+                reason = subscriber.reason or self._said
+                if reason:
+                    text = json.dumps({"event": "dropped", "data": {"reason": reason}})
+                    self.write(f"event: dropped\ndata: {text}\n\n")
+                    break
+                events = subscriber.take()
+                self.write("".join(event.framed for event in events) or ": here\n\n")
+                await self.flush()
+                subscriber.sent()
+            await self.finish()
+        except StreamClosedError:
+            pass  # gone
+        finally:
+            self._gone = True
+            self._leave()
+            self.gateway.sockets.discard(self)
+
+    async def _news_or_heartbeat(self) -> None:
+        try:
+            await wait_for(self._news.wait(), HEARTBEAT)
+        except TimeoutError:
+            return
+        self._news.clear()
+
+    # ------------------------------------------------------------ WebSocket
+
+    async def open(self, *args: str, **kwargs: str) -> None:
+        """Begin to tell."""
+        self._subscribe()
+        self._telling = create_task(self._tell())
+
+    async def _tell(self) -> None:
+        subscriber = self._subscriber
+        assert subscriber is not None  # it is open
+        try:
+            while self.ws_connection is not None:
+                await self._news.wait()
+                self._news.clear()
+                if subscriber.reason:
+                    self.close(TOO_SLOW, subscriber.reason[:120])
+                    return
+                events = subscriber.take()
+                for event in events[:-1]:
+                    self.write_message(event.text)  # the last one is waited for, and with it these
+                if events:
+                    await self.write_message(events[-1].text)
+                subscriber.sent()
+        except (WebSocketClosedError, StreamClosedError):
+            pass  # gone, which `on_close` sees to
+        finally:
+            self._leave()
+
+    def on_message(self, message: str | bytes) -> None:
+        """Follow more, or less."""
+        fanout, subscriber = live_of(self.gateway).fanout, self._subscriber
+        if subscriber is None or subscriber.reason:
+            return
+        try:
+            if len(message) > MOST_SAID:
+                raise Unfit(f"a message may have {MOST_SAID} bytes")
+            wish = checked_json(message if isinstance(message, bytes) else message.encode())
+            WISH.check(wish)
+        except (ValueError, UnicodeError) as error:
+            fanout.tell(subscriber, "refused", {"reason": str(error)[:1000]}, time.time())
+            return
+        fanout.add_topics(subscriber, _named(wish, "follow", REQUEST))
+        fanout.add_topics(subscriber, _named(wish, "output", OUTPUT_OF))
+        fanout.remove_topics(subscriber, _named(wish, "unfollow", REQUEST))
+        fanout.remove_topics(subscriber, _named(wish, "no_output", OUTPUT_OF))
+        live_of(self.gateway).sources.look_at_output()
+
+    def on_close(self) -> None:
+        """Forget it."""
+        self._gone = True
+        self._leave()
+        self._news.set()
+
+
+def topics_of(asked: Mapping[str, Any]) -> list[str]:
+    """Return what somebody wants to be told of."""
+    some = _named(asked, "follow", REQUEST) + _named(asked, "output", OUTPUT_OF)
+    whole: Iterable[str] = asked.get("topics", () if some else (ENGINES, TASKS))
+    return [*whole, *some]
+
+
+def _named(wish: Mapping[str, Any], name: str, prefix: str) -> list[str]:
+    return [prefix + each for each in wish.get(name, ())]

@@ -1,0 +1,118 @@
+"""What handlers of REST are made from: what is asked is checked, and errors become answers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from ctrlhub.gateway.api.operation import BadPath, Operation
+from ctrlhub.gateway.api.problems import RETRY_AFTER, code_of, status_of
+from ctrlhub.gateway.api.rest import Rest, rest_of
+from ctrlhub.gateway.handlers import Handler, Refusal
+from ctrlhub.wire.encoded import OCTETS
+
+PIECE = 1024 * 1024
+"""Large bodies are written in pieces of so many bytes, each once the one before has left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked, checked.
+
+    Parameters
+    ----------
+    path, query
+        The parts of the path, and the parameters that were given.
+    body
+        The body, if there is one.
+    """
+
+    path: Mapping[str, Any]
+    query: Mapping[str, Any] = field(default_factory=dict)
+    body: Any = None
+
+
+class ApiHandler(Handler):
+    """A handler of REST.
+
+    A subclass says what its methods take and give (`operations`), and has a coroutine for each:
+    ``async def on_get(self, asked)``.
+    """
+
+    operations: ClassVar[Mapping[str, Operation]] = {}
+
+    @property
+    def rest(self) -> Rest:
+        """What handlers share."""
+        return rest_of(self.gateway)
+
+    async def get(self, **path: str) -> None:
+        """Read."""
+        await self._serve("GET", path)
+
+    async def post(self, **path: str) -> None:
+        """Do."""
+        await self._serve("POST", path)
+
+    async def put(self, **path: str) -> None:
+        """Set."""
+        await self._serve("PUT", path)
+
+    async def delete(self, **path: str) -> None:
+        """End."""
+        await self._serve("DELETE", path)
+
+    async def _serve(self, method: str, path: Mapping[str, str]) -> None:
+        operation = self.operations[method]
+        act: Callable[[Asked], Awaitable[None]] = getattr(self, f"on_{method.lower()}")
+        try:
+            await act(self._asked(operation, path))
+        except Exception as error:
+            refusal = refusal_of(error)
+            if refusal is None or refusal is error:
+                raise
+            raise refusal from error
+
+    def _asked(self, operation: Operation, path: Mapping[str, str]) -> Asked:
+        parts = operation.read_path(path)
+        query = operation.read_query(self.request.query_arguments)
+        if operation.body is None or (operation.optional_body and not self.body):
+            return Asked(parts, query)
+        return Asked(parts, query, operation.read_body(self.json()))
+
+    # ------------------------------------------------------------ answers
+
+    async def send(self, pieces: Iterable[Any], media_type: str = "", status: int = 200) -> None:
+        """Answer with a body in pieces, without a second copy of it."""
+        self.set_status(status)
+        self.set_header("Content-Type", media_type or "application/json; charset=utf-8")
+        if media_type == OCTETS:
+            self.set_header("Content-Disposition", "attachment")
+        if self.request.method == "HEAD":
+            await self.finish()
+            return
+        waiting = 0
+        for piece in pieces:
+            view = memoryview(piece).cast("B")
+            for place in range(0, len(view), PIECE):
+                part = bytes(view[place : place + PIECE])
+                self.write(part)
+                waiting += len(part)
+                if waiting >= PIECE:
+                    await self.flush()
+                    waiting = 0
+        await self.finish()
+
+
+def refusal_of(error: Exception) -> Refusal | None:
+    """Return what is answered where something has failed; None where nobody has foreseen it."""
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, BadPath):
+        return Refusal(404, "not_found", str(error))
+    status = status_of(error)
+    if status is None:
+        return None
+    more = {"Retry_After": str(RETRY_AFTER)} if status in (429, 503) else {}
+    return Refusal(status, code_of(error), str(error), **more)

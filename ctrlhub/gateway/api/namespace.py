@@ -1,0 +1,239 @@
+"""REST: the namespaces of engines. Values pass through in pieces: none is held here as a whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from secrets import token_hex
+from typing import Any, ClassVar
+
+from ctrlhub.engine.by_name import names
+from ctrlhub.engine.pieces import (
+    PIECES,
+    begin_reading,
+    end_reading,
+    end_writing,
+    give_up_writing,
+    piece_of,
+    take_piece,
+)
+from ctrlhub.gateway.api import resources as shapes
+from ctrlhub.gateway.api.handler import ApiHandler, Asked, refusal_of
+from ctrlhub.gateway.api.operation import JSON, OCTETS, Answer, Operation
+from ctrlhub.gateway.api.outcomes import Outcome, outcome_of
+from ctrlhub.gateway.api.submissions import Submissions
+from ctrlhub.gateway.handlers import Refusal, too_large
+from ctrlhub.wire.encoded import Encoded
+from ctrlhub.wire.errors import EngineError
+from ctrlhub.wire.ids import text_of
+
+PIECE = 4 * 1024 * 1024
+"""Values pass in pieces of so many bytes."""
+
+PATIENCE = 60.0
+"""How long (seconds) an engine may be busy with something else, for each piece."""
+
+LABEL = "namespace"
+
+
+class RemoteFailure(Refusal):
+    """A command failed on an engine: what it raised."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        error = outcome.error or {"type": outcome.state, "message": ""}
+        lost = error["type"] in ("NameError", "AttributeError", "NoSuchFunction")
+        super().__init__(
+            404 if lost else 422,
+            "not_found" if lost else "remote_error",
+            f"engine {outcome.engine}: {error['type']}: {error['message']}",
+        )
+
+
+class Names(ApiHandler):
+    """What there is in them."""
+
+    operations: ClassVar[Mapping[str, Operation]] = {
+        "GET": Operation(
+            {200: Answer("The names, and the types of their values", shapes.NAMES)},
+            path={"engines": shapes.ENGINES_PATH},
+        )
+    }
+
+    async def on_get(self, asked: Asked) -> None:
+        """Tell what there is."""
+        submissions = await self.rest.of(self.role)
+        engines = await submissions.engines(asked.path["engines"])
+        values = await values_of(submissions, await submissions.call(engines, names, label=LABEL))
+        self.answer({"engines": [
+            {"engine": engine, "names": json.loads(bytes(value.data))}
+            for engine, value in zip(engines, values, strict=True) if value is not None
+        ]})  # fmt: skip
+
+
+class Value(ApiHandler):
+    """One value."""
+
+    operations: ClassVar[Mapping[str, Operation]] = {
+        "GET": Operation(
+            {200: Answer("The value: JSON, or bytes as they are", None, (JSON, OCTETS))},
+            path={"engines": shapes.ONE_ENGINE_PATH, "name": shapes.NAME_PATH},
+        ),
+        "PUT": Operation(
+            {204: Answer("It is set", None, ())},
+            path={"engines": shapes.ENGINES_PATH, "name": shapes.NAME_PATH},
+            raw=(JSON, OCTETS),
+        ),
+    }
+
+    _upload: Upload | None = None
+
+    async def on_get(self, asked: Asked) -> None:
+        """Give it, in pieces."""
+        submissions = await self.rest.of(self.role)
+        engines = await submissions.engines(str(asked.path["engines"]))
+        token = token_hex(16)
+        value = await one_of(submissions, engines, begin_reading, token, asked.path["name"], PIECE)
+        if value.media_type != PIECES:
+            await self.send([value.data], value.media_type)
+            return
+        about = json.loads(bytes(value.data))
+        self.set_header("Content-Type", about["media_type"])
+        self.set_header("Content-Length", str(about["bytes"]))
+        if about["media_type"] == OCTETS:
+            self.set_header("Content-Disposition", "attachment")
+        try:
+            for start in range(0, about["bytes"], PIECE) if self.request.method == "GET" else ():
+                piece = await one_of(submissions, engines, piece_of, token, start, PIECE)
+                self.write(bytes(piece.data))
+                await self.flush()
+        finally:
+            await submissions.call(engines, end_reading, token, label=LABEL)
+        await self.finish()
+
+    async def data_received(self, chunk: bytes) -> None:  # type: ignore[override]
+        """Pass a piece of the body on."""
+        if self._finished:
+            return
+        try:
+            await self._pass_on(chunk)
+        except Exception as error:  # nobody above answers with it while the body comes
+            refusal = refusal_of(error)
+            if refusal is None:
+                raise
+            self.send_error(refusal.status_code, exc_info=(type(refusal), refusal, None))
+
+    async def _pass_on(self, chunk: bytes) -> None:
+        if self._upload is None:
+            submissions = await self.rest.of(self.role)
+            asked = self.operations["PUT"].read_path(self.path_kwargs)
+            self._upload = Upload(submissions, await submissions.engines(asked["engines"]))
+        if self._upload.size + len(chunk) > self.most_body:
+            await self._upload.give_up()
+            raise too_large(self.most_body)
+        await self._upload.add(chunk)
+
+    async def on_put(self, asked: Asked) -> None:
+        """Set it, once all of it has come."""
+        kind = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if kind not in (JSON, OCTETS):
+            raise Refusal(415, "unsupported_media_type", f"Content-Type must be {JSON} or {OCTETS}")
+        upload = self._upload
+        if upload is None:
+            submissions = await self.rest.of(self.role)
+            upload = Upload(submissions, await submissions.engines(asked.path["engines"]))
+        await upload.end(asked.path["name"], kind)
+        self.set_status(204)
+        await self.finish()
+
+
+class Upload:
+    """A value on its way to engines.
+
+    Parameters
+    ----------
+    submissions
+        Through whom.
+    engines
+        To which.
+
+    Attributes
+    ----------
+    size : int
+        How many bytes have come.
+    """
+
+    def __init__(self, submissions: Submissions, engines: Sequence[int]) -> None:
+        self._submissions = submissions
+        self._engines = engines
+        self._token = token_hex(16)
+        self._waiting = bytearray()
+        self._sent = 0
+
+    @property
+    def size(self) -> int:
+        """How many bytes have come."""
+        return self._sent + len(self._waiting)
+
+    async def add(self, data: bytes) -> None:
+        """Take more; a whole piece is passed on, and waited for."""
+        self._waiting += data
+        if len(self._waiting) >= PIECE:
+            await self._pass_on()
+
+    async def end(self, name: str, media_type: str) -> None:
+        """Set the name, once all has come."""
+        if self._waiting:
+            await self._pass_on()
+        await self._do(end_writing, self._token, name, media_type, self._sent)
+
+    async def give_up(self) -> None:
+        """Forget what has come."""
+        self._waiting.clear()
+        await self._submissions.call(self._engines, give_up_writing, self._token, label=LABEL)
+
+    async def _pass_on(self) -> None:
+        piece, start = bytes(self._waiting), self._sent
+        self._waiting.clear()
+        self._sent += len(piece)
+        await self._do(take_piece, self._token, start, piece)
+
+    async def _do(self, function: Any, *args: Any) -> None:
+        numbers = await self._submissions.call(self._engines, function, *args, label=LABEL)
+        await values_of(self._submissions, numbers)
+
+
+async def one_of(
+    submissions: Submissions, engines: Sequence[int], function: Any, *args: Any
+) -> Encoded:
+    """Call a function on one engine, and return what it returns."""
+    numbers = await submissions.call(engines, function, *args, label=LABEL)
+    [value] = await values_of(submissions, numbers)
+    assert value is not None  # these functions return something
+    return value
+
+
+async def values_of(submissions: Submissions, numbers: Sequence[int]) -> list[Encoded | None]:
+    """Wait for commands, and return what they return.
+
+    Raises
+    ------
+    RemoteFailure
+        One of them failed.
+    EngineError
+        An engine was busy for too long.
+    """
+    if not await submissions.wait(numbers, PATIENCE):
+        await submissions.client.cancel_requests(
+            [text_of(number) for number in numbers]
+        )
+        raise EngineError(
+            f"an engine has not had time for it within {PATIENCE:g} s: it is busy with something else"
+        )
+    values = []
+    for number in numbers:
+        row = submissions.taken(number)
+        outcome = outcome_of(row)
+        if outcome.state != "done":
+            raise RemoteFailure(outcome)
+        values.append(outcome.value)
+    return values

@@ -1,0 +1,212 @@
+"""How requests have ended, as REST tells it: from rows as they came, without unpickling. No I/O."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from ctrlhub.client.rows import OK, RAISED, VALUE, Row, is_cancelled, is_ok
+from ctrlhub.wire.encoded import JSON, OCTETS, Encoded, open_plainly
+from ctrlhub.wire.errors import CtrlHubError, SerializationError
+from ctrlhub.wire.failure import Failure, failure_of
+from ctrlhub.wire.ids import text_of
+from ctrlhub.wire.messages import Status
+
+MOST_JSON = 16 * 1024 * 1024
+"""So much JSON (bytes) is made here of a value that was not encoded by its engine."""
+
+DONE, FAILED, CANCELLED = "done", "failed", "cancelled"
+STATES = ("queued", "running", DONE, FAILED, CANCELLED)
+STATE_OF_RECORD = {"ok": DONE, "error": FAILED, "aborted": CANCELLED}
+"""What is said here of the states that the hub's records have."""
+
+_CANCELLED, _PARTLY = int(Status.CANCELLED), int(Status.PARTLY)
+
+
+class TooLarge(SerializationError, code="value_too_large"):
+    """A value is too large for JSON to be made of it here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a request has ended.
+
+    Parameters
+    ----------
+    id
+        Its id.
+    state
+        ``done``, ``failed`` or ``cancelled``.
+    engine
+        Where it ran; None if it did not.
+    started, completed
+        Unix times in seconds; 0 if it did not run.
+    value
+        What came of it, if it is done and this can be said.
+    error
+        Type, message, traceback and engine, if it has failed; why there is no value, if it is done and
+        there is none.
+    output
+        What it put out.
+    """
+
+    id: int
+    state: str
+    engine: int | None
+    started: float
+    completed: float
+    value: Encoded | None
+    error: Mapping[str, Any] | None
+    output: Mapping[str, Any]
+
+    @property
+    def head(self) -> dict[str, Any]:
+        """All but the value."""
+        return {
+            "id": text_of(self.id),
+            "state": self.state,
+            "engine": self.engine,
+            "started": when(self.started),
+            "completed": when(self.completed),
+            "error": self.error,
+            **self.output,
+        }
+
+
+def outcome_of(row: Row) -> Outcome:
+    """Return what a row says."""
+    number, status, payload, engine, started, elapsed, extras = row
+    state = DONE if is_ok(row) else CANCELLED if is_cancelled(row) else FAILED
+    value, error = None, None
+    if status == OK:
+        try:
+            value = _encoded(payload)
+        except SerializationError as why:
+            error = _of_ours(why)
+    elif status == VALUE:  # of our own making: there are none that are not plain
+        value = Encoded(JSON, b"null")
+    elif status == RAISED:
+        error = _of_ours(payload)
+    elif status == _PARTLY:
+        error = {**_NOWHERE, "type": "PartlyFailed", "message": (
+            "some of its items raised: only a Python client can tell them apart"
+        )}  # fmt: skip
+    elif status != _CANCELLED or payload:
+        error = _of_failure(failure_of(payload), engine)
+    return Outcome(
+        number, state, engine if engine >= 0 else None, started, started + elapsed if started else 0.0,
+        value, error, output_of(extras),
+    )  # fmt: skip
+
+
+def pieces(outcome: Outcome) -> Iterator[Any]:
+    """Yield the JSON of an outcome with its value, in pieces: a large value is not copied.
+
+    A value that is no JSON is told by its size.
+    """
+    head = json.dumps(outcome.head, ensure_ascii=False).encode("utf-8", "replace")
+    value = outcome.value
+    yield head[:-1]
+    if value is None:
+        yield b', "value": null}'
+    elif value.media_type == JSON:
+        yield b', "value": '
+        yield value.data
+        yield b"}"
+    else:
+        about = {"media_type": value.media_type, "bytes": memoryview(value.data).nbytes}
+        yield b', "value": null, "body": ' + json.dumps(about).encode() + b"}"
+
+
+def when(seconds: float | None) -> str | None:
+    """Return a Unix time as REST says it: ISO 8601, in UTC; None for 0."""
+    if not seconds:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def output_of(extras: Any) -> dict[str, Any]:
+    """Return what a request put out, as its row or its record has it."""
+    known = extras if isinstance(extras, Mapping) else {}
+    return {
+        "stdout": _text(known.get("stdout")),
+        "stderr": _text(known.get("stderr")),
+        "displays": plain(known.get("outputs") or []),
+        "execute_result": plain(known.get("execute_result")),
+    }
+
+
+def plain(value: Any) -> Any:
+    """Return plain data of the wire as JSON has it: bytes become base64, keys text."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return b64encode(value).decode()
+    if isinstance(value, Mapping):
+        return {str(name): plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    return value if isinstance(value, str | int | float | None) else str(value)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+_NOWHERE = {"type": "", "message": "", "traceback": "", "engine": None}
+
+
+def _of_failure(failure: Failure, engine: int) -> dict[str, Any]:
+    where = failure.engine_id if failure.engine_id is not None else engine
+    return {
+        "type": failure.ename,
+        "message": failure.evalue,
+        "traceback": failure.traceback,
+        "engine": where if where >= 0 else None,
+    }
+
+
+def _of_ours(error: BaseException) -> dict[str, Any]:
+    """Return an error that came to be here, or at the hub."""
+    return {
+        "type": type(error).__name__,
+        "message": str(error),
+        "traceback": "",
+        "engine": error.engine_id if isinstance(error, CtrlHubError) else None,
+    }
+
+
+def _encoded(payload: Any) -> Encoded:
+    value = open_plainly(payload)
+    if isinstance(value, Encoded):
+        return value
+    if isinstance(value, bytes | bytearray):
+        return Encoded(OCTETS, value)
+    return Encoded(JSON, _json_of(value))
+
+
+class _Encoder(json.JSONEncoder):
+    def default(self, value: Any) -> Any:
+        if isinstance(value, set | frozenset):
+            return list(value)
+        return super().default(value)
+
+
+def _json_of(value: Any) -> bytes:
+    """Make JSON of plain data, which may name one part a thousand times, up to a size."""
+    text: list[str] = []
+    size = 0
+    try:
+        for piece in _Encoder(allow_nan=False).iterencode(value):
+            text.append(piece)
+            size += len(piece)
+            if size > MOST_JSON:
+                raise TooLarge(
+                    f"the value takes more than {MOST_JSON >> 20} MiB as JSON: run the function by name, "
+                    "which has the engine make it, or return bytes"
+                )
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SerializationError(f"the value cannot be said in JSON: {error}") from None
+    return "".join(text).encode()

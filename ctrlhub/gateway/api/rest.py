@@ -1,0 +1,184 @@
+"""What all handlers of REST share in one gateway: submissions by role, rows that are kept, keys."""
+
+from __future__ import annotations
+
+import logging
+import time
+from asyncio import to_thread
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ctrlhub.client.async_client import AsyncClient
+from ctrlhub.client.rows import Row
+from ctrlhub.gateway.access.roles import Role
+from ctrlhub.gateway.api.idempotency import Keys, digest_of
+from ctrlhub.gateway.api.jobs import Batch
+from ctrlhub.gateway.api.journal import Journal
+from ctrlhub.gateway.api.kept import Kept
+from ctrlhub.gateway.api.submissions import MOST_KEPT, MOST_ROWS, Submissions
+from ctrlhub.gateway.context import Gateway
+from ctrlhub.wire.ids import text_of, to_ranges
+
+log = logging.getLogger(__name__)
+
+JOURNAL = "gateway-keys.jsonl"
+"""The file in the profile's directory that has the keys of submissions."""
+
+
+class KeyReused(ValueError):
+    """A key of a submission was used for another one."""
+
+
+class Rest:
+    """What handlers share.
+
+    Parameters
+    ----------
+    gateway
+        The gateway.
+
+    Attributes
+    ----------
+    live
+        The events, once somebody has subscribed.
+    on_submitted : callable
+        Told what was submitted.
+    """
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._kept = Kept(MOST_KEPT, MOST_ROWS)
+        self._by_role: dict[Role, Submissions] = {}
+        self.live: Any = None
+        self.on_submitted: Callable[[Submissions, list[int]], object] = _heed_nothing
+        self._keys: Keys | None = None
+        self._journal = Journal(Path(gateway.profile.directory) / JOURNAL)
+
+    async def client(self, role: Role) -> AsyncClient:
+        """Return the client of a role."""
+        return await self._gateway.clients.of(role)
+
+    async def of(self, role: Role) -> Submissions:
+        """Return what is submitted by a role."""
+        client = await self.client(role)
+        known = self._by_role.get(role)
+        if known is None or known.client is not client:
+            known = self._by_role[role] = Submissions(
+                client, self._kept, lambda *what: self.on_submitted(*what)
+            )
+        return known
+
+    def all(self) -> list[Submissions]:
+        """Return what is submitted by each role."""
+        return list(self._by_role.values())
+
+    async def record(self, role: Role, number: int) -> dict[str, Any] | None:
+        """Return what the hub knows of a request; None if nothing."""
+        found = await self.ask(role, "history", "records", requests=to_ranges([number]))
+        return found["records"][0] if found["records"] else None
+
+    async def ask(self, role: Role, interface: str, method: str, **arguments: Any) -> Any:
+        """Ask the hub something, as a client of a role."""
+        client = await self.client(role)
+        return await to_thread(
+            lambda: getattr(client.client.interface(interface), method)(**arguments)
+        )
+
+    def row(self, number: int) -> Row | None:
+        """Return a row that is here, whoever submitted it."""
+        for each in self._by_role.values():
+            row = each.row(number)
+            if row is not None:
+                return row
+        return self._kept.find(number)
+
+    async def fetched(self, role: Role, number: int, wait: float) -> Row | None:
+        """Return the row of a request, from wherever it is; None if it has not ended in time."""
+        for each in self._by_role.values():
+            if each.is_out(number):
+                return await each.fetched(number, wait)
+        row = self.row(number)
+        return row if row is not None else await (await self.of(role)).fetched(number, wait)
+
+    async def fetched_all(
+        self, role: Role, numbers: Sequence[int], wait: float
+    ) -> list[Row | None]:
+        """Return the rows of requests, from wherever they are; None for what has not ended in time."""
+        ends = time.monotonic() + wait
+        for each in self._by_role.values():
+            await each.wait(numbers, max(0.0, ends - time.monotonic()))
+        found = {number: self.row(number) for number in numbers}
+        out = {n for each in self._by_role.values() for n in numbers if each.is_out(n)}
+        missing = [n for n, row in found.items() if row is None and n not in out]
+        if missing:
+            submissions = await self.of(role)
+            rows = await submissions.from_hub(missing, max(0.05, ends - time.monotonic()))
+            found.update(zip(missing, rows, strict=True))
+        return [found[number] for number in numbers]
+
+    async def live_output(self, number: int) -> Mapping[str, Any]:
+        """Return what a request has put out so far, if it was made here; else nothing."""
+        for each in self._by_role.values():
+            if each.is_out(number):
+                return each.live_output(number)
+        return {}
+
+    # ------------------------------------------------------------ keys
+
+    async def submit_once(
+        self, role: Role, key: str, body: bytes, batches: Sequence[Batch]
+    ) -> list[int]:
+        """Submit tasks, unless that was done by this key before; return their ids.
+
+        Raises
+        ------
+        KeyReused
+            The key was used for something else.
+        """
+        submissions = await self.of(role)
+        keys = self._known_keys()
+        before = keys.find(key, time.time())
+        if before is not None:
+            if before.digest != digest_of(body):
+                raise KeyReused("this Idempotency-Key was used for another body: take a new one")
+            if await self._are_accepted(role, before.numbers):
+                return before.numbers
+        count = sum(len(batch.jobs) for batch in batches)
+        first = submissions.next_number
+        planned = range(first, first + count)
+        self._journal.add(keys.claim(key, body, planned, time.time()), keys)
+        numbers = await submissions.tasks(batches)
+        if numbers != list(planned):  # somebody else of this client was quicker
+            self._journal.add(keys.claim(key, body, numbers, time.time()), keys)
+        return numbers
+
+    def _known_keys(self) -> Keys:
+        if self._keys is None:
+            self._keys = Keys()
+            self._keys.read(self._journal.lines(), time.time())
+        return self._keys
+
+    async def _are_accepted(self, role: Role, numbers: Iterable[int]) -> bool:
+        """Tell whether requests were accepted, or are on their way: all of them are, or none."""
+        ids = list(numbers)
+        if any(each.is_out(ids[0]) for each in self._by_role.values()) or self.row(ids[0]):
+            return True
+        return await self.record(role, ids[0]) is not None
+
+
+def _heed_nothing(submissions: Submissions, numbers: list[int]) -> None:
+    """Do nothing: nobody wants to know."""
+
+
+def rest_of(gateway: Gateway) -> Rest:
+    """Return what handlers of a gateway share."""
+    if gateway.rest is None:
+        gateway.rest = Rest(gateway)
+    rest: Rest = gateway.rest
+    return rest
+
+
+def text_ids(numbers: Iterable[int]) -> list[str]:
+    """Return ids as text."""
+    return [text_of(number) for number in numbers]

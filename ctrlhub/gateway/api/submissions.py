@@ -1,0 +1,251 @@
+"""What REST has submitted through one client of the hub, and what has come of it."""
+
+from __future__ import annotations
+
+from asyncio import create_task, to_thread, wait_for
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from ctrlhub.client.arrivals import arrivals_here
+from ctrlhub.client.async_client import AsyncClient
+from ctrlhub.client.async_result import AsyncResult
+from ctrlhub.client.balanced_view import LoadBalancedView
+from ctrlhub.client.direct_view import DirectView
+from ctrlhub.client.loop_client import LoopClient
+from ctrlhub.client.room import without_waiting
+from ctrlhub.client.rows import Row
+from ctrlhub.client.unopened import give_up, next_number, numbers_of, output_so_far, rows_of
+from ctrlhub.engine.by_name import call_by_name
+from ctrlhub.gateway.api.commits import Commits
+from ctrlhub.gateway.api.jobs import Batch, Job
+from ctrlhub.gateway.api.kept import Kept
+from ctrlhub.wire.errors import InvalidEngineID, NoEnginesRegistered, ResultLost
+from ctrlhub.wire.ids import text_of
+
+T = TypeVar("T")
+
+MOST_KEPT = 256 * 1024 * 1024
+"""How much (bytes) of results is kept here; older ones the hub's history has."""
+
+MOST_ROWS = 200_000
+"""And of how many."""
+
+MOST_VIEWS = 256
+"""So many sets of options have a view that is ready."""
+
+
+class Submissions:
+    """Requests that were made by HTTP through one client.
+
+    All of it in the event loop's thread.
+
+    Parameters
+    ----------
+    client
+        The client.
+    kept
+        Where rows are kept that have come.
+    on_submitted
+        Told what was submitted.
+    """
+
+    def __init__(
+        self, client: AsyncClient, kept: Kept, on_submitted: Callable[[Submissions, list[int]], object]
+    ) -> None:
+        self.client = client
+        self._on_submitted = on_submitted
+        self.commits = Commits(client.flush)
+        self._kept = kept
+        self._loop_client = LoopClient.of(client.client)
+        self._views: OrderedDict[Any, LoadBalancedView] = OrderedDict()
+        self._out: dict[int, tuple[AsyncResult, int]] = {}
+        self._watching: set[Any] = set()
+
+    @property
+    def outstanding(self) -> int:
+        """How many requests have not ended."""
+        return len(self._out)
+
+    @property
+    def next_number(self) -> int:
+        """The id that the next request will have."""
+        return next_number(self.client.client)
+
+    # ------------------------------------------------------------ submitting
+
+    async def tasks(self, batches: Sequence[Batch]) -> list[int]:
+        """Submit tasks; return their ids, in order. They are safe once `commits` says so.
+
+        Raises
+        ------
+        LimitExceeded
+            The hub takes no more now; those of this call are stopped.
+        InvalidEngineID
+            An engine is named that is not there.
+        """
+        views = [await self._known(partial(self._view, batch.options)) for batch in batches]
+        results: list[AsyncResult] = []
+        try:
+            with without_waiting():
+                results += [
+                    _submitted(view, batch.jobs) for view, batch in zip(views, batches, strict=True)
+                ]
+        except BaseException:
+            for result in results:
+                result._cancel_later()
+            raise
+        return [number for result in results for number in self._watched(result)]
+
+    async def apply(self, engines: Sequence[int], job: Job, label: str) -> list[int]:
+        """Call a function on explicit engines; return the ids, one for each."""
+        return await self.call(engines, call_by_name, job.function, job.arguments, label=label)
+
+    async def call(
+        self, engines: Sequence[int], function: Callable[..., Any], *args: Any, label: str
+    ) -> list[int]:
+        """Call one of our own functions on explicit engines; return the ids, one for each."""
+        view = await self._direct(engines, label)
+        with without_waiting():
+            return self._watched(view.apply_async(function, *args))
+
+    async def execute(self, engines: Sequence[int], code: str, label: str) -> list[int]:
+        """Run code on explicit engines, as a cell; return the ids, one for each."""
+        view = await self._direct(engines, label)
+        with without_waiting():
+            return self._watched(view.execute(code, silent=False))
+
+    async def engines(self, named: str) -> list[int]:
+        """Return the engines that a path names: ``all``, or ids with commas between them.
+
+        Raises
+        ------
+        InvalidEngineID, NoEnginesRegistered
+            They are not there.
+        """
+        wanted: Any = "all" if named == "all" else [int(each) for each in named.split(",")]
+        return await self._known(lambda: self._loop_client._resolve(wanted))
+
+    async def _direct(self, engines: Sequence[int], label: str) -> DirectView:
+        wanted = list(engines)
+        return await self._known(
+            lambda: self._loop_client.direct_view(wanted, block=False, label=label)
+        )
+
+    async def _known(self, make: Callable[[], T]) -> T:
+        """Return what can be made once the engines are known here; the hub is asked if need be."""
+        try:
+            return make()
+        except (InvalidEngineID, NoEnginesRegistered):
+            return await to_thread(make)
+
+    def _view(self, options: Mapping[str, Any]) -> LoadBalancedView:
+        if not options.keys().isdisjoint(("targets", "after", "follow", "resources")):
+            return self._loop_client.load_balanced_view(block=False, **options)
+        key = tuple(sorted(options.items()))
+        view = self._views.get(key)
+        if view is None:
+            view = self._views[key] = self._loop_client.load_balanced_view(block=False, **options)
+            if len(self._views) > MOST_VIEWS:
+                self._views.popitem(last=False)
+        return view
+
+    def _watched(self, result: AsyncResult) -> list[int]:
+        numbers = list(numbers_of(result))
+        for place, number in enumerate(numbers):
+            self._out[number] = (result, place)
+        watcher = create_task(self._watch(result, numbers))
+        self._watching.add(watcher)
+        watcher.add_done_callback(self._watching.discard)
+        self._on_submitted(self, numbers)
+        return numbers
+
+    async def _watch(self, result: AsyncResult, numbers: Sequence[int]) -> None:
+        await arrivals_here().expect(result)
+        for row in rows_of(result):
+            assert row is not None  # it is done
+            self._kept.add(row)
+        for number in numbers:
+            del self._out[number]
+
+    # ------------------------------------------------------------ what has come
+
+    def row(self, number: int) -> Row | None:
+        """Return the row of a request, if it is here."""
+        found = self._out.get(number)
+        if found is not None:
+            return rows_of(found[0])[found[1]]
+        return self._kept.find(number)
+
+    def taken(self, number: int) -> Row:
+        """Return the row of a request that was made here and has ended, and keep it no longer."""
+        row = self.row(number)
+        if row is None:
+            raise ResultLost(f"the result of {text_of(number)} was not kept: ask the hub for it")
+        self._kept.drop(number)
+        return row
+
+    def out(self) -> list[int]:
+        """Return the ids of the requests that have not ended."""
+        return list(self._out)
+
+    def is_out(self, number: int) -> bool:
+        """Tell whether a request was made here, and has not ended as far as is known here."""
+        return number in self._out and self.row(number) is None
+
+    async def wait(self, numbers: Iterable[int], timeout: float) -> bool:
+        """Wait for requests that were made here; tell whether all have ended."""
+        results: dict[int, AsyncResult] = {}
+        for number in numbers:
+            found = self._out.get(number)
+            if found is not None:
+                result, place = found
+                whole = len(result) == 1 or set(numbers_of(result)) <= set(numbers)
+                one = result if whole else result.split()[place]
+                results[id(one)] = one
+        return await _all_within(list(results.values()), timeout)
+
+    async def fetched(self, number: int, timeout: float) -> Row | None:
+        """Return the row of any request, from the hub if need be; None if it has not ended in time."""
+        here = self.row(number)
+        if here is not None:
+            return here
+        if number in self._out:
+            await self.wait([number], timeout)
+            return self.row(number)
+        return (await self.from_hub([number], timeout))[0]
+
+    async def from_hub(self, numbers: Sequence[int], timeout: float) -> list[Row | None]:
+        """Return the rows of requests of whomever; None for those that have not ended in time."""
+        result = await self.client.get_result([text_of(number) for number in numbers])
+        if not await _all_within([result], timeout):
+            give_up(self.client.client, result)
+        return list(rows_of(result))
+
+    def live_output(self, number: int) -> Mapping[str, Any]:
+        """Return what a request that was made here has put out so far."""
+        return output_so_far(self.client.client, number)
+
+
+def _submitted(view: LoadBalancedView, jobs: Sequence[Job]) -> AsyncResult:
+    if len(jobs) == 1:
+        return view.apply_async(call_by_name, jobs[0].function, jobs[0].arguments)
+    return view.map_async(
+        call_by_name, [job.function for job in jobs], [job.arguments for job in jobs]
+    )
+
+
+async def _all_within(results: Sequence[AsyncResult], timeout: float) -> bool:
+    """Wait for results; tell whether all have come within a time (seconds)."""
+
+    async def all_of() -> None:
+        for result in results:
+            if not result.done():
+                await arrivals_here().expect(result)
+
+    try:
+        await wait_for(all_of(), timeout)
+    except TimeoutError:
+        return all(result.done() for result in results)
+    return True

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ctrlhub.gateway.api import idempotency, journal
+from ctrlhub.gateway.api.idempotency import KEY_SECONDS, Keys, digest_of
+from ctrlhub.gateway.api.journal import Journal
+
+
+def test_a_key_is_remembered_with_what_it_was_used_for() -> None:
+    """The ids, and which body it was; and forgotten after a day."""
+    keys = Keys()
+    keys.claim("k", b"body", [5, 6, 7, 9], 100.0)
+    found = keys.find("k", 101.0)
+    assert found is not None
+    assert found.numbers == [5, 6, 7, 9]
+    assert found.digest == digest_of(b"body") != digest_of(b"other")
+    assert keys.find("k", 100.0 + KEY_SECONDS) is None
+    assert len(keys) == 0
+
+
+def test_there_are_so_many_keys_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest are forgotten."""
+    monkeypatch.setattr(idempotency, "MOST_KEYS", 3)
+    keys = Keys()
+    for number in range(5):
+        keys.claim(str(number), b"", [number], 0.0)
+    assert [keys.find(str(n), 1.0) is not None for n in range(5)] == [False, False, True, True, True]
+
+
+def test_a_journal_has_what_was_claimed_and_the_last_word_counts(tmp_path: Path) -> None:
+    """Who reads it knows what who wrote it knew; the file is private."""
+    path = tmp_path / "keys"
+    book, keys = Journal(path), Keys()
+    assert list(book.lines()) == []
+    book.add(keys.claim("a", b"1", [1], 0.0), keys)
+    book.add(keys.claim("b", b"2", [2], 0.0), keys)
+    book.add(keys.claim("a", b"1", [3], 0.0), keys)
+    assert path.stat().st_mode & 0o777 == 0o600
+    read = Keys()
+    read.read(Journal(path).lines(), 1.0)
+    assert [each.line() for each in (read.find("a", 1.0), read.find("b", 1.0)) if each] == list(
+        reversed(list(keys.lines()))
+    )
+
+
+def test_a_journal_that_has_grown_is_written_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is said again and again does not fill the disk."""
+    monkeypatch.setattr(journal, "REWRITE", 1000)
+    book, keys = Journal(tmp_path / "keys"), Keys()
+    for _ in range(200):
+        book.add(keys.claim("a", b"1", [1], 0.0), keys)
+    assert (tmp_path / "keys").stat().st_size < 1500
+
+
+@given(st.lists(st.text(max_size=40)))
+def test_a_spoilt_journal_is_read_as_far_as_it_can_be(lines: list[str]) -> None:
+    """A line that was being written when its writer was killed is left out."""
+    keys = Keys()
+    good = keys.claim("a", b"1", [1], 0.0).line()
+    read = Keys()
+    read.read([*lines, good[:-5], good], 1.0)
+    assert read.find("a", 1.0) is not None

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import json
+import pickle
+from typing import Any
+
+import pytest
+
+from ctrlhub.client.rows import failed
+from ctrlhub.gateway.api.outcomes import Outcome, outcome_of, pieces, plain, when
+from ctrlhub.gateway.api.resources import OUTCOME
+from ctrlhub.wire.encoded import JSON, OCTETS, Encoded
+from ctrlhub.wire.errors import EngineError, ResultLost
+from ctrlhub.wire.failure import Failure, pack_failure
+from ctrlhub.wire.messages import Status
+from ctrlhub.wire.serialize import dumps
+
+
+def row(status: Status, payload: Any, engine: int = 2, extras: Any = None) -> tuple[Any, ...]:
+    """Return a row as it comes."""
+    return (7 << 40 | 42, int(status), payload, engine, 1000.0, 0.5, extras)
+
+
+def told(outcome: Outcome) -> dict[str, Any]:
+    """Return what is told of an outcome, which has the shape that is described."""
+    made = json.loads(b"".join(bytes(each) for each in pieces(outcome)))
+    OUTCOME.check(made)
+    return dict(made)
+
+
+def test_a_value_that_the_engine_encoded_is_passed_on_as_it_is() -> None:
+    """Its JSON stands in the answer, byte for byte."""
+    outcome = outcome_of(row(Status.OK, dumps(Encoded(JSON, b'{"a": [1,2]}'))))
+    assert told(outcome)["value"] == {"a": [1, 2]}
+    assert (outcome.state, outcome.engine) == ("done", 2)
+
+
+def test_times_are_iso_8601_in_utc() -> None:
+    """Also the moment at which it ended; what did not run has none."""
+    made = told(outcome_of(row(Status.OK, dumps(None))))
+    assert made["started"] == "1970-01-01T00:16:40.000000Z"
+    assert made["completed"] == "1970-01-01T00:16:40.500000Z"
+    assert when(0) is None
+
+
+def test_bytes_are_told_by_their_size() -> None:
+    """They are no JSON, and are fetched by themselves."""
+    made = told(outcome_of(row(Status.OK, dumps(Encoded(OCTETS, b"\xff" * 10)))))
+    assert made["value"] is None
+    assert made["body"] == {"media_type": OCTETS, "bytes": 10}
+
+
+@pytest.mark.parametrize("value", [None, [1, "x", {"a": True}], {"s": {1}}, 2**80, (1, 2)])
+def test_plain_values_of_python_clients_are_told_as_well(value: Any) -> None:
+    """What needs no class is made JSON of here."""
+    assert told(outcome_of(row(Status.OK, dumps(value))))["error"] is None
+
+
+def test_a_value_of_a_class_is_not_opened() -> None:
+    """The request is done; why there is no value, and of which class it is, is told."""
+    made = told(outcome_of(row(Status.OK, dumps(ValueError("x")))))
+    assert made["state"] == "done"
+    assert made["value"] is None
+    assert "builtins.ValueError" in made["error"]["message"]
+
+
+def test_a_value_that_names_itself_a_thousand_times_is_refused() -> None:
+    """A few bytes of pickle do not become gigabytes of JSON."""
+    value: Any = "x" * 100
+    for _ in range(30):
+        value = [value] * 10
+    made = told(outcome_of(row(Status.OK, pickle.dumps(value))))
+    assert made["error"]["type"] == "TooLarge"
+
+
+def test_an_error_comes_with_type_message_traceback_and_engine() -> None:
+    """As the engine told it; the pickled exception in it is left alone."""
+    failure = Failure("remote", "ZeroDivisionError", "division", "Traceback …", 3, "apply", b"\x80evil")
+    made = told(outcome_of(row(Status.ERROR, pack_failure(failure))))
+    assert made["state"] == "failed"
+    assert made["error"] == {
+        "type": "ZeroDivisionError", "message": "division", "traceback": "Traceback …", "engine": 3,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("payload", [b"", b"\xc1nonsense", (b"", b"x")])
+def test_an_error_that_cannot_be_read_is_an_error(payload: Any) -> None:
+    """Nothing that comes from an engine makes the gateway fail."""
+    assert told(outcome_of(row(Status.ERROR, payload)))["error"]["type"] == "InvalidReply"
+
+
+def test_cancelled_lost_and_partly_failed_requests_have_a_state() -> None:
+    """Of errors that came to be here the type and the text are told."""
+    assert told(outcome_of(row(Status.CANCELLED, b"")))["state"] == "cancelled"
+    assert told(outcome_of(row(Status.PARTLY, b"")))["state"] == "failed"
+    lost = told(outcome_of(failed(5, ResultLost("gone"))))
+    assert (lost["state"], lost["error"]["type"]) == ("failed", "ResultLost")
+    dead = told(outcome_of(failed(5, EngineError("it died", engine_id=4))))
+    assert dead["error"]["engine"] == 4
+
+
+def test_output_comes_along() -> None:
+    """Text as text, and displays with bytes as base64."""
+    extras = {"stdout": "a\n", "outputs": [{"data": {"image/png": b"\xff"}}], "data": {"x": b"p"}}
+    made = told(outcome_of(row(Status.OK, dumps(None), extras=extras)))
+    assert made["stdout"] == "a\n"
+    assert made["displays"] == [{"data": {"image/png": "/w=="}}]
+
+
+def test_anything_of_the_wire_can_be_told() -> None:
+    """Keys become text, and what JSON does not know its text."""
+    assert plain({1: b"a", "b": (None, 2.0)}) == {"1": "YQ==", "b": [None, 2.0]}
