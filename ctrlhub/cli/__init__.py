@@ -20,6 +20,8 @@ _GROUPS = {
         "stop": "ctrlhub.cli.stop",
         "status": "ctrlhub.cli.status",
         "list": "ctrlhub.cli.listing",
+        "dashboard": "ctrlhub.cli.dashboard",
+        "token": "ctrlhub.cli.web_tokens",
     },
     "Engines": {
         "engines": "ctrlhub.cli.engines_start",

@@ -23,7 +23,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def configured(*names: str) -> Callable[[Command], Command]:
     """Give a command the options of some settings, by their whole names.
 
-    Each is an argument of the command, by its key. The command has the options `profile` and
+    Each is an argument of the command, by its key (`Setting.argument`). The command has the options `profile` and
     `state_dir`, too: they say whose files are read.
     """
 
@@ -66,7 +66,7 @@ def _option(setting: Setting) -> Callable[[Command], Command]:
     default = f"  [default: {setting.default_text}]" if setting.default_text else ""
     return click.option(
         *names,
-        setting.key,
+        setting.argument,
         cls=PanelOption,
         panel=SELDOM if setting.rare else PANELS.get(setting.section, COMMON),
         callback=value_of,

@@ -14,7 +14,7 @@ from ctrlhub.cli.options import profile_option, state_dir_option
 from ctrlhub.cli.settings import of_section
 
 _SETTINGS = of_section("hub")
-
+_HTTP = of_section("http")
 FIELDS: Mapping[str, str] = {"port_range": "ports", "scheme": "task_scheme"}
 """What is called otherwise in `HubConfig`; its defaults hold for what is None."""
 
@@ -25,7 +25,9 @@ def with_hub_config(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def run(*args: Any, profile: str, state_dir: Path | None, **others: Any) -> None:
         from ctrlhub.controller.config import HubConfig
+        from ctrlhub.controller.http_config import HttpConfig
 
+        http = {each.key: others.pop(each.argument) for each in _HTTP}
         given = {each.key: others.pop(each.key) for each in _SETTINGS}
         if given["port_range"] is not None and given["listen"] is None:
             raise click.UsageError("--port-range needs --listen: without it there are no TCP ports")
@@ -36,10 +38,20 @@ def with_hub_config(command: Callable[..., None]) -> Callable[..., None]:
         }
         state = "" if state_dir is None else str(state_dir.expanduser().absolute())
         try:
+            values["http"] = HttpConfig(**_http_values(http))
             hub = HubConfig(profile=profile, state_dir=state, **values)
         except ValueError as error:
             raise click.UsageError(str(error)) from error
         command(*args, hub=hub, **others)
 
-    with_options = configured(*(each.name for each in _SETTINGS))(run)
+    with_options = configured(*(each.name for each in (*_SETTINGS, *_HTTP)))(run)
     return profile_option(state_dir_option(with_options))
+
+
+def _http_values(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the gateway's options that somebody has given; files as whole paths."""
+    values = {key: value for key, value in given.items() if value is not None}
+    for key in ("certificate", "key"):
+        if key in values:
+            values[key] = str(Path(values[key]).expanduser().absolute())
+    return values

@@ -207,6 +207,29 @@ def _take_seconds(value: Any) -> float:
 SECONDS = Kind("SECONDS", _read_seconds, _take_seconds)
 
 
+def _read_rate(value: str) -> float:
+    try:
+        return _check_rate(float(value))
+    except ValueError:
+        raise ValueError(f"{value!r} is not a number above 0") from None
+
+
+def _take_rate(value: Any) -> float:
+    if type(value) not in (int, float):
+        raise ValueError(f"{_shown(value)} is not a number above 0")
+    return _check_rate(float(value))
+
+
+def _check_rate(number: float) -> float:
+    if not (isfinite(number) and number > 0):
+        raise ValueError(f"{number} is not a number above 0")
+    return number
+
+
+RATE = Kind("N", _read_rate, _take_rate)
+"""So many in a second."""
+
+
 def _read_size(value: str) -> int:
     found = _SIZE.fullmatch(value)
     if found is None:

@@ -16,6 +16,7 @@ from ctrlhub.cli.kinds import (
     AMOUNTS,
     LINES,
     PORTS,
+    RATE,
     SECONDS,
     SIZE,
     SSH,
@@ -34,6 +35,7 @@ from ctrlhub.controller.config import (
     HubConfig,
     check_scheme,
 )
+from ctrlhub.controller.http_config import address_of
 from ctrlhub.controller.store_places import STORES, check_store, is_postgresql, shown
 
 PREFIX = "CTRLHUB_"
@@ -75,6 +77,11 @@ class Setting:
     def name(self) -> str:
         """Its whole name."""
         return f"{self.section}.{self.key}"
+
+    @property
+    def argument(self) -> str:
+        """The argument of a command's function that has its value; two sections have a `listen`."""
+        return f"http_{self.key}" if self.section == "http" else self.key
 
     @property
     def variable(self) -> str:
@@ -132,9 +139,11 @@ def _store_in_file(value: Any) -> str:
 
 
 _HUB = HubConfig()
+_HTTP = _HUB.http
 
 SECTIONS: Mapping[str, str] = {
     "hub": "The hub: for `ctrl-hub start` and `ctrl-hub hub`.",
+    "http": "The hub's HTTP gateway: for `ctrl-hub start` and `ctrl-hub hub`.",
     "start": "`ctrl-hub start`.",
     "launcher": "How engines are started on other hosts: `ctrl-hub start` and `ctrl-hub engines start`.",
     "engine": "`ctrl-hub engine`.",
@@ -142,7 +151,7 @@ SECTIONS: Mapping[str, str] = {
 }
 """What each section is about."""
 
-PANELS: Mapping[str, str] = {"hub": "The hub", "launcher": "Engines elsewhere"}
+PANELS: Mapping[str, str] = {"hub": "The hub", "http": "HTTP", "launcher": "Engines elsewhere"}
 """Headings of ``--help`` for the options of some sections, where a command has others, too."""
 
 SETTINGS: tuple[Setting, ...] = (
@@ -190,6 +199,39 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("hub", "lost", SECONDS, _HUB.lost, "Silence until a peer is given up.", rare=True),
     Setting("hub", "interfaces", WORDS, _HUB.interfaces, "What clients may use.", rare=True),
     Setting("hub", "log_level", choice(*LOG_LEVELS), _HUB.log_level, "How much the hub's log says.", rare=True),
+    Setting("http", "listen", text("[ADDRESS:]PORT", address_of), _HTTP.listen,
+        "Serve HTTP from the start: on a port of this host alone, or of an address, then with TLS; auto takes any port of "
+        "this host, off serves none. By default one is begun when somebody asks for it, as `ctrl-hub dashboard` does.",
+        ("--http",)),
+    Setting("http", "hosts", WORDS, _HTTP.hosts,
+        "Names, beside its own, by which it is reached: a proxy's, say. * is any.", ("--http-hosts",)),
+    Setting("http", "origins", WORDS, _HTTP.origins,
+        "Other sites whose scripts may use it: https://site.example.", ("--http-origins",)),
+    Setting("http", "frames", WORDS, _HTTP.frames,
+        "Other sites that may show its pages in a frame: https://jupyter.example.", ("--http-frames",)),
+    Setting("http", "certificate", text("FILE"), None,
+        "Its TLS certificate, PEM.", ("--http-certificate",), shown="one that it makes itself, where it needs one"),
+    Setting("http", "key", text("FILE"), None, "The key of the certificate, PEM.", ("--http-key",)),
+    Setting("http", "tls", SWITCH, _HTTP.tls, "Speak TLS on this host, too.", ("--http-tls",)),
+    Setting("http", "plain", SWITCH, _HTTP.plain,
+        "Speak HTTP without TLS to other hosts as well: whoever is on the way reads tokens and data. For behind a proxy "
+        "that has TLS.", ("--http-plain",), rare=True),
+    Setting("http", "prefix", text("/PATH"), None,
+        "The path under which a proxy passes requests on.", ("--http-prefix",), rare=True),
+    Setting("http", "max_body", SIZE, _HTTP.max_body,
+        "The largest JSON that is taken.", ("--http-max-body",), shown="4M", rare=True),
+    Setting("http", "max_upload", SIZE, _HTTP.max_upload,
+        "The largest upload.", ("--http-max-upload",), shown="1G", rare=True),
+    Setting("http", "rate", RATE, _HTTP.rate,
+        "The most requests in a second of one token, or of an address without one.", ("--http-rate",), rare=True),
+    Setting("http", "connections", whole(1), _HTTP.connections,
+        "The most connections at a time.", ("--http-connections",), rare=True),
+    Setting("http", "sockets", whole(1), _HTTP.sockets,
+        "The most WebSockets and event streams at a time.", ("--http-sockets",), rare=True),
+    Setting("http", "patience", SECONDS, _HTTP.patience,
+        "How long a client may take for the head of a request, and for its body.", ("--http-patience",), rare=True),
+    Setting("http", "login_age", SECONDS, _HTTP.login_age,
+        "For how long a browser stays logged in.", ("--http-login-age",), rare=True),
     Setting("start", "engines", whole(0), None, "How many engines.", ("-n", "--engines"), shown="as many as cores"),
     Setting("start", "daemonize", SWITCH, False, "Return when ready; go on in the background."),
     Setting("start", "timeout", SECONDS, 60.0, "Time within which all engines must be registered."),

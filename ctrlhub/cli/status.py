@@ -50,6 +50,7 @@ def _text(found: Mapping[str, Any]) -> str:
         f"ports    {ports or 'none: this user on this host only'}",
         f"tasks    {tasks['queued']} queued, {tasks['running']} running; since this hub runs "
         f"{tasks['done']} done, {tasks['failed']} failed",
+        *_http(hub.get("http")),
         *_store(found.get("store", {})),
         *_refused(hub.get("refused", 0)),
         *(f"TROUBLE  {each}" for each in hub.get("trouble", [])),
@@ -62,6 +63,15 @@ def _text(found: Mapping[str, Any]) -> str:
         rows = [[each[name] or ("-" if name == "engine_set" else each[name]) for name in columns.values()] for each in engines]
         lines += ["", *table(tuple(columns), rows)]
     return "\n".join(lines + _hooks(found.get("start_hooks", [])))
+
+
+def _http(http: dict[str, Any] | None) -> list[str]:
+    """Show where the HTTP gateway is, if there is one."""
+    if http is None:
+        return []
+    shown = http["url"] or http["state"]
+    deaths = f", started again {http['deaths']} times" if http["deaths"] else ""
+    return [f"http     {shown} (pid {http['pid'] or '-'}{deaths})"]
 
 
 def _store(store: dict[str, Any]) -> list[str]:

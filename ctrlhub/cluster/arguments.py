@@ -10,6 +10,7 @@ from typing import Any
 from warnings import warn
 
 from ctrlhub.controller.config import HubConfig
+from ctrlhub.controller.http_config import HttpConfig
 
 CALLED = {"cluster_id": "profile", "engine_timeout": "timeout"}
 """What has another name here."""
@@ -57,6 +58,8 @@ def options_of(others: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in others.items():
         if name == "log_level" and (value is None or type(value) is int):
             options |= {} if value is None else {name: logging.getLevelName(value)}
+        elif name == "http":
+            options[name] = http_of(value)
         elif name in known:
             options[name] = value
         elif name in INSTEAD:
@@ -69,6 +72,23 @@ def options_of(others: Mapping[str, Any]) -> dict[str, Any]:
             listed = ", ".join((*_OWN, *sorted(known)))
             raise TypeError(f"Cluster has no argument {name!r}; it has: {listed}")
     return options
+
+
+def http_of(value: Any) -> HttpConfig:
+    """Return the options of the HTTP gateway: they are given whole, as a map, or as where it listens.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is none of these, or an option has a wrong value.
+    """
+    if isinstance(value, HttpConfig):
+        return value
+    if isinstance(value, Mapping):
+        return HttpConfig.from_plain(value)
+    if isinstance(value, str):
+        return HttpConfig(listen=value)
+    raise TypeError(f"http is where the gateway listens, or a map of its options, not {value!r:.80}")
 
 
 def launcher_of(others: dict[str, Any], launcher: str) -> str:

@@ -21,6 +21,7 @@ from ctrlhub.controller.http_config import HttpConfig
 from ctrlhub.controller.logs import start_logging
 from ctrlhub.gateway.access.hosts import Hosts
 from ctrlhub.gateway.access.rates import Rates
+from ctrlhub.gateway.certificate import tls_for
 from ctrlhub.gateway.clients import Clients
 from ctrlhub.gateway.context import Gateway
 from ctrlhub.gateway.server import make_server
@@ -84,7 +85,7 @@ async def _serve(profile: Profile, config: HttpConfig) -> int:
         logins=Rates(LOGIN_RATE, LOGIN_BURST),
         port=port,
     )  # fmt: skip
-    server = make_server(gateway)
+    server = make_server(gateway, tls_for(config, profile))
     server.add_sockets(sockets)
     url = f"{'https' if config.has_tls else 'http'}://{_shown(config, host)}:{port}{config.prefix}"
     said = {"url": url, "port": port, "pid": os.getpid()}

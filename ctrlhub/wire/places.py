@@ -136,6 +136,11 @@ class Profile:
         return self.directory / "gateway.json"
 
     @property
+    def gateway_certificate(self) -> Path:
+        """Key and TLS certificate that the HTTP gateway has made itself, if it needed one."""
+        return self.directory / "gateway.pem"
+
+    @property
     def tokens(self) -> Path:
         """The tokens of the HTTP gateway, which outlive it."""
         return self.directory / "tokens.json"

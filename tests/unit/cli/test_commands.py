@@ -18,10 +18,10 @@ from ctrlhub.cli import main
 from ctrlhub.cli.exits import Exit
 
 COMMANDS = (
-    "start", "stop", "status", "list", "hub", "engine", "drain", "tasks", "explain", "cancel", "sessions", "logs",
+    "start", "stop", "status", "dashboard", "list", "hub", "engine", "drain", "tasks", "explain", "cancel", "sessions", "logs",
     "doctor", "clean",
 )  # fmt: skip
-GROUPS = ("engines", "store", "profile", "config", "completion")
+GROUPS = ("engines", "store", "token", "profile", "config", "completion")
 """Those whose options are those of their own commands."""
 
 

@@ -18,6 +18,7 @@ from ctrlhub.cli.hub_options import FIELDS
 from ctrlhub.cli.resolving import Layers, Origin, VariableError
 from ctrlhub.cli.settings import BY_NAME, SECTIONS, SETTINGS, Setting, of_section
 from ctrlhub.controller.config import HubConfig
+from ctrlhub.controller.http_config import HttpConfig
 
 PATH = Path("/somewhere/config.toml")
 
@@ -27,6 +28,7 @@ SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "hub.location": st.ip_addresses().map(str) | st.sampled_from(["gateway.example"]),
     "hub.ssh": st.sampled_from(["host", "me@host", "me@host:2222", "me@[fd00::1]:22", "none"]),
     "hub.engine_ssh": st.sampled_from(["host", "none"]),
+    "http.listen": st.sampled_from(["auto", "off", "demand", "8080", "0.0.0.0:8443", "[::1]:0"]),
     "engine.ssh": st.sampled_from(["me@host:2222", "none"]),
     "engine.ssh_key": words,
     "engine.gpus": st.sampled_from(["auto", "none", "0,1", "0-3"]),
@@ -57,7 +59,7 @@ def values_of(setting: Setting) -> st.SearchStrategy[Any]:
         return st.dictionaries(words, st.floats(0.5, 1e6), min_size=1, max_size=3)
     if kind is kinds.LINES:
         return st.lists(words, min_size=1, max_size=3).map(tuple)
-    if setting.section == "launcher" and kind.metavar in ("NAME", "TIME", "SIZE", "FILE", "PATH", "LIST", "COMMAND"):
+    if setting.section in ("launcher", "http") and kind.metavar in ("NAME", "TIME", "SIZE", "FILE", "PATH", "/PATH", "LIST", "COMMAND"):
         return words
     if kind.metavar in ("N", "SECONDS"):
         return st.integers(1, 1_000_000)
@@ -176,6 +178,13 @@ def test_any_value_of_a_file_is_one_or_an_error_that_says_why(value: Any, settin
 def test_toml_is_what_the_standard_library_reads(value: Any) -> None:
     """Whatever is written, also texts of any characters."""
     assert tomllib.loads(f"x = {kinds.toml(value)}") == {"x": value}
+
+
+def test_every_option_of_the_gateway_is_a_setting() -> None:
+    """None of the options of HTTP can be set in one way only."""
+    assert {each.key for each in of_section("http")} == {
+        field.name for field in dataclasses.fields(HttpConfig)
+    }
 
 
 def test_every_option_of_a_hub_is_a_setting() -> None:
