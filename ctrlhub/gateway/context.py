@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ctrlhub.gateway.access.hosts import Hosts
 from ctrlhub.gateway.access.rates import Rates
 from ctrlhub.gateway.clients import Clients
+from ctrlhub.gateway.relay.relays import Relays
 from ctrlhub.gateway.token_file import TokenFile
 from ctrlhub.wire.places import Profile
 
@@ -41,6 +42,8 @@ class Gateway:
         Where it listens.
     sockets
         The WebSockets and event streams that are open.
+    relays
+        The peers that speak the protocol over WebSockets.
     telemetry
         The hub's figures, asked for once for everybody.
     rest
@@ -56,6 +59,7 @@ class Gateway:
     logins: Rates
     port: int = 0
     sockets: set[Connected] = field(default_factory=set)
+    relays: Relays = field(default_factory=Relays)
     telemetry: Any = None
     rest: Any = None
 

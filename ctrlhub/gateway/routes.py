@@ -30,7 +30,13 @@ DOOR: tuple[Route, ...] = (
 
 # ---------------------------------------------------------------- the protocol over a WebSocket
 
-RELAY: tuple[Route, ...] = ()
+RELAY: tuple[Route, ...] = (
+    Route("/api/v1/connect", "ctrlhub.gateway.relay.handler:Connect", {"GET": Role.ADMIN},
+        "The protocol over a WebSocket, as subprotocol ctrlhub.v1.msgpack or ctrlhub.v1.json.",
+        Body.NONE, is_socket=True),
+    Route("/api/v1/connection", "ctrlhub.gateway.relay.handler:Connection", READ,
+        "Whose hub it is, and what the token allows: what a client needs to know first.", Body.NONE),
+)  # fmt: skip
 
 # ---------------------------------------------------------------- metrics
 

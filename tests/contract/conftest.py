@@ -1,7 +1,7 @@
 """One behavioural suite, run on every transport.
 
-``memory`` is hub and engines in threads of this process; ``ipc`` and ``tcp`` are real processes,
-the latter reached over TCP with CURVE. What threads cannot do is skipped there and says so:
+``memory`` is hub and engines in threads of this process; ``ipc``, ``tcp`` and ``http`` are real
+processes, the latter two reached over TCP with CURVE, and through the hub's gateway. What threads cannot do is skipped there and says so:
 `needs_processes`.
 """
 
@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import pytest
 
 from ctrlhub import Client, Cluster
+from tests.support.http_cluster import HttpCluster
 from tests.support.memory_cluster import UNHURRIED, MemoryCluster
 from tests.support.processes import until
 from tests.support.state import own_state
@@ -40,12 +41,14 @@ def make_cluster(transport: str, n: int) -> AnyCluster:
     """Make a cluster whose peers talk to the hub in a certain way."""
     if transport == "memory":
         return MemoryCluster(n)
+    if transport == "http":
+        return HttpCluster(n, **UNHURRIED)
     if transport == "ipc":
         return Cluster(n=n, **UNHURRIED)
     return Cluster(n=n, listen="127.0.0.1", prefer="tcp", **UNHURRIED)
 
 
-@pytest.fixture(scope="package", params=["memory", "ipc", "tcp"])
+@pytest.fixture(scope="package", params=["memory", "ipc", "tcp", "http"])
 def transport(request: pytest.FixtureRequest) -> str:
     """The way to the hub."""
     name: str = request.param

@@ -26,6 +26,7 @@ from ctrlhub import (
 )
 from tests.contract.conftest import ENGINES, AnyCluster
 from tests.support.coroutines import odd, run
+from tests.support.http_cluster import HttpCluster
 from tests.support.processes import until
 from tests.support.work import Work
 
@@ -524,10 +525,14 @@ def test_a_loop_that_ends_early(client: Client, work: Work) -> None:
 
 
 @pytest.mark.usefixtures("needs_processes")
-def test_its_own_connection(cluster: Cluster, client: Client) -> None:
+def test_its_own_connection(cluster: AnyCluster, client: Client) -> None:
     """It connects as it is entered or awaited, and leaves the hub; a client given is left open."""
-    assert cluster._claim is not None
-    where = cluster._claim.profile.connection_client
+    if isinstance(cluster, HttpCluster):
+        where: Any = cluster.link
+    else:
+        assert isinstance(cluster, Cluster)
+        assert cluster._claim is not None
+        where = cluster._claim.profile.connection_client
 
     async def main() -> None:
         async with AsyncClient(where) as rc:

@@ -11,7 +11,7 @@ from ctrlhub import Client, PrePickled
 from tests.contract.conftest import ENGINES
 
 WAIT = 60.0
-ROUNDS = {"memory": 300, "ipc": 1000, "tcp": 300}
+ROUNDS = {"memory": 300, "ipc": 1000, "tcp": 300, "http": 300}
 
 k = 0
 calls = 0

@@ -1,0 +1,123 @@
+"""``/api/v1/connect``: a WebSocket that carries the protocol; and ``/api/v1/connection``: whose hub it is."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from typing import Any
+
+from tornado.websocket import WebSocketClosedError
+
+from ctrlhub.gateway.handlers import Handler, Refusal, SocketHandler
+from ctrlhub.gateway.relay.budget import Budget
+from ctrlhub.gateway.relay.framings import FRAMINGS, chosen
+from ctrlhub.gateway.relay.peer import Peer
+from ctrlhub.wire.connection import ConnectionInfo
+from ctrlhub.wire.errors import CtrlHubError, LimitExceeded
+from ctrlhub.wire.limits import PROTOCOL_MAJOR
+from ctrlhub.wire.messages import Role
+from ctrlhub.wire.web import NOT_ALLOWED, WEB_MESSAGE_BYTES
+
+PINGS, PING_BURST = 2.0, 50.0
+"""Pings that a peer may send in a second, and at once: each is answered."""
+
+MOST_REASON = 120
+"""The longest reason (bytes) that closes a WebSocket."""
+
+AGAIN = "10"
+"""After so many seconds who was refused for the number of peers may come again."""
+
+
+class Connect(SocketHandler):
+    """One peer that speaks the protocol."""
+
+    _peer: Peer | None = None
+
+    @property
+    def max_message_size(self) -> int:
+        """The largest message that is taken."""
+        return WEB_MESSAGE_BYTES
+
+    async def get(self, **path: str) -> None:
+        """Open the WebSocket, if its client speaks as we do."""
+        offered = self.request.headers.get_list("Sec-WebSocket-Protocol")
+        names = [name.strip() for each in offered for name in each.split(",")]
+        name = chosen(names)
+        if name is None:
+            raise Refusal(
+                400, "subprotocol", f"ask for one of the subprotocols {', '.join(FRAMINGS)} (Sec-WebSocket-Protocol)"
+            )
+        try:
+            self._peer = self.gateway.relays.begin(
+                self.gateway.profile, self, FRAMINGS[name], Role.CLIENT
+            )
+        except LimitExceeded as error:
+            raise Refusal(503, error.code, str(error), Retry_After=AGAIN) from None
+        except CtrlHubError as error:
+            raise Refusal(503, error.code, str(error)) from error
+        try:
+            await super().get(**path)
+        finally:
+            if self.ws_connection is None:  # it was no request for a WebSocket
+                self.gateway.relays.end(self._peer)
+
+    def select_subprotocol(self, subprotocols: list[str]) -> str | None:
+        """Choose how to speak."""
+        return chosen(subprotocols)
+
+    def open(self, *args: str, **kwargs: str) -> None:
+        """Begin."""
+        self.set_nodelay(True)
+        self._pings = Budget(PINGS, PING_BURST, time.monotonic())
+
+    def on_message(self, message: str | bytes) -> Awaitable[None] | None:
+        """Hand on what the peer says; the next message waits until it has gone."""
+        assert self._peer is not None
+        return self._peer.take(message)
+
+    def on_ping(self, data: bytes) -> None:
+        """Count pings, since each is answered."""
+        if self._pings.spend(time.monotonic()) > 0 and self._peer is not None:
+            self._peer.end(NOT_ALLOWED, "too many pings")
+
+    def on_close(self) -> None:
+        """Let go of the peer."""
+        if self._peer is not None:
+            self.gateway.relays.end(self._peer)
+
+    # ------------------------------------------------------------ what the peer needs
+
+    def say(self, message: str | bytes) -> asyncio.Future[None]:
+        """Send a message; done once it has left."""
+        try:
+            return self.write_message(message, binary=isinstance(message, bytes))
+        except WebSocketClosedError as error:  # `on_close` is on its way
+            closed = asyncio.get_running_loop().create_future()
+            closed.set_exception(error)
+            return closed
+
+    def shut(self, code: int, reason: str) -> None:
+        """Close it."""
+        self.close(code, reason.encode()[:MOST_REASON].decode("utf-8", "ignore"))
+
+
+class Connection(Handler):
+    """Whose hub it is, and what who asks may do: what a client over HTTP needs in place of a connection file."""
+
+    def get(self) -> None:
+        """Answer."""
+        info = ConnectionInfo.load(self.gateway.profile.connection_client)
+        told: dict[str, Any] = {
+            "profile": info.profile,
+            "role": Role.CLIENT.value,
+            "epoch": info.epoch,
+            "host": info.host,
+            "hub_pid": info.hub_pid,
+            "hub_started": info.hub_started,
+            "python": info.python,
+            "package": info.package,
+            "protocol": PROTOCOL_MAJOR,
+            "subprotocols": list(FRAMINGS),
+        }
+        self.answer(told)
