@@ -1,0 +1,1 @@
+"""The dashboard behind a Jupyter server: what jupyter-server-proxy starts, and hands requests to."""
