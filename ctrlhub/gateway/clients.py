@@ -7,12 +7,20 @@ import logging
 
 from ctrlhub.client.async_client import AsyncClient
 from ctrlhub.gateway.access.roles import ROLES, Role
+from ctrlhub.gateway.left_sessions import LeftSessions
+from ctrlhub.wire.errors import AuthenticationError, CtrlHubError, InvalidRequest, NoSuchSession
 from ctrlhub.wire.places import Profile
 
 log = logging.getLogger(__name__)
 
 TIMEOUT = 10.0
 """How long (seconds) the hub may take for an answer."""
+
+LEAVE = 1.0
+"""How long (seconds) it may take to let a session go."""
+
+SESSIONS = "gateway-sessions.json"
+"""The file in the profile's directory that names the sessions."""
 
 
 class Clients:
@@ -26,6 +34,7 @@ class Clients:
 
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
+        self._left = LeftSessions(profile.directory / SESSIONS)
         self._made: dict[Role, AsyncClient] = {}
         self._locks = {role: asyncio.Lock() for role in ROLES}
 
@@ -40,12 +49,41 @@ class Clients:
         async with self._locks[role]:
             client = self._made.get(role)
             if client is None or client.closed:
-                path = self._profile.connection_client
-                self._made[role] = client = await AsyncClient(str(path), timeout=TIMEOUT)
-                log.info("connected to the hub as %s", role)
+                self._made[role] = client = await self._connected(role)
+                self._left.note(role.value, client.client.session)
+                log.info("connected to the hub as %s, session %d", role, client.client.session)
             return client
 
+    async def _connected(self, role: Role) -> AsyncClient:
+        """Connect, to the session that a gateway before this one has had, if it is there."""
+        path, session = str(self._profile.connection_client), self._left.of(role.value)
+        if session is not None:
+            try:
+                return await AsyncClient(path, timeout=TIMEOUT, session=session, takeover=True)
+            except (NoSuchSession, AuthenticationError, InvalidRequest) as error:
+                log.info("session %d of %s is not gone on with: %s", session, role, error)
+        return await AsyncClient(path, timeout=TIMEOUT)
+
+    async def resume(self) -> None:
+        """Go on with the sessions of a gateway before this one: what is in them is not to expire."""
+        for role in ROLES:
+            if self._left.of(role.value) is not None:
+                try:
+                    await self.of(role)
+                except CtrlHubError as error:
+                    log.warning("the session of %s is not gone on with yet: %s", role, error)
+
     async def close(self) -> None:
-        """Close them all."""
+        """Leave them all; one that has something out is left to the next gateway, which goes on with it."""
         made, self._made = self._made, {}
-        await asyncio.gather(*(client.close() for client in made.values()))
+        await asyncio.gather(*map(_leave, made.values()))
+
+
+async def _leave(client: AsyncClient) -> None:
+    try:
+        if not client.closed and await asyncio.to_thread(lambda: client.client.outstanding):
+            await client.detach(timeout=LEAVE)
+    except CtrlHubError as error:  # the hub has gone, or goes
+        log.info("a session was not left in good order: %s", error)
+    finally:
+        await client.close()

@@ -93,10 +93,12 @@ async def _serve(profile: Profile, config: HttpConfig) -> int:
     _say(url=url)
     log.info("serving %s", url)
     watching = asyncio.create_task(_watch_tokens(gateway))
+    resuming = asyncio.create_task(gateway.clients.resume())
     try:
         await stop.wait()
     finally:
         watching.cancel()
+        resuming.cancel()
         server.stop()
         await gateway.clients.close()
     return EXIT_OK

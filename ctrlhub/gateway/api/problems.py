@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
+from ctrlhub.cluster.errors import ClusterError
 from ctrlhub.wire import errors
 from ctrlhub.wire.encoded import OfAClass
 
@@ -15,6 +16,7 @@ STATUS: tuple[tuple[type[BaseException], HTTPStatus], ...] = (
     (errors.SessionAttached, HTTPStatus.CONFLICT),
     (errors.TooManyEngines, HTTPStatus.CONFLICT),
     (errors.EngineError, HTTPStatus.CONFLICT),
+    (ClusterError, HTTPStatus.CONFLICT),
     (errors.OutOfMemory, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.LimitExceeded, HTTPStatus.TOO_MANY_REQUESTS),
     (errors.StoreError, HTTPStatus.SERVICE_UNAVAILABLE),
