@@ -125,8 +125,7 @@ def test_a_key_is_used_once(rest: Rest) -> None:
     two = rest.ask("POST", "tasks?wait=30", body, headers)
     assert one.json == two.json
     assert rest.ask("POST", "tasks", {"function": "abs"}, headers).status == 400
-    listed = [each for each in rest.get("tasks?label=once")["tasks"]]
-    assert len(listed) == 1
+    assert len(rest.get("tasks?label=once")["tasks"]) == 1
 
 
 def test_requests_are_listed_by_state_and_in_pages(rest: Rest) -> None:

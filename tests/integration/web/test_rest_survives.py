@@ -7,7 +7,7 @@ import signal
 
 from ctrlhub import Client
 from tests.support.processes import until
-from tests.support.rest import Rest, rest_of
+from tests.support.rest import rest_of
 
 
 def kill_gateway(client: Client) -> None:
