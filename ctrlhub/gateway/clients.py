@@ -81,7 +81,7 @@ class Clients:
 
 async def _leave(client: AsyncClient) -> None:
     try:
-        if not client.closed and await asyncio.to_thread(lambda: client.client.outstanding):
+        if not client.closed and await asyncio.to_thread(lambda: bool(client.client.outstanding)):
             await client.detach(timeout=LEAVE)
     except CtrlHubError as error:  # the hub has gone, or goes
         log.info("a session was not left in good order: %s", error)
