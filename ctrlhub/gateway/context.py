@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ctrlhub.gateway.access.hosts import Hosts
 from ctrlhub.gateway.access.rates import Rates
+from ctrlhub.gateway.access.roles import Role
 from ctrlhub.gateway.clients import Clients
+from ctrlhub.gateway.feed import TelemetryFeed
 from ctrlhub.gateway.relay.relays import Relays
 from ctrlhub.gateway.token_file import TokenFile
 from ctrlhub.wire.places import Profile
+from ctrlhub.wire.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from ctrlhub.controller.http_config import HttpConfig
@@ -44,10 +48,13 @@ class Gateway:
         The WebSockets and event streams that are open.
     relays
         The peers that speak the protocol over WebSockets.
-    telemetry
-        The hub's figures, asked for once for everybody.
     rest
         What handlers of REST share, once one of them has been asked (`ctrlhub.gateway.api.rest`).
+    served
+        How many requests were answered, by status.
+    telemetry
+        The hub's figures, asked for once for everybody: ``await self.gateway.telemetry.now()``, or
+        ``subscribe(listener)``.
     """
 
     profile: Profile
@@ -60,8 +67,16 @@ class Gateway:
     port: int = 0
     sockets: set[Connected] = field(default_factory=set)
     relays: Relays = field(default_factory=Relays)
-    telemetry: Any = None
     rest: Any = None
+    served: Counter[int] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        """Make what is asked for once for everybody."""
+        self.telemetry = TelemetryFeed(self._figures)
+
+    async def _figures(self, since: int) -> Telemetry:
+        client = await self.clients.of(Role.VIEW)
+        return await client.telemetry(since)
 
     @property
     def cookie_name(self) -> str:

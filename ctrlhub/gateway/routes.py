@@ -40,7 +40,10 @@ RELAY: tuple[Route, ...] = (
 
 # ---------------------------------------------------------------- metrics
 
-METRICS: tuple[Route, ...] = ()
+METRICS: tuple[Route, ...] = (
+    Route("/metrics", "ctrlhub.gateway.metrics:Metrics", READ,
+        "The figures of hub, engines and gateway, for Prometheus.", Body.NONE),
+)  # fmt: skip
 
 # ---------------------------------------------------------------- the dashboard
 

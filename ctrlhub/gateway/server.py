@@ -47,6 +47,7 @@ class App(Application):
     def _log(self, handler: Any) -> None:
         """Log an access: no query, and nothing that was sent; a token may be in either."""
         request = handler.request
+        self.gateway.served[handler.get_status()] += 1
         path = handler.route.path if hasattr(handler, "route") else "-"
         log.debug(
             "%s %s %s %d %.1f ms", request.remote_ip, request.method, path,

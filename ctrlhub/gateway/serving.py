@@ -100,6 +100,7 @@ async def _serve(profile: Profile, config: HttpConfig) -> int:
         watching.cancel()
         resuming.cancel()
         server.stop()
+        gateway.telemetry.close()
         await gateway.clients.close()
     return EXIT_OK
 

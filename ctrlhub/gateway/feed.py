@@ -1,0 +1,139 @@
+"""The hub's figures, asked for once for everybody: the dashboard of many, and scrapes.
+
+One question a second while somebody looks, none otherwise. What has ended since the last answer comes
+in the next one alone, so it is kept here for a while, for who comes later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TypeAlias
+
+from ctrlhub.wire.errors import CtrlHubError
+from ctrlhub.wire.telemetry import Failure, TaskSample, Telemetry
+
+PERIOD = 1.0
+"""How often (seconds) the hub is asked while somebody looks; an answer that is younger is as good."""
+
+SAMPLES = 4096
+"""The most samples that are kept."""
+
+FAILURES = 64
+"""The most failures that are kept."""
+
+Ask: TypeAlias = Callable[[int], Awaitable[Telemetry]]
+Listener: TypeAlias = Callable[[Telemetry], None]
+
+log = logging.getLogger(__name__)
+
+
+class TelemetryFeed:
+    """Asks the hub, and tells all who look.
+
+    Parameters
+    ----------
+    ask
+        Asks the hub what there is since a cursor.
+    clock
+        Gives the time in seconds.
+
+    Attributes
+    ----------
+    latest : Telemetry or None
+        The last answer.
+    samples, failures : deque
+        Of the last answers, oldest first. They are emptied when another hub has come.
+    trouble : str
+        Why there is no new answer; empty if there is one.
+    """
+
+    def __init__(self, ask: Ask, clock: Callable[[], float] = time.monotonic) -> None:
+        self.latest: Telemetry | None = None
+        self.samples: deque[TaskSample] = deque(maxlen=SAMPLES)
+        self.failures: deque[Failure] = deque(maxlen=FAILURES)
+        self.trouble = ""
+        self._ask = ask
+        self._clock = clock
+        self._asked = float("-inf")
+        self._lock = asyncio.Lock()
+        self._listeners: dict[object, Listener] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def now(self) -> Telemetry:
+        """Return figures that are not older than a second.
+
+        Raises
+        ------
+        CtrlHubError
+            The hub does not answer.
+        """
+        async with self._lock:
+            if self.latest is None or self._clock() >= self._asked + PERIOD:
+                await self._look()
+            assert self.latest is not None
+            return self.latest
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` with each new answer, the first one soon; return what ends that.
+
+        It is called in the gateway's loop. `latest` and `samples` have what there was before.
+        """
+        key = object()
+        self._listeners[key] = listener
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._follow())
+
+        def leave() -> None:
+            self._listeners.pop(key, None)
+            if not self._listeners and self._task is not None:
+                self._task.cancel()
+                self._task = None
+
+        return leave
+
+    @property
+    def listeners(self) -> int:
+        """How many look."""
+        return len(self._listeners)
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._listeners.clear()
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def _follow(self) -> None:
+        while True:
+            begun = self._clock()
+            with suppress(Exception):  # `trouble` has it, and the log
+                await self.now()
+            await asyncio.sleep(max(PERIOD / 4, begun + PERIOD - self._clock()))
+
+    async def _look(self) -> None:
+        before = self.latest
+        try:
+            found = await self._ask(0 if before is None else before.cursor)
+            if before is not None and found.started != before.started:
+                found = await self._ask(0)  # another hub, which counts anew
+                self.samples.clear()
+                self.failures.clear()
+        except Exception as error:
+            if not self.trouble:
+                bug = None if isinstance(error, CtrlHubError) else error
+                log.warning("the hub does not tell its figures: %s", error, exc_info=bug)
+            self.trouble = f"{error}" or type(error).__name__
+            raise
+        self.latest, self.trouble, self._asked = found, "", self._clock()
+        self.samples.extend(found.tasks)
+        self.failures.extend(found.failures)
+        for listener in tuple(self._listeners.values()):
+            try:
+                listener(found)
+            except Exception:  # one's bug is not to keep the others in the dark
+                log.exception("who looks at the hub's figures has failed")
