@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ctrlhub.gateway.access.hosts import Hosts
 from ctrlhub.gateway.access.rates import Rates
@@ -19,9 +19,20 @@ from ctrlhub.wire.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from ctrlhub.controller.http_config import HttpConfig
-    from ctrlhub.gateway.handlers import Connected
+    from ctrlhub.gateway.guard import Identity
 
 log = logging.getLogger(__name__)
+
+
+class Connected(Protocol):
+    """A socket or stream that stays open: it is closed when its token ends."""
+
+    @property
+    def identity(self) -> Identity:
+        """Who has opened it."""
+
+    def end(self, reason: str) -> None:
+        """Close it, and say why."""
 
 
 @dataclass

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import html
+from urllib.parse import parse_qs
 
 from ctrlhub import __version__
-from ctrlhub.gateway.handlers import Handler, Page, Refusal
+from ctrlhub.gateway.guard import Refusal
+from ctrlhub.gateway.handlers import Handler
+from ctrlhub.gateway.pages import Page
 
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -60,7 +63,7 @@ class LoginPage(Page):
     def post(self) -> None:
         """Take the form."""
         try:
-            token = self._authenticate_token(self._field("token"))
+            token = self.token_of(self._field("token"))
         except Refusal as error:
             self.set_status(error.status_code)
             for name, value in error.headers.items():
@@ -71,8 +74,6 @@ class LoginPage(Page):
         self.redirect(self._next(), status=303)
 
     def _field(self, name: str) -> str:
-        from urllib.parse import parse_qs
-
         fields = parse_qs(bytes(self.body).decode("utf-8", "replace"), max_num_fields=10)
         return fields.get(name, [""])[0].strip()
 

@@ -90,4 +90,6 @@ class Route:
 
     def role_for(self, method: str) -> Role | None:
         """Return the role that a method needs; None for none."""
+        if method == "OPTIONS":
+            return None
         return self.methods["GET" if method == "HEAD" else method]

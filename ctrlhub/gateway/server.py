@@ -7,6 +7,7 @@ from typing import Any
 
 from tornado import httputil
 from tornado.httpserver import HTTPServer
+from tornado.iostream import IOStream
 from tornado.web import Application
 
 from ctrlhub.gateway.context import Gateway
@@ -55,10 +56,23 @@ class App(Application):
         )  # fmt: skip
 
 
+class Server(HTTPServer):
+    """A server with so many connections, and no more."""
+
+    most = 4096
+
+    def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
+        """Take a connection, if there is room."""
+        if len(self._connections) >= self.most:
+            stream.close()
+            return
+        super().handle_stream(stream, address)
+
+
 def make_server(gateway: Gateway, ssl_options: Any = None) -> HTTPServer:
     """Return the server, which listens nowhere yet."""
     config = gateway.config
-    return HTTPServer(
+    server = Server(
         App(gateway),
         ssl_options=ssl_options,
         max_header_size=MOST_HEAD,
@@ -66,3 +80,5 @@ def make_server(gateway: Gateway, ssl_options: Any = None) -> HTTPServer:
         idle_connection_timeout=config.patience,
         xheaders=False,
     )
+    server.most = config.connections
+    return server

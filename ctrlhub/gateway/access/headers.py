@@ -19,7 +19,8 @@ def headers_of(config: HttpConfig, *, page: bool) -> Mapping[str, str]:
     headers = {
         "Content-Security-Policy": PAGE_POLICY.format(frames=frames) if page else API_POLICY,
         "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
+        # Not "no-referrer": with that, browsers send our own forms with an Origin that is "null".
+        "Referrer-Policy": "same-origin" if page else "no-referrer",
         "Cross-Origin-Opener-Policy": "same-origin",
         "Cross-Origin-Resource-Policy": "cross-origin" if config.frames else "same-origin",
         "Cache-Control": "no-store",

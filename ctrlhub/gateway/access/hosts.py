@@ -51,6 +51,8 @@ class Hosts:
         parts = urlsplit(origin) if origin.isascii() else None
         if parts is None or parts.scheme not in _DEFAULT_PORTS or origin != f"{parts.scheme}://{parts.netloc}":
             return False
+        if parts.scheme == "https" and scheme == "http":
+            return parts.netloc.lower() == host.lower()  # a proxy has TLS, and passes the name on
         return parts.scheme == scheme and _place(parts.netloc, scheme) == _place(host, scheme)
 
     def is_allowed(self, origin: str) -> bool:

@@ -8,6 +8,36 @@ MOST = 20_000
 """So many names are remembered: those that have asked least recently are forgotten first."""
 
 
+class Bucket:
+    """One bucket.
+
+    Parameters
+    ----------
+    rate
+        How much flows in in a second.
+    size
+        How much it holds; it is full at first.
+    now
+        The time (seconds).
+    """
+
+    __slots__ = ("_left", "_rate", "_size", "_then")
+
+    def __init__(self, rate: float, size: float, now: float) -> None:
+        self._rate = rate
+        self._size = self._left = size
+        self._then = now
+
+    def take(self, now: float) -> bool:
+        """Take one out, if there is one."""
+        self._left = min(self._size, self._left + max(0.0, now - self._then) * self._rate)
+        self._then = now
+        if self._left < 1.0:
+            return False
+        self._left -= 1.0
+        return True
+
+
 class Rates:
     """Buckets by name.
 
@@ -31,10 +61,6 @@ class Rates:
             return (min(cost, self._burst) - left) / self._rate
         self._keep(name, left - cost, now)
         return 0.0
-
-    def wait(self, name: str, now: float) -> float:
-        """Return in how many seconds there is something in it, and take nothing."""
-        return max(0.0, (1.0 - self._left(name, now)) / self._rate)
 
     def _left(self, name: str, now: float) -> float:
         left, then = self._buckets.get(name, (self._burst, now))

@@ -208,7 +208,7 @@ class Events(SocketHandler):
         finally:
             self._leave()
 
-    def on_message(self, message: str | bytes) -> None:
+    def said(self, message: str | bytes) -> None:
         """Follow more, or less."""
         fanout, subscriber = live_of(self.gateway).fanout, self._subscriber
         if subscriber is None or subscriber.reason:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+from asyncio import Task, create_task
 from collections.abc import Mapping, Sequence
 from secrets import token_hex
 from typing import Any, ClassVar
@@ -22,7 +24,7 @@ from ctrlhub.gateway.api.handler import ApiHandler, Asked, refusal_of
 from ctrlhub.gateway.api.operation import JSON, OCTETS, Answer, Operation
 from ctrlhub.gateway.api.outcomes import Outcome, outcome_of
 from ctrlhub.gateway.api.submissions import Submissions
-from ctrlhub.gateway.handlers import Refusal, too_large
+from ctrlhub.gateway.handlers import Refusal
 from ctrlhub.wire.encoded import Encoded
 from ctrlhub.wire.errors import EngineError
 from ctrlhub.wire.ids import text_of
@@ -110,8 +112,9 @@ class Value(ApiHandler):
             await submissions.call(engines, end_reading, token, label=LABEL)
         await self.finish()
 
-    async def data_received(self, chunk: bytes) -> None:  # type: ignore[override]
+    async def data_received(self, chunk: bytes) -> None:
         """Pass a piece of the body on."""
+        self.came(len(chunk))
         if self._finished:
             return
         try:
@@ -127,10 +130,14 @@ class Value(ApiHandler):
             submissions = await self.rest.of(self.role)
             asked = self.operations["PUT"].read_path(self.path_kwargs)
             self._upload = Upload(submissions, await submissions.engines(asked["engines"]))
-        if self._upload.size + len(chunk) > self.most_body:
-            await self._upload.give_up()
-            raise too_large(self.most_body)
         await self._upload.add(chunk)
+
+    def abandoned(self) -> None:
+        """Have the engines forget what has come of a body that does not come whole."""
+        if self._upload is not None:
+            task = create_task(self._upload.give_up())
+            _giving_up.add(task)
+            task.add_done_callback(_given_up)
 
     async def on_put(self, asked: Asked) -> None:
         """Set it, once all of it has come."""
@@ -144,6 +151,17 @@ class Value(ApiHandler):
         await upload.end(asked.path["name"], kind)
         self.set_status(204)
         await self.finish()
+
+
+log = logging.getLogger(__name__)
+
+_giving_up: set[Task[None]] = set()
+
+
+def _given_up(task: Task[None]) -> None:
+    _giving_up.discard(task)
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.warning("engines keep a part of an upload that was given up: %s", error)
 
 
 class Upload:

@@ -1,0 +1,73 @@
+"""Pages: what browsers show. Who has not logged in is sent to do so."""
+
+from __future__ import annotations
+
+import time
+from secrets import token_hex
+from typing import Any
+from urllib.parse import urlencode
+
+from ctrlhub.gateway.access import cookies
+from ctrlhub.gateway.access.tokens import Token
+from ctrlhub.gateway.guard import Refusal
+from ctrlhub.gateway.handlers import Handler
+
+SHOWN = ("GET", "HEAD")
+"""The methods with which a browser shows a page."""
+
+
+class Page(Handler):
+    """A handler whose answers browsers show.
+
+    A token in the URL is exchanged for a cookie, and taken out of the URL.
+    """
+
+    def prepare(self) -> None:
+        """Let in, or send to the login."""
+        is_shown = self.request.method in SHOWN
+        if is_shown and self.get_query_argument("token", ""):
+            self._exchange()
+            return
+        try:
+            self.let_in()
+        except Refusal as error:
+            if error.status_code == 401 and is_shown and not self._has_body():
+                self.redirect(f"{self.up}login?{urlencode({'next': self.request.path.lstrip('/')})}", status=302)
+            elif self._has_body():
+                self.refuse_at_once(error)
+            else:
+                raise
+
+    @property
+    def up(self) -> str:
+        """The way from this page to the root: relative, since a proxy may have put us anywhere."""
+        return "../" * (self.request.path.count("/") - 1) or "./"
+
+    def _exchange(self) -> None:
+        """Log in with the token in the URL, and have the browser ask again without it."""
+        self._check_method()
+        self._check_origin()
+        self.log_in(self.token_of(self.get_query_argument("token")))
+        rest = [
+            (name, value.decode("utf-8", "replace"))
+            for name, values in self.request.query_arguments.items()
+            for value in values
+            if name != "token"
+        ]
+        here = self.request.path.rpartition("/")[2] or "./"
+        self.redirect(f"{here}?{urlencode(rest)}" if rest else here, status=303)
+
+    def log_in(self, token: Token) -> None:
+        """Give the browser its cookie."""
+        config = self.gateway.config
+        ends = time.time() + config.login_age
+        if token.expires is not None:
+            ends = min(ends, token.expires)
+        login = cookies.Login(token.id, token_hex(8), int(ends))
+        framed = bool(config.frames)
+        more: dict[str, Any] = {"partitioned": True} if framed else {}
+        self.set_cookie(
+            self.gateway.cookie_name, login.signed(self.gateway.tokens.now().cookie_key),
+            expires=ends, path="/", httponly=True, secure=framed or self.request.protocol == "https",
+            samesite="None" if framed else "Strict", **more,
+        )  # fmt: skip
