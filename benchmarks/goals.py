@@ -85,6 +85,13 @@ GOALS = (
         for other, factor in _OTHERS
     ),
     Goal("tasks over encrypted TCP", Figure("ctrl-hub-tcp", "submit"), MORE, 0.7, _SUBMIT),
+    Goal(
+        "tasks over HTTP",
+        Figure("ctrl-hub-http", "submit"),
+        MORE,
+        20,
+        Figure("ipyparallel", "submit"),
+    ),
     Goal("tasks with a store on disk", Figure("ctrl-hub-sqlite", "submit"), MORE, 0.6, _SUBMIT),
     Goal(
         "one direct call, p50, with a store on disk",

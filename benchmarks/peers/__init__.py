@@ -15,6 +15,7 @@ OURS = "ctrl-hub"
 PEERS = {
     OURS: "benchmarks.peers.ctrl_hub:CtrlHub",
     "ctrl-hub-tcp": "benchmarks.peers.ctrl_hub:CtrlHubTcp",
+    "ctrl-hub-http": "benchmarks.peers.ctrl_hub:CtrlHubHttp",
     "ctrl-hub-sqlite": "benchmarks.peers.ctrl_hub:CtrlHubSqlite",
     "ctrl-hub-executor": "benchmarks.peers.ctrl_hub:CtrlHubExecutor",
     "ctrl-hub-asyncio": "benchmarks.peers.ctrl_hub:CtrlHubAsyncio",

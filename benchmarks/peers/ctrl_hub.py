@@ -85,6 +85,36 @@ class CtrlHubTcp(CtrlHub):
     options: ClassVar[dict[str, Any]] = {"listen": "127.0.0.1", "prefer": "tcp"}
 
 
+class CtrlHubHttp(CtrlHub):
+    """The same as from behind a firewall: one WebSocket to the hub's gateway, with the token as its only key."""
+
+    def start(self, engines: int) -> None:
+        from ctrlhub import Client
+        from ctrlhub.gateway.access.roles import Role
+        from ctrlhub.gateway.token_file import TokenFile
+
+        super().start(engines)
+        claim = self._cluster._claim
+        assert claim is not None  # it runs
+        url = self._client.gateway()
+        token = TokenFile(claim.profile.tokens).now().shown(Role.ADMIN)
+        assert token is not None  # the gateway has made it
+        self._where = url, token.secret
+        self._client = self._life.enter_context(Client(url, token=token.secret))
+        self._balanced = self._client.load_balanced_view()
+        self._all = self._client[:]
+        self._one = self._client[self._client.ids[0]]
+
+    def another_client(self) -> CtrlHub:
+        from ctrlhub import Client
+
+        url, token = self._where
+        other = CtrlHub()
+        other._client = self._life.enter_context(Client(url, token=token))
+        other._balanced = other._client.load_balanced_view()
+        return other
+
+
 class CtrlHubSqlite(CtrlHub):
     """The same with a store on disk, as hubs have that are started again."""
 

@@ -1,0 +1,151 @@
+"""Clients over HTTP lose nothing, whatever is killed; and end, with the reason, when they are shut out."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ctrlhub import AuthenticationError, Client
+from ctrlhub.gateway.token_file import TokenFile
+from ctrlhub.wire.places import Profile
+from tests.support.hubs import replace_hub
+from tests.support.processes import Command, is_alive, until
+from tests.support.state import own_state
+
+TASKS = 10_000
+WAIT = 60.0
+
+
+@pytest.fixture(scope="module")
+def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
+    """Two engines, a hub with a supervisor, and a gateway; for all tests here."""
+    with own_state(tmp_path_factory.mktemp("state")) as state:
+        command = Command(state)
+        try:
+            command.start("-n", "2", "--http", "auto")
+            yield command
+            assert command.run("stop").returncode == 0
+        finally:
+            command.close()
+
+
+@pytest.fixture
+def local(command: Command) -> Iterator[Client]:
+    """A client on the hub's own host."""
+    with Client(timeout=WAIT) as client:
+        yield client
+
+
+@pytest.fixture
+def far(local: Client) -> Iterator[Client]:
+    """One that has a URL and a token."""
+    with Client(local.gateway(), token=token_of("admin"), timeout=WAIT) as client:
+        yield client
+
+
+def token_of(name: str) -> str:
+    """One of the tokens that every gateway has."""
+    return next(each.secret for each in TokenFile(Profile.named("default").tokens).now().tokens if each.name == name)
+
+
+def gateway_of(client: Client) -> int:
+    """The gateway's process."""
+    pid: int = client.status()["hub"]["http"]["pid"]
+    return pid
+
+
+def gated(gate: Path) -> Callable[[int], int]:
+    """A function that doubles, and now and then waits until the gate is open: so there is always more to do."""
+    name = str(gate)
+
+    def run(number: int) -> int:
+        import pathlib
+        import time
+
+        if number % 2500 == 2499:
+            for _ in range(6000):
+                if pathlib.Path(name).exists():
+                    break
+                time.sleep(0.01)
+            else:
+                raise TimeoutError("the gate was not opened")
+        return 2 * number
+
+    return run
+
+
+def test_a_gateway_that_is_killed(local: Client, far: Client, tmp_path: Path) -> None:
+    """While ten thousand tasks run: each result comes, and what is submitted meanwhile as well."""
+    view, gate = far.load_balanced_view(), tmp_path / "gate"
+    session, before = far.session, gateway_of(local)
+    running = view.map_async(gated(gate), range(TASKS))
+    until(lambda: running.progress > 0, "some have come back")
+
+    os.kill(before, signal.SIGKILL)
+    late = view.apply_async(pow, 2, 5)
+    until(lambda: gateway_of(local) not in (before, None), "there is another gateway")
+    gate.touch()
+
+    assert running.get(WAIT) == [2 * number for number in range(TASKS)]
+    assert late.get(WAIT) == 32
+    assert (far.session, far.closed) == (session, False)
+
+
+def test_a_hub_that_is_killed(local: Client, far: Client, tmp_path: Path) -> None:
+    """While ten thousand tasks run: its successor has them, at the same address and with the same tokens."""
+    view, gate = far.load_balanced_view(), tmp_path / "gate"
+    url, session = local.gateway(), far.session
+    running = view.map_async(gated(gate), range(TASKS))
+    until(lambda: running.progress > 0, "some have come back")
+
+    replace_hub(local)
+    gate.touch()
+
+    assert running.get(WAIT) == [2 * number for number in range(TASKS)]
+    assert (far.session, local.gateway()) == (session, url)
+    assert far[0].apply_sync(pow, 2, 5) == 32
+
+
+def test_a_connection_that_breaks(far: Client) -> None:
+    """Between two calls, again and again: nobody notices."""
+    view = far.load_balanced_view()
+    for number in range(5):
+        result = view.apply_async(pow, 2, number)
+        far._connection._runner.post(lambda now: far._connection._link.reopen())
+        assert result.get(WAIT) == 2**number
+
+
+def test_a_token_that_is_revoked(local: Client, command: Command) -> None:
+    """Its clients end, and say why; what they wait for does not wait for ever."""
+    made = command.run("token", "create", "--name", "guest", "--role", "admin")
+    assert made.returncode == 0, made.stderr
+    with Client(local.gateway(), token=made.stdout.split()[-1], timeout=WAIT) as guest:
+        waiting = guest.load_balanced_view().apply_async(time.sleep, 1000)
+        assert command.run("token", "revoke", "guest").returncode == 0
+        with pytest.raises(AuthenticationError, match="token"):
+            waiting.get(WAIT)
+        assert guest.closed
+
+
+def test_a_client_that_leaves(local: Client, far: Client) -> None:
+    """Says goodbye: nothing is kept for it, and no process of its own."""
+    session = far.session
+    assert session in [each.session for each in local.sessions()]
+    far.close()
+    until(lambda: session not in [each.session for each in local.sessions()], "its session ends")
+    assert is_alive(gateway_of(local))
+
+
+def test_messages_that_wait_for_room(far: Client) -> None:
+    """More than the line takes at once: all of it arrives, in order, both ways."""
+    sent = [bytes([number]) * 3_000_000 for number in range(8)]
+    view = far[0]
+    for number, data in enumerate(sent):
+        view.push({f"x{number}": data})
+    assert view.pull([f"x{number}" for number in range(8)], block=True) == sent
+    assert far._connection._link.failure() is None
