@@ -15,6 +15,7 @@ from ctrlhub.client.balanced_view import LoadBalancedView
 from ctrlhub.client.broadcast_view import BroadcastView
 from ctrlhub.client.connection import Connection
 from ctrlhub.client.control import Control
+from ctrlhub.client.dashboard import Dashboard
 from ctrlhub.client.dask import DaskStarter
 from ctrlhub.client.direct_view import DirectView
 from ctrlhub.client.engine_waits import EngineWaits
@@ -115,6 +116,8 @@ class Client(
     block: bool = False
     """The flag `block` that new views have."""
 
+    _dashboard = Dashboard()
+
     def __init__(
         self,
         connection_info: Where = None,
@@ -147,6 +150,7 @@ class Client(
             address = WebAddress.parse(str(connection_info), token, ca_file, headers)
             way = open_way(address, patience, session, takeover=takeover)
             self._begin(way.link, way.registration, way.profile, timeout, None, join_timeout)
+            self._dashboard = Dashboard(way.profile, url=str(connection_info).rstrip("/"))
             offer_magics(self)
             return
         # Here, so that a client of another transport in the same process needs no ZeroMQ.
@@ -161,6 +165,7 @@ class Client(
         gateway = gateway_to(info, sshserver, None if sshkey is None else os.fspath(sshkey))
         link = link_to(info, keys, gateway, patience, context)
         self._begin(link, said, info.profile, timeout, gone, join_timeout)
+        self._dashboard = Dashboard(info.profile, None if info.file is None else info.file.parent)
         offer_magics(self)
 
     @classmethod
@@ -237,7 +242,8 @@ class Client(
         engines = sorted(self._connection.engines().items())
         rows = [(n, known.get("host", ""), known.get("pid", "")) for n, known in engines]
         where = f"of {self.profile or 'a hub'}: {len(rows)} engines"
-        return panel(f"Client {self.session}", where, table(("engine", "host", "pid"), rows))
+        body = table(("engine", "host", "pid"), rows) + self._dashboard.note()
+        return panel(f"Client {self.session}", where, body)
 
     # ------------------------------------------------------------ engines
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ctrlhub.client.connection import Connection
+from ctrlhub.client.dashboard import Dashboard
 from ctrlhub.client.requests import CommandRequest
 from ctrlhub.client.targets import Targets, chosen, states_of
 from ctrlhub.wire.errors import InvalidEngineID
@@ -25,6 +26,7 @@ class Control:
     """The part of a client that starts, stops and disturbs engines."""
 
     _connection: Connection
+    _dashboard: Dashboard
 
     def _resolve(self, targets: Targets, leaving: bool = False) -> list[int]:
         raise NotImplementedError
@@ -301,8 +303,11 @@ class Control:
 
     @property
     def dashboard_link(self) -> str:
-        """The URL of the dashboard, without a token; the HTTP gateway is started if there is none."""
-        return self.gateway()
+        """The link to the dashboard, without a token; the HTTP gateway is started if there is none.
+
+        It is the gateway's URL, or what the template ``[http] link`` makes of that.
+        """
+        return self._dashboard.link_to(self.gateway())
 
     def _control(self, method: str, ids: Iterable[int], **arguments: Any) -> None:
         wish = {"targets": list(ids), **arguments}

@@ -126,8 +126,9 @@ class View(ViewJobs):
         return bool(self._flags["block"] if block is None else block)
 
     def _repr_html_(self) -> str:
-        """Show the flags (Jupyter asks for it)."""
-        return panel(type(self).__name__, extra=table(("flag", "value"), list(self._flags.items())))
+        """Show the flags (Jupyter asks for it), and the dashboard, if there is one."""
+        flags = table(("flag", "value"), list(self._flags.items()))
+        return panel(type(self).__name__, extra=flags + self.client._dashboard.mention())
 
     # ------------------------------------------------------------ apply
 

@@ -10,6 +10,8 @@ from math import inf
 from typing import Any
 from urllib.parse import urlsplit
 
+from ctrlhub.wire.served import check_link
+
 ON_DEMAND = "demand"
 """A gateway is started when a client asks for it; on loopback."""
 AUTO = "auto"
@@ -57,6 +59,8 @@ class HttpConfig:
         Use TLS on loopback, too.
     prefix
         The path under which it stands, behind a proxy that leaves it in the requests: ``/hub``.
+    link
+        How notebooks link the dashboard, where browsers reach it by another way: ``{prefix}/proxy/{port}/``.
     max_body, max_upload
         The most bytes of a request's body: of JSON, and of what is uploaded or carried by the protocol.
     rate
@@ -80,6 +84,7 @@ class HttpConfig:
     plain: bool = False
     tls: bool = False
     prefix: str = ""
+    link: str = ""
     max_body: int = 4 * 1024 * 1024
     max_upload: int = 1024 * 1024 * 1024
     rate: float = 200.0
@@ -99,6 +104,7 @@ class HttpConfig:
             raise ValueError("a TLS certificate needs its key, and a key its certificate: give both")
         if not _PREFIX.fullmatch(self.prefix):
             raise ValueError(f"the prefix is a path such as /hub, without a / at its end, not {self.prefix!r:.80}")
+        check_link(self.link)
         if min(self.max_body, self.max_upload) < 1024:
             raise ValueError("max_body and max_upload must be at least 1024 bytes")
         if min(self.connections, self.sockets) < 1:

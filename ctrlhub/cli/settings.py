@@ -37,6 +37,7 @@ from ctrlhub.controller.config import (
 )
 from ctrlhub.controller.http_config import address_of
 from ctrlhub.controller.store_places import STORES, check_store, is_postgresql, shown
+from ctrlhub.wire.served import check_link
 
 PREFIX = "CTRLHUB_"
 """What the names of all environment variables begin with."""
@@ -218,6 +219,9 @@ SETTINGS: tuple[Setting, ...] = (
         "that has TLS.", ("--http-plain",), rare=True),
     Setting("http", "prefix", text("/PATH"), None,
         "The path under which a proxy passes requests on.", ("--http-prefix",), rare=True),
+    Setting("http", "link", text("TEMPLATE", check_link), None,
+        "How notebooks link the dashboard: {prefix}/ctrl-hub/@{profile}/ through JupyterLab, {prefix} being "
+        "JUPYTERHUB_SERVICE_PREFIX; also {url}, {host}, {port}.", ("--http-link",), rare=True),
     Setting("http", "max_body", SIZE, _HTTP.max_body,
         "The largest JSON that is taken.", ("--http-max-body",), shown="4M", rare=True),
     Setting("http", "max_upload", SIZE, _HTTP.max_upload,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from ctrlhub.client.dashboard import Dashboard
 from ctrlhub.cluster.looks import ClusterLook, Phase, engines_from
 from ctrlhub.cluster.showing import Shown
 from ctrlhub.cluster.starting import Starting
@@ -76,8 +77,24 @@ class Displaying(Starting):
 
     def _made_look(self, engines: Any) -> ClusterLook:
         return ClusterLook(
-            self.profile, self.phase, self.n, self.launcher, self._hub_state(), self.adapts, engines
-        )
+            self.profile, self.phase, self.n, self.launcher, self._hub_state(), self.adapts, engines,
+            self._dashboard.known_link(),
+        )  # fmt: skip
+
+    @property
+    def _dashboard(self) -> Dashboard:
+        return Dashboard(self.profile or "", self.directory)
+
+    @property
+    def dashboard_link(self) -> str:
+        """The link to the dashboard: see `Client.dashboard_link`.
+
+        Raises
+        ------
+        ClusterError
+            The cluster is not running.
+        """
+        return self.client.dashboard_link
 
     def _hub_state(self) -> str:
         hub = self._processes.hub if self._processes else None
@@ -128,6 +145,7 @@ class Displaying(Starting):
         return Shown(
             type(self).__name__, self.n, self._name, self.profile, self.launcher, self._hub_state(), self.pids,
             self.adapts, sets.known_here() if sets is not None and is_connected else {},
+            self._dashboard.note() if is_connected else "",
         )  # fmt: skip
 
     def _start_quietly(self, n: int) -> None:

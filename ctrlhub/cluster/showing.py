@@ -33,6 +33,8 @@ class Shown:
         What follows the queue; empty for nothing.
     sets
         What is known of its engines.
+    dashboard
+        HTML with the link to the dashboard; empty where there can be none.
     """
 
     kind: str
@@ -44,6 +46,7 @@ class Shown:
     pids: Mapping[str, Any]
     adapts: str
     sets: Mapping[str, KnownSet]
+    dashboard: str = ""
 
     def line(self) -> str:
         """Return a line about it."""
@@ -66,7 +69,7 @@ class Shown:
         body = table(("", ""), rows)
         if sets:
             body += table(("set", "launcher", "engines", "jobs"), sets)
-        return panel("Cluster", self.state, body)
+        return panel("Cluster", self.state, body + self.dashboard)
 
     def _counted(self) -> str:
         """Say how many engines each set has, where there is more to say than one number."""

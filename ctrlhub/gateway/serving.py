@@ -28,6 +28,7 @@ from ctrlhub.gateway.server import make_server
 from ctrlhub.gateway.token_file import TokenFile
 from ctrlhub.wire.places import Profile
 from ctrlhub.wire.private import StateError, read_private, write_private
+from ctrlhub.wire.served import Served
 
 log = logging.getLogger(__name__)
 
@@ -88,8 +89,7 @@ async def _serve(profile: Profile, config: HttpConfig) -> int:
     server = make_server(gateway, tls_for(config, profile))
     server.add_sockets(sockets)
     url = f"{'https' if config.has_tls else 'http'}://{_shown(config, host)}:{port}{config.prefix}"
-    said = {"url": url, "port": port, "pid": os.getpid()}
-    write_private(profile.gateway, json.dumps(said).encode() + b"\n")
+    write_private(profile.gateway, Served(url, os.getpid(), config.link).to_json())
     _say(url=url)
     log.info("serving %s", url)
     watching = asyncio.create_task(_watch_tokens(gateway))

@@ -110,10 +110,14 @@ async def _pass(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
 
 
 def _tls(upstream: Upstream) -> ssl.SSLContext | None:
-    """Return how TLS is spoken with a gateway of this user on this host; None for not at all."""
+    """Return how TLS is spoken with a gateway; None for not at all. A certificate of its own is trusted."""
     if upstream.scheme != "https":
         return None
-    return ssl.create_default_context()
+    context = ssl.create_default_context()
+    own = upstream.profile.gateway_certificate
+    if own.exists():
+        context.load_verify_locations(own)
+    return context
 
 
 async def run(socket: Path) -> None:

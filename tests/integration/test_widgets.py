@@ -95,6 +95,13 @@ def test_it_is_live_while_a_cell_runs(front: Front, tmp_path: Path) -> None:
         front.begin(f"while not pathlib.Path({str(gate)!r}).exists(): threading.Event().wait(0.01)")
         client.cluster.scale(2)
         front.until(lambda: "2 of 1 engines: 2 idle" in front.text_of(shown), "two engines are shown")
+        assert "href" not in front.text_of(shown)
+        link = client.dashboard_link
+        front.until(lambda: f'href="{link}"' in front.text_of(shown), "the dashboard is linked once it serves")
+        assert f'href="{link}"' in client._repr_html_()
+        assert f'href="{link}"' in client[:]._repr_html_()
+        assert f'href="{link}"' in client.cluster._repr_html_()
+        assert client.cluster.dashboard_link == link
         assert front.running
         gate.touch()
         front.until(lambda: not front.running, "the cell ends")

@@ -29,6 +29,7 @@ SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "hub.ssh": st.sampled_from(["host", "me@host", "me@host:2222", "me@[fd00::1]:22", "none"]),
     "hub.engine_ssh": st.sampled_from(["host", "none"]),
     "http.listen": st.sampled_from(["auto", "off", "demand", "8080", "0.0.0.0:8443", "[::1]:0"]),
+    "http.link": st.sampled_from(["{url}", "{prefix}/proxy/{port}/", "/ctrl-hub/@{profile}/"]),
     "engine.ssh": st.sampled_from(["me@host:2222", "none"]),
     "engine.ssh_key": words,
     "engine.gpus": st.sampled_from(["auto", "none", "0,1", "0-3"]),
