@@ -24,7 +24,7 @@ from ctrlhub.client.html import panel, table
 from ctrlhub.client.ipython import offer_magics
 from ctrlhub.client.jobs import Jobs
 from ctrlhub.client.log_forwarding import LogForwarding
-from ctrlhub.client.opening import Where, find, registration
+from ctrlhub.client.opening import Where, chosen_role, find, registration
 from ctrlhub.client.purging import Purging
 from ctrlhub.client.questions import Questions
 from ctrlhub.client.start_hooks import StartHooks
@@ -38,14 +38,14 @@ from ctrlhub.wire.errors import (
     UnknownInterface,
 )
 from ctrlhub.wire.liveness import is_gone
-from ctrlhub.wire.messages import Register
+from ctrlhub.wire.messages import Register, Role
 
 if TYPE_CHECKING:
     import zmq
 
 ARGUMENTS = (
     "connection_info, profile, cluster_id, context, sshserver, sshkey, cluster, timeout, "
-    "join_timeout, session, takeover, token, ca_file, headers"
+    "join_timeout, session, takeover, token, ca_file, headers, role"
 )
 """The arguments of `Client`, for who misspells one."""
 
@@ -92,6 +92,9 @@ class Client(
         With ``https://``: a file of certificates to trust in place of the system's.
     headers
         With the address of a gateway: further headers, for a proxy before it that asks for some.
+    role
+        ``"admin"`` (that is what it is if nothing is said), ``"submit"`` or ``"view"``: what the hub allows
+        this client. A connection file says it itself.
 
     Raises
     ------
@@ -135,6 +138,7 @@ class Client(
         token: str | None = None,
         ca_file: str | os.PathLike[str] | None = None,
         headers: Mapping[str, str] | None = None,
+        role: str | None = None,
         **others: Any,
     ) -> None:
         check_others(others, ARGUMENTS)
@@ -145,7 +149,8 @@ class Client(
             from ctrlhub.client.over_web import check_alone, open_way
 
             check_alone(
-                profile=profile, cluster_id=cluster_id, context=context, sshserver=sshserver, sshkey=sshkey
+                profile=profile, cluster_id=cluster_id, context=context, sshserver=sshserver, sshkey=sshkey,
+                role=role,
             )
             address = WebAddress.parse(str(connection_info), token, ca_file, headers)
             way = open_way(address, patience, session, takeover=takeover)
@@ -158,9 +163,10 @@ class Client(
         from ctrlhub.wire.security import KeyPair
 
         check_web_only(token=token, ca_file=ca_file, headers=headers)
-        info = find(connection_info, chosen_profile(profile, cluster_id), patience)
+        which = chosen_role(role, connection_info)
+        info = find(connection_info, chosen_profile(profile, cluster_id), patience, which)
         keys = KeyPair.generate()
-        said = registration(keys.public, session, takeover=takeover)
+        said = registration(keys.public, session, takeover=takeover, role=info.role)
         gone = partial(is_gone, info)
         gateway = gateway_to(info, sshserver, None if sshkey is None else os.fspath(sshkey))
         link = link_to(info, keys, gateway, patience, context)
@@ -177,11 +183,13 @@ class Client(
         timeout: float = 10.0,
         session: int | None = None,
         takeover: bool = False,
+        role: Role = Role.ADMIN,
     ) -> Self:
         """Make a client on a link that is there already."""
         client = cls.__new__(cls)
         name = key or f"client-{id(client):x}-{time.monotonic_ns():x}"
-        client._begin(link, registration(name, session, takeover=takeover), "", timeout)
+        said = registration(name, session, takeover=takeover, role=role)
+        client._begin(link, said, "", timeout)
         return client
 
     def _begin(
@@ -202,6 +210,11 @@ class Client(
     def session(self) -> int:
         """The number the hub gave this client."""
         return self._connection.session
+
+    @property
+    def role(self) -> str:
+        """What the hub allows this client: ``"admin"``, ``"submit"`` or ``"view"``."""
+        return self._connection.role.value
 
     @property
     def closed(self) -> bool:

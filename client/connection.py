@@ -34,12 +34,13 @@ from ctrlhub.wire.errors import (
     CtrlHubError,
     HubUnavailable,
     InvalidRequest,
+    PermissionDenied,
     SessionClosed,
     UnknownInterface,
     error_for,
 )
 from ctrlhub.wire.ids import Ranges, from_ranges
-from ctrlhub.wire.messages import Answer, Call, Register, Stream
+from ctrlhub.wire.messages import Answer, Call, Register, Role, Stream
 
 T = TypeVar("T")
 
@@ -108,6 +109,9 @@ class Connection:
         self._leave = finalize(self, leave, self._runner, self._session, self._thread, os.getpid())
         self._join(timeout if join_timeout is None else join_timeout)
         registered = self._session.registered
+        self.role = Role((registered.role if registered is not None else "") or registration.role)
+        if not self.role.allows(Role.SUBMIT):
+            self.intake.deny(PermissionDenied.of(self.role.value, "to have something run", Role.SUBMIT.value))
         self._ids = IdSupply(self.session, registered.first if registered is not None else 1)
         self.next_id, self.next_ids = self._ids.next_id, self._ids.next_ids
         self.numbers, self.is_former = self._ids.taken, self._ids.is_former

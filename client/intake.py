@@ -29,6 +29,8 @@ class Intake:
     ----------
     busy : bool
         Whether the thread has been signalled and has not come yet: requests gather meanwhile.
+    denial : CtrlHubError or None
+        Why no request is ever taken; questions may be asked.
     refusal : CtrlHubError or None
         Why nothing is taken any more.
     room : Room
@@ -44,6 +46,7 @@ class Intake:
         "_session",
         "_turns",
         "busy",
+        "denial",
         "forked",
         "refusal",
         "room",
@@ -57,6 +60,7 @@ class Intake:
         self.busy = False
         self.forked = False
         self.refusal: CtrlHubError | None = None
+        self.denial: CtrlHubError | None = None
         self._session = session
         self._append: Callable[[Request], object] = session.submissions.append
         self._runner = runner
@@ -72,6 +76,15 @@ class Intake:
         """Raise the refusal, if there is one."""
         if self.refusal is not None:
             raise self.refusal.with_traceback(None)
+
+    def deny(self, error: CtrlHubError) -> None:
+        """Take no requests: the hub would refuse them, and each part of a large one."""
+        self.denial = error
+        self._append = self._refuse
+
+    def _refuse(self, request: Request) -> None:
+        assert self.denial is not None
+        raise self.denial.with_traceback(None)
 
     def shut(self, error: CtrlHubError) -> None:
         """Take nothing any more, and fail what was left here."""
@@ -112,7 +125,7 @@ class Intake:
     def look(self) -> None:
         """Have requests ask for room if there is little; from the I/O thread."""
         scarce = self.room.is_scarce
-        if scarce is not self.scarce:
+        if scarce is not self.scarce and self.denial is None:
             self.scarce = scarce
             self._append = self._append_in_time if scarce else self._session.submissions.append
 

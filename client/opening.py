@@ -16,7 +16,7 @@ from ctrlhub.wire.errors import ConnectionFileError, HubNotFound, HubUnavailable
 from ctrlhub.wire.limits import MAX_SESSION
 from ctrlhub.wire.liveness import has_died
 from ctrlhub.wire.lock import HubLock
-from ctrlhub.wire.messages import Register, Role
+from ctrlhub.wire.messages import CLIENT_ROLES, Register, Role
 from ctrlhub.wire.places import DEFAULT_PROFILE, PROFILE_VARIABLE, Profile
 from ctrlhub.wire.versions import versions
 
@@ -29,7 +29,9 @@ LONGEST_POLL = 0.05
 Where = str | os.PathLike[str] | Mapping[str, Any] | ConnectionInfo | None
 
 
-def find(where: Where, profile: str | None, timeout: float) -> ConnectionInfo:
+def find(
+    where: Where, profile: str | None, timeout: float, role: Role = Role.ADMIN
+) -> ConnectionInfo:
     """Find the running hub that is meant.
 
     Parameters
@@ -40,6 +42,8 @@ def find(where: Where, profile: str | None, timeout: float) -> ConnectionInfo:
         Without `where`: the name of the hub's profile; None is the default one.
     timeout
         How long (seconds) to wait for a hub that is just starting, or that a supervisor starts again.
+    role
+        Without `where`: as which kind of client.
 
     Raises
     ------
@@ -52,7 +56,7 @@ def find(where: Where, profile: str | None, timeout: float) -> ConnectionInfo:
     """
     if where is None:
         place = Profile.named(profile or os.environ.get(PROFILE_VARIABLE) or DEFAULT_PROFILE)
-        info = _live(place.connection_client, timeout)
+        info = _live(place.connection(role), timeout)
         if info is None:
             raise _none_running(place)
         return info
@@ -76,7 +80,7 @@ def find(where: Where, profile: str | None, timeout: float) -> ConnectionInfo:
 
 
 def registration(
-    key: str, session: int | None = None, *, takeover: bool = False, role: Role = Role.CLIENT
+    key: str, session: int | None = None, *, takeover: bool = False, role: Role = Role.ADMIN
 ) -> Register:
     """Make what a client says of itself.
 
@@ -88,6 +92,8 @@ def registration(
         The session to attach to; None for a new one.
     takeover
         Attach to it also if another client is attached.
+    role
+        As which kind of client.
 
     Raises
     ------
@@ -114,6 +120,24 @@ def registration(
         attach=session is not None,
         take_over=bool(takeover),
     )
+
+
+def chosen_role(role: str | Role | None, where: Where) -> Role:
+    """Return as which kind of client one comes, where no connection file says so.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is none of a client's roles; or a connection file is named, which says the role.
+    """
+    if role is None:
+        return Role.ADMIN
+    if where is not None:
+        raise TypeError("a connection file says as which role its client comes: leave role out")
+    names = [each.value for each in CLIENT_ROLES]
+    if role not in names:
+        raise ValueError(f"role must be one of {', '.join(map(repr, names))}, not {role!r:.80}")
+    return Role(role)
 
 
 def last_trouble(directory: Path) -> str:
@@ -158,7 +182,7 @@ def _located(info: ConnectionInfo) -> ConnectionInfo:
     """Add where its file is, as far as that is known: the end of its hub shows there."""
     if info.file is not None:
         return info
-    path = Profile.named(info.profile).connection_client
+    path = Profile.named(info.profile).connection(info.role)
     try:
         known = ConnectionInfo.load(path).epoch == info.epoch
     except ConnectionFileError:
@@ -188,7 +212,7 @@ def _none_running(profile: Profile) -> HubNotFound:
 
 
 def _for_clients(info: ConnectionInfo, what: str) -> ConnectionInfo:
-    if info.role is not Role.CLIENT:
+    if not info.role.is_client:
         raise ConnectionFileError(
             f"{what} is for peers of role {info.role.value!r}: use connection-client.json, "
             "which stands beside it"

@@ -15,9 +15,16 @@ from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.exposed import Exposed
 from ctrlhub.controller.peers import Peers
 from ctrlhub.wire import messages as m
-from ctrlhub.wire.errors import InvalidRequest, LimitExceeded, NoSuchSession, SessionAttached
+from ctrlhub.wire.errors import (
+    InvalidRequest,
+    LimitExceeded,
+    NoSuchSession,
+    PermissionDenied,
+    SessionAttached,
+)
 from ctrlhub.wire.ids import counter_of, request_id
 from ctrlhub.wire.limits import COUNTER_BITS
+from ctrlhub.wire.messages import Role
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +65,18 @@ class Attachments:
             There is none of this number.
         SessionAttached
             Another process has it.
+        PermissionDenied
+            The role of the one that asks is lower than that of the session, or reads only; or another process
+            has it, and it asks to take it over without being an admin.
         """
         session = self._peers.clients.by_number.get(message.session)
+        role = Role(message.role)
+        _need(role, Role.SUBMIT, "to attach to a session")
         if session is None:
             raise NoSuchSession(_none(message.session))
+        _need(role, session.role, f"to attach to session {session.number}")
+        if not self._peers.is_away(session) and message.take_over:
+            _need(role, Role.ADMIN, f"to take over session {session.number} from the client that has it")
         if not self._peers.is_away(session) and not message.take_over:
             raise SessionAttached(
                 f"session {session.number} is attached to process {session.pid} on {session.host}: "
@@ -135,6 +150,11 @@ class Attachments:
 
 LONGEST = 10 * 365 * 86400.0
 """The longest (seconds) that a detached session is kept."""
+
+
+def _need(role: Role, needed: Role, what: str) -> None:
+    if not role.allows(needed):
+        raise PermissionDenied.of(role.value, what, needed.value)
 
 
 def _none(number: int) -> str:

@@ -9,7 +9,6 @@ from ctrlhub.controller.core.saved import Saved, SavedSession
 from ctrlhub.controller.core.saved_sessions import KeptSession, SavedSessions
 from ctrlhub.controller.core.sessions import Session, Sessions
 from ctrlhub.wire.ids import session_of
-from ctrlhub.wire.messages import Role
 
 
 class ClientSessions:
@@ -57,7 +56,7 @@ class ClientSessions:
         for number, client in saved.sessions.items():
             known = kept.pop(number, None)
             if known is not None:
-                client = SavedSession(number, *known[:4])
+                client = SavedSession(number, *known[:4], known.role)
             lives = number in waited_for and self._sessions.of_key(client.key) is None
             session = found[number] = self._sessions.restore(client, lives=lives)
             if lives:
@@ -113,5 +112,5 @@ class ClientSessions:
 
     def check(self) -> None:
         """Assert that these are the clients among the sessions."""
-        clients = {s.number: s for s in self._sessions if s.role is Role.CLIENT}
+        clients = {s.number: s for s in self._sessions if s.role.is_client}
         assert self.by_number == clients

@@ -183,7 +183,7 @@ class HubConfig:
 
     def ssh_for(self, role: Role) -> str:
         """Return the ssh server through which peers of a role reach the hub; empty for none."""
-        named = self.ssh if role is Role.CLIENT or self.engine_ssh is None else self.engine_ssh
+        named = self.ssh if role.is_client or self.engine_ssh is None else self.engine_ssh
         return "" if named in (None, NO_SSH) else named
 
     @property

@@ -143,7 +143,7 @@ class Joining:
         self._compare_versions(role, message)
         if sessions.of_key(message.key) is None and (why := self.why_full()):
             raise LimitExceeded(why)
-        if role is m.Role.CLIENT and message.attach and sessions.of_key(message.key) is None:
+        if role.is_client and message.attach and sessions.of_key(message.key) is None:
             self._attachments.attach(message, now)
         self._make_room(message, now)
         session, arrival = sessions.register(message)
@@ -169,8 +169,8 @@ class Joining:
         known = self._peers.sessions.of_key(message.key)
         if (
             known is not None
-            and known.role is m.Role.CLIENT
-            and message.role == m.Role.CLIENT
+            and known.role.is_client
+            and m.Role(message.role).is_client
             and known.incarnation != message.incarnation
         ):
             self._peers.forget(known, now)
@@ -200,9 +200,9 @@ class Joining:
         mine, his = ours["python"].rsplit(".", 1)[0], theirs.get("python", "?").rsplit(".", 1)[0]
         if mine != his:
             raise VersionMismatch(
-                f"this {role.value} runs Python {his}, the hub {mine}: functions cannot travel between "
+                f"this {role.noun} runs Python {his}, the hub {mine}: functions cannot travel between "
                 "them. Use the same minor version of Python on all sides.\n"
-                + _table(("hub", ours), (role.value, theirs))
+                + _table(("hub", ours), (role.noun, theirs))
             )
 
     def _warn(self, session: Session) -> None:
@@ -212,13 +212,13 @@ class Joining:
             theirs = other.versions
             if not theirs:
                 continue  # it has not come back to a restarted hub yet
-            if other.role in BOTH_ENDS and other.role is not session.role:
+            if other.role in BOTH_ENDS and other.role.noun != session.role.noun:
                 if any(ours.get(name) != theirs.get(name) for name in SERIALIZATION):
                     log.warning(
                         "%s %d and %s %d may not be able to read each other's objects: install the "
                         "same versions on both\n%s",
-                        session.role.value, session.number, other.role.value, other.number,
-                        _table((session.role.value, ours), (other.role.value, theirs)),
+                        session.role.noun, session.number, other.role.noun, other.number,
+                        _table((session.role.noun, ours), (other.role.noun, theirs)),
                     )  # fmt: skip
                 return
 
@@ -233,7 +233,7 @@ class Joining:
         return borrowing.own
 
     def _answer(self, session: Session, segment: Sequence[int], resumed: bool) -> None:
-        config, is_client = self._config, session.role is m.Role.CLIENT
+        config, is_client = self._config, session.role.is_client
         session.send(
             self._outbox,
             m.Stream.HUB,
@@ -254,6 +254,7 @@ class Joining:
                 first=counter_of(session.first) or 1,
                 durable=config.is_durable,
                 bulk=session.bulk,
+                role=session.role.value,
             ),
         )
 

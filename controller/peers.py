@@ -139,7 +139,7 @@ class Peers:
         self.sessions.bind(session, connection)
         if session.role is m.Role.NANNY:
             self._nannies.add(session)
-        elif session.role is m.Role.CLIENT:
+        elif session.role.is_client:
             self.clients.here(session)
         self._heartbeats.watch(session.number, now)
         if session.suspect:
@@ -263,7 +263,7 @@ class Peers:
 
     def _lost(self, session: Session, now: float) -> None:
         log.warning(
-            "%s %d is lost: silent for %g s", session.role.value, session.number, self._config.lost
+            "%s %d is lost: silent for %g s", session.role.noun, session.number, self._config.lost
         )
         if session.engine is not None:
             nanny = session.nanny
@@ -284,7 +284,7 @@ class Peers:
         self.sessions.unbind_all(session)
         session.suspect = False
         self._expiry.set(session.number, now + self.clients.kept_for(session))
-        if session.role is m.Role.CLIENT:
+        if session.role.is_client:
             self.clients.left(session, now)
         if session.engine is not None:
             if self.places.has(session.engine) and not session.engine.restart:
@@ -370,8 +370,8 @@ class Peers:
 
     def goodbye(self, session: Session, message: m.Goodbye, now: float) -> None:
         """Let a peer go that leaves on purpose: nothing is kept for it."""
-        log.info("%s %d leaves: %.200r", session.role.value, session.number, message.reason)
-        if message.received and session.role is m.Role.CLIENT:
+        log.info("%s %d leaves: %.200r", session.role.noun, session.number, message.reason)
+        if message.received and session.role.is_client:
             self._exposed.have_been_read(session, message.received, now)
         if session.retention and any(self._exposed.left(session)):
             self._away(session, now)

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 
 from ctrlhub.controller.core.effects import Connection
 from ctrlhub.wire import messages as m
+from ctrlhub.wire.errors import AuthenticationError, CtrlHubError, PermissionDenied
 from ctrlhub.wire.record import record
 
 ANYONE = frozenset(m.Role)
 ENGINES = frozenset({m.Role.ENGINE})
-CLIENTS = frozenset({m.Role.CLIENT})
+CLIENTS = frozenset(m.CLIENT_ROLES)
+SUBMITTERS = frozenset({m.Role.ADMIN, m.Role.SUBMIT})
 NANNIES = frozenset({m.Role.NANNY})
 BOTH_ENDS = ENGINES | CLIENTS
+WORKERS = ENGINES | SUBMITTERS
 
 HUB = frozenset({m.Stream.HUB})
 COMMANDS = frozenset({m.Stream.MULTIENGINE})
@@ -28,11 +31,11 @@ PERMITTED: Mapping[type[m.Message], tuple[frozenset[m.Stream], frozenset[m.Role]
     m.EngineDied: (HUB, NANNIES),
     m.Drain: (HUB, NANNIES),
     m.Call: (HUB, CLIENTS),
-    m.Command: (COMMANDS, CLIENTS),
-    m.StartHook: (COMMANDS, CLIENTS),
-    m.SubmitTasks: (TASKS, CLIENTS),
+    m.Command: (COMMANDS, SUBMITTERS),
+    m.StartHook: (COMMANDS, SUBMITTERS),
+    m.SubmitTasks: (TASKS, SUBMITTERS),
     m.Received: (BULK, CLIENTS),
-    m.Functions: (BULK, CLIENTS),
+    m.Functions: (BULK, SUBMITTERS),
     m.Results: (BULK, ENGINES),
     m.GaveBack: (TASKS, ENGINES),
     m.Output: (BULK, ENGINES),
@@ -40,7 +43,7 @@ PERMITTED: Mapping[type[m.Message], tuple[frozenset[m.Stream], frozenset[m.Role]
     m.LogRecords: (COMMANDS, ENGINES),
     m.Lent: (COMMANDS, ENGINES),
     m.NeedFunctions: (BULK, ENGINES),
-    m.Part: (BULK, BOTH_ENDS),
+    m.Part: (BULK, WORKERS),
     m.PartsTaken: (BULK, BOTH_ENDS),
 }
 """On which streams, and from which roles, a message is heard. All others go hub to peer.
@@ -48,6 +51,17 @@ PERMITTED: Mapping[type[m.Message], tuple[frozenset[m.Stream], frozenset[m.Role]
 `Enrol` stands outside: it comes with a key that has no role yet."""
 
 NOWHERE: tuple[frozenset[m.Stream], frozenset[m.Role]] = (frozenset(), frozenset())
+
+
+def refusal(role: m.Role, kind: type[m.Message], stream: m.Stream) -> CtrlHubError:
+    """Return the error about a message that is not heard from this role on this stream."""
+    streams, roles = PERMITTED.get(kind, NOWHERE)
+    needed = [each for each in m.CLIENT_ROLES if each in roles]
+    if role.is_client and needed and stream in streams:
+        return PermissionDenied.of(role.value, kind.kind, needed[-1].value)
+    return AuthenticationError(
+        f"a peer of role {role.value!r} may not send {kind.kind!r} on stream {stream.value!r}"
+    )
 
 
 @record

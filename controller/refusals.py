@@ -55,7 +55,7 @@ class Refusals:
         who = connection if session is None else session.number
         line = self._complaints.note(who, error.code, self._now())
         if line is not None:
-            peer = "a stranger" if session is None else f"{session.role.value} {session.number}"
+            peer = "a stranger" if session is None else f"{session.role.noun} {session.number}"
             log.warning(
                 "refused %s on %s (%d so far, %d of them not named since the last line): %s",
                 peer, connection.stream.value, line.total, line.unsaid, text, exc_info=cause,

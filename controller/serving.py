@@ -47,10 +47,10 @@ from ctrlhub.link.provision import make_context
 from ctrlhub.wire.addresses import tcp_address
 from ctrlhub.wire.connection import ConnectionInfo, Here
 from ctrlhub.wire.errors import AlreadyRunning, CtrlHubError, StoreError
-from ctrlhub.wire.messages import Role, Stream
+from ctrlhub.wire.messages import Stream
 from ctrlhub.wire.places import Profile, ipc_addresses, remove_sockets, socket_dir
 from ctrlhub.wire.private import StateError
-from ctrlhub.wire.security import HubKeys, KeyRegistry, load_or_make_keys
+from ctrlhub.wire.security import KEY_ROLES, HubKeys, KeyRegistry, load_or_make_keys
 from ctrlhub.wire.trouble import forget_trouble, note_trouble
 
 log = logging.getLogger(__name__)
@@ -282,7 +282,7 @@ def _write_connection_files(
     bulk: str,
 ) -> None:
     here = Here.find()
-    for role in (Role.CLIENT, Role.ENGINE):
+    for role in KEY_ROLES:
         ConnectionInfo(
             profile=profile.name,
             role=role,
@@ -306,7 +306,7 @@ def _write_connection_files(
 def _remove_connection_files(profile: Profile, hub: Hub) -> None:
     if hub.paused:
         return  # who comes before the next hub waits for it, as where one was killed
-    for role in (Role.CLIENT, Role.ENGINE):
+    for role in KEY_ROLES:
         profile.connection(role).unlink(missing_ok=True)
 
 

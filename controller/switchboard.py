@@ -27,7 +27,7 @@ from ctrlhub.controller.interfaces.base import Context, Interface
 from ctrlhub.controller.joining import Joining
 from ctrlhub.controller.large import LargeMessages
 from ctrlhub.controller.peers import Peers
-from ctrlhub.controller.permissions import NOWHERE
+from ctrlhub.controller.permissions import NOWHERE, refusal
 from ctrlhub.controller.permissions import PERMITTED as PERMITTED
 from ctrlhub.controller.permissions import Origin as Origin
 from ctrlhub.controller.refusals import Refusals
@@ -300,7 +300,7 @@ class Switchboard:
         self._peers.clients.hub_stops(self._now)
         self._peers.places.expect_nobody()
         for session in self.sessions:
-            if session.role is m.Role.CLIENT:
+            if session.role.is_client:
                 session.send(self.outbox, m.Stream.HUB, m.Goodbye(reason))
             else:
                 session.send(self.outbox, m.Stream.HUB, m.Shutdown(reason))
@@ -344,10 +344,7 @@ class Switchboard:
     ) -> None:
         streams, roles = PERMITTED.get(type(message), NOWHERE)
         if connection.stream not in streams or session.role not in roles:
-            raise AuthenticationError(
-                f"a peer of role {session.role.value!r} may not send {message.kind!r} "
-                f"on stream {connection.stream.value!r}"
-            )
+            raise refusal(session.role, type(message), connection.stream)
         if not self._peers.heard(session, now):
             # Given up for its silence: it must register again, so that its engine gets an id.
             self.outbox.add(Send(connection, m.SayHello()))

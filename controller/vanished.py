@@ -12,7 +12,7 @@ import logging
 from ctrlhub.controller.core import causes
 from ctrlhub.controller.core.effects import Outbox
 from ctrlhub.controller.core.sessions import Session, Sessions
-from ctrlhub.wire.messages import Beat, Role, Stream
+from ctrlhub.wire.messages import Beat, Stream
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Vanished:
 
     def attempt(self, session: Session) -> None:
         """Say something to an engine or a nanny that has just become suspect, to see whether that is possible."""
-        if session.role is Role.CLIENT or self._suspect > LONGEST:
+        if session.role.is_client or self._suspect > LONGEST:
             return
         if session.send(self._outbox, Stream.HUB, Beat()):
             self._tried.add(session.number)
@@ -73,7 +73,7 @@ class Vanished:
         return ended
 
     def _tell(self, session: Session) -> None:
-        what = f"{session.role.value} {session.number}"
+        what = f"{session.role.noun} {session.number}"
         log.warning("%s has ended: silent for %g s, its connection closed", what, self._suspect)
         if session.engine is not None:
             session.engine.cause = causes.of_closed_connection(session.pid, session.host)

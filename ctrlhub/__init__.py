@@ -82,6 +82,7 @@ if TYPE_CHECKING:
     from ctrlhub.wire.errors import NoEnginesRegistered as NoEnginesRegistered
     from ctrlhub.wire.errors import NoSuchSession as NoSuchSession
     from ctrlhub.wire.errors import OutOfMemory as OutOfMemory
+    from ctrlhub.wire.errors import PermissionDenied as PermissionDenied
     from ctrlhub.wire.errors import ProtocolMismatch as ProtocolMismatch
     from ctrlhub.wire.errors import QueueCleared as QueueCleared
     from ctrlhub.wire.errors import RegistrationRefused as RegistrationRefused
@@ -166,6 +167,7 @@ _HOMES = {
         "OutOfMemory",
         "NoEnginesRegistered",
         "NoSuchSession",
+        "PermissionDenied",
         "ProtocolMismatch",
         "QueueCleared",
         "RegistrationRefused",

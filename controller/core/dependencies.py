@@ -62,7 +62,7 @@ Lookup: TypeAlias = Callable[[int], "Outcome | Unknown"]
 """Returns the outcome of a request, or why there is none."""
 
 
-class Role(Enum):
+class Tie(Enum):
     """What a condition is for."""
 
     AFTER = "after"
@@ -73,11 +73,11 @@ class Role(Enum):
 class _Pending:
     """A condition of a task, as far as it has not been met."""
 
-    __slots__ = ("condition", "left", "met", "role", "waiting")
+    __slots__ = ("condition", "left", "met", "tie", "waiting")
 
-    def __init__(self, waiting: _Waiting, role: Role, condition: Condition) -> None:
+    def __init__(self, waiting: _Waiting, tie: Tie, condition: Condition) -> None:
         self.waiting = waiting
-        self.role = role
+        self.tie = tie
         self.condition = condition
         self.left: dict[int, None] = {}
         self.met = False
@@ -86,7 +86,7 @@ class _Pending:
         """Take note of how a request ended; return why the condition can never be met, if so."""
         condition, ok = self.condition, outcome[1] == _OK
         counts = condition.success if ok else condition.failure
-        if self.role is Role.FOLLOW and counts and outcome[2] == GONE and outcome[3] < 0:
+        if self.tie is Tie.FOLLOW and counts and outcome[2] == GONE and outcome[3] < 0:
             why = (
                 "ended before the hub was killed, and this one does not know where: name the engine "
                 "with targets, and submit this task again"
@@ -98,7 +98,7 @@ class _Pending:
             )
         if counts:
             self._count(outcome)
-        if self.role is Role.ARGUMENT and outcome[2] == GONE:
+        if self.tie is Tie.ARGUMENT and outcome[2] == GONE:
             return ResultLost(
                 f"the value of request {text_of(outcome[0])}, an argument of this task, "
                 f"{_why_gone(outcome)}"
@@ -109,9 +109,9 @@ class _Pending:
 
     def _count(self, outcome: Outcome) -> None:
         waiting = self.waiting
-        if self.role is Role.FOLLOW and outcome[3] >= 0:
+        if self.tie is Tie.FOLLOW and outcome[3] >= 0:
             waiting.followed(outcome[3], all=self.condition.all, key=self)
-        elif self.role is Role.ARGUMENT:
+        elif self.tie is Tie.ARGUMENT:
             waiting.values[outcome[0]] = outcome[2]
         if not self.condition.all:
             self.met = True
@@ -123,8 +123,8 @@ class _Pending:
                 f"request {request} ended well, and this task waits for its failure"
             )
         how = "was cancelled" if outcome[1] == _CANCELLED else f"failed{_summary(outcome)}"
-        role = "it is an argument of" if self.role is Role.ARGUMENT else "its success is needed by"
-        return ImpossibleDependency(f"request {request} {how}, and {role} this task")
+        why = "it is an argument of" if self.tie is Tie.ARGUMENT else "its success is needed by"
+        return ImpossibleDependency(f"request {request} {how}, and {why} this task")
 
     def verdict(self) -> CtrlHubError | None:
         """Conclude once all its requests have ended."""
@@ -218,8 +218,8 @@ class Dependencies:
             It can never run; the message says why.
         """
         waiting = _Waiting(task)
-        for role, condition in _conditions(task.template.options):
-            pending = _Pending(waiting, role, condition)
+        for tie, condition in _conditions(task.template.options):
+            pending = _Pending(waiting, tie, condition)
             places = dict(condition.places)
             for number in from_ranges(condition.requests):
                 self._take_up(pending, number, places.get(number))
@@ -318,13 +318,13 @@ class Dependencies:
                     del self._dependents[number]
         pending.left.clear()
 
-    def awaited(self, task: Task) -> list[tuple[Role, Condition, list[int]]]:
+    def awaited(self, task: Task) -> list[tuple[Tie, Condition, list[int]]]:
         """Return what a task waits for: each condition, and the first of what has not ended of it."""
         waiting = self._waiting.get(task)
         if waiting is None:
             return []
         return [
-            (pending.role, pending.condition, list(pending.left))
+            (pending.tie, pending.condition, list(pending.left))
             for pending in waiting.pending
             if not pending.met
         ]
@@ -340,13 +340,13 @@ class Dependencies:
             assert all(p.left or p.met for p in waiting.pending)
 
 
-def _conditions(options: TaskOptions) -> Iterator[tuple[Role, Condition]]:
+def _conditions(options: TaskOptions) -> Iterator[tuple[Tie, Condition]]:
     for condition in options.after:
-        yield Role.AFTER, condition
+        yield Tie.AFTER, condition
     for condition in options.follow:
-        yield Role.FOLLOW, condition
+        yield Tie.FOLLOW, condition
     if options.arguments:
-        yield Role.ARGUMENT, Condition(options.arguments)
+        yield Tie.ARGUMENT, Condition(options.arguments)
 
 
 def _is_vague(outcome: Outcome | Unknown) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from ctrlhub.controller.core.deliveries import Outcome
-from ctrlhub.wire.messages import Payload
+from ctrlhub.wire.messages import Payload, Role
 
 
 class SavedSession(NamedTuple):
@@ -22,6 +22,8 @@ class SavedSession(NamedTuple):
     incarnation: bytes
     pid: int
     host: str
+    role: str = Role.ADMIN.value
+    """What it may; one that was stored before there were roles may everything."""
 
 
 class SavedTemplate(NamedTuple):

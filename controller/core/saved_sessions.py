@@ -12,6 +12,7 @@ from typing import NamedTuple
 from ctrlhub.controller.core.effects import Commit, Drop, Keep, Outbox
 from ctrlhub.controller.core.saved import Saved
 from ctrlhub.controller.core.sessions import Session
+from ctrlhub.wire.messages import Role
 
 SESSIONS = "session/"
 """Sessions are kept under this and their number."""
@@ -33,6 +34,8 @@ class KeptSession(NamedTuple):
     """For how long (seconds) its client had been away before."""
     since: float
     """And since when (Unix time) it has been."""
+    role: str = Role.ADMIN.value
+    """What it may, as in `SavedSession`."""
 
     def absence(self, unix_now: float) -> float:
         """Return for how long (seconds) its client has been away."""
@@ -94,6 +97,6 @@ class SavedSessions:
         self._stored.add(session.number)
         kept = KeptSession(
             session.key, session.incarnation, session.pid, session.host, session.first,
-            session.retention, away, since,
+            session.retention, away, since, session.role.value,
         )  # fmt: skip
         self._outbox.add(Commit((Keep(f"{SESSIONS}{session.number}", tuple(kept)),)))

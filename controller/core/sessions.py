@@ -215,9 +215,12 @@ class Sessions:
         return known, Arrival.REBORN
 
     def hand_over(self, session: Session, message: Register) -> None:
-        """Give a session to another process, with a key of its own."""
+        """Give a session to another process, with a key and a role of its own."""
         del self._by_key[session.key]
         session.key = message.key
+        self._count[session.role] -= 1
+        session.role = Role(message.role)
+        self._count[session.role] += 1
         self._by_key[session.key] = session
         self._renew(session, message)
 
@@ -266,7 +269,7 @@ class Sessions:
         """Take back a client of the hub before this one: it may come, or is one of those that ended."""
         self._former |= {saved.number}
         session = Session(
-            saved.number, Role.CLIENT, saved.key, self._new_token(), saved.incarnation, saved.pid,
+            saved.number, Role(saved.role), saved.key, self._new_token(), saved.incarnation, saved.pid,
             saved.host, {}, False, ended=not lives, returned=True,
         )  # fmt: skip
         if lives:

@@ -1,7 +1,7 @@
 """What every client interface is: an adapter on the controller that answers clients.
 
-An interface is a class with a `name`. Its methods marked :func:`exposed` can be called by clients by
-name (`Call`), over every protocol. One that has streams of messages of its own names the handlers in
+An interface is a class with a `name`. Its methods marked :func:`exposed` can be called by name (`Call`)
+by clients whose role allows it, over every protocol. One that has streams of messages of its own names the handlers in
 `handlers`, and the streams on which it hears them in `streams`. It holds no copy of the engines: `self.engines` is the controller's own registry.
 """
 
@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, overload
 
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.alarm import Alarm
@@ -31,23 +31,56 @@ from ctrlhub.wire.errors import (
     InvalidEngineID,
     InvalidRequest,
     LimitExceeded,
+    PermissionDenied,
     StoreError,
     UnknownInterface,
 )
 from ctrlhub.wire.ids import Ranges
-from ctrlhub.wire.messages import Message, Payload, Stream
+from ctrlhub.wire.messages import Message, Payload, Role, Stream
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-def exposed(method: Method) -> Method:
+@overload
+def exposed(method: Method, /) -> Method: ...
+
+
+@overload
+def exposed(needed: Role, /) -> Callable[[Method], Method]: ...
+
+
+def exposed(given: Any, /) -> Any:
     """Let clients call this method: ``method(self, caller, **arguments)``.
+
+    Used as ``@exposed(Role.VIEW)`` it is for clients of this role and of higher ones, as ``@exposed``
+    alone for `Role.ADMIN`: what does not say that it does no harm is for those who may do any.
 
     `caller` is the client's :class:`~ctrlhub.controller.core.sessions.Session`; the arguments and the
     value are what msgpack can carry. Whatever it raises reaches the client as an error.
     """
-    method.__ctrlhub_exposed__ = True  # type: ignore[attr-defined]
-    return method
+    if not isinstance(given, Role):
+        given.__ctrlhub_exposed__ = Role.ADMIN
+        return given
+    if not given.is_client:
+        raise ValueError(f"clients call methods: {given.value!r} is none of their roles")
+
+    def mark(method: Method) -> Method:
+        method.__ctrlhub_exposed__ = given  # type: ignore[attr-defined]
+        return method
+
+    return mark
+
+
+def need(caller: Session, needed: Role, what: str) -> None:
+    """See that a client's role allows something.
+
+    Raises
+    ------
+    PermissionDenied
+        It needs a higher one.
+    """
+    if not caller.role.allows(needed):
+        raise PermissionDenied.of(caller.role.value, what, needed.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,15 +195,19 @@ class Interface(ControllerAdapterBase):
         ------
         UnknownInterface
             There is no exposed method of that name.
+        PermissionDenied
+            The client's role does not allow it.
         InvalidRequest
             The arguments do not fit it.
         """
         function = None if method.startswith("_") else getattr(self, method, None)
-        if not getattr(function, "__ctrlhub_exposed__", False) or function is None:
+        needed = getattr(function, "__ctrlhub_exposed__", None)
+        if function is None or needed is None:
             raise UnknownInterface(
                 f"interface {self.name!r} has no method {method[:80]!r}; it has: "
                 + ", ".join(self.exposed_methods())
             )
+        need(caller, needed, f"{self.name}.{method}")
         try:
             inspect.signature(function).bind(caller, **arguments)
         except TypeError as error:
@@ -182,7 +219,7 @@ class Interface(ControllerAdapterBase):
         return sorted(
             name
             for name, value in inspect.getmembers(type(self))
-            if getattr(value, "__ctrlhub_exposed__", False)
+            if getattr(value, "__ctrlhub_exposed__", None) is not None
         )
 
     # What an interface may want to know; each is nothing unless it says otherwise.

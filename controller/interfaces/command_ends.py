@@ -21,7 +21,7 @@ from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.errors import CtrlHubError
 from ctrlhub.wire.failure import Failure, pack_failure
 from ctrlhub.wire.ids import Ranges, from_ranges, select, to_ranges
-from ctrlhub.wire.messages import Interrupt, Payload, Status, Stream
+from ctrlhub.wire.messages import Interrupt, Payload, Role, Status, Stream
 
 # As plain numbers: comparing with an enumeration's member costs ten times as much.
 _OK, _CANCELLED = int(Status.OK), int(Status.CANCELLED)
@@ -100,7 +100,7 @@ class CommandEnds(HookQueues):
 
     # ------------------------------------------------------------ calls
 
-    @exposed
+    @exposed(Role.SUBMIT)
     def abort(self, caller: Session, requests: Sequence[Sequence[int]]) -> dict[str, Any]:
         """Stop one's own commands: queued ones at once, running ones by interrupt."""
         ranges = checked_ranges(requests)

@@ -23,7 +23,7 @@ from ctrlhub.controller.interfaces.start_hooks import StartHookInterface
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.errors import EngineError, InvalidRequest, LimitExceeded, TooManyEngines
 from ctrlhub.wire.ids import Ranges, session_of
-from ctrlhub.wire.messages import Interrupt, Restart, Signal, Stream
+from ctrlhub.wire.messages import Interrupt, Restart, Role, Signal, Stream
 from ctrlhub.wire.options import is_duration
 
 MOST_PARKED = 64
@@ -55,7 +55,7 @@ class Control(Interface):
         self._orders = NannyOrders(self.outbox)
         self._growth = GrowthOrders(context.sessions, self.outbox)
 
-    @exposed
+    @exposed(Role.SUBMIT)
     def interrupt(self, caller: Session, targets: Sequence[int], after: int = 0) -> list[int]:
         """Interrupt what runs on engines, whoever asked for it; return the engines.
 
@@ -160,7 +160,7 @@ class Control(Interface):
         self._orders.forget(session)
         self._growth.forget(session)
 
-    @exposed
+    @exposed(Role.ADMIN)
     def signal(self, caller: Session, targets: Sequence[int], name: str) -> list[int] | Later:
         """Have the nannies send a signal, by name, to engine processes; return the engines."""
         if type(name) is not str:
@@ -174,7 +174,7 @@ class Control(Interface):
         )
         return self._orders.give(order, self.context.now())
 
-    @exposed
+    @exposed(Role.ADMIN)
     def restart(self, caller: Session, targets: Sequence[int]) -> list[int] | Later:
         """Have the nannies put other processes in the places of engines; return the engines.
 
@@ -209,7 +209,7 @@ class Control(Interface):
             if isinstance(hooks, StartHookInterface):
                 hooks.forgive(engine)
 
-    @exposed
+    @exposed(Role.ADMIN)
     def start_engines(
         self, caller: Session, count: int, engine_set: str = "", within: float = 0.0
     ) -> int | Later:
@@ -235,7 +235,7 @@ class Control(Interface):
             )
         return self._growth.give(Growth(caller, count, engine_set), within, self.context.now())
 
-    @exposed
+    @exposed(Role.ADMIN)
     def shutdown(self, caller: Session, targets: Sequence[int]) -> OnceStored:
         """Ask engines to exit soon, those that are away when they are back; return them.
 
@@ -243,7 +243,7 @@ class Control(Interface):
         """
         return self._drain(targets, Drain(f"client {caller.number}", None))
 
-    @exposed
+    @exposed(Role.ADMIN)
     def drain(
         self, caller: Session, targets: Sequence[int], within: float | None = None
     ) -> OnceStored:
@@ -257,7 +257,7 @@ class Control(Interface):
         until = NO_LIMIT if within is None else self.context.now() + within
         return self._drain(targets, Drain(f"client {caller.number}", until))
 
-    @exposed
+    @exposed(Role.SUBMIT)
     def gateway(self, caller: Session, within: float = 30.0) -> str | Later:
         """Return the URL of the HTTP gateway, which is started if there is none; it has no token in it.
 

@@ -18,14 +18,14 @@ from ctrlhub.controller.core.later import OnceStored
 from ctrlhub.controller.core.matching import check_keys, compiled, text_keys
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.interfaces.arguments import checked_grace, checked_ids, checked_ranges
-from ctrlhub.controller.interfaces.base import Context, Interface, exposed
+from ctrlhub.controller.interfaces.base import Context, Interface, exposed, need
 from ctrlhub.controller.interfaces.recorded import Recorded
 from ctrlhub.controller.interfaces.stopping import Stopping, together
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.codec import size_of
 from ctrlhub.wire.errors import InvalidRequest, LimitExceeded, ResultLost
 from ctrlhub.wire.failure import summary_of
-from ctrlhub.wire.ids import count, from_ranges, session_of, text_of, to_ranges
+from ctrlhub.wire.ids import Ranges, count, from_ranges, session_of, text_of, to_ranges
 from ctrlhub.wire.messages import Role
 
 AT_ONCE = 32_768
@@ -76,7 +76,7 @@ class HistoryQuery(Interface):
         super().__init__(controller, context)
         self._expected: Deadlines[int] = Deadlines(context.alarm.at)
 
-    @exposed
+    @exposed(Role.VIEW)
     def follow(self, caller: Session, requests: Sequence[Sequence[int]]) -> dict[str, Any]:
         """Have results sent to the caller, now or once they are there; return which there may be.
 
@@ -96,7 +96,7 @@ class HistoryQuery(Interface):
     def _may_come(self, caller: Session, number: int) -> bool:
         """Tell whether a request that is not on record may be on its way."""
         maker = self.context.sessions.of_number(session_of(number))
-        if maker is None or maker is caller or maker.ended or maker.role is not Role.CLIENT:
+        if maker is None or maker is caller or maker.ended or not maker.role.is_client:
             return False
         return all(each.has_ended(number) is None for each in self._recorded())
 
@@ -130,13 +130,13 @@ class HistoryQuery(Interface):
         """Say when `tick` is due."""
         return self._expected.next
 
-    @exposed
+    @exposed(Role.VIEW)
     def records(self, caller: Session, requests: Sequence[Sequence[int]]) -> dict[str, Any]:
         """Return the records of some requests: as many as an answer holds, and where to go on."""
         numbers = self._named(requests)
         return self._page(numbers, KEYS, lambda record: True, (), more=False)
 
-    @exposed
+    @exposed(Role.VIEW)
     def select(
         self,
         caller: Session,
@@ -156,14 +156,14 @@ class HistoryQuery(Interface):
         numbers = self._numbers_after(after)
         return self._page(numbers, shown, fits, text_keys(query), more=len(numbers) == SCAN)
 
-    @exposed
+    @exposed(Role.VIEW)
     def requests(self, caller: Session, after: int = 0) -> dict[str, Any]:
         """Return the ids of all requests on record, as ranges: a page of them."""
         numbers = self._numbers_after(after)
         last = numbers[-1] if len(numbers) == SCAN else None
         return {"requests": to_ranges(numbers), "after": last}
 
-    @exposed
+    @exposed(Role.SUBMIT)
     def purge(
         self,
         caller: Session,
@@ -174,14 +174,17 @@ class HistoryQuery(Interface):
         """Forget requests that have ended: one's own, and those whose clients are gone.
 
         Those in `requests` (of the caller's own, it has the results), those that ended on `engines`,
-        and with `rest` all that gone clients have left. Return how many.
+        and with `rest` all that gone clients have left. Return how many. A client that is no admin has its
+        own forgotten, and no others.
         """
         ranges, ids = checked_ranges(requests), frozenset(checked_ids(engines))
         if type(rest) is not bool:
             raise InvalidRequest("rest must be true or false")
+        if rest or not _are_of(caller, ranges):
+            need(caller, Role.ADMIN, "history.purge of what other clients have left")
         return sum(each.purge(caller, ranges, ids, rest) for each in self._recorded())
 
-    @exposed
+    @exposed(Role.SUBMIT)
     def resubmit(self, caller: Session, requests: Sequence[int], first: int) -> OnceStored:
         """Do again what was asked for, for the caller, by consecutive new ids from `first` on.
 
@@ -205,14 +208,16 @@ class HistoryQuery(Interface):
             interface.resubmit(caller, request, first + place)
         return OnceStored(None)
 
-    @exposed
+    @exposed(Role.SUBMIT)
     def stop(
         self, caller: Session, requests: Sequence[Sequence[int]], grace: float | None = None
     ) -> dict[str, Any]:
         """Stop requests of any client: those that wait at once, those that run by an interrupt.
 
-        Who can reach the hub as a client can end its engines, too: this is the gentler way.
+        Whoever may end engines may this, too: it is the gentler way. Others stop their own.
         """
+        if not _are_of(caller, checked_ranges(requests)):
+            need(caller, Role.ADMIN, "history.stop of what other clients have asked for")
         numbers, seconds = set(self._named(requests)), checked_grace(grace)
         every = [each for each in self.context.interfaces.values() if isinstance(each, Stopping)]
         return together(each.stop_anyones(numbers, seconds) for each in every)
@@ -303,6 +308,11 @@ class HistoryQuery(Interface):
         if record["engine_id"] in self.engines:
             record["engine_uuid"] = self.engine(record["engine_id"]).key
         return record
+
+
+def _are_of(caller: Session, ranges: Ranges) -> bool:
+    """Tell whether requests are a client's own, all of them."""
+    return all(session_of(first) == session_of(last) == caller.number for first, last in ranges)
 
 
 def _to_the_microsecond(seconds: float) -> float:

@@ -18,7 +18,7 @@ from ctrlhub.wire.codec import size_of_extras
 from ctrlhub.wire.errors import InvalidRequest, LimitExceeded
 from ctrlhub.wire.ids import Ranges
 from ctrlhub.wire.limits import MAX_CONTROL_BYTES, MAX_TEXT
-from ctrlhub.wire.messages import ForwardLogs, LogRecords, Stream
+from ctrlhub.wire.messages import ForwardLogs, LogRecords, Role, Stream
 
 HUB, WARNING = "ctrlhub.hub", 30
 """What a hub has to say of its forwarding is logged under this name, at this level."""
@@ -98,7 +98,7 @@ class Logs(Interface):
 
     # ------------------------------------------------------------ from clients
 
-    @exposed
+    @exposed(Role.SUBMIT)
     def forward(
         self, caller: Session, logger: str, level: int, targets: Sequence[int] | None = None
     ) -> None:
@@ -119,7 +119,7 @@ class Logs(Interface):
         self._tell()
         caller.publish(self.outbox, LogRecords(()))
 
-    @exposed
+    @exposed(Role.SUBMIT)
     def received(self, caller: Session, number: int) -> None:
         """Take note that a client has taken in what it was sent up to a number."""
         if type(number) is not int:
@@ -127,7 +127,7 @@ class Logs(Interface):
         if caller in self._credits:
             self._credits[caller].received(number)
 
-    @exposed
+    @exposed(Role.SUBMIT)
     def unforward(self, caller: Session, logger: str) -> bool:
         """Send no more of a logger; False if none of it was sent."""
         wishes = self._wishes.get(caller, {})

@@ -16,6 +16,7 @@ from ctrlhub.controller.interfaces.start_hooks import StartHookInterface
 from ctrlhub.controller.interfaces.taskqueue import TaskQueue
 from ctrlhub.wire.errors import InvalidRequest
 from ctrlhub.wire.ids import to_ranges
+from ctrlhub.wire.messages import Role
 
 MOST_LISTED = 1_000
 """The most requests of each kind that a detailed queue status lists."""
@@ -34,7 +35,7 @@ class Query(Interface):
     ports: dict[str, int] = {}  # noqa: RUF012 - replaced, never changed in place
     """TCP port of each stream; the hub sets it. Empty without ``--listen``."""
 
-    @exposed
+    @exposed(Role.VIEW)
     def status(self, caller: Session) -> dict[str, Any]:
         """Return the state of hub, engines and tasks, as ``ctrl-hub status --json`` prints it."""
         tasks = self.context.interfaces.get("tasks")
@@ -86,7 +87,7 @@ class Query(Interface):
             shown.append(engine)
         return shown
 
-    @exposed
+    @exposed(Role.VIEW)
     def engines_now(self, caller: Session) -> dict[str, Any]:
         """Return what is known of each engine, and the last event that this includes."""
         here = [self.engine(number) for number in sorted(self.engines)]
@@ -97,17 +98,17 @@ class Query(Interface):
         ]
         return {"engines": engines, "events": self.context.events(), "absent": absent}
 
-    @exposed
+    @exposed(Role.VIEW)
     def stillborn(self, caller: Session) -> list[dict[str, Any]]:
         """Return what is known of engines that have died before they registered, and are not started again."""
         return [dict(each) for each in self.context.stillborn()]
 
-    @exposed
+    @exposed(Role.VIEW)
     def engine_events(self, caller: Session) -> int:
         """Return the number of the last engine event: who knows it, knows the engines of this moment."""
         return self.context.events()
 
-    @exposed
+    @exposed(Role.VIEW)
     def queue_status(self, caller: Session, verbose: bool = False) -> dict[str, Any]:
         """Return for each engine how many commands and tasks it has, and what waits for any.
 
@@ -133,12 +134,12 @@ class Query(Interface):
         status["unassigned"] = tasks.unassigned if isinstance(tasks, TaskQueue) else 0
         return status
 
-    def _ended_on(self) -> dict[int, list[int]]:
-        found: dict[int, list[int]] = {}
+    def _ended_on(self) -> dict[int, set[int]]:
+        found: dict[int, set[int]] = {}
         for each in self.context.interfaces.values():
             if isinstance(each, Recorded):
                 for engine, ids in each.ended_on().items():
-                    found.setdefault(engine, []).extend(ids)
+                    found.setdefault(engine, set()).update(ids)
         return found
 
     def _listed(self, number: int, ended: Iterable[int]) -> dict[str, Any]:
@@ -156,19 +157,19 @@ class Query(Interface):
             "tasks": to_ranges(given[:MOST_LISTED]),
         }
 
-    @exposed
+    @exposed(Role.VIEW)
     def interfaces(self, caller: Session) -> dict[str, list[str]]:
         """Return the exposed interfaces, and the methods of each."""
         return {name: peer.exposed_methods() for name, peer in self.context.interfaces.items()}
 
-    @exposed
+    @exposed(Role.ADMIN)
     def revoke(self, caller: Session, key: str) -> bool:
         """Shut out the peer of a public key, for as long as the hub runs; False if there is none."""
         if type(key) is not str:
             raise InvalidRequest("a peer is shut out by its public key, which is a text")
         return self.context.revoke(key)
 
-    @exposed
+    @exposed(Role.ADMIN)
     def shutdown_hub(self, caller: Session) -> None:
         """End the hub: its engines finish and exit."""
         self.outbox.add(Stop(f"asked by client {caller.number}"))

@@ -41,7 +41,7 @@ from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.codec import size_of
 from ctrlhub.wire.errors import InvalidRequest, ResultLost
 from ctrlhub.wire.ids import Ranges, session_of, text_of, to_ranges, within
-from ctrlhub.wire.messages import Received, Results, Stream
+from ctrlhub.wire.messages import Received, Results, Role, Stream
 from ctrlhub.wire.room import shrink
 
 
@@ -328,12 +328,12 @@ class Recorded(Interface, Generic[R]):
         """How many results wait for clients to take them."""
         return len(self._deliveries)
 
-    def ended_on(self) -> dict[int, list[int]]:
-        """Return the ids of requests on record that have ended, by engine."""
+    def ended_on(self) -> dict[int, set[int]]:
+        """Return the ids of requests on record that have ended, by engine, however many clients have each."""
         kept = (outcome for _, outcome in self._history)
-        found: dict[int, list[int]] = {}
+        found: dict[int, set[int]] = {}
         for outcome in chain(kept, self._deliveries.outcomes()):
-            found.setdefault(outcome[3], []).append(outcome[0])
+            found.setdefault(outcome[3], set()).add(outcome[0])
         return found
 
     def purge(self, caller: Session, ranges: Ranges, engines: Collection[int], rest: bool) -> int:
@@ -359,9 +359,10 @@ class Recorded(Interface, Generic[R]):
         if requests:
             self.outbox.add(Commit((Expire(requests),)))
         is_within = within(ranges)
+        anyones = caller.role.allows(Role.ADMIN)
 
         def chosen(request: R, outcome: Outcome) -> bool:
-            if request.session is not caller and not request.session.ended:
+            if request.session is not caller and not (anyones and request.session.ended):
                 return False
             gone = rest and request.session.ended
             if not (gone or outcome[3] in engines or is_within(request.id)):

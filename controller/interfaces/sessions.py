@@ -11,6 +11,7 @@ from ctrlhub.controller.interfaces.base import Interface, exposed
 from ctrlhub.controller.interfaces.handing_over import HandingOver
 from ctrlhub.wire.errors import InvalidRequest
 from ctrlhub.wire.ids import to_ranges
+from ctrlhub.wire.messages import Role
 
 MOST_RANGES = 16_384
 """The most ranges of ids in an answer."""
@@ -21,12 +22,12 @@ class SessionsInterface(Interface):
 
     name = "sessions"
 
-    @exposed
+    @exposed(Role.VIEW)
     def list(self, caller: Session) -> Sequence[Mapping[str, Any]]:
         """Return what is known of each client's session."""
         return self.context.leases.described()
 
-    @exposed
+    @exposed(Role.VIEW)
     def unfetched(self, caller: Session, after: int = 0) -> dict[str, Any]:
         """Return the requests of the caller's session whose results it has not acknowledged.
 
@@ -43,14 +44,14 @@ class SessionsInterface(Interface):
         shown = ranges[:MOST_RANGES]
         return {"requests": shown, "after": shown[-1][1] if more else None}
 
-    @exposed
+    @exposed(Role.SUBMIT)
     def detach(self, caller: Session, keep: float | None = None) -> OnceStored:
         """Leave the caller's session to whoever attaches to it; return how long (s) it is kept."""
         if keep is not None and type(keep) not in (int, float):
             raise InvalidRequest("keep is a number of seconds, or nil")
         return OnceStored(self.context.leases.detach(caller, keep))
 
-    @exposed
+    @exposed(Role.ADMIN)
     def end(self, caller: Session, session: int) -> None:
         """End a session that no client is attached to: its tasks are cancelled, its results forgotten."""
         if type(session) is not int:

@@ -12,7 +12,7 @@ from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.former import Former
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.start_hooks import MOST_HOOKS, HookRun, StartHook, StartHooks
-from ctrlhub.controller.interfaces.base import Context, Interface, exposed
+from ctrlhub.controller.interfaces.base import Context, Interface, exposed, need
 from ctrlhub.controller.interfaces.multiengine import MultiEngine
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire import messages as m
@@ -87,6 +87,8 @@ class StartHookInterface(Interface):
         function = commands.function(message.function, message.functions, message.frames)
         if message.function and function is None:
             raise InvalidRequest("a start hook must bring its function along")
+        if not known:
+            self._check_owner(session, message, payload)
         request = CommandRecord(message.id, session, message.action, payload, function)
         request.state = CommandState.RUNNING
         hook = StartHook(message.name, request, payload)
@@ -99,6 +101,19 @@ class StartHookInterface(Interface):
         for number in stay:
             commands.queue_hooks(number, [self._run(hook, self.engine(number))], first=False)
         self._settle(hook)
+
+    def _check_owner(self, session: Session, message: m.StartHook, payload: Payload) -> None:
+        """See that a hook replaces one of its own client's, if any, or one that is the same."""
+        for former in self._hooks:
+            digest = former.request.function.digest if former.request.function else b""
+            is_same = (former.request.action, digest) == (message.action, message.function)
+            if former.name == message.name and not (is_same and former.payload == payload):
+                self._need_owner(session, former)
+
+    def _need_owner(self, caller: Session, hook: StartHook) -> None:
+        """See that a hook is a client's own, or that it may dispose of those of others."""
+        if session_of(hook.request.id) != caller.number:
+            need(caller, Role.ADMIN, f"to replace or remove the start hook {hook.name!r} of another client")
 
     def _confirm(self, hook: StartHook, maker: Session) -> None:
         """Tell the maker of a hook that this hub, too, has it: it was kept by the one before."""
@@ -265,16 +280,19 @@ class StartHookInterface(Interface):
                 room -= len(failed[number])
         return told
 
-    @exposed
+    @exposed(Role.VIEW)
     def list(self, caller: Session) -> list[dict[str, Any]]:
         """Return what is known of each hook, in the order in which engines run them."""
         return self.described()
 
-    @exposed
+    @exposed(Role.SUBMIT)
     def remove(self, caller: Session, name: str) -> bool:
         """Remove a hook: engines that come do not run it any more; False if there is none."""
         if type(name) is not str:
             raise InvalidRequest("a start hook is removed by its name")
+        for hook in self._hooks:
+            if hook.name == name:
+                self._need_owner(caller, hook)
         hooks = self._hooks.remove(name)
         for hook in hooks:
             self._unsave(hook)
@@ -325,7 +343,7 @@ class StartHookInterface(Interface):
 def _nobody(number: int) -> Session:
     """Return a client that has ended: the maker of a hook, of which nothing else is known."""
     return Session(
-        session_of(number), Role.CLIENT, "", b"", b"", 0, "", {}, False, ended=True
+        session_of(number), Role.SUBMIT, "", b"", b"", 0, "", {}, False, ended=True
     )
 
 

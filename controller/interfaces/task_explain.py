@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from ctrlhub.controller.core.deliveries import BEHIND_BYTES
-from ctrlhub.controller.core.dependencies import Role, named
+from ctrlhub.controller.core.dependencies import Tie, named
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.tasks import Task, TaskState
 from ctrlhub.controller.interfaces.base import exposed
 from ctrlhub.controller.interfaces.task_stops import TaskStops
 from ctrlhub.wire.errors import InvalidRequest
-from ctrlhub.wire.messages import Status
+from ctrlhub.wire.messages import Role, Status
 
-_ROLES = {
-    Role.AFTER: "it waits for",
-    Role.FOLLOW: "it follows, and waits for,",
-    Role.ARGUMENT: "it is called with the results of",
+_TIES = {
+    Tie.AFTER: "it waits for",
+    Tie.FOLLOW: "it follows, and waits for,",
+    Tie.ARGUMENT: "it is called with the results of",
 }
 
 _ENDS = {
@@ -34,7 +34,7 @@ FEW_ENGINES = 8
 class TaskExplanations(TaskStops):
     """Says why tasks do not run."""
 
-    @exposed
+    @exposed(Role.VIEW)
     def explain(self, caller: Session, request: int) -> dict[str, Any]:
         """Return the state of a task, and why that is so.
 
@@ -70,10 +70,10 @@ class TaskExplanations(TaskStops):
                 "it: it runs when the client has caught up"
             )
         reasons = []
-        for role, condition, left in self._dependencies.awaited(task):
+        for tie, condition, left in self._dependencies.awaited(task):
             many = "one of " if not condition.all and len(left) > 1 else ""
             word = "request" if len(left) == 1 else "requests"
-            reasons.append(f"{_ROLES[role]} {many}{word} {named(left)}{self._how_far(left)}")
+            reasons.append(f"{_TIES[tie]} {many}{word} {named(left)}{self._how_far(left)}")
         return "; ".join(reasons)
 
     def _how_far(self, numbers: list[int]) -> str:

@@ -27,7 +27,7 @@ from ctrlhub.controller.interfaces.task_waits import TaskWaits
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.errors import TimeLimitExceeded
 from ctrlhub.wire.ids import Ranges, select, text_of, to_ranges
-from ctrlhub.wire.messages import Interrupt, Restart, Status, Stream
+from ctrlhub.wire.messages import Interrupt, Restart, Role, Status, Stream
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class TaskStops(TaskWaits):
 
     # ------------------------------------------------------------ because their client wants it
 
-    @exposed
+    @exposed(Role.SUBMIT)
     def cancel(
         self, caller: Session, requests: Sequence[Sequence[int]], grace: float | None = None
     ) -> dict[str, Any]:
@@ -84,7 +84,7 @@ class TaskStops(TaskWaits):
         running = to_ranges(sorted(task.id for task in tasks if self.is_running(task)))
         return {**self._stop(tasks, seconds), "running": running}
 
-    @exposed
+    @exposed(Role.SUBMIT)
     def withdraw(self, caller: Session, requests: Sequence[Sequence[int]]) -> dict[str, Any]:
         """Stop those of one's own tasks that do not run yet; what runs goes on, and may begin on its way."""
         tasks = self._own(caller, checked_ranges(requests))

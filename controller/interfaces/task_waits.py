@@ -167,7 +167,7 @@ class TaskWaits(TaskEnds):
         if session is not None and session.returned and self.context.is_settling():
             return of_former_hub(number)
         asking = next(iter(self._unplaced.values()), None)
-        if asking is None or session is None or session.role is not Role.CLIENT:
+        if asking is None or session is None or not session.role.is_client:
             return Unknown.NOWHERE
         if session is asking.session:
             return Unknown.NOWHERE
@@ -287,7 +287,7 @@ class TaskWaits(TaskEnds):
         paused = sum(map(len, self._paused.values()))
         return self._scheduler.queued + len(self._dependencies) + paused
 
-    @exposed
+    @exposed(Role.VIEW)
     def counts(self, caller: Session) -> dict[str, int]:
         """Return how many tasks are queued, running, done and failed."""
         return self.summary()

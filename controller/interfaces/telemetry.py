@@ -18,6 +18,7 @@ from ctrlhub.controller.interfaces.taskqueue import TaskQueue
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.errors import InvalidRequest
 from ctrlhub.wire.limits import MAX_ID
+from ctrlhub.wire.messages import Role
 from ctrlhub.wire.telemetry import BOUNDS
 
 MOST_ENGINES = 1_000
@@ -75,7 +76,7 @@ class TelemetryQuery(Interface):
             place.restarts += 1
             self.engine_restarts += 1
 
-    @exposed
+    @exposed(Role.VIEW)
     def read(self, caller: Session, since: int = 0) -> dict[str, Any]:
         """Return all figures, and what has ended since so many requests had: see `cursor`.
 
@@ -109,7 +110,7 @@ class TelemetryQuery(Interface):
             **self._page(-1),
         }
 
-    @exposed
+    @exposed(Role.VIEW)
     def engines_after(self, caller: Session, after: int) -> dict[str, Any]:
         """Return what is told of the engines behind an id: `engines`, and `more`, or nil at the end."""
         if type(after) is not int:

@@ -120,7 +120,7 @@ def pack_batch(batch: Batch) -> bytes:
 
 def session_row(session: Session) -> tuple[Any, ...]:
     """Return the row of a client."""
-    return session.number, session.key, session.incarnation, session.pid, session.host
+    return session.number, session.key, session.incarnation, session.pid, session.host, session.role.value
 
 
 def template_row(template: Template, unix_offset: float) -> tuple[Any, ...]:

@@ -8,13 +8,26 @@ import logging
 from ctrlhub.client.async_client import AsyncClient
 from ctrlhub.gateway.access.roles import ROLES, Role
 from ctrlhub.gateway.left_sessions import LeftSessions
-from ctrlhub.wire.errors import AuthenticationError, CtrlHubError, InvalidRequest, NoSuchSession
+from ctrlhub.wire.errors import (
+    AuthenticationError,
+    CtrlHubError,
+    InvalidRequest,
+    NoSuchSession,
+    PermissionDenied,
+    SessionAttached,
+)
 from ctrlhub.wire.places import Profile
 
 log = logging.getLogger(__name__)
 
 TIMEOUT = 10.0
 """How long (seconds) the hub may take for an answer."""
+
+NOTICED = 15.0
+"""So long (seconds) the hub may take to notice that a client has been killed."""
+
+ASK_AGAIN = 0.25
+"""How often (seconds) to ask whether it has."""
 
 LEAVE = 1.0
 """How long (seconds) it may take to let a session go."""
@@ -56,13 +69,24 @@ class Clients:
 
     async def _connected(self, role: Role) -> AsyncClient:
         """Connect, to the session that a gateway before this one has had, if it is there."""
-        path, session = str(self._profile.connection_client), self._left.of(role.value)
-        if session is not None:
+        path, session = str(self._profile.connection(role)), self._left.of(role.value)
+        if session is not None and role.allows(Role.SUBMIT):
             try:
-                return await AsyncClient(path, timeout=TIMEOUT, session=session, takeover=True)
-            except (NoSuchSession, AuthenticationError, InvalidRequest) as error:
+                return await self._again(path, role, session)
+            except (NoSuchSession, AuthenticationError, InvalidRequest, SessionAttached, PermissionDenied) as error:
                 log.info("session %d of %s is not gone on with: %s", session, role, error)
         return await AsyncClient(path, timeout=TIMEOUT)
+
+    async def _again(self, path: str, role: Role, session: int) -> AsyncClient:
+        """Go on with a session; who is no admin waits until the hub has noticed that the gateway before us has gone."""
+        takeover, until = role.allows(Role.ADMIN), asyncio.get_running_loop().time() + NOTICED
+        while True:
+            try:
+                return await AsyncClient(path, timeout=TIMEOUT, session=session, takeover=takeover)
+            except SessionAttached:
+                if asyncio.get_running_loop().time() > until:
+                    raise
+                await asyncio.sleep(ASK_AGAIN)
 
     async def resume(self) -> None:
         """Go on with the sessions of a gateway before this one: what is in them is not to expire."""

@@ -31,7 +31,7 @@ DOOR: tuple[Route, ...] = (
 # ---------------------------------------------------------------- the protocol over a WebSocket
 
 RELAY: tuple[Route, ...] = (
-    Route("/api/v1/connect", "ctrlhub.gateway.relay.handler:Connect", {"GET": Role.ADMIN},
+    Route("/api/v1/connect", "ctrlhub.gateway.relay.handler:Connect", {"GET": Role.VIEW},
         "The protocol over a WebSocket, as subprotocol ctrlhub.v1.msgpack or ctrlhub.v1.json.",
         Body.NONE, is_socket=True),
     Route("/api/v1/connection", "ctrlhub.gateway.relay.handler:Connection", READ,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 
-from ctrlhub.wire.messages import Role, Stream
+from ctrlhub.wire.messages import CLIENT_ROLES, Role, Stream
 
 UNKNOWN_SESSION = "unknown_session"
 """The code by which the hub refuses a token: it knows no such session (any more)."""
@@ -15,7 +15,9 @@ KEY_NOT_LIVE = "authentication"
 
 HELLO_STREAMS: Mapping[str, tuple[Stream, ...]] = {
     Role.ENGINE.value: (Stream.MULTIENGINE, Stream.TASK),
-    Role.CLIENT.value: (Stream.MULTIENGINE, Stream.TASK, Stream.IOPUB),
+    **dict.fromkeys(
+        (role.value for role in CLIENT_ROLES), (Stream.MULTIENGINE, Stream.TASK, Stream.IOPUB)
+    ),
     Role.NANNY.value: (),
 }
 """The streams on which each role says hello."""

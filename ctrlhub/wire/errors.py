@@ -42,6 +42,7 @@
     ├── GatewayError                   the hub's HTTP gateway does not serve
     ├── StoreError                     the hub's store cannot be used, or not now
     ├── AuthenticationError            a key the hub does not accept
+    ├── PermissionDenied               this peer's role may not do that (a PermissionError)
     ├── ProtocolMismatch               another version of the protocol
     ├── VersionMismatch                another version of Python or of what it needs
     └── AlreadyRunning                 this profile has a hub already
@@ -241,6 +242,18 @@ class GatewayError(CtrlHubError, code="gateway"):
 
 class AuthenticationError(CtrlHubError, code="authentication"):
     """The hub does not accept this key."""
+
+
+class PermissionDenied(CtrlHubError, PermissionError, code="permission_denied"):
+    """This client's role does not allow what it asks for; the message names the role that does."""
+
+    @classmethod
+    def of(cls, role: str, what: str, needed: str) -> Self:
+        """Return the error about something that a role may not do, and another one may."""
+        return cls(
+            f"this client has role {role}, and {what} needs {needed}: connect with "
+            f"connection-{'client' if needed == 'admin' else needed}.json, Client(role={needed!r}), or a token of that role"
+        )
 
 
 class ProtocolMismatch(CtrlHubError, code="protocol_mismatch"):

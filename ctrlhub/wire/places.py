@@ -26,7 +26,7 @@ from ctrlhub.wire.private import (
     remove_unfinished,
     this_uid,
 )
-from ctrlhub.wire.security import ENROLMENT_ROLE
+from ctrlhub.wire.security import ENROLMENT_ROLE, KEY_ROLES
 
 DEFAULT_PROFILE = "default"
 STATE_VARIABLE = "CTRLHUB_STATE_DIR"
@@ -107,8 +107,8 @@ class Profile:
 
     @property
     def connection_client(self) -> Path:
-        """The connection file for clients."""
-        return self.connection(Role.CLIENT)
+        """The connection file for clients that may everything."""
+        return self.connection(Role.ADMIN)
 
     @property
     def connection_engine(self) -> Path:
@@ -187,7 +187,8 @@ class Profile:
 
     def connection(self, role: Role) -> Path:
         """Return the connection file for peers of a role."""
-        return self.directory / f"connection-{ENROLMENT_ROLE[role].value}.json"
+        kind = ENROLMENT_ROLE[role]
+        return self.directory / f"connection-{'client' if kind is Role.ADMIN else kind.value}.json"
 
     def make(self) -> None:
         """Make the directories, closed to others.
@@ -217,7 +218,7 @@ class Profile:
 
         Keys and logs stay. The caller holds the lock, or knows that nobody does.
         """
-        for path in (self.connection_client, self.connection_engine, self.supervisor, self.cluster):
+        for path in (*map(self.connection, KEY_ROLES), self.supervisor, self.cluster):
             path.unlink(missing_ok=True)
         for path in self.grown.glob("*"):
             path.unlink(missing_ok=True)

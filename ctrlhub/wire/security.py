@@ -20,11 +20,11 @@ from types import MappingProxyType
 from typing import Any
 
 from ctrlhub.wire.errors import AuthenticationError, LimitExceeded
-from ctrlhub.wire.messages import Role, Stream
+from ctrlhub.wire.messages import CLIENT_ROLES, Role, Stream
 from ctrlhub.wire.private import StateError, read_private, write_private
 
 ENROLMENT_ROLE: Mapping[Role, Role] = MappingProxyType(
-    {Role.ENGINE: Role.ENGINE, Role.NANNY: Role.ENGINE, Role.CLIENT: Role.CLIENT}
+    {Role.ENGINE: Role.ENGINE, Role.NANNY: Role.ENGINE, **{role: role for role in CLIENT_ROLES}}
 )
 """The role whose key opens the hub to a peer: a nanny comes with its engines' key."""
 
@@ -40,7 +40,9 @@ MAX_USED_KEYS = 131_072
 MAX_REVOKED_KEYS = 4096
 """Revoked keys that are remembered, so that they cannot enrol again."""
 
-_KEYS_FORMAT = 1
+_KEYS_FORMAT = 2
+_FORMAT_BEFORE_ROLES = 1
+"""There was one key for all clients, under the name of ``client``: it is that of `Role.ADMIN` now."""
 _KEY_CHARACTERS = 40
 _Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
 _Z85_VALUES = {character: value for value, character in enumerate(_Z85)}
@@ -175,11 +177,13 @@ class HubKeys:
             data = json.loads(text)
         except RecursionError:
             raise ValueError("it is nested too deeply") from None
-        if not isinstance(data, dict) or data.get("format") != _KEYS_FORMAT:
+        if not isinstance(data, dict) or data.get("format") not in (_KEYS_FORMAT, _FORMAT_BEFORE_ROLES):
             raise ValueError(f"it is not of format {_KEYS_FORMAT}")
         enrolment = data.get("enrolment")
         if not isinstance(enrolment, dict):
             raise ValueError("the enrolment keys are missing")
+        if data["format"] == _FORMAT_BEFORE_ROLES:
+            enrolment = _with_roles(enrolment)
         keys = cls(
             KeyPair.from_mapping(data.get("server")),
             {role: KeyPair.from_mapping(enrolment.get(role.value)) for role in KEY_ROLES},
@@ -189,8 +193,14 @@ class HubKeys:
         return keys
 
 
+def _with_roles(enrolment: Mapping[str, object]) -> dict[str, object]:
+    """Add new keys to those of a hub that had one for all clients."""
+    made = {role.value: KeyPair.generate().to_mapping() for role in (Role.SUBMIT, Role.VIEW)}
+    return {**made, "engine": enrolment.get("engine"), "admin": enrolment.get("client")}
+
+
 def load_or_make_keys(path: Path) -> HubKeys:
-    """Read the hub's keys, or make them where there are none.
+    """Read the hub's keys, or make them where there are none, or too few: those that are there are kept.
 
     The caller holds the profile's lock, so that two hubs cannot each make keys.
 
@@ -206,12 +216,16 @@ def load_or_make_keys(path: Path) -> HubKeys:
         write_private(path, keys.to_json().encode())
         return keys
     try:
-        return HubKeys.from_json(text)
+        keys = HubKeys.from_json(text)
     except ValueError as error:
         raise StateError(
             f"the keys in {path} are damaged: {error}; remove the file and start the "
             "hub again: it makes new keys, which engines on other hosts then need"
         ) from None
+    written = keys.to_json().encode()
+    if written != text:
+        write_private(path, written)
+    return keys
 
 
 class KeyRegistry:

@@ -244,7 +244,7 @@ class Crowd:
         random: Random,
         size: int,
     ) -> None:
-        self._infos = {Role.CLIENT: for_clients, Role.ENGINE: for_engines, Role.NANNY: for_engines}
+        self._infos = {Role.ADMIN: for_clients, Role.ENGINE: for_engines, Role.NANNY: for_engines}
         self._mutator, self._random, self._size = mutator, random, size
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._here: list[Attacker | Noise | BulkAttacker] = []
@@ -262,8 +262,8 @@ class Crowd:
 
     def _come(self) -> None:
         self.came += 1
-        role = self._random.choice((Role.CLIENT, Role.CLIENT, Role.ENGINE, Role.ENGINE, Role.NANNY, None))
-        info = self._infos[role or Role.CLIENT]
+        role = self._random.choice((Role.ADMIN, Role.ADMIN, Role.ENGINE, Role.ENGINE, Role.NANNY, None))
+        info = self._infos[role or Role.ADMIN]
         tcp = self._random.random() < 0.5
         addresses = info.tcp if tcp else info.ipc
         if role is None and self._random.random() < 0.5:

@@ -193,7 +193,7 @@ def test_a_world_readable_connection_file(
     profile: Profile, command: Command, tmp_path: Path
 ) -> None:
     """It is not believed; the message is the command that mends it."""
-    for role in (Role.CLIENT, Role.ENGINE):
+    for role in (Role.ADMIN, Role.ENGINE):
         file = changed(profile.connection(role), tmp_path)
         file.chmod(0o644)
         with pytest.raises(ConnectionFileError, match=f"chmod 600 {file}"):
@@ -333,7 +333,7 @@ def test_a_client_of_another_protocol(profile: Profile) -> None:
     assert "same major version" in result.stderr.splitlines()[-1]
 
 
-@pytest.mark.parametrize("role", [Role.ENGINE, Role.CLIENT])
+@pytest.mark.parametrize("role", [Role.ENGINE, Role.ADMIN])
 def test_a_peer_with_another_python(profile: Profile, role: Role) -> None:
     """It is refused, with a table of the differences."""
     with Stranger(profile) as stranger:

@@ -547,7 +547,7 @@ def _answer(message: Message, epoch: str, is_known: bool) -> Message | None:
 def test_a_member_survives_the_hub(world: World) -> None:
     """A running membership joins, finds the restarted hub, joins that, and says goodbye."""
     hub = world.hub()
-    registration = Register("client", world.own.public, b"i", 1, "here", {})
+    registration = Register("admin", world.own.public, b"i", 1, "here", {})
     peer = Peer(registration, patience=Patience(first=0.05, longest=0.2), seed=1)
     runner = Runner(peer, world.link())
     thread = threading.Thread(target=runner.run)

@@ -14,7 +14,9 @@ from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.interfaces.base import Interface, exposed
 from ctrlhub.controller.interfaces.taskqueue import TaskQueue
 
-INTERFACES = ("multiengine", "control", "start_hooks", "logs", "tasks", "query", "census")
+INTERFACES = (
+    "multiengine", "control", "start_hooks", "logs", "tasks", "query", "history", "sessions", "census",
+)  # fmt: skip
 """The hub's option `interfaces` that exposes it."""
 
 

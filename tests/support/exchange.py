@@ -177,7 +177,7 @@ class Line:
         assert isinstance(registered, m.Registered), answers
         self.registered = registered
         self.said = said
-        if role is m.Role.CLIENT:
+        if role.is_client:
             self.say(m.Stream.IOPUB, m.Hello(registered.token))
         if role is not m.Role.NANNY:
             for stream in BULK:

@@ -24,7 +24,7 @@ def exchange() -> Exchange:
 @pytest.fixture
 def client(exchange: Exchange) -> Line:
     """A client that has joined."""
-    return a_peer(exchange, "client", m.Role.CLIENT)
+    return a_peer(exchange, "client", m.Role.ADMIN)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from tests.support.exchange import Exchange, Line
 from tests.support.peers import registration
 
 HUB, TASK, MULTIENGINE = m.Stream.HUB, m.Stream.TASK, m.Stream.MULTIENGINE
-ENGINE, CLIENT, NANNY = m.Role.ENGINE, m.Role.CLIENT, m.Role.NANNY
+ENGINE, CLIENT, NANNY = m.Role.ENGINE, m.Role.ADMIN, m.Role.NANNY
 SPOKEN = tuple(m.Stream)
 
 

@@ -290,7 +290,7 @@ class ScriptedClient(Membership):
     """Submits tasks and commands, and keeps what it was told of each."""
 
     def __init__(self, key: str, **fields: Any) -> None:
-        super().__init__(registration(m.Role.CLIENT, key, **fields), patience=Patience(), seed=1)
+        super().__init__(registration(m.Role.ADMIN, key, **fields), patience=Patience(), seed=1)
         self.outstanding: dict[m.Stream, dict[int, Wanted]] = {
             m.Stream.TASK: {},
             m.Stream.MULTIENGINE: {},

@@ -15,7 +15,7 @@ from ctrlhub.wire.messages import Message, Role, Stream
 _numbers = itertools.count(1)
 
 
-def a_session(role: Role = Role.CLIENT, number: int = 0, *, connected: bool = True) -> Session:
+def a_session(role: Role = Role.ADMIN, number: int = 0, *, connected: bool = True) -> Session:
     """Return a session that has, or has not, a connection on each stream."""
     number = number or next(_numbers)
     session = Session(

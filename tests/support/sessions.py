@@ -128,7 +128,7 @@ class SubmittingClient(ClientSession):
     """A client's session; `ends` counts how often each of its results was told to be there."""
 
     def __init__(self, key: str) -> None:
-        super().__init__(registration(Role.CLIENT, key), Watched(), seed=1)
+        super().__init__(registration(Role.ADMIN, key), Watched(), seed=1)
         self.results: dict[int, AsyncResult] = {}
         self.ends: Counter[int] = Counter()
         self._home = Home()

@@ -31,14 +31,14 @@ class Target:
         self.cluster = cluster
         self.owner = cluster.client
         assert cluster.profile is not None
-        profile = Profile.named(cluster.profile)
+        self.profile = profile = Profile.named(cluster.profile)
         self.for_clients = ConnectionInfo.load(profile.connection_client)
         self.for_engines = ConnectionInfo.load(profile.connection_engine)
         self.hub = psutil.Process(cluster.pids["hub"])
 
     def info(self, role: Role) -> ConnectionInfo:
         """Return the connection file of a role."""
-        return self.for_clients if role is Role.CLIENT else self.for_engines
+        return self.for_engines if not role.is_client else ConnectionInfo.load(self.profile.connection(role))
 
     def enrolment(self, role: Role) -> KeyPair:
         """Return the enrolment key of a role."""
@@ -72,7 +72,7 @@ def every_message() -> list[Message]:
     number = request_id(1, 1)
     row = (number, 0, 0, b"", 0.0, 0.0, None)
     return [
-        m.Register(Role.CLIENT.value, "k" * 40, b"i", 1, "host", {}),
+        m.Register(Role.ADMIN.value, "k" * 40, b"i", 1, "host", {}),
         m.Hello(b"t" * 32),
         m.Beat(("k" * 40,)),
         m.Goodbye("all of you"),

@@ -20,7 +20,7 @@ def exchange() -> Exchange:
 def client(exchange: Exchange) -> Line:
     """A client that has joined."""
     line = Line(exchange, "client")
-    line.register(m.Role.CLIENT)
+    line.register(m.Role.ADMIN)
     line.heard()
     return line
 

@@ -1,27 +1,13 @@
-"""What the bearer of a token may do."""
+"""What the bearer of a token may do: the roles of clients, by which the hub goes as well."""
 
 from __future__ import annotations
 
-from enum import StrEnum
+from ctrlhub.wire.messages import CLIENT_ROLES as ROLES
+from ctrlhub.wire.messages import Role
 
-
-class Role(StrEnum):
-    """The roles of tokens, from the weakest to the strongest."""
-
-    VIEW = "view"
-    """Reads all, changes nothing."""
-    SUBMIT = "submit"
-    """Runs code, and cancels its own."""
-    ADMIN = "admin"
-    """All else: other people's work, engines, the hub."""
-
-
-ROLES = (Role.ADMIN, Role.SUBMIT, Role.VIEW)
-"""The roles that tokens have."""
-
-RANK = {Role.VIEW: 0, Role.SUBMIT: 1, Role.ADMIN: 2}
+__all__ = ["ROLES", "Role", "allows"]
 
 
 def allows(role: Role, needed: Role) -> bool:
     """Tell whether a role is enough for what needs another."""
-    return RANK[role] >= RANK[needed]
+    return role.allows(needed)

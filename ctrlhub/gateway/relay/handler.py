@@ -16,7 +16,6 @@ from ctrlhub.gateway.relay.peer import Peer
 from ctrlhub.wire.connection import ConnectionInfo
 from ctrlhub.wire.errors import CtrlHubError, LimitExceeded
 from ctrlhub.wire.limits import PROTOCOL_MAJOR
-from ctrlhub.wire.messages import Role
 from ctrlhub.wire.web import NOT_ALLOWED, WEB_MESSAGE_BYTES
 
 PINGS, PING_BURST = 2.0, 50.0
@@ -50,7 +49,7 @@ class Connect(SocketHandler):
             )
         try:
             self._peer = self.gateway.relays.begin(
-                self.gateway.profile, self, FRAMINGS[name], Role.CLIENT
+                self.gateway.profile, self, FRAMINGS[name], self.role
             )
         except LimitExceeded as error:
             raise Refusal(503, error.code, str(error), Retry_After=AGAIN) from None
@@ -107,10 +106,10 @@ class Connection(Handler):
 
     def get(self) -> None:
         """Answer."""
-        info = ConnectionInfo.load(self.gateway.profile.connection_client)
+        info = ConnectionInfo.load(self.gateway.profile.connection(self.role))
         told: dict[str, Any] = {
             "profile": info.profile,
-            "role": Role.CLIENT.value,
+            "role": self.role.value,
             "epoch": info.epoch,
             "host": info.host,
             "hub_pid": info.hub_pid,

@@ -52,7 +52,7 @@ class Relays:
         """
         if len(self.peers) >= MOST_PEERS:
             raise LimitExceeded(f"{MOST_PEERS} peers speak the protocol over this gateway, and no more may")
-        route = ConnectionInfo.load(profile.connection_client).addresses_here()
+        route = ConnectionInfo.load(profile.connection(role)).addresses_here()
         if route.uses_curve:
             raise HubNotFound("the gateway has no connection to the hub but by TCP, which it does not take")
         peer = Peer(socket, framing, role, time.monotonic)

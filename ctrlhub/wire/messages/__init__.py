@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ctrlhub.wire.messages.base import (
+    CLIENT_ROLES,
     OUTPUT_STREAMS,
     Action,
     Buffer,
@@ -95,6 +96,7 @@ from ctrlhub.wire.messages.tasks import (
 )
 
 __all__ = [
+    "CLIENT_ROLES",
     "KINDS",
     "OUTPUT_STREAMS",
     "Accepted",

@@ -71,11 +71,42 @@ class Stream(StrEnum):
 
 
 class Role(StrEnum):
-    """What a peer is, and so what it may say."""
+    """What a peer is, and so what it may say. The last three are clients, each of which may all that the next may.
+
+    `VIEW` reads and changes nothing, `SUBMIT` has code run and stops what is its own, `ADMIN` ends
+    engines, hub, and what others have. Connection files, keys, sessions and tokens name them.
+    """
 
     ENGINE = "engine"
     NANNY = "nanny"
-    CLIENT = "client"
+    ADMIN = "admin"
+    SUBMIT = "submit"
+    VIEW = "view"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Role | None:
+        """Take ``client``, as all clients were called before there were three kinds, for what they were."""
+        return cls.ADMIN if value == "client" else None
+
+    @property
+    def is_client(self) -> bool:
+        """Whether this is one of the clients' roles."""
+        return self in _RANKS
+
+    @property
+    def noun(self) -> str:
+        """What a peer of this role is called: ``engine``, ``nanny`` or ``client``."""
+        return "client" if self.is_client else self.value
+
+    def allows(self, needed: Role) -> bool:
+        """Say whether a peer of this role may do what needs a role: its own, or of clients a lower one."""
+        return self is needed or (needed in _RANKS and _RANKS.get(self, 0) > _RANKS[needed])
+
+
+_RANKS = {Role.VIEW: 1, Role.SUBMIT: 2, Role.ADMIN: 3}
+
+CLIENT_ROLES: tuple[Role, ...] = (Role.ADMIN, Role.SUBMIT, Role.VIEW)
+"""The roles of clients, the highest first."""
 
 
 class Status(IntEnum):

@@ -76,7 +76,8 @@ class Registered(Message):
     descriptor, stamp, bytes), if it could read the peer's. `parts` says that it takes large messages in
     parts, `max_outstanding` how many requests of a client and interface may be outstanding (0: unsaid).
     `first` is the counter that a client's ids begin with. What a `durable` hub accepts outlives it.
-    `bulk` lets a bulk connection in, where the hub has some: a ticket, and a secret.
+    `bulk` lets a bulk connection in, where the hub has some: a ticket, and a secret. `role` is the
+    peer's, as the hub takes it.
     """
 
     kind: ClassVar[str] = "registered"
@@ -96,6 +97,7 @@ class Registered(Message):
     first: int = 1
     durable: bool = False
     bulk: bytes = b""
+    role: str = ""
 
 
 @record

@@ -194,7 +194,7 @@ def test_what_a_client_left_is_cancelled(vanished: Callable[..., Client], journa
     until(lambda: witness.status()["tasks"]["queued"] == 0, "what waited is cancelled")
     until(lambda: witness.status()["tasks"]["running"] == 0, "what ran is interrupted")
     until(lambda: witness.queue_status(1)[1]["queue"] == 0, "commands too")
-    until(lambda: census.sessions() == {"client": 1, "engine": 2, "nanny": 1}, "no session")
+    until(lambda: census.sessions() == {"admin": 1, "engine": 2, "nanny": 1}, "no session")
     assert census.tasks() == 0
     assert {number for number, _ in journal.runs()} <= {0, 1}
     assert witness[:].apply_sync(int, "7") == [7, 7]
@@ -206,7 +206,7 @@ def test_what_a_client_left_is_kept_for_a_while(
     """Before `session_ttl` has passed it runs on."""
     witness = vanished(beat=0.2, suspect=2.0, lost=4.0)
     census = witness.interface("census")
-    until(lambda: census.sessions()["client"] == 2, "its session is still there")
+    until(lambda: census.sessions()["admin"] == 2, "its session is still there")
     journal.release()
 
     # Engine 1 has the client's commands to run first, and is not disturbed in them.

@@ -23,7 +23,7 @@ from tests.support.target import Target
 TIMES: dict[str, Any] = {"beat": 0.5, "suspect": 2.0, "lost": 10.0, "session_ttl": 1.0}
 """Seconds; the sessions of those who just disappear shall end within a test."""
 
-EVERYBODY = {"client": 2, "engine": 2, "nanny": 1}
+EVERYBODY = {"admin": 2, "engine": 2, "nanny": 1}
 """The sessions of the cluster, its owner and the bystander."""
 
 

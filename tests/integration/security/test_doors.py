@@ -24,7 +24,7 @@ NO_KEYS: dict[str, Callable[[Target], dict[str, Any]]] = {
     "as a server": lambda target: {"plain_server": 1},
     "for another hub": lambda target: curve(KeyPair.generate().public, KeyPair.generate()),
     "an enrolment key, for another hub": lambda target: curve(
-        KeyPair.generate().public, target.enrolment(Role.CLIENT)
+        KeyPair.generate().public, target.enrolment(Role.ADMIN)
     ),
     "a key that was never enrolled": lambda target: curve(
         target.for_clients.server_key, KeyPair.generate()

@@ -31,7 +31,7 @@ from tests.support.work import Work
 pytestmark = pytest.mark.usefixtures("undisturbed")
 
 
-@pytest.mark.parametrize("role", [Role.CLIENT, Role.ENGINE])
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.SUBMIT, Role.VIEW, Role.ENGINE])
 def test_an_enrolment_key_opens_the_hub_stream_alone(target: Target, role: Role) -> None:
     """Where commands, tasks and events travel it is as good as no key."""
     for stream in (*BULK, Stream.IOPUB):
@@ -40,7 +40,7 @@ def test_an_enrolment_key_opens_the_hub_stream_alone(target: Target, role: Role)
             assert caller.heard() == []
 
 
-@pytest.mark.parametrize("role", [Role.CLIENT, Role.ENGINE])
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.SUBMIT, Role.VIEW, Role.ENGINE])
 def test_an_enrolment_key_enrols_and_does_nothing_else(target: Target, role: Role) -> None:
     """Whatever else is said under it is refused, to register as its role included."""
     member = Member(target.info(role))
@@ -64,12 +64,12 @@ def test_only_a_key_of_ones_own_is_enrolled(
             "",
             "~" * 40,
             target.for_clients.server_key,
-            target.enrolment(Role.CLIENT).public,
+            target.enrolment(Role.ADMIN).public,
             target.enrolment(Role.ENGINE).public,
             engine,
         ):
             assert refused(door.ask(m.Enrol(key))), key
-    client = members(Role.CLIENT)
+    client = members(Role.ADMIN)
     with client.another(Stream.HUB) as inside:
         assert refused(inside.ask(m.Enrol(KeyPair.generate().public)))
 
@@ -84,7 +84,7 @@ def test_an_engine_cannot_speak_as_a_client(members: Callable[[Role], Member]) -
 
 def test_a_client_cannot_speak_as_an_engine(members: Callable[[Role], Member]) -> None:
     """Nor as a nanny, nor as the hub."""
-    client = members(Role.CLIENT)
+    client = members(Role.ADMIN)
     engine = client.session
     assert engine is not None
     key = engine.engines[0]["key"]
@@ -106,7 +106,7 @@ def test_a_nanny_says_what_nannies_say(members: Callable[[Role], Member]) -> Non
 
 @pytest.mark.parametrize(
     ("key", "claimed"),
-    [(Role.CLIENT, Role.ENGINE), (Role.CLIENT, Role.NANNY), (Role.ENGINE, Role.CLIENT)],
+    [(Role.ADMIN, Role.ENGINE), (Role.ADMIN, Role.NANNY), (Role.ENGINE, Role.ADMIN)],
 )
 def test_a_key_registers_for_its_own_role(target: Target, key: Role, claimed: Role) -> None:
     """What a peer says of itself counts less than the key it says it with."""
@@ -119,18 +119,18 @@ def test_a_key_registers_for_its_own_role(target: Target, key: Role, claimed: Ro
 
 def test_nobody_speaks_for_another_key(target: Target, members: Callable[[Role], Member]) -> None:
     """Whoever knows another peer's key and even its token gets nowhere with a key of his own."""
-    victim, thief = members(Role.CLIENT), members(Role.CLIENT)
+    victim, thief = members(Role.ADMIN), members(Role.ADMIN)
     stolen = victim.session
     assert stolen is not None
     hub = thief.on(Stream.HUB)
     key = {"key": victim.keys.public}
-    assert refused(hub.ask(thief.registration(Role.CLIENT, **key)))
-    assert refused(hub.ask(thief.registration(Role.CLIENT, token=stolen.token, **key)))
-    answer = hub.ask(thief.registration(Role.CLIENT, token=stolen.token))
+    assert refused(hub.ask(thief.registration(Role.ADMIN, **key)))
+    assert refused(hub.ask(thief.registration(Role.ADMIN, token=stolen.token, **key)))
+    answer = hub.ask(thief.registration(Role.ADMIN, token=stolen.token))
     assert isinstance(answer, m.Refused)
     assert answer.code == "unknown_session"
     engine = {"key": stolen.engines[0]["key"]}
-    assert refused(hub.ask(thief.registration(Role.CLIENT, **engine)))
+    assert refused(hub.ask(thief.registration(Role.ADMIN, **engine)))
     for stream in BULK:
         with thief.another(stream) as caller:
             assert isinstance(caller.ask(m.Hello(stolen.token)), m.SayHello)
@@ -167,7 +167,7 @@ def test_an_engine_cannot_take_anothers_place(
 
 def test_nothing_is_heard_before_hello(target: Target, members: Callable[[Role], Member]) -> None:
     """A connection without it is asked for it, and has no effect; a guessed token is none."""
-    client = members(Role.CLIENT)
+    client = members(Role.ADMIN)
     assert client.session is not None
     number = request_id(client.session.session, 1)
     kill = m.Command(number, (0, 1), "execute", (b"",))
@@ -188,7 +188,7 @@ def test_nothing_is_heard_before_hello(target: Target, members: Callable[[Role],
 
 def test_a_revoked_client_is_out(target: Target, members: Callable[[Role], Member]) -> None:
     """Each message of a connection that stands is refused, each new handshake, each enrolment."""
-    revoked = members(Role.CLIENT)
+    revoked = members(Role.ADMIN)
     assert target.revoke(revoked.keys.public) is True
     assert target.revoke(revoked.keys.public) is False
 
@@ -235,7 +235,7 @@ def test_what_a_client_is_told_is_for_its_own_connection(
     target: Target, members: Callable[[Role], Member]
 ) -> None:
     """Not for another client's who knows its token, nor for an engine's; nor is anything else heard."""
-    client, curious, engine = members(Role.CLIENT), members(Role.CLIENT), members(Role.ENGINE)
+    client, curious, engine = members(Role.ADMIN), members(Role.ADMIN), members(Role.ENGINE)
     assert client.session is not None
     assert curious.session is not None
     assert engine.session is not None
@@ -268,7 +268,7 @@ def test_a_connection_of_the_same_name_takes_nothing(
     members: Callable[[Role], Member], name: bytes
 ) -> None:
     """Names that peers give their connections mean nothing; the first that came is served."""
-    client = members(Role.CLIENT)
+    client = members(Role.ADMIN)
     with client.another(Stream.HUB, routing_id=name) as first:
         assert isinstance(first.ask(m.Beat()), m.SayHello)
         with client.another(Stream.HUB, routing_id=name) as second:

@@ -65,7 +65,7 @@ def _count() -> str:
 
 def registration() -> Register:
     """Return what a client says of itself."""
-    return Register("client", "key", b"i", 1, "host", {})
+    return Register("admin", "key", b"i", 1, "host", {})
 
 
 def registered(**changes: Any) -> Registered:

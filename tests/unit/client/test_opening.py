@@ -31,7 +31,7 @@ def profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Profile:
 
 
 def info(
-    pid: int | None = None, role: Role = Role.CLIENT, here: Here | None = None
+    pid: int | None = None, role: Role = Role.ADMIN, here: Here | None = None
 ) -> ConnectionInfo:
     """Return what a hub would write."""
     place = here or Here.find()

@@ -29,7 +29,7 @@ def processes(state: Path, timeout: float) -> LocalProcesses:
     here = Here.find()
     ConnectionInfo(
         profile="p",
-        role=Role.CLIENT,
+        role=Role.ADMIN,
         epoch="e",
         hub_pid=1,
         hub_started=1.0,

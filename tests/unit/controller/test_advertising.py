@@ -44,13 +44,13 @@ def test_all_addresses_are_told_as_one(wildcard: str) -> None:
 
 def test_which_ssh_server_is_for_whom() -> None:
     """One for all, another one for engines, or none for them."""
-    assert [HubConfig().ssh_for(role) for role in (Role.CLIENT, Role.ENGINE)] == ["", ""]
+    assert [HubConfig().ssh_for(role) for role in (Role.ADMIN, Role.ENGINE)] == ["", ""]
     both = HubConfig(ssh="me@gate")
-    assert [both.ssh_for(role) for role in (Role.CLIENT, Role.ENGINE)] == ["me@gate", "me@gate"]
+    assert [both.ssh_for(role) for role in (Role.ADMIN, Role.ENGINE)] == ["me@gate", "me@gate"]
     inside = HubConfig(ssh="me@gate", engine_ssh="none")
-    assert [inside.ssh_for(role) for role in (Role.CLIENT, Role.ENGINE)] == ["me@gate", ""]
+    assert [inside.ssh_for(role) for role in (Role.ADMIN, Role.ENGINE)] == ["me@gate", ""]
     other = HubConfig(engine_ssh="gate:2222")
-    assert [other.ssh_for(role) for role in (Role.CLIENT, Role.ENGINE)] == ["", "gate:2222"]
+    assert [other.ssh_for(role) for role in (Role.ADMIN, Role.ENGINE)] == ["", "gate:2222"]
 
 
 def test_options_that_make_no_sense() -> None:

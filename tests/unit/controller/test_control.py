@@ -67,7 +67,7 @@ def test_an_interrupt_names_the_command_that_is_on_its_way(
     client: Line, engines: list[Line]
 ) -> None:
     """Whoever gave it: the engine waits for it, but only if nothing runs there."""
-    other = a_peer(client.exchange, "other", m.Role.CLIENT)
+    other = a_peer(client.exchange, "other", m.Role.ADMIN)
     other.command(1, 0)
     other.command(2, 0)
 
@@ -125,7 +125,7 @@ def test_interrupts_that_wait_are_bounded(client: Line, engines: list[Line]) -> 
     assert answer.code == "limit_exceeded"
     answer = client.call("control", "interrupt", targets=[0], after=client.id(9) + (1 << 40))
     assert answer.code == "invalid_request"
-    other = a_peer(client.exchange, "other", m.Role.CLIENT)
+    other = a_peer(client.exchange, "other", m.Role.ADMIN)
     assert other.call("control", "interrupt", targets=[0], after=other.id(1)).value == (0,)
 
 
@@ -304,7 +304,7 @@ def test_wishes_to_nannies_are_bounded(exchange: Exchange, supervised: Line, cli
     (refused,) = ask(client, "signal", name="SIGINT")
     assert isinstance(refused, m.Answer)
     assert refused.code == "limit_exceeded"
-    other = a_peer(exchange, "other", m.Role.CLIENT)
+    other = a_peer(exchange, "other", m.Role.ADMIN)
     assert ask(other, "signal", name="SIGTERM") == []
 
     client.say(HUB, m.Goodbye())

@@ -67,15 +67,15 @@ def test_a_full_hub_refuses_new_peers_and_serves_the_others() -> None:
     """Who was here may also come back."""
     exchange = Exchange()
     old = Line(exchange, "old")
-    token = old.register(m.Role.CLIENT, "old").token
+    token = old.register(m.Role.ADMIN, "old").token
     exchange.switchboard.joining.why_full = lambda: "no descriptors"
 
     new = Line(exchange, "new")
     with pytest.raises(AssertionError, match="no descriptors"):
-        new.register(m.Role.CLIENT, "new")
+        new.register(m.Role.ADMIN, "new")
     assert old.said is not None
     incarnation = old.said.incarnation
-    assert old.register(m.Role.CLIENT, "old", token=token, incarnation=incarnation).resumed
+    assert old.register(m.Role.ADMIN, "old", token=token, incarnation=incarnation).resumed
 
     exchange.switchboard.joining.why_full = str
-    assert new.register(m.Role.CLIENT, "new").session
+    assert new.register(m.Role.ADMIN, "new").session

@@ -113,7 +113,7 @@ def test_a_broken_interface_does_not_keep_others_from_their_turn(
     """What was submitted to another one is acknowledged; the log names the broken one."""
     switchboard = exposing(Broken, TaskQueue).switchboard
     for message, stream in (
-        (m.Register("client", "k", b"i", 1, "host", VERSIONS), m.Stream.HUB),
+        (m.Register("admin", "k", b"i", 1, "host", VERSIONS), m.Stream.HUB),
         (m.Hello(b"token"), TASK),
         (m.SubmitTasks((), ()), TASK),
     ):
@@ -162,7 +162,7 @@ def test_comings_and_goings_are_told_to_those_behind_one_that_fails() -> None:
         switchboard.receive(Origin(connection), encode(message)[0], (), 100.0)
         list(switchboard.turn(100.0))
 
-    say(m.Stream.HUB, m.Register("client", "k", b"i", 1, "host", VERSIONS))
+    say(m.Stream.HUB, m.Register("admin", "k", b"i", 1, "host", VERSIONS))
     say(TASK, m.Hello(b"token"))
     [session] = switchboard.sessions
     row = (request_id(session.number, 1), 0, b"")

@@ -21,7 +21,7 @@ def exchange() -> Exchange:
 @pytest.fixture
 def client(exchange: Exchange) -> Line:
     """A client."""
-    return a_peer(exchange, "client", m.Role.CLIENT)
+    return a_peer(exchange, "client", m.Role.ADMIN)
 
 
 def a_nanny(

@@ -37,7 +37,7 @@ def published(exchange: Exchange) -> list[tuple[bytes, m.LogRecords]]:
 
 def test_engines_are_told_what_is_wanted(client: Line, engines: list[Line]) -> None:
     """Of all clients together, and each time it changes."""
-    other = a_peer(client.exchange, "other", m.Role.CLIENT)
+    other = a_peer(client.exchange, "other", m.Role.ADMIN)
     forward(client, "", 30)
     forward(other, "", 20)
     forward(other, "user", 10, targets=[1])
@@ -88,7 +88,7 @@ def test_each_client_gets_what_it_wants(
     exchange: Exchange, client: Line, engines: list[Line]
 ) -> None:
     """From its levels on, of its loggers and engines; with the engine's id."""
-    other = a_peer(exchange, "other", m.Role.CLIENT)
+    other = a_peer(exchange, "other", m.Role.ADMIN)
     forward(client, "user", 30)
     forward(other, "", 10, targets=[0])
     exchange.published = []
@@ -149,7 +149,7 @@ def test_a_client_that_takes_nothing_in_is_sent_no_more(
     exchange: Exchange, client: Line, engines: list[Line]
 ) -> None:
     """Others are; once it has caught up, it is told how much it has missed."""
-    other = a_peer(exchange, "other", m.Role.CLIENT)
+    other = a_peer(exchange, "other", m.Role.ADMIN)
     forward(client)
     forward(other)
     assert client.registered is not None

@@ -177,7 +177,7 @@ def test_ids_must_not_run_into_another_session(client: Line, engines: list[Line]
 def test_a_million_targets_are_refused_by_the_limit() -> None:
     """Commands count against the same limit as tasks."""
     exchange = Exchange(HubConfig(max_outstanding=100))
-    client = a_peer(exchange, "client", m.Role.CLIENT)
+    client = a_peer(exchange, "client", m.Role.ADMIN)
     a_peer(exchange, "engine", m.Role.ENGINE)
     client.command(1, *[0] * 1_000_000)
     assert isinstance(client.heard()[-1], m.Refused)

@@ -75,7 +75,7 @@ def test_what_is_aborted_before_it_has_come_does_not_run(
 
 def test_nobody_aborts_for_another(exchange: Exchange, client: Line, engines: list[Line]) -> None:
     """Other clients' commands are not found."""
-    other = a_peer(exchange, "other", m.Role.CLIENT)
+    other = a_peer(exchange, "other", m.Role.ADMIN)
     client.command(1, 0)
     answer = other.call("multiengine", "abort", requests=[[0, 2**62]])
     assert answer.value == {"cancelled": (), "interrupted": (), "finished": ()}
@@ -101,7 +101,7 @@ def test_a_client_that_leaves_leaves_nothing(
     exchange: Exchange, client: Line, engines: list[Line]
 ) -> None:
     """Its queued commands go, its running one is interrupted, and the end is stored for nobody."""
-    other = a_peer(exchange, "other", m.Role.CLIENT)
+    other = a_peer(exchange, "other", m.Role.ADMIN)
     client.command(1, 0)
     client.command(2, 0)
     client.command(3, 0, function=b"missing")

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from ctrlhub.controller.permissions import PERMITTED
+from ctrlhub.controller.permissions import NOWHERE, PERMITTED
 from ctrlhub.wire import messages as m
 from tests.support.exchange import Exchange
 from tests.support.peerage import (
@@ -66,6 +66,8 @@ def test_who_may_say_what_where(kind: str, role: m.Role, stream: m.Stream) -> No
     if expected == "refused":
         assert exchange.switchboard.refused == 1
         assert isinstance(answers[0], m.Refused)
-        assert answers[0].code == "authentication"
+        lacks_role = stream in PERMITTED.get(cls, NOWHERE)[0] and cls not in JOINING
+        denied = role.is_client and lacks_role and CLIENT in PERMITTED[cls][1]
+        assert answers[0].code == ("permission_denied" if denied else "authentication")
         assert line.registered is not None
         assert exchange.switchboard.sessions.of_number(line.registered.session) is not None

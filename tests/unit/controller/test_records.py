@@ -37,13 +37,13 @@ def made(config: HubConfig) -> Exchange:
 @pytest.fixture
 def client(exchange: Exchange) -> Line:
     """The client that makes requests."""
-    return a_peer(exchange, "client", m.Role.CLIENT)
+    return a_peer(exchange, "client", m.Role.ADMIN)
 
 
 @pytest.fixture
 def other(exchange: Exchange) -> Line:
     """A client that wants to know."""
-    return a_peer(exchange, "other", m.Role.CLIENT)
+    return a_peer(exchange, "other", m.Role.ADMIN)
 
 
 @pytest.fixture
@@ -227,7 +227,7 @@ def test_who_does_not_read_follows_no_more(
 def test_a_value_that_was_too_large(engine: Line, client: Line) -> None:
     """Its end says so; its record stays."""
     exchange = made(HubConfig(history_bytes=16_000))
-    client = a_peer(exchange, "client", m.Role.CLIENT)
+    client = a_peer(exchange, "client", m.Role.ADMIN)
     engine = a_peer(exchange, "engine", m.Role.ENGINE)
     number = over(client, engine, 1, payload=bytes(2000))
     follow(client, number)
@@ -262,7 +262,7 @@ def test_what_a_client_leaves_behind(
 def test_history_is_bounded(engine: Line) -> None:
     """By number and by age."""
     exchange = made(HubConfig(history_records=8, history_age=1000.0))
-    client = a_peer(exchange, "client", m.Role.CLIENT)
+    client = a_peer(exchange, "client", m.Role.ADMIN)
     engine = a_peer(exchange, "engine", m.Role.ENGINE)
     for counter in range(1, 21):
         over(client, engine, counter)
@@ -526,7 +526,7 @@ def test_what_cannot_be_resubmitted(
 def test_all_are_resubmitted_or_none() -> None:
     """Where the limit lies between them, or one of the new ids is in use."""
     exchange = made(HubConfig(max_outstanding=2))
-    client = a_peer(exchange, "client", m.Role.CLIENT)
+    client = a_peer(exchange, "client", m.Role.ADMIN)
     engine = a_peer(exchange, "engine", m.Role.ENGINE)
     former = [over(client, engine, counter) for counter in (1, 2, 3)]
     engine.heard()
@@ -588,7 +588,7 @@ def test_a_halt_ends_with_its_client_and_its_engine(
     assert exchange.commands._halts
     client.say(HUB, m.Goodbye())
     assert not exchange.commands._halts
-    again = a_peer(exchange, "again", m.Role.CLIENT)
+    again = a_peer(exchange, "again", m.Role.ADMIN)
     stopping(again, engine)
     engine.say(HUB, m.Goodbye())
     assert not exchange.commands._halts

@@ -52,7 +52,7 @@ def test_a_batch_is_named_that_had_to_wait(client: Line) -> None:
 def test_a_command_is_named_that_had_to_wait() -> None:
     """Likewise."""
     client = Line(Exchange(HubConfig(max_outstanding=10)), "client")
-    client.register(m.Role.CLIENT)
+    client.register(m.Role.ADMIN)
     client.command(1, *[0] * 10_000, action="apply", function=b"f")
     client.heard()
 
@@ -91,7 +91,7 @@ def test_ids_that_fit_no_answer_are_not_repeated(message: m.Message | None) -> N
 def test_the_hub_refuses_any_ids_in_words_that_can_be_read(exchange: Exchange) -> None:
     """Also one beyond all that an answer may hold."""
     line = Line(exchange, "anybody")
-    line.register(m.Role.CLIENT)
+    line.register(m.Role.ADMIN)
 
     [refused] = line.say(m.Stream.TASK, tasks((1 << 64) - 1))
 

@@ -63,7 +63,7 @@ def test_a_client_that_is_connected_anew_is_told_again(
     engine = running(client, engines, stream)
     if stream is m.Stream.MULTIENGINE:
         client.command(2, 0)
-    a_peer(exchange, "stranger", m.Role.CLIENT)
+    a_peer(exchange, "stranger", m.Role.ADMIN)
     assert engine.heard(m.OutputReceived) == []
 
     assert client.registered is not None
@@ -114,7 +114,7 @@ def test_only_the_client_says_what_it_has_received(
 ) -> None:
     """Another one's word is not passed on, nor one about an engine that is not there."""
     client.command(1, 0)
-    stranger = a_peer(exchange, "stranger", m.Role.CLIENT)
+    stranger = a_peer(exchange, "stranger", m.Role.ADMIN)
 
     stranger.say(STREAM, m.OutputReceived(client.id(1), 1, 0))
     client.say(STREAM, m.OutputReceived(client.id(1), 1, 1))

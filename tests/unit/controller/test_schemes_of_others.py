@@ -46,7 +46,7 @@ def test_a_scheme_is_named_by_its_class() -> None:
     """And says which engine gets a task."""
     exchange = Exchange(HubConfig(task_scheme=NAME))
     client = Line(exchange, "client")
-    client.register(m.Role.CLIENT)
+    client.register(m.Role.ADMIN)
     engines = [an_engine(exchange, f"engine {n}") for n in range(3)]
     client.submit(1)
     assert [len(rows_of(engine.heard())) for engine in engines] == [0, 0, 1]

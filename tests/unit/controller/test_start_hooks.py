@@ -169,7 +169,7 @@ def test_it_is_given_up_when_its_client_goes_before_it_is_kept(
     hook(client, 2, "two")
     client.say(HUB, m.Goodbye())
 
-    other = a_peer(client.exchange, "other", m.Role.CLIENT)
+    other = a_peer(client.exchange, "other", m.Role.ADMIN)
     assert names(other) == ["one"]
 
 
@@ -348,7 +348,7 @@ def test_the_maker_hears_that_somebody_else_has_taken_its_place(
     client: Line, exchange: Exchange, how: str
 ) -> None:
     """Also when it was away; it would bring it back with the next hub."""
-    other = a_peer(exchange, "other", m.Role.CLIENT)
+    other = a_peer(exchange, "other", m.Role.ADMIN)
     number = hook(client, 1)
     if how == "removed":
         assert other.call("start_hooks", "remove", name="one").value is True
@@ -379,7 +379,7 @@ def test_a_hook_that_was_removed_does_not_run(exchange: Exchange, client: Line) 
 def test_a_hook_on_trial_is_removed(client: Line, engines: list[Line]) -> None:
     """Its maker is told that it was cancelled."""
     number = hook(client, 1)
-    other = a_peer(client.exchange, "other", m.Role.CLIENT)
+    other = a_peer(client.exchange, "other", m.Role.ADMIN)
 
     assert other.call("start_hooks", "remove", name="one").value is True
 

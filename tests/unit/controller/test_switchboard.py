@@ -33,7 +33,7 @@ def busy() -> tuple[Exchange, list[Line]]:
     """A hub at work, and a peer of each role, and one of none."""
     exchange = Exchange()
     lines = [a_peer(exchange, r.value, r) for r in m.Role] + [Line(exchange, "nobody")]
-    client = next(line for line in lines if line.address == b"client")
+    client = next(line for line in lines if line.address == b"admin")
     client.submit(1, 2, 3)
     client.command(4, 0)
     return exchange, lines
@@ -93,7 +93,7 @@ def test_no_field_raises(kind: str, field: int, value: Any, who: int, stream: m.
     """Real messages with one field replaced by anything: the hub goes on and stays consistent."""
     exchange = Exchange()
     lines = [a_peer(exchange, r.value, r) for r in m.Role] + [Line(exchange, "nobody")]
-    client = next(line for line in lines if line.address == b"client")
+    client = next(line for line in lines if line.address == b"admin")
     client.submit(1)
     line = lines[who]
     message = every_message(line if line.registered else client)[m.KINDS[kind]]

@@ -160,7 +160,7 @@ def test_a_client_that_does_not_acknowledge_gets_results_again_after_a_hello(
 def test_nobody_acknowledges_for_another(exchange: Exchange, client: Line, engine: Line) -> None:
     """A client's Received touches its own results only."""
     other = Line(exchange, "other client")
-    other.register(m.Role.CLIENT)
+    other.register(m.Role.ADMIN)
     client.submit(1)
     engine.results((client.id(1), 0))
     other.say(TASK, m.Received(((0, 2**62),)))
@@ -218,7 +218,7 @@ def test_at_the_limit_tasks_end_with_the_reason() -> None:
     """Each that is too many, by itself; those before go on; room made is room again."""
     exchange = Exchange(HubConfig(max_outstanding=3))
     client = Line(exchange, "client")
-    client.register(m.Role.CLIENT)
+    client.register(m.Role.ADMIN)
     client.submit(1, 2, 3)
     ends = ends_of(client.submit(4, 5))
     assert set(ends) == {client.id(4), client.id(5)}
@@ -235,7 +235,7 @@ def test_a_client_that_never_reads_cannot_grow_the_hub() -> None:
     """Beyond as many refusals as the limit its messages are refused whole, and kept nowhere."""
     exchange = Exchange(HubConfig(max_outstanding=10))
     client = Line(exchange, "client")
-    client.register(m.Role.CLIENT)
+    client.register(m.Role.ADMIN)
     refused = 0
     for n in range(100):
         refused += any(isinstance(each, m.Refused) for each in client.submit(n + 1))
@@ -247,7 +247,7 @@ def test_results_not_fetched_count_against_the_limit(engine: Line, exchange: Exc
     """A client cannot have the hub keep any number of results by never acknowledging them."""
     small = Exchange(HubConfig(max_outstanding=5))
     client, worker = Line(small, "client"), an_engine(small, "engine")
-    client.register(m.Role.CLIENT)
+    client.register(m.Role.ADMIN)
     for n in range(1, 6):
         client.submit(n)
         worker.results((client.id(n), 0))

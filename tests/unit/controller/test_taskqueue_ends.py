@@ -77,7 +77,7 @@ def test_what_runs_is_not_withdrawn(client: Line, engine: Line) -> None:
 def test_nobody_withdraws_for_another(exchange: Exchange, client: Line) -> None:
     """Another client's tasks are not found."""
     other = Line(exchange, "other")
-    other.register(m.Role.CLIENT)
+    other.register(m.Role.ADMIN)
     client.submit(1)
     answer = other.call("tasks", "withdraw", requests=[[0, 2**62]])
     assert set(answer.value.values()) == {()}
@@ -87,7 +87,7 @@ def test_nobody_withdraws_for_another(exchange: Exchange, client: Line) -> None:
 def test_nobody_cancels_for_another(exchange: Exchange, client: Line) -> None:
     """Another client's tasks are not found."""
     other = Line(exchange, "other")
-    other.register(m.Role.CLIENT)
+    other.register(m.Role.ADMIN)
     client.submit(1)
     answer = other.call("tasks", "cancel", requests=[[0, 2**62]])
     assert answer.value == {"cancelled": (), "interrupted": (), "finished": (), "running": ()}
@@ -156,7 +156,7 @@ def test_a_client_that_leaves_leaves_nothing(
 def test_what_was_submitted_in_the_turn_of_the_goodbye_is_not_stored(exchange: Exchange) -> None:
     """The store would keep it for ever."""
     client = Line(exchange, "client")
-    client.register(m.Role.CLIENT)
+    client.register(m.Role.ADMIN)
 
     exchange.operations.clear()
     submit = m.SubmitTasks(((b"f", 0, 0, ""),), ((client.id(1), 0, b""),), ((b"f", b""),))
@@ -166,7 +166,7 @@ def test_what_was_submitted_in_the_turn_of_the_goodbye_is_not_stored(exchange: E
         exchange.switchboard.receive(origin, frames[0], frames[1:], exchange.now)
     exchange.turn()
     other = Line(exchange, "other")
-    other.register(m.Role.CLIENT)
+    other.register(m.Role.ADMIN)
     other.submit(1)
     saved = [o.records for o in exchange.operations if isinstance(o, SaveRequests)]
     assert [number for records in saved for number, _ in records] == [other.id(1)]
@@ -211,7 +211,7 @@ def test_a_client_that_comes_back_too_late_is_told_what_still_runs(
     held = ((number, number),)
     [registered] = [r for r in engine.say(HUB, engine.said) if isinstance(r, m.Registered)]
     engine.say(TASK, m.Hello(registered.token, held))
-    client.register(m.Role.CLIENT, incarnation=b"x", session=client.registered.session)
+    client.register(m.Role.ADMIN, incarnation=b"x", session=client.registered.session)
     assert client.id(1) == number
     answers = client.submit(1)
     if exchange.tasks.summary()["running"]:

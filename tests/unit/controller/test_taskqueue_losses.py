@@ -188,7 +188,7 @@ def test_a_later_attempt_is_given_again_though_the_id_is_held(
     client.submit(1)
     engine.heard()
     exchange.pass_time(10.0)
-    client.register(m.Role.CLIENT, incarnation=client.said.incarnation)
+    client.register(m.Role.ADMIN, incarnation=client.said.incarnation)
     assert exchange.tasks.summary()["queued"] == 1
     answers = engine.say(HUB, engine.said)
     [registered] = [each for each in answers if isinstance(each, m.Registered)]

@@ -68,7 +68,7 @@ def test_a_request_of_another_client_may_be_on_its_way(
 ) -> None:
     """Two clients' streams have no order: what one names may come after it; but not for ever."""
     other = Line(exchange, "other")
-    other.register(m.Role.CLIENT)
+    other.register(m.Role.ADMIN)
     client.submit(1, options={"after": after(other, 1)})
     client.submit(2, options={"after": after(other, 2)})
     client.submit(3, options={"after": after(other, 3)})
@@ -104,7 +104,7 @@ def test_a_request_of_somebody_else_or_a_command(exchange: Exchange, client: Lin
     """Anything that is on record can be waited for."""
     engine = an_engine(exchange, "engine")
     other = Line(exchange, "other")
-    other.register(m.Role.CLIENT)
+    other.register(m.Role.ADMIN)
     other.command(1, 0)
     engine.heard()
     client.submit(2, options={"after": after(other, 1)})
@@ -344,7 +344,7 @@ def test_a_time_limit_is_for_one_run() -> None:
     """What a task ran on an engine that was lost, or before it failed, counts no more."""
     exchange = Exchange(HubConfig(suspect=300.0, lost=600.0))
     client = Line(exchange, "client")
-    client.register(m.Role.CLIENT)
+    client.register(m.Role.ADMIN)
     engine = an_engine(exchange, "engine")
     client.submit(1, retries=1, options={"time_limit": 10.0})
     exchange.pass_time(8.0)
@@ -492,7 +492,7 @@ def test_who_does_not_read_has_no_more_run(
 ) -> None:
     """Once much waits for it; what others want runs, and so does the rest when it has caught up."""
     other = Line(exchange, "other")
-    other.register(m.Role.CLIENT)
+    other.register(m.Role.ADMIN)
     client.submit(*range(1, 21))
     ran = runs_until_held(client, engine)
     assert 4 <= ran < 10
@@ -718,7 +718,7 @@ def test_what_history_has_forgotten_can_be_waited_for() -> None:
     """How it ended is known as long as its client is there, its value is not."""
     exchange = Exchange(HubConfig(history_records=0))
     client = Line(exchange, "client")
-    client.register(m.Role.CLIENT)
+    client.register(m.Role.ADMIN)
     engine = an_engine(exchange, "engine")
     fetched(client, engine, 1)
     fetched(client, engine, 2, status=m.Status.ERROR, payload=BROKEN)
@@ -745,7 +745,7 @@ def test_what_history_has_forgotten_can_be_followed(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("ctrlhub.controller.core.ended_places.BLOCK", 1)
     exchange = Exchange(HubConfig(history_records=0))
     client = Line(exchange, "client")
-    client.register(m.Role.CLIENT)
+    client.register(m.Role.ADMIN)
     engine, other = an_engine(exchange, "engine"), an_engine(exchange, "other")
     ran: dict[int, Line] = {}
     for counter in range(1, 7):
@@ -800,7 +800,7 @@ def test_engines_cannot_say_so_much_that_clients_cannot_read_it() -> None:
     longest = [("é" * (LONGEST_RESOURCE // 2 - 1) + f"{n:02}", 1.0) for n in range(MOST_RESOURCES)]
     for n in range(count):
         Line(exchange, f"engine {n}").register(m.Role.ENGINE, resources=longest)
-    [header] = encode(Line(exchange, "client").register(m.Role.CLIENT))
+    [header] = encode(Line(exchange, "client").register(m.Role.ADMIN))
     assert len(header) / count * HubConfig().max_engines < MAX_HEADER_BYTES
     line = Line(exchange, "too much")
     too_long = registration(m.Role.ENGINE, "too much", resources=[("é" * LONGEST_RESOURCE, 1.0)])

@@ -49,7 +49,7 @@ def test_later_batches_do_not_overtake_a_waiting_one(client: Line, engine: Line)
 def test_another_client_does_not_wait(exchange: Exchange, client: Line, engine: Line) -> None:
     """What one client holds back is its own."""
     other = Line(exchange, "other")
-    other.register(m.Role.CLIENT)
+    other.register(m.Role.ADMIN)
     client.submit(2, after=client.id(1))
     other.submit(1)
     assert rows_of(engine.heard()) == [(other.id(1), 0)]
@@ -70,7 +70,7 @@ def test_without_commands_exposed_tasks_do_not_wait_for_them() -> None:
     """A hub that exposes tasks alone refuses the command, and runs the tasks."""
     exchange = Exchange(HubConfig(interfaces=("tasks",)))
     client, engine = Line(exchange, "client"), an_engine(exchange, "engine")
-    client.register(m.Role.CLIENT)
+    client.register(m.Role.ADMIN)
     client.submit(2, after=client.id(1))
     [refused] = [r for r in client.command(1, 0) if isinstance(r, m.Refused)]
     assert refused.code == "unknown_interface"

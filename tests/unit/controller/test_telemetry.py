@@ -32,13 +32,13 @@ def exchange() -> Exchange:
 @pytest.fixture
 def client(exchange: Exchange) -> Line:
     """The client that makes requests."""
-    return a_peer(exchange, "client", m.Role.CLIENT)
+    return a_peer(exchange, "client", m.Role.ADMIN)
 
 
 @pytest.fixture
 def reader(exchange: Exchange) -> Line:
     """A client that looks."""
-    return a_peer(exchange, "reader", m.Role.CLIENT)
+    return a_peer(exchange, "reader", m.Role.ADMIN)
 
 
 def read(line: Line, since: int = 0) -> Telemetry:
@@ -215,7 +215,7 @@ def test_of_many_clients_the_longest_queues_are_told(
     """The others in one sum."""
     monkeypatch.setattr(interface, "MOST_QUEUES", 2)
     for number in range(4):
-        line = a_peer(exchange, f"client {number}", m.Role.CLIENT)
+        line = a_peer(exchange, f"client {number}", m.Role.ADMIN)
         line.submit(*range(1, number + 2))
     rows = read(reader).queues
     assert [row.queued for row in rows] == [4, 3, 3]

@@ -99,7 +99,7 @@ def test_where_silence_closes_connections_it_proves_nothing(suspect: float) -> N
     """ZeroMQ's own heartbeat does so after a while."""
     exchange = Exchange(HubConfig(suspect=suspect, lost=60.0))
     client, engine = Line(exchange, "client"), Line(exchange, "engine")
-    client.register(m.Role.CLIENT)
+    client.register(m.Role.ADMIN)
     engine.register(m.Role.ENGINE)
     silent(exchange, suspect, client)
     closed(engine)
@@ -111,7 +111,7 @@ def test_where_silence_closes_connections_it_proves_nothing(suspect: float) -> N
 def test_clients_keep_their_sessions_as_ever(client: Line, engines: list[Line]) -> None:
     """What a client has left is kept for its time, which does not begin earlier."""
     other = Line(client.exchange, "other")
-    other.register(m.Role.CLIENT)
+    other.register(m.Role.ADMIN)
     other.heard()
     silent(client.exchange, 4.0, client, *engines)
 

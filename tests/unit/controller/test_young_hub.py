@@ -39,7 +39,7 @@ def grow_old(exchange: Exchange, peer: Line) -> None:
 
 def test_a_command_waits_for_its_engine(exchange: Exchange) -> None:
     """A client that is back before its engine loses nothing."""
-    client = a_peer(exchange, "client", m.Role.CLIENT)
+    client = a_peer(exchange, "client", m.Role.ADMIN)
     client.command(1, 0)
     client.command(2, 0)
     assert ends_of(client.heard()) == {}
@@ -53,7 +53,7 @@ def test_a_command_waits_for_its_engine(exchange: Exchange) -> None:
 
 def test_the_wait_ends(exchange: Exchange) -> None:
     """A command for an engine that does not come back fails by name."""
-    client = a_peer(exchange, "client", m.Role.CLIENT)
+    client = a_peer(exchange, "client", m.Role.ADMIN)
     client.command(1, 5)
     grow_old(exchange, client)
     [(status, payload)] = ends_of(client.heard()).values()
@@ -65,7 +65,7 @@ def test_the_wait_ends(exchange: Exchange) -> None:
 
 def test_a_waiting_command_can_be_cancelled(exchange: Exchange) -> None:
     """It is queued like any other."""
-    client = a_peer(exchange, "client", m.Role.CLIENT)
+    client = a_peer(exchange, "client", m.Role.ADMIN)
     client.command(1, 0)
     number = client.id(1)
     answer = client.call("multiengine", "abort", requests=[[number, number]])
@@ -91,7 +91,7 @@ def test_results_of_absent_clients_stay_with_their_engine(
 @pytest.mark.parametrize("stream", [MULTIENGINE, TASK])
 def test_also_of_clients_that_have_not_asked_again(exchange: Exchange, stream: m.Stream) -> None:
     """A client registers before it says its requests again: the result must outlast the moment."""
-    client = a_peer(exchange, "client", m.Role.CLIENT)
+    client = a_peer(exchange, "client", m.Role.ADMIN)
     engine = a_peer(exchange, "engine", m.Role.ENGINE)
     number = client.id(1)
     engine.results((number, 0), stream=stream)

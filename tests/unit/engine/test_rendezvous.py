@@ -46,7 +46,7 @@ def test_a_token_of_a_hub_that_is_not_here_may_be_one_of_the_next(tmp_path: Path
 def test_a_token_for_clients_is_refused() -> None:
     """With what to use instead."""
     with pytest.raises(ConnectionFileError, match="ctrl-hub engines token"):
-        find_connection(Way("", info(Role.CLIENT).to_token()))
+        find_connection(Way("", info(Role.ADMIN).to_token()))
 
 
 def test_a_configuration_has_one_way_and_does_not_show_the_token() -> None:

@@ -75,7 +75,7 @@ def link() -> OpenLink:
 @pytest.fixture
 def runner(link: OpenLink) -> Runner:
     """A runner whose loop sleeps."""
-    register: Register = registration(Role.CLIENT, "key")
+    register: Register = registration(Role.ADMIN, "key")
     made = Runner(Membership(register, patience=Patience(), seed=1), link)  # type: ignore[arg-type]
     made._thread = -1  # some thread's loop, which sleeps
     made._asleep = True

@@ -463,7 +463,7 @@ def test_a_field_of_the_wrong_form_is_refused_by_name(kind: str, body: dict[str,
 
 def test_a_version_longer_than_the_limit_is_refused() -> None:
     """What a peer says of itself ends up in tables and logs."""
-    message = Register("client", "key", b"", 1, "host", {"python": "3" * (MAX_TEXT + 1)})
+    message = Register("admin", "key", b"", 1, "host", {"python": "3" * (MAX_TEXT + 1)})
     with pytest.raises(InvalidRequest, match="malformed versions"):
         decode(encode(message)[0])
 

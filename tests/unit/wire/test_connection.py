@@ -34,7 +34,7 @@ def info(**changes: Any) -> ConnectionInfo:
     """What a hub without TCP writes for clients."""
     values: dict[str, Any] = {
         "profile": "default",
-        "role": Role.CLIENT,
+        "role": Role.ADMIN,
         "epoch": "c0ffee",
         "hub_pid": 4321,
         "hub_started": 1.5e9,

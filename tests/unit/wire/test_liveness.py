@@ -31,7 +31,7 @@ def info(profile: Profile) -> ConnectionInfo:
     here = Here.find()
     ConnectionInfo(
         profile="p",
-        role=Role.CLIENT,
+        role=Role.ADMIN,
         epoch="e",
         hub_pid=os.getpid(),
         hub_started=1.0,

@@ -92,9 +92,20 @@ def _directions(kind: str) -> list[tuple[set[str], set[str], set[str], bool]]:
     for line in SECTIONS[kind].splitlines():
         if "→" in line:
             way, streams, *frames = (part.strip() for part in line.split("·"))
-            senders, receivers = (set(side.strip().split(", ")) for side in way.split("→"))
+            senders, receivers = (_roles(side) for side in way.split("→"))
             found.append((senders, receivers, set(streams.split(", ")), frames == ["frames"]))
     return found
+
+
+ROLES_OF = {
+    "client": ("admin", "submit", "view"), "submitter": ("admin", "submit"),
+}  # fmt: skip
+"""The roles that a word of the document stands for, where they are several."""
+
+
+def _roles(side: str) -> set[str]:
+    words = side.strip().split(", ")
+    return {role for word in words for role in ROLES_OF.get(word, (word,))}
 
 
 def test_every_kind_is_documented_and_no_other() -> None:
@@ -165,14 +176,15 @@ def test_error_codes_are_those_of_the_code() -> None:
 
 
 def test_calls_are_those_of_the_built_in_interfaces() -> None:
-    """Every exposed method, and the names of its arguments."""
-    expected = set()
+    """Every exposed method, the names of its arguments, and the role that it needs."""
+    expected = {}
     for cls in find_interfaces(list(BUILT_IN)):
         for name, method in inspect.getmembers(cls):
-            if getattr(method, "__ctrlhub_exposed__", False):
+            needed = getattr(method, "__ctrlhub_exposed__", None)
+            if needed is not None:
                 _, _, *arguments = inspect.signature(method).parameters
-                expected.add(f"{cls.name}.{name}({', '.join(arguments)})")
-    assert {row[0].strip("`") for row in _rows(_below("Calls"))} == expected
+                expected[f"{cls.name}.{name}({', '.join(arguments)})"] = needed.value
+    assert {row[0].strip("`"): row[1] for row in _rows(_below("Calls"))} == expected
 
 
 # ---------------------------------------------------------------- the bytes

@@ -15,7 +15,7 @@ from zmq.utils import z85
 from ctrlhub.wire import security
 from ctrlhub.wire.errors import AuthenticationError, LimitExceeded
 from ctrlhub.wire.messages import Role, Stream
-from ctrlhub.wire.private import StateError
+from ctrlhub.wire.private import StateError, write_private
 from ctrlhub.wire.security import (
     ENROLMENT_ROLE,
     KEY_ROLES,
@@ -28,7 +28,7 @@ from ctrlhub.wire.security import (
 )
 
 HUB = HubKeys.generate()
-CLIENT = HUB.enrolment[Role.CLIENT].public
+CLIENT = HUB.enrolment[Role.ADMIN].public
 ENGINE = HUB.enrolment[Role.ENGINE].public
 DATA_STREAMS = [stream for stream in Stream if stream is not Stream.HUB]
 
@@ -125,19 +125,44 @@ class TestHubKeys:
         assert set(Role) == set(ENROLMENT_ROLE)
         with pytest.raises(ValueError, match="the same"):
             HubKeys(HUB.server, dict.fromkeys(KEY_ROLES, HUB.server))
-        with pytest.raises(ValueError, match="engine, client"):
-            HubKeys(HUB.server, {Role.CLIENT: KeyPair.generate()})
+        with pytest.raises(ValueError, match="engine, admin, submit, view"):
+            HubKeys(HUB.server, {Role.ADMIN: KeyPair.generate()})
 
     def test_come_back_from_their_text(self) -> None:
         """What is written is what is read."""
         assert HubKeys.from_json(HUB.to_json()) == HUB
+
+    def test_keys_from_before_there_were_roles_of_clients(self, tmp_path: Path) -> None:
+        """The clients' key is the admins', the others are made and kept; peers that have the file go on."""
+        old = json.loads(HUB.to_json())
+        enrolment = old["enrolment"]
+        old["format"], old["enrolment"] = 1, {
+            "engine": enrolment["engine"], "client": enrolment["admin"],
+        }  # fmt: skip
+        path = tmp_path / "keys.json"
+        write_private(path, json.dumps(old).encode())
+        keys = load_or_make_keys(path)
+        assert keys.server == HUB.server
+        for role in (Role.ADMIN, Role.ENGINE):
+            assert keys.enrolment[role] == HUB.enrolment[role]
+        assert keys.enrolment[Role.VIEW] != HUB.enrolment[Role.VIEW]
+        assert load_or_make_keys(path) == keys
+        assert json.loads(path.read_bytes())["format"] == 2
+
+    def test_keys_from_before_there_were_roles_lack_none(self) -> None:
+        """One that is missing there is a damage, not made anew: nobody could come in with the old one."""
+        data = json.loads(HUB.to_json())
+        data["format"] = 1
+        del data["enrolment"]["admin"]
+        with pytest.raises(ValueError, match="a key pair is written"):
+            HubKeys.from_json(json.dumps(data))
 
     def test_cannot_be_changed(self) -> None:
         """Nor by the mapping they were made from."""
         pairs = {role: KeyPair.generate() for role in KEY_ROLES}
         keys = HubKeys(HUB.server, pairs)
         before = dict(keys.enrolment)
-        pairs[Role.CLIENT] = KeyPair.generate()
+        pairs[Role.ADMIN] = KeyPair.generate()
 
         assert before == dict(keys.enrolment)
 
@@ -205,7 +230,7 @@ class TestLoadOrMakeKeys:
 class TestKeyRegistry:
     @pytest.mark.parametrize(
         ("enrolment", "role"),
-        [(CLIENT, Role.CLIENT), (ENGINE, Role.ENGINE)],
+        [(CLIENT, Role.ADMIN), (ENGINE, Role.ENGINE)],
         ids=["client", "engine"],
     )
     def test_a_peer_has_the_role_of_the_key_it_came_with(
@@ -303,7 +328,7 @@ class TestKeyRegistry:
         with pytest.raises(AuthenticationError):
             registry.enrol(CLIENT, ENGINE)
         assert registry.is_live(peer(1))
-        assert registry.enrol(CLIENT, peer(3)) is Role.CLIENT
+        assert registry.enrol(CLIENT, peer(3)) is Role.ADMIN
         registry.check()
 
     def test_a_forgotten_key_may_enrol_again(self, registry: KeyRegistry) -> None:
@@ -312,7 +337,7 @@ class TestKeyRegistry:
         registry.forget(peer(1))
 
         assert not registry.is_live(peer(1))
-        assert registry.enrol(CLIENT, peer(1)) is Role.CLIENT
+        assert registry.enrol(CLIENT, peer(1)) is Role.ADMIN
 
     def test_a_flood_of_unused_keys_displaces_only_unused_keys(self) -> None:
         """The oldest of them goes; a key in use stays, however many come after it."""
@@ -335,9 +360,9 @@ class TestKeyRegistry:
             registry.use(peer(number))
         with pytest.raises(LimitExceeded, match="2 peers"):
             registry.enrol(CLIENT, peer(3))
-        assert registry.enrol(CLIENT, peer(1)) is Role.CLIENT
+        assert registry.enrol(CLIENT, peer(1)) is Role.ADMIN
         registry.forget(peer(1))
-        assert registry.enrol(CLIENT, peer(3)) is Role.CLIENT
+        assert registry.enrol(CLIENT, peer(3)) is Role.ADMIN
 
     def test_revoked_keys_are_bounded(
         self, registry: KeyRegistry, monkeypatch: pytest.MonkeyPatch
@@ -347,7 +372,7 @@ class TestKeyRegistry:
         for number in range(10):
             registry.revoke(peer(number))
             registry.check()
-        assert registry.enrol(CLIENT, peer(6)) is Role.CLIENT
+        assert registry.enrol(CLIENT, peer(6)) is Role.ADMIN
         with pytest.raises(AuthenticationError):
             registry.enrol(CLIENT, peer(7))
 

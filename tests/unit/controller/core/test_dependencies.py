@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ctrlhub.controller.core.deliveries import Outcome
-from ctrlhub.controller.core.dependencies import Dependencies, Freed, Role, Unknown
+from ctrlhub.controller.core.dependencies import Dependencies, Freed, Tie, Unknown
 from ctrlhub.controller.core.tasks import Task
 from ctrlhub.wire.errors import CtrlHubError, ImpossibleDependency, InvalidDependency
 from ctrlhub.wire.failure import Failure, pack_failure
@@ -209,7 +209,7 @@ def test_a_task_that_is_gone_is_forgotten() -> None:
     board.task(1)
     task = board.task(2, after=after(1))
     board.machine.add(task)
-    assert board.machine.awaited(task) == [(Role.AFTER, *after(1), [1])]
+    assert board.machine.awaited(task) == [(Tie.AFTER, *after(1), [1])]
     board.machine.discard(task)
     board.machine.check()
     assert board.end(1) == []

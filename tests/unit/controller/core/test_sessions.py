@@ -75,7 +75,7 @@ def test_a_key_belongs_to_one_role() -> None:
     sessions = make()
     session, _ = sessions.register(a_register())
     with pytest.raises(RegistrationRefused, match="engine"):
-        sessions.register(a_register(role=Role.CLIENT))
+        sessions.register(a_register(role=Role.ADMIN))
     assert sessions.of_key("k") is session
     sessions.check()
 
@@ -185,7 +185,7 @@ def test_the_limit_counts_each_role_by_itself() -> None:
     """However many nannies register, clients are let in; who has gone makes room."""
     sessions = make(limit=1)
     nanny, _ = sessions.register(a_register("nanny", role=Role.NANNY))
-    sessions.register(a_register("client", role=Role.CLIENT))
+    sessions.register(a_register("client", role=Role.ADMIN))
     with pytest.raises(LimitExceeded, match="nanny"):
         sessions.register(a_register("another", role=Role.NANNY))
     sessions.end(nanny)

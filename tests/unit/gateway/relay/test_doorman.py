@@ -11,7 +11,7 @@ from ctrlhub.wire.codec import decode, encode
 from ctrlhub.wire.errors import AuthenticationError
 from ctrlhub.wire.messages import Beat, Message, Register, Role, Stream
 
-ROLE = Role.CLIENT
+ROLE = Role.ADMIN
 REGISTER = Register(
     role=ROLE.value, key="k" * 40, incarnation=b"i" * 16, pid=1, host="h", versions={},
     segment=(3, 4, 5), node="n", bulk=True,

@@ -41,7 +41,7 @@ class Line:
         self.heard: list[tuple[Stream, list[bytes]]] = []
         self.has_room, self.resumed, self.is_open = True, 0, True
         self.waiting: asyncio.Future[None] | None = None
-        self.peer = Peer(self, FRAMINGS[subprotocol], Role.CLIENT, lambda: self.now)
+        self.peer = Peer(self, FRAMINGS[subprotocol], Role.ADMIN, lambda: self.now)
         self.peer.uplink = cast(Uplink, self)
 
     def say(self, message: str | bytes) -> asyncio.Future[None]:
