@@ -21,7 +21,7 @@ from ctrlhub.controller.core.effects import Connection, Outbox, Send, SendStored
 from ctrlhub.controller.core.engines import NOTHING
 from ctrlhub.controller.core.former import Former
 from ctrlhub.controller.core.heartbeat import Health, Heartbeats
-from ctrlhub.controller.core.nannies import Nannies, speaks_for
+from ctrlhub.controller.core.nannies import Nannies, note_usage, speaks_for
 from ctrlhub.controller.core.revoked import Revoked
 from ctrlhub.controller.core.saved import Saved
 from ctrlhub.controller.core.sessions import Session, Sessions
@@ -199,6 +199,8 @@ class Peers:
                         order = m.Restart(key, charge.incarnation, charge.engine.restart)
                         session.send(self._outbox, m.Stream.HUB, order)  # it may have been lost
                     self.draining.remind(session, charge, now)
+        if message.usage:
+            note_usage(self.sessions, session, message.usage, now)
         self._outbox.add(Send(connection, m.Beat()))
         self._probing.beat(session)
 

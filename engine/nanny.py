@@ -31,6 +31,7 @@ from ctrlhub.engine.notice import Notice
 from ctrlhub.engine.process import log_to_stderr
 from ctrlhub.engine.slots import NEVER, Slot, Slots, SlotState
 from ctrlhub.engine.spawning import Maker, Spawner
+from ctrlhub.engine.usage import Meter, can_look
 from ctrlhub.link.polling import POLLIN, make_poller
 from ctrlhub.link.wakeup import Wakeup
 from ctrlhub.wire.killing import KILL
@@ -108,6 +109,7 @@ class Nanny:
         self._hub = NannyHub(
             config,
             vouches=self._vouches,
+            usage=Meter(self._processes).rows if can_look() else tuple,
             on_signal=self._signal_wanted,
             on_restart=self._restart_wanted,
             on_grow=lambda count: self._later(lambda: self._grow(count)),
@@ -438,6 +440,10 @@ class Nanny:
             for number, pid in pids
             if pid and is_running(pid, self._warm.pid)
         ]
+
+    def _processes(self) -> list[tuple[str, int]]:
+        pids = [(number, self._slots[number].pid) for number in range(len(self._slots))]
+        return [(self._berths.key_of(number), pid) for number, pid in pids if pid]
 
     def _signal_wanted(self, key: str, name: str) -> None:
         number = getattr(signal, name, None) if name.startswith("SIG") else None

@@ -19,7 +19,7 @@ from ctrlhub.link.states import State
 from ctrlhub.link.zeromq import ZeroMQLink
 from ctrlhub.wire.connection import ConnectionInfo
 from ctrlhub.wire.errors import CtrlHubError
-from ctrlhub.wire.messages import EngineDied, Role
+from ctrlhub.wire.messages import EngineDied, Role, UsageRow
 from ctrlhub.wire.security import KeyPair
 
 LOOK_AT_DOOR = 0.5
@@ -39,7 +39,7 @@ class NannyHub:
     ----------
     config
         What the nanny was told.
-    vouches, on_signal, on_restart, on_retire, on_grow, on_shutdown
+    vouches, usage, on_signal, on_restart, on_retire, on_grow, on_shutdown
         As in `NannySession`: called in the I/O thread.
     on_end
         Called with the reason when there is no hub any more, or never will be; in either thread.
@@ -59,11 +59,13 @@ class NannyHub:
         on_shutdown: Callable[[str], None],
         on_end: Callable[[str, Ending], None],
         obstacle: Callable[[], str | None] = lambda: None,
+        usage: Callable[[], Sequence[UsageRow]] = tuple,
     ) -> None:
         self._config = config
         self._way = Way(config.connection, config.token)
         self._handlers = {
             "vouches": vouches,
+            "usage": usage,
             "on_signal": on_signal,
             "on_restart": on_restart,
             "on_grow": on_grow,

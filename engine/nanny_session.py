@@ -21,6 +21,7 @@ from ctrlhub.wire.messages import (
     Signal,
     StartEngines,
     Stream,
+    UsageRow,
 )
 
 MOST_UNNOTED = 256
@@ -39,6 +40,8 @@ class NannySession(LeasedMembership):
         What the nanny says of itself.
     vouches
         Gives the keys of the engines whose processes run.
+    usage
+        Gives what these use of their host, if that is to be told with this beat.
     on_signal
         Called with the key of an engine and the name of a signal to send it.
     on_restart
@@ -60,6 +63,7 @@ class NannySession(LeasedMembership):
         registration: Register,
         *,
         vouches: Callable[[], Sequence[str]],
+        usage: Callable[[], Sequence[UsageRow]] = tuple,
         on_signal: Callable[[str, str], None],
         on_restart: Callable[[str, bytes, str, bool], None],
         on_retire: Callable[[str, bytes, str, float], None],
@@ -71,6 +75,7 @@ class NannySession(LeasedMembership):
     ) -> None:
         super().__init__(registration, hub_lease, patience or Patience(), seed)
         self._vouches = vouches
+        self._usage = usage
         self._on_signal = on_signal
         self._on_restart = on_restart
         self._on_retire = on_retire
@@ -120,7 +125,7 @@ class NannySession(LeasedMembership):
 
     def beat(self) -> Beat:
         """Vouch for the engines whose processes run."""
-        return Beat(tuple(self._vouches()))
+        return Beat(tuple(self._vouches()), self._usage())
 
     def on_joined(self, registered: Registered, now: float) -> None:
         """Tell the deaths of the meantime, and who lives."""

@@ -26,6 +26,7 @@ from ctrlhub.engine.namespace import Namespace
 from ctrlhub.engine.output import Output
 from ctrlhub.engine.rendezvous import Way, await_connection
 from ctrlhub.engine.service import EngineService
+from ctrlhub.engine.usage import Meter, can_look
 from ctrlhub.link.ways import gateway_to, link_to
 from ctrlhub.wire.errors import CtrlHubError
 from ctrlhub.wire.messages import Register, Role
@@ -103,6 +104,7 @@ def run_engine(
         hub_lease=config.hub_lease,
         drain=config.drain,
         abandon=abandon,
+        usage=Meter(lambda: [(config.public, os.getpid())]).rows if _tells_usage(config) else tuple,
     )
     offer(Place(service, executor.gate, namespace.names))
     # From here on user code may import what lies in the working directory, as in any interpreter.
@@ -120,6 +122,12 @@ def run_engine(
     if ending is Ending.TERMINATED:
         board[RUNNING] = service.struck
     return end(ending)
+
+
+def _tells_usage(config: EngineConfig) -> bool:
+    """Tell whether nobody else looks at what this engine uses: its nanny cannot, or is elsewhere."""
+    is_rank = config.exact_id >= 0
+    return is_rank or not (config.supervised and can_look())
 
 
 def _make_shell(namespace: Namespace, output: Output, gate: Gate) -> Shell:

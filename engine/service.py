@@ -30,7 +30,7 @@ from ctrlhub.link.patience import Patience
 from ctrlhub.link.runner import Runner
 from ctrlhub.link.sharing import Sharing
 from ctrlhub.wire.forking import in_forks
-from ctrlhub.wire.messages import Register
+from ctrlhub.wire.messages import Register, UsageRow
 
 LAST_MOMENT = 0.5
 """How long (seconds) user code has to let go, once the engine has left the hub."""
@@ -57,7 +57,7 @@ class EngineService:
         What the engine says of itself.
     executor
         Runs its requests.
-    hub_lease, drain
+    hub_lease, drain, usage
         As in `EngineSession`.
     patience, seed
         As in `Membership`.
@@ -83,9 +83,10 @@ class EngineService:
         patience: Patience | None = None,
         seed: int | None = None,
         abandon: Callable[[Ending], None] = _stay,
+        usage: Callable[[], Sequence[UsageRow]] = tuple,
     ) -> None:
         self.session = EngineSession(
-            registration, self, hub_lease=hub_lease, drain=drain, patience=patience, seed=seed
+            registration, self, hub_lease=hub_lease, drain=drain, patience=patience, seed=seed, usage=usage
         )
         self._executor = executor
         self._queue = WorkQueue(executor.gate)

@@ -46,6 +46,7 @@ from ctrlhub.wire.errors import (
 )
 from ctrlhub.wire.ids import Ranges, select, to_ranges
 from ctrlhub.wire.messages import (
+    Beat,
     ForwardLogs,
     Functions,
     GaveBack,
@@ -63,6 +64,7 @@ from ctrlhub.wire.messages import (
     Status,
     Stored,
     Stream,
+    UsageRow,
 )
 
 LAST_WORDS = 1.0
@@ -92,6 +94,8 @@ class EngineSession(LeasedMembership):
         How long (s) what runs may go on once the engine is to finish, unless that is said.
     patience, seed
         As in `Membership`.
+    usage
+        Gives what the engine uses of its host, if that is to be told with this beat.
 
     Attributes
     ----------
@@ -108,9 +112,11 @@ class EngineSession(LeasedMembership):
         drain: float,
         patience: Patience | None = None,
         seed: int | None = None,
+        usage: Callable[[], Sequence[UsageRow]] = tuple,
     ) -> None:
         super().__init__(registration, hub_lease, patience or Patience(), seed)
         self._worker = worker
+        self._usage = usage
         self._drain = drain
         self._functions = FunctionStore()
         self._commands = Lane(Stream.MULTIENGINE)
@@ -255,6 +261,10 @@ class EngineSession(LeasedMembership):
             return self.last_heard
         due = min(due, self._stops.due, self._finish_due)
         return min(due, self._live.due, self._logs.due) if self.state is State.JOINED else due
+
+    def beat(self) -> Beat:
+        """Make a beat, with what the engine uses."""
+        return Beat(usage=self._usage())
 
     def held(self, stream: Stream) -> Ranges:
         """Tell which requests of a stream we have."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ctrlhub.controller.core.sessions import Session
+from ctrlhub.controller.core.sessions import Session, Sessions
+from ctrlhub.controller.core.usage import Usage
 from ctrlhub.wire import messages as m
 
 
@@ -40,3 +41,17 @@ def speaks_for(nanny: Session, charge: Session) -> bool:
     return charge.role is m.Role.ENGINE and (
         own is None or own is nanny or m.Stream.HUB not in own.connections
     )
+
+
+def note_usage(
+    sessions: Sessions, teller: Session, rows: Iterable[m.UsageRow], now: float
+) -> None:
+    """Take note of what engines use, as themselves or their nannies tell."""
+    for key, cpu, rss, *_ in rows:
+        charge = teller if key == teller.key else sessions.of_key(key)
+        if charge is not None and charge.role is m.Role.ENGINE and (
+            charge is teller or (teller.role is m.Role.NANNY and speaks_for(teller, charge))
+        ):  # fmt: skip
+            if charge.usage is None:
+                charge.usage = Usage()
+            charge.usage.tell(cpu, rss, now)

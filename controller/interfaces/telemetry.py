@@ -182,15 +182,16 @@ class TelemetryQuery(Interface):
         engine = self.engine(number)
         session, usage, place = engine.session, engine.session.usage, self._places.get(number)
         running, label, since = self._runs(number)
+        cores, rss = (None, None) if usage is None else usage.of_late(self.context.now())
         return (
             number,
             engine.state,
             session.host[:NAME],
             session.pid,
             session.engine_set[:NAME],
-            None if usage is None else usage.cores,
+            cores,
             None if usage is None else usage.cpu_seconds,
-            None if usage is None else usage.rss,
+            rss,
             running,
             label[:NAME],
             since + self.context.figures.unix_offset if running else 0.0,

@@ -107,6 +107,17 @@ def _is_resource_row(row: Any, _: int) -> bool:
     )
 
 
+def _is_usage_row(row: Any, _: int) -> bool:
+    return (
+        type(row) is tuple
+        and len(row) >= 3
+        and type(row[0]) is str
+        and len(row[0]) <= MAX_TEXT
+        and type(row[1]) in (int, float)
+        and _is_int(row[2], 0)
+    )
+
+
 def _is_value_row(row: Any, n: int) -> bool:
     return (
         type(row) is tuple
@@ -232,6 +243,7 @@ CHECKS: Mapping[str, Check] = {
     "Sequence[Mapping[str, Any]]": _sequence_of(_is_map),
     "Sequence[FunctionRow]": _sequence_of(_is_function_row),
     "Sequence[ResourceRow]": _sequence_of(_is_resource_row),
+    "Sequence[UsageRow]": _sequence_of(_is_usage_row),
     "Sequence[ValueRow]": _sequence_of(_is_value_row),
     "Sequence[TemplateRow]": _is_template_rows,
     "Sequence[SubmitRow]": _is_submit_rows,

@@ -31,6 +31,7 @@ from ctrlhub.wire.messages.base import (
     Stream,
     SubmitRow,
     TemplateRow,
+    UsageRow,
     ValueRow,
 )
 from ctrlhub.wire.messages.commands import (
@@ -159,6 +160,7 @@ __all__ = [
     "SubmitTasks",
     "Subscribed",
     "TemplateRow",
+    "UsageRow",
     "ValueRow",
     "Welcome",
 ]

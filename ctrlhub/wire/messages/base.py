@@ -30,6 +30,10 @@ their options, if they have any (`ctrlhub.wire.options`)."""
 ResourceRow: TypeAlias = tuple[str, float]
 """(name, amount): what an engine has, for tasks that ask for it."""
 
+UsageRow: TypeAlias = tuple[str, float, int]
+"""(key of an engine, seconds of a core that its process and its children have worked, bytes of memory
+that they have): what is unknown is -1."""
+
 ValueRow: TypeAlias = tuple[int, PayloadRef]
 """(request id, its value): what a task is called with."""
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from ctrlhub.wire.ids import Ranges
-from ctrlhub.wire.messages.base import Message, ResourceRow
+from ctrlhub.wire.messages.base import Message, ResourceRow, UsageRow
 from ctrlhub.wire.record import record
 
 
@@ -144,10 +144,15 @@ class SayHello(Message):
 
 @record
 class Beat(Message):
-    """Peer to hub and back. A nanny vouches for the processes (keys) it sees running."""
+    """Peer to hub and back. A nanny vouches for the processes (keys) it sees running.
+
+    `usage` is what engines use of their host: a nanny tells it of those that it vouches for, an engine
+    without one of itself, now and then.
+    """
 
     kind: ClassVar[str] = "beat"
     vouches: Sequence[str] = ()
+    usage: Sequence[UsageRow] = ()
 
 
 @record

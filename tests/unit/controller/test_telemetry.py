@@ -263,3 +263,46 @@ def test_results_that_nobody_takes_are_told(exchange: Exchange, client: Line, re
     assert read(reader).gauges["results_undelivered"] == 1
     client.say(m.Stream.TASK, m.Received(((client.id(1), client.id(1)),)))
     assert read(reader).gauges["results_undelivered"] == 0
+
+
+# ---------------------------------------------------------------- what engines use
+
+
+def test_a_nanny_tells_what_its_engines_use(exchange: Exchange, reader: Line) -> None:
+    """Cores are known with the second word; what is old is not told any more."""
+    engine = a_peer(exchange, "engine", m.Role.ENGINE)
+    nanny = a_peer(exchange, "nanny", m.Role.NANNY)
+
+    def tells(cpu: float, rss: int) -> None:
+        nanny.say(m.Stream.HUB, m.Beat((engine.said.key,), ((engine.said.key, cpu, rss),)))
+
+    tells(10.0, 1000)
+    exchange.now += 2.0
+    tells(13.0, 2000)
+    [shown] = read(reader).engines
+    assert (shown.cpu, shown.cpu_seconds, shown.rss) == (1.5, 13.0, 2000)
+    for _ in range(20):
+        exchange.now += 1.0
+        for line in (nanny, engine, reader):
+            line.say(m.Stream.HUB, m.Beat())
+    [shown] = read(reader).engines
+    assert (shown.cpu, shown.cpu_seconds, shown.rss) == (None, 13.0, None)
+
+
+def test_an_engine_tells_of_itself_alone(exchange: Exchange, reader: Line) -> None:
+    """Nor may a client tell anything."""
+    engines = [a_peer(exchange, f"engine {n}", m.Role.ENGINE) for n in range(2)]
+    rows = tuple((each.said.key, 10.0, 1000) for each in engines)
+    engines[0].say(m.Stream.HUB, m.Beat((), rows))
+    assert [each.rss for each in read(reader).engines] == [1000, None]
+    reader.say(m.Stream.HUB, m.Beat((), rows))
+    assert [each.rss for each in read(reader).engines] == [1000, None]
+
+
+def test_a_nanny_does_not_tell_of_the_engines_of_another(exchange: Exchange, reader: Line) -> None:
+    """As long as that one is here."""
+    engine = a_peer(exchange, "engine", m.Role.ENGINE)
+    own, other = (a_peer(exchange, name, m.Role.NANNY) for name in ("own", "other"))
+    own.say(m.Stream.HUB, m.Beat((engine.said.key,)))
+    other.say(m.Stream.HUB, m.Beat((), ((engine.said.key, 1.0, 1000), ("nobody", 1.0, 1000))))
+    assert read(reader).engines[0].rss is None

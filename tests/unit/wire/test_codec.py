@@ -96,6 +96,7 @@ OF_TYPE: Mapping[str, st.SearchStrategy[Any]] = {
     ),
     "Sequence[ValueRow]": _several(st.tuples(requests, payloads)),
     "Sequence[ResourceRow]": _several(st.tuples(texts, floats)),
+    "Sequence[UsageRow]": _several(st.tuples(texts, floats, st.integers(-1, 2**62))),
     "Sequence[SubmitRow]": _several(st.tuples(requests, integers, payloads)),
     "Sequence[RunRow]": _several(st.tuples(requests, integers, integers, payloads)),
     "Sequence[ResultRow]": _several(

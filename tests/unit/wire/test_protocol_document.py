@@ -42,6 +42,7 @@ TYPE_NAMES: Mapping[str, str] = {
     "Sequence[TemplateRow]": "template rows",
     "Sequence[ValueRow]": "value rows",
     "Sequence[ResourceRow]": "resource rows",
+    "Sequence[UsageRow]": "usage rows",
     "Sequence[SubmitRow]": "task rows",
     "Sequence[RunRow]": "run rows",
     "Sequence[ResultRow]": "result rows",
