@@ -102,7 +102,7 @@ class HttpConfig:
             check_origin(origin)
         if bool(self.certificate) != bool(self.key):
             raise ValueError("a TLS certificate needs its key, and a key its certificate: give both")
-        if not _PREFIX.fullmatch(self.prefix):
+        if not _PREFIX.fullmatch(self.prefix) or {".", ".."} & {*self.prefix.split("/")}:
             raise ValueError(f"the prefix is a path such as /hub, without a / at its end, not {self.prefix!r:.80}")
         check_link(self.link)
         if min(self.max_body, self.max_upload) < 1024:

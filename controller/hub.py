@@ -189,10 +189,14 @@ class Hub:
     def keep_gateway(self, process: GatewayProcess, *, at_once: bool) -> None:
         """Start the HTTP gateway when somebody wants it, or `at_once`, and again when it dies."""
         self._gateway = process
-        self.switchboard.gateway.can_start = True
+        self.switchboard.gateway.why_never = ""
         process.tell(self._gateway_news)
         if at_once:
             self.switchboard.gateway.want(time.monotonic())
+
+    def keep_no_gateway(self, why: str) -> None:
+        """Say why there is to be none, to who asks for it."""
+        self.switchboard.gateway.why_never = why
 
     def _gateway_news(self, news: Callable[[GatewayKeeper, float], None]) -> None:
         """Take what the thread of the gateway's process says, in our own."""

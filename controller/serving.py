@@ -152,9 +152,12 @@ def _serve(config: HubConfig, profile: Profile, lifeline: int | None) -> int:
         undone.callback(store.close)
         hub = _make_hub(config, transports, store, registry, loop, bulk)
         hub.describe(tcp)
-        if config.http.listen != OFF:
+        if config.http.listen == OFF:
+            hub.keep_no_gateway("HTTP is off here (`ctrl-hub start --http off`)")
+        else:
             gateway = GatewayProcess(config, profile.logs / "gateway.log")
-            hub.keep_gateway(gateway, at_once=config.http.is_wanted)
+            # Where a hub was killed that had one, it is missed.
+            hub.keep_gateway(gateway, at_once=config.http.is_wanted or profile.gateway.exists())
         undone.callback(_remove_connection_files, profile, hub)
         bulk_address = "" if bulk is None else bulk.address
         told, told_bulk = advertised(tcp, config.location), ""
@@ -308,6 +311,7 @@ def _remove_connection_files(profile: Profile, hub: Hub) -> None:
         return  # who comes before the next hub waits for it, as where one was killed
     for role in KEY_ROLES:
         profile.connection(role).unlink(missing_ok=True)
+    profile.gateway.unlink(missing_ok=True)
 
 
 def _heed_no_signals() -> None:

@@ -76,8 +76,8 @@ class GatewayKeeper:
         self._due: float | None = None
         self._since = 0.0
         self._waiting: list[Waiter] = []
-        self.can_start = False
-        """Whether this hub can start a process; the hub sets it."""
+        self.why_never = "this hub runs within another program, and starts no processes"
+        """Why there is to be none; the hub makes it empty where it can start one."""
 
     # ------------------------------------------------------------ what is wished
 
@@ -93,10 +93,10 @@ class GatewayKeeper:
         Raises
         ------
         GatewayError
-            This hub cannot start one.
+            There is to be none.
         """
-        if not self.can_start:
-            raise GatewayError("this hub runs within another program, and starts no processes")
+        if self.why_never:
+            raise GatewayError(self.why_never)
         self.want(now)
         if self.state is GatewayState.SERVING:
             return self.url

@@ -135,6 +135,8 @@ def _say_ready(ready: Ready) -> None:
     engines = "1 engine" if ready.engines == 1 else f"{ready.engines} engines"
     note = f", {ready.note}" if ready.note else ""
     click.echo(f"profile {ready.profile}: hub with pid {ready.hub_pid}, {engines}{note}")
+    if ready.http:
+        click.echo(f"http     {ready.http}   (`ctrl-hub dashboard` adds a token)")
     click.echo("ready")
 
 

@@ -26,6 +26,7 @@ from ctrlhub.gateway.clients import Clients
 from ctrlhub.gateway.context import Gateway
 from ctrlhub.gateway.server import make_server
 from ctrlhub.gateway.token_file import TokenFile
+from ctrlhub.wire.liveness import pid_exists
 from ctrlhub.wire.places import Profile
 from ctrlhub.wire.private import StateError, read_private, write_private
 from ctrlhub.wire.served import Served
@@ -43,6 +44,12 @@ LOOK = 0.2
 
 LOGIN_RATE, LOGIN_BURST = 0.2, 10.0
 """So many wrong tokens an address may show in a second, and at once."""
+
+FORMER = 5.0
+"""How long (seconds) to wait for the end of a gateway whose hub was killed."""
+
+LOOK_AGAIN = 0.02
+"""So often (seconds) its port is tried."""
 
 MOST_BYTES = 4096
 
@@ -74,7 +81,7 @@ async def _serve(profile: Profile, config: HttpConfig) -> int:
         loop.add_signal_handler(number, stop.set)
     tokens = TokenFile(profile.tokens)
     tokens.ensure()
-    sockets = _listen(config, _former_port(profile))
+    sockets = _listen(config, profile)
     host, port = sockets[0].getsockname()[:2]
     gateway = Gateway(
         profile=profile,
@@ -89,6 +96,7 @@ async def _serve(profile: Profile, config: HttpConfig) -> int:
     server = make_server(gateway, tls_for(config, profile))
     server.add_sockets(sockets)
     url = f"{'https' if config.has_tls else 'http'}://{_shown(config, host)}:{port}{config.prefix}"
+    write_private(profile.gateway_port, json.dumps({"port": port}).encode() + b"\n")
     write_private(profile.gateway, Served(url, os.getpid(), config.link).to_json())
     _say(url=url)
     log.info("serving %s", url)
@@ -124,24 +132,36 @@ def _await_end(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
     os._exit(EXIT_OK)
 
 
-def _listen(config: HttpConfig, former: int) -> list[socket.socket]:
-    """Listen where the options say; on any port rather on the former one."""
-    if config.port == 0 and former:
+def _listen(config: HttpConfig, profile: Profile) -> list[socket.socket]:
+    """Listen where the options say, and else where the gateway before this one did, or on any port.
+
+    Where a hub was killed, its gateway ends by itself, and soon: its port is waited for.
+    """
+    former = _said_by(profile.gateway_port, "port")
+    ours = _said_by(profile.gateway, "pid")
+    deadline = time.monotonic() + FORMER
+    while True:
         try:
-            return bind_sockets(former, config.address)
+            return bind_sockets(config.port or former, config.address)
         except OSError as error:
+            if error.errno == errno.EADDRINUSE and ours and pid_exists(ours) and time.monotonic() < deadline:
+                time.sleep(LOOK_AGAIN)
+                continue
+            if config.port or not former:
+                raise
             log.warning("port %d is taken (%s); taking another", former, error)
-    return bind_sockets(config.port, config.address)
+            former = 0
 
 
-def _former_port(profile: Profile) -> int:
+def _said_by(file: Path, name: str) -> int:
+    """Return a number that a gateway before this one has left in a file; 0 if there is none."""
     try:
-        port = json.loads(read_private(profile.gateway, MOST_BYTES))["port"]
-        return port if type(port) is int and 0 < port < 65536 else 0
+        number = json.loads(read_private(file, MOST_BYTES))[name]
+        return number if type(number) is int and number > 0 else 0
     except FileNotFoundError:
         return 0
     except (OSError, StateError, ValueError, LookupError, TypeError) as error:
-        log.warning("%s does not say which port the former gateway had: %s", profile.gateway, error)
+        log.warning("%s does not say what the former gateway had: %s", file, error)
         return 0
 
 

@@ -132,8 +132,13 @@ class Profile:
 
     @property
     def gateway(self) -> Path:
-        """Where the HTTP gateway listens, or has listened last, which outlives it."""
+        """Where the HTTP gateway listens. It outlives a hub that is to be followed by another: that starts one, too."""
         return self.directory / "gateway.json"
+
+    @property
+    def gateway_port(self) -> Path:
+        """Where the HTTP gateway has listened last, which outlives it."""
+        return self.directory / "gateway-port.json"
 
     @property
     def gateway_certificate(self) -> Path:
@@ -218,7 +223,7 @@ class Profile:
 
         Keys and logs stay. The caller holds the lock, or knows that nobody does.
         """
-        for path in (*map(self.connection, KEY_ROLES), self.supervisor, self.cluster):
+        for path in (*map(self.connection, KEY_ROLES), self.supervisor, self.cluster, self.gateway):
             path.unlink(missing_ok=True)
         for path in self.grown.glob("*"):
             path.unlink(missing_ok=True)

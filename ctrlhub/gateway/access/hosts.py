@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 _LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_.-]{1,253})(?::([0-9]{1,5}))?")
@@ -48,12 +47,14 @@ class Hosts:
         scheme, host
             How the request came.
         """
-        parts = urlsplit(origin) if origin.isascii() else None
-        if parts is None or parts.scheme not in _DEFAULT_PORTS or origin != f"{parts.scheme}://{parts.netloc}":
+        said, _, place = origin.partition("://")
+        if said == "https" and scheme == "http":
+            # A proxy has TLS, and passes the name on.
+            return _HOST.fullmatch(place) is not None and place.lower() == host.lower()
+        if said != scheme or scheme not in _DEFAULT_PORTS:
             return False
-        if parts.scheme == "https" and scheme == "http":
-            return parts.netloc.lower() == host.lower()  # a proxy has TLS, and passes the name on
-        return parts.scheme == scheme and _place(parts.netloc, scheme) == _place(host, scheme)
+        found = _place(place, scheme)
+        return found is not None and found == _place(host, scheme)
 
     def is_allowed(self, origin: str) -> bool:
         """Tell whether it is another site's that is allowed."""

@@ -11,7 +11,7 @@ import hmac
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
@@ -55,7 +55,7 @@ class Token:
     hash: str
     created: float
     expires: float | None = None
-    secret: str = ""
+    secret: str = field(default="", repr=False)
 
     def is_good(self, now: float) -> bool:
         """Tell whether it has not expired."""
@@ -75,7 +75,7 @@ class TokenBook:
     """
 
     tokens: tuple[Token, ...] = ()
-    cookie_key: bytes = b""
+    cookie_key: bytes = field(default=b"", repr=False)
 
     def find(self, secret: str, now: float) -> Token | None:
         """Return the token that this is, if it is a good one. All are compared."""
