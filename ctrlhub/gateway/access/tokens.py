@@ -188,6 +188,6 @@ def _token(said: Mapping[str, Any]) -> Token:
         str(said["id"]), str(said["name"]), Role(said["role"]), str(said["hash"]),
         float(said["created"]), None if expires is None else float(expires), str(said["secret"]),
     )  # fmt: skip
-    if len(token.hash) != 64 or not token.id or (token.secret and hash_of(token.secret) != token.hash):
+    if token.role not in ROLES or len(token.hash) != 64 or not token.id or (token.secret and hash_of(token.secret) != token.hash):
         raise ValueError(f"token {token.name!r:.80} is damaged")
     return token

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from ctrlhub.controller.core.alarm import Alarm
 from ctrlhub.controller.core.effects import Outbox, StartGateway
-from ctrlhub.controller.core.keeping import ATTEMPTS, LONGEST, PATIENCE, STEADY, GatewayKeeper, GatewayState
+from ctrlhub.controller.core.keeping import (
+    ATTEMPTS,
+    LONGEST,
+    PATIENCE,
+    STEADY,
+    GatewayKeeper,
+    GatewayState,
+)
 from ctrlhub.controller.core.later import Later
 from ctrlhub.wire.errors import CtrlHubError, GatewayError
 
