@@ -176,7 +176,10 @@ class Guarded(RequestHandler):
         return hosts.is_ours(origin, request.protocol, request.host) or hosts.is_allowed(origin)
 
     def _bearer(self) -> str:
-        """Return the token of the header."""
+        """Return the token of a header: the usual one may be meant for a proxy before us."""
+        own = self.request.headers.get("X-Ctrlhub-Token", "").strip()
+        if own:
+            return own
         scheme, _, secret = self.request.headers.get("Authorization", "").partition(" ")
         return secret.strip() if scheme.lower() in ("bearer", "token") else ""
 
@@ -283,7 +286,7 @@ class Guarded(RequestHandler):
         if self.request.headers.get("Access-Control-Request-Method"):
             self.set_header("Access-Control-Allow-Methods", methods)
             self.set_header(
-                "Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
+                "Access-Control-Allow-Headers", "Authorization, Content-Type, X-Ctrlhub-Token, Idempotency-Key, Last-Event-ID"
             )
             self.set_header("Access-Control-Max-Age", MOST_AGE)
         self.set_status(204)

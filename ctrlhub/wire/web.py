@@ -28,17 +28,14 @@ CONNECTION_PATH = "api/v1/connection"
 ALIGNMENT = 16
 """Each frame begins at a multiple of this (bytes), so that arrays can be used where they are."""
 
-WEB_MESSAGE_BYTES = 8 * 1024 * 1024
-"""The largest WebSocket message to a gateway. Large messages travel in parts, and so never come near."""
+WEB_MESSAGE_BYTES = 6 * 1024 * 1024
+"""The largest WebSocket message to a gateway. What is larger than `WHOLE_BYTES` travels in parts."""
 
 WEB_ANSWER_BYTES = 32 * 1024 * 1024
 """The largest WebSocket message of a gateway: a header may be large, and has frames behind it."""
 
 MALFORMED = 1007
 """The code with which a gateway closes a WebSocket on which something came that it cannot read."""
-
-NOT_ALLOWED = 1008
-"""And one whose peer has no right to what it says, or floods."""
 
 TOO_LARGE = 1009
 """And one on which a message was too large."""

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable
 from typing import Any
 
 from tornado.websocket import WebSocketClosedError
 
 from ctrlhub.gateway.handlers import Handler, Refusal, SocketHandler
-from ctrlhub.gateway.relay.budget import Budget
 from ctrlhub.gateway.relay.framings import FRAMINGS, chosen
 from ctrlhub.gateway.relay.peer import Peer
 from ctrlhub.wire.connection import ConnectionInfo
 from ctrlhub.wire.errors import CtrlHubError, LimitExceeded
 from ctrlhub.wire.limits import PROTOCOL_MAJOR
-from ctrlhub.wire.web import NOT_ALLOWED, WEB_MESSAGE_BYTES
-
-PINGS, PING_BURST = 2.0, 50.0
-"""Pings that a peer may send in a second, and at once: each is answered."""
+from ctrlhub.wire.web import WEB_MESSAGE_BYTES
 
 MOST_REASON = 120
 """The longest reason (bytes) that closes a WebSocket."""
@@ -35,8 +30,11 @@ class Connect(SocketHandler):
 
     @property
     def max_message_size(self) -> int:
-        """The largest message that is taken."""
-        return WEB_MESSAGE_BYTES
+        """The largest message that is read at all; a larger one ends the connection without a word.
+
+        What is read and too large is answered by the peer, with a code and a reason.
+        """
+        return 2 * WEB_MESSAGE_BYTES
 
     async def get(self, **path: str) -> None:
         """Open the WebSocket, if its client speaks as we do."""
@@ -68,17 +66,11 @@ class Connect(SocketHandler):
     def open(self, *args: str, **kwargs: str) -> None:
         """Begin."""
         self.set_nodelay(True)
-        self._pings = Budget(PINGS, PING_BURST, time.monotonic())
 
     def on_message(self, message: str | bytes) -> Awaitable[None] | None:
         """Hand on what the peer says; the next message waits until it has gone."""
         assert self._peer is not None
         return self._peer.take(message)
-
-    def on_ping(self, data: bytes) -> None:
-        """Count pings, since each is answered."""
-        if self._pings.spend(time.monotonic()) > 0 and self._peer is not None:
-            self._peer.end(NOT_ALLOWED, "too many pings")
 
     def on_close(self) -> None:
         """Let go of the peer."""

@@ -20,7 +20,7 @@ from ctrlhub.wire.codec import encode
 from ctrlhub.wire.errors import AuthenticationError, InvalidRequest
 from ctrlhub.wire.limits import MAX_CONTROL_BYTES, MAX_HELLO_BYTES
 from ctrlhub.wire.messages import Buffer, Refused, Role, Stream
-from ctrlhub.wire.web import MALFORMED, TOO_LARGE, TOO_SLOW
+from ctrlhub.wire.web import MALFORMED, TOO_LARGE, TOO_SLOW, WEB_MESSAGE_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +86,9 @@ class Peer:
     def take(self, said: str | bytes) -> Awaitable[None] | None:
         """Take what it has said; what is returned is to be awaited before it is heard again."""
         if self._is_over:
+            return None
+        if len(said) > WEB_MESSAGE_BYTES:
+            self.end(TOO_LARGE, f"a message has at most {WEB_MESSAGE_BYTES} bytes: send it in parts")
             return None
         pause = self._budget.spend(self._clock())
         try:

@@ -22,6 +22,7 @@ from ctrlhub.wire.web import (
     MSGPACK,
     TOO_LARGE,
     TOO_SLOW,
+    WEB_MESSAGE_BYTES,
     pack_message,
     unpack_message,
 )
@@ -88,6 +89,7 @@ def test_what_a_peer_says() -> None:
         (MSGPACK, "text", MALFORMED),
         (JSON, b"bytes", MALFORMED),
         (JSON, "[" * 100_000, MALFORMED),
+        (MSGPACK, pack_message(Stream.TASK, [b"x", bytes(WEB_MESSAGE_BYTES)]), TOO_LARGE),
         (MSGPACK, pack_message(Stream.HUB, [bytes(MAX_CONTROL_BYTES + 1)]), TOO_LARGE),
         (MSGPACK, pack_message(Stream.IOPUB, [b"x", bytes(10_000)]), TOO_LARGE),
     ],
