@@ -263,6 +263,8 @@ class Guarded(RequestHandler):
         else:
             phrase = HTTPStatus(status_code).phrase
             code, message, headers = phrase.lower().replace(" ", "_"), phrase, {}
+            if status_code == 405:  # a method that there is nowhere
+                headers = {"Allow": ", ".join(self.route.allowed)}
         self._say_error(code, message, headers)
         self.finish(self._error_body(code, message))
 

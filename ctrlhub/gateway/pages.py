@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from secrets import token_hex
-from typing import Any
 from urllib.parse import urlencode
+
+from tornado.httputil import format_timestamp
 
 from ctrlhub.gateway.access import cookies
 from ctrlhub.gateway.access.tokens import Token
@@ -64,10 +65,15 @@ class Page(Handler):
         if token.expires is not None:
             ends = min(ends, token.expires)
         login = cookies.Login(token.id, token_hex(8), int(ends))
-        framed = bool(config.frames)
-        more: dict[str, Any] = {"partitioned": True} if framed else {}
-        self.set_cookie(
-            self.gateway.cookie_name, login.signed(self.gateway.tokens.now().cookie_key),
-            expires=ends, path="/", httponly=True, secure=framed or self.request.protocol == "https",
-            samesite="None" if framed else "Strict", **more,
-        )  # fmt: skip
+        parts = [
+            f"{self.gateway.cookie_name}={login.signed(self.gateway.tokens.now().cookie_key)}",
+            f"Expires={format_timestamp(ends)}",
+            "Path=/",
+            "HttpOnly",
+        ]
+        if config.frames:
+            # Shown within another site's page: each site's is a cookie of its own.
+            parts += ["Secure", "SameSite=None", "Partitioned"]
+        else:
+            parts += [*(["Secure"] if self.request.protocol == "https" else []), "SameSite=Strict"]
+        self.add_header("Set-Cookie", "; ".join(parts))

@@ -42,6 +42,9 @@ LEAVE = 2.0
 LOOK = 0.2
 """So often (seconds) open sockets are compared with the tokens."""
 
+BURST = 5.0
+"""So many seconds' worth of requests may come at once."""
+
 LOGIN_RATE, LOGIN_BURST = 0.2, 10.0
 """So many wrong tokens an address may show in a second, and at once."""
 
@@ -79,20 +82,10 @@ async def _serve(profile: Profile, config: HttpConfig) -> int:
     Thread(target=_await_end, args=(loop, stop), name="lifeline", daemon=True).start()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    tokens = TokenFile(profile.tokens)
-    tokens.ensure()
+    TokenFile(profile.tokens).ensure()
     sockets = _listen(config, profile)
     host, port = sockets[0].getsockname()[:2]
-    gateway = Gateway(
-        profile=profile,
-        config=config,
-        tokens=tokens,
-        hosts=Hosts(frozenset(each.lower() for each in (*config.hosts, *_own_names(config))), frozenset(config.origins)),
-        clients=Clients(profile),
-        rates=Rates(config.rate, 5 * config.rate),
-        logins=Rates(LOGIN_RATE, LOGIN_BURST),
-        port=port,
-    )  # fmt: skip
+    gateway = gateway_of(profile, config, port)
     server = make_server(gateway, tls_for(config, profile))
     server.add_sockets(sockets)
     url = f"{'https' if config.has_tls else 'http'}://{_shown(config, host)}:{port}{config.prefix}"
@@ -111,6 +104,21 @@ async def _serve(profile: Profile, config: HttpConfig) -> int:
         gateway.telemetry.close()
         await gateway.clients.close()
     return EXIT_OK
+
+
+def gateway_of(profile: Profile, config: HttpConfig, port: int) -> Gateway:
+    """Return the gateway of a profile, which listens at a port."""
+    names = (each.lower() for each in (*config.hosts, *_own_names(config)))
+    return Gateway(
+        profile=profile,
+        config=config,
+        tokens=TokenFile(profile.tokens),
+        hosts=Hosts(frozenset(names), frozenset(config.origins)),
+        clients=Clients(profile),
+        rates=Rates(config.rate, BURST * config.rate),
+        logins=Rates(LOGIN_RATE, LOGIN_BURST),
+        port=port,
+    )
 
 
 async def _watch_tokens(gateway: Gateway) -> None:
