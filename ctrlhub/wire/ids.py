@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import pairwise
 
-from ctrlhub.wire.limits import COUNTER_BITS
+from ctrlhub.wire.limits import COUNTER_BITS, MAX_SESSION
 
 Ranges = tuple[tuple[int, int], ...]
 """Ids as inclusive ranges ``((first, last), ...)``: acknowledgements of a batch are one pair."""
@@ -49,6 +49,8 @@ def number_of(text: str) -> int:
     session, dash, counter = text.partition("-")
     if not (dash and session.isdecimal() and counter.isdecimal()):
         raise ValueError(f"{text!r:.80} is not the id of a request, such as '7-42'")
+    if len(session) > 7 or len(counter) > 13 or int(session) > MAX_SESSION or int(counter) > _COUNTER:
+        raise ValueError(f"{text!r:.80} is not the id of a request: no session has such a number")
     return request_id(int(session), int(counter))
 
 

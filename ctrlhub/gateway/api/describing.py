@@ -33,24 +33,26 @@ class Description(ApiHandler):
 
     async def on_get(self, asked: Asked) -> None:
         """Give it."""
-        self.answer(description())
+        self.answer(description(self.gateway.config.prefix))
 
 
 @cache
-def description() -> dict[str, Any]:
-    """Return the description of all routes for programs."""
+def description(prefix: str = "") -> dict[str, Any]:
+    """Return the description of all routes for programs, of a gateway whose paths have a prefix."""
     from ctrlhub.gateway.routes import ROUTES
 
-    return described(ROUTES)
+    return described(ROUTES, prefix)
 
 
-def described(routes: Iterable[Route]) -> dict[str, Any]:
+def described(routes: Iterable[Route], prefix: str = "") -> dict[str, Any]:
     """Describe routes.
 
     Parameters
     ----------
     routes
         Those of programs are described; pages for browsers are not.
+    prefix
+        What stands before their paths.
     """
     paths = {
         _KIND.sub(r"{\1}", route.path): _path(route) for route in routes if route.face is Face.API
@@ -63,7 +65,7 @@ def described(routes: Iterable[Route]) -> dict[str, Any]:
             "summary": "Interactive parallel computing: engines, tasks and queues over HTTP",
             "license": {"name": "BSD-3-Clause", "identifier": "BSD-3-Clause"},
         },
-        "servers": [{"url": "."}],
+        "servers": [{"url": prefix or "/"}],
         "security": [{"token": []}],
         "paths": paths,
         "components": {
@@ -118,7 +120,7 @@ def _operation(
         return said
     said["parameters"] = [
         *(_parameter("path", name, shape) for name, shape in operation.path.items()),
-        *(_parameter("query", name, shape) for name, shape in operation.query.items()),
+        *(_parameter("query", name, shape, name in operation.needed) for name, shape in operation.query.items()),
         *(_parameter("header", name, shape) for name, shape in operation.headers.items()),
     ]
     if operation.body is not None:
@@ -155,11 +157,11 @@ def _raw(media: str) -> dict[str, Any]:
     return {"schema": {"type": "string", "format": "binary"}}
 
 
-def _parameter(where: str, name: str, shape: Shape) -> dict[str, Any]:
+def _parameter(where: str, name: str, shape: Shape, needed: bool = False) -> dict[str, Any]:
     said: dict[str, Any] = {
         "name": name,
         "in": where,
-        "required": where == "path",
+        "required": needed or where == "path",
         "schema": shape.described(),
     }
     if isinstance(shape, ListOf):

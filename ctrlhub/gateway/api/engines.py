@@ -12,7 +12,7 @@ from ctrlhub.gateway.api.jobs import APPLY, EXECUTE, SECONDS, job_of
 from ctrlhub.gateway.api.operation import Answer, Operation
 from ctrlhub.gateway.api.outcomes import plain
 from ctrlhub.gateway.api.schema import Either, Flag, Integer, Number, Record, Text, or_null
-from ctrlhub.gateway.api.tasks import _one_or_all, _together, accepted
+from ctrlhub.gateway.api.telling import accepted, one_or_all, together
 from ctrlhub.wire.errors import InvalidEngineID
 
 ENGINES = {"engines": shapes.ENGINES_PATH}
@@ -113,11 +113,11 @@ async def tell_of_commands(handler: ApiHandler, numbers: list[int], asked: Asked
     submissions = await handler.rest.of(handler.role)
     wait = asked.query.get("wait", 0)
     if wait and await submissions.wait(numbers, wait):
-        await handler.send(_one_or_all([handler.rest.row(n) for n in numbers], single=False))
+        await handler.send(one_or_all([handler.rest.row(n) for n in numbers], single=False))
         return
     await submissions.commits.safe()
     if wait:
-        await handler.send(_together(numbers, [handler.rest.row(n) for n in numbers]), status=202)
+        await handler.send(together(numbers, [handler.rest.row(n) for n in numbers]), status=202)
     else:
         handler.answer(accepted(numbers), 202)
 

@@ -38,9 +38,6 @@ WISH = Record(
     {"follow": IDS, "unfollow": IDS, "output": IDS, "no_output": IDS},
     about="What a subscriber of a WebSocket may say",
 )
-MOST_SAID = 64 * 1024
-"""The largest message of a subscriber, in bytes."""
-
 
 class Live:
     """The events of a gateway, and their sources."""
@@ -78,7 +75,7 @@ class Events(SocketHandler):
     }  # fmt: skip
 
     _subscriber: Subscriber | None = None
-    _said: str = ""
+    _why: str = ""
     _gone: bool = False
 
     async def get(self, **path: str) -> None:
@@ -139,7 +136,7 @@ class Events(SocketHandler):
         if self.ws_connection is not None:
             super().end(reason)
         else:
-            self._said = reason
+            self._why = reason
             self._news.set()
 
     # ------------------------------------------------------------ server-sent events
@@ -156,7 +153,7 @@ class Events(SocketHandler):
             await self.flush()
             while not self._gone:
                 await self._news_or_heartbeat()
-                reason = subscriber.reason or self._said
+                reason = subscriber.reason or self._why
                 if reason:
                     text = json.dumps({"event": "dropped", "data": {"reason": reason}})
                     self.write(f"event: dropped\ndata: {text}\n\n")
@@ -214,8 +211,6 @@ class Events(SocketHandler):
         if subscriber is None or subscriber.reason:
             return
         try:
-            if len(message) > MOST_SAID:
-                raise Unfit(f"a message may have {MOST_SAID} bytes")
             wish = checked_json(message if isinstance(message, bytes) else message.encode())
             WISH.check(wish)
         except (ValueError, UnicodeError) as error:

@@ -25,6 +25,12 @@ KEY_PATTERN = "[!-~]{1,255}"
 """What a key looks like: letters, digits and signs of ASCII."""
 
 
+class KeyReused(ValueError):
+    """A key of a submission was used for another one."""
+
+    code = "key_reused"
+
+
 @dataclass(frozen=True, slots=True)
 class Claimed:
     """What a key was used for.

@@ -20,7 +20,7 @@ from ctrlhub.gateway.api.schema import (
     Text,
     or_null,
 )
-from ctrlhub.wire.options import MOST_PRIORITY
+from ctrlhub.wire.options import LONGEST_RESOURCE, MOST_PRIORITY, MOST_RESOURCES
 
 MOST_TASKS = 100_000
 """So many tasks may be submitted with one body."""
@@ -29,7 +29,10 @@ MOST_RETRIES = 2**31 - 1
 SECONDS = 1e9
 """The longest time that can be said."""
 
-ID_PATTERN = "[0-9]{1,10}-[0-9]{1,19}"
+_SESSION = "(?:[0-9]{1,6}|[0-7][0-9]{6}|8[0-2][0-9]{5}|83[0-7][0-9]{4}|838[0-7][0-9]{3}|8388[0-5][0-9]{2})"
+ID_PATTERN = f"{_SESSION}-[0-9]{{1,12}}"
+"""Of numbers that can be: a session's has 23 bits, and that of a request in it 40."""
+
 REQUEST_ID = Text(40, 3, ID_PATTERN, about="The id of a request, such as 7-42")
 FUNCTION = Text(
     1024,
@@ -45,14 +48,16 @@ OPTIONS: Mapping[str, Shape] = {
     "label": or_null(LABEL),
     "priority": Integer(-MOST_PRIORITY, MOST_PRIORITY, "Tasks of a higher one go first"),
     "timeout": or_null(Number(0, SECONDS, "Seconds in the queue, then it fails")),
-    "time_limit": or_null(Number(0, SECONDS, "Seconds that it may run, then it is interrupted")),
+    "time_limit": or_null(Number(0, SECONDS, "Seconds that it may run, then it is interrupted", above=True)),
     "grace": or_null(Number(0, SECONDS, "Seconds after an interrupt, then its engine is killed")),
     "retries": Integer(0, MOST_RETRIES, "How often it is run again after it raised"),
     "engine_retries": Integer(0, MOST_RETRIES, "How often it is run again after its engine was lost"),
     "targets": or_null(ListOf(Integer(0, 2**31 - 1), 4096, 1, about="The engines that may run it")),
     "after": ListOf(REQUEST_ID, 1024, about="Requests that it waits for"),
     "follow": ListOf(REQUEST_ID, 1024, about="Requests that it waits for, and runs where they ran"),
-    "resources": MapOf(Number(0, 1e12), 64, about="What its engine must have"),
+    "resources": MapOf(
+        Number(0, 1e12, above=True), MOST_RESOURCES, "What its engine must have", Text(LONGEST_RESOURCE // 4, 1)
+    ),
 }
 """The options of a task."""
 

@@ -115,7 +115,7 @@ class Value(ApiHandler):
     async def data_received(self, chunk: bytes) -> None:
         """Pass a piece of the body on."""
         self.came(len(chunk))
-        if self._finished:
+        if self._finished or self.request.method != "PUT":
             return
         try:
             await self._pass_on(chunk)

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ctrlhub.gateway.api.schema import Flag, Integer, ListOf, Number, Record, Shape, Text, Unfit
+from ctrlhub.gateway.api.schema import (
+    Flag,
+    Integer,
+    ListOf,
+    Moment,
+    Number,
+    Record,
+    Shape,
+    Text,
+    Unfit,
+)
 
 JSON = "application/json"
 OCTETS = "application/octet-stream"
@@ -47,13 +57,15 @@ class Operation:
     path
         The parts of the path.
     query
-        The parameters behind the question mark; all may be left out. A list is separated by commas.
+        The parameters behind the question mark. A list is separated by commas.
     headers
         The headers that it heeds.
     body
         The shape of the body, if it has one in JSON.
     raw
         The media types of a body that is taken as it comes.
+    needed
+        The parameters that cannot be left out.
     optional_body
         Whether the body may be left out.
     """
@@ -64,6 +76,7 @@ class Operation:
     headers: Mapping[str, Shape] = field(default_factory=dict)
     body: Shape | None = None
     raw: Sequence[str] = ()
+    needed: Collection[str] = ()
     optional_body: bool = False
 
     def read_path(self, parts: Mapping[str, str]) -> dict[str, Any]:
@@ -100,6 +113,9 @@ class Operation:
             except UnicodeDecodeError:
                 raise Unfit(f"the parameter {name} is not UTF-8") from None
             read[name] = _read(shape, text, name)
+        for name in self.needed:
+            if name not in read:
+                raise Unfit(f"the parameter {name} is missing")
         return read
 
     def read_body(self, body: Any) -> Any:
@@ -130,7 +146,7 @@ def _read(shape: Shape, text: str, name: str) -> Any:
             value = float(text) if len(text) <= 40 else text
         except ValueError:
             value = text
-    elif not isinstance(shape, Text):
+    elif not isinstance(shape, Text | Moment):
         raise TypeError(f"{type(shape).__name__} cannot be read from text")
     shape.check(value, name)
     return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from ctrlhub.cluster.errors import ClusterError
+from ctrlhub.gateway.api.idempotency import KeyReused
 from ctrlhub.wire import errors
 from ctrlhub.wire.encoded import OfAClass
 
@@ -17,6 +18,7 @@ STATUS: tuple[tuple[type[BaseException], HTTPStatus], ...] = (
     (errors.TooManyEngines, HTTPStatus.CONFLICT),
     (errors.EngineError, HTTPStatus.CONFLICT),
     (ClusterError, HTTPStatus.CONFLICT),
+    (KeyReused, HTTPStatus.CONFLICT),
     (errors.OutOfMemory, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.LimitExceeded, HTTPStatus.TOO_MANY_REQUESTS),
     (errors.StoreError, HTTPStatus.SERVICE_UNAVAILABLE),

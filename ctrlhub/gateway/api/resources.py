@@ -25,7 +25,7 @@ ENGINE_ID = Integer(0, 2**31 - 1)
 SOME_ENGINE = or_null(ENGINE_ID)
 
 ENGINES_PATH = Text(
-    4096, 1, "all|[0-9]{1,9}(,[0-9]{1,9})*", about="Engines: all, or ids with commas between them"
+    1024, 1, "all|[0-9]{1,9}(,[0-9]{1,9})*", about="Engines: all, or ids with commas between them"
 )
 ONE_ENGINE_PATH = Integer(0, 2**31 - 1, "The id of an engine")
 NAME_PATH = Text(256, 1, r"[^\W\d]\w*", about="A name in the engine's namespace")
@@ -158,7 +158,7 @@ NAMES = Record(
 WAIT = Number(0, 60, "Seconds to wait for the result")
 LIMIT = Integer(1, 1000, "The most of a page")
 ID_LIST = Text(
-    64 * 1024,
+    4096,
     3,
     rf"{ID_PATTERN}(\.\.{ID_PATTERN})?(,{ID_PATTERN}(\.\.{ID_PATTERN})?)*",
     about="Ids of requests with commas between them; first..last for many",

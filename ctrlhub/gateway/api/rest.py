@@ -12,22 +12,19 @@ from typing import Any
 from ctrlhub.client.async_client import AsyncClient
 from ctrlhub.client.rows import Row
 from ctrlhub.gateway.access.roles import Role
-from ctrlhub.gateway.api.idempotency import Keys, digest_of
+from ctrlhub.gateway.api.idempotency import KeyReused, Keys, digest_of
 from ctrlhub.gateway.api.jobs import Batch
 from ctrlhub.gateway.api.journal import Journal
 from ctrlhub.gateway.api.kept import Kept
 from ctrlhub.gateway.api.submissions import MOST_KEPT, MOST_ROWS, Submissions
 from ctrlhub.gateway.context import Gateway
 from ctrlhub.wire.ids import text_of, to_ranges
+from ctrlhub.wire.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
 JOURNAL = "gateway-keys.jsonl"
 """The file in the profile's directory that has the keys of submissions."""
-
-
-class KeyReused(ValueError):
-    """A key of a submission was used for another one."""
 
 
 class Rest:
@@ -68,6 +65,10 @@ class Rest:
                 client, self._kept, lambda *what: self.on_submitted(*what)
             )
         return known
+
+    async def telemetry(self) -> Telemetry:
+        """Return the hub's figures, not older than a second."""
+        return await self._gateway.telemetry.now()
 
     def all(self) -> list[Submissions]:
         """Return what is submitted by each role."""

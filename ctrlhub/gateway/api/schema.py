@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from math import isfinite
 from typing import Any
 
@@ -87,7 +88,7 @@ class Text(Shape):
         if self.least:
             shape["minLength"] = self.least
         if self.pattern:
-            shape["pattern"] = f"^{self.pattern}$"
+            shape["pattern"] = f"^(?:{self.pattern})$"
         return _about(shape, self.about)
 
 
@@ -115,23 +116,59 @@ class Integer(Shape):
 
 @dataclass(frozen=True, slots=True)
 class Number(Shape):
-    """A number between two, both included."""
+    """A number between two, both included unless it has to be `above` the lower one."""
 
     least: float = 0.0
     most: float = 1e9
     about: str = ""
+    above: bool = False
 
     def check(self, value: Any, where: str = "") -> None:
         """See that it is such a number."""
         if type(value) not in (int, float):
             raise Unfit(f"{where} must be a number, not {_kind(value)}")
-        if not (isfinite(value) and self.least <= value <= self.most):
-            raise Unfit(f"{where} must be between {self.least:g} and {self.most:g}")
+        low = value > self.least if self.above else value >= self.least
+        if not (isfinite(value) and low and value <= self.most):
+            more = f", and more than {self.least:g}" if self.above else ""
+            raise Unfit(f"{where} must be between {self.least:g} and {self.most:g}{more}")
 
     def described(self) -> dict[str, Any]:
         """Return it as JSON Schema."""
-        shape = {"type": "number", "minimum": self.least, "maximum": self.most}
+        lower = "exclusiveMinimum" if self.above else "minimum"
+        shape = {"type": "number", lower: self.least, "maximum": self.most}
         return _about(shape, self.about)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment(Shape):
+    """A point in time, as ISO 8601 says it, with the zone."""
+
+    about: str = ""
+
+    def check(self, value: Any, where: str = "") -> None:
+        """See that it is one."""
+        try:
+            moment(value)
+        except (TypeError, ValueError, OverflowError, OSError):
+            raise Unfit(f"{where} must be a time such as 2026-01-31T12:00:00Z") from None
+
+    def described(self) -> dict[str, Any]:
+        """Return it as JSON Schema."""
+        return _about({"type": "string", "format": "date-time"}, self.about)
+
+
+def moment(text: str) -> float:
+    """Return the Unix time (seconds) that a `Moment` means.
+
+    Raises
+    ------
+    ValueError
+        It is none, or its zone is missing.
+    """
+    found = datetime.fromisoformat(text.upper())
+    if found.tzinfo is None:
+        raise ValueError("a time needs its zone")
+    return found.timestamp()
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +250,7 @@ class MapOf(Shape):
     item: Shape
     most: int = 10_000
     about: str = ""
+    names: Shape | None = None
 
     def check(self, value: Any, where: str = "") -> None:
         """See that it is such an object."""
@@ -221,11 +259,15 @@ class MapOf(Shape):
         if len(value) > self.most:
             raise Unfit(f"{where} must have {self.most} items at most, not {len(value)}")
         for name, each in value.items():
+            if self.names is not None:
+                self.names.check(name, f"a name in {where}")
             self.item.check(each, f"{where}.{name:.80}")
 
     def described(self) -> dict[str, Any]:
         """Return it as JSON Schema."""
         shape = {"type": "object", "additionalProperties": self.item.described()}
+        if self.names is not None:
+            shape["propertyNames"] = self.names.described()
         return _about(shape | {"maxProperties": self.most}, self.about)
 
 

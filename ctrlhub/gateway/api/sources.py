@@ -16,7 +16,7 @@ from ctrlhub.gateway.api.fanout import ENGINES, OUTPUT, TASKS, Fanout
 from ctrlhub.gateway.api.outcomes import plain
 from ctrlhub.gateway.api.rest import Rest
 from ctrlhub.gateway.api.submissions import Submissions
-from ctrlhub.gateway.api.tasks import task_of
+from ctrlhub.gateway.api.telling import task_of
 from ctrlhub.wire.errors import CtrlHubError
 from ctrlhub.wire.ids import number_of, text_of, to_ranges
 from ctrlhub.wire.messages import OutputItem
@@ -94,9 +94,10 @@ class Sources:
             await sleep(max(0.0, PERIOD - (time.monotonic() - began)))
 
     async def _look(self) -> None:
-        client = await self._connected()
+        await self._connected()
         if self.fanout.is_wanted(TASKS):
-            tasks = (await client.status())["tasks"]
+            told = await self._rest.telemetry()
+            tasks = {"queued": told.queued, "running": told.running, **told.counters}
             if tasks != self._last_tasks:
                 self._last_tasks = tasks
                 self.fanout.publish("tasks", tasks, (TASKS,), time.time())

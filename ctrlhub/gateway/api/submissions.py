@@ -117,14 +117,16 @@ class Submissions:
             return self._watched(view.execute(code, silent=False))
 
     async def engines(self, named: str) -> list[int]:
-        """Return the engines that a path names: ``all``, or ids with commas between them.
+        """Return the engines that a path names, each once: ``all``, or ids with commas between them.
 
         Raises
         ------
         InvalidEngineID, NoEnginesRegistered
             They are not there.
         """
-        wanted: Any = "all" if named == "all" else [int(each) for each in named.split(",")]
+        wanted: Any = "all"
+        if named != "all":
+            wanted = list(dict.fromkeys(int(each) for each in named.split(",")))
         return await self._known(lambda: self._loop_client._resolve(wanted))
 
     async def _direct(self, engines: Sequence[int], label: str) -> DirectView:

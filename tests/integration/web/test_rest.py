@@ -67,8 +67,8 @@ def test_an_error_comes_with_its_type_message_traceback_and_engine(rest: Rest) -
     assert (error["type"], error["message"]) == ("ZeroDivisionError", "division by zero")
     assert "return 1 / x" in error["traceback"] or "in f" in error["traceback"]
     assert error["engine"] == ended["engine"]
-    answer = rest.ask("GET", f"tasks/{ended['id']}/result?value=true")
-    assert answer.status == 422
+    answer = rest.ask("GET", f"tasks/{ended['id']}/value")
+    assert answer.status == 409
     assert "ZeroDivisionError" in answer.json["error"]["message"]
 
 
@@ -102,7 +102,7 @@ def test_bytes_stay_bytes(rest: Rest) -> None:
     """A function that returns bytes gives a body of bytes; together with others its size is told."""
     done = rest.post("tasks?wait=30", {"function": "os:urandom", "args": [100_000]})
     assert done["body"] == {"media_type": "application/octet-stream", "bytes": 100_000}
-    answer = rest.ask("GET", f"tasks/{done['id']}/result")
+    answer = rest.ask("GET", f"tasks/{done['id']}/value")
     assert answer.headers["Content-Type"] == "application/octet-stream"
     assert len(answer.body) == 100_000
 
@@ -124,7 +124,7 @@ def test_a_key_is_used_once(rest: Rest) -> None:
     one = rest.ask("POST", "tasks?wait=30", body, headers)
     two = rest.ask("POST", "tasks?wait=30", body, headers)
     assert one.json == two.json
-    assert rest.ask("POST", "tasks", {"function": "abs"}, headers).status == 400
+    assert rest.ask("POST", "tasks", {"function": "abs"}, headers).status == 409
     assert len(rest.get("tasks?label=once")["tasks"]) == 1
 
 

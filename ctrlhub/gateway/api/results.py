@@ -1,0 +1,130 @@
+"""REST: what came of requests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from ctrlhub.gateway.api import resources as shapes
+from ctrlhub.gateway.api.handler import ApiHandler, Asked
+from ctrlhub.gateway.api.jobs import REQUEST_ID
+from ctrlhub.gateway.api.operation import JSON, OCTETS, Answer, Operation
+from ctrlhub.gateway.api.outcomes import STATE_OF_RECORD, Outcome, outcome_of, output_of, pieces
+from ctrlhub.gateway.api.schema import Anything
+from ctrlhub.gateway.api.telling import numbers_in, pending, together, unknown
+from ctrlhub.gateway.handlers import Refusal
+from ctrlhub.wire.errors import ResultLost
+from ctrlhub.wire.ids import number_of, text_of
+
+
+class TaskResult(ApiHandler):
+    """How one has ended."""
+
+    operations: ClassVar[Mapping[str, Operation]] = {
+        "GET": Operation(
+            {
+                200: Answer("It has ended: how, and with what", shapes.OUTCOME),
+                202: Answer("It has not ended", shapes.PENDING),
+            },
+            path={"id": REQUEST_ID},
+            query={"wait": shapes.WAIT},
+        )
+    }
+
+    async def on_get(self, asked: Asked) -> None:
+        """Tell how it has ended."""
+        outcome = await ended(self, asked)
+        if outcome is not None:
+            await self.send(pieces(outcome))
+
+
+class TaskValue(ApiHandler):
+    """What one has returned."""
+
+    operations: ClassVar[Mapping[str, Operation]] = {
+        "GET": Operation(
+            {
+                200: Answer("What it returned: JSON, or bytes as they are", Anything(), (JSON, OCTETS)),
+                202: Answer("It has not ended", shapes.PENDING),
+            },
+            path={"id": REQUEST_ID},
+            query={"wait": shapes.WAIT},
+        )
+    }
+
+    async def on_get(self, asked: Asked) -> None:
+        """Give it."""
+        outcome = await ended(self, asked)
+        if outcome is None:
+            return
+        if outcome.value is None:
+            error = outcome.error or {"type": "TaskCancelled", "message": "it was cancelled"}
+            raise Refusal(409, outcome.state, f"{error['type']}: {error['message']}")
+        await self.send([outcome.value.data], outcome.value.media_type)
+
+
+async def ended(handler: ApiHandler, asked: Asked) -> Outcome | None:
+    """Return how a request has ended; where it has not, that is answered."""
+    number = number_of(asked.path["id"])
+    row = await handler.rest.fetched(handler.role, number, asked.query.get("wait", 0.05))
+    if row is None:
+        handler.answer(pending(number), 202)
+        return None
+    if isinstance(row[2], ResultLost):
+        raise row[2]
+    return outcome_of(row)
+
+
+class TaskOutput(ApiHandler):
+    """What one has put out."""
+
+    operations: ClassVar[Mapping[str, Operation]] = {
+        "GET": Operation(
+            {200: Answer("What it has put out so far; all of it once it has ended", shapes.TASK_OUTPUT)},
+            path={"id": REQUEST_ID},
+        )
+    }
+
+    async def on_get(self, asked: Asked) -> None:
+        """Tell what it has put out."""
+        number = number_of(asked.path["id"])
+        row = self.rest.row(number)
+        if row is None:
+            record = await self.rest.record(self.role, number)
+            if record is None:
+                raise unknown(number)
+            state = STATE_OF_RECORD.get(record["status"], record["status"])
+            if state in ("queued", "running"):
+                live = await self.rest.live_output(number)
+                self.answer({"id": text_of(number), "state": state, "complete": False, **output_of(live)})
+                return
+            row = await self.rest.fetched(self.role, number, 10.0)
+            if row is None:
+                raise TimeoutError(f"the output of {text_of(number)} has not come within 10 s")
+        if isinstance(row[2], ResultLost):
+            raise row[2]
+        outcome = outcome_of(row)
+        head = {"id": text_of(number), "state": outcome.state, "complete": True}
+        self.answer({**head, **outcome.output})
+
+
+class Results(ApiHandler):
+    """What came of many."""
+
+    operations: ClassVar[Mapping[str, Operation]] = {
+        "GET": Operation(
+            {
+                200: Answer("All have ended", shapes.OUTCOMES),
+                202: Answer("Some have not", shapes.OUTCOMES),
+            },
+            query={"ids": shapes.ID_LIST, "wait": shapes.WAIT},
+            needed=("ids",),
+        )
+    }
+
+    async def on_get(self, asked: Asked) -> None:
+        """Tell what came of them."""
+        numbers = numbers_in(asked.query["ids"])
+        rows = await self.rest.fetched_all(self.role, numbers, asked.query.get("wait", 0.05))
+        status = 200 if all(row is not None for row in rows) else 202
+        await self.send(together(numbers, rows), status=status)

@@ -1,0 +1,113 @@
+"""How requests are told in JSON. No I/O."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ctrlhub.client.rows import Row
+from ctrlhub.gateway.api.outcomes import STATE_OF_RECORD, outcome_of, pieces, when
+from ctrlhub.gateway.api.schema import Unfit
+from ctrlhub.wire.errors import ResultLost
+from ctrlhub.wire.ids import number_of, text_of
+
+MOST_NAMED = 100_000
+"""So many results may be asked for at once."""
+
+MOST_TOGETHER = 64 * 1024 * 1024
+"""And so many bytes of values; of larger ones it is told where they are."""
+
+
+def task_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record of the hub as REST tells it."""
+    return {
+        "id": record["msg_id"],
+        "state": STATE_OF_RECORD.get(record["status"], record["status"]),
+        "kind": "task" if record["stream"] == "task" else "command",
+        "action": record["action"],
+        "label": record["label"],
+        "session": record["client"],
+        "engine": record["engine_id"],
+        "submitted": when(record["submitted"]),
+        "started": when(record["started"]),
+        "completed": when(record["completed"]),
+        "error": record["error"],
+        "stdout": record["stdout"],
+        "stderr": record["stderr"],
+        "request_bytes": record["request_bytes"],
+        "result_bytes": record["result_bytes"],
+    }
+
+
+def accepted(numbers: Sequence[int]) -> dict[str, Any]:
+    """Return what is said of requests that were accepted."""
+    ids = [text_of(number) for number in numbers]
+    whole = len(ids) > 1 and numbers[-1] - numbers[0] == len(numbers) - 1
+    named = f"{ids[0]}..{ids[-1]}" if whole else ",".join(ids)
+    return {"ids": ids, "results": f"/api/v1/results?ids={named}"}
+
+
+def pending(number: int) -> dict[str, Any]:
+    """Return what is said of a request that has not ended."""
+    return {"id": text_of(number), "state": "submitted", "href": href(number)}
+
+
+def unknown(number: int) -> ResultLost:
+    """Return the error about a request that the hub does not know."""
+    return ResultLost(
+        f"the hub knows no request {text_of(number)}: it was never made, or has ended so long ago that it "
+        "was forgotten"
+    )
+
+
+def numbers_in(text: str) -> list[int]:
+    """Read a list of ids, and ranges of them.
+
+    Raises
+    ------
+    Unfit
+        They are too many, or a range is none.
+    """
+    numbers: list[int] = []
+    for each in text.split(","):
+        first, dots, last = each.partition("..")
+        begin, end = number_of(first), number_of(last if dots else first)
+        if not 0 <= end - begin < MOST_NAMED - len(numbers):
+            raise Unfit(f"{each} is no range, or of more than {MOST_NAMED} requests")
+        numbers += range(begin, end + 1)
+    return numbers
+
+
+def href(number: int) -> str:
+    """Return where a request is told of."""
+    return f"/api/v1/tasks/{text_of(number)}"
+
+
+def one_or_all(rows: Sequence[Row | None], single: bool) -> Iterator[Any]:
+    """Yield the JSON of what came of requests that have all ended; of one alone if it is `single`."""
+    if single:
+        [row] = rows
+        assert row is not None  # it is there
+        return pieces(outcome_of(row))
+    return together([], rows)
+
+
+def together(numbers: Sequence[int], rows: Sequence[Row | None]) -> Iterator[Any]:
+    """Yield the JSON of what came of many requests."""
+    left = MOST_TOGETHER
+    yield b'{"results": ['
+    for place, row in enumerate(rows):
+        if place:
+            yield b", "
+        if row is None:
+            yield json.dumps(pending(numbers[place])).encode()
+            continue
+        outcome = outcome_of(row)
+        size = 0 if outcome.value is None else memoryview(outcome.value.data).nbytes
+        if size > left:
+            yield json.dumps(pending(outcome.id) | {"state": outcome.state}).encode()
+            continue
+        left -= size
+        yield b"".join(bytes(piece) for piece in pieces(outcome))
+    yield b"]}"
