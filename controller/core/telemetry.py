@@ -28,6 +28,9 @@ from ctrlhub.wire.telemetry import BUCKETS, FINEST
 LONGEST = 1e9
 """What takes longer (seconds), or no number of them, is an engine's mistake."""
 
+LAST_MOMENT = 1e11
+"""An engine that says a later time (Unix) has a broken clock: LONGEST, as a time, is of 2001."""
+
 WATCHED = 10.0
 """So long (seconds) after somebody has looked requests are sampled."""
 
@@ -254,7 +257,7 @@ class Figures:
         number, status, value, engine, started, elapsed, _ = outcome
         elapsed, at = _sane(elapsed), now + self.unix_offset
         # What no engine has begun, or one with a broken clock, is said to have begun as it ended.
-        ended = _sane(started) + elapsed if started > 0 else at
+        ended = started + elapsed if 0.0 < started < LAST_MOMENT else at
         ended += self.clocks.behind(engine, ended, at)
         error = summary_of(status, value)[:LINE] if status in _ERRORS else ""
         row = (number, engine, label[:LABEL], ended - elapsed, ended, how_ended(status), error, kind)

@@ -189,6 +189,17 @@ def test_a_sample_tells_times_of_the_hub_s_clock() -> None:
     assert row == (7, 3, "name", 1198.0, 1200.0, "ok", "", "task")
 
 
+def test_samples_of_today_are_of_today() -> None:
+    """Times are as engines say them, also those after 2001, and not all the same."""
+    figures = Figures()
+    figures.unix_offset = 1_795_782_000.0
+    for now in (100.0, 101.0, 102.0):
+        figures.look(now)
+        figures.ends(1, now)
+        figures.sample(outcome(7, started=figures.unix_offset + now - 0.5, elapsed=0.5), "", "task", now)
+    assert [row[4] for row in figures.samples_since(0)] == pytest.approx([1_795_782_000.0 + n for n in (100, 101, 102)])
+
+
 def test_a_sample_of_a_failure_says_what_was_wrong() -> None:
     """In a line that is not too long."""
     figures = Figures()
