@@ -66,6 +66,8 @@ class Gateway:
     telemetry
         The hub's figures, asked for once for everybody: ``await self.gateway.telemetry.now()``, or
         ``subscribe(listener)``.
+    dashboard
+        What browsers that show the dashboard are told: :func:`ctrlhub.gateway.dashboard.feed.feed_of`.
     """
 
     profile: Profile
@@ -80,6 +82,7 @@ class Gateway:
     relays: Relays = field(default_factory=Relays)
     rest: Any = None
     served: Counter[int] = field(default_factory=Counter)
+    dashboard: Any = None
 
     def __post_init__(self) -> None:
         """Make what is asked for once for everybody."""

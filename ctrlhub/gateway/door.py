@@ -98,13 +98,3 @@ class Logout(Page):
         """Do so."""
         self.clear_cookie(self.gateway.cookie_name, path="/")
         self.redirect("login", status=303)
-
-
-class Home(Page):
-    """The page at ``/`` where no dashboard is installed."""
-
-    def get(self) -> None:
-        """Show it."""
-        text = "<h1>ctrl-hub</h1><p>The dashboard needs the extra <code>ctrl-hub[dashboard]</code>.</p>"
-        self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.finish(PAGE.format(body=text))

@@ -48,7 +48,15 @@ METRICS: tuple[Route, ...] = (
 # ---------------------------------------------------------------- the dashboard
 
 DASHBOARD: tuple[Route, ...] = (
-    Route("/", "ctrlhub.gateway.door:Home", READ, "The dashboard.", Body.NONE, Face.PAGE),
+    Route("/", "ctrlhub.gateway.dashboard.handlers:Dashboard", READ, "The dashboard.", Body.NONE, Face.PAGE),
+    Route("/dashboard/feed", "ctrlhub.gateway.dashboard.handlers:FeedSocket", READ,
+        "What the dashboard shows, once a second, over a WebSocket.", Body.NONE, is_socket=True),
+    Route("/dashboard/plots.json", "ctrlhub.gateway.dashboard.handlers:Plots", READ,
+        "The dashboard's plots, without figures.", Body.NONE),
+    Route("/dashboard/bokeh.js", "ctrlhub.gateway.dashboard.handlers:BokehScript", READ,
+        "Bokeh's script for browsers.", Body.NONE),
+    Route("/dashboard/{name}", "ctrlhub.gateway.dashboard.handlers:PagePart", READ,
+        "Scripts and styles of the dashboard.", Body.NONE),
 )
 
 ROUTES: tuple[Route, ...] = (*DOOR, *REST, *RELAY, *METRICS, *DASHBOARD)

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ctrlhub.cluster import tailing
-from ctrlhub.cluster.log_lines import readable
 from ctrlhub.cluster.tailing import Tail
 
 
@@ -107,15 +106,3 @@ def test_a_line_without_end_is_shown_in_pieces(path: Path, monkeypatch: pytest.M
     assert tail.read() == ["x" * 12, "x" * 12]
     assert tail.finish() == ["x" * 6]
     tail.close()
-
-
-def test_the_hubs_lines_are_made_readable() -> None:
-    """Time, level, logger, message, and the traceback in lines of its own; other lines stay as they are."""
-    line = (
-        '{"time": "2026-11-27T09:29:16.486+00:00", "level": "error", "logger": "ctrlhub.controller.hub", '
-        '"message": "it failed", "traceback": "Traceback\\n  in f"}'
-    )
-    shown = readable(line)
-    assert shown.endswith(" ERROR ctrlhub.controller.hub: it failed\nTraceback\n  in f")
-    for other in ("plain text", "{not JSON", "{}", '{"time": 1}', '{"time": "x"}', "[]", '{"time": null}'):
-        assert readable(other) == other

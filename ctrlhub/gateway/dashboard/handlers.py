@@ -1,0 +1,140 @@
+"""The page, its parts, and the stream that it hangs on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tornado.websocket import WebSocketClosedError
+
+from ctrlhub import __version__
+from ctrlhub.gateway.dashboard import bokeh_parts
+from ctrlhub.gateway.dashboard.errors import NoBokeh
+from ctrlhub.gateway.dashboard.feed import feed_of
+from ctrlhub.gateway.guard import Refusal
+from ctrlhub.gateway.handlers import Handler, SocketHandler
+from ctrlhub.gateway.pages import Page
+
+STATIC = Path(__file__).parent / "static"
+PAGE = "index.html"
+
+KINDS: Mapping[str, str] = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+"""What the page is made of."""
+
+TOO_SLOW = 4408
+"""The WebSocket's closing code for a browser that does not read."""
+
+
+@cache
+def parts() -> Mapping[str, bytes]:
+    """Return the files of the page: nothing else can be asked for by name."""
+    return {each.name: each.read_bytes() for each in STATIC.iterdir() if each.suffix in KINDS or each.name == PAGE}
+
+
+class Dashboard(Page):
+    """The page itself."""
+
+    def get(self) -> None:
+        """Show it."""
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.finish(parts()[PAGE])
+
+
+class PagePart(Handler):
+    """A script, style or picture of the page."""
+
+    def get(self, name: str) -> None:
+        """Give it."""
+        if name not in parts() or name == PAGE:
+            raise Refusal(404, "not_found", "there is nothing here")
+        self.set_header("Content-Type", KINDS[Path(name).suffix])
+        self.finish(parts()[name])
+
+
+class Plots(Handler):
+    """The plots as Bokeh's script draws them, without figures."""
+
+    def get(self) -> None:
+        """Give them."""
+        self.set_header("Content-Type", "application/json; charset=utf-8")
+        try:
+            self.finish(bokeh_parts.document())
+        except NoBokeh as error:
+            raise Refusal(501, "no_bokeh", f"{error}") from None
+
+
+class BokehScript(Handler):
+    """Bokeh's own script: the gateway's, so that no other server is needed."""
+
+    def get(self) -> None:
+        """Give it, packed; a browser may keep it, since its address has the version."""
+        try:
+            script, version = bokeh_parts.script()
+        except NoBokeh as error:
+            raise Refusal(501, "no_bokeh", f"{error}") from None
+        if self.get_query_argument("v", "") == version:
+            self.set_header("Cache-Control", "private, max-age=604800, immutable")
+        self.set_header("Content-Type", KINDS[".js"])
+        self.set_header("Content-Encoding", "gzip")
+        self.finish(script)
+
+
+class FeedSocket(SocketHandler):
+    """A browser that shows the page."""
+
+    _unsent = 0
+
+    def open(self) -> None:
+        """Tell it who asks, and all that is known."""
+        self.tell(
+            json.dumps(
+                {
+                    "kind": "hello",
+                    "role": self.role.value,
+                    "profile": self.gateway.profile.name,
+                    "version": __version__,
+                }
+            )
+        )
+        feed_of(self.gateway).join(self)
+
+    def on_message(self, message: str | bytes) -> None:
+        """Hear whether it shows the logs; there is nothing else that it may say."""
+        try:
+            wanted = json.loads(message)["logs"]
+        except (ValueError, LookupError, TypeError):
+            wanted = None
+        if not isinstance(wanted, bool):
+            self.let_go("this is nothing that the dashboard says")
+            return
+        feed_of(self.gateway).want_logs(self, wanted)
+
+    def on_close(self) -> None:
+        """Forget it."""
+        feed_of(self.gateway).leave(self)
+
+    def tell(self, text: str) -> int:
+        """Send it something; return how many messages it has not taken yet."""
+        try:
+            sent = self.write_message(text)
+        except WebSocketClosedError:
+            return 0  # it has just gone: `on_close` follows
+        self._unsent += 1
+        sent.add_done_callback(self._taken)
+        return self._unsent
+
+    def _taken(self, sent: Any) -> None:
+        self._unsent -= 1
+        if not sent.cancelled():
+            sent.exception()  # it has gone meanwhile: `on_close` tells
+
+    def let_go(self, reason: str) -> None:
+        """Close its connection, and say why."""
+        self.close(TOO_SLOW, reason)

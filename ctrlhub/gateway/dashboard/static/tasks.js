@@ -1,0 +1,80 @@
+// What runs now and what has ended of late, as a table; and what has failed, with its traceback.
+
+import { byId, make, setText, seconds, clock } from "./dom.js";
+
+const MOST_ROWS = 300;
+const MOST_FAILURES = 100;
+
+export class Tasks {
+  constructor(actions) {
+    this.actions = actions;
+    this.ended = [];
+    byId("task-filter").addEventListener("input", () => this.show());
+  }
+
+  begin() {
+    this.ended = [];
+  }
+
+  take(tasks, engines, now) {
+    this.ended = this.ended.concat(tasks).filter((task) => task.ended > now - 60).slice(-3000);
+    this.engines = engines;
+    this.now = now;
+    this.show();
+  }
+
+  show() {
+    if (byId("tasks").hidden || !this.engines) return;
+    const running = [...this.engines.values()].filter((each) => each.running).map((each) => ({ id: each.running, label: each.label, engine: each.id, status: "running", begun: each.since, ended: this.now, error: "" }));
+    const wanted = byId("task-filter").value.trim().toLowerCase();
+    const hit = (task) => !wanted || [task.id, task.label, task.engine, task.status, task.error].some((value) => String(value ?? "").toLowerCase().includes(wanted));
+    const found = [...running, ...this.ended.toReversed()].filter(hit);
+    const shown = found.slice(0, MOST_ROWS);
+    const body = byId("task-rows");
+    while (body.rows.length > shown.length) body.deleteRow(-1);
+    shown.forEach((task, place) => {
+      const row = body.rows[place] ?? body.appendChild(make("tr", {}, ...["", "", "number", "", "", "number", "", ""].map((name) => make("td", name ? { class: name } : {}))));
+      const took = task.begun ? seconds(Math.max(0, task.ended - task.begun)) : "–";
+      [task.id, task.label || "–", task.engine, task.status, task.begun ? clock(task.begun) : "–", took, task.error || ""].forEach((value, column) => setText(row.cells[column], value));
+      this.offer(row.cells[7], task);
+      row.cells[3].className = task.status === "error" ? "fails" : "";
+    });
+    byId("task-empty").hidden = shown.length > 0;
+    setText(byId("task-empty"), wanted ? "No task is like that." : "No task runs, and none has ended in the last minute.");
+    const more = found.length - shown.length;
+    setText(byId("task-count"), `${running.length} running, ${this.ended.length} ended lately${more > 0 ? `; the newest ${MOST_ROWS} are shown` : ""}`);
+  }
+
+  // A button to cancel what runs, for who may; it stays the same element, so that it keeps the focus.
+  offer(cell, task) {
+    const button = cell.firstChild;
+    if (!this.actions.mayAct || task.status !== "running") button?.remove();
+    else if (button) button.dataset.id = task.id;
+    else {
+      const made = cell.appendChild(make("button", { type: "button", class: "small", "aria-label": `Cancel ${task.label || task.id}` }, "Cancel …"));
+      made.dataset.id = task.id;
+    }
+  }
+}
+
+export class Failures {
+  begin() {
+    byId("failure-list").replaceChildren();
+  }
+
+  take(failures, counters) {
+    const list = byId("failure-list");
+    for (const each of failures) list.prepend(failure(each));
+    while (list.children.length > MOST_FAILURES) list.lastChild.remove();
+    const number = counters?.tasks_failed ?? list.children.length;
+    setText(byId("count-failures"), number);
+    byId("count-failures").classList.toggle("bad", number > 0);
+    byId("failure-empty").hidden = list.children.length > 0;
+  }
+}
+
+function failure({ id, label, engine, ended, error, traceback }) {
+  const said = error.split("\n", 1)[0];
+  const summary = make("summary", {}, make("span", { class: "fails" }, said), make("span", { class: "quiet" }, ` — ${label || id}, ${engine < 0 ? "on no engine" : `engine ${engine}`}, ${clock(ended)}`));
+  return make("li", {}, make("details", {}, summary, make("pre", { tabindex: "0" }, traceback || error)));
+}
