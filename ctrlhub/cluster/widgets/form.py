@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ipywidgets import (
-    HTML,
     BoundedIntText,
     Button,
     Checkbox,
@@ -21,7 +20,7 @@ from ctrlhub.cluster.launchers.registry import launcher_named, launcher_names
 from ctrlhub.cluster.local import available_cores
 from ctrlhub.cluster.wanted import Wanted, options_in
 from ctrlhub.cluster.widgets.drawing import options
-from ctrlhub.cluster.widgets.one import MOST
+from ctrlhub.cluster.widgets.one import MOST, shown
 from ctrlhub.wire.errors import CtrlHubError
 
 
@@ -57,7 +56,7 @@ class StartForm(VBox):  # type: ignore[misc]
             tooltip="As with `ctrl-hub start`",
         )  # fmt: skip
         self.go = Button(description="Start", button_style="primary", tooltip="Start another cluster")
-        self._meaning = HTML()
+        self._meaning = shown()
         super().__init__(
             (
                 HBox((self.count, self.launcher, self.profile)),
@@ -65,6 +64,7 @@ class StartForm(VBox):  # type: ignore[misc]
                 HBox((self.lasts, self.go)),
             )
         )
+        self.add_class("ctrlhub-start")
         self.launcher.observe(lambda change: self._explain(change["new"]), "value")
         self.go.on_click(lambda _: self._said())
         self._explain(self.launcher.value)

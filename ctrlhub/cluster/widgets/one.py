@@ -40,6 +40,8 @@ class ClusterWidget(VBox):  # type: ignore[misc]
         Starts the cluster, or gives it `count` engines.
     end : Button
         Stops the cluster.
+    web : Button
+        Has the dashboard served.
     least, most : BoundedIntText
         Between what the number of engines follows the queue.
     follow : ToggleButton
@@ -54,22 +56,25 @@ class ClusterWidget(VBox):  # type: ignore[misc]
         self.least = _number("at least", 0)
         self.most = _number("at most", max(1, cluster.n))
         self.follow = ToggleButton(description="Adapt", tooltip="Follow the queue of tasks between these")
-        self._head, self._engines, self._news = HTML(), HTML(), HTML()
+        self.web = Button(description="Dashboard", tooltip="Have the dashboard served, and linked here")
+        self._head, self._engines, self._news = shown(), shown(), HTML()
         self._acts = Acts(self._changed)
         self._look_of: ClusterLook | None = None
         self._refresher = Refresher(self._look, INTERVAL)
         super().__init__(
             (
                 self._head,
-                HBox((self.count, self.go, self.end)),
+                HBox((self.count, self.go, self.end, self.web)),
                 HBox((self.least, self.most, self.follow)),
                 self._news,
                 self._engines,
             ),
             _view_count=0,  # has the views counted
         )
+        self.add_class("ctrlhub-cluster")
         self.go.on_click(lambda _: self._go())
         self.end.on_click(lambda _: self._acts.begin("stopping", self.cluster.stop))
+        self.web.on_click(lambda _: self._acts.begin("starting the dashboard", lambda: self.cluster.dashboard_link))
         self.follow.observe(self._follow, "value")
         self.observe(lambda change: self._refresher.shown(change["new"] or 0), "_view_count")
         self._draw(cluster._look_here())
@@ -82,7 +87,7 @@ class ClusterWidget(VBox):  # type: ignore[misc]
     def close(self) -> None:
         """Look no more, and take the widget away; the cluster stays as it is."""
         self._refresher.close()
-        parts = (self.count, self.go, self.end, self.least, self.most, self.follow)
+        parts = (self.count, self.go, self.end, self.web, self.least, self.most, self.follow)
         for each in (*parts, self._head, self._engines, self._news, *self.children):
             each.close()
         super().close()
@@ -139,11 +144,17 @@ class ClusterWidget(VBox):  # type: ignore[misc]
         _set(self._engines, value=engines(look))
         _set(self.go, description="Scale" if runs else "Start", disabled=look.phase is Phase.STARTING)
         _set(self.end, disabled=look.phase is Phase.ABSENT)
+        _set(self.web, disabled=not runs or bool(look.link))
         _set(self.follow, disabled=not runs)
         if not self._acts.doing:
             _set(self.follow, value=bool(look.adapts))
         if before is not None and before.n != look.n and self.count.value == before.n:
             _set(self.count, value=look.n)  # somebody else has scaled it, and nobody is typing here
+
+
+def shown() -> Any:
+    """Return a widget for HTML, with tables as notebooks have them."""
+    return HTML().add_class("jp-RenderedHTMLCommon")
 
 
 def _number(description: str, value: int) -> Any:

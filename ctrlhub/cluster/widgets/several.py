@@ -14,7 +14,7 @@ from ctrlhub.cluster.wanted import Wanted
 from ctrlhub.cluster.widgets.acting import Acts
 from ctrlhub.cluster.widgets.drawing import clusters, news
 from ctrlhub.cluster.widgets.form import StartForm
-from ctrlhub.cluster.widgets.one import ClusterWidget
+from ctrlhub.cluster.widgets.one import ClusterWidget, shown
 from ctrlhub.cluster.widgets.refreshing import Refresher
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class ClustersWidget(VBox):  # type: ignore[misc]
 
     def __init__(self, manager: ClusterManager) -> None:
         self._clusters = ClustersHere(manager)
-        self._list, self._news = HTML(), HTML()
+        self._list, self._news = shown(), HTML()
         self._acts = Acts(self._changed)
         self._refresher = Refresher(self._look, INTERVAL)
         self._widgets: dict[str, ClusterWidget] = {}
