@@ -61,6 +61,12 @@ TRACEBACK = 6 * 1024
 FADES = 0.8
 """Of how late the loop was so much is left the next time that something is due: a second later, or less."""
 
+TOLD = 1024
+"""The most samples in an answer."""
+
+TOLD_TEXT = 128 * 1024
+"""The last failures are told, as many as have about so many characters of tracebacks."""
+
 DRIFT = 1e-3
 """The clock of an engine may run away from the hub's by so many seconds a second."""
 
@@ -275,12 +281,19 @@ class Figures:
     # ------------------------------------------------------------ reading
 
     def samples_since(self, cursor: int) -> list[tuple[Any, ...]]:
-        """Return the samples since so many had ended, oldest first."""
-        return [mark.row for mark in self._samples if mark.count > cursor]
+        """Return the last samples since so many had ended, oldest first."""
+        return [mark.row for mark in self._samples if mark.count > cursor][-TOLD:]
 
     def failures_since(self, cursor: int) -> list[tuple[Any, ...]]:
-        """Return the failures since so many had ended, oldest first."""
-        return [_told(mark.row) for mark in self._failures if mark.count > cursor]
+        """Return the last failures since so many had ended, oldest first."""
+        found: deque[tuple[Any, ...]] = deque()
+        room = TOLD_TEXT
+        for mark in reversed(self._failures):
+            if mark.count <= cursor or room <= 0:
+                break
+            found.appendleft(_told(mark.row))
+            room -= len(found[0][-1])
+        return list(found)
 
     def latency(self) -> dict[str, tuple[list[int], float]]:
         """Return the histograms, by name."""

@@ -40,6 +40,9 @@ LATE = 4
 BACKLOG_BYTES = 64 * 1024 * 1024
 """If so many bytes wait, the hub is to make no more for a while."""
 
+MEASURE = 5.0
+"""How often (seconds), at most, it is looked how large the database is, while anything is written."""
+
 MOST_NAMED = 20
 """So many requests are named whose payloads are damaged."""
 
@@ -85,6 +88,7 @@ class DurableStore:
         self._trouble = self._untidy = self._damage = ""
         self._began = 0.0  # the transaction that goes on, if any
         self._nbytes = 0
+        self._measure_due = 0.0
         self._has_room = False
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
 
@@ -201,6 +205,9 @@ class DurableStore:
             self._call(write.done)
         if changes.gone_batches or self._has_room or self._journal.is_wasteful:
             self._tidy()
+        if (now := monotonic()) >= self._measure_due:
+            self._measure_due = now + MEASURE
+            self._attempt(self._measure)
 
     def _persist(self, changes: Changes) -> bool:
         """Carry out a transaction, as often as it takes; False if it cannot be and we are to end."""
@@ -241,14 +248,17 @@ class DurableStore:
         self._nbytes = database.size()
         self._untidy = ""
 
-    def _attempt(self, give_room_back: Callable[[], None]) -> None:
+    def _measure(self) -> None:
+        self._nbytes = self._database.size()
+
+    def _attempt(self, tidy: Callable[[], None]) -> None:
         try:
-            give_room_back()
+            tidy()
         except self._unreadable as error:
             # No trouble: all is stored, and who is refused for it would bring no occasion to go on.
             untidy = f"{line_of(error)} ({self._database.where})"
             if untidy != self._untidy:
-                log.warning("the store cannot give room back: %s", untidy)
+                log.warning("the store cannot give room back, or be measured: %s", untidy)
             self._untidy = untidy
 
     def _idles(self) -> bool:

@@ -16,6 +16,8 @@ from ctrlhub.controller.core.telemetry import (
     MOST_SAMPLED,
     SAMPLED,
     SAMPLES,
+    TOLD,
+    TOLD_TEXT,
     TRACEBACK,
     WATCHED,
     Buckets,
@@ -326,3 +328,19 @@ def test_whatever_is_told_of_usage_makes_numbers(told: list[tuple[float, int, fl
         assert usage.cpu_seconds is None or usage.cpu_seconds >= before
         assert usage.cores is None or (usage.cores >= 0 and math.isfinite(usage.cores))
         assert usage.rss is None or usage.rss >= 0
+
+
+def test_an_answer_is_bounded_whatever_is_long() -> None:
+    """Of long tracebacks fewer are told, of many samples the last."""
+    figures = Figures()
+    figures.look(1.0)
+    for number in range(FAILURES):
+        figures.failed(outcome(number, ERROR, failure("wrong", traceback="x" * 50_000)), "", 5.0)
+    figures.ends(FAILURES, 5.0)
+    told = figures.failures_since(0)
+    assert [row[0] for row in told] == [*range(FAILURES - len(told), FAILURES)]
+    assert TOLD_TEXT <= sum(len(row[-1]) for row in told) < TOLD_TEXT + TRACEBACK
+    for second in range(20):
+        figures.look(10.0 + second)
+        taken(figures, SAMPLED, 10.0 + second)
+    assert len(figures.samples_since(0)) == TOLD
