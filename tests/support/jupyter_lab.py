@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tests.support.browser import chromium, program
 from tests.support.processes import until
 
 TOKEN = "sesame-of-the-tests"
@@ -26,12 +26,7 @@ MODULES = ("jupyterlab", "jupyter_server_proxy", "ipywidgets", "playwright")
 def missing() -> str:
     """Say what of all this is not installed; empty if everything is."""
     absent = [name for name in MODULES if find_spec(name) is None]
-    return ", ".join(absent if chromium() else [*absent, "chromium"])
-
-
-def chromium() -> str | None:
-    """Return the browser."""
-    return shutil.which("chromium") or shutil.which("chromium-browser")
+    return ", ".join(absent if program() else [*absent, "chromium"])
 
 
 class Lab:
@@ -99,13 +94,7 @@ def is_written(note: Path) -> bool:
 @contextmanager
 def browser_page() -> Iterator[Any]:
     """Start a browser, and give an empty page."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        try:
-            page = browser.new_page(viewport={"width": 1400, "height": 1000})
-            page.set_default_timeout(PATIENCE)
-            yield page
-        finally:
-            browser.close()
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.set_default_timeout(PATIENCE)
+        yield page

@@ -87,9 +87,8 @@ def test_a_cluster_by_its_widget(page: Any, lab: Lab, state: Path) -> None:
     page.get_by_text("of lab: 3 engines").wait_for()
     with page.context.expect_page() as opened:
         link.click()
-    opened.value.wait_for_load_state()
-    assert opened.value.url == f"{lab.url}ctrl-hub/@lab/"
-    assert "ctrl-hub" in opened.value.title()
+    opened.value.get_by_text("live", exact=True).wait_for()
+    assert opened.value.url.startswith(f"{lab.url}ctrl-hub/@lab/")
     opened.value.close()
     page.get_by_role("button", name="Stop", exact=True).click()
     page.get_by_text("lab not running").wait_for()
@@ -97,14 +96,20 @@ def test_a_cluster_by_its_widget(page: Any, lab: Lab, state: Path) -> None:
 
 
 def test_the_dashboard_from_the_launcher(page: Any, lab: Lab) -> None:
-    """The launcher opens the dashboard in a tab: first it says that there is no cluster, then it shows it."""
+    """The launcher opens the dashboard in a tab: it says that there is no cluster, then shows its figures, and scales it."""
     page.goto(f"{lab.url}lab?reset")
     page.locator('.jp-LauncherCard[title="ctrl-hub dashboard"]').click()
     frame = page.frame_locator("iframe")
     frame.get_by_text("no hub of profile 'default' is running").wait_for()
-    with Cluster(1, profile="default", progress=False):
-        frame.get_by_text("no hub of profile").wait_for(state="detached")
-        frame.get_by_role("heading", name=re.compile("ctrl-hub")).wait_for()
+    with Cluster(1, profile="default", progress=False) as client:
+        frame.get_by_text("live", exact=True).wait_for()
+        client.load_balanced_view().map_sync(abs, range(20))
+        frame.locator("#tile-done").get_by_text("20", exact=True).wait_for()
+        frame.get_by_role("tab", name="Engines").click()
+        frame.get_by_role("button", name="Scale …").click()
+        frame.locator("dialog input[type=number]").fill("2")
+        frame.get_by_role("button", name="Scale", exact=True).click()
+        client.wait_for_engines(2, timeout=60)
         cookies = {each["name"] for each in page.context.cookies()}
         assert not [name for name in cookies if name.startswith("ctrlhub")]
         assert secret() not in page.content()
