@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ctrlhub.gateway.handlers import FLOOD, REVOKED
+from ctrlhub.gateway.relay.peer import BURST, MOST_UNTAKEN, RATE, STALLED
+from ctrlhub.gateway.relay.relays import MOST_PEERS
 from ctrlhub.wire.errors import InvalidRequest
 from ctrlhub.wire.messages import Stream
-from ctrlhub.wire.web import ALIGNMENT, STREAMS, pack_message, unpack_message
+from ctrlhub.wire.web import (
+    ALIGNMENT,
+    JSON,
+    MALFORMED,
+    MSGPACK,
+    STREAMS,
+    TOO_LARGE,
+    TOO_SLOW,
+    WEB_MESSAGE_BYTES,
+    pack_message,
+    unpack_message,
+)
 
 FRAMES = st.lists(st.binary(max_size=100), min_size=1, max_size=8)
 
@@ -37,6 +54,23 @@ def test_frames_are_aligned(frames: list[bytes]) -> None:
     marked = [bytes([200 + index]) * 3 for index in range(len(frames))]
     packed = pack_message(Stream.TASK, marked)
     assert all(packed.index(frame) % ALIGNMENT == 0 for frame in marked)
+
+
+def test_the_document() -> None:
+    """PROTOCOL.md shows these bytes, and says with which codes a WebSocket ends, and how large a message may be."""
+    text = (Path(__file__).parents[3] / "PROTOCOL.md").read_text(encoding="utf-8")
+    section = text.split("## WebSocket")[1].split("\n## ")[0]
+    shown = [pack_message(Stream.TASK, [b"abc"]), pack_message(Stream.HUB, [b"abc", b"", b"d"])]
+    rows = [bytes.fromhex(line) for line in section.splitlines() if re.fullmatch(r" {4}[0-9a-f ]+", line)]
+    assert rows == shown
+    for code in (MALFORMED, TOO_LARGE, TOO_SLOW, REVOKED, FLOOD):
+        assert f"| {code} |" in section
+    assert f"larger than {WEB_MESSAGE_BYTES >> 20} MiB" in section
+    for limit in (f"{RATE:,.0f} messages", f"{BURST:,.0f} at once", f"{STALLED:.0f} s", f"{MOST_PEERS} peers"):
+        assert limit in section
+    assert f"{MOST_UNTAKEN >> 20} MiB for a peer" in section
+    for name in (MSGPACK, JSON):
+        assert f"### `{name}`" in section
 
 
 def test_views_are_sent_as_their_bytes() -> None:
