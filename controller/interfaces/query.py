@@ -82,9 +82,12 @@ class Query(Interface):
     def _engines(self) -> list[dict[str, Any]]:
         shown = []
         for number in sorted(self.engines):
-            engine = self.engine(number).describe()
-            del engine["key"]
-            shown.append(engine)
+            engine = self.engine(number)
+            described = engine.describe()
+            del described["key"]
+            usage = engine.session.usage
+            cores, rss = (None, None) if usage is None else usage.of_late(self.context.now())
+            shown.append({**described, "cpu": cores, "rss": rss})
         return shown
 
     @exposed(Role.VIEW)

@@ -12,7 +12,7 @@ import click
 from ctrlhub.cli.asking import connected
 from ctrlhub.cli.configured import configured
 from ctrlhub.cli.options import json_option, profile_option, state_dir_option
-from ctrlhub.cli.text import moment, table
+from ctrlhub.cli.text import cores, moment, size, table
 
 
 @click.command()
@@ -59,10 +59,17 @@ def _text(found: Mapping[str, Any]) -> str:
     columns = {"id": "id", "pid": "pid", "host": "host", "state": "state", "running": "running", "queued": "queued"}
     if any(each.get("engine_set") for each in engines):
         columns["set"] = "engine_set"
+    columns |= {"cpu": "cpu", "memory": "rss"} if any(each.get("rss") for each in engines) else {}
     if engines:
-        rows = [[each[name] or ("-" if name == "engine_set" else each[name]) for name in columns.values()] for each in engines]
+        rows = [[_cell(name, each.get(name)) for name in columns.values()] for each in engines]
         lines += ["", *table(tuple(columns), rows)]
     return "\n".join(lines + _hooks(found.get("start_hooks", [])))
+
+
+def _cell(name: str, value: Any) -> Any:
+    """Return how a value of an engine is shown."""
+    shown = {"cpu": cores, "rss": size}.get(name)
+    return shown(value) if shown is not None else value or ("-" if name == "engine_set" else value)
 
 
 def _http(http: dict[str, Any] | None) -> list[str]:

@@ -53,3 +53,18 @@ def duration(seconds: float) -> str:
     if hours < 1:
         return f"{minutes} min"
     return f"{hours} h {minutes % 60:02} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+def cores(used: float | None) -> str:
+    """Give how many cores are used, as the percent of one."""
+    return "-" if used is None else f"{100 * used:.0f}%"
+
+
+def size(nbytes: float | None) -> str:
+    """Give a number of bytes in the unit that suits it."""
+    if nbytes is None:
+        return "-"
+    unit = "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if nbytes < 1024:
+            break
+        nbytes, unit = nbytes / 1024, larger
+    return f"{nbytes:.0f} {unit}" if unit in ("B", "KiB", "MiB") else f"{nbytes:.1f} {unit}"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from ctrlhub.cli.text import moment, plain
+from ctrlhub.cli.text import cores, moment, plain, size
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
@@ -181,12 +181,13 @@ def _counts(engines: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 def _each(engines: Sequence[Mapping[str, Any]]) -> Table:
     from rich.text import Text
 
-    table = _table("id", "pid", "host", "set", "state", "running", "queued", right=("id", "pid", "running", "queued"))
+    numbers = ("id", "pid", "running", "queued", "cpu", "memory")
+    table = _table("id", "pid", "host", "set", "state", "running", "queued", "cpu", "memory", right=numbers)
     for engine in engines:
         state = engine["state"]
         cells = (
             engine["id"], engine["pid"], engine["host"], engine.get("engine_set") or "-",
-            state, engine["running"], engine["queued"],
+            state, engine["running"], engine["queued"], cores(engine.get("cpu")), size(engine.get("rss")),
         )  # fmt: skip
         table.add_row(*(Text(plain(each), _COLOURS.get(state, "") if each is state else "") for each in cells))
     return table
@@ -196,7 +197,8 @@ def _by_host(engines: Sequence[Mapping[str, Any]]) -> Table:
     """Make one line for each host: of many engines it is not each that is looked at."""
     from rich.text import Text
 
-    table = _table("host", "engines", "idle", "busy", "other", "queued", right=("engines", "idle", "busy", "other", "queued"))
+    numbers = ("engines", "idle", "busy", "other", "queued", "cpu", "memory")
+    table = _table("host", *numbers, right=numbers)
     hosts: dict[str, list[Mapping[str, Any]]] = {}
     for engine in engines:
         hosts.setdefault(engine["host"], []).append(engine)
@@ -204,8 +206,16 @@ def _by_host(engines: Sequence[Mapping[str, Any]]) -> Table:
         counts = _counts(those)
         idle, busy = counts.get("idle", 0), counts.get("busy", 0)
         queued = sum(each["queued"] for each in those)
-        table.add_row(Text(plain(host)), *map(str, (len(those), idle, busy, len(those) - idle - busy, queued)))
+        cells = (len(those), idle, busy, len(those) - idle - busy, queued)
+        used = cores(_sum(each.get("cpu") for each in those)), size(_sum(each.get("rss") for each in those))
+        table.add_row(Text(plain(host)), *map(str, cells), *used)
     return table
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    """Return the sum of those that are known; None if none is."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
 
 
 def _table(*columns: str, right: Sequence[str]) -> Table:

@@ -68,6 +68,8 @@ def test_the_totals_are_exact(engines: Client) -> None:
     assert seen.cursor - first.cursor == MANY
     assert len(seen.tasks) + seen.missed == MANY
     assert (seen.queued, seen.running, seen.queues) == (0, 0, ())
+    assert seen.tasks
+    assert all(first.time - 1.0 < each.begun <= each.ended < seen.time + 1.0 for each in seen.tasks)
     counts = [seen.latency[name].count for name in ("queue", "run", "total")]
     assert counts == [counts[0]] * 3
     # Those that were cancelled before an engine had them have no times.

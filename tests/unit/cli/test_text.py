@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from ctrlhub.cli.text import duration, moment, table
+from ctrlhub.cli.text import cores, duration, moment, size, table
 
 
 def test_table_aligns_words_left_and_numbers_right() -> None:
@@ -61,3 +61,10 @@ def test_duration_in_the_unit_that_suits(seconds: float, said: str) -> None:
 def test_names_of_others_do_nothing_to_the_terminal() -> None:
     """What controls a terminal is shown, not done."""
     assert table(("label",), [("a\x1b[2Jb\nc\x9b",)]) == ["LABEL", "a\\x1b[2Jb\\x0ac\\x9b"]
+
+
+def test_what_is_used_in_the_unit_that_suits_it() -> None:
+    """And a dash where that is unknown."""
+    assert [cores(each) for each in (None, 0.0, 0.987, 12.0)] == ["-", "0%", "99%", "1200%"]
+    sizes = (None, 0, 1023, 1024, 60 << 20, 3 << 29, 5 << 40)
+    assert [size(each) for each in sizes] == ["-", "0 B", "1023 B", "1 KiB", "60 MiB", "1.5 GiB", "5.0 TiB"]

@@ -20,7 +20,8 @@ def status(engines: int = 2, done: int = 0, **more: Any) -> dict[str, Any]:
         "store": {"kind": "memory", "trouble": ""},
         "engines": [
             {"id": n, "pid": 1000 + n, "host": f"node{n % 2}", "state": "busy" if n % 4 else "idle",
-             "running": 0, "queued": 1, "engine_set": "slurm"}
+             "running": 0, "queued": 1, "engine_set": "slurm",
+             "cpu": 0.5 if n else None, "rss": 3 << 19 if n else None}
             for n in range(engines)
         ],
     }  # fmt: skip
@@ -41,8 +42,8 @@ def test_engines_in_a_table() -> None:
     assert "12,345 queued, 2 running, 0 done, 1 failed" in text
     assert "engines  2  1 busy  1 idle" in text
     assert [line.split() for line in text.splitlines() if "node" in line] == [
-        ["0", "1000", "node0", "slurm", "idle", "0", "1"],
-        ["1", "1001", "node1", "slurm", "busy", "0", "1"],
+        ["0", "1000", "node0", "slurm", "idle", "0", "1", "-", "-"],
+        ["1", "1001", "node1", "slurm", "busy", "0", "1", "50%", "2", "MiB"],
     ]
 
 
@@ -59,8 +60,8 @@ def test_more_engines_than_lines_are_shown_by_host() -> None:
     text = shown(Seen(status(engines=200), 0.0), height=30)
 
     assert [line.split() for line in text.splitlines() if line.lstrip().startswith("node")] == [
-        ["node0", "100", "50", "50", "0", "100"],
-        ["node1", "100", "0", "100", "0", "100"],
+        ["node0", "100", "50", "50", "0", "100", "4950%", "148", "MiB"],
+        ["node1", "100", "0", "100", "0", "100", "5000%", "150", "MiB"],
     ]
     assert len(text.splitlines()) <= 30
 
