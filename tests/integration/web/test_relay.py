@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from ctrlhub import Client, Cluster
+from ctrlhub import Client, Cluster, PermissionDenied
 from ctrlhub.gateway.token_file import TokenFile
 from ctrlhub.wire.codec import decode, encode
 from ctrlhub.wire.functions import digest_of
@@ -42,6 +42,7 @@ from ctrlhub.wire.web import (
     pack_message,
     unpack_message,
 )
+from tests.support.browser import chromium, program
 from tests.support.processes import until
 
 PATIENCE = 30.0
@@ -188,6 +189,71 @@ def test_a_name_is_no_key(gateway: Gateway, client: Client) -> None:
         say(peer, Stream.HUB, Register(role_of(gateway), str(key), b"i", 1, "h", versions()))
         assert hear(peer, Registered).engine_id == -1
     assert client[engine["id"]].apply_sync(pow, 2, 5) == 32
+
+
+def test_a_client_has_the_role_of_its_token(gateway: Gateway) -> None:
+    """The hub holds it to that, as any other client: over HTTP nobody gets more than the token says."""
+    for role in ("admin", "submit", "view"):
+        with Client(gateway.url, token=gateway.tokens[role]) as client:
+            assert client.role == role
+            assert len(client.ids) == len(client.status()["engines"])
+            if role == "view":
+                with pytest.raises(PermissionDenied):
+                    client.load_balanced_view().apply_sync(pow, 2, 5)
+                with pytest.raises(PermissionDenied):
+                    client[0].execute("x = 1", block=True)
+            else:
+                assert client.load_balanced_view().apply_sync(pow, 2, 5) == 32
+            if role != "admin":
+                with pytest.raises(PermissionDenied):
+                    client.restart(0)
+
+
+@pytest.mark.parametrize(("token", "role"), [("view", "submit"), ("view", "client"), ("submit", "admin"), ("admin", "view")])
+def test_another_role_than_the_tokens(gateway: Gateway, token: str, role: str) -> None:
+    """A peer that registers with one is refused, and no session is made."""
+    with gateway.peer(token=token) as peer:
+        say(peer, Stream.HUB, Register(role, "k", b"i", 1, "h", versions()))
+        said = peer.recv(PATIENCE)
+        assert isinstance(said, bytes)
+        assert decode(unpack_message(said)[1]).code == "authentication"  # type: ignore[attr-defined]
+
+
+SCRIPT = """async versions => {
+    const socket = new WebSocket(location.origin.replace("http", "ws") + "/api/v1/connect", "ctrlhub.v1.json");
+    const heard = [], waiting = [];
+    socket.onmessage = event => { heard.push(JSON.parse(event.data)); waiting.splice(0).forEach(wake => wake()); };
+    const tell = (stream, message) => socket.send(JSON.stringify({stream, message}));
+    const listen = async kind => {
+        for (;;) {
+            const found = heard.findIndex(said => said.message.kind === kind);
+            if (found >= 0) return heard.splice(found, 1)[0].message;
+            await new Promise(wake => waiting.push(wake));
+        }
+    };
+    await new Promise((open, fail) => { socket.onopen = open; socket.onerror = fail; });
+    const {role} = await (await fetch("/api/v1/connection")).json();
+    tell("hub", {kind: "register", role, key: crypto.randomUUID(), incarnation: {$bytes: btoa("hello")},
+        pid: 1, host: "browser", versions});
+    const registered = await listen("registered");
+    for (const stream of ["multiengine", "task", "iopub"]) tell(stream, {kind: "hello", token: registered.token});
+    const welcome = await listen("welcome");
+    tell("hub", {kind: "call", id: 7, interface: "query", method: "status", arguments: {}});
+    const answer = await listen("answer");
+    tell("hub", {kind: "goodbye"});
+    socket.close();
+    return {role, same: welcome.epoch === registered.epoch, states: answer.value.engines.map(each => each.state)};
+}"""
+
+
+def test_a_browser(gateway: Gateway, require_system_part: Callable[[str, bool], None]) -> None:
+    """A page's script speaks JSON with the cookie of its login: register, hello, a call."""
+    require_system_part("chromium", program() is not None)
+    with chromium() as browser:
+        page = browser.new_page()
+        page.goto(f"{gateway.url}/?token={gateway.tokens['view']}", wait_until="commit")
+        found = page.evaluate(SCRIPT, versions())
+    assert found == {"role": "view", "same": True, "states": ["idle", "idle"]}
 
 
 # ---------------------------------------------------------------- who is not let in
