@@ -157,3 +157,17 @@ def test_who_may_go_through(lab: Lab) -> None:
         port = Client(profile="default").dashboard_link.rpartition(":")[2]
         status, text = ask(f"{lab.url}proxy/{port}/", **mine)
         assert (status, 'type="password"' in text) == (200, True)
+
+
+def test_a_gateway_by_its_port(page: Any, lab: Lab) -> None:
+    """Behind ``proxy/PORT/`` a gateway asks for its own token, and shows figures to who has one."""
+    with Cluster(1, profile="ported", progress=False) as client:
+        port = client.gateway().rpartition(":")[2]
+        token = TokenFile(Profile.named("ported").tokens).now().shown(Role.VIEW)
+        assert token is not None
+        page.goto(f"{lab.url}proxy/{port}/")
+        page.get_by_label("Token").fill(token.secret)
+        page.get_by_role("button", name="Log in").click()
+        page.get_by_text("live", exact=True).wait_for()
+        assert token.secret not in page.url
+        assert page.locator("#role").inner_text() == "view"
