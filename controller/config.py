@@ -10,6 +10,7 @@ from typing import Any
 
 from ctrlhub.controller.http_config import HttpConfig
 from ctrlhub.controller.store_places import check_store
+from ctrlhub.link.process_log import check_log_format
 from ctrlhub.wire.limits import MAX_SESSION
 from ctrlhub.wire.messages import Role
 from ctrlhub.wire.ssh import NO_SSH, SSHServer
@@ -106,6 +107,9 @@ class HubConfig:
         as long as the hub does.
     log_level
         Name of a level of :mod:`logging`.
+    log_format
+        How logs are written, those of its engines and gateway too: ``json``, or ``text``. Empty is JSON for hub
+        and gateway, and text for engines and nannies.
     http
         The options of the HTTP gateway.
     """
@@ -138,6 +142,7 @@ class HubConfig:
     task_order: str = "fifo"
     store: str = "sqlite"
     log_level: str = "INFO"
+    log_format: str = ""
     http: HttpConfig = field(default_factory=HttpConfig)
 
     def __post_init__(self) -> None:
@@ -180,6 +185,7 @@ class HubConfig:
         check_store(self.store)
         if self.log_level.upper() not in LOG_LEVELS:
             raise ValueError(f"log_level must be one of {', '.join(LOG_LEVELS)}")
+        check_log_format(self.log_format)
 
     def ssh_for(self, role: Role) -> str:
         """Return the ssh server through which peers of a role reach the hub; empty for none."""

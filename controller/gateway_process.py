@@ -59,6 +59,7 @@ class GatewayProcess:
                 "profile": config.profile,
                 "state_dir": config.state_dir,
                 "log_level": config.log_level,
+                "log_format": config.log_format or "json",
                 "http": asdict(config.http),
             }
         )

@@ -36,13 +36,13 @@ from ctrlhub.controller.gateway_process import GatewayProcess
 from ctrlhub.controller.http_config import OFF
 from ctrlhub.controller.hub import Hub
 from ctrlhub.controller.interfaces.finding import find_interfaces, find_policy
-from ctrlhub.controller.logs import start_logging
 from ctrlhub.controller.loop import HubLoop
 from ctrlhub.controller.stores.base import Store
 from ctrlhub.controller.stores.opening import open_store
 from ctrlhub.controller.transports.base import Transport
 from ctrlhub.controller.transports.bulk import BulkPort
 from ctrlhub.controller.transports.zeromq import ZeroMQTransport
+from ctrlhub.link.process_log import start_logging
 from ctrlhub.link.provision import make_context
 from ctrlhub.wire.addresses import tcp_address
 from ctrlhub.wire.connection import ConnectionInfo, Here
@@ -75,7 +75,8 @@ def run(config: HubConfig, lifeline: int | None = None) -> int:
     lifeline
         A descriptor whose end of file means that the creator has died; None for none.
     """
-    start_logging(config.log_level)
+    about = {"process": "hub", "profile": config.profile}
+    start_logging(config.log_level, config.log_format or "json", lambda: about)
     profile = Profile.named(config.profile, Path(config.state_dir) if config.state_dir else None)
     try:
         profile.make()

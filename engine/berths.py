@@ -93,6 +93,7 @@ class Berths:
             hub_lease=config.hub_lease,
             prefer=config.prefer,
             log_level=config.log_level,
+            log_format=config.log_format,
             resources=config.resources_of(slot),
             environment=config.environment_of(slot),
             token=config.token,

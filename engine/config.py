@@ -86,6 +86,8 @@ class NannyConfig:
         How to reach the hub: ``ipc``, ``tcp``, or None for the best that is open.
     log_level
         Name of a level of :mod:`logging`.
+    log_format
+        How it and its engines write their logs: ``text``, or ``json``.
     resources
         What engines have, for tasks that ask for it: a map of names to amounts for each slot, one
         map for all slots, or none.
@@ -123,6 +125,7 @@ class NannyConfig:
     ssh_key: str = ""
     spawns: bool = SPAWNS
     log_level: str = "INFO"
+    log_format: str = "text"
     resources: tuple[Mapping[str, float], ...] = ()
     keys: tuple[KeyPair, ...] = field(default=(), repr=False)
     environments: tuple[Mapping[str, str], ...] = ()
@@ -195,7 +198,7 @@ class EngineConfig:
     ----------
     slot
         Its place among the engines of its nanny.
-    connection, wait, hub_lease, prefer, log_level, token, nanny_signals
+    connection, wait, hub_lease, prefer, log_level, log_format, token, nanny_signals
         As in `NannyConfig`.
     public, secret
         Its key pair: the same for every engine that follows another in this slot.
@@ -230,6 +233,7 @@ class EngineConfig:
     drain: float = 5.0
     prefer: Literal["ipc", "tcp"] | None = None
     log_level: str = "INFO"
+    log_format: str = "text"
     resources: Mapping[str, float] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     token: str = field(default="", repr=False)

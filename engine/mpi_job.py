@@ -68,7 +68,7 @@ def run(config: NannyConfig, command: Sequence[str], rank: Sequence[str], lifeli
     lifeline
         A descriptor whose end of file means that whoever wanted this is gone.
     """
-    log_to_stderr(config.log_level)
+    log_to_stderr(config, "nanny")
     if shutil.which(command[0]) is None:
         _log.error(
             "there is no %r here: install an MPI (Debian: openmpi-bin), load its module, or say with "

@@ -95,7 +95,7 @@ class Nanny:
     """
 
     def __init__(self, config: NannyConfig, warm: Maker, lifeline: int | None) -> None:
-        log_to_stderr(config.log_level)
+        log_to_stderr(config, "nanny")
         self._detour = Detour(config)
         self._config = config = self._detour.config
         self._warm = warm

@@ -11,11 +11,12 @@ import sys
 from collections.abc import Callable, Mapping, MutableSequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ctrlhub.engine import publishing, retiring
 from ctrlhub.engine.board import ASKED, FOR_GOOD, IDENTITY, LEAVING, MAKING_WAY, RUNNING
 from ctrlhub.engine.cells import Cells, Shell
-from ctrlhub.engine.config import EngineConfig
+from ctrlhub.engine.config import EngineConfig, NannyConfig
 from ctrlhub.engine.console import Place, offer
 from ctrlhub.engine.descriptors import Descriptors, LogAlone, Pipes
 from ctrlhub.engine.executor import Executor
@@ -27,8 +28,10 @@ from ctrlhub.engine.output import Output
 from ctrlhub.engine.rendezvous import Way, await_connection
 from ctrlhub.engine.service import EngineService
 from ctrlhub.engine.usage import Meter, can_look
+from ctrlhub.link.process_log import start_logging
 from ctrlhub.link.ways import gateway_to, link_to
-from ctrlhub.wire.errors import CtrlHubError
+from ctrlhub.wire.connection import ConnectionInfo
+from ctrlhub.wire.errors import ConnectionFileError, CtrlHubError
 from ctrlhub.wire.messages import Register, Role
 from ctrlhub.wire.versions import versions
 
@@ -64,7 +67,7 @@ def run_engine(
     wrote = LogBound(Path(config.log)).wrote
     descriptors = LogAlone(wrote) if pipes is None else Descriptors(pipes, board, wrote)
     sys.stdout, sys.stderr = descriptors.install()
-    log_to_stderr(config.log_level)
+    log_to_stderr(config, "engine", lambda: board[IDENTITY] - 1)
     faulthandler.enable(descriptors.log, all_threads=False)
 
     def end(ending: Ending) -> int:
@@ -152,11 +155,33 @@ def registration(
     )
 
 
-def log_to_stderr(level: str) -> None:
-    """Write ctrl-hub's own log to standard error, and leave the root logger to user code."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logger = logging.getLogger("ctrlhub")
-    logger.handlers[:] = [handler]
-    logger.setLevel(level)
-    logger.propagate = False
+def log_to_stderr(
+    config: NannyConfig | EngineConfig, process: str, engine: Callable[[], int] | None = None
+) -> None:
+    """Write ctrl-hub's own log to standard error, and leave the root logger to user code.
+
+    Parameters
+    ----------
+    config
+        How.
+    process
+        What part of ctrl-hub this is.
+    engine
+        Says which id it has as an engine, -1 for none yet.
+    """
+    about: dict[str, Any] = {"process": process, "profile": _profile_of(config)}
+
+    def told() -> dict[str, Any]:
+        number = -1 if engine is None else engine()
+        return about if number < 0 else {**about, "engine": number}
+
+    start_logging(config.log_level, config.log_format, told)
+
+
+def _profile_of(config: NannyConfig | EngineConfig) -> str:
+    if not config.token:
+        return Path(config.connection).parent.name
+    try:
+        return ConnectionInfo.from_token(config.token).profile
+    except ConnectionFileError:
+        return ""  # it is told in a moment, by whoever wants to connect by it

@@ -80,7 +80,7 @@ def run(config: NannyConfig, gpus: Gpus) -> int:
     fork_minder(place.rank, start, logs, board, pipes)
     try:
         redirect(log_of(logs, place.rank))
-        log_to_stderr(config.log_level)
+        log_to_stderr(config, "engine")
         mpi.Init_thread()
         _check(mpi, place)
         board[ASKED] = 0 if seed else FOR_GOOD  # with nobody to tell of it, SIGTERM is no death
@@ -152,6 +152,7 @@ def _engine_config(config: NannyConfig, place: RankPlace, seed: Seed | None) -> 
         hub_lease=config.hub_lease,
         prefer=config.prefer,
         log_level=config.log_level,
+        log_format=config.log_format,
         token=config.token,
         engine_set=config.engine_set,
         public=keys.public,

@@ -27,6 +27,7 @@ def with_hub_config(command: Callable[..., None]) -> Callable[..., None]:
         from ctrlhub.controller.config import HubConfig
         from ctrlhub.controller.http_config import HttpConfig
 
+        form = others.pop("log_format")
         http = {each.key: others.pop(each.argument) for each in _HTTP}
         given = {each.key: others.pop(each.key) for each in _SETTINGS}
         if given["port_range"] is not None and given["listen"] is None:
@@ -36,6 +37,8 @@ def with_hub_config(command: Callable[..., None]) -> Callable[..., None]:
         values = {
             FIELDS.get(key, key): value for key, value in given.items() if value is not None
         }
+        if form is not None:
+            values["log_format"] = form
         state = "" if state_dir is None else str(state_dir.expanduser().absolute())
         try:
             values["http"] = HttpConfig(**_http_values(http))
@@ -44,7 +47,7 @@ def with_hub_config(command: Callable[..., None]) -> Callable[..., None]:
             raise click.UsageError(str(error)) from error
         command(*args, hub=hub, **others)
 
-    with_options = configured(*(each.name for each in (*_SETTINGS, *_HTTP)))(run)
+    with_options = configured(*(each.name for each in (*_SETTINGS, *_HTTP)), "log.format")(run)
     return profile_option(state_dir_option(with_options))
 
 

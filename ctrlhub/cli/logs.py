@@ -31,7 +31,7 @@ NEW = 2.0
 @click.option("--supervisor", "writers", flag_value="supervisor", multiple=True, help="That of `ctrl-hub start --daemonize`.")
 @click.option("--engines", "writers", flag_value="engine", multiple=True, help="Those of all engines.")
 @click.option("--engine", "engine", callback=engine_ids, multiple=True, metavar="N", help="That of an engine; 0-3 and 0,2 are several.")
-@click.option("--raw", is_flag=True, help="The hub's lines as they are, which is JSON.")
+@click.option("--raw", is_flag=True, help="Lines of JSON as they are.")
 @click.option("--files", is_flag=True, help="Only name the files.")
 @profile_option
 @json_option

@@ -49,7 +49,7 @@ def hub(ctx: click.Context, hub: HubConfig) -> None:
 )
 @configured(
     "engine.engines", "engine.gpus", "engine.prefer", "engine.ssh", "engine.ssh_key", "engine.resources",
-    "engine.grace", "engine.wall_time",
+    "engine.grace", "engine.wall_time", "log.format",
 )  # fmt: skip
 @click.option(
     "--token-stdin",
@@ -106,6 +106,7 @@ def engine(
     resources: dict[str, float] | None,
     grace: float,
     wall_time: float | None,
+    log_format: str | None,
     profile: str,
     state_dir: Path | None,
 ) -> None:
@@ -140,6 +141,7 @@ def engine(
         "" if token else str(file),
         count,
         str(kept.directory),
+        log_format=log_format or "text",
         prefer=prefer,
         ssh=ssh or "",
         ssh_key=ssh_key or "",

@@ -37,6 +37,7 @@ from ctrlhub.controller.config import (
 )
 from ctrlhub.controller.http_config import address_of
 from ctrlhub.controller.store_places import STORES, check_store, is_postgresql, shown
+from ctrlhub.link.process_log import LOG_FORMATS
 from ctrlhub.wire.served import check_link
 
 PREFIX = "CTRLHUB_"
@@ -82,7 +83,7 @@ class Setting:
     @property
     def argument(self) -> str:
         """The argument of a command's function that has its value; two sections have a `listen`."""
-        return f"http_{self.key}" if self.section == "http" else self.key
+        return f"{self.section}_{self.key}" if self.section in ("http", "log") else self.key
 
     @property
     def variable(self) -> str:
@@ -145,6 +146,7 @@ _HTTP = _HUB.http
 SECTIONS: Mapping[str, str] = {
     "hub": "The hub: for `ctrl-hub start` and `ctrl-hub hub`.",
     "http": "The hub's HTTP gateway: for `ctrl-hub start` and `ctrl-hub hub`.",
+    "log": "The logs of all of them: for `ctrl-hub start`, `ctrl-hub hub` and `ctrl-hub engine`.",
     "start": "`ctrl-hub start`.",
     "launcher": "How engines are started on other hosts: `ctrl-hub start` and `ctrl-hub engines start`.",
     "engine": "`ctrl-hub engine`.",
@@ -236,6 +238,8 @@ SETTINGS: tuple[Setting, ...] = (
         "How long a client may take for the head of a request, and for its body.", ("--http-patience",), rare=True),
     Setting("http", "login_age", SECONDS, _HTTP.login_age,
         "For how long a browser stays logged in.", ("--http-login-age",), rare=True),
+    Setting("log", "format", choice(*LOG_FORMATS), None, "How logs are written: a JSON object per line, or text.",
+        ("--log-format",), shown="json for hub and gateway, text for others", rare=True),
     Setting("start", "engines", whole(0), None, "How many engines.", ("-n", "--engines"), shown="as many as cores"),
     Setting("start", "daemonize", SWITCH, False, "Return when ready; go on in the background."),
     Setting("start", "timeout", SECONDS, 60.0, "Time within which all engines must be registered."),

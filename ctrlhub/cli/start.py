@@ -122,12 +122,10 @@ def _start_in_background(config: SupervisorConfig, tell: Callable[[Ready], None]
 
 
 def _run_here(config: SupervisorConfig, tell: Callable[[Ready], None]) -> None:
-    import logging
-
-    from ctrlhub.cluster.daemon import LOG_FORMAT
+    from ctrlhub.cluster.daemon import log_as_supervisor
     from ctrlhub.cluster.supervisor import Supervisor
 
-    logging.basicConfig(format=LOG_FORMAT, level=logging.WARNING)
+    log_as_supervisor(config, "WARNING")
     Supervisor(config).run(tell)
 
 

@@ -8,7 +8,6 @@ started it: it has a session of its own, and its log is in the profile.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -19,9 +18,8 @@ from typing import Any
 from ctrlhub.cluster.child import open_log, tail
 from ctrlhub.cluster.errors import StartFailed
 from ctrlhub.cluster.supervisor import Ready, Supervisor, SupervisorConfig
+from ctrlhub.link.process_log import start_logging
 from ctrlhub.wire.errors import AlreadyRunning, CtrlHubError
-
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def start_in_background(config: SupervisorConfig) -> Ready | None:
@@ -89,8 +87,8 @@ def _understood(answer: dict[str, Any], process: subprocess.Popen[bytes]) -> Rea
 
 def main() -> int:
     """Run a supervisor as the background process."""
-    logging.basicConfig(format=LOG_FORMAT, level=logging.INFO)
     config = SupervisorConfig.from_json(sys.stdin.readline())
+    log_as_supervisor(config, "INFO")
     try:
         Supervisor(config).run(lambda ready: _answer({"ready": asdict(ready)}))
     except AlreadyRunning as error:
@@ -103,6 +101,12 @@ def main() -> int:
         _answer({"failed": {"message": str(error), "log": ""}})
         return 1
     return 0
+
+
+def log_as_supervisor(config: SupervisorConfig, level: str) -> None:
+    """Log to standard error, in the form that the hub's options name; all of this process is the supervisor's."""
+    about = {"process": "supervisor", "profile": config.hub.profile}
+    start_logging(level, config.hub.log_format or "text", lambda: about, logger="")
 
 
 def _answer(answer: dict[str, Any]) -> None:

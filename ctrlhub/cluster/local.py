@@ -101,7 +101,8 @@ class LocalProcesses:
         self._timeout = timeout
         self.hub: Child | None = None
         self.first = LocalNanny(
-            profile, engines, prefer, resources, wait=timeout, hub_lease=hub.hub_lease, keys=keys
+            profile, engines, prefer, resources, wait=timeout, hub_lease=hub.hub_lease, keys=keys,
+            log_format=hub.log_format,
         )
 
     @property

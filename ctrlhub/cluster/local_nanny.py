@@ -45,6 +45,8 @@ class LocalNanny:
         Where the engines' keys are kept beyond this process; None for nowhere.
     engine_set
         The name of the set.
+    log_format
+        How it and its engines write their logs; "" for text.
 
     Attributes
     ----------
@@ -60,6 +62,7 @@ class LocalNanny:
     hub_lease: float = 600.0
     keys: Path | None = None
     engine_set: str = LOCAL_SET
+    log_format: str = ""
     child: Child | None = field(default=None, init=False)
     _keys: tuple[KeyPair, ...] = field(default=(), init=False)
 
@@ -91,6 +94,7 @@ class LocalNanny:
             engine_set=self.engine_set,
             elastic=True,
             record=str(self.record),
+            log_format=self.log_format or "text",
         )
         told = recorded(self.record, config).to_json()
         self.child = Child("nanny", "ctrlhub.engine", told, logs / "nanny.log")

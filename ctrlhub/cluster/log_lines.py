@@ -1,4 +1,4 @@
-"""Lines of logs, as people read them: the hub writes JSON, engines and nannies text. No I/O."""
+"""Lines of logs, as people read them: each process writes JSON, or text. No I/O."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import re
 from datetime import datetime
 
 _SHOWN = ("time", "level", "logger", "message")
+_OF_THE_FILE = ("process", "profile", "engine", "exception")
+"""What the name of the file says as well, or the traceback."""
 _LEVEL = re.compile(r"\d{4}-\d\d-\d\d[ T]\S+ (DEBUG|INFO|WARNING|ERROR|CRITICAL) ")
 _TRACEBACK = "Traceback (most recent call last):"
 
 
 def readable(line: str) -> str:
-    """Give a line for people: the hub writes JSON, whose line ends are escaped."""
+    """Give a line for people: of JSON, whose line ends are escaped, what is to be read."""
     if not line.startswith("{"):
         return line
     try:
@@ -22,7 +24,7 @@ def readable(line: str) -> str:
         text = f"{when} {said['level'].upper()} {said['logger']}: {said['message']}"
     except (ValueError, KeyError, TypeError, AttributeError):
         return line  # it is somebody else's, or cut off
-    more = {key: value for key, value in said.items() if key not in _SHOWN}
+    more = {key: value for key, value in said.items() if key not in (*_SHOWN, *_OF_THE_FILE)}
     return text + "".join(f"\n{value}" if key == "traceback" else f" {key}={value}" for key, value in more.items())
 
 

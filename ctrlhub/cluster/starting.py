@@ -134,7 +134,7 @@ class Starting(ClusterFile, Coroutines):
         having = self._resources if len(self._resources) < 2 else ()
         return LocalNanny(
             self._claim.profile, n, self._prefer, having, self._timeout, self._hub.hub_lease,
-            engine_set=engine_set,
+            engine_set=engine_set, log_format=self._hub.log_format,
         )  # fmt: skip
 
     def _state_of(self, profile: Profile) -> Path | None:

@@ -18,7 +18,6 @@ from typing import Any
 from tornado.netutil import bind_sockets
 
 from ctrlhub.controller.http_config import HttpConfig
-from ctrlhub.controller.logs import start_logging
 from ctrlhub.gateway.access.hosts import Hosts
 from ctrlhub.gateway.access.rates import Rates
 from ctrlhub.gateway.certificate import tls_for
@@ -26,6 +25,7 @@ from ctrlhub.gateway.clients import Clients
 from ctrlhub.gateway.context import Gateway
 from ctrlhub.gateway.server import make_server
 from ctrlhub.gateway.token_file import TokenFile
+from ctrlhub.link.process_log import start_logging
 from ctrlhub.wire.liveness import pid_exists
 from ctrlhub.wire.places import Profile
 from ctrlhub.wire.private import StateError, read_private, write_private
@@ -60,7 +60,8 @@ MOST_BYTES = 4096
 def run() -> int:
     """Run a gateway until the hub ends; return the exit code."""
     said = json.loads(sys.stdin.buffer.readline())
-    start_logging(said["log_level"])
+    about = {"process": "gateway", "profile": said["profile"]}
+    start_logging(said["log_level"], said["log_format"], lambda: about)
     try:
         config = HttpConfig.from_plain(said["http"])
         state = Path(said["state_dir"]) if said["state_dir"] else None

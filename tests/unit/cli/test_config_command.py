@@ -65,7 +65,7 @@ def test_show_for_people(user_config: Path) -> None:
     lines = run("config", "show").output.splitlines()
     changed = run("config", "show", "--changed", "hub").output.splitlines()
 
-    assert sum(line.startswith(("hub.", "http.", "start.", "launcher.", "engine.", "status.")) for line in lines) == len(SETTINGS)
+    assert sum(line.startswith(("hub.", "http.", "log.", "start.", "launcher.", "engine.", "status.")) for line in lines) == len(SETTINGS)
     assert changed[-1].split() == ["hub.max_memory", str(4 << 30), f"{user_config},", "line", "2"]
 
 

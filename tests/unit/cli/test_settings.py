@@ -195,7 +195,7 @@ def test_every_option_of_a_hub_is_a_setting() -> None:
     """
     named = {FIELDS.get(each.key, each.key) for each in of_section("hub")}
 
-    assert named == {field.name for field in dataclasses.fields(HubConfig)} - {"profile", "state_dir", "http"}
+    assert named == {field.name for field in dataclasses.fields(HubConfig)} - {"profile", "state_dir", "http", "log_format"}
 
 
 def test_defaults_are_values() -> None:

@@ -10,9 +10,11 @@ from ctrlhub.cluster.log_lines import Levels, readable
 
 def test_a_line_of_json_is_made_readable() -> None:
     """Time, level, logger and message come first, then what else is said, and a traceback on lines of its own."""
-    said = {"time": "2026-11-27T12:14:55.879+00:00", "level": "error", "logger": "hub", "message": "no", "engine": 3, "traceback": "a\nb"}
+    said = {"time": "2026-11-27T12:14:55.879+00:00", "level": "error", "logger": "hub", "message": "no", "process": "engine", "profile": "p",
+        "engine": 3, "more": 4, "exception": "E: no", "traceback": "a\nb",
+    }  # fmt: skip
     text = readable(json.dumps(said))
-    assert text.split(" ", 2)[2] == "ERROR hub: no engine=3\na\nb"
+    assert text.split(" ", 2)[2] == "ERROR hub: no more=4\na\nb"
     assert Levels().of(text) == logging.ERROR
 
 
