@@ -239,6 +239,10 @@ class Figures:
             self._stride = 1
         self._watched_until = now + WATCHED
 
+    def ends_here(self) -> None:
+        """Count a request that no engine has ended: of such there are no samples."""
+        self.ended += 1
+
     def ends(self, count: int, now: float) -> range | None:
         """Count requests that end together; return which of them are to be sampled, or None."""
         before = self.ended

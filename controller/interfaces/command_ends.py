@@ -58,7 +58,7 @@ class CommandEnds(HookQueues):
             return
         outcome = (command.id, int(status), payload, engine, 0.0, 0.0, None)
         self._count(command, outcome)
-        self.context.figures.ends(1, self.context.now())
+        self.context.figures.ends_here()
         self._deliver(command, outcome)
         if not command.session.ended:
             self.outbox.add(Commit((SaveResults([(command.id, outcome)]),), ()))

@@ -74,7 +74,7 @@ class TaskEnds(Returning[Task, SavedTask]):
         """End a task with an outcome of the hub's own making."""
         outcome = (task.id, int(status), payload, engine, 0.0, 0.0, None)
         ends = self._end(task, outcome)
-        self.context.figures.ends(1, self.context.now())
+        self.context.figures.ends_here()
         if ends:
             self._save_new()
             self.outbox.add(Commit((SaveResults([(task.id, outcome)]),), ()))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ctrlhub.controller.core.telemetry import MOST_SAMPLED
 from ctrlhub.controller.interfaces import telemetry as interface
 from ctrlhub.wire import messages as m
 from ctrlhub.wire.errors import InvalidRequest
@@ -306,3 +307,18 @@ def test_a_nanny_does_not_tell_of_the_engines_of_another(exchange: Exchange, rea
     own.say(m.Stream.HUB, m.Beat((engine.said.key,)))
     other.say(m.Stream.HUB, m.Beat((), ((engine.said.key, 1.0, 1000), ("nobody", 1.0, 1000))))
     assert read(reader).engines[0].rss is None
+
+
+def test_what_is_cancelled_leaves_room_for_samples(
+    exchange: Exchange, client: Line, reader: Line
+) -> None:
+    """Of a thousand that end before an engine has them none is a sample, nor counts as one."""
+    read(reader)
+    many = MOST_SAMPLED + 100
+    client.submit(*range(1, many + 1))
+    client.call("tasks", "cancel", requests=[[client.id(1), client.id(many - 1)]])
+    engine = a_peer(exchange, "engine", m.Role.ENGINE)
+    engine.results((client.id(many), 0))
+    seen = read(reader)
+    assert [each.id for each in seen.tasks] == [client.id(many)]
+    assert seen.missed == many - 1
