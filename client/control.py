@@ -305,9 +305,10 @@ class Control:
     def dashboard_link(self) -> str:
         """The link to the dashboard, without a token; the HTTP gateway is started if there is none.
 
-        It is the gateway's URL, or what the template ``[http] link`` makes of that.
+        It is the gateway's URL, or what the template ``[http] link`` makes of that. A client that came
+        through the gateway knows the way.
         """
-        return self._dashboard.link_to(self.gateway())
+        return self._dashboard.link_to(self._dashboard.url or self.gateway())
 
     def _control(self, method: str, ids: Iterable[int], **arguments: Any) -> None:
         wish = {"targets": list(ids), **arguments}

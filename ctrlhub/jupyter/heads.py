@@ -22,7 +22,7 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TARGET = re.compile(r"/[!-~]*")
 _PROFILE = re.compile(r"/@([A-Za-z0-9][A-Za-z0-9_.-]{0,63})(?=[/?]|$)")
-_OURS = frozenset({"host", "authorization", "cookie", "origin", "connection", "keep-alive", "referer"})
+_OURS = frozenset({"host", "authorization", "cookie", "origin", "connection", "keep-alive", "referer", "x-ctrlhub-token"})
 """Headers that are between browser and Jupyter, or that the door sets."""
 
 

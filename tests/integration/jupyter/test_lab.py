@@ -159,6 +159,17 @@ def test_who_may_go_through(lab: Lab) -> None:
         assert (status, 'type="password"' in text) == (200, True)
 
 
+def test_a_client_from_afar(lab: Lab) -> None:
+    """Whoever has a token of the Jupyter server can use a cluster behind it; what is shown has no token."""
+    with Cluster(2, profile="default", progress=False):
+        way = f"{lab.url}ctrl-hub/?token=something-else"
+        with Client(way, headers={"Authorization": f"token {TOKEN}"}) as client:
+            assert client.load_balanced_view().map_sync(abs, range(-3, 0)) == [3, 2, 1]
+            assert client.dashboard_link == f"{lab.url}ctrl-hub"
+            assert f'href="{lab.url}ctrl-hub"' in client._repr_html_()
+            assert "something-else" not in client._repr_html_()
+
+
 def test_a_gateway_by_its_port(page: Any, lab: Lab) -> None:
     """Behind ``proxy/PORT/`` a gateway asks for its own token, and shows figures to who has one."""
     with Cluster(1, profile="ported", progress=False) as client:
