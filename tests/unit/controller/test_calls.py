@@ -88,7 +88,7 @@ class TestCalls:
         assert set(status["hub"]) == {"pid", "started", "time", "version", "ports", "http", "refused", "trouble"}
         assert status["engines"] == (
             {"id": 0, "pid": 4711, "host": "here", "state": "busy", "running": 1, "queued": 0,
-             "failed_hooks": (), "resources": {}, "engine_set": ""},
+             "failed_hooks": (), "resources": {}, "engine_set": "", "cpu": None, "rss": None},
         )
         assert status["tasks"] == {"queued": 1, "running": 1, "done": 0, "failed": 0}
         assert client.call("query", "queue_status").value == {
