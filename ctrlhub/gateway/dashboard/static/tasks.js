@@ -47,13 +47,13 @@ export class Tasks {
 
   // A button to cancel what runs, for who may; it stays the same element, so that it keeps the focus.
   offer(cell, task) {
-    const button = cell.firstChild;
-    if (!this.actions.mayAct || task.status !== "running") button?.remove();
-    else if (button) button.dataset.id = task.id;
-    else {
-      const made = cell.appendChild(make("button", { type: "button", class: "small", "aria-label": `Cancel ${task.label || task.id}` }, "Cancel …"));
-      made.dataset.id = task.id;
+    if (!this.actions.mayAct || task.status !== "running") {
+      cell.replaceChildren();
+      return;
     }
+    const button = cell.firstChild ?? cell.appendChild(make("button", { type: "button", class: "small" }, "Cancel …"));
+    button.dataset.id = task.id;
+    button.ariaLabel = `Cancel ${task.label || task.id}`;
   }
 }
 
