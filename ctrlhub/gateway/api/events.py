@@ -45,7 +45,7 @@ class Live:
     def __init__(self, rest: Rest) -> None:
         self.fanout = Fanout(token_hex(4))
         self.sources = Sources(self.fanout, rest)
-        rest.on_submitted = self.sources.submitted
+        rest.on_submitted, rest.on_ended = self.sources.submitted, self.sources.came
 
 
 def live_of(gateway: Gateway) -> Live:

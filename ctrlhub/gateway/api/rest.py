@@ -41,6 +41,8 @@ class Rest:
         The events, once somebody has subscribed.
     on_submitted : callable
         Told what was submitted.
+    on_ended : callable
+        Told what has ended.
     """
 
     def __init__(self, gateway: Gateway) -> None:
@@ -49,6 +51,7 @@ class Rest:
         self._by_role: dict[Role, Submissions] = {}
         self.live: Any = None
         self.on_submitted: Callable[[Submissions, list[int]], object] = _heed_nothing
+        self.on_ended: Callable[[Iterable[Row]], object] = id
         self._keys: Keys | None = None
         self._journal = Journal(Path(gateway.profile.directory) / JOURNAL)
 
@@ -62,7 +65,10 @@ class Rest:
         known = self._by_role.get(role)
         if known is None or known.client is not client:
             known = self._by_role[role] = Submissions(
-                client, self._kept, lambda *what: self.on_submitted(*what)
+                client,
+                self._kept,
+                lambda *what: self.on_submitted(*what),
+                lambda rows: self.on_ended(rows),
             )
         return known
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from asyncio import AbstractEventLoop, Task, create_task, get_running_loop, sleep, to_thread
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ctrlhub.client.async_client import AsyncClient
+from ctrlhub.client.rows import Row
 from ctrlhub.client.unopened import engines_known, follow_engines, follow_output
 from ctrlhub.gateway.access.roles import Role
 from ctrlhub.gateway.api.engine_news import changes
@@ -19,7 +20,7 @@ from ctrlhub.gateway.api.submissions import Submissions
 from ctrlhub.gateway.api.telling import task_of
 from ctrlhub.wire.errors import CtrlHubError
 from ctrlhub.wire.ids import number_of, text_of, to_ranges
-from ctrlhub.wire.messages import OutputItem
+from ctrlhub.wire.messages import OUTPUT_STREAMS, OutputItem
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,9 @@ REQUEST = "request:"
 
 OUTPUT_OF = "output:"
 """The topic of what one request puts out begins so."""
+
+MOST_AT_ONCE = 64 * 1024
+"""So much text (characters) of what is put out faster than it can be told comes as an event."""
 
 ENDED = ("ok", "error", "aborted")
 
@@ -54,7 +58,7 @@ class Sources:
         self._engines: Mapping[int, Mapping[str, Any]] = {}
         self._asking: Task[None] | None = None
         self._last_tasks: Any = None
-        self._followed: set[int] = set()
+        self._told: dict[int, dict[str, int]] = {}
         self._tasks: set[Task[None]] = set()
 
     async def start(self) -> None:
@@ -126,6 +130,14 @@ class Sources:
         if self.fanout.is_wanted(OUTPUT):
             self._follow_output(submissions, numbers)
 
+    def came(self, rows: Iterable[Row]) -> None:
+        """Tell what requests have put out that was not told while they ran: they were too quick."""
+        for row in rows:
+            if row[0] in self._told:
+                extras = row[6] or {}
+                self._take_output(row[0], row[3], list(_left(self._told[row[0]], extras)), 0)
+                del self._told[row[0]]
+
     def look_at_output(self) -> None:
         """Follow what is wanted of the output of requests that run."""
         for submissions in self._rest.all():
@@ -136,9 +148,9 @@ class Sources:
             self._follow_output(submissions, wanted)
 
     def _follow_output(self, submissions: Submissions, numbers: Iterable[int]) -> None:
-        new = [number for number in numbers if number not in self._followed]
+        new = [number for number in numbers if number not in self._told]
         if new:
-            self._followed.update(new)
+            self._told.update((number, {}) for number in new)
             task = create_task(to_thread(follow_output, submissions.client.client, new, self))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -150,22 +162,42 @@ class Sources:
         self._loop.call_soon_threadsafe(self._take_output, request, engine, items, attempt)
 
     def ended(self, request: int) -> None:
-        """Take note that a request has ended; in the I/O thread. Its result has all that it put out."""
-        self._loop.call_soon_threadsafe(self._followed.discard, request)
+        """Take note that a request has ended; in the I/O thread. Its row has all that it put out."""
 
     def _take_output(
         self, request: int, engine: int, items: Sequence[OutputItem], attempt: int
     ) -> None:
         name = text_of(request)
         topics = (OUTPUT, OUTPUT_OF + name)
-        if not any(map(self.fanout.is_wanted, topics)):
+        told = self._told.get(request)
+        if told is None or not any(map(self.fanout.is_wanted, topics)):
             return
         for kind, position, value in items:
             if kind == "data":  # pickled
                 continue
+            told[kind] = position + (len(value) if isinstance(value, str) else 1)
             said = "text" if isinstance(value, str) else "display"
             data = {
                 "id": name, "engine": engine, "attempt": attempt, "kind": kind, "position": position,
                 said: plain(value),
             }  # fmt: skip
             self.fanout.publish("output", data, topics, time.time())
+
+
+def _cut(text: str) -> str:
+    """Return text that is not too long to be told; the result has all of it."""
+    if len(text) <= MOST_AT_ONCE:
+        return text
+    return f"{text[:MOST_AT_ONCE]}\n[{len(text) - MOST_AT_ONCE} more characters: the result has them]\n"
+
+
+def _left(told: Mapping[str, int], extras: Mapping[str, Any]) -> Iterator[OutputItem]:
+    """Yield what a row has of output beyond what was told of it."""
+    for kind in OUTPUT_STREAMS:
+        text, place = extras.get(kind), told.get(kind, 0)
+        if isinstance(text, str) and len(text) > place:
+            yield kind, place, _cut(text[place:])
+    shown = extras.get("outputs")
+    if isinstance(shown, list | tuple):
+        for place in range(told.get("display", 0), len(shown)):
+            yield "display", place, shown[place]

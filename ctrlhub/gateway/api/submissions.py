@@ -49,13 +49,20 @@ class Submissions:
         Where rows are kept that have come.
     on_submitted
         Told what was submitted.
+    on_ended
+        Told what has ended.
     """
 
     def __init__(
-        self, client: AsyncClient, kept: Kept, on_submitted: Callable[[Submissions, list[int]], object]
+        self,
+        client: AsyncClient,
+        kept: Kept,
+        on_submitted: Callable[[Submissions, list[int]], object],
+        on_ended: Callable[[Iterable[Row]], object],
     ) -> None:
         self.client = client
         self._on_submitted = on_submitted
+        self._on_ended = on_ended
         self.commits = Commits(client.flush)
         self._kept = kept
         self._loop_client = LoopClient.of(client.client)
@@ -165,11 +172,12 @@ class Submissions:
 
     async def _watch(self, result: AsyncResult, numbers: Sequence[int]) -> None:
         await arrivals_here().expect(result)
-        for row in rows_of(result):
-            assert row is not None  # it is done
+        rows = [row for row in rows_of(result) if row is not None]  # all: it is done
+        for row in rows:
             self._kept.add(row)
         for number in numbers:
             del self._out[number]
+        self._on_ended(rows)
 
     # ------------------------------------------------------------ what has come
 

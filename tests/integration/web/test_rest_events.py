@@ -1,0 +1,153 @@
+"""REST: live events and output, to WebSockets and as server-sent events."""
+
+from __future__ import annotations
+
+import socket as sockets
+from urllib.parse import urlsplit
+
+import pytest
+
+from ctrlhub import Client
+from tests.support.processes import until
+from tests.support.rest import Rest, rest_of
+from tests.support.subscribers import Stream, events, socket
+
+COUNT = "import time\nfor n in range(3):\n    print('line', n, flush=True)\n    time.sleep(0.05)"
+
+
+@pytest.fixture
+def rest(client: Client) -> Rest:
+    """The interface, for an administrator."""
+    return rest_of(client)
+
+
+@pytest.fixture
+def viewer(client: Client) -> Rest:
+    """The interface, for somebody who may look."""
+    return rest_of(client, "view")
+
+
+def test_the_end_of_a_request_is_told_to_who_follows_it(rest: Rest, viewer: Rest) -> None:
+    """Once, to WebSockets and event streams alike, with its state; also if it is over already."""
+    with socket(viewer) as one:
+        [name] = rest.post("tasks", {"function": "time:sleep", "args": [0.3]}, 202)["ids"]
+        one.send(f'{{"follow": ["{name}"]}}')
+        with Stream(viewer, f"follow={name}") as two:
+            for told in (events(one), two.events()):
+                event = next(each for each in told if each["event"] == "ended")
+                assert (event["data"]["id"], event["data"]["state"]) == (name, "done")
+
+
+def test_output_is_told_while_it_comes(rest: Rest, viewer: Rest) -> None:
+    """Of one request, and of all that were made through this gateway; in order and each once."""
+    with socket(viewer, "topics=output") as every:
+        [name] = rest.post("engines/0/execute", {"code": COUNT, "label": "talks"}, 202)["ids"]
+        text = ""
+        for event in events(every):
+            assert (event["event"], event["data"]["id"]) == ("output", name)
+            assert event["data"]["position"] == len(text)
+            text += event["data"]["text"]
+            if text.count("\n") == 3:
+                break
+    assert text == "line 0\nline 1\nline 2\n"
+
+
+def test_output_that_came_before_is_told_first(rest: Rest, viewer: Rest) -> None:
+    """Who subscribes while a request runs has all of it."""
+    code = "print('first', flush=True)\nimport time\ntime.sleep(60)"
+    [name] = rest.post("engines/1/execute", {"code": code}, 202)["ids"]
+    until(lambda: rest.get(f"tasks/{name}/output")["stdout"] == "first\n", "it has printed")
+    with Stream(viewer, f"output={name}") as stream:
+        event = next(each for each in stream.events() if each["event"] == "output")
+        assert event["data"]["text"] == "first\n"
+    rest.post("engines/1/interrupt")
+    assert rest.get(f"tasks/{name}/result?wait=30")["state"] == "failed"
+
+
+def test_figures_of_all_tasks_are_told_together(rest: Rest, viewer: Rest) -> None:
+    """A thousand tasks are no thousand events."""
+    with socket(viewer, "topics=tasks") as opened:
+        first = next(events(opened))
+        rest.post("tasks?wait=60", {"function": "abs", "map": [[n] for n in range(1000)]})
+        told = [first]
+        for event in events(opened):
+            told.append(event)
+            if event["data"]["tasks_done"] >= first["data"]["tasks_done"] + 1000:
+                break
+        assert len(told) < 30
+
+
+def test_what_engines_do_is_told(rest: Rest, viewer: Rest) -> None:
+    """That one left, and that another has come in its place."""
+    with socket(viewer, "topics=engines") as opened:
+        rest.post("engines/1/restart", None, 202)
+        kinds = []
+        for event in events(opened):
+            if event["data"]["id"] == 1:
+                kinds.append(event["event"])
+            if kinds and kinds[-1] in ("engine_came", "engine_replaced"):
+                break
+        assert "key" not in event["data"]
+    until(lambda: len(rest.get("engines")["engines"]) == 2, "two engines")
+
+
+def test_who_comes_back_gets_what_he_missed_or_is_told_that_there_is_a_gap(
+    rest: Rest, viewer: Rest
+) -> None:
+    """By the id of the last event that he had, as browsers say it by themselves."""
+    with Stream(viewer, "topics=output") as stream:
+        rest.post("engines/0/execute?wait=30", {"code": "print(1)"})
+        last = next(stream.events())["id"]
+    with socket(viewer, "topics=output"):  # somebody is there, so that events are made
+        rest.post("engines/0/execute?wait=30", {"code": "print(2)"})
+        with Stream(viewer, "topics=output", last) as stream:
+            assert next(stream.events())["data"]["text"] == "2\n"
+    with Stream(viewer, "topics=output", "nonsense-1") as stream:
+        assert next(stream.events())["event"] == "gap"
+
+
+@pytest.mark.parametrize("message", ["{", '{"follow": ["../x"]}', '{"run": 1}', "[" * 50_000, b"\xff\xfe"])
+def test_what_a_subscriber_says_wrongly_is_refused_and_he_stays(
+    viewer: Rest, message: str | bytes
+) -> None:
+    """An event says what was wrong."""
+    with socket(viewer, "topics=output") as opened:
+        opened.send(message)
+        event = next(events(opened))
+        assert event["event"] == "refused"
+        assert event["data"]["reason"]
+
+
+@pytest.mark.parametrize("query", ["topics=nothing", "follow=x", "sort=1", "topics=tasks&topics=engines"])
+def test_a_subscription_that_is_wrong_is_refused(viewer: Rest, query: str) -> None:
+    """As any other request is."""
+    assert viewer.ask("GET", f"events?{query}").status == 400
+
+
+def test_who_does_not_read_is_dropped_and_nobody_else(rest: Rest, viewer: Rest) -> None:
+    """The slow one's connection is closed, and how many were is known; the quick one has every line."""
+    where = urlsplit(viewer.url)
+    assert where.hostname is not None
+    slow = sockets.socket()
+    slow.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 65_536)
+    slow.connect((where.hostname, where.port))
+    slow.sendall(
+        f"GET /api/v1/events?topics=output HTTP/1.1\r\nHost: {where.netloc}\r\n"
+        f"Authorization: Bearer {viewer.token}\r\n\r\n".encode()
+    )
+    try:
+        with socket(viewer, "topics=output") as quick:
+            code = "import time\nfor n in range(30):\n    print('x' * 50_000, flush=True)\n    time.sleep(0.001)"
+            told = events(quick)
+            for _ in range(40):
+                [done] = rest.post("engines/0/execute?wait=60", {"code": code})["results"]
+                while next(told)["data"]["id"] != done["id"]:
+                    pass
+        slow.settimeout(20)
+        left = b""
+        while b"event: dropped" not in left:
+            data = slow.recv(1 << 20)
+            assert data, "it is told before the connection ends"
+            left = (left + data)[-100_000:]
+    finally:
+        slow.close()
