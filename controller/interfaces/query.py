@@ -51,6 +51,7 @@ class Query(Interface):
                 "ports": self.ports,
                 "http": self.context.gateway.described(),
                 "refused": self.context.refused(),
+                "max_engines": self.context.config.max_engines,
                 "trouble": self._trouble(),
             },
             "engines": self._engines(),

@@ -211,7 +211,10 @@ def restart(
 @click.argument("number", metavar="SIGNAL")
 @click.argument("names", metavar="[SET]...", nargs=-1)
 @place_options
-def signal(number: str, names: tuple[str, ...], profile: str, state_dir: Path | None) -> None:
+@json_option
+def signal(
+    number: str, names: tuple[str, ...], profile: str, state_dir: Path | None, as_json: bool
+) -> None:
     """Send a signal to sets of engines, by their launcher: TERM has them end in good order."""
     from signal import Signals
 
@@ -226,9 +229,14 @@ def signal(number: str, names: tuple[str, ...], profile: str, state_dir: Path | 
     except (KeyError, ValueError):
         raise click.UsageError(f"{number!r} is no signal: use a number, or a name such as TERM") from None
     found = known_sets(find_profile(profile, state_dir))
+    sent = []
     for each in _chosen(found, names):
         each.signal(known)
-        click.echo(f"engines {each.spec.key}: sent {known.name}")
+        sent.append({**described_set(each), "signal": known.name})
+        if not as_json:
+            click.echo(f"engines {each.spec.key}: sent {known.name}")
+    if as_json:
+        click.echo(json.dumps(sent, indent=2))
 
 
 @engines.command()

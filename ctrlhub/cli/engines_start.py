@@ -66,11 +66,15 @@ def start(
     say = _say_nothing if as_json else click.echo
     registered = None
     if not wait:
+        if not made.is_remote:
+            with Client(place.connection_client) as client:
+                _check_room(client, made)
         start_set(made)
         say(_asked(made))
     else:
         engine_token(place, made.is_remote)  # what keeps engines from the hub is told first
         with Client(place.connection_client) as client:
+            _check_room(client, made)
             registered = _start_and_await(made, client, wait, say)
     if as_json:
         click.echo(json.dumps({**described_set(made), "registered": registered}, indent=2))
@@ -83,6 +87,24 @@ def _say_nothing(text: str) -> None:
 def _asked(launcher: Launcher) -> str:
     spec = launcher.spec
     return f"engines {spec.key}: {count(spec.n, 'engine')} asked of {spec.launcher}, {launcher.described()}"
+
+
+def _check_room(client: Client, launcher: Launcher) -> None:
+    """See that the hub takes so many engines more: others would be started, and sent away.
+
+    Raises
+    ------
+    TooManyEngines
+        It does not.
+    """
+    from ctrlhub.wire.errors import TooManyEngines
+
+    status = client.status()
+    there, most, n = len(status["engines"]), status["hub"].get("max_engines"), launcher.spec.n
+    if most is not None and there + n > most:  # an older hub does not say
+        raise TooManyEngines(
+            f"{n} further engines would be more than the hub's --max-engines {most}: {there} are registered"
+        )
 
 
 def _start_and_await(launcher: Launcher, client: Client, wait: float, say: Callable[[str], None]) -> int:
@@ -113,19 +135,25 @@ def _start_and_await(launcher: Launcher, client: Client, wait: float, say: Calla
 
 @engines.command()
 @click.argument("name", required=False)
-def launchers(name: str | None) -> None:
+@json_option
+def launchers(name: str | None, as_json: bool) -> None:
     """List the launchers there are, or the options of one."""
     from ctrlhub.cluster.launchers.options import described
     from ctrlhub.cluster.launchers.registry import launcher_named, launcher_names
 
     if name is None:
-        click.echo("\n".join(launcher_names()))
+        names = launcher_names()
+        click.echo(json.dumps(names, indent=2) if as_json else "\n".join(names))
         return
     try:
         kind = launcher_named(name)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    click.echo("\n".join(table(("option", "default", "meaning"), described(kind.options_type))))
+    columns, rows = ("option", "default", "meaning"), described(kind.options_type)
+    if as_json:
+        click.echo(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], indent=2))
+    else:
+        click.echo("\n".join(table(columns, rows)))
 
 
 @engines.command()

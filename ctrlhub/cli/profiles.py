@@ -60,8 +60,11 @@ def _settings(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]
     help="What a setting is to have; can be given several times.",
 )
 @click.option("--force", is_flag=True, help="Replace the configuration that is there.")
+@json_option
 @state_dir_option
-def create(name: str, values: dict[str, Any], force: bool, state_dir: Path | None) -> None:
+def create(
+    name: str, values: dict[str, Any], force: bool, as_json: bool, state_dir: Path | None
+) -> None:
     """Make profile NAME, with a config.toml that explains each setting."""
     from ctrlhub.cli.config_file import NAME, template
     from ctrlhub.wire.private import write_private
@@ -72,7 +75,7 @@ def create(name: str, values: dict[str, Any], force: bool, state_dir: Path | Non
         raise click.ClickException(f"{path} is there already; --force replaces it")
     place.make()
     write_private(path, template(name, values).encode())
-    click.echo(str(path))
+    click.echo(json.dumps(_about(place), indent=2) if as_json else str(path))
 
 
 @profile.command()

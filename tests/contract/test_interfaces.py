@@ -34,7 +34,7 @@ def test_the_status_object(client: Client, transport: str) -> None:
     assert set(status) == {"profile", "hub", "engines", "tasks", "start_hooks", "store"}
     assert isinstance(status["profile"], str)
     hub = status["hub"]
-    assert set(hub) == {"pid", "started", "time", "version", "ports", "http", "refused", "trouble"}
+    assert set(hub) == {"pid", "started", "time", "version", "ports", "http", "refused", "max_engines", "trouble"}
     assert (hub["pid"] == os.getpid()) is (transport == "memory")
     assert hub["version"] == ctrlhub.__version__
     assert (hub["http"] is not None) is (transport == "http")
@@ -43,6 +43,7 @@ def test_the_status_object(client: Client, transport: str) -> None:
     for number, engine in enumerate(status["engines"]):
         assert set(engine) == {
             "id", "pid", "host", "state", "running", "queued", "failed_hooks", "resources", "engine_set",
+            "cpu", "rss",
         }  # fmt: skip
         assert (engine["id"], engine["host"]) == (number, platform.node())
         assert (engine["state"], engine["running"], engine["queued"]) == ("idle", 0, 0)

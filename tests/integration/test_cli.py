@@ -77,7 +77,7 @@ def test_start_use_status_stop(command: Command) -> None:
         engines = client[:].apply_sync(os.getpid)
     status = command.status()
     assert set(status) == {"profile", "hub", "engines", "tasks", "start_hooks", "store"}
-    assert set(status["hub"]) == {"pid", "started", "time", "version", "ports", "http", "refused", "trouble"}
+    assert set(status["hub"]) == {"pid", "started", "time", "version", "ports", "http", "refused", "max_engines", "trouble"}
     assert status["profile"] == "default"
     assert (status["hub"]["ports"], status["hub"]["http"]) == ({}, None)
     assert set(status["tasks"]) == {"queued", "running", "done", "failed"}

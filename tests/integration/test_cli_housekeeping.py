@@ -135,3 +135,22 @@ def test_a_hub_that_hangs(command: Command, monkeypatch: pytest.MonkeyPatch) -> 
     assert any("hub" in json.loads(line) for line in iter(watch.stdout.readline, ""))
     assert command.run("stop").returncode == Exit.OK
     assert watch.wait(timeout=60) == Exit.NOT_RUNNING
+
+
+def test_sets_are_held_to_the_hub_s_limit(command: Command) -> None:
+    """More engines than the hub takes are refused before anything is started; what is done is told in JSON."""
+    started = command.run("start", "-n", "1", "--max-engines", "2", "--daemonize")
+    assert started.returncode == Exit.OK, started.stderr
+    for wait in ((), ("--wait", "0")):
+        refused = command.run("engines", "start", "--launcher", "local", "-n", "2", *wait)
+        assert refused.returncode not in (Exit.OK, Exit.USAGE)
+        assert "--max-engines 2: 1 are registered" in refused.stderr
+    assert [each["set"] for each in asked(command, "engines", "list")] == ["local"]
+    assert asked(command, "engines", "start", "--launcher", "local", "-n", "1", "--name", "other")["registered"] == 1
+    (sent,) = asked(command, "engines", "signal", "CONT", "other")
+    assert (sent["set"], sent["n"], sent["signal"]) == ("other", 1, "SIGCONT")
+    assert {"local", "slurm"} <= set(asked(command, "engines", "launchers"))
+    assert {"option": "python", "default": ""}.items() <= asked(command, "engines", "launchers", "local")[0].items()
+    made = asked(command, "profile", "create", "made", "--set", "start.engines=3")
+    assert (made["profile"], made["settings"]) == ("made", {"start.engines": "3"})
+    assert command.run("stop").returncode == Exit.OK
