@@ -60,6 +60,8 @@ class TelemetryFeed:
         self._ask = ask
         self._clock = clock
         self._asked = float("-inf")
+        self._failed = 0
+        self._error: Exception | None = None
         self._lock = asyncio.Lock()
         self._listeners: dict[object, Listener] = {}
         self._task: asyncio.Task[None] | None = None
@@ -72,7 +74,10 @@ class TelemetryFeed:
         CtrlHubError
             The hub does not answer.
         """
+        before = self._failed
         async with self._lock:
+            if self._error is not None and self._failed != before:
+                raise self._error  # somebody has asked while we waited: once is enough
             if self.latest is None or self._clock() >= self._asked + PERIOD:
                 await self._look()
             assert self.latest is not None
@@ -128,8 +133,9 @@ class TelemetryFeed:
                 bug = None if isinstance(error, CtrlHubError) else error
                 log.warning("the hub does not tell its figures: %s", error, exc_info=bug)
             self.trouble = f"{error}" or type(error).__name__
+            self._error, self._failed = error, self._failed + 1
             raise
-        self.latest, self.trouble, self._asked = found, "", self._clock()
+        self.latest, self.trouble, self._asked, self._error = found, "", self._clock(), None
         self.samples.extend(found.tasks)
         self.failures.extend(found.failures)
         for listener in tuple(self._listeners.values()):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+from asyncio import timeout
 
 from ctrlhub.gateway.handlers import Handler, Refusal
 from ctrlhub.wire.errors import CtrlHubError
@@ -12,7 +12,8 @@ OPEN_METRICS = "application/openmetrics-text"
 
 MISSING = "this needs prometheus-client where the hub runs: pip install 'ctrl-hub[metrics]'"
 
-log = logging.getLogger(__name__)
+PATIENCE = 3.0
+"""How long (seconds) a scrape waits for the hub: it has a deadline of its own, ten seconds as a rule."""
 
 
 class Metrics(Handler):
@@ -34,6 +35,7 @@ class Metrics(Handler):
 
     async def _figures(self) -> Telemetry | None:
         try:
-            return await self.gateway.telemetry.now()
-        except CtrlHubError:  # the log has it, and `ctrlhub_hub_up` says so
+            async with timeout(PATIENCE):
+                return await self.gateway.telemetry.now()
+        except (CtrlHubError, TimeoutError):  # the log has it, and `ctrlhub_hub_up` says so
             return None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import textwrap
@@ -18,7 +20,7 @@ import pytest
 
 from ctrlhub import Client
 from tests.support.processes import until
-from tests.support.rest import rest_of
+from tests.support.rest import Rest, rest_of
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "metrics.md"
 
@@ -32,9 +34,9 @@ def promtool(require_system_part: Callable[[str, bool], None]) -> str:
     return found
 
 
-def scrape(client: Client, role: str = "view", accept: str = "text/plain") -> tuple[str, str]:
+def scrape(where: Client | Rest, accept: str = "text/plain") -> tuple[str, str]:
     """Return content type and text of the metrics."""
-    rest = rest_of(client, role)
+    rest = where if isinstance(where, Rest) else rest_of(where, "view")
     headers = {"Authorization": f"Bearer {rest.token}", "Accept": accept}
     request = urllib.request.Request(f"{rest.url}/metrics", headers=headers)
     with urllib.request.urlopen(request, timeout=60) as answer:
@@ -100,6 +102,24 @@ def test_counters_never_fall(client: Client) -> None:
         assert all(now[name] >= value for name, value in before.items())
         assert len(now) > 100
         before = now
+
+
+def test_a_hub_that_hangs_is_said(client: Client) -> None:
+    """Within the time that a scrape has; the gateway's own figures are there."""
+    rest, pid = rest_of(client, "view"), client.status()["hub"]["pid"]
+
+    def is_up() -> bool:
+        _, text = scrape(rest)
+        assert value_of(text, "ctrlhub_gateway_process_resident_memory_bytes") > 0
+        return value_of(text, "ctrlhub_hub_up") == 1
+
+    assert is_up()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        until(lambda: not is_up(), "it is said")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    until(is_up, "it is back")
 
 
 def free_port() -> int:

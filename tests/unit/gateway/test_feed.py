@@ -156,3 +156,21 @@ def test_a_hub_that_does_not_answer_is_trouble_until_it_does(
 
     with_feed(test)
     assert caplog.text.count("it is gone") == 1
+
+
+def test_who_waits_for_a_hub_that_does_not_answer_waits_once() -> None:
+    """Not for one after the other to find that out."""
+
+    async def test(hub: Hub, feed: TelemetryFeed) -> None:
+        hub.error, hub.gate = HubUnavailable("it is gone"), asyncio.Event()
+        asking = [asyncio.create_task(feed.now()) for _ in range(20)]
+        await asyncio.sleep(0)
+        hub.gate.set()
+        found = await asyncio.gather(*asking, return_exceptions=True)
+        assert all(isinstance(each, HubUnavailable) for each in found)
+        assert len(hub.asked) == 1
+        hub.error = None
+        hub.time += PERIOD
+        assert (await feed.now()).time == hub.time
+
+    with_feed(test)
