@@ -13,6 +13,9 @@ from ctrlhub.client.ipython import running_shell
 from ctrlhub.client.roster import Roster
 from ctrlhub.wire.errors import EngineError
 
+ASK = 1.0
+"""So often (seconds) the cluster is asked whether what it has started may yet bring engines."""
+
 STEP = 0.25
 """How often (seconds) a progress bar is brought up to date."""
 
@@ -58,6 +61,9 @@ class EngineWaits:
             There are fewer.
         EngineError
             An engine was lost meanwhile, and no other takes its place: the error says how.
+        StartFailed
+            Jobs of a launcher have failed that should have brought them, and nothing else will: with the
+            end of their log. Only where this client belongs to a cluster.
         HubUnavailable, ControllerStopped, SessionClosed
             There will be none any more.
         """
@@ -66,7 +72,7 @@ class EngineWaits:
         if isinstance(n, bool) or not isinstance(n, int) or n < 0:
             raise TypeError(f"the number of engines is a whole number, not {n!r}")
         limit = None if timeout is None or timeout < 0 else timeout
-        wait = _Wait(self._connection, n, limit)
+        wait = _Wait(self._connection, n, limit, getattr(self.cluster, "check_jobs", None))
         if not block:
             return wait.in_background()
         if running_shell() is not None if interactive is None else interactive:
@@ -79,8 +85,16 @@ class EngineWaits:
 class _Wait:
     """A wait for engines, from now on."""
 
-    def __init__(self, connection: Connection, n: int, limit: float | None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        n: int,
+        limit: float | None,
+        check_jobs: Callable[[int], None] | None = None,
+    ) -> None:
         self._connection = connection
+        self._check_jobs = check_jobs
+        self._due = 0.0
         self._n = n
         self._limit = limit
         self._end = float("inf") if limit is None else time.monotonic() + limit
@@ -88,9 +102,23 @@ class _Wait:
         self._is_given_up: Callable[[], bool] = lambda: False
 
     def until_enough(self) -> None:
-        left = None if self._limit is None else max(0.0, self._end - time.monotonic())
-        if not self._within(left):
-            raise self._late()
+        most = float("inf") if self._check_jobs is None else ASK
+        while True:
+            self._ask_for_jobs()
+            left = max(0.0, self._end - time.monotonic())
+            step = min(most, left)
+            if self._within(None if step == float("inf") else step):
+                return
+            if left <= most:
+                raise self._late()
+
+    def _ask_for_jobs(self) -> None:
+        """Ask, if that is due, whether engines may yet come; not where there are enough."""
+        now = time.monotonic()
+        if self._check_jobs is None or now < self._due or self._are_enough(self._connection.engines()):
+            return
+        self._due = now + ASK
+        self._check_jobs(self._n)
 
     def show(self, widget: bool | None) -> None:
         from ctrlhub.client.progress import Progress
@@ -100,6 +128,7 @@ class _Wait:
         with Progress(self._n, "engines", unit="engine", widget=widget) as bar:
             while not self._within(min(STEP, max(0.0, self._end - time.monotonic()))):
                 bar.show(min(self._n, len(connection.engines())))
+                self._ask_for_jobs()
                 if time.monotonic() >= self._end:
                     raise self._late()
             bar.show(self._n)

@@ -10,6 +10,7 @@ from ctrlhub.cluster.adapting import Adapter, checked_interval
 from ctrlhub.cluster.arrival import Arrival
 from ctrlhub.cluster.engine_sets import LOCAL, EngineSets
 from ctrlhub.cluster.errors import BornDead
+from ctrlhub.cluster.jobs_check import check_jobs
 from ctrlhub.cluster.known_set import KnownSet
 from ctrlhub.cluster.parts_check import PartsCheck
 from ctrlhub.cluster.scaling import Bounds
@@ -211,6 +212,17 @@ class EngineCommands:
             self._await(arrival, name, n, timeout)
         self.update_cluster_file()
         return [each["id"] for each in sets.engines(name)]
+
+    def check_jobs(self, n: int) -> None:
+        """Make sure that there may yet be `n` engines in all, of those that are there and of jobs that go on.
+
+        Raises
+        ------
+        StartFailed
+            There will not be: jobs of a launcher have failed, with the end of their log.
+        """
+        if self._engine_sets is not None and (self._adapter is None or not self._adapter.running):
+            check_jobs(self._engine_sets, n)
 
     def _await(self, arrival: Arrival, name: str, n: int, timeout: float) -> None:
         try:

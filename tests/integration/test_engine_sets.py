@@ -356,6 +356,21 @@ def test_engines_that_die_at_their_start_end_the_wait(state: Path) -> None:
         Cluster(n=1, launcher_options=options, timeout=600).start()
 
 
+def test_jobs_that_fail_end_every_wait_for_engines(state: Path) -> None:
+    """Who waits for engines of a cluster hears of its jobs that have failed, unless others may bring as many."""
+    with Cluster(n=1) as client:
+        cluster = client.cluster
+        failing = cluster.start_engines_sync(1, launcher_options={"python": "/bin/false"})
+        with pytest.raises(StartFailed, match=r"there will not be 2 engines: .* has failed"):
+            client.wait_for_engines(2, timeout=600)
+        with pytest.raises(StartFailed, match="there will not be 2 engines"):
+            client.wait_for_engines(2, timeout=600, block=False).result()
+        client.wait_for_engines(1, timeout=60)
+        cluster.start_engines_sync(1, "plain", launcher_options={})
+        client.wait_for_engines(2, timeout=60)
+        assert failing in cluster.engines
+
+
 def test_further_engines_that_die_at_their_start_end_the_wait(state: Path) -> None:
     """Those that are there stay, and go on."""
     with Cluster(n=1, profile="mine") as client:
