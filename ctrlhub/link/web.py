@@ -292,7 +292,7 @@ class WebLink:
         """Open a connection, in a thread of its own."""
         made: OpenWeb | CtrlHubError
         try:
-            made = open_web(self._address, OPEN_TIMEOUT)
+            made = open_web(self._address, OPEN_TIMEOUT, patience=0.0)  # we have our own
         except CtrlHubError as error:
             made = error
         self._made.append((attempt, made))

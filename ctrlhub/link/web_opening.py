@@ -10,11 +10,11 @@ import socket
 import ssl
 import time
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from logging import CRITICAL, Logger
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -33,6 +33,17 @@ MAX_ANSWER = 64 * 1024
 
 CHUNK = 64 * 1024
 
+PATIENCE = 5.0
+"""So long (seconds) a gateway may be away that is started again."""
+
+FIRST_PAUSE = 0.05
+"""The first pause (seconds) before it is tried again."""
+
+PASSING = frozenset({429, 502, 503, 504})
+"""The statuses of what may be over in a moment."""
+
+T = TypeVar("T")
+
 _silent = Logger("websockets.ctrlhub", CRITICAL + 1)
 """What `websockets` logs of a connection holds its headers, and so the token."""
 
@@ -45,7 +56,15 @@ class OpenWeb:
     protocol: ClientProtocol
 
 
-def open_web(address: WebAddress, timeout: float) -> OpenWeb:
+class _Passing(Exception):
+    """What may be over in a moment: a gateway that is started again, or has too much to do."""
+
+    def __init__(self, error: HubUnavailable) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def open_web(address: WebAddress, timeout: float, patience: float = PATIENCE) -> OpenWeb:
     """Open the WebSocket of a link.
 
     Parameters
@@ -54,6 +73,8 @@ def open_web(address: WebAddress, timeout: float) -> OpenWeb:
         The gateway.
     timeout
         Seconds in which it must stand.
+    patience
+        For so long (seconds) it is tried again, if nobody is there or too many are.
 
     Raises
     ------
@@ -62,7 +83,10 @@ def open_web(address: WebAddress, timeout: float) -> OpenWeb:
     HubNotFound, HubUnavailable
         It cannot be reached, or does not answer as one.
     """
-    end = time.monotonic() + timeout
+    return _patiently(_open, address, timeout, patience)
+
+
+def _open(address: WebAddress, end: float) -> OpenWeb:
     made = _connect(address, end)
     try:
         return OpenWeb(made, _shake_hands(address, made, end))
@@ -79,7 +103,11 @@ def ask_web(address: WebAddress, timeout: float) -> Mapping[str, Any]:
     AuthenticationError, HubNotFound, HubUnavailable
         As of `open_web`.
     """
-    made = _connect(address, time.monotonic() + timeout)
+    return _patiently(_ask, address, timeout, PATIENCE)
+
+
+def _ask(address: WebAddress, end: float) -> Mapping[str, Any]:
+    made = _connect(address, end)
     asking = HTTPConnection(address.host, address.port)
     asking.sock = made
     try:
@@ -92,7 +120,7 @@ def ask_web(address: WebAddress, timeout: float) -> Mapping[str, Any]:
     finally:
         asking.close()
     if answer.status != 200:
-        raise refusal(address, answer.status, answer.getheader("Location"), body)
+        raise _refusal(address, answer.status, answer.getheader("Location"), body)
     try:
         told = json.loads(body)
     except ValueError:
@@ -102,7 +130,25 @@ def ask_web(address: WebAddress, timeout: float) -> Mapping[str, Any]:
     return told
 
 
-def refusal(address: WebAddress, status: int, location: str | None, body: bytes) -> CtrlHubError:
+def _patiently(
+    step: Callable[[WebAddress, float], T], address: WebAddress, timeout: float, patience: float
+) -> T:
+    """Do a step, and again after pauses as long as what keeps it from being done may pass."""
+    began = time.monotonic()
+    pause = FIRST_PAUSE
+    while True:
+        try:
+            return step(address, began + timeout)
+        except _Passing as passing:
+            if time.monotonic() + pause > began + min(timeout, patience):
+                raise passing.error from None
+            time.sleep(pause)
+            pause *= 1.5
+
+
+def _refusal(
+    address: WebAddress, status: int, location: str | None, body: bytes
+) -> CtrlHubError | _Passing:
     """Say what an answer means that is not what was asked for."""
     said = _reason(body)
     if status == 401:
@@ -123,7 +169,8 @@ def refusal(address: WebAddress, status: int, location: str | None, body: bytes)
             f"there is no gateway of a ctrl-hub hub at {address}: look at the port, and at the path "
             "before it where it stands behind a proxy"
         )
-    return HubUnavailable(f"{address} answers with status {status}{said}")
+    error = HubUnavailable(f"{address} answers with status {status}{said}")
+    return _Passing(error) if status in PASSING else error
 
 
 # ---------------------------------------------------------------- steps
@@ -137,7 +184,10 @@ def _connect(address: WebAddress, end: float) -> socket.socket:
     try:
         made = socket.create_connection(place, _left(end))
     except OSError as error:
-        raise HubUnavailable(f"{address} cannot be reached{by}: {_words(error)}") from None
+        unavailable = HubUnavailable(f"{address} cannot be reached{by}: {_words(error)}")
+        if isinstance(error, ConnectionRefusedError):
+            raise _Passing(unavailable) from None
+        raise unavailable from None
     try:
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if proxy is not None:
@@ -202,7 +252,7 @@ def _shake_hands(address: WebAddress, made: socket.socket, end: float) -> Client
     failed = protocol.handshake_exc
     if isinstance(failed, InvalidStatus):
         answer = failed.response
-        raise refusal(
+        raise _refusal(
             address, answer.status_code, answer.headers.get("Location"), bytes(answer.body or b"")
         )
     if failed is not None:

@@ -22,6 +22,9 @@ MOST_READ = 4 * CHUNK
 STEADY = 10.0
 """A connection that stood for so long (seconds) was a good one."""
 
+MOMENT = 0.001
+"""The shortest wait (seconds): none would mean not to wait at all."""
+
 BROKEN = (OSError, EOFError)
 """What is raised where a connection has broken; `ssl.SSLError` is an `OSError`."""
 
@@ -162,18 +165,26 @@ class WebSocket:
         return messages
 
     def say_goodbye(self, timeout: float) -> None:
-        """Say that it ends, and wait for what was sent to leave (seconds)."""
+        """Say that it ends, and wait until the other side has closed it, too (seconds).
+
+        To close it at once, with something on its way to us, would have the system take back what we
+        said last.
+        """
+        end = time.monotonic() + timeout
         if self._protocol.state is State.OPEN:
             self._protocol.send_close(CloseCode.NORMAL_CLOSURE)
         try:
             self.write()
-            if self._unsent:
-                self._socket.settimeout(timeout)
-                while self._unsent:
-                    self._socket.sendall(self._unsent[0])
-                    self._unsent.popleft()
+            while self._unsent:
+                self._socket.settimeout(max(MOMENT, end - time.monotonic()))
+                self._socket.sendall(self._unsent[0])
+                self._unsent.popleft()
+            while time.monotonic() < end:
+                self._socket.settimeout(max(MOMENT, end - time.monotonic()))
+                if not self._socket.recv(CHUNK):
+                    return
         except OSError:
-            return  # whoever is gone needs no goodbye
+            return  # whoever is gone, or busy, needs no goodbye
 
     def close(self) -> None:
         """Close it, with whatever has not left."""

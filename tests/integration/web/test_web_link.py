@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +16,7 @@ import pytest
 from ctrlhub import AuthenticationError, Client
 from ctrlhub.gateway.token_file import TokenFile
 from ctrlhub.wire.places import Profile
+from tests.integration.test_interrupted_waits import STORM
 from tests.support.hubs import replace_hub
 from tests.support.processes import Command, is_alive, until
 from tests.support.state import own_state
@@ -118,6 +122,20 @@ def test_a_connection_that_breaks(far: Client) -> None:
         result = view.apply_async(pow, 2, number)
         far._connection._runner.post(lambda now: far._connection._link.reopen())
         assert result.get(WAIT) == 2**number
+
+
+def test_ctrl_c(local: Client, command: Command) -> None:
+    """At any moment of many calls: none of them is lost, and the client goes on."""
+    where = f'Client("{local.gateway()}", token="{token_of("admin")}", timeout={WAIT})'
+    program = STORM.replace("with Cluster(n=2) as client", f"with {where} as client")
+    program = program.replace("import Cluster", "import Client").replace("ROUNDS = 1500", "ROUNDS = 200")
+    ran = subprocess.run(
+        [sys.executable, "-c", program, "7"], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)
+    assert found["struck"] > 0
+    assert found["sum"] == sum(range(1, 101))
 
 
 def test_a_token_that_is_revoked(local: Client, command: Command) -> None:

@@ -308,16 +308,31 @@ def test_a_redirect(gateway: Gateway) -> None:
 def test_something_else(gateway: Gateway, answer: str, error: type[Exception], says: str) -> None:
     """Whatever answers there is named as what it is."""
     with serving(answering(answer, [])) as port, pytest.raises(error, match=says):
+        Client(f"http://127.0.0.1:{port}", token=gateway.token, timeout=0.3)
+
+
+def test_a_gateway_that_has_too_much_to_do(gateway: Gateway) -> None:
+    """Who comes meanwhile tries again, within its time."""
+    heads: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        status = "503 Service Unavailable" if len(heads) < 3 else "401 Unauthorized"
+        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
+        await writer.drain()
+
+    with serving(serve) as port, pytest.raises(AuthenticationError):
         Client(f"http://127.0.0.1:{port}", token=gateway.token)
+    assert len(heads) == 3
 
 
 def test_nobody() -> None:
-    """Nobody listens: that is an error at once."""
+    """Nobody listens: that is an error, once the client's time is over."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
         with pytest.raises(HubUnavailable, match="cannot be reached"):
-            Client(f"http://127.0.0.1:{port}", token="x")
+            Client(f"http://127.0.0.1:{port}", token="x", timeout=0.2)
 
 
 def test_options_that_make_no_sense(gateway: Gateway) -> None:
