@@ -11,6 +11,9 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -80,7 +83,7 @@ def _is_hopeless(error: Exception) -> bool:
 
 async def _serve(profile: Profile, config: HttpConfig) -> int:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    Thread(target=_await_end, args=(loop, stop), name="lifeline", daemon=True).start()
+    hub = Lifeline(partial(loop.call_soon_threadsafe, stop.set))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     TokenFile(profile.tokens).ensure()
@@ -103,6 +106,9 @@ async def _serve(profile: Profile, config: HttpConfig) -> int:
         resuming.cancel()
         server.stop()
         gateway.telemetry.close()
+        if hub.has_ended:  # nobody is there to take leave of, and who waits for an answer gets none
+            log.info("the hub has ended")
+            os._exit(EXIT_OK)
         await gateway.clients.close()
     return EXIT_OK
 
@@ -132,13 +138,33 @@ async def _watch_tokens(gateway: Gateway) -> None:
                 log.error("%s", error)
 
 
-def _await_end(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-    """Wait for the hub's end, and end with it: in good order, or after a while whatever hangs."""
-    while os.read(0, 4096):
-        continue
-    loop.call_soon_threadsafe(stop.set)
-    time.sleep(LEAVE)
-    os._exit(EXIT_OK)
+class Lifeline:
+    """Standard input, whose end is the hub's end.
+
+    Parameters
+    ----------
+    ended
+        Is called in a thread when it comes. What is not over soon afterwards is ended, whatever hangs.
+
+    Attributes
+    ----------
+    has_ended : bool
+        Whether it has come.
+    """
+
+    def __init__(self, ended: Callable[[], object]) -> None:
+        self.has_ended = False
+        self._ended = ended
+        Thread(target=self._wait, name="lifeline", daemon=True).start()
+
+    def _wait(self) -> None:
+        while os.read(0, 4096):
+            continue
+        self.has_ended = True
+        with suppress(RuntimeError):  # the loop has ended before
+            self._ended()
+        time.sleep(LEAVE)
+        os._exit(EXIT_OK)
 
 
 def _listen(config: HttpConfig, profile: Profile) -> list[socket.socket]:
