@@ -1,6 +1,6 @@
 """What a thousand subscribers of live events cost the hub: its CPU time per task, with and without them.
 
-    python -m benchmarks.subscribers [--subscribers 1000] [--tasks 20000] [--rounds 5]
+    python -m benchmarks.subscribers [--subscribers 1000] [--tasks 100000] [--rounds 4]
 
 A hub, two engines and a gateway; a Python client runs no-op tasks, in rounds with the subscribers and
 without. The hub's CPU time is that of its process, from the system. Then subscribers that do not read are
@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import socket
 import statistics
-import time
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from ctrlhub import Client, Cluster
 from ctrlhub.gateway.token_file import TokenFile
@@ -31,8 +31,8 @@ SLOW = 10
 
 def cpu_of(pid: int) -> float:
     """Return the CPU time (seconds) of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")  # in nanoseconds; `stat` has hundredths of a second
+    return sum(int(each.read_text().split()[0]) for each in threads) / 1e9
 
 
 def per_task(client: Client, pid: int, tasks: int) -> float:
@@ -44,45 +44,76 @@ def per_task(client: Client, pid: int, tasks: int) -> float:
 
 
 class Crowd:
-    """Subscribers, in the event loop of this thread."""
+    """Subscribers, in a process of their own: what they cost is not to slow the client down.
 
-    def __init__(self, url: str, token: str) -> None:
-        self._url = url.replace("http", "ws", 1) + "/api/v1/events?topics=engines,tasks"
-        self._headers = {"Authorization": f"Bearer {token}"}
-        self._readers: list[asyncio.Task[None]] = []
-        self.events = 0
-        self.closed = 0
+    Parameters
+    ----------
+    url, token, count
+        Of what, with what, and how many.
+    """
 
-    async def come(self, count: int) -> None:
-        """Subscribe, so many at a time as a gateway takes."""
-        for first in range(0, count, 50):
-            some = range(first, min(first + 50, count))
-            opened = await asyncio.gather(*(self._open() for _ in some))
-            self._readers += [asyncio.create_task(self._read(each)) for each in opened]
+    def __init__(self, url: str, token: str, count: int) -> None:
+        command = [sys.executable, "-m", __spec__.name, "--crowd", url, "--subscribers", str(count)]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{token}\n")
+        self.counts()  # once all are there
 
-    async def _open(self) -> Any:
-        while True:
-            try:
-                return await connect(
-                    self._url, additional_headers=self._headers, compression=None, open_timeout=60
-                )
-            except Exception as error:
-                if "429" not in str(error):
-                    raise
-                await asyncio.sleep(1)  # as the answer says
+    def counts(self) -> tuple[int, int]:
+        """Return how many events have come, and how many subscribers were closed."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write("\n")
+        events, closed = self._process.stdout.readline().split()
+        return int(events), int(closed)
 
-    async def _read(self, opened: Any) -> None:
+    def go(self) -> None:
+        """Have them leave."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(60)
+
+
+async def crowd(url: str, count: int) -> None:
+    """Be a crowd: the token is the first line of the input, and each further one asks for the counts."""
+    loop = asyncio.get_running_loop()
+    lines = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    token = (await lines.readline()).decode().strip()
+    where = url.replace("http", "ws", 1) + "/api/v1/events?topics=engines,tasks"
+    counts = [0, 0]
+
+    async def read(opened: Any) -> None:
         try:
             async for _ in opened:
-                self.events += 1
+                counts[0] += 1
         except ConnectionClosed:
-            self.closed += 1
+            counts[1] += 1
 
-    async def go(self) -> None:
-        """Leave."""
-        for reader in self._readers:
-            reader.cancel()
-        await asyncio.gather(*self._readers, return_exceptions=True)
+    readers = []
+    for first in range(0, count, 50):
+        some = range(first, min(first + 50, count))
+        opened = await asyncio.gather(*(subscribed(where, token) for _ in some))
+        readers += [asyncio.create_task(read(each)) for each in opened]
+    while await lines.readline():
+        print(*counts, flush=True)
+    for reader in readers:
+        reader.cancel()
+    await asyncio.gather(*readers, return_exceptions=True)
+
+
+async def subscribed(where: str, token: str) -> Any:
+    """Subscribe, as often as a gateway that is asked too much says to try again."""
+    headers = {"Authorization": f"Bearer {token}"}
+    while True:
+        try:
+            return await connect(where, additional_headers=headers, compression=None, open_timeout=60)
+        except InvalidStatus as error:
+            if error.response.status_code != 429:
+                raise
+            await asyncio.sleep(float(error.response.headers["Retry-After"]))
 
 
 def stuck(url: str, token: str) -> socket.socket:
@@ -96,29 +127,27 @@ def stuck(url: str, token: str) -> socket.socket:
     return made
 
 
-async def measured(options: argparse.Namespace, client: Client, url: str, token: str) -> float:
-    """Print the figures, and return the ratio."""
-    pid = client.status()["hub"]["pid"]
-    await asyncio.to_thread(per_task, client, pid, options.tasks)  # warm
-    without, with_them = [], []
-    events = 0
+def measured(options: argparse.Namespace, client: Client, url: str, token: str) -> float:
+    """Print the figures, and return the ratio: of each round to what was before and after it."""
+    pid, tasks = client.status()["hub"]["pid"], options.tasks
+    per_task(client, pid, tasks)  # warm
+    ratios, events = [], 0
+    before = per_task(client, pid, tasks)
     for _ in range(options.rounds):
-        without.append(await asyncio.to_thread(per_task, client, pid, options.tasks))
-        crowd = Crowd(url, token)
-        await crowd.come(options.subscribers)
-        await asyncio.sleep(2)  # their first events are none of the tasks'
-        before, began = crowd.events, time.perf_counter()
-        with_them.append(await asyncio.to_thread(per_task, client, pid, options.tasks))
-        took = time.perf_counter() - began
-        await asyncio.sleep(1.5)
-        events += crowd.events - before
-        assert crowd.closed == 0, f"{crowd.closed} subscribers were closed"
-        await crowd.go()
-        print(f"  round: {without[-1]:.2f} µs without, {with_them[-1]:.2f} µs with, {options.tasks / took:,.0f} tasks/s")
-    ratio = statistics.median(with_them) / statistics.median(without)
-    print(f"hub's CPU per task: {statistics.median(without):.2f} µs without subscribers, "
-          f"{statistics.median(with_them):.2f} µs with {options.subscribers}: ratio {ratio:.3f} (goal {GOAL})")  # fmt: skip
-    print(f"events that reached them: {events}")
+        there = Crowd(url, token, options.subscribers)
+        had, _ = there.counts()
+        with_them = per_task(client, pid, tasks)
+        has, closed = there.counts()
+        there.go()
+        assert closed == 0, f"{closed} subscribers were closed"
+        events += has - had
+        after = per_task(client, pid, tasks)
+        ratios.append(with_them / ((before + after) / 2))
+        print(f"  without {before:.2f} µs, with {with_them:.2f}, without {after:.2f}: {ratios[-1]:.3f}")
+        before = after
+    ratio = statistics.median(ratios)
+    print(f"hub's CPU per task with {options.subscribers} subscribers / without: {ratio:.3f} (goal {GOAL})")
+    print(f"events that reached them meanwhile: {events}")
     return ratio
 
 
@@ -146,15 +175,19 @@ def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--subscribers", type=int, default=1000)
-    parser.add_argument("--tasks", type=int, default=20_000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--tasks", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--crowd", metavar="URL", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.crowd:
+        asyncio.run(crowd(options.crowd, options.subscribers))
+        return
     with Cluster(n=2) as client:
         client.wait_for_engines(2)
         url = client.gateway()
         profile = Profile.named(client.profile, state_dir() / "clusters")
         tokens = {each.role.value: each.secret for each in TokenFile(profile.tokens).now().tokens}
-        ratio = asyncio.run(measured(options, client, url, tokens["view"]))
+        ratio = measured(options, client, url, tokens["view"])
         told = dropped(client, url, tokens["admin"])
         print(f"subscribers that did not read: {told} of {SLOW} were dropped, with the reason")
     if ratio > GOAL or told != SLOW:
