@@ -20,9 +20,11 @@ from typing import Any
 
 from tornado.netutil import bind_sockets
 
+from ctrlhub.controller.descriptor_limit import descriptor_limit, raise_descriptor_limit
 from ctrlhub.controller.http_config import HttpConfig
 from ctrlhub.gateway.access.hosts import Hosts
 from ctrlhub.gateway.access.rates import Rates
+from ctrlhub.gateway.access.room import fitted
 from ctrlhub.gateway.certificate import tls_for
 from ctrlhub.gateway.clients import Clients
 from ctrlhub.gateway.context import Gateway
@@ -50,6 +52,9 @@ BURST = 5.0
 
 LOGIN_RATE, LOGIN_BURST = 0.2, 10.0
 """So many wrong tokens an address may show in a second, and at once."""
+
+DESCRIPTORS = 65_536
+"""So many descriptors it has, if it may."""
 
 FORMER = 5.0
 """How long (seconds) to wait for the end of a gateway whose hub was killed."""
@@ -86,6 +91,8 @@ async def _serve(profile: Profile, config: HttpConfig) -> int:
     hub = Lifeline(partial(loop.call_soon_threadsafe, stop.set))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    raise_descriptor_limit(DESCRIPTORS)
+    config = fitted(config, descriptor_limit())
     TokenFile(profile.tokens).ensure()
     sockets = _listen(config, profile)
     host, port = sockets[0].getsockname()[:2]
