@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -151,6 +153,20 @@ def test_errors_are_shown(front: Front) -> None:
     front.update(front.find(other, "engines"), value=1)
     front.click(front.find(other, "Scale"))
     front.until(lambda: 'role="alert"' not in front.text_of(other), "all is well again")
+
+
+def test_a_hub_that_dies(front: Front) -> None:
+    """The widget says that it is over, and how; what is left is cleared away, and it can be started again."""
+    front.run("one = ctrlhub.Cluster(1, profile='dying', progress=False)\none.start()\nprint(one.pids['hub'])\none.widget()")
+    shown, hub = front.displayed[-1], int(front.printed)
+    front.update(shown, _view_count=1)
+    front.until(lambda: "1 engine: 1 idle" in front.text_of(shown), "an engine is shown")
+    os.kill(hub, signal.SIGKILL)
+    front.until(lambda: "over, its hub" in front.text_of(shown), "its end is shown")
+    front.click(front.find(shown, "Stop"))
+    front.until(lambda: "not running" in front.text_of(shown), "it is cleared away")
+    front.click(front.find(shown, "Start"))
+    front.until(lambda: "1 engine: 1 idle" in front.text_of(shown), "it runs again")
 
 
 def test_a_cluster_is_its_widget(front: Front, kernel: Kernel) -> None:

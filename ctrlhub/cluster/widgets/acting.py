@@ -61,11 +61,16 @@ class Acts:
         try:
             act()
         except Exception as error:  # whatever it is, the widget is where it is seen
-            says_enough = isinstance(error, CtrlHubError | ValueError | TimeoutError) and f"{error}"
-            trouble = f"{error}" if says_enough else f"{type(error).__name__}: {error}"
+            trouble = what_happened(error)
         finally:
             with self._lock:
                 self._doing.remove(what)
         if trouble:
             self._trouble = trouble
         self._changed()
+
+
+def what_happened(error: Exception) -> str:
+    """Return an error as people are told it."""
+    says_enough = isinstance(error, CtrlHubError | ValueError | TimeoutError) and f"{error}"
+    return f"{error}" if says_enough else f"{type(error).__name__}: {error}"

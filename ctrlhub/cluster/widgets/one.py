@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ipywidgets import HTML, BoundedIntText, Button, HBox, ToggleButton, VBox
 
 from ctrlhub.cluster.looks import ClusterLook, Phase
-from ctrlhub.cluster.widgets.acting import Acts
+from ctrlhub.cluster.widgets.acting import Acts, what_happened
 from ctrlhub.cluster.widgets.drawing import engines, heading, news
 from ctrlhub.cluster.widgets.refreshing import Refresher
-from ctrlhub.wire.errors import CtrlHubError
 
 if TYPE_CHECKING:
     from ctrlhub.cluster.cluster import Cluster
@@ -129,9 +129,9 @@ class ClusterWidget(VBox):  # type: ignore[misc]
     def _look(self) -> None:
         try:
             look = self.cluster.look()
-        except CtrlHubError as error:
+        except Exception as error:  # whatever it is, it is shown; the next look may fare better
             look = self.cluster._look_here()
-            look = type(look)(look.profile, look.phase, look.n, look.launcher, f"{look.described}: {error}")
+            look = replace(look, described=f"{look.described}: {what_happened(error)}", engines=())
         if not self._refresher.closed:
             self._draw(look)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from ctrlhub.cluster.attached import AttachedCluster
 from ctrlhub.cluster.clusters_here import Choice, ClustersHere
 from ctrlhub.cluster.manager import ClusterManager
 from ctrlhub.cluster.wanted import Wanted
-from ctrlhub.cluster.widgets.acting import Acts
+from ctrlhub.cluster.widgets.acting import Acts, what_happened
 from ctrlhub.cluster.widgets.drawing import clusters, news
 from ctrlhub.cluster.widgets.form import StartForm
 from ctrlhub.cluster.widgets.one import ClusterWidget, shown
@@ -49,7 +50,9 @@ class ClustersWidget(VBox):  # type: ignore[misc]
         self._acts = Acts(self._changed)
         self._refresher = Refresher(self._look, INTERVAL)
         self._widgets: dict[str, ClusterWidget] = {}
+        self._listing = threading.RLock()
         self._is_listing = False
+        self._tried = NOTHING
         self.chosen = Dropdown(options=[("choose one", NOTHING)], description="cluster")
         self._detail = VBox()
         self.form = StartForm(self._start, self._acts.refuse)
@@ -105,12 +108,17 @@ class ClustersWidget(VBox):  # type: ignore[misc]
         self._show(key, self._clusters.cluster(key))
 
     def _choose(self, change: Any) -> None:
-        key = change["new"] or NOTHING
-        if self._is_listing:
-            return
+        self._tried = NOTHING
+        if not self._is_listing:  # else the look that is going on sees to it
+            self._attend()
+
+    def _attend(self) -> None:
+        """Show the cluster that is chosen."""
+        key = self.chosen.value or NOTHING
         if key == NOTHING or key in self._widgets:
             self._put()
-        else:
+        elif key != self._tried:
+            self._tried = key
             self._acts.begin("attaching", lambda: self._show(key, self._clusters.cluster(key)))
 
     def _show(self, key: str, cluster: Cluster) -> None:
@@ -122,7 +130,9 @@ class ClustersWidget(VBox):  # type: ignore[misc]
 
     def _put(self) -> None:
         shown = self._shown
-        self._detail.children = () if shown is None else (shown,)
+        children = () if shown is None else (shown,)
+        if self._detail.children != children:
+            self._detail.children = children
 
     # ------------------------------------------------------------ what is shown
 
@@ -136,9 +146,17 @@ class ClustersWidget(VBox):  # type: ignore[misc]
     def _look(self) -> None:
         if self._refresher.closed:
             return
-        self._list_choices()
+        try:
+            self._list_choices()
+            self._attend()
+        except Exception as error:  # whatever it is, it is shown; the next look may fare better
+            self._news.value = news(self._acts.doing, what_happened(error))
 
     def _list_choices(self, wanted: str | None = None) -> None:
+        with self._listing:
+            self._list_now(wanted)
+
+    def _list_now(self, wanted: str | None) -> None:
         found = self._clusters.listed()
         text = clusters(found)
         if self._list.value != text:
@@ -156,5 +174,3 @@ class ClustersWidget(VBox):  # type: ignore[misc]
                 self.chosen.value = value if value in keys else NOTHING
         finally:
             self._is_listing = False
-        if value not in keys:
-            self._put()
