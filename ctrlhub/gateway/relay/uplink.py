@@ -19,7 +19,7 @@ HELD: Mapping[Stream, int] = {
 }  # fmt: skip
 """The most messages of each stream that wait here for a peer that does not take them."""
 
-UNSENT = 64
+UNSENT = 16
 """The most messages of a stream that wait here for a hub that does not take them."""
 
 BUDGET = 64

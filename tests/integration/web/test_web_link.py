@@ -124,6 +124,22 @@ def test_a_connection_that_breaks(far: Client) -> None:
         assert result.get(WAIT) == 2**number
 
 
+def test_a_gateway_that_hangs(local: Client, far: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked for a sign of life, and given up; the client is back when it is."""
+    monkeypatch.setattr("ctrlhub.link.web.PROBE", 0.1)
+    monkeypatch.setattr("ctrlhub.link.web.DEAD", 0.3)
+    gateway, session = gateway_of(local), far.session
+    os.kill(gateway, signal.SIGSTOP)
+    try:
+        waiting = far.load_balanced_view().apply_async(pow, 2, 5)
+        link = far._connection._link
+        until(lambda: "nothing was heard" in (link.failure() or ""), "the client has given it up")
+    finally:
+        os.kill(gateway, signal.SIGCONT)
+    assert waiting.get(WAIT) == 32
+    assert far.session == session
+
+
 def test_ctrl_c(local: Client, command: Command) -> None:
     """At any moment of many calls: none of them is lost, and the client goes on."""
     where = f'Client("{local.gateway()}", token="{token_of("admin")}", timeout={WAIT})'

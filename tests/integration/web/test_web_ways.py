@@ -6,6 +6,7 @@ import asyncio
 import base64
 import datetime
 import ipaddress
+import logging
 import socket
 import threading
 import traceback
@@ -210,11 +211,12 @@ def test_a_wrong_token(gateway: Gateway, token: str) -> None:
     assert "wrong-and-secret" not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_token_is_not_shown(gateway: Gateway) -> None:
-    """Neither by the client nor by its link."""
-    with gateway.client(f"{gateway.url}?token={gateway.token}", token=None) as client:
+def test_a_token_is_not_shown(gateway: Gateway, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither by the client nor by its link, nor in any log, however much that is told."""
+    with caplog.at_level(logging.DEBUG), gateway.client(f"{gateway.url}?token={gateway.token}", token=None) as client:
         assert client[0].apply_sync(int, "7") == 7
         assert gateway.token not in f"{client!r} {client._connection._link._address!r}"
+    assert gateway.token not in caplog.text
 
 
 def test_a_token_of_the_environment(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
