@@ -122,7 +122,7 @@ class Feed:
             async with asyncio.timeout(2 * EVERY):
                 telemetry = await self._came.get()
         except TimeoutError:
-            why = self._gateway.telemetry.trouble or "it has not answered yet"
+            why = self._gateway.telemetry.trouble or "it has not answered for some seconds"
             self._tell(_gone(why), list(self._browsers))
             return
         await self._look_for_trouble()

@@ -28,6 +28,12 @@ KINDS: Mapping[str, str] = {
 }
 """What the page is made of."""
 
+WISHES: Mapping[str | bytes, bool] = {'{"logs":true}': True, '{"logs":false}': False}
+"""All that a browser may say: whether it shows the logs."""
+
+MOST_SAID = 64
+"""So long (bytes) what it says may be."""
+
 TOO_SLOW = 4408
 """The WebSocket's closing code for a browser that does not read."""
 
@@ -107,14 +113,16 @@ class FeedSocket(SocketHandler):
 
     def on_message(self, message: str | bytes) -> None:
         """Hear whether it shows the logs; there is nothing else that it may say."""
-        try:
-            wanted = json.loads(message)["logs"]
-        except (ValueError, LookupError, TypeError):
-            wanted = None
-        if not isinstance(wanted, bool):
+        wanted = WISHES.get(message)
+        if wanted is None:
             self.let_go("this is nothing that the dashboard says")
-            return
-        feed_of(self.gateway).want_logs(self, wanted)
+        else:
+            feed_of(self.gateway).want_logs(self, wanted)
+
+    @property
+    def max_message_size(self) -> int:
+        """So long (bytes) a message may be."""
+        return MOST_SAID
 
     def on_close(self) -> None:
         """Forget it."""
