@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from tests.support.processes import until
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
@@ -43,3 +45,8 @@ class Complaints:
     def _console(self, message: Any) -> None:
         if message.type in ("error", "warning"):
             self.said.append(message.text)
+
+
+def comes(page: Page, condition: str) -> None:
+    """Wait until something holds in a page; it may evaluate no strings itself, as its policy says."""
+    until(lambda: page.evaluate(condition), condition)

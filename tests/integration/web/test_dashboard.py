@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
 
 from ctrlhub import Client
 from ctrlhub.gateway.token_file import TokenFile
 from ctrlhub.wire.places import Profile, state_dir
-from tests.support.browser import SIZE, Complaints, chromium, program
-from tests.support.made_up_gateway import Shown, made_up_gateway
+from tests.support.browser import Complaints, comes
 from tests.support.processes import until
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
+
 
 pytest.importorskip("bokeh", reason="needs the extra dashboard")
 pytest.importorskip("playwright", reason="needs playwright, which leads Chromium")
 
 SCRIPT = '<script>window.hacked = 1</script><img src="x" onerror="window.hacked = 2">'
-SECONDS = 20_000.0
 
 TOOLTIP = """() => {
     const below = (node) => [...node.querySelectorAll('*')].flatMap((each) => (each.shadowRoot ? [each, ...below(each.shadowRoot)] : []));
@@ -49,25 +41,6 @@ def work(seconds: float, wrong: str = "") -> float:
     if wrong:
         raise ValueError(wrong)
     return seconds
-
-
-@contextmanager
-def site_of(directory: Path) -> Iterator[int]:
-    """Serve a folder, as another site does; give its port."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(directory)))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
 
 
 class Load:
@@ -92,19 +65,6 @@ class Load:
         self._thread.join()
 
 
-def comes(page: Page, condition: str) -> None:
-    """Wait until something holds in a page; it may evaluate no strings itself, as its policy says."""
-    until(lambda: page.evaluate(condition), condition)
-
-
-@pytest.fixture(scope="module")
-def browser(require_system_part: Callable[[str, bool], None]) -> Iterator[Browser]:
-    """A Chromium for the tests of this module."""
-    require_system_part("chromium", program() is not None)
-    with chromium() as found:
-        yield found
-
-
 @pytest.fixture(scope="module")
 def busy(cluster: Any) -> Iterator[Client]:
     """A client of the module's cluster that keeps it busy."""
@@ -123,24 +83,6 @@ def address(client: Client, role: str) -> str:
     tokens = TokenFile(Profile.named(client.profile, state_dir() / "clusters").tokens).now().tokens
     [secret] = [each.secret for each in tokens if each.role == role]
     return f"{url}/?token={secret}"
-
-
-@pytest.fixture
-def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Open pages, each in a profile of its own: ``open_page(url, color_scheme="dark")``."""
-    contexts = []
-
-    def open_one(url: str, **options: Any) -> Page:
-        context = browser.new_context(viewport=SIZE, **options)
-        context.set_default_timeout(SECONDS)
-        contexts.append(context)
-        page = context.new_page()
-        page.goto(url)
-        return page
-
-    yield open_one
-    for context in contexts:
-        context.close()
 
 
 def test_it_shows_figures_that_change(busy: Client, open_page: Callable[..., Page]) -> None:
@@ -361,105 +303,3 @@ def test_it_comes_back_after_the_gateway_was_killed(busy: Client, open_page: Cal
     comes(page, "window.seen.some((title) => title.startsWith('disconnected')) && document.title.includes('2 engines')")
     assert page.locator("#connection-text").inner_text() == "live"
     assert busy.status()["hub"]["http"]["pid"] != http["pid"]
-
-
-def test_of_500_engines_each_is_found(tmp_path: Path, open_page: Callable[..., Page]) -> None:
-    """With 20,000 tasks a second: a square for each, a table that sorts and filters, and what is not drawn is counted."""
-    with made_up_gateway(tmp_path, 500, 20_000) as shown:
-        page = open_page(shown.url)
-        comes(page, "document.querySelectorAll('#grid .cell').length === 500")
-        comes(page, "document.querySelector('#stream-note').textContent.includes('more are not drawn')")
-        box, last = page.locator("#grid").bounding_box(), page.locator("#grid .cell").last.bounding_box()
-        assert box is not None
-        assert last is not None
-        assert last["y"] + last["height"] <= box["y"] + box["height"]
-        page.get_by_role("tab", name="Engines").click()
-        comes(page, "document.querySelectorAll('#engine-rows tr').length === 500")
-        page.get_by_role("button", name="Memory").click()
-        sizes = page.evaluate("[...document.querySelectorAll('#engine-rows tr')].map((row) => row.cells[6].textContent)")
-        numbers = [int(size.removesuffix(" MB")) for size in sizes]
-        assert numbers == sorted(numbers, reverse=True)
-        assert page.locator("#engine-head th[aria-sort=descending]").inner_text().startswith("Memory")
-        page.fill("#engine-filter", "node31")
-        assert page.evaluate("document.querySelectorAll('#engine-rows tr').length") == 500 - 31 * 16
-        # All of it fits on a laptop: the page itself does not scroll.
-        assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
-
-
-def test_without_engines_it_says_how_to_start_some(tmp_path: Path, open_page: Callable[..., Page]) -> None:
-    """And that nothing waits, has failed or has run."""
-    with made_up_gateway(tmp_path, 0, 0) as shown:
-        page = open_page(shown.url)
-        comes(page, "document.title.startsWith('0 running, 0 engines')")
-        assert "ctrl-hub engines start" in page.locator("#grid-empty").inner_text()
-        assert page.locator("#queues-empty").is_visible()
-        for tab, empty in (("Engines", "#engine-empty"), ("Tasks", "#task-empty"), ("Failures", "#failure-empty")):
-            page.get_by_role("tab", name=tab).click()
-            assert page.locator(empty).is_visible()
-
-
-def test_below_a_path_and_in_a_frame(tmp_path: Path, open_page: Callable[..., Page]) -> None:
-    """Where the options allow it a page of another site shows it, and it is live there; else the frame stays empty."""
-    site = tmp_path / "site"
-    site.mkdir()
-    for frames, is_live in ((("http://localhost:*",), True), ((), False)):
-        place = tmp_path / f"gateway-{is_live}"
-        with made_up_gateway(place, 3, 50, frames=frames, prefix="/user/me") as shown, site_of(site) as port:
-            (site / "index.html").write_text(f'<title>of others</title><iframe src="{shown.url}" width="1300" height="700"></iframe>')
-            page = open_page(f"http://localhost:{port}/")
-            if is_live:
-                frame = page.frame_locator("iframe")
-                until(lambda frame=frame: frame.locator("#count-engines").inner_text() == "3", "it is live")  # type: ignore[misc]
-                assert "token" not in page.frames[1].url
-            else:
-                until(lambda page=page: page.frames[1].url.startswith("chrome-error:"), "the frame is refused")  # type: ignore[misc]
-
-
-def test_twenty_browsers_get_the_same(tmp_path: Path) -> None:
-    """All that are there hear the same figures; what one second has is worked out once."""
-    with made_up_gateway(tmp_path, 50, 1000) as shown, ExitStack() as stack:
-        address = f"{shown.address.replace('http', 'ws')}/dashboard/feed"
-        headers = {"Authorization": f"Bearer {shown.token}"}
-        sockets = [stack.enter_context(connect(address, additional_headers=headers, max_size=None)) for _ in range(20)]
-        heard = [json.loads(each.recv(timeout=30))["kind"] for each in sockets]
-        assert heard == ["hello"] * 20
-        assert [json.loads(each.recv(timeout=30))["kind"] for each in sockets] == ["whole"] * 20
-        latest = {}
-        while len(latest) < 3:
-            said = sockets[-1].recv(timeout=30)
-            latest[json.loads(said)["time"]] = said
-        for each in sockets[:-1]:
-            common = 0
-            while common < 2:
-                said = each.recv(timeout=30)
-                common += said == latest.get(json.loads(said)["time"])
-
-
-@pytest.mark.parametrize("said", ["", "[]", '{"logs": 1}', '{"act":"restart"}', b"\xff\x00", "[" * 60])
-def test_nonsense_from_a_browser_ends_its_connection(made_up: Shown, said: str | bytes) -> None:
-    """With a reason; there is nothing else that the page says."""
-    assert closing_of(made_up, said) == (4408, "this is nothing that the dashboard says")
-
-
-def test_what_is_too_long_is_not_read(made_up: Shown) -> None:
-    """A browser has hardly anything to say."""
-    assert closing_of(made_up, "[" * 1_000_000)[0] in (1006, 1009)
-
-
-@pytest.fixture(scope="module")
-def made_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
-    """A gateway with an engine that there is not."""
-    with made_up_gateway(tmp_path_factory.mktemp("gateway"), 1, 1) as shown:
-        yield shown
-
-
-def closing_of(shown: Shown, said: str | bytes) -> tuple[int, str]:
-    """Say something to the feed; return how it closes the connection."""
-    address = f"{shown.address.replace('http', 'ws')}/dashboard/feed"
-    with connect(address, additional_headers={"Authorization": f"Bearer {shown.token}"}) as socket:
-        try:
-            socket.send(said)
-            while True:
-                socket.recv(timeout=30)
-        except ConnectionClosed as closed:
-            return (1006, "") if closed.rcvd is None else (closed.rcvd.code, closed.rcvd.reason)
