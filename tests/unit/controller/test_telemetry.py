@@ -15,7 +15,7 @@ from ctrlhub.wire.failure import Failure, pack_failure
 from ctrlhub.wire.telemetry import Telemetry, engines_of, merged
 from tests.support.exchange import Exchange, Line
 from tests.support.multiengine import a_peer, begun, ends
-from tests.support.taskqueue import dies
+from tests.support.taskqueue import dies, teach
 
 ERROR = m.Status.ERROR
 FAILURE = pack_failure(Failure("remote", "ValueError", "wrong", "Traceback: wrong"))
@@ -322,3 +322,31 @@ def test_what_is_cancelled_leaves_room_for_samples(
     seen = read(reader)
     assert [each.id for each in seen.tasks] == [client.id(many)]
     assert seen.missed == many - 1
+
+
+def test_a_batch_of_several_calls_is_counted_call_by_call(
+    exchange: Exchange, client: Line, reader: Line
+) -> None:
+    """Each came at a time of its own; a run that ends no task is left out, among others that do."""
+    engine = a_peer(exchange, "engine", m.Role.ENGINE)
+    teach(client, engine)
+    before = read(reader)
+    client.submit(1, 2)
+    exchange.now += 10.0
+    client.submit(3, retries=1)
+    exchange.now += 5.0
+    assert len(given(engine)) == 3
+    rows = ((1, m.Status.OK, 1.0), (2, m.Status.ERROR, 2.0), (3, m.Status.ERROR, 3.0))
+    engine.say(
+        m.Stream.TASK,
+        m.Results(tuple((client.id(n), 0, int(s), FAILURE, 0.0, t, None) for n, s, t in rows)),
+    )
+    seen = read(reader, before.cursor)
+    took = {name: seen.latency[name].since(before.latency[name]) for name in ("queue", "run", "total")}
+    assert [each.count for each in took.values()] == [2, 2, 2]
+    assert [each.sum for each in took.values()] == pytest.approx([27.0, 3.0, 30.0])
+    assert seen.counters["tasks_retried"] == 1
+    engine.results((client.id(3), 1), elapsed=4.0)
+    again = read(reader, seen.cursor)
+    assert again.latency["total"].sum - seen.latency["total"].sum == pytest.approx(5.0)
+    assert [each.id for each in again.tasks] == [client.id(3)]
