@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from tornado.web import stream_request_body
@@ -53,6 +54,24 @@ class Handler(Guarded):
         super().initialize(gateway, route)
         self.body = bytearray()
         self._came = 0
+
+    def prepare(self) -> None:
+        """Let in, or refuse: at once who is still sending, and else in the method's turn."""
+        try:
+            self.let_in()
+        except Refusal as error:
+            if self._has_body():
+                self.refuse_at_once(error)
+            else:
+                self.instead(partial(self.refused, error))
+
+    def refused(self, error: Refusal) -> None:
+        """Answer who is refused."""
+        raise error
+
+    def instead(self, act: Callable[[], object]) -> None:
+        """Do something else than what is asked for, when it is its turn: an answer before that ends the connection."""
+        setattr(self, (self.request.method or "").lower(), lambda **path: act())
 
     def let_in(self) -> None:
         """Let in; and begin to wait for a body."""

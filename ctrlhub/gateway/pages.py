@@ -25,19 +25,22 @@ class Page(Handler):
 
     def prepare(self) -> None:
         """Let in, or send to the login."""
-        is_shown = self.request.method in SHOWN
+        is_shown = self.request.method in SHOWN and not self._has_body()
         if is_shown and self.get_query_argument("token", ""):
-            self._exchange()
+            self.instead(self._exchange)
             return
-        try:
-            self.let_in()
-        except Refusal as error:
-            if error.status_code == 401 and is_shown and not self._has_body():
-                self.redirect(f"{self.up}login?{urlencode({'next': self.request.path.lstrip('/')})}", status=302)
-            elif self._has_body():
-                self.refuse_at_once(error)
-            else:
-                raise
+        super().prepare()
+
+    def refused(self, error: Refusal) -> None:
+        """Send to the login who has not logged in."""
+        if error.status_code == 401 and self.request.method in SHOWN:
+            self._ask_for_login()
+        else:
+            raise error
+
+    def _ask_for_login(self) -> None:
+        wanted = urlencode({"next": self.request.path.lstrip("/")})
+        self.redirect(f"{self.up}login?{wanted}", status=302)
 
     @property
     def up(self) -> str:

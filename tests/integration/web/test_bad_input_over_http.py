@@ -235,3 +235,17 @@ def test_a_token_in_a_url_is_not_logged(site: Site) -> None:
     site.ask("GET", "/api/v1/session", {"Authorization": "Bearer wrong-but-somebodys", "Cookie": "a=wrong-but-somebodys"}, role=None)
     assert "wrong-but-somebodys" not in site.log
     assert site.secret() not in site.log
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/api/v1/session", 401), ("GET", "/", 302), ("GET", "/nowhere", 404), ("DELETE", "/healthz", 405), ("GET", "/../x", 400)],
+)
+def test_who_is_refused_may_ask_again(site: Site, method: str, path: str, status: int) -> None:
+    """On the same connection, which is ended only where it would have to carry what was not taken."""
+    with site.connected() as connection:
+        for _ in range(3):
+            connection.sendall(site.head(method, path, role=None))
+            assert read_answer(connection).status == status
+        connection.sendall(site.head("GET", "/healthz", role=None))
+        assert read_answer(connection).status == 200
