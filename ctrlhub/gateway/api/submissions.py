@@ -206,15 +206,19 @@ class Submissions:
 
     async def wait(self, numbers: Iterable[int], timeout: float) -> bool:
         """Wait for requests that were made here; tell whether all have ended."""
-        results: dict[int, AsyncResult] = {}
+        wanted: dict[int, tuple[AsyncResult, list[int]]] = {}
         for number in numbers:
             found = self._out.get(number)
             if found is not None:
-                result, place = found
-                whole = len(result) == 1 or set(numbers_of(result)) <= set(numbers)
-                one = result if whole else result.split()[place]
-                results[id(one)] = one
-        return await _all_within(list(results.values()), timeout)
+                wanted.setdefault(id(found[0]), (found[0], []))[1].append(found[1])
+        results: list[AsyncResult] = []
+        for result, places in wanted.values():
+            if len(places) == len(result):
+                results.append(result)
+            else:
+                parts = result.split()
+                results += [parts[place] for place in places]
+        return await _all_within(results, timeout)
 
     async def fetched(self, number: int, timeout: float) -> Row | None:
         """Return the row of any request, from the hub if need be; None if it has not ended in time."""
