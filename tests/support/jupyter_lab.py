@@ -17,7 +17,7 @@ from tests.support.processes import until
 
 TOKEN = "sesame-of-the-tests"
 PREFIX = "/user/ada/"
-PATIENCE = 40_000
+PATIENCE = 120_000
 """How long (milliseconds) a page may take to show something."""
 
 MODULES = ("jupyterlab", "jupyter_server_proxy", "ipywidgets", "playwright")
@@ -78,7 +78,7 @@ def running_lab(directory: Path) -> Iterator[Lab]:
         )
     try:
         note = directory / "runtime" / f"jpserver-{server.pid}.json"
-        until(lambda: is_written(note) or server.poll() is not None, "JupyterLab serves")
+        until(lambda: is_written(note) or server.poll() is not None, "JupyterLab serves", 180)
         assert server.poll() is None, (directory / "log").read_text()
         yield Lab(json.loads(note.read_text())["url"], work)
     finally:
