@@ -65,6 +65,8 @@ class Figures:
         point = _point(last, now)
         self._points.append(point)
         tasks, left_out = self._new_tasks(now)
+        if last is None:
+            left_out = 0  # what ended before anybody looked is nothing that could have been drawn
         return {
             "kind": "figures",
             "point": point,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from asyncio import to_thread
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -67,22 +68,23 @@ class PagePart(Handler):
 class Plots(Handler):
     """The plots as Bokeh's script draws them, without figures."""
 
-    def get(self) -> None:
+    async def get(self) -> None:
         """Give them."""
-        self.set_header("Content-Type", "application/json; charset=utf-8")
         try:
-            self.finish(bokeh_parts.document())
+            made = await to_thread(bokeh_parts.document)  # Bokeh takes its time to be imported
         except NoBokeh as error:
             raise Refusal(501, "no_bokeh", f"{error}") from None
+        self.set_header("Content-Type", "application/json; charset=utf-8")
+        self.finish(made)
 
 
 class BokehScript(Handler):
     """Bokeh's own script: the gateway's, so that no other server is needed."""
 
-    def get(self) -> None:
+    async def get(self) -> None:
         """Give it, packed; a browser may keep it, since its address has the version."""
         try:
-            script, version = bokeh_parts.script()
+            script, version = await to_thread(bokeh_parts.script)
         except NoBokeh as error:
             raise Refusal(501, "no_bokeh", f"{error}") from None
         if self.get_query_argument("v", "") == version:

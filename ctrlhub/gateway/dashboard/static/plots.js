@@ -115,7 +115,7 @@ export class Plots {
     const plot = this.plots.stream;
     if (!this.zoomed()) {
       this.x = [local(this.now - STREAM), local(this.now)];
-      this.y = [Math.max(3, ...ids) + 0.5, -0.5];
+      this.y = [(ids.length ? Math.max(...ids) : 3) + 0.5, -0.5];
       plot.x_range.setv({ start: this.x[0], end: this.x[1] });
       plot.y_range.setv({ start: this.y[0], end: this.y[1] });
     }
