@@ -141,6 +141,16 @@ class LoadBalancedView(View):
         """
         encoded = self._encode(f)
         template = self._templates.get(encoded[0]) or self._template(f, encoded)
+        tracer = self._home.tracer
+        if tracer is None:
+            return self._applied(args, kwargs, template)
+        with tracer.span(template) as (template, noted):
+            noted.tasks = 1
+            return self._applied(args, kwargs, template)
+
+    def _applied(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], template: Template
+    ) -> AsyncResult:
         try:
             payload = dumps_call(args, kwargs)
         except SerializationError:  # of a result, maybe
@@ -304,8 +314,14 @@ class LoadBalancedView(View):
 
     def _sent(self, rows: Iterable[tuple[Any, ...]], template: Template, result: M) -> M:
         """Send the tasks of a map, all or none."""
+        tracer = self._home.tracer
         try:
-            self._send_rows(rows, template, result)
+            if tracer is None:
+                self._send_rows(rows, template, result)
+            else:
+                with tracer.span(template) as (template, noted):
+                    self._send_rows(rows, template, result)
+                    noted.tasks = len(result._numbers())
         except BaseException:
             self._take_back(result)
             raise

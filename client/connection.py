@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import finalize
 
 from ctrlhub.client.call_list import Answered, check_call, heed_nothing
@@ -29,6 +30,7 @@ from ctrlhub.link.base import Link
 from ctrlhub.link.runner import Runner
 from ctrlhub.link.sharing import Sharing
 from ctrlhub.link.states import State
+from ctrlhub.link.tracing import is_asked_for
 from ctrlhub.wire.errors import (
     AuthenticationError,
     CtrlHubError,
@@ -41,6 +43,9 @@ from ctrlhub.wire.errors import (
 )
 from ctrlhub.wire.ids import Ranges, from_ranges
 from ctrlhub.wire.messages import Answer, Call, Register, Role, Stream
+
+if TYPE_CHECKING:
+    from ctrlhub.client.tracing import Submissions
 
 T = TypeVar("T")
 
@@ -112,10 +117,19 @@ class Connection:
         self.role = Role((registered.role if registered is not None else "") or registration.role)
         if not self.role.allows(Role.SUBMIT):
             self.intake.deny(PermissionDenied.of(self.role.value, "to have something run", Role.SUBMIT.value))
+        self.tracer = self._tracer()
         self._ids = IdSupply(self.session, registered.first if registered is not None else 1)
         self.next_id, self.next_ids = self._ids.next_id, self._ids.next_ids
         self.numbers, self.is_former = self._ids.taken, self._ids.is_former
         self.intake.look()
+
+    def _tracer(self) -> Submissions | None:
+        """Return what makes spans of submissions, if anybody wants traces."""
+        if "opentelemetry.trace" not in sys.modules and not is_asked_for(os.environ):
+            return None
+        from ctrlhub.client.tracing import Submissions
+
+        return Submissions.of(self.session)
 
     def _join(self, timeout: float) -> None:
         try:

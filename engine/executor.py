@@ -24,9 +24,10 @@ from ctrlhub.engine.interrupts import IDLE, Gate
 from ctrlhub.engine.namespace import Namespace
 from ctrlhub.engine.output import Output
 from ctrlhub.engine.showing import cut
+from ctrlhub.engine.tracing import around
 from ctrlhub.engine.unloadable import NotLoaded, Unloadable
 from ctrlhub.engine.uploads import Uploads
-from ctrlhub.engine.work import CommandWork, Function, Row, Supplied, TaskWork
+from ctrlhub.engine.work import Callee, CommandWork, Function, Row, Supplied, TaskWork, Traced
 from ctrlhub.wire.codec import size_of
 from ctrlhub.wire.dependencies import is_unmet
 from ctrlhub.wire.each_row import EachRow
@@ -338,13 +339,17 @@ class Executor:
         if self.output.dirty:  # printed by a thread of user code while nothing ran
             self.output.take()
 
-    def _load(self, function: Function | Supplied) -> Any:
+    def _load(self, function: Callee) -> Any:
+        if isinstance(function, Traced):
+            inner = function.function
+            return around(function, inner.call or self._load(inner), self.engine_id)
         if isinstance(function, Supplied):
             self._is_supplied = True
             supply(function.values)
             function = function.function
             if function.call is not None:
                 return function.call
+        assert isinstance(function, Function)
         before = resolved()
         self._unloadable.check(function)
         try:
@@ -403,7 +408,7 @@ class Executor:
         return pack_failure(failure)
 
 
-def _is_next(function: Function | Supplied, tasks: deque[TaskWork]) -> bool:
+def _is_next(function: Callee, tasks: deque[TaskWork]) -> bool:
     """Tell whether the next task calls the same function."""
     try:
         return tasks[0].function is function

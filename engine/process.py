@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ctrlhub.engine import publishing, retiring
+from ctrlhub.engine import publishing, retiring, tracing
 from ctrlhub.engine.board import ASKED, FOR_GOOD, IDENTITY, LEAVING, MAKING_WAY, RUNNING
 from ctrlhub.engine.cells import Cells, Shell
 from ctrlhub.engine.config import EngineConfig, NannyConfig
@@ -73,6 +73,7 @@ def run_engine(
     def end(ending: Ending) -> int:
         board[LEAVING] = OF_ITS_OWN_ACCORD.get(ending, 0)
         _log.info("engine of slot %d ends: %s", config.slot, ending.name.lower())
+        tracing.flush()
         return int(ending)
 
     def abandon(ending: Ending) -> None:

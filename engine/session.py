@@ -31,7 +31,7 @@ from ctrlhub.engine.live import LiveOutput
 from ctrlhub.engine.log_records import LogStream
 from ctrlhub.engine.stops import Stops
 from ctrlhub.engine.taken import TakenIds, how_it_failed
-from ctrlhub.engine.work import CommandWork, Row, TaskWork, Worker, waits
+from ctrlhub.engine.work import Callee, CommandWork, Row, TaskWork, Traced, Worker, is_traced, waits
 from ctrlhub.link.patience import Patience
 from ctrlhub.link.states import KEY_NOT_LIVE, UNKNOWN_SESSION, State
 from ctrlhub.wire.codec import resolve
@@ -324,6 +324,7 @@ class EngineSession(LeasedMembership):
         self._functions.learn((d, resolve(ref, frames)) for d, ref in message.functions)
         functions = [self._functions.called_by(row, message) for row in message.templates]
         missing = {f.digest: None for f in functions if f.blob is None}
+        traces = {n: (row[3], row[4]) for n, row in enumerate(message.templates) if len(row) > 4 and is_traced(row[4])}
         lane, held, work = self._tasks, self._tasks.held, []
         for number, attempt, index, ref in message.rows:
             if number in held or number in lane.results:
@@ -335,7 +336,12 @@ class EngineSession(LeasedMembership):
             held[number] = attempt
             if self._stops.drops(number, attempt):
                 continue
-            work.append(TaskWork(number, attempt, functions[index], payload))
+            called = functions[index]
+            function: Callee = called
+            if traces and index in traces:
+                label, told = traces[index]
+                function = Traced(called, number, attempt, label, told)
+            work.append(TaskWork(number, attempt, function, payload))
         if missing:
             lane.parked.extend(each for each in work if waits(each))
             work = [each for each in work if not waits(each)]

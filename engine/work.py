@@ -66,12 +66,73 @@ class Supplied:
         return self.function.blob
 
 
+class Traced:
+    """A function that is run for a task with a trace.
+
+    Parameters
+    ----------
+    function
+        The function.
+    number, attempt
+        The task.
+    label
+        Its label.
+    told
+        What its options say: ``trace``, a W3C traceparent; ``queued`` and ``given`` (Unix times), by the hub.
+    """
+
+    __slots__ = ("attempt", "function", "label", "number", "told")
+
+    call: None = None
+    """Never known: whoever loads the function has it run within its span."""
+
+    def __init__(
+        self, function: Function | Supplied, number: int, attempt: int, label: str, told: Mapping[str, Any]
+    ) -> None:
+        self.function = function
+        self.number = number
+        self.attempt = attempt
+        self.label = label
+        self.told = told
+
+    @property
+    def digest(self) -> bytes:
+        """The function's hash."""
+        return self.function.digest
+
+    @property
+    def blob(self) -> Payload | None:
+        """The function's serialized form."""
+        return self.function.blob
+
+
+def is_traced(options: Mapping[str, Any]) -> bool:
+    """Tell whether a template's options name a trace."""
+    return type(options.get("trace")) is str
+
+
+class Callee(Protocol):
+    """What a task calls: a `Function`, or one that needs more than itself."""
+
+    @property
+    def call(self) -> Any:
+        """What to call; None where it has to be loaded."""
+
+    @property
+    def digest(self) -> bytes:
+        """The function's hash."""
+
+    @property
+    def blob(self) -> Payload | None:
+        """The function's serialized form."""
+
+
 class TaskWork(NamedTuple):
     """One task to run."""
 
     id: int
     attempt: int
-    function: Function | Supplied
+    function: Callee
     payload: Payload
 
 
@@ -141,5 +202,5 @@ def digest_of(work: TaskWork | CommandWork) -> bytes:
 
 def waits(work: TaskWork | CommandWork) -> bool:
     """Tell whether the function of some work has not come."""
-    function: Function | Supplied | None = work.function
+    function: Callee | None = work.function
     return function is not None and function.blob is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from ctrlhub.controller.core.engines import Engine
 from ctrlhub.controller.core.functions import FunctionTable, function_rows
@@ -15,11 +16,22 @@ MOST_FRAMES = MAX_FRAMES // 2
 """A batch is closed at this many frames; what is left is for functions."""
 
 
+class Times(NamedTuple):
+    """The hub's clock, and what it lacks to Unix time (seconds)."""
+
+    now: float
+    unix_offset: float
+
+
+NO_TIMES = Times(0.0, 0.0)
+
+
 def run_messages(
     engine: Engine,
     tasks: Sequence[Task],
     functions: FunctionTable,
     values: Mapping[Task, Mapping[int, Payload]],
+    times: Times = NO_TIMES,
 ) -> Iterator[RunTasks]:
     """Yield the messages that give tasks to an engine, with the functions it lacks.
 
@@ -33,6 +45,8 @@ def run_messages(
         All functions, and who has them.
     values
         The values of other requests that tasks are called with.
+    times
+        What time it is, for tasks with a trace.
     """
     rows: list[RunRow] = []
     templates: dict[Template, int] = {}
@@ -49,7 +63,7 @@ def run_messages(
             or len(rows) >= BATCH_ROWS
             or len(frames.frames) + more > MOST_FRAMES
         ):
-            yield _message(engine, templates, rows, frames, functions, lent)
+            yield _message(engine, templates, rows, frames, functions, lent, times)
             rows, templates, frames, size, lent = [], {}, FrameList(), 0, {}
         index = templates.setdefault(task.template, len(templates))
         rows.append((task.id, task.attempt, index, frames.add(payload)))
@@ -60,7 +74,7 @@ def run_messages(
                     lent[number] = frames.add(value)
                     size += size_of(value)
     if rows:
-        yield _message(engine, templates, rows, frames, functions, lent)
+        yield _message(engine, templates, rows, frames, functions, lent, times)
 
 
 def _message(
@@ -70,10 +84,11 @@ def _message(
     frames: FrameList,
     functions: FunctionTable,
     lent: Mapping[int, PayloadRef],
+    times: Times,
 ) -> RunTasks:
     fresh = functions.unknown_to(engine.id, {t.function: None for t in templates})
     return RunTasks(
-        templates=[_template_row(template) for template in templates],
+        templates=[_template_row(template, times) for template in templates],
         rows=rows,
         functions=function_rows(fresh, frames),
         values=tuple(lent.items()),
@@ -81,8 +96,14 @@ def _message(
     )
 
 
-def _template_row(template: Template) -> TemplateRow:
+def _template_row(template: Template, times: Times) -> TemplateRow:
     """Return what the engine needs to know of a template."""
     row = template.function.digest, template.retries, template.engine_retries, template.label
-    arguments = template.options.arguments
-    return (*row, {"arguments": arguments}) if arguments else row
+    arguments, trace = template.options.arguments, template.options.trace
+    if not arguments and not trace:
+        return row
+    options: dict[str, Any] = {"arguments": arguments} if arguments else {}
+    if trace:  # the engine makes the span of the time here: nothing is exported in this loop
+        offset = times.unix_offset
+        options |= {"trace": trace, "queued": template.submitted + offset, "given": times.now + offset}
+    return (*row, options)

@@ -22,7 +22,7 @@ from ctrlhub.controller.core.retries import is_run_again
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.tasks import Task, TaskState, Template
 from ctrlhub.controller.interfaces.base import Context
-from ctrlhub.controller.interfaces.batches import run_messages
+from ctrlhub.controller.interfaces.batches import Times, run_messages
 from ctrlhub.controller.interfaces.live import Relay
 from ctrlhub.controller.interfaces.task_returns import TaskReturns, is_adopted, needs_of
 from ctrlhub.controller.service import IControllerBase
@@ -406,7 +406,8 @@ class TaskQueue(TaskReturns, Relay):
         """Send tasks to an engine, in messages within the limits."""
         if self._limited:
             self._look_at_first(engine)
-        for message in run_messages(engine, tasks, self._functions, self._values):
+        times = Times(self.context.now(), self.context.figures.unix_offset)
+        for message in run_messages(engine, tasks, self._functions, self._values, times):
             engine.session.send(self.outbox, Stream.TASK, message)
 
     def check(self) -> None:

@@ -27,6 +27,9 @@ MOST_RESOURCES = 64
 LONGEST_RESOURCE = 64
 """The longest name (bytes) of a resource: each client is told those of every engine."""
 
+LONGEST_TRACE = 128
+"""The longest traceparent (characters)."""
+
 MOST_DEPENDENCIES = 1_000_000
 """So many requests a task may depend on."""
 
@@ -108,6 +111,8 @@ class TaskOptions:
         What it waits for, and where it then runs: where that ran.
     arguments
         Requests whose values it is called with.
+    trace
+        The span that it belongs to, as W3C's ``traceparent``; empty for none.
     """
 
     priority: int = 0
@@ -119,6 +124,7 @@ class TaskOptions:
     after: tuple[Condition, ...] = ()
     follow: tuple[Condition, ...] = ()
     arguments: Ranges = ()
+    trace: str = ""
 
     @property
     def waits(self) -> bool:
@@ -128,7 +134,7 @@ class TaskOptions:
     def to_wire(self) -> dict[str, Any]:
         """Return the map that travels."""
         found: dict[str, Any] = {}
-        for name in ("priority", "timeout", "time_limit", "grace", "targets", "arguments"):
+        for name in ("priority", "timeout", "time_limit", "grace", "targets", "arguments", "trace"):
             value = getattr(self, name)
             if value != _DEFAULTS[name]:
                 found[name] = value
@@ -158,6 +164,7 @@ class TaskOptions:
             after=_checked_conditions("after", value.get("after", ())),
             follow=_checked_conditions("follow", value.get("follow", ())),
             arguments=_checked_arguments(value.get("arguments", ())),
+            trace=_checked_trace(value.get("trace", "")),
         )
 
 
@@ -166,7 +173,7 @@ PLAIN = TaskOptions()
 
 _DEFAULTS: Mapping[str, Any] = {
     name: getattr(PLAIN, name)
-    for name in ("priority", "timeout", "time_limit", "grace", "targets", "arguments")
+    for name in ("priority", "timeout", "time_limit", "grace", "targets", "arguments", "trace")
 }
 
 
@@ -256,6 +263,12 @@ def _checked_arguments(value: Any) -> Ranges:
             "gather them in steps"
         )
     return requests
+
+
+def _checked_trace(value: Any) -> str:
+    if type(value) is not str or len(value) > LONGEST_TRACE or not value.isascii():
+        raise InvalidRequest("a trace is a traceparent, as W3C writes it")
+    return value
 
 
 def _checked_requests(value: Any) -> Ranges:
