@@ -68,7 +68,7 @@ system-parts: ## what tests need from the system (Debian, root)
 	@[ "$$(id -u)" = 0 ] || { echo "system-parts: needs root" >&2; exit 1; }
 	apt-get update -q
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends \
-		chromium gridengine-client gridengine-exec gridengine-master iproute2 munge openmpi-bin openssh-client openssh-server postgresql prometheus slurm-wlm systemd $(TESTSUITE)
+		chromium curl gridengine-client gridengine-exec gridengine-master iproute2 munge nodejs openmpi-bin openssh-client openssh-server postgresql prometheus slurm-wlm systemd $(TESTSUITE)
 
 $(VENV)/.venv:
 	@[ -n "$(PYTHON)" ] || { echo "no Python 3.11 or later found; say where: make PYTHON=/path/to/python3" >&2; exit 1; }

@@ -113,13 +113,14 @@ async def tell_of_commands(handler: ApiHandler, numbers: list[int], asked: Asked
     submissions = await handler.rest.of(handler.role)
     wait = asked.query.get("wait", 0)
     if wait and await submissions.wait(numbers, wait):
-        await handler.send(one_or_all([handler.rest.row(n) for n in numbers], single=False))
+        rows = [handler.rest.row(n) for n in numbers]
+        await handler.send(one_or_all(rows, single=False, prefix=handler.prefix))
         return
     await submissions.commits.safe()
     if wait:
-        await handler.send(together(numbers, [handler.rest.row(n) for n in numbers]), status=202)
+        await handler.send(together(numbers, [handler.rest.row(n) for n in numbers], handler.prefix), status=202)
     else:
-        handler.answer(accepted(numbers), 202)
+        handler.answer(accepted(numbers, handler.prefix), 202)
 
 
 class Interrupt(ApiHandler):

@@ -47,6 +47,11 @@ class ApiHandler(Handler):
         """What handlers share."""
         return rest_of(self.gateway)
 
+    @property
+    def prefix(self) -> str:
+        """What stands before the paths of this gateway."""
+        return self.gateway.config.prefix
+
     async def get(self, **path: str) -> None:
         """Read."""
         await self._serve("GET", path)

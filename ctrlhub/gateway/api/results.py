@@ -68,7 +68,7 @@ async def ended(handler: ApiHandler, asked: Asked) -> Outcome | None:
     number = number_of(asked.path["id"])
     row = await handler.rest.fetched(handler.role, number, asked.query.get("wait", 0.05))
     if row is None:
-        handler.answer(pending(number), 202)
+        handler.answer(pending(number, handler.prefix), 202)
         return None
     if isinstance(row[2], ResultLost):
         raise row[2]
@@ -127,4 +127,4 @@ class Results(ApiHandler):
         numbers = numbers_in(asked.query["ids"])
         rows = await self.rest.fetched_all(self.role, numbers, asked.query.get("wait", 0.05))
         status = 200 if all(row is not None for row in rows) else 202
-        await self.send(together(numbers, rows), status=status)
+        await self.send(together(numbers, rows, self.prefix), status=status)

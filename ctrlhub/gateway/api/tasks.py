@@ -106,13 +106,13 @@ class Tasks(ApiHandler):
         if any(row is None for row in rows):
             await submissions.commits.safe()
         if single:
-            self.set_header("Location", href(numbers[0]))
+            self.set_header("Location", href(numbers[0], self.prefix))
         if all(row is not None for row in rows):
-            await self.send(one_or_all(rows, single), status=200)
+            await self.send(one_or_all(rows, single, self.prefix), status=200)
         elif wait and not single:
-            await self.send(together(numbers, rows), status=202)
+            await self.send(together(numbers, rows, self.prefix), status=202)
         else:
-            self.answer(accepted(numbers), 202)
+            self.answer(accepted(numbers, self.prefix), 202)
 
 
 class TaskAt(ApiHandler):

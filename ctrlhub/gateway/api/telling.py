@@ -10,7 +10,7 @@ from ctrlhub.client.rows import Row
 from ctrlhub.gateway.api.outcomes import STATE_OF_RECORD, outcome_of, pieces, when
 from ctrlhub.gateway.api.schema import Unfit
 from ctrlhub.wire.errors import ResultLost
-from ctrlhub.wire.ids import number_of, text_of
+from ctrlhub.wire.ids import number_of, text_of, to_ranges
 
 MOST_NAMED = 100_000
 """So many results may be asked for at once."""
@@ -40,17 +40,19 @@ def task_of(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def accepted(numbers: Sequence[int]) -> dict[str, Any]:
-    """Return what is said of requests that were accepted."""
+def accepted(numbers: Sequence[int], prefix: str = "") -> dict[str, Any]:
+    """Return what is said of requests that were accepted, by a gateway whose paths have a prefix."""
+    named = ",".join(
+        f"{text_of(first)}..{text_of(last)}" if last > first else text_of(first)
+        for first, last in to_ranges(numbers)
+    )
     ids = [text_of(number) for number in numbers]
-    whole = len(ids) > 1 and numbers[-1] - numbers[0] == len(numbers) - 1
-    named = f"{ids[0]}..{ids[-1]}" if whole else ",".join(ids)
-    return {"ids": ids, "results": f"/api/v1/results?ids={named}"}
+    return {"ids": ids, "results": f"{prefix}/api/v1/results?ids={named}"}
 
 
-def pending(number: int) -> dict[str, Any]:
+def pending(number: int, prefix: str = "") -> dict[str, Any]:
     """Return what is said of a request that has not ended."""
-    return {"id": text_of(number), "state": "submitted", "href": href(number)}
+    return {"id": text_of(number), "state": "submitted", "href": href(number, prefix)}
 
 
 def unknown(number: int) -> ResultLost:
@@ -79,21 +81,25 @@ def numbers_in(text: str) -> list[int]:
     return numbers
 
 
-def href(number: int) -> str:
+def href(number: int, prefix: str = "") -> str:
     """Return where a request is told of."""
-    return f"/api/v1/tasks/{text_of(number)}"
+    return f"{prefix}/api/v1/tasks/{text_of(number)}"
 
 
-def one_or_all(rows: Sequence[Row | None], single: bool) -> Iterator[Any]:
+def one_or_all(
+    rows: Sequence[Row | None], single: bool, prefix: str = ""
+) -> Iterator[Any]:
     """Yield the JSON of what came of requests that have all ended; of one alone if it is `single`."""
     if single:
         [row] = rows
         assert row is not None  # it is there
         return pieces(outcome_of(row))
-    return together([], rows)
+    return together([], rows, prefix)
 
 
-def together(numbers: Sequence[int], rows: Sequence[Row | None]) -> Iterator[Any]:
+def together(
+    numbers: Sequence[int], rows: Sequence[Row | None], prefix: str = ""
+) -> Iterator[Any]:
     """Yield the JSON of what came of many requests."""
     left = MOST_TOGETHER
     yield b'{"results": ['
@@ -101,12 +107,12 @@ def together(numbers: Sequence[int], rows: Sequence[Row | None]) -> Iterator[Any
         if place:
             yield b", "
         if row is None:
-            yield json.dumps(pending(numbers[place])).encode()
+            yield json.dumps(pending(numbers[place], prefix)).encode()
             continue
         outcome = outcome_of(row)
         size = 0 if outcome.value is None else memoryview(outcome.value.data).nbytes
         if size > left:
-            yield json.dumps(pending(outcome.id) | {"state": outcome.state}).encode()
+            yield json.dumps(pending(outcome.id, prefix) | {"state": outcome.state}).encode()
             continue
         left -= size
         yield b"".join(bytes(piece) for piece in pieces(outcome))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from base64 import b64decode
 
 import pytest
 
-from ctrlhub import Client
+from ctrlhub import Client, Cluster
 from tests.support.processes import until
 from tests.support.rest import Rest, rest_of
 
@@ -249,3 +250,27 @@ def test_displays_come_as_they_are(rest: Rest) -> None:
     assert done["state"] == "done", done
     [shown] = done["displays"]
     assert b64decode(shown["data"]["image/png"]).startswith(b"\x89PNG")
+
+
+def test_a_set_is_scaled_and_engines_are_signalled_and_drained(rest: Rest) -> None:
+    """One more engine comes, takes a signal, runs what it is given, and leaves in good order."""
+    scaled = rest.post("sets/local/scale", {"engines": 3, "wait": True})
+    assert (scaled["set"], len(scaled["engines"])) == ("local", 3)
+    new = scaled["engines"][-1]
+    assert rest.post(f"engines/{new}/signal", {"signal": "SIGCONT"})["engines"] == [new]
+    [done] = rest.post(f"engines/{new}/apply?wait=30", {"function": "os.getpid"})["results"]
+    assert done["value"] == rest.get(f"engines/{new}")["pid"]
+    assert rest.post(f"engines/{new}/drain", {"timeout": 5}, 202)["engines"] == [new]
+    until(lambda: len(rest.get("engines")["engines"]) == 2, "it has left")
+
+
+def test_a_session_that_was_left_is_ended(rest: Rest, cluster: Cluster) -> None:
+    """Its tasks are stopped; one that a client is attached to is not ended."""
+    left = cluster.connect_client_sync()
+    asked = left.load_balanced_view().apply_async(time.sleep, 60)
+    attached = rest.ask("DELETE", f"sessions/{left.session}")
+    assert (attached.status, attached.json["error"]["code"]) == (409, "session_attached")
+    number = left.detach()
+    assert rest.ask("DELETE", f"sessions/{number}").status == 204
+    until(lambda: rest.ask("GET", f"tasks/{asked.msg_id}").json.get("state") != "running", "it was stopped")
+    assert number not in [each["session"] for each in rest.get("sessions")["sessions"]]
