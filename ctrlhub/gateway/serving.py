@@ -89,8 +89,9 @@ def _is_hopeless(error: Exception) -> bool:
 async def _serve(profile: Profile, config: HttpConfig) -> int:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     hub = Lifeline(partial(loop.call_soon_threadsafe, stop.set))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    with suppress(NotImplementedError):  # Windows: there is no good end but that of the lifeline
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
     raise_descriptor_limit(DESCRIPTORS)
     config = fitted(config, descriptor_limit())
     TokenFile(profile.tokens).ensure()

@@ -60,7 +60,7 @@ def modes(profile: Profile) -> Iterator[Finding]:
     troubles = []
     count = 0
     secret = (profile.directory, profile.logs, profile.nannies, profile.sets)
-    for path in (*secret, *sorted(profile.directory.glob("*.json")), profile.directory / "config.toml"):
+    for path in (*secret, *sorted(profile.directory.glob("*.json")), profile.gateway_certificate, profile.directory / "config.toml"):
         try:
             about = path.lstat()
         except FileNotFoundError:
