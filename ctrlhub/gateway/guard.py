@@ -14,10 +14,11 @@ from tornado.web import HTTPError, RequestHandler
 from ctrlhub.gateway.access import cookies
 from ctrlhub.gateway.access.headers import headers_of
 from ctrlhub.gateway.access.roles import Role, allows
-from ctrlhub.gateway.access.tokens import Token
+from ctrlhub.gateway.access.tokens import Token, TokenBook
 from ctrlhub.gateway.context import Gateway
 from ctrlhub.gateway.lingering import lingering_answer
 from ctrlhub.gateway.route import SAFE, Face, Route
+from ctrlhub.wire.private import StateError
 
 log = logging.getLogger(__name__)
 
@@ -100,10 +101,19 @@ class Guarded(RequestHandler):
         return self.identity.role
 
     @property
+    def book(self) -> TokenBook:
+        """The tokens, as they are now."""
+        try:
+            return self.gateway.tokens.now()
+        except StateError as error:
+            log.error("%s", error)
+            raise Refusal(503, "tokens", "the file of tokens cannot be used: the gateway's log says why") from None
+
+    @property
     def csrf(self) -> str:
         """What a page says to change something; empty without a cookie."""
         login = self.identity.login
-        return "" if login is None else login.csrf(self.gateway.tokens.now().cookie_key)
+        return "" if login is None else login.csrf(self.book.cookie_key)
 
     # ------------------------------------------------------------ the door
 
@@ -197,7 +207,7 @@ class Guarded(RequestHandler):
             return Identity(token.role, token.id, token.name)
         now = time.time()
         login = self._login(now)
-        found = None if login is None else self.gateway.tokens.now().of_id(login.token, now)
+        found = None if login is None else self.book.of_id(login.token, now)
         if found is None:
             raise self._not_authenticated("a token is needed: `ctrl-hub dashboard` shows one")
         return Identity(found.role, found.id, found.name, login)
@@ -211,7 +221,7 @@ class Guarded(RequestHandler):
             It is none; or too many were tried that are none. A good one is let in all the same, since whoever
             shares an address with others answers for them not.
         """
-        token = self.gateway.tokens.now().find(secret, time.time())
+        token = self.book.find(secret, time.time())
         if token is not None:
             return token
         if wait := self.gateway.logins.take(f"{self.request.remote_ip}", time.monotonic()):
@@ -224,7 +234,7 @@ class Guarded(RequestHandler):
 
     def _login(self, now: float) -> cookies.Login | None:
         value = self.get_cookie(self.gateway.cookie_name)
-        return cookies.read(value, self.gateway.tokens.now().cookie_key, now) if value else None
+        return cookies.read(value, self.book.cookie_key, now) if value else None
 
     def _not_authenticated(self, why: str) -> Refusal:
         return Refusal(401, "unauthenticated", why, WWW_Authenticate='Bearer realm="ctrl-hub"')

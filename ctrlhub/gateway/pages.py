@@ -69,7 +69,7 @@ class Page(Handler):
             ends = min(ends, token.expires)
         login = cookies.Login(token.id, token_hex(8), int(ends))
         parts = [
-            f"{self.gateway.cookie_name}={login.signed(self.gateway.tokens.now().cookie_key)}",
+            f"{self.gateway.cookie_name}={login.signed(self.book.cookie_key)}",
             f"Expires={format_timestamp(ends)}",
             "Path=/",
             "HttpOnly",

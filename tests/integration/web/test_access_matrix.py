@@ -272,3 +272,27 @@ def test_under_a_prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
             assert (answer.code, answer.headers["Location"]) == (302, "./login?next=")
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("damage", [b"{}", b"", b"\xff" * 100])
+def test_a_damaged_file_of_tokens_lets_nobody_in(damage: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks is told that it is no fault of theirs, the log says what to do; once it is gone, all tokens are."""
+
+    async def run() -> None:
+        async with front_door(tmp_path, monkeypatch) as door:
+            good = {"Authorization": f"Bearer {door.secrets[Role.ADMIN]}"}
+            cookie = {"Cookie": await door.cookie(door.secrets[Role.ADMIN])}
+            door.gateway.tokens.path.write_bytes(damage)
+            for headers in (good, cookie):
+                answer = await door.ask("GET", "/api/v1/session", headers)
+                assert (answer.code, json.loads(answer.body)["error"]["code"]) == (503, "tokens")
+            assert (await door.ask("GET", "/healthz")).code == 200
+            door.gateway.tokens.path.unlink()
+            for headers in (good, cookie):
+                assert (await door.ask("GET", "/api/v1/session", headers)).code == 401
+            book = door.gateway.tokens.ensure()
+            fresh = {"Authorization": f"Bearer {book.tokens[0].secret}"}
+            assert (await door.ask("GET", "/api/v1/session", fresh)).code == 200
+            assert (await door.ask("GET", "/api/v1/session", cookie)).code == 401
+
+    asyncio.run(run())
