@@ -114,6 +114,7 @@ async def _serve(profile: Profile, config: HttpConfig) -> int:
         resuming.cancel()
         server.stop()
         gateway.telemetry.close()
+        await gateway.relays.finish()
         if hub.has_ended:  # nobody is there to take leave of, and who waits for an answer gets none
             log.info("the hub has ended")
             os._exit(EXIT_OK)

@@ -19,8 +19,8 @@ from ctrlhub.gateway.relay.uplink import Uplink
 from ctrlhub.wire.codec import encode
 from ctrlhub.wire.errors import AuthenticationError, InvalidRequest
 from ctrlhub.wire.limits import MAX_CONTROL_BYTES, MAX_HELLO_BYTES
-from ctrlhub.wire.messages import Buffer, Refused, Role, Stream
-from ctrlhub.wire.web import MALFORMED, TOO_LARGE, TOO_SLOW, WEB_MESSAGE_BYTES
+from ctrlhub.wire.messages import Buffer, Goodbye, Refused, Role, Stream
+from ctrlhub.wire.web import ENDING, MALFORMED, TOO_LARGE, TOO_SLOW, WEB_MESSAGE_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,9 @@ RATE, BURST = 2000.0, 4000.0
 
 _LARGEST = {Stream.HUB: MAX_CONTROL_BYTES, Stream.IOPUB: MAX_HELLO_BYTES}
 """What the hub itself would end a connection for."""
+
+_GOODBYE = bytes(encode(Goodbye())[0])[: len(b"...goodbye")]
+"""What the header of a goodbye begins with."""
 
 
 class Socket(Protocol):
@@ -65,6 +68,8 @@ class Peer:
     ----------
     uplink
         Its connections to the hub; set once, before anything is said.
+    told
+        The hub has said goodbye to it.
     """
 
     uplink: Uplink
@@ -80,6 +85,7 @@ class Peer:
         self._untaken = 0
         self._moved = clock()
         self._is_over = False
+        self.told = asyncio.Event()
 
     # ------------------------------------------------------------ from the peer
 
@@ -122,6 +128,8 @@ class Peer:
 
     def deliver(self, stream: Stream, frames: Sequence[Buffer]) -> None:
         """Say to it what the hub has said."""
+        if stream is Stream.HUB and bytes(frames[0]).startswith(_GOODBYE):
+            self.told.set()
         message = self._framing.write(stream, frames)
         size = len(message)
         if not self._untaken:
@@ -150,6 +158,12 @@ class Peer:
         if not self._is_over:
             log.warning("a WebSocket was closed: %s", reason[:300])
             self._socket.shut(code, reason)
+            self.over()
+
+    def leave(self) -> None:
+        """Close its WebSocket, since the gateway ends: it may come again."""
+        if not self._is_over:
+            self._socket.shut(ENDING, "the gateway ends: connect again")
             self.over()
 
     def over(self) -> None:

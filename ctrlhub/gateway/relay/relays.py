@@ -22,6 +22,9 @@ MOST_PEERS = 256
 
 MOST_SOCKETS = 5 * MOST_PEERS
 
+FAREWELL = 0.5
+"""So long (seconds) the last words of a hub are waited for, when the gateway ends."""
+
 LOOK = 5.0
 """So often (seconds) it is looked at whether peers take what waits for them."""
 
@@ -60,6 +63,21 @@ class Relays:
         self.peers.add(peer)
         self._keep_looking()
         return peer
+
+    async def finish(self, patience: float = FAREWELL) -> None:
+        """End with the gateway: what the hub has said last reaches the peers, and each is told to come again.
+
+        A hub that ends on purpose says goodbye to each. One that was killed does not, and is waited for in
+        vain, `patience` seconds.
+        """
+        peers = tuple(self.peers)
+        if peers:
+            told = [asyncio.ensure_future(peer.told.wait()) for peer in peers]
+            _, left = await asyncio.wait(told, timeout=patience)
+            for each in left:
+                each.cancel()
+        for peer in peers:
+            peer.leave()
 
     def end(self, peer: Peer) -> None:
         """Let go of a peer whose WebSocket has closed."""

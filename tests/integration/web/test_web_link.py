@@ -13,13 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from ctrlhub import AuthenticationError, Client
+from ctrlhub import AuthenticationError, Client, CtrlHubError
 from ctrlhub.gateway.token_file import TokenFile
 from ctrlhub.wire.places import Profile
 from tests.integration.test_interrupted_waits import STORM
+from tests.support.http_cluster import HttpCluster
 from tests.support.hubs import replace_hub
 from tests.support.processes import Command, is_alive, until
 from tests.support.state import own_state
+from tests.support.work import Work
 
 TASKS = 10_000
 WAIT = 60.0
@@ -154,16 +156,19 @@ def test_ctrl_c(local: Client, command: Command) -> None:
     assert found["sum"] == sum(range(1, 101))
 
 
-def test_a_token_that_is_revoked(local: Client, command: Command) -> None:
+def test_a_token_that_is_revoked(local: Client, command: Command, tmp_path: Path) -> None:
     """Its clients end, and say why; what they wait for does not wait for ever."""
+    work = Work(tmp_path)
     made = command.run("token", "create", "--name", "guest", "--role", "admin")
     assert made.returncode == 0, made.stderr
     with Client(local.gateway(), token=made.stdout.split()[-1], timeout=WAIT) as guest:
-        waiting = guest.load_balanced_view().apply_async(time.sleep, 1000)
+        waiting = guest.load_balanced_view().apply_async(work.held())
+        work.begun("held")
         assert command.run("token", "revoke", "guest").returncode == 0
         with pytest.raises(AuthenticationError, match="token"):
             waiting.get(WAIT)
         assert guest.closed
+    work.release()
 
 
 def test_a_client_that_leaves(local: Client, far: Client) -> None:
@@ -173,6 +178,21 @@ def test_a_client_that_leaves(local: Client, far: Client) -> None:
     far.close()
     until(lambda: session not in [each.session for each in local.sessions()], "its session ends")
     assert is_alive(gateway_of(local))
+
+
+@pytest.mark.usefixtures("command")
+def test_a_hub_that_ends_on_purpose() -> None:
+    """Its goodbye comes by HTTP as well: who waits for a result gets an error, and the client is closed."""
+    cluster = HttpCluster(1)
+    far = cluster.start()
+    try:
+        waiting = far.load_balanced_view().apply_async(time.sleep, 1000)
+        far.flush()
+    finally:
+        cluster.stop()
+    with pytest.raises(CtrlHubError):
+        waiting.get(WAIT)
+    until(lambda: far.closed, "the client knows that the hub has ended")
 
 
 def test_messages_that_wait_for_room(far: Client) -> None:

@@ -16,6 +16,7 @@ from ctrlhub.wire.errors import InvalidRequest
 from ctrlhub.wire.messages import Stream
 from ctrlhub.wire.web import (
     ALIGNMENT,
+    ENDING,
     JSON,
     MALFORMED,
     MSGPACK,
@@ -63,7 +64,7 @@ def test_the_document() -> None:
     shown = [pack_message(Stream.TASK, [b"abc"]), pack_message(Stream.HUB, [b"abc", b"", b"d"])]
     rows = [bytes.fromhex(line) for line in section.splitlines() if re.fullmatch(r" {4}[0-9a-f ]+", line)]
     assert rows == shown
-    for code in (MALFORMED, TOO_LARGE, TOO_SLOW, REVOKED, FLOOD):
+    for code in (MALFORMED, TOO_LARGE, ENDING, TOO_SLOW, REVOKED, FLOOD):
         assert f"| {code} |" in section
     assert f"larger than {WEB_MESSAGE_BYTES >> 20} MiB" in section
     for limit in (f"{RATE:,.0f} messages", f"{BURST:,.0f} at once", f"{STALLED:.0f} s", f"{MOST_PEERS} peers"):

@@ -12,11 +12,13 @@ from ctrlhub.gateway.relay import peer as peer_module
 from ctrlhub.gateway.relay.budget import Budget
 from ctrlhub.gateway.relay.framings import FRAMINGS, chosen
 from ctrlhub.gateway.relay.peer import BURST, MOST_UNTAKEN, RATE, STALLED, Peer
+from ctrlhub.gateway.relay.relays import Relays
 from ctrlhub.gateway.relay.uplink import Uplink
 from ctrlhub.wire.codec import decode, encode
 from ctrlhub.wire.limits import MAX_CONTROL_BYTES
-from ctrlhub.wire.messages import Beat, Buffer, Refused, Register, Role, Stream
+from ctrlhub.wire.messages import Beat, Buffer, Goodbye, Refused, Register, Role, Stream
 from ctrlhub.wire.web import (
+    ENDING,
     JSON,
     MALFORMED,
     MSGPACK,
@@ -189,6 +191,32 @@ def test_a_peer_that_takes_nothing() -> None:
         assert line.closed is not None
         assert line.closed[0] == TOO_SLOW
         assert "was taken" in line.closed[1]
+
+    asyncio.run(main())
+
+
+def test_a_hub_that_ends() -> None:
+    """What it says last reaches the peers before the gateway closes their WebSockets; who is not told is not waited for."""
+
+    async def main() -> None:
+        relays, lines = Relays(), [Line(), Line(JSON)]
+        relays.peers.update(line.peer for line in lines)
+        lines[0].peer.deliver(Stream.TASK, encode(Goodbye("not on this stream")))
+        lines[0].peer.deliver(Stream.HUB, encode(Beat()))
+        finishing = asyncio.ensure_future(relays.finish(1000.0))
+        for line in lines:
+            await asyncio.sleep(0)
+            assert not finishing.done()
+            line.peer.deliver(Stream.HUB, encode(Goodbye("it was told to")))
+        await finishing
+        assert [line.closed for line in lines] == [(ENDING, "the gateway ends: connect again")] * 2
+        assert not any(line.is_open for line in lines)
+
+        late = Line()
+        relays.peers = {late.peer}
+        await relays.finish(0.0)
+        assert late.closed is not None
+        await Relays().finish()
 
     asyncio.run(main())
 
