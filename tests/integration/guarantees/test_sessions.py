@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ctrlhub import Client, ControllerStopped, EngineError
+from ctrlhub import Client, ControllerStopped, EngineError, PermissionDenied
 from tests.support.hubs import replace_hub
 from tests.support.journal import WAIT, Journal
 from tests.support.processes import Command, is_alive, until
@@ -129,3 +129,23 @@ def test_a_client_that_is_killed_is_replaced(start: Callable[[], Client], comman
     with Client(session=int(session), takeover=True) as client:
         assert client.get_result(names).get(WAIT) == [n * n for n in range(300)]
     assert int(session) not in [each.session for each in observer.sessions()]
+
+
+def test_a_session_keeps_its_role_with_another_hub(start: Callable[[], Client], command: Command) -> None:
+    """What a submitter has left is a submitter's after the hub was killed: no viewer's, and by it nobody an admin."""
+    observer = start()
+    submitter = Client(role="submit")
+    left = submitter.load_balanced_view().apply_async(pow, 2, 5)
+    [number] = left.msg_ids
+    session = submitter.detach()
+    replace_hub(observer)
+    with pytest.raises(PermissionDenied, match="needs submit"):
+        Client(role="view", session=session)
+    with Client(role="submit", session=session) as again:
+        assert again.role == "submit"
+        assert again.get_result(number).get(WAIT) == 32
+        again.wait_for_engines(2)
+        with pytest.raises(PermissionDenied, match="needs admin"):
+            again.shutdown()
+    with Client(role="view") as viewer:
+        assert viewer.get_result(number).get(WAIT) == 32
