@@ -50,7 +50,7 @@ def clusters(found: Sequence[Listed]) -> str:
 
 def options(described: Sequence[tuple[str, str, str]]) -> str:
     """Return what a launcher can be told."""
-    return f"<details><summary>options</summary>{table(('name', 'default', 'meaning'), described)}</details>"
+    return f"<details><summary>which there are</summary>{table(('name', 'default', 'meaning'), described)}</details>"
 
 
 def news(doing: str, trouble: str) -> str:

@@ -154,7 +154,8 @@ class ClusterWidget(VBox):  # type: ignore[misc]
 
 def shown() -> Any:
     """Return a widget for HTML, with tables as notebooks have them."""
-    return HTML().add_class("jp-RenderedHTMLCommon")
+    # As wide as its text: those tables stand in the middle of what they have.
+    return HTML(layout={"width": "max-content", "max_width": "100%"}).add_class("jp-RenderedHTMLCommon")
 
 
 def _number(description: str, value: int) -> Any:
