@@ -50,12 +50,13 @@ def described(routes: Iterable[Route], prefix: str = "") -> dict[str, Any]:
     Parameters
     ----------
     routes
-        Those of programs are described; pages for browsers are not.
+        Those of programs are described; pages for browsers are not, nor what speaks WebSocket alone, which
+        OpenAPI has no words for.
     prefix
         What stands before their paths.
     """
     paths = {
-        _KIND.sub(r"{\1}", route.path): _path(route) for route in routes if route.face is Face.API
+        _KIND.sub(r"{\1}", route.path): _path(route) for route in routes if _is_described(route)
     }
     return {
         "openapi": "3.1.0",
@@ -81,6 +82,10 @@ def described(routes: Iterable[Route], prefix: str = "") -> dict[str, Any]:
             },
         },
     }
+
+
+def _is_described(route: Route) -> bool:
+    return route.face is Face.API and not (route.is_socket and not operations_of(route))
 
 
 def _path(route: Route) -> dict[str, Any]:
@@ -171,7 +176,8 @@ def _parameter(where: str, name: str, shape: Shape, needed: bool = False) -> dic
 
 def _name(method: str, path: str) -> str:
     words = re.findall(r"[a-z]+", _KIND.sub(r"{\1}", path).replace("api/v1", ""))
-    return "_".join((method.lower(), *words)) or method.lower()
+    where = () if path.startswith("/api/v1/") else ("root",)
+    return "_".join((method.lower(), *where, *words))
 
 
 def _tag(path: str) -> str:
