@@ -85,7 +85,7 @@ class TestCalls:
         client.submit(1, 2)
         status = client.call("query", "status").value
         assert set(status) == {"profile", "hub", "engines", "tasks", "start_hooks", "store"}
-        assert set(status["hub"]) == {"pid", "started", "time", "version", "ports", "http", "refused", "trouble"}
+        assert set(status["hub"]) == {"pid", "started", "time", "version", "ports", "http", "refused", "max_engines", "trouble"}
         assert status["engines"] == (
             {"id": 0, "pid": 4711, "host": "here", "state": "busy", "running": 1, "queued": 0,
              "failed_hooks": (), "resources": {}, "engine_set": "", "cpu": None, "rss": None},
