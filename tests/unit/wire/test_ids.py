@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,9 +13,11 @@ from ctrlhub.wire.ids import (
     count,
     from_ranges,
     merged,
+    number_of,
     request_id,
     select,
     session_of,
+    text_of,
     to_ranges,
 )
 from ctrlhub.wire.limits import COUNTER_BITS, MAX_SESSION
@@ -144,3 +147,18 @@ def test_selecting_is_not_a_product() -> None:
     Counted.compared = 0
     assert len(select(ranges, present)) == count
     assert 0 < Counted.compared < 40 * count
+
+
+@pytest.mark.parametrize(
+    "text", ["8388608-1", "99999999-1", f"1-{1 << 40}", "1-99999999999999", "1-" + "9" * 400, "1", "-", "a-1", "1-²"]
+)
+def test_ids_that_no_request_can_have_are_refused(text: str) -> None:
+    """Also such as have numbers that are too large: no message could carry them."""
+    with pytest.raises(ValueError, match="is not the id of a request"):
+        number_of(text)
+
+
+def test_the_largest_id_is_read() -> None:
+    """The last request of the last session."""
+    largest = f"{(1 << 23) - 1}-{(1 << 40) - 1}"
+    assert text_of(number_of(largest)) == largest
