@@ -11,6 +11,7 @@ from ctrlhub.client.records import Named, Records
 from ctrlhub.client.targets import Targets
 from ctrlhub.wire.errors import ResultNotCompleted
 from ctrlhub.wire.ids import Ranges, merged, number_of, text_of, to_ranges
+from ctrlhub.wire.messages import Role
 
 
 class Purging(Records):
@@ -36,7 +37,7 @@ class Purging(Records):
     def purge_hub_results(self, jobs: Named = (), targets: Targets = ()) -> None:
         """Have the hub forget requests that have ended.
 
-        Only this client's, and those of clients that are gone: others may still ask for theirs.
+        Only this client's, and for an admin those of clients that are gone: others may still ask for theirs.
 
         Parameters
         ----------
@@ -56,7 +57,7 @@ class Purging(Records):
             arguments = {
                 "requests": ranges[place : place + AT_ONCE],
                 "engines": engines,
-                "rest": jobs == "all",
+                "rest": jobs == "all" and self._connection.role.allows(Role.ADMIN),
             }
             self._connection.call("history", "purge", arguments)
 

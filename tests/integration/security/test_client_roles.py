@@ -98,6 +98,7 @@ def test_a_submitter_works_and_ends_nobody(client: Callable[[Role, str], Client]
     view = submitter.load_balanced_view()
     assert view.map_sync(pow, range(20), [2] * 20) == [n * n for n in range(20)]
     assert submitter[0].apply_sync(len, bytes(4_000_000)) == 4_000_000
+    submitter.purge_everything()  # what is its own
     slow = submitter[1].apply_async(_sleeps)
     slow.abort()
     for denied in (
