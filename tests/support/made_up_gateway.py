@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,17 +32,16 @@ class Shown:
     ----------
     address
         Its URL, without a token.
-    token
-        A token that may look.
+    tokens
+        A token of each role.
     """
 
     address: str
-    token: str
+    tokens: Mapping[str, str]
 
-    @property
-    def url(self) -> str:
-        """The URL that logs in."""
-        return f"{self.address}/?token={self.token}"
+    def url(self, role: str = "view") -> str:
+        """Return the URL that logs in."""
+        return f"{self.address}/?token={self.tokens[role]}"
 
 
 @contextmanager
@@ -85,7 +84,7 @@ def made_up_gateway(directory: Path, engines: int, rate: int, **options: Any) ->
         server.add_sockets(sockets)
         end = asyncio.Event()
         loops.append((asyncio.get_running_loop(), end))
-        tokens.append(next(each.secret for each in gateway.tokens.now().tokens if each.role == Role.VIEW))
+        tokens.update({each.role.value: each.secret for each in gateway.tokens.now().tokens})
         ready.set()
         await end.wait()
         server.stop()
@@ -94,12 +93,12 @@ def made_up_gateway(directory: Path, engines: int, rate: int, **options: Any) ->
         gateway.telemetry.close()
         await server.close_all_connections()
 
-    tokens: list[str] = []
+    tokens: dict[str, str] = {}
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
     try:
         assert ready.wait(30), "the gateway serves"
-        yield Shown(f"http://127.0.0.1:{port}{config.prefix}", tokens[0])
+        yield Shown(f"http://127.0.0.1:{port}{config.prefix}", tokens)
     finally:
         for loop, end in loops:
             loop.call_soon_threadsafe(end.set)

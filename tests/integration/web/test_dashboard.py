@@ -234,6 +234,21 @@ def test_an_admin_restarts_an_engine(busy: Client, open_page: Callable[..., Page
     }}""")
 
 
+def test_an_admin_interrupts_engines(busy: Client, open_page: Callable[..., Page]) -> None:
+    """What runs there gets a KeyboardInterrupt, which is among the failures then."""
+    page = open_page(address(busy, "admin"))
+    page.get_by_role("tab", name="Engines").click()
+    page.locator("#engine-rows tr").first.click()
+    result = busy[0].apply_async(work, 3600.0)
+    until(lambda: busy.queue_status(0, verbose=True)[0]["running"] in result.msg_ids, "it runs")
+    page.get_by_role("button", name="Interrupt …").click()
+    page.locator("#confirm-yes").click()
+    comes(page, "document.querySelector('#said').textContent.includes('engine 0: interrupted')")
+    until(result.done, "it was interrupted")
+    page.get_by_role("tab", name="Failures").click()
+    comes(page, "document.querySelector('#failure-list').textContent.includes('KeyboardInterrupt')")
+
+
 def test_an_admin_cancels_what_runs(busy: Client, open_page: Callable[..., Page]) -> None:
     """A task that would run for an hour ends when it is cancelled in the table."""
     view = busy.load_balanced_view()
