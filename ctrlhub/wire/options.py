@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import inf
 from typing import Any
 
 from ctrlhub.wire.errors import InvalidRequest
@@ -26,6 +25,9 @@ MOST_RESOURCES = 64
 
 LONGEST_RESOURCE = 64
 """The longest name (bytes) of a resource: each client is told those of every engine."""
+
+MOST_AMOUNT = 1e15
+"""The largest amount of a resource: whole numbers up to it are exact, and every one can be said."""
 
 LONGEST_TRACE = 128
 """The longest traceparent (characters)."""
@@ -205,8 +207,10 @@ def checked_resources(value: Any) -> tuple[tuple[str, float], ...]:
             raise InvalidRequest(
                 f"a resource has a name of at most {LONGEST_RESOURCE} bytes, which {name!r:.80} is not"
             )
-        if type(amount) not in (int, float) or not 0 < amount < inf:
-            raise InvalidRequest(f"the amount of {name!r} is a positive number, not {amount!r:.80}")
+        if type(amount) not in (int, float) or not 0 < amount <= MOST_AMOUNT:
+            raise InvalidRequest(
+                f"the amount of {name!r} is a positive number up to {MOST_AMOUNT:g}, not {amount!r:.80}"
+            )
     return tuple(sorted(value.items()))
 
 

@@ -200,6 +200,7 @@ def test_a_higher_priority_goes_first(client: Client, work: Work) -> None:
         ("grace", float("inf"), ValueError),
         ("resources", ["gpu"], TypeError),
         ("resources", {"gpu": -1}, ValueError),
+        ("resources", {"gpu": 1 << 80}, ValueError),  # no message can carry it
         ("after", 5, TypeError),
         ("follow", "nonsense", ValueError),
         ("targets", 99, IndexError),

@@ -20,7 +20,7 @@ from ctrlhub.gateway.api.schema import (
     Text,
     or_null,
 )
-from ctrlhub.wire.options import LONGEST_RESOURCE, MOST_PRIORITY, MOST_RESOURCES
+from ctrlhub.wire.options import LONGEST_RESOURCE, MOST_AMOUNT, MOST_PRIORITY, MOST_RESOURCES
 
 MOST_TASKS = 100_000
 """So many tasks may be submitted with one body."""
@@ -56,7 +56,7 @@ OPTIONS: Mapping[str, Shape] = {
     "after": ListOf(REQUEST_ID, 1024, about="Requests that it waits for"),
     "follow": ListOf(REQUEST_ID, 1024, about="Requests that it waits for, and runs where they ran"),
     "resources": MapOf(
-        Number(0, 1e12, above=True), MOST_RESOURCES, "What its engine must have", Text(LONGEST_RESOURCE // 4, 1)
+        Number(0, MOST_AMOUNT, above=True), MOST_RESOURCES, "What its engine must have", Text(LONGEST_RESOURCE // 4, 1)
     ),
 }
 """The options of a task."""
