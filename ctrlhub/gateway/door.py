@@ -10,6 +10,9 @@ from ctrlhub.gateway.guard import Refusal
 from ctrlhub.gateway.handlers import Handler
 from ctrlhub.gateway.pages import Page
 
+MOST_FIELDS = 10
+"""So many fields a form may have."""
+
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>ctrl-hub</title>
@@ -62,8 +65,9 @@ class LoginPage(Page):
 
     def post(self) -> None:
         """Take the form."""
+        secret = self._field("token")
         try:
-            token = self.token_of(self._field("token"))
+            token = self.token_of(secret)
         except Refusal as error:
             self.set_status(error.status_code)
             for name, value in error.headers.items():
@@ -74,7 +78,10 @@ class LoginPage(Page):
         self.redirect(self._next(), status=303)
 
     def _field(self, name: str) -> str:
-        fields = parse_qs(bytes(self.body).decode("utf-8", "replace"), max_num_fields=10)
+        try:
+            fields = parse_qs(bytes(self.body).decode("utf-8", "replace"), max_num_fields=MOST_FIELDS)
+        except ValueError:
+            raise Refusal(400, "bad_form", f"a form has at most {MOST_FIELDS} fields here") from None
         return fields.get(name, [""])[0].strip()
 
     def _next(self) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -118,13 +120,22 @@ class Guarded(RequestHandler):
     # ------------------------------------------------------------ the door
 
     def prepare(self) -> None:
-        """Let in, or refuse; what is refused with its body on the way is answered in spite of that."""
+        """Let in, or refuse: at once who is still sending, and else in the method's turn."""
         try:
             self.let_in()
         except Refusal as error:
-            if not self._has_body():
-                raise
-            self.refuse_at_once(error)
+            if self._has_body():
+                self.refuse_at_once(error)
+            else:
+                self.instead(partial(self.refused, error))
+
+    def refused(self, error: Refusal) -> None:
+        """Answer who is refused."""
+        raise error
+
+    def instead(self, act: Callable[[], object]) -> None:
+        """Do something else than what is asked for, when it is its turn: an answer before that ends the connection."""
+        setattr(self, (self.request.method or "").lower(), lambda **path: act())
 
     def let_in(self) -> None:
         """See that this may be asked, by who asks.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from functools import partial
+from collections.abc import Awaitable
 from typing import Any
 
 from tornado.web import stream_request_body
@@ -20,10 +19,13 @@ from ctrlhub.gateway.guard import Identity as Identity
 from ctrlhub.gateway.guard import Refusal as Refusal
 from ctrlhub.gateway.guard import too_large as too_large
 from ctrlhub.gateway.guard import too_many as too_many
-from ctrlhub.gateway.route import Body, Route
+from ctrlhub.gateway.route import SAFE, Body, Route
 
 LEAST_SPEED = 1024.0
 """So many bytes of an upload have to come in each second, or it is refused as too slow."""
+
+MOST_FORM = 4 * 1024
+"""The largest body (bytes) that is taken of who need not show a token: a form with one."""
 
 MOST_SAID = 64 * 1024
 """The largest message (bytes) on a WebSocket, where a handler does not say another."""
@@ -55,24 +57,6 @@ class Handler(Guarded):
         self.body = bytearray()
         self._came = 0
 
-    def prepare(self) -> None:
-        """Let in, or refuse: at once who is still sending, and else in the method's turn."""
-        try:
-            self.let_in()
-        except Refusal as error:
-            if self._has_body():
-                self.refuse_at_once(error)
-            else:
-                self.instead(partial(self.refused, error))
-
-    def refused(self, error: Refusal) -> None:
-        """Answer who is refused."""
-        raise error
-
-    def instead(self, act: Callable[[], object]) -> None:
-        """Do something else than what is asked for, when it is its turn: an answer before that ends the connection."""
-        setattr(self, (self.request.method or "").lower(), lambda **path: act())
-
     def let_in(self) -> None:
         """Let in; and begin to wait for a body."""
         super().let_in()
@@ -87,9 +71,13 @@ class Handler(Guarded):
 
     @property
     def most_body(self) -> int:
-        """How many bytes of a body are taken."""
+        """How many bytes of a body are taken: none with a method that changes nothing."""
+        if self.request.method in SAFE:
+            return 0
         config = self.gateway.config
-        return {Body.NONE: 0, Body.SMALL: config.max_body, Body.LARGE: config.max_upload}[self.route.body]
+        return {
+            Body.NONE: 0, Body.TINY: MOST_FORM, Body.SMALL: config.max_body, Body.LARGE: config.max_upload,
+        }[self.route.body]  # fmt: skip
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         """Take a piece of the body; a handler of large bodies has another, and says `came` of each piece."""
@@ -169,8 +157,9 @@ class Handler(Guarded):
         return getattr(self, "get")(**path)  # noqa: B009 - which not every handler has
 
 
+@stream_request_body  # so that who asks is looked at before a body is read
 class SocketHandler(Guarded, WebSocketHandler):
-    """A handler of WebSockets, which has let in who asks before it is open.
+    """A handler of WebSockets, which has let in who asks before it is open. It takes no body.
 
     What is said on it comes to `said`, not too much at a time; a handler that takes as much as there is
     overrides `on_message` itself.
@@ -180,6 +169,12 @@ class SocketHandler(Guarded, WebSocketHandler):
     def max_message_size(self) -> int:
         """The largest message (bytes) that is taken."""
         return MOST_SAID
+
+    def let_in(self) -> None:
+        """Let in who asks, and has nothing else to send."""
+        super().let_in()
+        if self._has_body():
+            raise too_large(0)
 
     def check_origin(self, origin: str) -> bool:
         """Tell whether an origin is ours; it was looked at already."""

@@ -19,6 +19,9 @@ PATIENCE = 2.0
 MOST = 64 * 1024 * 1024
 """So much (bytes) is let go; who sends more loses the answer."""
 
+MOST_AT_ONCE = 256
+"""So many are read on at a time; beyond that who sends may lose the answer."""
+
 PIECE = 64 * 1024
 
 _running: set[asyncio.Task[None]] = set()
@@ -30,6 +33,10 @@ def lingering_answer(stream: IOStream, status: int, headers: HTTPHeaders, body: 
     headers["Connection"] = "close"
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.get_all())
     data = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{head}\r\n".encode("latin1") + body
+    if len(_running) >= MOST_AT_ONCE:
+        stream.write(data)
+        stream.close()
+        return
     task = asyncio.get_running_loop().create_task(_linger(stream, data))
     _running.add(task)
     task.add_done_callback(_running.discard)

@@ -23,6 +23,8 @@ class Body(StrEnum):
     """How much of a body a route takes."""
 
     NONE = "none"
+    TINY = "tiny"
+    """A form with a token: what is taken of anybody."""
     SMALL = "small"
     """Up to the option `max_body`: JSON."""
     LARGE = "large"

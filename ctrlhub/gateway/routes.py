@@ -22,8 +22,8 @@ READ: Methods = {"GET": Role.VIEW}
 DOOR: tuple[Route, ...] = (
     Route("/healthz", "ctrlhub.gateway.door:Health", OPEN, "Whether the gateway serves.", Body.NONE),
     Route("/login", "ctrlhub.gateway.door:LoginPage", {"GET": None, "POST": None},
-        "Log in with a token.", face=Face.PAGE),
-    Route("/logout", "ctrlhub.gateway.door:Logout", {"POST": Role.VIEW}, "Log out.", face=Face.PAGE),
+        "Log in with a token.", Body.TINY, Face.PAGE),
+    Route("/logout", "ctrlhub.gateway.door:Logout", {"POST": Role.VIEW}, "Log out.", Body.TINY, Face.PAGE),
     Route("/api/v1/session", "ctrlhub.gateway.door:Whoami", READ,
         "Who asks: the role, until when, and what a page says to change something.", Body.NONE),
 )  # fmt: skip

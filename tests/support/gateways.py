@@ -172,6 +172,14 @@ def descriptors_of(pid: int) -> int:
     return len(os.listdir(Path("/proc") / str(pid) / "fd"))
 
 
+def memory_of(pid: int) -> int:
+    """Return how much memory (bytes) a process has."""
+    for line in (Path("/proc") / str(pid) / "status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError("it has ended")
+
+
 # ---------------------------------------------------------------- WebSockets
 
 

@@ -22,6 +22,7 @@ from ctrlhub.gateway.api.schema import ListOf, Record, Text, Unfit
 from ctrlhub.gateway.api.sources import OUTPUT_OF, REQUEST, Sources
 from ctrlhub.gateway.context import Gateway
 from ctrlhub.gateway.handlers import Refusal, SocketHandler, too_many
+from ctrlhub.gateway.route import Route
 
 HEARTBEAT = 15.0
 """After so many seconds without an event a comment is sent: proxies close what is silent."""
@@ -78,6 +79,11 @@ class Events(SocketHandler):
     _why: str = ""
     _gone: bool = False
 
+    def initialize(self, gateway: Gateway, route: Route) -> None:
+        """Take what the router hands over."""
+        super().initialize(gateway, route)
+        self._news = Event()
+
     async def get(self, **path: str) -> None:
         """Subscribe."""
         try:
@@ -87,7 +93,6 @@ class Events(SocketHandler):
         self._topics = topics_of(asked)
         header = self.request.headers.get("Last-Event-ID", "")
         self._last = asked.get("last_event_id", header)[:60]
-        self._news = Event()
         live = live_of(self.gateway)
         if live.fanout.is_full:
             raise too_many(10.0)

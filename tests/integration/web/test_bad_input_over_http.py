@@ -6,13 +6,17 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
 from ctrlhub import Cluster
 from ctrlhub.gateway.access.roles import Role
-from ctrlhub.gateway.handlers import FLOOD, SAID_BURST
+from ctrlhub.gateway.handlers import FLOOD, MOST_FORM, SAID_BURST
+from ctrlhub.gateway.route import Route
+from ctrlhub.gateway.routes import ROUTES
 from ctrlhub.wire.places import Profile, state_dir
+from tests.support.front_door import path_to
 from tests.support.gateways import (
     Answer,
     Site,
@@ -20,6 +24,7 @@ from tests.support.gateways import (
     descriptors_of,
     frame,
     handshake,
+    memory_of,
     process_of,
     read_answer,
 )
@@ -131,6 +136,47 @@ def test_who_may_not_need_not_send(site: Site) -> None:
             connection.sendall(head)
             refused(read_answer(connection), status)
         refused(site.send(head + b"0" * 60000), status)
+
+
+@pytest.mark.parametrize("length", ["Content-Length: 1000000", "Transfer-Encoding: chunked"])
+def test_nobody_is_waited_for_without_a_token(site: Site, length: str) -> None:
+    """On no route, with no method: the answer is there before a body, and the connection ends."""
+    name, _, value = length.partition(": ")
+    for route in (*ROUTES, Route("/nowhere", "", {"GET": None, "POST": None}, "")):
+        for method in {*route.methods, "GET", "POST", "OPTIONS", "BREW"}:
+            with site.connected() as connection:
+                connection.settimeout(PATIENCE / 2)
+                connection.sendall(site.head(method, path_to(route), {name: value}, None))
+                if route.path == "/login" and method == "POST" and name == "Transfer-Encoding":
+                    continue  # a form of 4 KiB is taken there
+                refused(read_answer(connection), 401, 404, 405, 413)
+                assert connection.recv(1) == b"", (method, route.path)
+
+
+@pytest.mark.parametrize("path", [route.path for route in ROUTES if route.is_socket])
+@pytest.mark.parametrize("role", [None, Role.VIEW])
+def test_a_body_where_websockets_are_opened(site: Site, path: str, role: Role | None) -> None:
+    """None is taken, with a token neither: it is let go as it comes, and does not gather."""
+    length = 48 * 1024 * 1024
+    before = memory_of(process_of(site.profile))
+    for method, status in (("GET", 413), ("POST", 405), ("OPTIONS", 413)):
+        with site.connected() as connection:
+            connection.sendall(site.head(method, path, {"Content-Length": str(length)}, role))
+            with suppress(ConnectionError):
+                connection.sendall(bytes(length - 1))
+            assert memory_of(process_of(site.profile)) - before < length // 2
+            with suppress(ConnectionError):
+                refused(read_answer(connection), 401 if role is None and method == "GET" else status)
+        head = site.head(method, path, {"Transfer-Encoding": "chunked"}, role)
+        refused(site.send(head + b"1000\r\n" + bytes(0x1000) + b"\r\n"), 401 if role is None and method == "GET" else status)
+
+
+def test_forms_that_log_in(site: Site) -> None:
+    """A form is small, and has few fields."""
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    refused(site.ask("POST", "/login", form, b"token=" + b"a" * MOST_FORM, None), 413)
+    refused(site.ask("POST", "/login", form, b"&" * (MOST_FORM - 1), None), 400)
+    assert site.ask("POST", "/login", form, b"token=" + site.secret().encode(), None).status == 303
 
 
 @pytest.mark.parametrize(
