@@ -2,15 +2,12 @@
 
 Theory of operation
 -------------------
-A request arrives on the multiengine or the task stream, each a *lane* here. From then on the lane
-*holds* it: first as work (queued or running, which is the worker's affair), then as a result that
-the hub has not acknowledged. What is held is named in every hello, so that the hub sends again
-only what was lost; results are sent again after every hello. A request is known by its id, an
-attempt at a task besides by its number: a result of an attempt that the hub has replaced by a later
-one is dropped here already.
-
-Commands are run once. The ids of the last are known (`taken`): one that comes again, and is not
-held any more, has been run before, and its result is gone.
+A request arrives on the multiengine or the task stream, each a *lane* here, and is taken in, or not
+(`admission`). From then on the lane *holds* it: first as work (queued or running, which is the
+worker's affair), then as a result that the hub has not acknowledged. What is held is named in every
+hello, so that the hub sends again only what was lost; results are sent again after every hello. A
+request is known by its id, an attempt at a task besides by its number: a result of an attempt that
+the hub has replaced by a later one is dropped here already.
 
 What is to be stopped, also of what has not come yet, is kept in `stops`. A refusal does not say of
 what: what it may be about is sent again in halves, until the result is found that the hub does not
@@ -24,36 +21,25 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ctrlhub.engine.functions import FunctionStore
+from ctrlhub.engine.admission import Admission
 from ctrlhub.engine.lane import Lane
 from ctrlhub.engine.lease import Ending, LeasedMembership
 from ctrlhub.engine.live import LiveOutput
 from ctrlhub.engine.log_records import LogStream
 from ctrlhub.engine.stops import Stops
 from ctrlhub.engine.taken import TakenIds, how_it_failed
-from ctrlhub.engine.work import Callee, CommandWork, Row, TaskWork, Traced, Worker, is_traced, waits
+from ctrlhub.engine.work import Row, Worker
 from ctrlhub.link.patience import Patience
 from ctrlhub.link.states import KEY_NOT_LIVE, UNKNOWN_SESSION, State
-from ctrlhub.wire.codec import resolve
-from ctrlhub.wire.errors import (
-    CtrlHubError,
-    EngineError,
-    Failure,
-    OutOfMemory,
-    ProtocolMismatch,
-    SerializationError,
-    pack_failure,
-)
-from ctrlhub.wire.ids import Ranges, select, to_ranges
+from ctrlhub.wire.errors import ProtocolMismatch
+from ctrlhub.wire.ids import Ranges, select
 from ctrlhub.wire.messages import (
     Beat,
     ForwardLogs,
     Functions,
-    GaveBack,
     GiveBack,
     Interrupt,
     Message,
-    NeedFunctions,
     OutputReceived,
     Refused,
     Register,
@@ -118,12 +104,12 @@ class EngineSession(LeasedMembership):
         self._worker = worker
         self._usage = usage
         self._drain = drain
-        self._functions = FunctionStore()
         self._commands = Lane(Stream.MULTIENGINE)
         self._tasks = Lane(Stream.TASK)
         self._lanes = {lane.stream: lane for lane in (self._commands, self._tasks)}
         self._taken = TakenIds()
         self._stops = Stops(self._lanes, worker)
+        self._admission = Admission(self._lanes, worker, self._stops, self._taken, self.send)
         self._live = LiveOutput()
         self._logs = LogStream()
         self._finish_due = _NEVER
@@ -132,11 +118,11 @@ class EngineSession(LeasedMembership):
         self.hurried = False
         self._refusal = ""
         self._handlers: dict[type[Message], Callable[[Stream, Any, float], None]] = {
-            RunTasks: self._on_run_tasks,
-            GiveBack: self._on_give_back,
-            RunCommand: self._on_run_command,
+            RunTasks: self._admission.run_tasks,
+            GiveBack: self._admission.give_back,
+            RunCommand: self._admission.run_command,
             Stored: self._on_stored,
-            Functions: self._on_functions,
+            Functions: self._admission.functions_came,
             Interrupt: self._on_interrupt,
             Refused: self._on_refusal,
             Shutdown: self._on_shutdown,
@@ -189,14 +175,7 @@ class EngineSession(LeasedMembership):
         self._finished = reason or "it was told to"
         self._drains = True
         self.registration = replace(self.registration, draining=self._finished)
-        tasks, commands = self._worker.finish()
-        parked = [work.id for work in self._tasks.parked]
-        self._give_back((*tasks, *parked))
-        commands = [*commands, *(work.id for work in self._commands.parked)]
-        for lane in self._lanes.values():
-            lane.parked.clear()
-        for number in commands:
-            self._refuse(number)
+        self._admission.drain(self._finished)
 
     @property
     def drains(self) -> bool:
@@ -207,15 +186,18 @@ class EngineSession(LeasedMembership):
         """Take note that another engine is to come in our place, unless this one is to end anyway."""
         if not self._finished:
             self._finished, self.ending = reason, Ending.MADE_WAY
+            self._admission.is_shut = True
 
     def die(self) -> None:
         """Take note that somebody ends this process: that is for the nanny to tell."""
         if not self._finished:
             self._finished, self.ending = "it was told to", Ending.TERMINATED
+            self._admission.is_shut = True
 
     def idle(self, now: float) -> None:
         """Take note that the worker has ended: what is left is to hand over the last results."""
         self._finished = self._finished or "it was told to"
+        self._admission.is_shut = True
         if not self._waits_for_hub:
             self._finish_due = min(self._finish_due, now + LAST_WORDS)
         for lane in self._lanes.values():
@@ -274,6 +256,7 @@ class EngineSession(LeasedMembership):
         """Say everything again that was not answered."""
         super().on_joined(registered, now)
         self._worker.joined(self.engine_id)
+        self._admission.engine_id = self.engine_id
         if not self.same_epoch:
             self.lent.clear()
             self._stops.forget_early()
@@ -291,10 +274,7 @@ class EngineSession(LeasedMembership):
 
     def _resume(self, lane: Lane) -> None:
         lane.resume()
-        self._ask_again(lane)
-
-    def _ask_again(self, lane: Lane) -> None:
-        self._request(lane, dict.fromkeys(w.function.digest for w in lane.parked if waits(w)))  # type: ignore[union-attr]
+        self._admission.ask_again(lane)
 
     def drain(self) -> list[tuple[Stream, Message]]:
         """Take what is to be sent: what membership has to say, then results."""
@@ -311,111 +291,11 @@ class EngineSession(LeasedMembership):
         if handler is not None:
             handler(stream, message, now)
 
-    # ------------------------------------------------------------ work
-
-    def _on_run_tasks(self, stream: Stream, message: RunTasks, now: float) -> None:
-        if self._finished:
-            if self._drains:  # the hub did not know when it gave them
-                known = self._tasks
-                rows = message.rows
-                self._give_back([n for n, attempt, *_ in rows if not known.known(n, attempt)])
-            return
-        frames = message.frames
-        self._functions.learn((d, resolve(ref, frames)) for d, ref in message.functions)
-        functions = [self._functions.called_by(row, message) for row in message.templates]
-        missing = {f.digest: None for f in functions if f.blob is None}
-        traces = {n: (row[3], row[4]) for n, row in enumerate(message.templates) if len(row) > 4 and is_traced(row[4])}
-        lane, held, work = self._tasks, self._tasks.held, []
-        for number, attempt, index, ref in message.rows:
-            if number in held or number in lane.results:
-                if lane.known(number, attempt):
-                    continue
-                held.pop(number, None)  # another attempt runs after what is there
-                lane.results.pop(number, None)
-            payload = ref if type(ref) is bytes else resolve(ref, frames)
-            held[number] = attempt
-            if self._stops.drops(number, attempt):
-                continue
-            called = functions[index]
-            function: Callee = called
-            if traces and index in traces:
-                label, told = traces[index]
-                function = Traced(called, number, attempt, label, told)
-            work.append(TaskWork(number, attempt, function, payload))
-        if missing:
-            lane.parked.extend(each for each in work if waits(each))
-            work = [each for each in work if not waits(each)]
-            self._request(lane, missing)
-        if work:
-            self._worker.run_tasks(work)
-
-    def _on_give_back(self, stream: Stream, message: GiveBack, now: float) -> None:
-        self._give_back(self._worker.give_back(message.most))
-
-    def _give_back(self, tasks: Sequence[int]) -> None:
-        for number in tasks:
-            self._tasks.held.pop(number, None)
-        self.send(Stream.TASK, GaveBack(to_ranges(sorted(tasks))))
-
-    def _on_run_command(self, stream: Stream, message: RunCommand, now: float) -> None:
-        lane, number = self._commands, message.id
-        if lane.known(number, 0):
-            return
-        if self._finished:
-            if self._drains:
-                self._refuse(number)
-            return
-        lane.held[number] = 0
-        if number in self._taken:
-            self._fail(lane, number, 0, self._taken.loss(number))
-            return
-        self._taken.add(number)
-        frames = message.frames
-        self._functions.learn((d, resolve(ref, frames)) for d, ref in message.functions)
-        function = self._functions.get(message.function) if message.function else None
-        if self._stops.drops(number, 0):
-            return
-        self._stops.awaits(number, now)
-        work = CommandWork(number, message.action, function, resolve(message.payload, frames))
-        if function is not None and function.blob is None:
-            self._request(lane, (function.digest,))
-        if lane.parked or waits(work):
-            lane.parked.append(work)  # commands keep their order
-        else:
-            self._worker.run_command(work)
-
-    def _refuse(self, command: int) -> None:
-        """Fail a command that this engine will not begin any more."""
-        lane = self._commands
-        lane.held[command] = 0
-        self._fail(lane, command, 0, EngineError(
-            f"engine {self.engine_id} is draining ({self._finished}), and had not begun this", self.engine_id
-        ))  # fmt: skip
-
     def no_room(self, stream: Stream, message: Message, now: float) -> None:
         """Let the requests fail that this engine has no memory for."""
-        if type(message) is RunCommand:
-            attempts = [(message.id, 0)]
-        elif type(message) is RunTasks:
-            attempts = [(row[0], row[1]) for row in message.rows]
-        else:
-            return
-        error = OutOfMemory(
-            f"engine {self.engine_id} has no memory for what came with this: send less at a time, or "
-            "let the engine run where there is more"
-        )
-        lane = self._lanes[stream]
-        for number, attempt in attempts:
-            if lane.known(number, attempt):
-                continue  # said once more: it runs, or its result is there
-            lane.held[number] = attempt
-            if lane is self._commands and number in self._taken:
-                self._fail(lane, number, attempt, self._taken.loss(number))
-                continue
-            if lane is self._commands:
-                self._taken.add(number)
-            lane.results.pop(number, None)
-            self._fail(lane, number, attempt, error)
+        self._admission.no_room(stream, message)
+
+    # ------------------------------------------------------------ acknowledged and refused results
 
     def _on_stored(self, stream: Stream, message: Stored, now: float) -> None:
         lane = self._lanes[stream]
@@ -425,39 +305,6 @@ class EngineSession(LeasedMembership):
                 del self.lent[number]
         if lane.refusals.count:
             lane.settle(self._refusal, self.engine_id)
-
-    def _fail(self, lane: Lane, number: int, attempt: int, error: CtrlHubError) -> None:
-        failure = pack_failure(Failure.from_error(error, engine_id=self.engine_id))
-        lane.finish((number, attempt, int(Status.ERROR), failure, 0.0, 0.0, None))
-
-    # ------------------------------------------------------------ functions
-
-    def _request(self, lane: Lane, digests: Iterable[bytes]) -> None:
-        wanted = tuple(digests)
-        if wanted:
-            lane.questions.ask(wanted)
-            self.send(lane.stream, NeedFunctions(wanted))
-
-    def _on_functions(self, stream: Stream, message: Functions, now: float) -> None:
-        lane = self._lanes[stream]
-        self._functions.learn((d, resolve(ref, message.frames)) for d, ref in message.functions)
-        lost, unsure = lane.questions.answered(frozenset(d for d, _ in message.functions))
-        ready, hopeless = lane.unpark(lost)
-        for work in hopeless:
-            attempt = work.attempt if isinstance(work, TaskWork) else 0
-            self._fail(lane, work.id, attempt, SerializationError(
-                "the hub no longer has the function of this request; call it again"
-            ))  # fmt: skip
-        for work in ready:
-            if isinstance(work, TaskWork):
-                self._worker.run_tasks([work])
-            else:
-                self._worker.run_command(work)
-        if unsure:
-            lane.questions.doubt()
-            self._ask_again(lane)
-
-    # ------------------------------------------------------------ refused results
 
     def _on_refusal(self, stream: Stream, message: Refused, now: float) -> None:
         lane = self._lanes.get(stream)
