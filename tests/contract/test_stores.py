@@ -30,6 +30,7 @@ from ctrlhub.controller.stores.memory import MemoryStore
 from ctrlhub.controller.stores.postgres import PostgresDatabase
 from ctrlhub.controller.stores.sqlite import SqliteStore
 from ctrlhub.wire.codec import size_of
+from ctrlhub.wire.messages import Role
 from ctrlhub.wire.options import TaskOptions
 from tests.support.processes import until
 from tests.support.stores import Disk, DiskStore, a_command, a_result, a_task
@@ -154,11 +155,12 @@ def test_options_are_kept(life: Life) -> None:
 
 
 def test_clients_are_kept(life: Life) -> None:
-    """Those of the requests that there are, as they said who they are."""
+    """Those of the requests that there are, as they said who they are, and what they may."""
     request = a_task(3 << 40 | 1)
+    request[1].session.role = Role.SUBMIT
     life.write(SaveRequests([request, a_task(4 << 40 | 1)]), Forget(((4 << 40, 4 << 40 | 9),)))
     session = request[1].session
-    kept = (session.number, session.key, session.incarnation, session.pid, session.host)
+    kept = (session.number, session.key, session.incarnation, session.pid, session.host, "submit")
     assert life.again().sessions == {3: kept}
 
 
