@@ -103,6 +103,22 @@ def decode(header: Buffer, frames: Sequence[Buffer] = ()) -> Message:
     return _spec_of(*envelope).build(envelope[2], frames)
 
 
+def kind_of(header: Buffer) -> str:
+    """Return the kind of message that a header says it is, without a look at the rest; empty if it says none.
+
+    It is what `decode` would take it for, if it takes it at all.
+    """
+    unpacker = msgpack.Unpacker(use_list=False, max_buffer_size=MAX_HEADER_BYTES)
+    try:
+        unpacker.feed(header)
+        unpacker.read_array_header()
+        unpacker.skip()
+        kind = unpacker.unpack()
+    except Exception:  # as in `decode`, which says what is wrong
+        return ""
+    return kind if type(kind) is str else ""
+
+
 def _decode_longer(envelope: Any, frames: Sequence[Buffer]) -> Message:
     """Return the message of an envelope with references to segments, or more that we do not know."""
     if type(envelope) is not tuple or len(envelope) < 3:

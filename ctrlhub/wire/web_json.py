@@ -22,11 +22,15 @@ from typing import Any
 import msgpack
 
 from ctrlhub.wire.errors import InvalidRequest
+from ctrlhub.wire.json_shape import check_shape, most_parts
 from ctrlhub.wire.limits import MAX_DEPTH, MAX_FRAMES, PROTOCOL_MAJOR
 from ctrlhub.wire.messages import Buffer, Stream
 
 MOST_EXACT = 2**53 - 1
 """The largest integer that JavaScript's numbers hold exactly."""
+
+MOST_PARTS = 20_000
+"""So many values and keys a message may have: a batch of tasks has some thousand."""
 
 DEEPEST = MAX_DEPTH + 8
 """The deepest nesting that is read: that of a value, and what stands around it."""
@@ -89,6 +93,8 @@ def from_json(text: str | bytes) -> tuple[Stream, bytes, list[Buffer]]:
         It is none.
     """
     try:
+        if most_parts(text) > MOST_PARTS:
+            check_shape(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"), MOST_PARTS, DEEPEST)
         said = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:  # ValueError: also what is no UTF-8
         raise InvalidRequest(f"not JSON: {type(error).__name__}: {str(error)[:200]}") from None

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
+
+from ctrlhub.wire.json_shape import check_shape
 
 MOST_DEPTH = 64
 MOST_PARTS = 200_000
 MOST_DIGITS = 400
-
-_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 
 
 def checked_json(data: bytes) -> Any:
@@ -21,17 +20,7 @@ def checked_json(data: bytes) -> Any:
     ValueError
         It is none, or more than is taken; the message says what.
     """
-    plain = _TEXT.sub(b'""', data)
-    if plain.count(b",") + plain.count(b"[") + plain.count(b"{") > MOST_PARTS:
-        raise ValueError(f"it has more than {MOST_PARTS} parts")
-    depth = 0
-    for byte in plain:
-        if byte in b"[{":
-            depth += 1
-            if depth > MOST_DEPTH:
-                raise ValueError(f"it is nested deeper than {MOST_DEPTH}")
-        elif byte in b"]}":
-            depth -= 1
+    check_shape(data, MOST_PARTS, MOST_DEPTH)
     try:
         return json.loads(data.decode("utf-8"), parse_constant=_no_constant, parse_int=_whole)
     except UnicodeDecodeError:

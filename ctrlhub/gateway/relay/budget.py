@@ -1,4 +1,4 @@
-"""How many messages a peer may send: so many at once, and then so many a second. No I/O, no clock."""
+"""How much a peer may send: so much at once, and then so much a second. No I/O, no clock."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ class Budget:
     Parameters
     ----------
     rate
-        Messages for each second.
+        What comes to it in each second.
     burst
         The most that gathers.
     now
@@ -24,9 +24,9 @@ class Budget:
         self._left = burst
         self._seen = now
 
-    def spend(self, now: float) -> float:
+    def spend(self, now: float, cost: float = 1.0) -> float:
         """Take note of a message; return how long (seconds) the next one has to wait."""
         left = self._left + (now - self._seen) * self._rate
-        self._left = min(left, self._burst) - 1.0
+        self._left = min(left, self._burst) - cost
         self._seen = now
         return max(0.0, -self._left / self._rate)

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ctrlhub.wire.codec import decode, encode
+from ctrlhub.wire.codec import decode, encode, kind_of
 from ctrlhub.wire.errors import AuthenticationError, CtrlHubError
 from ctrlhub.wire.messages import Register, Role, Stream
+
+MOST_REGISTER = 64 * 1024
+"""The largest registration (bytes), which alone is read here."""
 
 
 class Doorman:
@@ -35,8 +38,10 @@ class Doorman:
         AuthenticationError
             It is a registration that is not to be had with this token, or on this connection.
         """
-        if stream is not Stream.HUB:
+        if stream is not Stream.HUB or kind_of(header) != Register.kind:
             return header
+        if len(header) > MOST_REGISTER:
+            raise AuthenticationError(f"a registration has at most {MOST_REGISTER} bytes")
         try:
             message = decode(header)
         except CtrlHubError:

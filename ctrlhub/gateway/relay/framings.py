@@ -6,9 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from ctrlhub.wire.errors import InvalidRequest
+from ctrlhub.wire.json_shape import most_parts
 from ctrlhub.wire.messages import Buffer, Stream
 from ctrlhub.wire.web import JSON, MSGPACK, pack_message, unpack_message
 from ctrlhub.wire.web_json import from_json, to_json
+
+PART_COST = 100
+"""What reading a value or key of JSON costs, in bytes."""
 
 
 class Framing(Protocol):
@@ -23,6 +27,9 @@ class Framing(Protocol):
             It is no message.
         """
 
+    def cost(self, said: str | bytes) -> int:
+        """Return what it costs to read that, in bytes that are read as they come."""
+
     def write(self, stream: Stream, frames: Sequence[Buffer]) -> str | bytes:
         """Return what to say to a peer."""
 
@@ -35,6 +42,10 @@ class Binary:
         if type(said) is not bytes:
             raise InvalidRequest(f"{MSGPACK} is spoken in binary messages")
         return unpack_message(said)
+
+    def cost(self, said: str | bytes) -> int:
+        """Return nothing: frames are handed on as they are."""
+        return 0
 
     def write(self, stream: Stream, frames: Sequence[Buffer]) -> bytes:
         """Write a binary message."""
@@ -49,6 +60,10 @@ class Json:
         if type(said) is not str:
             raise InvalidRequest(f"{JSON} is spoken in text messages")
         return from_json(said)
+
+    def cost(self, said: str | bytes) -> int:
+        """Return its length, and for each of its parts what that takes beside."""
+        return len(said) + PART_COST * most_parts(said)
 
     def write(self, stream: Stream, frames: Sequence[Buffer]) -> str:
         """Write a text message."""

@@ -33,6 +33,9 @@ STALLED = 30.0
 RATE, BURST = 2000.0, 4000.0
 """Messages that a peer may send in a second, and at once; each may have hundreds of tasks in it."""
 
+READ_RATE, READ_BURST = 16e6, 32e6
+"""What reading a peer's JSON may cost in a second, and at once, in bytes: see `Framing.cost`."""
+
 _LARGEST = {Stream.HUB: MAX_CONTROL_BYTES, Stream.IOPUB: MAX_HELLO_BYTES}
 """What the hub itself would end a connection for."""
 
@@ -82,6 +85,7 @@ class Peer:
         self._doorman = Doorman(role)
         self._clock = clock
         self._budget = Budget(RATE, BURST, clock())
+        self._reading = Budget(READ_RATE, READ_BURST, clock())
         self._untaken = 0
         self._moved = clock()
         self._is_over = False
@@ -96,7 +100,8 @@ class Peer:
         if len(said) > WEB_MESSAGE_BYTES:
             self.end(TOO_LARGE, f"a message has at most {WEB_MESSAGE_BYTES} bytes: send it in parts")
             return None
-        pause = self._budget.spend(self._clock())
+        now = self._clock()
+        pause = max(self._budget.spend(now), self._reading.spend(now, self._framing.cost(said)))
         try:
             stream, header, frames = self._framing.read(said)
             if len(header) + sum(map(len, frames)) > _LARGEST.get(stream, len(said)):

@@ -293,9 +293,10 @@ def test_a_foreign_origin(gateway: Gateway) -> None:
         (MSGPACK, bytes(WEB_MESSAGE_BYTES + 1), TOO_LARGE),
         (JSON, b"{}", MALFORMED),
         (JSON, "[" * 1_000_000, MALFORMED),
+        (JSON, '{"stream": "task", "message": {"kind": "call", "x": [' + "[]," * 1_900_000 + "[]]}}", MALFORMED),
         (JSON, '{"stream": "hub", "message": {"kind": "beat", "x": ' + "9" * 100_000 + "}}", MALFORMED),
     ],
-    ids=["empty", "bytes", "text", "too-large-for-the-stream", "too-large", "binary", "deep", "digits"],
+    ids=["empty", "bytes", "text", "too-large-for-the-stream", "too-large", "binary", "deep", "parts", "digits"],
 )
 def test_nonsense(gateway: Gateway, subprotocol: str, said: str | bytes, code: int) -> None:
     """The WebSocket is closed with a code and a reason; the gateway goes on."""

@@ -15,7 +15,7 @@ from ctrlhub.wire.codec import decode, encode
 from ctrlhub.wire.errors import InvalidRequest
 from ctrlhub.wire.ids import to_ranges
 from ctrlhub.wire.messages import Accepted, Call, Completed, Message, Stream
-from ctrlhub.wire.web_json import from_json, to_json
+from ctrlhub.wire.web_json import MOST_PARTS, from_json, to_json
 
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False),
@@ -105,3 +105,12 @@ def test_what_is_none(text: str) -> None:
     """Not a map of ours, no stream, no kind, or values that have no meaning; however deep or long."""
     with pytest.raises(InvalidRequest):
         from_json(text)
+
+
+def test_what_has_too_many_parts() -> None:
+    """It is refused before it is unfolded; what a text has in it is no part."""
+    value = '{"stream": "task", "message": {"kind": "call", "x": %s}}'
+    with pytest.raises(InvalidRequest, match=f"more than {MOST_PARTS} parts"):
+        from_json(value % ("[" + "[]," * MOST_PARTS + "[]]"))
+    stream, _, _ = from_json(value % json.dumps("[]," * MOST_PARTS))
+    assert stream is Stream.TASK

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ctrlhub.gateway.relay.doorman import Doorman
+from ctrlhub.gateway.relay.doorman import MOST_REGISTER, Doorman
 from ctrlhub.wire.codec import decode, encode
 from ctrlhub.wire.errors import AuthenticationError
 from ctrlhub.wire.messages import Beat, Message, Register, Role, Stream
@@ -54,3 +54,22 @@ def test_what_else_is_said() -> None:
     for stream, header in ((Stream.HUB, b"\xc1"), (Stream.HUB, b""), (Stream.TASK, bytes(encode(REGISTER)[0]))):
         assert doorman.look_at(stream, header) is header
     assert passed(doorman, Beat()) == Beat()
+
+
+@pytest.mark.parametrize("kind", [b"\xa8register", b"\xd9\x08register", b"\xda\x00\x08register", b"\xdb\x00\x00\x00\x08register"])
+@pytest.mark.parametrize("major", [b"\x01", b"\xcc\x01", b"\xd3" + b"\x00" * 7 + b"\x01"])
+@pytest.mark.parametrize("envelope", [b"\x93", b"\xdc\x00\x03", b"\xdd\x00\x00\x00\x03"])
+def test_a_registration_that_is_written_in_another_way(envelope: bytes, major: bytes, kind: bytes) -> None:
+    """It is one all the same: as the hub reads it."""
+    usual = bytes(encode(REGISTER)[0])
+    head = b"\x93\x01\xa8register"
+    assert usual.startswith(head)
+    header = envelope + major + kind + usual[len(head) :]
+    assert decode(header) == REGISTER
+    assert decode(Doorman(ROLE).look_at(Stream.HUB, header)).key.startswith("web-")  # type: ignore[attr-defined]
+
+
+def test_a_large_registration() -> None:
+    """It is refused, and not read."""
+    with pytest.raises(AuthenticationError, match=f"at most {MOST_REGISTER} bytes"):
+        passed(Doorman(ROLE), replace(REGISTER, versions={"a" * MOST_REGISTER: "1"}))

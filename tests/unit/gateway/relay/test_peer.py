@@ -10,8 +10,16 @@ import pytest
 
 from ctrlhub.gateway.relay import peer as peer_module
 from ctrlhub.gateway.relay.budget import Budget
-from ctrlhub.gateway.relay.framings import FRAMINGS, chosen
-from ctrlhub.gateway.relay.peer import BURST, MOST_UNTAKEN, RATE, STALLED, Peer
+from ctrlhub.gateway.relay.framings import FRAMINGS, PART_COST, chosen
+from ctrlhub.gateway.relay.peer import (
+    BURST,
+    MOST_UNTAKEN,
+    RATE,
+    READ_BURST,
+    READ_RATE,
+    STALLED,
+    Peer,
+)
 from ctrlhub.gateway.relay.relays import Relays
 from ctrlhub.gateway.relay.uplink import Uplink
 from ctrlhub.wire.codec import decode, encode
@@ -157,6 +165,29 @@ def test_a_peer_that_floods(monkeypatch: pytest.MonkeyPatch) -> None:
         asyncio.run(cast(Any, late))
     assert pauses == [pytest.approx(1 / RATE), pytest.approx(2 / RATE)]
     assert len(line.heard) == int(BURST) + 2
+
+
+def test_json_that_costs_much_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer is not heard for as long as it has had too much read; what is handed on as it is costs nothing."""
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr(peer_module.asyncio, "sleep", pause)
+    said = '{"stream": "task", "message": {"kind": "call", "x": [' + "1," * 9000 + "1]}}"
+    cost = len(said) + PART_COST * 9005
+    line = Line(JSON)
+    for _ in range(int(READ_BURST // cost)):
+        assert line.peer.take(said) is None
+    late = line.peer.take(said)
+    assert late is not None
+    asyncio.run(cast(Any, late))
+    assert pauses == [pytest.approx((cost - READ_BURST % cost) / READ_RATE)]
+    assert len(line.heard) == READ_BURST // cost + 1
+    line = Line()
+    for _ in range(50):
+        assert line.peer.take(pack_message(Stream.TASK, [b"x" * 1_000_000])) is None
 
 
 def test_a_peer_that_does_not_read() -> None:
