@@ -202,13 +202,15 @@ def frame(kind: int, data: bytes, *, fin: bool = True, masked: bool = True) -> b
 
 def close_code(connection: socket.socket) -> int:
     """Read until the WebSocket is closed; return its code, or 0 where it just ended."""
-    data = b""
+    stream = connection.makefile("rb")
     try:
-        while piece := connection.recv(65536):
-            data += piece
-            place = data.find(b"\x88")  # events are ASCII, so this is the end
-            if 0 <= place <= len(data) - 4:
-                return int.from_bytes(data[place + 2 : place + 4], "big")
+        while len(head := stream.read(2)) == 2:
+            size = head[1] & 0x7F
+            if size > 125:
+                size = int.from_bytes(stream.read(2 if size == 126 else 8), "big")
+            data = stream.read(size)
+            if head[0] == 0x88:
+                return int.from_bytes(data[:2], "big")
     except ConnectionResetError:
         pass  # an end as well
     return 0

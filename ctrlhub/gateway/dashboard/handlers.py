@@ -113,7 +113,7 @@ class FeedSocket(SocketHandler):
         )
         feed_of(self.gateway).join(self)
 
-    def on_message(self, message: str | bytes) -> None:
+    def said(self, message: str | bytes) -> None:
         """Hear whether it shows the logs; there is nothing else that it may say."""
         wanted = WISHES.get(message)
         if wanted is None:

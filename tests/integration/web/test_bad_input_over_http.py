@@ -12,6 +12,7 @@ import pytest
 
 from ctrlhub import Cluster
 from ctrlhub.gateway.access.roles import Role
+from ctrlhub.gateway.dashboard.handlers import TOO_SLOW
 from ctrlhub.gateway.handlers import FLOOD, MOST_FORM, SAID_BURST
 from ctrlhub.gateway.route import Route
 from ctrlhub.gateway.routes import ROUTES
@@ -256,6 +257,24 @@ def test_floods_and_nonsense_on_a_websocket(site: Site, said: bytes, codes: set[
             return  # closed before it had said all
         code = close_code(connection)
         assert code in codes or said[:1] not in (b"\x81", b"\x89"), code
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        (frame(1, b'{"logs":true}') + frame(1, b'{"logs":false}'), FLOOD),
+        (frame(9, b"ping"), FLOOD),
+        (frame(1, b"[" * 60), TOO_SLOW),
+    ],
+)
+def test_what_is_said_to_the_dashboard(site: Site, said: bytes, code: int) -> None:
+    """It has a budget, and is nothing but a wish."""
+    with site.connected() as connection:
+        connection.sendall(handshake(site, "/dashboard/feed"))
+        assert read_answer(connection).status == 101
+        with suppress(ConnectionError):
+            connection.sendall(said * int(SAID_BURST + 50))
+        assert close_code(connection) == code
 
 
 @pytest.mark.parametrize("path", ["/api/v1/events", "/api/v1/connect"])
