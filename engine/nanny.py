@@ -19,11 +19,12 @@ from types import FrameType
 from typing import Any
 
 from ctrlhub.engine.berths import Berths
-from ctrlhub.engine.board import ASKED, FOR_GOOD, IDENTITY, LEAVING, MAKING_WAY, RUNNING, WORDS
-from ctrlhub.engine.causes import OomWatch, describe_exit, is_running
+from ctrlhub.engine.board import ASKED, FOR_GOOD, IDENTITY, MAKING_WAY, RUNNING
+from ctrlhub.engine.causes import OomWatch, is_running
 from ctrlhub.engine.channel import EngineEnded, EngineStarted, SignalEngine, StartEngine, Target
 from ctrlhub.engine.config import NannyConfig
 from ctrlhub.engine.detour import Detour
+from ctrlhub.engine.engine_ends import EngineEnds
 from ctrlhub.engine.given import Node
 from ctrlhub.engine.lease import Ending
 from ctrlhub.engine.nanny_hub import NannyHub
@@ -35,7 +36,6 @@ from ctrlhub.engine.usage import Meter, can_look
 from ctrlhub.link.polling import POLLIN, make_poller
 from ctrlhub.link.wakeup import Wakeup
 from ctrlhub.wire.killing import KILL
-from ctrlhub.wire.messages import EngineDied
 
 ABANDONED = "whoever started it is gone"
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -118,12 +118,14 @@ class Nanny:
             on_end=lambda why, ending: self._later(lambda: self._stop(why, ending)),
             obstacle=self._detour.failure,
         )
+        self._ends = EngineEnds(
+            self._slots, self._berths, warm.board, config.restart, self._oom, self._hub.report
+        )
         self._logs_due = time.monotonic() + LOOK_AFTER_LOGS
         self._ending: Ending | None = None
         self._comes_back = False
         self._kill_due: float | None = None
         self._notice = Notice(config.drain, config.until, time.time(), time.monotonic())
-        self._outcome = Ending.LEFT
 
     def run(self) -> Ending:
         """Run until all engines have ended, or are told to."""
@@ -146,7 +148,7 @@ class Nanny:
                 signal.signal(number, signal.SIG_IGN)
             signal.set_wakeup_fd(-1)
             self._close()
-        return self._outcome if self._ending is None else self._ending
+        return self._ends.outcome if self._ending is None else self._ending
 
     @property
     def _stays(self) -> bool:
@@ -154,7 +156,7 @@ class Nanny:
         return (
             self._config.elastic
             and self._ending is None
-            and self._outcome is Ending.LEFT
+            and self._ends.outcome is Ending.LEFT
             and not self._notice.is_given
         )
 
@@ -273,66 +275,9 @@ class Nanny:
                 self._ended(note)
 
     def _ended(self, note: EngineEnded) -> None:
-        board, slot = self._warm.board.slot(note.slot), self._slots[note.slot]
-        cause = describe_exit(note.status, self._oom, slot.killed_by)
-        now = time.monotonic()
-        self._berths.ended(note.slot)
-        if slot.restarting:
-            _log.info("engine in slot %d (pid %d) is restarted: %s", slot.number, note.pid, cause)
-            self._slots.restarted(note.slot, now)
-            if not board[LEAVING]:
-                self._report(slot.number, cause, True, board[RUNNING] or -1)
-            return
-        if board[LEAVING] == MAKING_WAY:
-            _log.info("engine in slot %d (pid %d) makes way for another", slot.number, note.pid)
-            self._slots.restarted(note.slot, now)
-            return
-        code = os.waitstatus_to_exitcode(note.status)
-        if board[LEAVING]:
-            if code == Ending.HUB_LOST:  # so is the nanny's, a moment later
-                self._outcome = Ending.HUB_LOST
-            self._slots.left(note.slot)
-            if self._stays:
-                self._record()
-            return
-        refused = code == Ending.REFUSED
-        if refused:
-            self._slots.refused(note.slot)
-        restarting = not refused and self._slots.died(note.slot, now, board[RUNNING])
-        if slot.overdue:  # what ran was given back when its time was over: nothing is to blame
-            cause, board[RUNNING] = f"its time to finish was over, and it did not let go: {cause}", 0
-        self._report(slot.number, cause, restarting or self._comes_back, board[RUNNING] or -1)
-        if self._ending is not None:
-            return
-        if slot.retiring and not refused:
-            _log.warning(
-                "engine in slot %d (pid %d), which was to leave, died: %s", slot.number, note.pid, cause
-            )
-            return
-        if restarting:
-            wait = slot.due - time.monotonic()
-            _log.warning(
-                "engine in slot %d (pid %d) died: %s; another starts in %.1f s",
-                slot.number, note.pid, cause, max(0.0, wait),
-            )  # fmt: skip
-        elif refused:
-            self._outcome = Ending.REFUSED
-            _log.error(
-                "slot %d is given up: the hub does not let its engine in; the end of its log, %s:\n%s",
-                slot.number, self._berths.log_of(slot.number), self._berths.last_words(slot.number),
-            )  # fmt: skip
-        else:
-            self._give_up(slot, cause)
-
-    def _give_up(self, slot: Slot, cause: str) -> None:
-        self._outcome = Ending.FAILED
-        log = self._berths.log_of(slot.number)
-        _log.error(
-            "slot %d is given up: its engine died %d times in a row, each within %g s of its start; "
-            "the last time: %s; the end of its log, %s:\n%s",
-            slot.number, slot.early_deaths, self._config.restart.early, cause, log,
-            self._berths.last_words(slot.number),
-        )  # fmt: skip
+        ending, back = self._ending is not None, self._comes_back
+        if self._ends.ended(note, ending=ending, comes_back=back) and self._stays:
+            self._record()
 
     def _lose_warm(self) -> None:
         """End: without the warm process its engines are dead, and no others can be made."""
@@ -343,19 +288,7 @@ class Nanny:
             running = self._warm.board.slot(slot.number)[RUNNING] or -1
             self._warm.kill_orphans(slot.pid)
             self._slots.died(slot.number, time.monotonic())
-            self._report(slot.number, "the nanny's warm process has ended", False, running)
-
-    def _report(self, slot: int, cause: str, restarting: bool, running: int) -> None:
-        self._hub.report(
-            EngineDied(
-                key=self._berths.key_of(slot),
-                incarnation=self._berths.incarnation_of(slot),
-                cause=cause,
-                log=self._berths.last_words(slot, self._warm.board.slot(slot)[WORDS]),
-                restarting=restarting,
-                running=running,
-            )
-        )
+            self._ends.report(slot.number, "the nanny's warm process has ended", False, running)
 
     def _restart(self, slot: int, incarnation: bytes, reason: str, at_once: bool) -> None:
         """Put another engine in a slot: ask the present one to go, and after a time of grace kill it.
