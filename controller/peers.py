@@ -16,8 +16,7 @@ from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core import causes
 from ctrlhub.controller.core.alarm import Alarm
 from ctrlhub.controller.core.deadlines import Deadlines
-from ctrlhub.controller.core.deaths import Death
-from ctrlhub.controller.core.effects import Connection, Outbox, Send, SendStored
+from ctrlhub.controller.core.effects import Connection, Outbox, Send
 from ctrlhub.controller.core.engines import NOTHING
 from ctrlhub.controller.core.former import Former
 from ctrlhub.controller.core.heartbeat import Health, Heartbeats
@@ -26,12 +25,12 @@ from ctrlhub.controller.core.revoked import Revoked
 from ctrlhub.controller.core.saved import Saved
 from ctrlhub.controller.core.sessions import Session, Sessions
 from ctrlhub.controller.draining import Draining
+from ctrlhub.controller.engine_deaths import EngineDeaths
 from ctrlhub.controller.engine_events import EngineEvents
 from ctrlhub.controller.engine_places import EnginePlaces
 from ctrlhub.controller.exposed import Exposed
 from ctrlhub.controller.probing import Probing
 from ctrlhub.controller.service import ControllerService
-from ctrlhub.controller.stillborn import Stillborn
 from ctrlhub.controller.vanished import Vanished
 from ctrlhub.wire import messages as m
 from ctrlhub.wire.errors import SessionClosed
@@ -75,12 +74,10 @@ class Peers:
         The places of engines in the registry.
     draining
         Those of them that are to finish.
-    stillborn
-        Those that have died before they had a place.
+    deaths
+        What nannies tell of the deaths of engines.
     engines_lost : int
         How many engines have died without having been asked to, or have fallen silent.
-    perished
-        The keys of engines of the hub before this one of whose end a nanny has told.
     """
 
     def __init__(
@@ -109,11 +106,11 @@ class Peers:
         self.clients = ClientSessions(config, outbox, self.sessions, self._expiry)
         self.events = EngineEvents(controller, outbox, self.clients.by_number)
         self.places = EnginePlaces(controller, outbox, self.events)
-        self.stillborn = Stillborn()
         self._vanished = Vanished(outbox, config.suspect)
         self.draining = Draining(outbox, self.events, self.places, exposed, self.sessions)
-        self.perished: set[str] = set()
-        self._former_ids: dict[str, int] = {}
+        self.deaths = EngineDeaths(
+            config, outbox, exposed, self.sessions, self.places, self.events, self
+        )
 
     # ------------------------------------------------------------ the hub before this one
 
@@ -127,7 +124,7 @@ class Peers:
         former = Former(saved, self.clients.restore(saved, now), unix_offset)
         self.places.restore(former)
         self.draining.restore(former)
-        self._former_ids = {key: number for number, (key, _) in former.engines.items()}
+        self.deaths.restore(former)
         return former
 
     # ------------------------------------------------------------ coming
@@ -161,7 +158,7 @@ class Peers:
             There is none for it.
         """
         session.nanny = self._nannies.of(session.key)
-        self.stillborn.forget(session.key)
+        self.deaths.stillborn.forget(session.key)
         if exact:
             self.places.demand(session, wish)
         self.places.take(session, wish)
@@ -224,7 +221,7 @@ class Peers:
     def tick(self, now: float) -> None:
         """Do what is due."""
         for vanished in self._vanished.take(self.sessions):
-            self._away(vanished, now, lost=True)
+            self.give_up(vanished, now, lost=True)
         for number, health in self._heartbeats.tick(now):
             session = self.sessions.of_number(number)
             if session is not None:
@@ -275,9 +272,9 @@ class Peers:
                 nanny_too=nanny is not None
                 and (nanny.suspect or self.is_away(nanny) or nanny.ended),
             )
-        self._away(session, now, lost=True)
+        self.give_up(session, now, lost=True)
 
-    def _away(self, session: Session, now: float, *, lost: bool = False) -> None:
+    def give_up(self, session: Session, now: float, *, lost: bool = False) -> None:
         """Give a peer up, but keep its session for a while: it, or another in its place, may come.
 
         An engine is `lost` where nobody has promised another.
@@ -295,7 +292,7 @@ class Peers:
 
     def leave(self, session: Session, now: float) -> None:
         """Let a client go, and keep its session for whoever attaches to it."""
-        self._away(session, now)
+        self.give_up(session, now)
 
     def hand_over(self, session: Session, message: m.Register) -> None:
         """Give a session to another process, and tell the one that has it, if any."""
@@ -318,65 +315,13 @@ class Peers:
             )
             self.places.leave(session.engine)
 
-    def engine_died(self, nanny: Session, message: m.EngineDied, now: float) -> None:
-        """Take a nanny's word for the end of an engine's process: that of its own, as long as it is here."""
-        session = self.sessions.of_key(message.key)
-        if session is None or session.role is not m.Role.ENGINE:
-            self._perished(message)
-            if not message.restarting and message.key not in self._former_ids:
-                self.events.tell_stillborn(self.stillborn.note(nanny, message))
-            self._charge(nanny, message, self._former_ids.get(message.key, -1))
-            return
-        if not speaks_for(nanny, session):
-            log.warning("nanny %d speaks of engine %s of another", nanny.number, message.key)
-            return
-        engine = session.engine
-        if session.incarnation != message.incarnation:  # another process is in its place already
-            self._charge(nanny, message, -1 if engine is None else engine.id)
-            return
-        self._ends(session, message, now)
-        if engine is None or engine.blamed != NOTHING:
-            self._charge(nanny, message, -1 if engine is None else engine.id)
-
-    def _ends(self, session: Session, message: m.EngineDied, now: float) -> None:
-        """Let an engine go whose process has ended."""
-        engine = session.engine
-        if engine is not None:
-            engine.cause = message.cause[:MAX_TEXT]
-            engine.last_words = causes.last_words(message)
-            engine.blamed = message.running if message.running >= 0 else NOTHING
-            if engine.restart:
-                engine.cause = causes.of_restart(f"{engine.restart} ({message.cause[:MAX_TEXT]})")
-                engine.blamed = NOTHING
-        self._away(session, now, lost=not message.restarting)
-        if not message.restarting:
-            if engine is not None:
-                self.places.release(engine)
-            self.end(session, now)
-
-    def _charge(self, nanny: Session, message: m.EngineDied, number: int) -> None:
-        """Charge the request that ran with a death, and have the nanny tell nobody else once that is stored."""
-        connection = nanny.connections.get(m.Stream.HUB)
-        if message.running <= 0 or connection is None:
-            return
-        cause = message.cause[:MAX_TEXT] + causes.last_words(message)
-        is_noted = self._exposed.has_killed(message.running, Death(message.incarnation, number, cause))
-        if is_noted and self._config.store != "memory":  # else the next hub has to be told, too
-            noted = Send(connection, m.DeathNoted(message.incarnation), nanny.borrows)
-            self._outbox.add(SendStored(noted))
-
-    def _perished(self, message: m.EngineDied) -> None:
-        """Expect an engine of the hub before this one no longer; its id, if another takes its place."""
-        if len(self.perished) < self._config.max_engines:
-            self.perished.add(message.key)
-
     def goodbye(self, session: Session, message: m.Goodbye, now: float) -> None:
         """Let a peer go that leaves on purpose: nothing is kept for it."""
         log.info("%s %d leaves: %.200r", session.role.noun, session.number, message.reason)
         if message.received and session.role.is_client:
             self._exposed.have_been_read(session, message.received, now)
         if session.retention and any(self._exposed.left(session)):
-            self._away(session, now)
+            self.give_up(session, now)
             return
         engine = session.engine
         if engine is not None and message.replaced:
@@ -384,7 +329,7 @@ class Peers:
         if engine is not None and engine.restart and not engine.drains:
             engine.cause = causes.of_restart(engine.restart)
             engine.blamed = NOTHING
-            self._away(session, now)  # another comes in its place, with its key
+            self.give_up(session, now)  # another comes in its place, with its key
             return
         if engine is not None:
             engine.cause = f"it left: {message.reason[:1000]}"

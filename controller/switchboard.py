@@ -150,11 +150,11 @@ class Switchboard:
             refused=lambda: self.refused,
             why_full=lambda: self.joining.why_full(),
             why_no_memory=lambda: self.why_no_memory(),
-            perished=lambda: self._peers.perished,
+            perished=lambda: self._peers.deaths.perished,
             store=store or NoStore(),
             leases=attachments,
             gateway=self.gateway,
-            stillborn=lambda: self._peers.stillborn.described(),
+            stillborn=lambda: self._peers.deaths.stillborn.described(),
             drain=lambda engine, drain: self._peers.draining.begin(engine, drain, self._now),
             keep=borrowing.keep if borrowing is not None else None,
             figures=self.figures,
@@ -374,7 +374,7 @@ class Switchboard:
         elif type(message) is m.Call:
             self._calls.call(session, message, connection)
         elif type(message) is m.EngineDied:
-            self._peers.engine_died(session, message, now)
+            self._peers.deaths.told(session, message, now)
         elif type(message) is m.Drain:
             self._peers.draining.nanny_asks(session, message, now)
         elif type(message) is m.Goodbye:
