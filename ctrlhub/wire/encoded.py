@@ -2,18 +2,18 @@
 
 Whoever runs functions by name (the gateway's REST interface) has the engine make JSON of what they
 return. It travels as any result does, pickled; but the pickle names this one class and nothing else, so
-that it can be opened without the power to import and to call (`open_plainly`).
+that it can be opened by a reader that cannot import or call (`ctrlhub.wire.plain_pickle`).
 """
 
 from __future__ import annotations
 
-import io
 import pickle
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from ctrlhub.wire.errors import SerializationError
 from ctrlhub.wire.messages import Buffer, Payload
+from ctrlhub.wire.plain_pickle import Makers, read_plain
 from ctrlhub.wire.segments import Segment
 
 JSON = "application/json"
@@ -41,13 +41,6 @@ class Encoded:
         return Encoded, (self.media_type, pickle.PickleBuffer(self.data))
 
 
-class OfAClass(SerializationError, code="of_a_class"):
-    """A value is no plain data, and is not to be opened here.
-
-    Its message names the class.
-    """
-
-
 def open_plainly(payload: Payload) -> Any:
     """Return what was pickled if it is plain data, or an `Encoded`; nothing is imported or called.
 
@@ -62,33 +55,34 @@ def open_plainly(payload: Payload) -> Any:
     ------
     OfAClass
         It is something else.
+    TooLarge
+        It has too many parts, or too long ones.
     SerializationError
         It cannot be read.
     """
     parts: Sequence[Any] = [payload] if isinstance(payload, bytes) else list(payload)
+    if not parts:
+        raise SerializationError("the value cannot be read: there is nothing of it")
     first, *buffers = [part.view() if type(part) is Segment else part for part in parts]
-    try:
-        return _Plainly(io.BytesIO(first), buffers=buffers).load()
-    except SerializationError:
-        raise
-    except Exception as error:  # whatever pickle makes of spoilt bytes
-        raise SerializationError(
-            f"the value cannot be read: {type(error).__name__}: {error}"
-        ) from None
+    return read_plain(first, buffers, _MAKERS)
 
 
-class _Plainly(pickle.Unpickler):
-    """Knows one class."""
+def _encoded(media_type: Any, data: Any) -> Encoded:
+    if type(media_type) is not str or type(data) not in _BYTES:
+        raise TypeError("an encoded value is a media type and bytes")
+    return Encoded(media_type, data)
 
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == (Encoded.__module__, Encoded.__qualname__):
-            return Encoded
-        if (module, name) == ("builtins", "bytearray"):  # which pickle has no word of its own for
-            return bytearray
-        raise OfAClass(
-            f"the value holds a {module}.{name}, which only a Python client can open: have the function "
-            "return what JSON can say"
-        )
 
-    def persistent_load(self, pid: Any) -> NoReturn:
-        raise OfAClass("the value names something outside of it, which only a Python client can open")
+def _bytearray(data: Any = b"") -> bytearray:
+    """Return it, of bytes alone: of a number it would be as large as that says."""
+    if type(data) is not bytes:
+        raise TypeError("a bytearray is made of bytes")
+    return bytearray(data)
+
+
+_BYTES = frozenset((bytes, bytearray, memoryview))
+
+_MAKERS: Makers = {
+    (Encoded.__module__, Encoded.__qualname__): _encoded,
+    ("builtins", "bytearray"): _bytearray,  # which pickle has had a word of its own for since protocol 5
+}

@@ -15,6 +15,7 @@ from ctrlhub.wire.errors import CtrlHubError, SerializationError
 from ctrlhub.wire.failure import Failure, failure_of
 from ctrlhub.wire.ids import text_of
 from ctrlhub.wire.messages import Status
+from ctrlhub.wire.plain_pickle import TooLarge
 
 MOST_JSON = 16 * 1024 * 1024
 """So much JSON (bytes) is made here of a value that was not encoded by its engine."""
@@ -25,10 +26,6 @@ STATE_OF_RECORD = {"ok": DONE, "error": FAILED, "aborted": CANCELLED}
 """What is said here of the states that the hub's records have."""
 
 _CANCELLED, _PARTLY = int(Status.CANCELLED), int(Status.PARTLY)
-
-
-class TooLarge(SerializationError, code="value_too_large"):
-    """A value is too large for JSON to be made of it here."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from ctrlhub.cluster.errors import ClusterError
 from ctrlhub.gateway.api.idempotency import KeyReused
 from ctrlhub.wire import errors
-from ctrlhub.wire.encoded import OfAClass
+from ctrlhub.wire.plain_pickle import OfAClass
 
 STATUS: tuple[tuple[type[BaseException], HTTPStatus], ...] = (
     (errors.InvalidEngineID, HTTPStatus.NOT_FOUND),

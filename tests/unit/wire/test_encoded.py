@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctrlhub.wire.encoded import JSON, OCTETS, Encoded, OfAClass, open_plainly
+from ctrlhub.wire.encoded import JSON, OCTETS, Encoded, open_plainly
 from ctrlhub.wire.errors import SerializationError
+from ctrlhub.wire.plain_pickle import OfAClass
 from ctrlhub.wire.serialize import dumps
 
 PLAIN = st.recursive(
