@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from asyncio import Task, create_task
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,7 @@ from ctrlhub.engine.pieces import (
 from ctrlhub.gateway.api import resources as shapes
 from ctrlhub.gateway.api.handler import ApiHandler, Asked, refusal_of
 from ctrlhub.gateway.api.operation import JSON, OCTETS, Answer, Operation
-from ctrlhub.gateway.api.outcomes import Outcome, outcome_of
+from ctrlhub.gateway.api.outcomes import VALUES, NotAsSaid, Outcome, outcome_of, value_in
 from ctrlhub.gateway.api.submissions import Submissions
 from ctrlhub.gateway.handlers import Refusal
 from ctrlhub.wire.encoded import Encoded
@@ -36,6 +35,8 @@ PATIENCE = 60.0
 """How long (seconds) an engine may be busy with something else, for each piece."""
 
 LABEL = "namespace"
+
+_FROM_ENGINES = VALUES | {PIECES}
 
 
 class RemoteFailure(Refusal):
@@ -67,7 +68,7 @@ class Names(ApiHandler):
         engines = await submissions.engines(asked.path["engines"])
         values = await values_of(submissions, await submissions.call(engines, names, label=LABEL))
         self.answer({"engines": [
-            {"engine": engine, "names": json.loads(bytes(value.data))}
+            {"engine": engine, "names": value_in(value)}
             for engine, value in zip(engines, values, strict=True) if value is not None
         ]})  # fmt: skip
 
@@ -98,13 +99,13 @@ class Value(ApiHandler):
         if value.media_type != PIECES:
             await self.send([value.data], value.media_type)
             return
-        about = json.loads(bytes(value.data))
-        self.set_header("Content-Type", about["media_type"])
-        self.set_header("Content-Length", str(about["bytes"]))
-        if about["media_type"] == OCTETS:
+        media_type, size = leaving(value)
+        self.set_header("Content-Type", media_type)
+        self.set_header("Content-Length", str(size))
+        if media_type == OCTETS:
             self.set_header("Content-Disposition", "attachment")
         try:
-            for start in range(0, about["bytes"], PIECE) if self.request.method == "GET" else ():
+            for start in range(0, size, PIECE) if self.request.method == "GET" else ():
                 piece = await one_of(submissions, engines, piece_of, token, start, PIECE)
                 self.write(bytes(piece.data))
                 await self.flush()
@@ -220,6 +221,21 @@ class Upload:
         await values_of(self._submissions, numbers)
 
 
+def leaving(value: Encoded) -> tuple[str, int]:
+    """Return what an engine says of a value that leaves in pieces: its media type, and how many bytes.
+
+    Raises
+    ------
+    NotAsSaid
+        It says nothing of the kind: whoever runs code there can have it say anything.
+    """
+    about = value_in(value)
+    match about:
+        case {"media_type": str(media_type), "bytes": int(size)} if media_type in VALUES and type(size) is int and size > 0:
+            return media_type, size
+    raise NotAsSaid("what the engine says of the value is not what it says of one")
+
+
 async def one_of(
     submissions: Submissions, engines: Sequence[int], function: Any, *args: Any
 ) -> Encoded:
@@ -250,8 +266,8 @@ async def values_of(submissions: Submissions, numbers: Sequence[int]) -> list[En
     values = []
     for number in numbers:
         row = submissions.taken(number)
-        outcome = outcome_of(row)
-        if outcome.state != "done":
+        outcome = outcome_of(row, _FROM_ENGINES)
+        if outcome.state != "done" or outcome.error is not None:
             raise RemoteFailure(outcome)
         values.append(outcome.value)
     return values

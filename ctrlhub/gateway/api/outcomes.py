@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +18,13 @@ from ctrlhub.wire.messages import Status
 from ctrlhub.wire.plain_pickle import TooLarge
 
 MOST_JSON = 16 * 1024 * 1024
-"""So much JSON (bytes) is made here of a value that was not encoded by its engine."""
+"""So much JSON (bytes) is made here of a value that was not encoded by its engine, or told with its request."""
+
+MOST_PARTS = 1_000_000
+"""And of so many parts."""
+
+VALUES = frozenset((JSON, OCTETS))
+"""What values are: a task that could say anything would have its page shown as one of the gateway's."""
 
 DONE, FAILED, CANCELLED = "done", "failed", "cancelled"
 STATES = ("queued", "running", DONE, FAILED, CANCELLED)
@@ -26,6 +32,10 @@ STATE_OF_RECORD = {"ok": DONE, "error": FAILED, "aborted": CANCELLED}
 """What is said here of the states that the hub's records have."""
 
 _CANCELLED, _PARTLY = int(Status.CANCELLED), int(Status.PARTLY)
+
+
+class NotAsSaid(SerializationError, code="not_as_said"):
+    """What a request returned is not what it says it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +84,22 @@ class Outcome:
         }
 
 
-def outcome_of(row: Row) -> Outcome:
-    """Return what a row says."""
+def outcome_of(row: Row, media_types: frozenset[str] = VALUES) -> Outcome:
+    """Return what a row says.
+
+    Parameters
+    ----------
+    row
+        The row.
+    media_types
+        What its value may be.
+    """
     number, status, payload, engine, started, elapsed, extras = row
     state = DONE if is_ok(row) else CANCELLED if is_cancelled(row) else FAILED
     value, error = None, None
     if status == OK:
         try:
-            value = _encoded(payload)
+            value = _encoded(payload, media_types)
         except SerializationError as why:
             error = _of_ours(why)
     elif status == VALUE:  # of our own making: there are none that are not plain
@@ -103,20 +121,64 @@ def outcome_of(row: Row) -> Outcome:
 def pieces(outcome: Outcome) -> Iterator[Any]:
     """Yield the JSON of an outcome with its value, in pieces: a large value is not copied.
 
-    A value that is no JSON is told by its size.
+    A value that is no JSON, or too much of it to be looked through, is told by its size.
     """
-    head = json.dumps(outcome.head, ensure_ascii=False).encode("utf-8", "replace")
     value = outcome.value
+    within = False
+    if value is not None and value.media_type == JSON:
+        try:
+            within = _is_within(value.data)
+        except NotAsSaid as error:
+            outcome = replace(outcome, value=None, error=_of_ours(error))
+            value = None
+    head = json.dumps(outcome.head, ensure_ascii=False).encode("utf-8", "replace")
     yield head[:-1]
     if value is None:
         yield b', "value": null}'
-    elif value.media_type == JSON:
+    elif within:
         yield b', "value": '
         yield value.data
         yield b"}"
     else:
         about = {"media_type": value.media_type, "bytes": memoryview(value.data).nbytes}
         yield b', "value": null, "body": ' + json.dumps(about).encode() + b"}"
+
+
+def value_in(value: Encoded) -> Any:
+    """Return what the JSON of an encoded value says, which an engine has made, or whoever has run code there.
+
+    Raises
+    ------
+    NotAsSaid
+        It is none.
+    TooLarge
+        It is too much.
+    """
+    data = bytes(value.data)
+    if len(data) > MOST_JSON or data.count(b",") + data.count(b"[") + data.count(b"{") > MOST_PARTS:
+        raise TooLarge(f"this is JSON of more than {MOST_JSON >> 20} MiB, or of {MOST_PARTS} parts")
+    try:
+        return json.loads(data.decode(), parse_constant=_no_constant)
+    except RecursionError:
+        raise TooLarge("this is JSON that is nested too deep") from None
+    except ValueError as error:
+        raise NotAsSaid(f"what it returned as JSON is none: {error}") from None
+
+
+def _is_within(data: Any) -> bool:
+    """Tell whether a value's JSON can stand within that of its request.
+
+    It is looked through: what is no JSON would spoil all that stands around it.
+    """
+    try:
+        value_in(Encoded(JSON, data))
+    except TooLarge:
+        return False
+    return True
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
 
 
 def when(seconds: float | None) -> str | None:
@@ -175,11 +237,13 @@ def _of_ours(error: BaseException) -> dict[str, Any]:
     }
 
 
-def _encoded(payload: Any) -> Encoded:
+def _encoded(payload: Any, media_types: frozenset[str]) -> Encoded:
     value = open_plainly(payload)
     if isinstance(value, Encoded):
+        if value.media_type not in media_types:
+            raise NotAsSaid(f"what it returned says it is {value.media_type[:100]!r}, which no value here is")
         return value
-    if isinstance(value, bytes | bytearray):
+    if isinstance(value, bytes | bytearray | memoryview):
         return Encoded(OCTETS, value)
     return Encoded(JSON, _json_of(value))
 
@@ -193,17 +257,15 @@ class _Encoder(json.JSONEncoder):
 
 def _json_of(value: Any) -> bytes:
     """Make JSON of plain data, which may name one part a thousand times, up to a size."""
-    text: list[str] = []
-    size = 0
+    text = bytearray()
     try:
-        for piece in _Encoder(allow_nan=False).iterencode(value):
-            text.append(piece)
-            size += len(piece)
-            if size > MOST_JSON:
+        for count, piece in enumerate(_Encoder(allow_nan=False).iterencode(value)):
+            text += piece.encode("ascii")
+            if len(text) > MOST_JSON or count > MOST_PARTS:
                 raise TooLarge(
-                    f"the value takes more than {MOST_JSON >> 20} MiB as JSON: run the function by name, "
-                    "which has the engine make it, or return bytes"
+                    f"the value takes more than {MOST_JSON >> 20} MiB as JSON, or has more than {MOST_PARTS} "
+                    "parts: run the function by name, which has the engine make it, or return bytes"
                 )
     except (TypeError, ValueError, RecursionError) as error:
         raise SerializationError(f"the value cannot be said in JSON: {error}") from None
-    return "".join(text).encode()
+    return bytes(text)

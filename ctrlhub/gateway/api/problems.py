@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 from ctrlhub.cluster.errors import ClusterError
 from ctrlhub.gateway.api.idempotency import KeyReused
+from ctrlhub.gateway.api.outcomes import NotAsSaid
 from ctrlhub.wire import errors
 from ctrlhub.wire.plain_pickle import OfAClass
 
@@ -30,6 +31,7 @@ STATUS: tuple[tuple[type[BaseException], HTTPStatus], ...] = (
     (errors.UnknownInterface, HTTPStatus.NOT_IMPLEMENTED),
     (errors.InvalidRequest, HTTPStatus.BAD_REQUEST),
     (OfAClass, HTTPStatus.NOT_ACCEPTABLE),
+    (NotAsSaid, HTTPStatus.UNPROCESSABLE_ENTITY),
     (errors.SerializationError, HTTPStatus.BAD_REQUEST),
     (TimeoutError, HTTPStatus.GATEWAY_TIMEOUT),
     (ValueError, HTTPStatus.BAD_REQUEST),

@@ -51,7 +51,7 @@ OUTCOME = Record(
         "value": Anything("What the function returned"),
         **OUTPUT,
     },
-    {"body": Record({"media_type": _ANY_TEXT, "bytes": COUNT}, about="What it returned is no JSON")},
+    {"body": Record({"media_type": _ANY_TEXT, "bytes": COUNT}, about="What it returned is no JSON, or too much of it to be told here")},
     about="How a request has ended",
 )
 PENDING = Record(

@@ -10,6 +10,7 @@ from base64 import b64decode
 import pytest
 
 from ctrlhub import Client, Cluster
+from ctrlhub.wire.encoded import Encoded
 from tests.support.processes import until
 from tests.support.rest import Rest, rest_of
 
@@ -97,6 +98,37 @@ def test_many_tasks_are_one_request(rest: Rest) -> None:
     accepted = rest.post("tasks", tasks, 202)
     answer = rest.ask("GET", accepted["results"].removeprefix("/api/v1/") + "&wait=30")
     assert [each["value"] for each in answer.json["results"]] == [1, 4]
+
+
+def test_a_task_cannot_have_the_gateway_show_a_page(client: Client, rest: Rest) -> None:
+    """Not by what it returns, and not by what it makes of our functions on its engine: values are JSON or bytes."""
+    view = client[0]
+    made = view.apply_async(_page, "text/html")
+    rest.get(f"tasks/{made.msg_id}/result?wait=30")
+    assert rest.ask("GET", f"tasks/{made.msg_id}/value").status == 409
+    spoilt = view.apply_async(_page, "application/json")
+    assert rest.get(f"tasks/{spoilt.msg_id}/result?wait=30")["error"]["type"] == "NotAsSaid"
+    view.execute(_LIES, block=True)
+    try:
+        for name in ("small", "large"):
+            answer = rest.ask("GET", f"engines/0/namespace/{name}")
+            assert answer.status == 422
+            assert answer.headers["Content-Type"].startswith("application/json")
+    finally:
+        view.execute(_TRUTH, block=True)
+
+
+def _page(media_type: str) -> Encoded:
+    return Encoded(media_type, b"<h1>Log in</h1>")
+
+
+_LIES = """
+import ctrlhub.engine.pieces
+from ctrlhub.wire.encoded import Encoded
+_true = ctrlhub.engine.pieces.value_of
+ctrlhub.engine.pieces.value_of = lambda name: Encoded("text/html", bytes(10 if name == "small" else 5_000_000))
+"""
+_TRUTH = "ctrlhub.engine.pieces.value_of = _true"
 
 
 def test_bytes_stay_bytes(rest: Rest) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ctrlhub.client.rows import failed
+from ctrlhub.gateway.api import outcomes
 from ctrlhub.gateway.api.outcomes import Outcome, outcome_of, pieces, plain, when
 from ctrlhub.gateway.api.resources import OUTCOME
 from ctrlhub.wire.encoded import JSON, OCTETS, Encoded
@@ -71,6 +72,54 @@ def test_a_value_that_names_itself_a_thousand_times_is_refused() -> None:
         value = [value] * 10
     made = told(outcome_of(row(Status.OK, pickle.dumps(value))))
     assert made["error"]["type"] == "TooLarge"
+
+
+@pytest.mark.parametrize("media_type", ["text/html", "text/html; charset=utf-8", "", "application/json\r\nX: y"])
+def test_a_value_is_json_or_bytes_and_nothing_else(media_type: str) -> None:
+    """Else a task could have the gateway show a page of its own, and so act with whatever its visitors may."""
+    outcome = outcome_of(row(Status.OK, dumps(Encoded(media_type, b"<h1>Log in</h1>"))))
+    assert outcome.value is None
+    assert told(outcome)["error"]["type"] == "NotAsSaid"
+
+
+NO_JSON = [
+    b"", b"<h1>", b'1}, {"state": "done"', b"NaN", b"[1] 2", b"\xff", '"x"'.encode("utf-16"), b'"\n"', b"[" * 9,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("data", NO_JSON)
+def test_what_is_no_json_does_not_stand_in_ours(data: bytes) -> None:
+    """The request is told all the same, with the reason in place of its value."""
+    made = told(outcome_of(row(Status.OK, dumps(Encoded(JSON, data)))))
+    assert (made["state"], made["value"]) == ("done", None)
+    assert made["error"]["type"] == "NotAsSaid"
+
+
+def test_json_that_is_too_much_to_look_through_is_told_by_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of too many bytes, parts or levels: it can be fetched by itself."""
+    deep = b"[" * 5000 + b"]" * 5000
+    assert told(outcome_of(row(Status.OK, dumps(Encoded(JSON, deep)))))["body"]["bytes"] == 10_000
+    monkeypatch.setattr(outcomes, "MOST_PARTS", 10)
+    monkeypatch.setattr(outcomes, "MOST_JSON", 100)
+    for data in (b"[" + b"1," * 20 + b"1]", b'"' + b"x" * 200 + b'"'):
+        made = told(outcome_of(row(Status.OK, dumps(Encoded(JSON, data)))))
+        assert made["error"] is None
+        assert made["body"] == {"media_type": JSON, "bytes": len(data)}
+
+
+def test_what_is_no_encoded_value_is_not_taken_for_one() -> None:
+    """A media type that is no text, or data that are no bytes."""
+    for args in ((JSON, 5), (7, b"x"), (JSON, ["x"]), (JSON,)):
+        made = told(outcome_of(row(Status.OK, pickle.dumps(Claims(args), 5))))
+        assert made["error"]["type"] == "SerializationError"
+
+
+class Claims:
+    def __init__(self, args: tuple[Any, ...]) -> None:
+        self.args = args
+
+    def __reduce__(self) -> Any:
+        return Encoded, self.args
 
 
 def test_an_error_comes_with_type_message_traceback_and_engine() -> None:
