@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable
 from typing import Any
 
-from tornado.websocket import WebSocketClosedError
+from tornado.websocket import WebSocketClosedError, WebSocketProtocol, WebSocketProtocol13
 
 from ctrlhub.gateway.handlers import Handler, Refusal, SocketHandler
 from ctrlhub.gateway.relay.framings import FRAMINGS, chosen
-from ctrlhub.gateway.relay.peer import Peer
+from ctrlhub.gateway.relay.peer import Peer, largest_for
+from ctrlhub.gateway.relay.unfinished import Reading
 from ctrlhub.wire.connection import ConnectionInfo
 from ctrlhub.wire.errors import CtrlHubError, LimitExceeded
 from ctrlhub.wire.limits import PROTOCOL_MAJOR
-from ctrlhub.wire.web import WEB_MESSAGE_BYTES
 
 MOST_REASON = 120
 """The longest reason (bytes) that closes a WebSocket."""
+
+TOO_LARGE_TO_READ = 1024 * 1024
+"""A message that is by so much (bytes) too large is not read."""
 
 AGAIN = "10"
 """After so many seconds who was refused for the number of peers may come again."""
@@ -27,6 +31,7 @@ class Connect(SocketHandler):
     """One peer that speaks the protocol."""
 
     _peer: Peer | None = None
+    _reading: Reading | None = None
 
     @property
     def max_message_size(self) -> int:
@@ -34,7 +39,14 @@ class Connect(SocketHandler):
 
         What is read and too large is answered by the peer, with a code and a reason.
         """
-        return 2 * WEB_MESSAGE_BYTES
+        return largest_for(self.role) + TOO_LARGE_TO_READ
+
+    def get_websocket_protocol(self) -> WebSocketProtocol | None:
+        """Return what reads and writes frames: with large messages it waits for room."""
+        made = super().get_websocket_protocol()
+        if isinstance(made, WebSocketProtocol13):
+            self._reading = made = Reading(made, self.gateway.relays.room_for(self.role), time.monotonic)
+        return made
 
     async def get(self, **path: str) -> None:
         """Open the WebSocket, if its client speaks as we do."""
@@ -87,6 +99,10 @@ class Connect(SocketHandler):
             closed = asyncio.get_running_loop().create_future()
             closed.set_exception(error)
             return closed
+
+    def is_overdue(self, now: float) -> bool:
+        """Whether what it has begun to say should be whole by now."""
+        return self._reading is not None and self._reading.is_overdue(now)
 
     def shut(self, code: int, reason: str) -> None:
         """Close it."""

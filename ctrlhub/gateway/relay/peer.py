@@ -36,6 +36,9 @@ RATE, BURST = 2000.0, 4000.0
 READ_RATE, READ_BURST = 16e6, 32e6
 """What reading a peer's JSON may cost in a second, and at once, in bytes: see `Framing.cost`."""
 
+VIEW_MESSAGE_BYTES = 2 * 1024 * 1024
+"""The largest WebSocket message of who has nothing run."""
+
 _LARGEST = {Stream.HUB: MAX_CONTROL_BYTES, Stream.IOPUB: MAX_HELLO_BYTES}
 """What the hub itself would end a connection for."""
 
@@ -43,11 +46,19 @@ _GOODBYE = bytes(encode(Goodbye())[0])[: len(b"...goodbye")]
 """What the header of a goodbye begins with."""
 
 
+def largest_for(role: Role) -> int:
+    """Return how large (bytes) a WebSocket message of who has a role may be."""
+    return VIEW_MESSAGE_BYTES if role is Role.VIEW else WEB_MESSAGE_BYTES
+
+
 class Socket(Protocol):
     """A WebSocket, as the peer's handler has it."""
 
     def say(self, message: str | bytes) -> asyncio.Future[None]:
         """Send a message; done once it has left."""
+
+    def is_overdue(self, now: float) -> bool:
+        """Whether what it has begun to say should be whole by now."""
 
     def shut(self, code: int, reason: str) -> None:
         """Close it."""
@@ -83,6 +94,7 @@ class Peer:
         self._socket = socket
         self._framing = framing
         self._doorman = Doorman(role)
+        self._largest = largest_for(role)
         self._clock = clock
         self._budget = Budget(RATE, BURST, clock())
         self._reading = Budget(READ_RATE, READ_BURST, clock())
@@ -97,8 +109,8 @@ class Peer:
         """Take what it has said; what is returned is to be awaited before it is heard again."""
         if self._is_over:
             return None
-        if len(said) > WEB_MESSAGE_BYTES:
-            self.end(TOO_LARGE, f"a message has at most {WEB_MESSAGE_BYTES} bytes: send it in parts")
+        if len(said) > self._largest:
+            self.end(TOO_LARGE, f"a message has at most {self._largest} bytes here: send it in parts")
             return None
         now = self._clock()
         pause = max(self._budget.spend(now), self._reading.spend(now, self._framing.cost(said)))
@@ -154,9 +166,11 @@ class Peer:
     # ------------------------------------------------------------ its end
 
     def look(self, now: float) -> None:
-        """Give it up if it has not taken anything for too long."""
+        """Give it up if it has not taken anything for too long, or does not end what it has begun."""
         if self._untaken and now - self._moved > STALLED:
             self.end(TOO_SLOW, f"nothing of what waits was taken for {STALLED:.0f} s")
+        if self._socket.is_overdue(now):
+            self.end(TOO_SLOW, "a message was not whole in its time")
 
     def end(self, code: int, reason: str) -> None:
         """Close its WebSocket, and say why."""

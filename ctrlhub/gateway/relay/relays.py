@@ -10,6 +10,7 @@ import zmq
 
 from ctrlhub.gateway.relay.framings import Framing
 from ctrlhub.gateway.relay.peer import Peer, Socket
+from ctrlhub.gateway.relay.unfinished import Room
 from ctrlhub.gateway.relay.uplink import Uplink
 from ctrlhub.link.provision import make_context
 from ctrlhub.wire.connection import ConnectionInfo
@@ -21,6 +22,9 @@ MOST_PEERS = 256
 """So many peers there may be at a time: each has four connections to the hub."""
 
 MOST_SOCKETS = 5 * MOST_PEERS
+
+MOST_UNFINISHED, MOST_VIEWED = 256 * 1024 * 1024, 64 * 1024 * 1024
+"""The most bytes of large messages that are under way at a time: those of who has something run, and the others."""
 
 FAREWELL = 0.5
 """So long (seconds) the last words of a hub are waited for, when the gateway ends."""
@@ -42,6 +46,11 @@ class Relays:
         self.peers: set[Peer] = set()
         self._context: zmq.Context[Any] | None = None
         self._is_looking = False
+        self._room, self._viewed = Room(MOST_UNFINISHED), Room(MOST_VIEWED)
+
+    def room_for(self, role: Role) -> Room:
+        """Return the room for messages that are under way, of all who have a role."""
+        return self._viewed if role is Role.VIEW else self._room
 
     def begin(self, profile: Profile, socket: Socket, framing: Framing, role: Role) -> Peer:
         """Open a peer's connections to the hub.

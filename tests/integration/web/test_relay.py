@@ -306,6 +306,23 @@ def test_nonsense(gateway: Gateway, subprotocol: str, said: str | bytes, code: i
         assert closed(peer)[0] == code
 
 
+@pytest.mark.parametrize(("token", "size"), [("view", 3), ("view", 5), ("admin", 9)])
+def test_a_message_that_is_too_large_for_a_role(gateway: Gateway, token: str, size: int) -> None:
+    """It ends the connection: with a code and a reason, or if it is larger still without being read."""
+    with gateway.peer(token=token) as peer, suppress(ConnectionClosed):
+        peer.send(pack_message(Stream.TASK, [bytes((size << 20) - 100_000)]))
+        assert closed(peer)[0] in (TOO_LARGE, 1006)
+
+
+def test_a_message_in_pieces(gateway: Gateway) -> None:
+    """However small they are, and however large it is."""
+    said = pack_message(Stream.HUB, encode(Call(7, "query", "status", {"no_such": bytes(500_000)})))
+    with gateway.peer() as peer:
+        joined(peer, gateway)
+        peer.send(said[place : place + 5_000] for place in range(0, len(said), 5_000))
+        assert hear(peer, Answer).id == 7
+
+
 def test_any_bytes(gateway: Gateway) -> None:
     """On sockets that were let in: neither gateway nor hub minds."""
     rng = random.Random(7)

@@ -18,6 +18,7 @@ from ctrlhub.gateway.relay.peer import (
     READ_BURST,
     READ_RATE,
     STALLED,
+    VIEW_MESSAGE_BYTES,
     Peer,
 )
 from ctrlhub.gateway.relay.relays import Relays
@@ -44,15 +45,16 @@ NO_REGISTRATION = pack_message(Stream.HUB, encode(Register("engine", "k", b"i", 
 class Line:
     """A WebSocket, and the hub behind it."""
 
-    def __init__(self, subprotocol: str = MSGPACK) -> None:
+    def __init__(self, subprotocol: str = MSGPACK, role: Role = Role.ADMIN) -> None:
         self.now = 0.0
         self.said: list[str | bytes] = []
         self.leaving: list[asyncio.Future[None]] = []
         self.closed: tuple[int, str] | None = None
         self.heard: list[tuple[Stream, list[bytes]]] = []
+        self.late = False
         self.has_room, self.resumed, self.is_open = True, 0, True
         self.waiting: asyncio.Future[None] | None = None
-        self.peer = Peer(self, FRAMINGS[subprotocol], Role.ADMIN, lambda: self.now)
+        self.peer = Peer(self, FRAMINGS[subprotocol], role, lambda: self.now)
         self.peer.uplink = cast(Uplink, self)
 
     def say(self, message: str | bytes) -> asyncio.Future[None]:
@@ -60,6 +62,10 @@ class Line:
         self.said.append(message)
         self.leaving.append(asyncio.get_running_loop().create_future())
         return self.leaving[-1]
+
+    def is_overdue(self, now: float) -> bool:
+        """Tell whether a message is not whole in its time."""
+        return self.late
 
     def shut(self, code: int, reason: str) -> None:
         """Close the WebSocket."""
@@ -224,6 +230,27 @@ def test_a_peer_that_takes_nothing() -> None:
         assert "was taken" in line.closed[1]
 
     asyncio.run(main())
+
+
+def test_a_peer_that_does_not_end_what_it_says() -> None:
+    """It is given up, with the reason."""
+    line = Line()
+    line.peer.look(1000.0)
+    assert line.closed is None
+    line.late = True
+    line.peer.look(1000.0)
+    assert line.closed == (TOO_SLOW, "a message was not whole in its time")
+
+
+def test_what_is_too_large_of_who_only_looks() -> None:
+    """It may say less at a time, since it has nothing run."""
+    line = Line(role=Role.VIEW)
+    line.peer.take(pack_message(Stream.TASK, [b"x", bytes(VIEW_MESSAGE_BYTES)]))
+    assert line.closed is not None
+    assert line.closed[0] == TOO_LARGE
+    line = Line()
+    line.peer.take(pack_message(Stream.TASK, [b"x", bytes(VIEW_MESSAGE_BYTES)]))
+    assert line.closed is None
 
 
 def test_a_hub_that_ends() -> None:
