@@ -28,6 +28,7 @@ STATUS: tuple[tuple[type[BaseException], HTTPStatus], ...] = (
     (errors.SessionClosed, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.ControllerStopped, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.AuthenticationError, HTTPStatus.FORBIDDEN),
+    (errors.PermissionDenied, HTTPStatus.FORBIDDEN),
     (errors.UnknownInterface, HTTPStatus.NOT_IMPLEMENTED),
     (errors.InvalidRequest, HTTPStatus.BAD_REQUEST),
     (OfAClass, HTTPStatus.NOT_ACCEPTABLE),
@@ -38,6 +39,9 @@ STATUS: tuple[tuple[type[BaseException], HTTPStatus], ...] = (
     (TypeError, HTTPStatus.BAD_REQUEST),
 )
 """The first that fits says it."""
+
+FORBIDDEN = "forbidden"
+"""The word for what a role does not allow, whether the gateway finds it or the hub."""
 
 RETRY_AFTER = 1
 """After so many seconds it may be worth another try."""
@@ -53,6 +57,8 @@ def status_of(error: BaseException) -> HTTPStatus | None:
 
 def code_of(error: BaseException) -> str:
     """Return the word for an error that does not change."""
+    if isinstance(error, errors.PermissionDenied):
+        return FORBIDDEN
     code = getattr(error, "code", None)
     if isinstance(code, str):
         return code

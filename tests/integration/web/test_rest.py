@@ -236,6 +236,24 @@ def test_who_may_look_changes_nothing(viewer: Rest, method: str, path: str) -> N
     assert viewer.ask(method, path, {"function": "os:abort", "code": "x"} if method != "GET" else None).status == 403
 
 
+def test_who_submits_stops_its_own_and_is_told_of_what_is_not(client: Client, rest: Rest) -> None:
+    """403 for what others have, and nothing of it is stopped; what nobody has is unknown, as to an admin."""
+    submitter = rest_of(client, "submit")
+    [theirs] = rest.post("tasks", {"function": "time:sleep", "args": [60]}, 202)["ids"]
+    [own] = submitter.post("tasks", {"function": "time:sleep", "args": [60]}, 202)["ids"]
+    for path, body in ((f"tasks/{theirs}/cancel", None), ("tasks/cancel", {"ids": [own, theirs]})):
+        answer = submitter.ask("POST", path, body)
+        assert (answer.status, answer.json["error"]["code"]) == (403, "forbidden")
+    assert rest.get(f"tasks/{own}")["state"] in ("queued", "running")
+    nothing = {"cancelled": [], "interrupted": [], "finished": [], "unknown": ["1-1"]}
+    assert submitter.post("tasks/1-1/cancel") == rest.post("tasks/1-1/cancel") == nothing
+    stopped = submitter.post("tasks/cancel", {"ids": [own, "1-1"]})
+    assert (stopped["cancelled"] + stopped["interrupted"], stopped["unknown"]) == ([own], ["1-1"])
+    rest.post(f"tasks/{theirs}/cancel")
+    for name in (own, theirs):
+        assert rest.get(f"tasks/{name}/result?wait=30")["state"] == "cancelled"
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "code"),
     [

@@ -55,6 +55,18 @@ def test_the_description_is_true(client: Client, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_description_is_true_for_who_may_submit(client: Client, tmp_path: Path) -> None:
+    """What needs an admin is refused, and what others have is not touched: both as it is described."""
+    rest = rest_of(client, "submit")
+    done = run(
+        rest, tmp_path, ENDLESS, "--phases", "coverage", "--max-examples", "1", "--include-path-regex", "cancel|/sessions/"
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    assert client.ids == [0, 1]
+    assert client.status()["hub"]["http"]["deaths"] == 0
+
+
+@pytest.mark.slow
 def test_the_description_is_true_for_who_may_only_look(client: Client, tmp_path: Path) -> None:
     """What changes something is refused, whatever is sent, and nothing has been changed."""
     rest = rest_of(client, "view")

@@ -248,6 +248,18 @@ def test_a_submitter_leaves_what_others_have() -> None:
     assert scene.state() == before
 
 
+def test_what_nobody_has_asked_for_is_nobodys() -> None:
+    """A submitter who stops it is told that it is unknown, as an admin is; one of another's among it is not."""
+    scene = Scene()
+    other = a_peer(scene.exchange, "other", SUBMIT)
+    nobodys = (scene.admin.id(5000), scene.admin.id(5001))
+    stopped = other.call("history", "stop", requests=[nobodys])
+    assert (stopped.code, stopped.value) == ("", scene.admin.call("history", "stop", requests=[nobodys]).value)
+    before = scene.state()
+    assert other.call("history", "stop", requests=[(scene.admin.id(1), nobodys[0])]).code == DENIED
+    assert scene.state() == before
+
+
 def test_a_submitter_does_not_purge_what_a_client_has_left() -> None:
     """What ended on an engine, of a client that has gone, is for admins to forget."""
     exchange = Exchange()
