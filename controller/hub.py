@@ -52,7 +52,7 @@ from ctrlhub.wire.messages import Buffer, Message, Part, Refused, Stream
 from ctrlhub.wire.parts import whole
 from ctrlhub.wire.security import KeyRegistry, new_token
 from ctrlhub.wire.segments import nbytes_of
-from ctrlhub.wire.transfers import is_large
+from ctrlhub.wire.transfers import is_large, nbytes_of_chunk
 from ctrlhub.wire.versions import versions
 
 log = logging.getLogger(__name__)
@@ -386,7 +386,7 @@ class Hub:
         """Send a part over the bulk connection; where that is gone, its message begins anew."""
         ticket = self.switchboard.large.carrier_of(connection)
         if ticket is not None and self._bulk is not None:
-            self._vitals.went(sum(map(nbytes_of, part.frames)))
+            self._vitals.went(sum(map(nbytes_of_chunk, part.frames)))
             self._bulk.send(ticket, connection.stream, part)
 
     def _send_large(

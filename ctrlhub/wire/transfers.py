@@ -63,6 +63,11 @@ class Piece:
         return self.segment.read(self.start, self.nbytes)
 
 
+def nbytes_of_chunk(chunk: Buffer) -> int:
+    """Return how many bytes a part carries, without reading them."""
+    return chunk.nbytes if type(chunk) is Piece else memoryview(chunk).nbytes
+
+
 def bytes_of(chunk: Buffer, room: bytearray) -> memoryview:
     """Return what a part carries; `room` is for what has to be read."""
     if type(chunk) is not Piece:
