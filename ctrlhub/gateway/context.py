@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class Connected(Protocol):
-    """A socket or stream that stays open: it is closed when its token ends."""
+    """A socket or stream that stays open, or a request that waits: it is closed when its token ends."""
 
     @property
     def identity(self) -> Identity:
@@ -57,6 +57,8 @@ class Gateway:
         Where it listens.
     sockets
         The WebSockets and event streams that are open.
+    waiting
+        The requests that wait for results.
     relays
         The peers that speak the protocol over WebSockets.
     rest
@@ -79,6 +81,7 @@ class Gateway:
     logins: Rates
     port: int = 0
     sockets: set[Connected] = field(default_factory=set)
+    waiting: set[Connected] = field(default_factory=set)
     relays: Relays = field(default_factory=Relays)
     rest: Any = None
     served: Counter[int] = field(default_factory=Counter)
@@ -98,8 +101,8 @@ class Gateway:
         return f"ctrlhub-{self.port}"
 
     def close_revoked(self, now: float) -> None:
-        """Close the sockets whose tokens are not good any more."""
+        """Close the sockets, and end the waits, whose tokens are not good any more."""
         book = self.tokens.now()
-        for each in tuple(self.sockets):
+        for each in (*self.sockets, *self.waiting):
             if book.of_id(each.identity.token, now) is None:
                 each.end("the token was revoked, or has expired")

@@ -140,7 +140,7 @@ def gateway_of(profile: Profile, config: HttpConfig, port: int) -> Gateway:
 async def _watch_tokens(gateway: Gateway) -> None:
     while True:
         await asyncio.sleep(LOOK)
-        if gateway.sockets:
+        if gateway.sockets or gateway.waiting:
             try:
                 gateway.close_revoked(time.time())
             except StateError as error:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from asyncio import CancelledError, Task, create_task
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from ctrlhub.gateway.api.operation import BadPath, Operation
 from ctrlhub.gateway.api.problems import RETRY_AFTER, code_of, status_of
 from ctrlhub.gateway.api.rest import Rest, rest_of
-from ctrlhub.gateway.handlers import Handler, Refusal
+from ctrlhub.gateway.handlers import Handler, Identity, Refusal
 from ctrlhub.wire.encoded import OCTETS
+
+T = TypeVar("T")
 
 PIECE = 1024 * 1024
 """Large bodies are written in pieces of so many bytes, each once the one before has left."""
@@ -31,6 +34,30 @@ class Asked:
     path: Mapping[str, Any]
     query: Mapping[str, Any] = field(default_factory=dict)
     body: Any = None
+
+
+@dataclass(eq=False)
+class Waits:
+    """A request that waits; it is answered when its token ends.
+
+    Parameters
+    ----------
+    identity
+        Who has asked.
+    task
+        What it waits for.
+    ended
+        Why it waits no longer.
+    """
+
+    identity: Identity
+    task: Task[Any]
+    ended: str = ""
+
+    def end(self, reason: str) -> None:
+        """Wait no longer."""
+        self.ended = reason
+        self.task.cancel()
 
 
 class ApiHandler(Handler):
@@ -85,6 +112,27 @@ class ApiHandler(Handler):
         if operation.body is None or (operation.optional_body and not self.body):
             return Asked(parts, query)
         return Asked(parts, query, operation.read_body(self.json()))
+
+    async def waiting(self, what: Coroutine[Any, Any, T]) -> T:
+        """Wait for something that may take its time; who is let in no more waits no longer.
+
+        Raises
+        ------
+        Refusal
+            The token was revoked meanwhile, or has expired.
+        """
+        waits = Waits(self.identity, create_task(what))
+        self.gateway.waiting.add(waits)
+        try:
+            result: T = await waits.task
+        except CancelledError:
+            if waits.ended:
+                raise self._not_authenticated(waits.ended) from None
+            waits.task.cancel()
+            raise
+        finally:
+            self.gateway.waiting.discard(waits)
+        return result
 
     # ------------------------------------------------------------ answers
 

@@ -66,7 +66,9 @@ class TaskValue(ApiHandler):
 async def ended(handler: ApiHandler, asked: Asked) -> Outcome | None:
     """Return how a request has ended; where it has not, that is answered."""
     number = number_of(asked.path["id"])
-    row = await handler.rest.fetched(handler.role, number, asked.query.get("wait", 0.05))
+    row = await handler.waiting(
+        handler.rest.fetched(handler.role, number, asked.query.get("wait", 0.05))
+    )
     if row is None:
         handler.answer(pending(number, handler.prefix), 202)
         return None
@@ -125,6 +127,8 @@ class Results(ApiHandler):
     async def on_get(self, asked: Asked) -> None:
         """Tell what came of them."""
         numbers = numbers_in(asked.query["ids"])
-        rows = await self.rest.fetched_all(self.role, numbers, asked.query.get("wait", 0.05))
+        rows = await self.waiting(
+            self.rest.fetched_all(self.role, numbers, asked.query.get("wait", 0.05))
+        )
         status = 200 if all(row is not None for row in rows) else 202
         await self.send(together(numbers, rows, self.prefix), status=status)
