@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable
 from typing import Any
 
 from tornado.web import stream_request_body
-from tornado.websocket import WebSocketHandler
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from ctrlhub.gateway.access.json_limits import checked_json
 from ctrlhub.gateway.access.rates import Bucket
@@ -20,6 +21,8 @@ from ctrlhub.gateway.guard import Refusal as Refusal
 from ctrlhub.gateway.guard import too_large as too_large
 from ctrlhub.gateway.guard import too_many as too_many
 from ctrlhub.gateway.route import SAFE, Body, Route
+
+log = logging.getLogger(__name__)
 
 LEAST_SPEED = 1024.0
 """So many bytes of an upload have to come in each second, or it is refused as too slow."""
@@ -210,6 +213,12 @@ class SocketHandler(Guarded, WebSocketHandler):
         self.close(FLOOD, "too many messages")
         return False
 
+    def write_message(self, message: Any, binary: bool = False) -> asyncio.Future[None]:
+        """Send a message. Who does not wait until it has left need not look what became of it."""
+        sent: asyncio.Future[None] = super().write_message(message, binary)
+        sent.add_done_callback(_look_at)
+        return sent
+
     def end(self, reason: str) -> None:
         """Close it, and say why."""
         self.close(REVOKED, reason.encode()[:MOST_REASON].decode("utf-8", "ignore"))
@@ -218,3 +227,10 @@ class SocketHandler(Guarded, WebSocketHandler):
         """Forget it."""
         self.gateway.sockets.discard(self)
         super().on_connection_close()
+
+
+def _look_at(sent: asyncio.Future[None]) -> None:
+    """Take note of what became of a message: where somebody has gone meanwhile, `on_close` follows."""
+    error = None if sent.cancelled() else sent.exception()
+    if error is not None and not isinstance(error, WebSocketClosedError):
+        log.error("a message was not sent", exc_info=error)

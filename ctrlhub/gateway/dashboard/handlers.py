@@ -142,8 +142,6 @@ class FeedSocket(SocketHandler):
 
     def _taken(self, sent: Any) -> None:
         self._unsent -= 1
-        if not sent.cancelled():
-            sent.exception()  # it has gone meanwhile: `on_close` tells
 
     def let_go(self, reason: str) -> None:
         """Close its connection, and say why."""

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from typing import Any
+
+import pytest
+from tornado.websocket import WebSocketClosedError
+
+from ctrlhub.gateway.handlers import SocketHandler
+
+
+class Connection:
+    """The protocol of a WebSocket whose messages fail once they are on their way."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def is_closing(self) -> bool:
+        """Tell that it is open."""
+        return False
+
+    def write_message(self, message: Any, binary: bool = False) -> asyncio.Task[None]:
+        """Take a message."""
+
+        async def fail() -> None:
+            raise self._error
+
+        return asyncio.ensure_future(fail())
+
+
+def complaints(error: Exception) -> list[Any]:
+    """Return what the loop complains of when a message fails that nobody waits for."""
+    heard: list[Any] = []
+
+    async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, about: heard.append(about))
+        handler: Any = SocketHandler.__new__(SocketHandler)
+        handler.ws_connection = Connection(error)
+        sent = handler.write_message("news")
+        await asyncio.wait([sent])
+        await asyncio.sleep(0)
+        del sent
+        gc.collect()
+
+    asyncio.run(run())
+    return heard
+
+
+def test_messages_to_who_has_gone_meanwhile_are_no_errors(caplog: pytest.LogCaptureFixture) -> None:
+    """Where nobody waits for them, too: `on_close` tells."""
+    with caplog.at_level(logging.DEBUG):
+        assert complaints(WebSocketClosedError()) == []
+    assert "not sent" not in caplog.text
+
+
+def test_messages_that_fail_as_nobody_has_foreseen_are_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """With what has happened."""
+    with caplog.at_level(logging.DEBUG):
+        assert complaints(OSError("odd")) == []
+    assert "not sent" in caplog.text
+    assert "odd" in caplog.text
