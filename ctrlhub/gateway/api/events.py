@@ -13,19 +13,36 @@ from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError
 
 from ctrlhub.gateway.access.json_limits import checked_json
-from ctrlhub.gateway.api.fanout import ENGINES, TASKS, TOPICS, Fanout, Subscriber
+from ctrlhub.gateway.api.fanout import (
+    ENGINES,
+    MOST_OF_ONE,
+    TASKS,
+    TOPICS,
+    Fanout,
+    NoRoom,
+    Subscriber,
+    TooMany,
+    Topic,
+)
 from ctrlhub.gateway.api.handler import refusal_of
 from ctrlhub.gateway.api.jobs import REQUEST_ID
 from ctrlhub.gateway.api.operation import EVENT_STREAM, Answer, Operation
 from ctrlhub.gateway.api.rest import Rest, rest_of
 from ctrlhub.gateway.api.schema import ListOf, Record, Text, Unfit
-from ctrlhub.gateway.api.sources import OUTPUT_OF, REQUEST, Sources
+from ctrlhub.gateway.api.sources import OUTPUT_OF, REQUEST, Sources, log_failure
 from ctrlhub.gateway.context import Gateway
-from ctrlhub.gateway.handlers import Refusal, SocketHandler, too_many
+from ctrlhub.gateway.handlers import MOST_REASON, Refusal, SocketHandler, too_many
 from ctrlhub.gateway.route import Route
+from ctrlhub.wire.ids import number_of
 
 HEARTBEAT = 15.0
 """After so many seconds without an event a comment is sent: proxies close what is silent."""
+
+TRY_AGAIN = 1013
+"""The code with which a WebSocket is closed for whose topics there was no room any more."""
+
+FAILED = 1011
+"""And where the gateway has failed."""
 
 PATIENCE = 10.0
 """How long (seconds) a subscriber who was dropped is given to read that."""
@@ -33,7 +50,7 @@ PATIENCE = 10.0
 TOO_SLOW = 4008
 """The code with which the WebSocket of who is too slow is closed."""
 
-IDS = ListOf(REQUEST_ID, 1000)
+IDS = ListOf(REQUEST_ID, MOST_OF_ONE)
 WISH = Record(
     {},
     {"follow": IDS, "unfollow": IDS, "output": IDS, "no_output": IDS},
@@ -66,8 +83,8 @@ class Events(SocketHandler):
             {200: Answer("Events, without an end, until who asks goes away", None, (EVENT_STREAM,))},
             query={
                 "topics": ListOf(Text(choices=TOPICS), 8, about="What to be told of: engines and tasks, if not said"),
-                "follow": ListOf(REQUEST_ID, 1000, about="Requests whose end is to be told"),
-                "output": ListOf(REQUEST_ID, 1000, about="Requests whose output is to be told"),
+                "follow": ListOf(REQUEST_ID, MOST_OF_ONE, about="Requests whose end is to be told"),
+                "output": ListOf(REQUEST_ID, MOST_OF_ONE, about="Requests whose output is to be told"),
                 "last_event_id": Text(60, about="The last event that is known, as the header Last-Event-ID says it"),
                 "token": Text(200, about="The token, where no header can be given"),
             },
@@ -97,7 +114,12 @@ class Events(SocketHandler):
         if live.fanout.is_full:
             raise too_many(10.0)
         try:
+            live.fanout.check_room(self._topics)
             await live.sources.start()
+        except TooMany as error:
+            raise Refusal(400, "invalid_request", str(error)) from None
+        except NoRoom:
+            raise too_many(10.0) from None
         except Exception as error:
             refusal = refusal_of(error)
             raise (error if refusal is None else refusal) from error
@@ -107,9 +129,9 @@ class Events(SocketHandler):
             await self._stream()
 
     def _subscribe(self) -> Subscriber:
-        fanout = live_of(self.gateway).fanout
-        self._subscriber = fanout.subscribe(self._topics, self._wake, time.time(), self._last)
-        live_of(self.gateway).sources.look_at_output()
+        live = live_of(self.gateway)
+        self._subscriber = live.fanout.subscribe(self._topics, self._wake, time.time(), self._last)
+        live.sources.joined(self._topics)
         return self._subscriber
 
     def _wake(self) -> None:
@@ -149,11 +171,11 @@ class Events(SocketHandler):
     async def _stream(self) -> None:
         if len(self.gateway.sockets) >= self.gateway.config.sockets:
             raise too_many(10.0)
-        self.gateway.sockets.add(self)
-        subscriber = self._subscribe()
-        self.set_header("Content-Type", EVENT_STREAM)
-        self.set_header("X-Accel-Buffering", "no")  # proxies are to pass it on as it comes
         try:
+            subscriber = self._subscribe()
+            self.gateway.sockets.add(self)
+            self.set_header("Content-Type", EVENT_STREAM)
+            self.set_header("X-Accel-Buffering", "no")  # proxies are to pass it on as it comes
             self.write("retry: 2000\n\n")
             await self.flush()
             while not self._gone:
@@ -168,6 +190,8 @@ class Events(SocketHandler):
                 await self.flush()
                 subscriber.sent()
             await self.finish()
+        except NoRoom:  # others were quicker
+            raise too_many(10.0) from None
         except StreamClosedError:
             pass  # gone
         finally:
@@ -186,18 +210,21 @@ class Events(SocketHandler):
 
     async def open(self, *args: str, **kwargs: str) -> None:
         """Begin to tell."""
-        self._subscribe()
-        self._telling = create_task(self._tell())
+        try:
+            subscriber = self._subscribe()
+        except NoRoom as error:  # others were quicker
+            self.close(TRY_AGAIN, str(error)[:MOST_REASON])
+            return
+        self._telling = create_task(self._tell(subscriber))
+        self._telling.add_done_callback(log_failure)
 
-    async def _tell(self) -> None:
-        subscriber = self._subscriber
-        assert subscriber is not None  # it is open
+    async def _tell(self, subscriber: Subscriber) -> None:
         try:
             while self.ws_connection is not None:
                 await self._news.wait()
                 self._news.clear()
                 if subscriber.reason:
-                    self.close(TOO_SLOW, subscriber.reason[:120])
+                    self.close(TOO_SLOW, subscriber.reason[:MOST_REASON])
                     return
                 events = subscriber.take()
                 for event in events[:-1]:
@@ -209,6 +236,7 @@ class Events(SocketHandler):
             pass  # gone, which `on_close` sees to
         finally:
             self._leave()
+            self.close(FAILED, "the gateway failed: see its log")  # unless it is closed
 
     def said(self, message: str | bytes) -> None:
         """Follow more, or less."""
@@ -218,14 +246,14 @@ class Events(SocketHandler):
         try:
             wish = checked_json(message if isinstance(message, bytes) else message.encode())
             WISH.check(wish)
+            less = _named(wish, "unfollow", REQUEST) + _named(wish, "no_output", OUTPUT_OF)
+            more = _named(wish, "follow", REQUEST) + _named(wish, "output", OUTPUT_OF)
+            fanout.remove_topics(subscriber, less)
+            fanout.add_topics(subscriber, more)
         except (ValueError, UnicodeError) as error:
             fanout.tell(subscriber, "refused", {"reason": str(error)[:1000]}, time.time())
             return
-        fanout.add_topics(subscriber, _named(wish, "follow", REQUEST))
-        fanout.add_topics(subscriber, _named(wish, "output", OUTPUT_OF))
-        fanout.remove_topics(subscriber, _named(wish, "unfollow", REQUEST))
-        fanout.remove_topics(subscriber, _named(wish, "no_output", OUTPUT_OF))
-        live_of(self.gateway).sources.look_at_output()
+        live_of(self.gateway).sources.joined(more)
 
     def on_close(self) -> None:
         """Forget it."""
@@ -234,12 +262,12 @@ class Events(SocketHandler):
         self._news.set()
 
 
-def topics_of(asked: Mapping[str, Any]) -> list[str]:
+def topics_of(asked: Mapping[str, Any]) -> list[Topic]:
     """Return what somebody wants to be told of."""
     some = _named(asked, "follow", REQUEST) + _named(asked, "output", OUTPUT_OF)
-    whole: Iterable[str] = asked.get("topics", () if some else (ENGINES, TASKS))
+    whole: Iterable[Topic] = asked.get("topics", () if some else (ENGINES, TASKS))
     return [*whole, *some]
 
 
-def _named(wish: Mapping[str, Any], name: str, prefix: str) -> list[str]:
-    return [prefix + each for each in wish.get(name, ())]
+def _named(wish: Mapping[str, Any], name: str, word: str) -> list[Topic]:
+    return [(word, number_of(each)) for each in wish.get(name, ())]

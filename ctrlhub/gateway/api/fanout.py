@@ -6,16 +6,21 @@ Each event gets a number and is encoded once. The latest are kept, as many as th
 who comes back and names the last that he has is given what he missed, or is told that something is
 missing. Each subscriber has a queue of his own of what he has not taken; it holds references, and is
 bounded in bytes. Who is so slow that his queue is full is dropped, with the reason: nobody else notices.
+
+A topic is a word, or a word and the number of a request. For each there is who wants it, so that an event
+costs as much as there are people whom it concerns; and how many numbers one may name, and all together,
+is bounded.
 """
 
 from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
+from ctrlhub.gateway.api.followed import Numbers
 from ctrlhub.gateway.api.outcomes import when
 
 ENGINES, TASKS, OUTPUT = "engines", "tasks", "output"
@@ -23,8 +28,25 @@ TOPICS = (ENGINES, TASKS, OUTPUT)
 """What can be subscribed to as a whole: what engines do, figures of all tasks, and what requests put
 out that were made through this gateway."""
 
+Topic: TypeAlias = str | tuple[str, int]
+"""What can be subscribed to: something as a whole, or what concerns one request."""
+
+MOST_OF_ONE = 1000
+"""So many topics of single requests a subscriber may have."""
+
+MOST_OF_ALL = 131_072
+"""And all of them together."""
+
 EVENT_BYTES = 120
 """What an event takes beside its text."""
+
+
+class TooMany(ValueError):
+    """A subscriber names more requests than one may."""
+
+
+class NoRoom(ValueError):
+    """All subscribers name so many requests that there is no room for more."""
 
 
 class Event:
@@ -47,7 +69,7 @@ class Event:
     __slots__ = ("_framed", "kind", "mark", "number", "text", "topics")
 
     def __init__(
-        self, number: int, mark: str, kind: str, topics: Collection[str], text: str
+        self, number: int, mark: str, kind: str, topics: Collection[Topic], text: str
     ) -> None:
         self.number = number
         self.mark = mark
@@ -87,9 +109,10 @@ class Subscriber:
         Why he was dropped; "" as long as he was not.
     """
 
-    topics: set[str]
+    topics: set[Topic]
     wake: Callable[[], object]
     reason: str = ""
+    _named: int = 0
     _queue: deque[Event] = field(default_factory=deque)
     _size: int = 0
     _taken: int = 0
@@ -142,6 +165,8 @@ class Fanout:
         How many of the latest events are kept for who comes back, and how many bytes of them.
     most_subscribers
         How many there may be.
+    most_of_one, most_of_all
+        How many topics of single requests one of them may have, and all of them together.
 
     Attributes
     ----------
@@ -158,16 +183,21 @@ class Fanout:
         most_kept: int = 4096,
         most_kept_bytes: int = 8 * 1024 * 1024,
         most_subscribers: int = 4096,
+        most_of_one: int = MOST_OF_ONE,
+        most_of_all: int = MOST_OF_ALL,
     ) -> None:
         self._epoch = epoch
         self._most_waiting = most_waiting
         self._most_kept, self._most_kept_bytes = most_kept, most_kept_bytes
         self._most_subscribers = most_subscribers
+        self._most_of_one, self._most_of_all = most_of_one, most_of_all
         self._kept: deque[Event] = deque()
         self._kept_bytes = 0
         self._last = 0
         self.subscribers: dict[Subscriber, None] = {}
-        self._wanted: dict[str, int] = {}
+        self._wanted: dict[Topic, set[Subscriber]] = {}
+        self._numbers: dict[str, Numbers] = {}
+        self._named = 0
         self.dropped = 0
 
     @property
@@ -175,16 +205,41 @@ class Fanout:
         """Whether there are as many subscribers as there may be."""
         return len(self.subscribers) >= self._most_subscribers
 
-    def is_wanted(self, topic: str) -> bool:
+    def is_wanted(self, topic: Topic) -> bool:
         """Tell whether anybody has subscribed to a topic."""
         return topic in self._wanted
 
-    def wanted(self, prefix: str) -> Iterable[str]:
-        """Return the rest of the topics with a prefix that somebody has subscribed to."""
-        return [topic[len(prefix) :] for topic in self._wanted if topic.startswith(prefix)]
+    def wanted(self, word: str) -> Sequence[int]:
+        """Return the numbers of the topics of a word that somebody has subscribed to, in order."""
+        numbers = self._numbers.get(word)
+        return () if numbers is None else numbers.ordered()
+
+    def check_room(self, topics: Collection[Topic], subscriber: Subscriber | None = None) -> None:
+        """See that there is room for topics: of a subscriber who is there, more of them.
+
+        Raises
+        ------
+        TooMany
+            They would be more than one may have.
+        NoRoom
+            There are so many of others.
+        """
+        own = set() if subscriber is None else subscriber.topics
+        new = sum(type(each) is tuple for each in set(topics) - own)
+        had = 0 if subscriber is None else subscriber._named
+        if had + new > self._most_of_one:
+            raise TooMany(
+                f"{had + new} requests would be named, and one subscriber may name {self._most_of_one}: "
+                "name less, or take others back first"
+            )
+        if new and self._named + new > self._most_of_all:
+            raise NoRoom(
+                f"all subscribers together name {self._named} requests and may name {self._most_of_all}: "
+                "name less, or come again later"
+            )
 
     def subscribe(
-        self, topics: Iterable[str], wake: Callable[[], object], now: float, last: str = ""
+        self, topics: Iterable[Topic], wake: Callable[[], object], now: float, last: str = ""
     ) -> Subscriber:
         """Have somebody told of what comes, and first of what has come behind the event `last`.
 
@@ -198,46 +253,65 @@ class Fanout:
             The Unix time (seconds).
         last
             The mark of the last event that he has.
+
+        Raises
+        ------
+        TooMany, NoRoom
+            There is no room for so many topics.
         """
-        subscriber = Subscriber(set(topics), wake)
+        wanted = set(topics)
+        self.check_room(wanted)
+        subscriber = Subscriber(set(), wake)
         self.subscribers[subscriber] = None
-        self._count(subscriber.topics, 1)
+        self._join(subscriber, wanted)
         if last:
             self._replay(subscriber, last, now)
         return subscriber
 
-    def add_topics(self, subscriber: Subscriber, topics: Iterable[str]) -> None:
-        """Have a subscriber told of more."""
-        new = set(topics) - subscriber.topics
-        subscriber.topics |= new
-        self._count(new, 1)
+    def add_topics(self, subscriber: Subscriber, topics: Iterable[Topic]) -> None:
+        """Have a subscriber told of more: of all that he names, or if that is too much, of none.
 
-    def remove_topics(self, subscriber: Subscriber, topics: Iterable[str]) -> None:
+        Raises
+        ------
+        TooMany, NoRoom
+            There is no room for so many topics.
+        """
+        new = set(topics) - subscriber.topics
+        self.check_room(new, subscriber)
+        self._join(subscriber, new)
+
+    def remove_topics(self, subscriber: Subscriber, topics: Iterable[Topic]) -> None:
         """Have a subscriber told of less."""
-        gone = subscriber.topics & set(topics)
-        subscriber.topics -= gone
-        self._count(gone, -1)
+        self._part(subscriber, subscriber.topics & set(topics))
+
+    def remove_everywhere(self, topic: Topic) -> None:
+        """Have nobody told of a topic any more: nothing will come."""
+        for subscriber in tuple(self._wanted.get(topic, ())):
+            self._part(subscriber, {topic})
 
     def leave(self, subscriber: Subscriber) -> None:
         """Forget a subscriber; twice is harmless."""
         if subscriber in self.subscribers:
             del self.subscribers[subscriber]
-            self._count(subscriber.topics, -1)
+            self._part(subscriber, set(subscriber.topics))
             self.dropped += bool(subscriber.reason)
 
     def publish(
-        self, kind: str, data: Mapping[str, Any], topics: Collection[str], now: float
+        self, kind: str, data: Mapping[str, Any], topics: Collection[Topic], now: float
     ) -> Event:
         """Tell everybody who is concerned."""
         self._last += 1
         mark = f"{self._epoch}-{self._last}"
         event = Event(self._last, mark, kind, topics, _text(kind, mark, data, now))
         self._keep(event)
-        if not self._wanted.keys().isdisjoint(topics):
-            for subscriber in self.subscribers:
-                if not subscriber.topics.isdisjoint(topics):
-                    subscriber._put(event, self._most_waiting)
+        for subscriber in self._concerned(topics):
+            subscriber._put(event, self._most_waiting)
         return event
+
+    def _concerned(self, topics: Collection[Topic]) -> Collection[Subscriber]:
+        """Return those who have subscribed to any of some topics, each once."""
+        found = [self._wanted[topic] for topic in topics if topic in self._wanted]
+        return found[0] if len(found) == 1 else {each for some in found for each in some}
 
     def tell(
         self, subscriber: Subscriber, kind: str, data: Mapping[str, Any], now: float
@@ -266,23 +340,43 @@ class Fanout:
             if event.number > known and not subscriber.topics.isdisjoint(event.topics):
                 subscriber._put(event, self._most_waiting)
 
-    def _count(self, topics: Iterable[str], by: int) -> None:
+    def _join(self, subscriber: Subscriber, topics: Collection[Topic]) -> None:
+        """Note that a subscriber wants topics which he has not wanted."""
+        subscriber.topics.update(topics)
         for topic in topics:
-            number = self._wanted.get(topic, 0) + by
-            if number:
-                self._wanted[topic] = number
-            else:
+            self._wanted.setdefault(topic, set()).add(subscriber)
+            if type(topic) is tuple:
+                self._named, subscriber._named = self._named + 1, subscriber._named + 1
+                self._numbers.setdefault(topic[0], Numbers()).add(topic[1])
+
+    def _part(self, subscriber: Subscriber, topics: Collection[Topic]) -> None:
+        """Note that a subscriber wants topics no more which he has wanted."""
+        subscriber.topics.difference_update(topics)
+        for topic in topics:
+            others = self._wanted[topic]
+            others.discard(subscriber)
+            if not others:
                 del self._wanted[topic]
+            if type(topic) is tuple:
+                self._named, subscriber._named = self._named - 1, subscriber._named - 1
+                if not others:
+                    self._numbers[topic[0]].remove(topic[1])
 
     def check(self) -> None:
         """Assert that the books agree."""
-        counted: dict[str, int] = {}
+        counted: dict[Topic, set[Subscriber]] = {}
         for subscriber in self.subscribers:
             for topic in subscriber.topics:
-                counted[topic] = counted.get(topic, 0) + 1
+                counted.setdefault(topic, set()).add(subscriber)
+            named = [each for each in subscriber.topics if type(each) is tuple]
+            assert subscriber._named == len(named) <= self._most_of_one
             assert subscriber._size == sum(event.size for event in subscriber._queue)
             assert subscriber.size <= self._most_waiting
         assert counted == self._wanted
+        assert self._named == sum(each._named for each in self.subscribers) <= self._most_of_all
+        for word in self._numbers:
+            numbers = [each[1] for each in counted if type(each) is tuple and each[0] == word]
+            assert list(self.wanted(word)) == sorted(numbers)
         assert self._kept_bytes == sum(event.size for event in self._kept)
         assert len(self._kept) <= self._most_kept
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from asyncio import AbstractEventLoop, Task, create_task, get_running_loop, sleep, to_thread
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ctrlhub.client.async_client import AsyncClient
@@ -13,12 +14,13 @@ from ctrlhub.client.rows import Row
 from ctrlhub.client.unopened import engines_known, follow_engines, follow_output
 from ctrlhub.gateway.access.roles import Role
 from ctrlhub.gateway.api.engine_news import changes
-from ctrlhub.gateway.api.fanout import ENGINES, OUTPUT, TASKS, Fanout
+from ctrlhub.gateway.api.fanout import ENGINES, OUTPUT, TASKS, Fanout, Topic
+from ctrlhub.gateway.api.followed import PER_TURN, Rounds
 from ctrlhub.gateway.api.outcomes import plain
 from ctrlhub.gateway.api.rest import Rest
 from ctrlhub.gateway.api.submissions import Submissions
-from ctrlhub.gateway.api.telling import task_of
-from ctrlhub.wire.errors import CtrlHubError
+from ctrlhub.gateway.api.telling import task_of, unknown
+from ctrlhub.wire.errors import CtrlHubError, HubUnavailable
 from ctrlhub.wire.ids import number_of, text_of, to_ranges
 from ctrlhub.wire.messages import OUTPUT_STREAMS, OutputItem
 
@@ -27,11 +29,14 @@ log = logging.getLogger(__name__)
 PERIOD = 1.0
 """How often (seconds) the hub is asked, once for everybody, while anybody wants to know."""
 
-REQUEST = "request:"
-"""The topic of one request's end begins so."""
+REQUEST = "request"
+"""The word of the topics of single requests' ends."""
 
-OUTPUT_OF = "output:"
-"""The topic of what one request puts out begins so."""
+OUTPUT_OF = "output_of"
+"""The word of the topics of what single requests put out."""
+
+CALLS = 16
+"""So often the hub is asked for followed requests in one turn, at most: an answer may hold few."""
 
 MOST_AT_ONCE = 64 * 1024
 """So much text (characters) of what is put out faster than it can be told comes as an event."""
@@ -58,14 +63,33 @@ class Sources:
         self._engines: Mapping[int, Mapping[str, Any]] = {}
         self._asking: Task[None] | None = None
         self._last_tasks: Any = None
+        self._rounds = Rounds()
         self._told: dict[int, dict[str, int]] = {}
         self._tasks: set[Task[None]] = set()
 
     async def start(self) -> None:
-        """See that events come as long as there are subscribers."""
+        """See that the hub can be asked.
+
+        Raises
+        ------
+        CtrlHubError
+            It does not answer.
+        """
         await self._connected()
+
+    def joined(self, topics: Iterable[Topic]) -> None:
+        """See that events come as long as there are subscribers; one of them has asked for topics."""
         if self._asking is None or self._asking.done():
             self._asking = create_task(self._ask())
+            self._asking.add_done_callback(log_failure)
+        if OUTPUT in topics:
+            for submissions in self._rest.all():
+                self._follow_output(submissions, submissions.out())
+            return
+        numbers = [each[1] for each in topics if type(each) is tuple and each[0] == OUTPUT_OF]
+        if numbers:
+            for submissions in self._rest.all():
+                self._follow_output(submissions, filter(submissions.is_out, numbers))
 
     async def _connected(self) -> AsyncClient:
         client = await self._rest.client(Role.VIEW)
@@ -91,37 +115,54 @@ class Sources:
     async def _ask(self) -> None:
         while self.fanout.subscribers:
             began = time.monotonic()
-            try:
-                await self._look()
-            except CtrlHubError as error:
-                log.warning("the hub does not answer for events: %s", error)
+            if await _succeeds(self._connected):
+                await _succeeds(self._look_at_tasks)
+                await _succeeds(self._look_at_followed)
             await sleep(max(0.0, PERIOD - (time.monotonic() - began)))
 
-    async def _look(self) -> None:
-        await self._connected()
-        if self.fanout.is_wanted(TASKS):
-            told = await self._rest.telemetry()
-            tasks = {"queued": told.queued, "running": told.running, **told.counters}
-            if tasks != self._last_tasks:
-                self._last_tasks = tasks
-                self.fanout.publish("tasks", tasks, (TASKS,), time.time())
-        followed = sorted(number_of(each) for each in self.fanout.wanted(REQUEST))
-        while followed:
-            page = await self._rest.ask(
-                Role.VIEW, "history", "records", requests=to_ranges(followed)
-            )
-            for record in page["records"]:
-                if record["status"] in ENDED:
-                    self._ended(record)
-            place = page["after"]
-            followed = [] if place is None else [each for each in followed if each > place]
+    async def _look_at_tasks(self) -> None:
+        if not self.fanout.is_wanted(TASKS):
+            return
+        told = await self._rest.telemetry()
+        tasks = {"queued": told.queued, "running": told.running, **told.counters}
+        if tasks != self._last_tasks:
+            self._last_tasks = tasks
+            self.fanout.publish("tasks", tasks, (TASKS,), time.time())
 
-    def _ended(self, record: Mapping[str, Any]) -> None:
-        task = task_of(record)
-        topic = REQUEST + task["id"]
-        self.fanout.publish("ended", task, (topic,), time.time())
-        for subscriber in list(self.fanout.subscribers):
-            self.fanout.remove_topics(subscriber, (topic,))
+    async def _look_at_followed(self) -> None:
+        """Ask for those that are followed, a slice at a time: all of them, or as many as a turn has."""
+        left = min(PER_TURN, len(self.fanout.wanted(REQUEST)))
+        trouble: Exception | None = None
+        for _ in range(CALLS):
+            asked = self._rounds.next(self.fanout.wanted(REQUEST), left)
+            if not asked:
+                break
+            last = asked[-1]
+            try:
+                last = await self._look_at_some(asked)
+            except HubUnavailable:
+                raise  # no other slice would fare better
+            except Exception as error:
+                trouble = error
+            self._rounds.passed(last)
+            left -= bisect_right(asked, last)
+        if trouble is not None:
+            raise trouble
+
+    async def _look_at_some(self, asked: Sequence[int]) -> int:
+        """Tell of those that have ended; return which one the answer ends with."""
+        page = await self._rest.ask(Role.VIEW, "history", "records", requests=to_ranges(asked))
+        last: int = asked[-1] if page["after"] is None else page["after"]
+        known = {number_of(record["msg_id"]): record for record in page["records"]}
+        for number, record in known.items():
+            if record["status"] in ENDED:
+                self.fanout.publish("ended", task_of(record), ((REQUEST, number),), time.time())
+                self.fanout.remove_everywhere((REQUEST, number))
+        for number in self._rounds.lacking(asked[: bisect_right(asked, last)], known, time.monotonic()):
+            said = {"id": text_of(number), "reason": str(unknown(number))}
+            self.fanout.publish("unknown", said, ((REQUEST, number),), time.time())
+            self.fanout.remove_everywhere((REQUEST, number))
+        return last
 
     # ------------------------------------------------------------ output
 
@@ -129,6 +170,9 @@ class Sources:
         """Take note of requests that were made here."""
         if self.fanout.is_wanted(OUTPUT):
             self._follow_output(submissions, numbers)
+        elif self.fanout.wanted(OUTPUT_OF):
+            wanted = (each for each in numbers if self.fanout.is_wanted((OUTPUT_OF, each)))
+            self._follow_output(submissions, wanted)
 
     def came(self, rows: Iterable[Row]) -> None:
         """Tell what requests have put out that was not told while they ran: they were too quick."""
@@ -138,15 +182,6 @@ class Sources:
                 self._take_output(row[0], row[3], list(_left(self._told[row[0]], extras)), 0)
                 del self._told[row[0]]
 
-    def look_at_output(self) -> None:
-        """Follow what is wanted of the output of requests that run."""
-        for submissions in self._rest.all():
-            wanted = submissions.out() if self.fanout.is_wanted(OUTPUT) else [
-                number for number in map(number_of, self.fanout.wanted(OUTPUT_OF))
-                if submissions.is_out(number)
-            ]  # fmt: skip
-            self._follow_output(submissions, wanted)
-
     def _follow_output(self, submissions: Submissions, numbers: Iterable[int]) -> None:
         new = [number for number in numbers if number not in self._told]
         if new:
@@ -154,6 +189,7 @@ class Sources:
             task = create_task(to_thread(follow_output, submissions.client.client, new, self))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(log_failure)
 
     def output(
         self, request: int, engine: int, items: Sequence[OutputItem], attempt: int = 0
@@ -167,8 +203,7 @@ class Sources:
     def _take_output(
         self, request: int, engine: int, items: Sequence[OutputItem], attempt: int
     ) -> None:
-        name = text_of(request)
-        topics = (OUTPUT, OUTPUT_OF + name)
+        topics: tuple[Topic, ...] = (OUTPUT, (OUTPUT_OF, request))
         told = self._told.get(request)
         if told is None or not any(map(self.fanout.is_wanted, topics)):
             return
@@ -178,10 +213,29 @@ class Sources:
             told[kind] = position + (len(value) if isinstance(value, str) else 1)
             said = "text" if isinstance(value, str) else "display"
             data = {
-                "id": name, "engine": engine, "attempt": attempt, "kind": kind, "position": position,
+                "id": text_of(request), "engine": engine, "attempt": attempt, "kind": kind, "position": position,
                 said: plain(value),
             }  # fmt: skip
             self.fanout.publish("output", data, topics, time.time())
+
+
+async def _succeeds(look: Callable[[], Awaitable[object]]) -> bool:
+    """Look for events; tell whether that was possible. What was not foreseen ends nothing but this turn."""
+    try:
+        await look()
+    except CtrlHubError as error:
+        log.warning("the hub does not answer for events: %s", error)
+        return False
+    except Exception:
+        log.exception("looking for events has failed")
+        return False
+    return True
+
+
+def log_failure(task: Task[None]) -> None:
+    """Log why a task that nobody waits for has failed, if it has."""
+    if not task.cancelled() and task.exception() is not None:
+        log.error("a part of the live events has failed", exc_info=task.exception())
 
 
 def _cut(text: str) -> str:

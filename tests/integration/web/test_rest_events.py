@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import socket as sockets
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import pytest
@@ -116,6 +118,35 @@ def test_what_a_subscriber_says_wrongly_is_refused_and_he_stays(
         event = next(events(opened))
         assert event["event"] == "refused"
         assert event["data"]["reason"]
+
+
+def test_a_subscriber_names_so_many_requests_and_no_more(viewer: Rest) -> None:
+    """What would be too much is refused as a whole, the rest stays; and so is a subscription to too many."""
+    with socket(viewer, "topics=output") as opened:
+        for n in range(3):
+            opened.send(json.dumps({"follow": [f"9-{600 * n + k}" for k in range(600)]}))
+        for _ in range(2):
+            event = next(events(opened))
+            assert event["event"] == "refused"
+            assert "1200 requests" in event["data"]["reason"]
+        opened.send(json.dumps({"unfollow": [f"9-{k}" for k in range(600)], "follow": ["9-7000"]}))
+        opened.send("{")
+        assert "1200" not in next(events(opened))["data"]["reason"]
+    both = ",".join(f"9-{k}" for k in range(600))
+    refused = viewer.ask("GET", f"events?follow={both}&output={both}")
+    assert (refused.status, refused.json["error"]["code"]) == (400, "invalid_request")
+
+
+def test_more_requests_are_followed_than_one_call_may_name(rest: Rest, viewer: Rest) -> None:
+    """What others follow, in whatever number, is no matter to who follows one more."""
+    [name] = rest.post("tasks", {"function": "time:sleep", "args": [0.1]}, 202)["ids"]
+    with ExitStack() as stack:
+        for n in range(33):
+            many = stack.enter_context(socket(viewer, "topics=output"))
+            many.send(json.dumps({"follow": [f"{n}-{k}" for k in range(10**6, 10**6 + 1000)]}))
+        one = stack.enter_context(socket(viewer, f"follow={name}"))
+        event = next(each for each in events(one) if each["event"] == "ended")
+        assert event["data"]["id"] == name
 
 
 @pytest.mark.parametrize("query", ["topics=nothing", "follow=x", "sort=1", "topics=tasks&topics=engines"])

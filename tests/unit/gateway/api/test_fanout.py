@@ -1,18 +1,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctrlhub.gateway.api.fanout import Fanout, Subscriber
+from ctrlhub.gateway.api.fanout import Fanout, NoRoom, Subscriber, TooMany, Topic
 
 
 class Reader:
     """A subscriber's side: counts how often it was woken."""
 
-    def __init__(self, fanout: Fanout, topics: list[str], last: str = "") -> None:
+    def __init__(self, fanout: Fanout, topics: Iterable[Topic], last: str = "") -> None:
         self.woken = 0
         self.subscriber: Subscriber = fanout.subscribe(topics, self._wake, 0.0, last)
 
@@ -118,13 +120,60 @@ def test_an_event_is_one_frame_whatever_stands_in_it() -> None:
     assert "\r" not in event.framed
 
 
+def test_how_many_requests_one_may_name_is_bounded() -> None:
+    """Beyond that nothing of what he names is taken, what he has stays, and there is room for others."""
+    fanout = Fanout("e", most_of_one=3)
+    reader = Reader(fanout, ["a", ("r", 1), ("o", 1)])
+    with pytest.raises(TooMany, match="may name 3"):
+        fanout.add_topics(reader.subscriber, [("r", 1), ("r", 2), ("r", 3)])
+    assert list(fanout.wanted("r")) == [1]
+    fanout.add_topics(reader.subscriber, [("r", 1), ("r", 2), "b", "c"])
+    with pytest.raises(TooMany):
+        fanout.subscribe([("r", n) for n in range(4)], print, 0.0)
+    assert len(fanout.subscribers) == 1
+    assert list(Fanout("e").wanted("r")) == []
+    fanout.check()
+
+
+def test_how_many_requests_all_may_name_is_bounded() -> None:
+    """Who leaves, or names less, makes room."""
+    fanout = Fanout("e", most_of_one=3, most_of_all=5)
+    one, two = Reader(fanout, [("r", n) for n in (3, 1, 2)]), Reader(fanout, [("r", 2), ("r", 9)])
+    with pytest.raises(NoRoom, match="come again later"):
+        Reader(fanout, [("r", 1)])
+    with pytest.raises(NoRoom):
+        fanout.add_topics(two.subscriber, [("r", 4)])
+    Reader(fanout, ["a"])
+    fanout.remove_topics(two.subscriber, [("r", 9), ("r", 8)])
+    fanout.add_topics(two.subscriber, [("r", 4)])
+    assert list(fanout.wanted("r")) == [1, 2, 3, 4]
+    fanout.leave(one.subscriber)
+    assert list(fanout.wanted("r")) == [2, 4]
+    fanout.check()
+
+
+def test_a_topic_of_which_nothing_will_come_is_removed_for_everybody() -> None:
+    """And makes room."""
+    fanout = Fanout("e")
+    one, two = Reader(fanout, [("r", 1), ("r", 2)]), Reader(fanout, [("r", 1)])
+    fanout.publish("ended", {}, (("r", 1),), 1.0)
+    fanout.remove_everywhere(("r", 1))
+    fanout.remove_everywhere(("r", 7))
+    fanout.publish("ended", {}, (("r", 1),), 1.0)
+    assert [len(each.read()) for each in (one, two)] == [1, 1]
+    assert list(fanout.wanted("r")) == [2]
+    fanout.check()
+
+
+TOPICS: list[Topic] = ["a", "b", ("a", 1), ("a", 2), ("b", 1)]
+
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.just("publish"), st.sampled_from("abc"), st.integers(0, 300)),
-        st.tuples(st.just("subscribe"), st.sets(st.sampled_from("abc"), min_size=1), st.booleans()),
+        st.tuples(st.just("publish"), st.sampled_from(TOPICS), st.integers(0, 300)),
+        st.tuples(st.just("subscribe"), st.sets(st.sampled_from(TOPICS), min_size=1), st.booleans()),
         st.tuples(st.just("take"), st.integers(0, 5), st.booleans()),
         st.tuples(st.just("leave"), st.integers(0, 5), st.booleans()),
-        st.tuples(st.just("topics"), st.integers(0, 5), st.sampled_from("abc")),
+        st.tuples(st.just("topics"), st.integers(0, 5), st.sampled_from(TOPICS)),
     ),
     max_size=60,
 )
@@ -140,7 +189,7 @@ def test_whatever_happens_the_books_agree_and_order_is_kept(steps: list[Any]) ->
         if what == "publish":
             fanout.publish("x", {"pad": "p" * two}, (one,), 1.0)
         elif what == "subscribe":
-            readers.append(Reader(fanout, sorted(one), "e-0" if two else ""))
+            readers.append(Reader(fanout, one, "e-0" if two else ""))
         elif readers:
             place = one % len(readers)
             reader = readers[place]
