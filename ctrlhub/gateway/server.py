@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 MOST_HEAD = 32 * 1024
 """So long the head of a request may be (bytes)."""
 
+MOST_READ_HEAD = 2 * MOST_HEAD
+"""A head that is longer than this (bytes) ends the connection without an answer."""
+
 
 class App(Application):
     """Finds a request's route; there is no other way to a handler."""
@@ -38,6 +41,8 @@ class App(Application):
                 raise NotOurs(421, "host", "this gateway does not answer to that Host: see the option --http-hosts")
             path = path_of(request.path, gateway.config.prefix)
             request.path = path
+            if head_of(request) > MOST_HEAD:
+                raise NotOurs(431, "head_too_large", f"the head of a request has at most {MOST_HEAD} bytes")
             route, parts = route_of(self.routes, path)
         except NotOurs as error:
             return self.get_handler_delegate(request, Refuse, {"gateway": gateway, "error": error})
@@ -54,6 +59,11 @@ class App(Application):
             "%s %s %s %d %.1f ms", request.remote_ip, request.method, path,
             handler.get_status(), 1000 * request.request_time(),
         )  # fmt: skip
+
+
+def head_of(request: httputil.HTTPServerRequest) -> int:
+    """Return how long (bytes) the head of a request is, as it is usually written."""
+    return len(request.uri or "") + sum(len(name) + len(value) + 4 for name, value in request.headers.get_all())
 
 
 class Server(HTTPServer):
@@ -75,7 +85,7 @@ def make_server(gateway: Gateway, ssl_options: Any = None) -> HTTPServer:
     server = Server(
         App(gateway),
         ssl_options=ssl_options,
-        max_header_size=MOST_HEAD,
+        max_header_size=MOST_READ_HEAD,
         max_body_size=config.max_upload + 1,
         idle_connection_timeout=config.patience,
         xheaders=False,

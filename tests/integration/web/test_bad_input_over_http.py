@@ -16,6 +16,7 @@ from ctrlhub.gateway.dashboard.handlers import TOO_SLOW
 from ctrlhub.gateway.handlers import FLOOD, MOST_FORM, SAID_BURST
 from ctrlhub.gateway.route import Route
 from ctrlhub.gateway.routes import ROUTES
+from ctrlhub.gateway.server import MOST_HEAD
 from ctrlhub.wire.places import Profile, state_dir
 from tests.support.front_door import path_to
 from tests.support.gateways import (
@@ -110,6 +111,15 @@ def test_a_head_without_end(site: Site) -> None:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
             connection.sendall((b"X-More: " + b"a" * 1000 + b"\r\n") * 10_000)
+
+
+def test_a_head_that_is_too_long(site: Site) -> None:
+    """It is told so, in one line or in many; one of usual length is let in."""
+    for headers in ({"X-Long": "a" * MOST_HEAD}, {f"X-{number}": "a" * 1000 for number in range(MOST_HEAD // 900)}):
+        answer = site.ask("GET", "/api/v1/session", headers)
+        refused(answer, 431)
+        assert answer.json["error"]["code"] == "head_too_large"
+    assert site.ask("GET", "/api/v1/session", {"X-Long": "a" * (MOST_HEAD - 1000)}).status == 200
 
 
 @pytest.mark.parametrize("size", [MOST_BODY + 1, 8 * 1024 * 1024])
