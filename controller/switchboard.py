@@ -1,4 +1,4 @@
-"""The switchboard: which peer may say what, and who answers. No I/O of its own.
+"""The switchboard: a hub put together, as far as it decides. No I/O of its own.
 
 Everything a hub decides passes through here: bytes come in with their origin, effects go out. The hub
 process (:mod:`ctrlhub.controller.hub`) feeds it from sockets; tests feed it by hand. Memory that a
@@ -7,7 +7,6 @@ peer lends is opened while its message is taken in, by the `Borrower` that the h
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 
@@ -15,41 +14,25 @@ from ctrlhub.controller.attachments import Attachments
 from ctrlhub.controller.calls import Calls
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.alarm import Alarm
-from ctrlhub.controller.core.awaiting import GRACE
 from ctrlhub.controller.core.borrower import Borrower
-from ctrlhub.controller.core.effects import Connection, Effect, Outbox, Send
+from ctrlhub.controller.core.clock import Clock
+from ctrlhub.controller.core.effects import Connection, Effect, Outbox
 from ctrlhub.controller.core.keeping import GatewayKeeper
 from ctrlhub.controller.core.saved import Health, NoStore, Saved
-from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.telemetry import Figures
 from ctrlhub.controller.exposed import Exposed
+from ctrlhub.controller.hearing import Hearing, Routes
 from ctrlhub.controller.interfaces.base import Context, Interface
 from ctrlhub.controller.joining import Joining
 from ctrlhub.controller.large import LargeMessages
 from ctrlhub.controller.peers import Peers
-from ctrlhub.controller.permissions import NOWHERE, refusal
 from ctrlhub.controller.permissions import PERMITTED as PERMITTED
 from ctrlhub.controller.permissions import Origin as Origin
 from ctrlhub.controller.refusals import Refusals
 from ctrlhub.controller.service import ControllerService
 from ctrlhub.wire import messages as m
-from ctrlhub.wire.codec import decode
-from ctrlhub.wire.errors import (
-    AuthenticationError,
-    CtrlHubError,
-    InvalidRequest,
-    LimitExceeded,
-    UnknownInterface,
-)
-from ctrlhub.wire.parts import Memory, NoRoom
+from ctrlhub.wire.parts import Memory
 from ctrlhub.wire.security import KeyRegistry
-from ctrlhub.wire.segments import Keep, SegmentRef
-
-log = logging.getLogger(__name__)
-
-NEVER = float("inf")
-
-_JOINING = frozenset({m.Register, m.Hello})
 
 
 class Switchboard:
@@ -75,6 +58,11 @@ class Switchboard:
         Source of the session numbers' beginning.
     store
         Whom to ask how the store is doing; None where nothing is stored.
+
+    Attributes
+    ----------
+    receive, receive_bulk
+        Take a message as it came from a transport, or a part of one: see `Hearing`.
     """
 
     def __init__(
@@ -93,13 +81,11 @@ class Switchboard:
         self.config = config
         self.epoch = epoch
         self.keys = keys
-        self._borrowing = borrowing
         self.versions = versions
         self.outbox = Outbox()
         self.controller = ControllerService(config.max_engines, save_ids=True)
         self._exposed = Exposed()
         self.interfaces = self._exposed.by_name
-        self._calls = Calls(self.interfaces, self.outbox)
         self.why_no_memory: Callable[[], str] = str
         self.alarm = Alarm()
         self.gateway = GatewayKeeper(self.outbox, self.alarm)
@@ -115,11 +101,12 @@ class Switchboard:
             alarm=self.alarm,
         )
         self.sessions = self._peers.sessions
-        self._now = 0.0
-        self._refusals = Refusals(self.sessions.of_connection, lambda: self._now)
+        clock = self._clock = Clock()
+        self._begin = clock.begin
+        self._refusals = Refusals(self.sessions.of_connection, lambda: clock.now)
         gather = borrowing.gather if borrowing is not None else Memory
         self.large = LargeMessages(self.sessions, self.outbox, new_token, gather)
-        attachments = Attachments(config, self._peers, self._exposed, lambda: self._now)
+        attachments = Attachments(config, self._peers, self._exposed, lambda: clock.now)
         self.joining = Joining(
             config,
             self._peers,
@@ -132,7 +119,17 @@ class Switchboard:
             borrowing=borrowing,
             large=self.large,
         )
-        self._settled = NEVER
+        hearing = Hearing(
+            self._peers,
+            self.joining,
+            self.large,
+            Calls(self.interfaces, self.outbox),
+            self._refusals,
+            outbox=self.outbox,
+            clock=clock,
+            borrowing=borrowing,
+        )
+        self.receive, self.receive_bulk = hearing.receive, hearing.receive_bulk
         self.figures = Figures()
         context = Context(
             config,
@@ -142,11 +139,11 @@ class Switchboard:
             revoke=self.revoke,
             events=lambda: self._peers.events.count,
             announce=self._peers.events.tell,
-            now=lambda: self._now,
+            now=lambda: clock.now,
             alarm=self.alarm,
-            is_settling=lambda: self._now < self._settled,
+            is_settling=lambda: clock.now < clock.settled,
             absent=self._peers.places.absent,
-            refuse=self._refuse_later,
+            refuse=hearing.refuse_later,
             refused=lambda: self.refused,
             why_full=lambda: self.joining.why_full(),
             why_no_memory=lambda: self.why_no_memory(),
@@ -155,17 +152,17 @@ class Switchboard:
             leases=attachments,
             gateway=self.gateway,
             stillborn=lambda: self._peers.deaths.stillborn.described(),
-            drain=lambda engine, drain: self._peers.draining.begin(engine, drain, self._now),
+            drain=lambda engine, drain: self._peers.draining.begin(engine, drain, clock.now),
             keep=borrowing.keep if borrowing is not None else None,
             figures=self.figures,
             engines_lost=lambda: self._peers.engines_lost,
         )
         for cls in interfaces:
             self._exposed.add(cls(self.controller, context))
-        self._routes = self._make_routes()
+        hearing.routes = self._make_routes()
         self._peers.events.begin()
 
-    def _make_routes(self) -> dict[tuple[type[m.Message], m.Stream], Callable[..., None]]:
+    def _make_routes(self) -> Routes:
         """Say which interface hears which message on which stream."""
         routes: dict[tuple[type[m.Message], m.Stream], Callable[..., None]] = {}
         for interface in self._exposed:
@@ -205,36 +202,6 @@ class Switchboard:
         for interface in self._exposed:
             interface.resume(former)
 
-    def receive(
-        self, origin: Origin, header: m.Buffer, frames: Sequence[m.Buffer], now: float
-    ) -> None:
-        """Take one message as it came from a transport. Nothing it contains raises."""
-        self._begin(now)
-        message: m.Message | None = None
-        try:
-            message = decode(header, frames)
-            self._hear(origin, message, now)
-        except CtrlHubError as error:
-            self._refusals.refuse(origin.connection, message, error)
-        except Exception as error:  # a bug here must not end the hub for everyone else
-            self._refusals.failed(origin.connection, message, error)
-
-    def _taken_over(self, session: Session, message: m.Message) -> m.Message:
-        """Open the segments that a message refers to, at once: its sender may end at any moment."""
-        frames = getattr(message, "frames", ())
-        if any(type(f) is Keep or (type(f) is SegmentRef and f.pid) for f in frames):
-            raise InvalidRequest("a hub keeps nothing, and borrows from who speaks alone")
-        if not any(type(frame) is SegmentRef for frame in frames):
-            return message
-        if self._borrowing is None or not session.lends:
-            raise InvalidRequest("a segment of a peer that has not proven to share memory with us")
-        return self._borrowing.take(session.pid, message)
-
-    def _begin(self, now: float) -> None:
-        self._now = now
-        if self._settled == NEVER:
-            self._settled = now + GRACE
-
     def turn(self, now: float) -> Iterator[list[Effect]]:
         """End a turn of the loop: let every interface send what became ready.
 
@@ -248,20 +215,6 @@ class Switchboard:
         last = [*self.outbox.take(), *self._refusals.take()]
         if last:
             yield last
-
-    def receive_bulk(self, ticket: bytes, stream: m.Stream, part: m.Part, now: float) -> None:
-        """Take a part as it came over a bulk connection. Nothing it contains raises."""
-        self._begin(now)
-        session = self.large.session_of(ticket)
-        connection = None if session is None else session.connections.get(stream)
-        if session is None or connection is None:
-            return  # it is said again when its peer has joined again
-        try:
-            self._dispatch(session, part, connection, now)
-        except CtrlHubError as error:
-            self._refusals.refuse(connection, part, error)
-        except Exception as error:  # as in `receive`
-            self._refusals.failed(connection, part, error)
 
     def tick(self, now: float) -> None:
         """Do what is due."""
@@ -297,7 +250,7 @@ class Switchboard:
         What clients have left is kept, as far as anything is stored, for the hub after this one.
         """
         self.controller.stop()
-        self._peers.clients.hub_stops(self._now)
+        self._peers.clients.hub_stops(self._clock.now)
         self._peers.places.expect_nobody()
         for session in self.sessions:
             if session.role.is_client:
@@ -308,120 +261,14 @@ class Switchboard:
 
     def pause(self) -> list[Effect]:
         """Leave everything to the hub after this one, and tell nobody: peers wait for that."""
-        self._peers.clients.hub_stops(self._now)
+        self._peers.clients.hub_stops(self._clock.now)
         return self.outbox.take()
-
-    # ------------------------------------------------------------ hearing
-
-    def _hear(self, origin: Origin, message: m.Message, now: float) -> None:
-        connection, user = origin.connection, origin.user
-        if type(message) is m.Enrol:
-            self.joining.enrol(origin, message)
-            return
-        if user is not None and not self.joining.may_speak(user):
-            raise AuthenticationError("this key is not registered, or was revoked: enrol again")
-        if type(message) in _JOINING:
-            self._join(origin, message, now)
-            return
-        session = self.sessions.of_connection(connection)
-        if session is None and type(message) is m.Goodbye:
-            # It has closed its sockets by now, and something was sent to it before this was read.
-            session = self.sessions.of_departed(connection)
-        if session is None or (user is not None and session.key != user):
-            self.outbox.add(Send(connection, m.SayHello()))
-            return
-        self._dispatch(session, message, connection, now)
-
-    def _join(self, origin: Origin, message: m.Message, now: float) -> None:
-        if type(message) is m.Register:
-            self.joining.register(origin, message, now)
-        elif type(message) is m.Hello:
-            self.large.drop(origin.connection)  # what was under way is said again
-            self.joining.hello(origin, message, now)
-
-    def _dispatch(
-        self, session: Session, message: m.Message, connection: Connection, now: float
-    ) -> None:
-        streams, roles = PERMITTED.get(type(message), NOWHERE)
-        if connection.stream not in streams or session.role not in roles:
-            raise refusal(session.role, type(message), connection.stream)
-        if not self._peers.heard(session, now):
-            # Given up for its silence: it must register again, so that its engine gets an id.
-            self.outbox.add(Send(connection, m.SayHello()))
-            return
-        if type(message) is m.Part:
-            self._take_part(session, message, connection, now)
-            return
-        handler = self._routes.get((type(message), connection.stream))
-        try:
-            if getattr(message, "frames", ()):
-                message = self._taken_over(session, message)
-            if handler is not None:
-                handler(session, message, connection.stream, now)
-            else:
-                self._control(session, message, connection, now)
-        except Exception:
-            _pass_over(session, message)
-            raise
-
-    def _control(
-        self, session: Session, message: m.Message, connection: Connection, now: float
-    ) -> None:
-        if type(message) is m.PartsTaken:
-            self.large.taken(connection, message)
-        elif type(message) is m.Beat:
-            self._peers.beat(session, message, connection, now)
-        elif type(message) is m.Call:
-            self._calls.call(session, message, connection)
-        elif type(message) is m.EngineDied:
-            self._peers.deaths.told(session, message, now)
-        elif type(message) is m.Drain:
-            self._peers.draining.nanny_asks(session, message, now)
-        elif type(message) is m.Goodbye:
-            self._peers.goodbye(session, message, now)
-        else:
-            raise UnknownInterface(f"no exposed interface takes {message.kind!r}")
-
-    def _take_part(
-        self, session: Session, part: m.Part, connection: Connection, now: float
-    ) -> None:
-        """Gather a large message, and hear it once it is complete."""
-        try:
-            frames = self.large.take(session, part, connection)
-        except NoRoom as error:
-            refused = decode(error.header, [b""] * error.count)
-            _pass_over(session, refused)
-            why = LimitExceeded(
-                f"the hub's host has no memory for a message of this size ({error.__cause__}): send "
-                "less at a time, or let the hub run where there is more"
-            )
-            self._refusals.refuse(connection, refused, why)
-            return
-        if frames is None:
-            return
-        message = decode(bytes(frames[0]), frames[1:])
-        if type(message) in (m.Part, m.PartsTaken, *_JOINING):
-            raise InvalidRequest(f"{message.kind!r} does not come in parts")
-        try:
-            self._dispatch(session, message, connection, now)
-        except CtrlHubError as error:
-            self._refusals.refuse(connection, message, error)
-        except Exception as error:  # as in `receive`, where only the last part would be named
-            self._refusals.failed(connection, message, error)
-
-    def _refuse_later(
-        self, session: Session, stream: m.Stream, message: m.Message, error: CtrlHubError
-    ) -> None:
-        """Refuse what had to wait: its sender hears of it now, or says it again at its hello."""
-        connection = session.connections.get(stream)
-        if connection is not None:
-            self._refusals.refuse(connection, message, error)
 
     # ------------------------------------------------------------ what interfaces may ask
 
     def revoke(self, key: str) -> bool:
         """Shut a peer out for good; False when there is none with this key."""
-        return self._peers.revoke(key, self._now)
+        return self._peers.revoke(key, self._clock.now)
 
     @property
     def refused(self) -> int:
@@ -437,11 +284,3 @@ class Switchboard:
         """Assert every invariant of every machine."""
         self._peers.check()
         self._exposed.check()
-
-
-def _pass_over(session: Session, message: m.Message) -> None:
-    """Take note of a message that was not accepted: the tasks behind a command must not wait for it."""
-    if type(message) is m.Command:
-        session.last_command = max(session.last_command, message.last)
-    elif type(message) is m.StartHook:
-        session.last_command = max(session.last_command, message.id)

@@ -319,7 +319,7 @@ def test_more_than_the_hub_can_keep_open(
     monkeypatch: pytest.MonkeyPatch, engine: Lender, client: Lender
 ) -> None:
     """It takes in the bytes instead, and nobody else notices."""
-    borrowing = engine.exchange.switchboard._borrowing
+    borrowing = engine.exchange.switchboard.joining._borrowing
     monkeypatch.setattr(borrowing, "_most", count_held())
     client.lend(MULTIENGINE, push(client, 1, 0, data=made()))
     assert engine.one(m.RunCommand).frames == (b"pickle", DATA)
