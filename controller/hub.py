@@ -18,7 +18,6 @@ from threading import Thread
 
 from ctrlhub.controller.borrowing import Borrowing
 from ctrlhub.controller.config import HubConfig
-from ctrlhub.controller.core.commits import Commits
 from ctrlhub.controller.core.effects import (
     Commit,
     Connection,
@@ -42,6 +41,7 @@ from ctrlhub.controller.loop import HubLoop
 from ctrlhub.controller.memory_bound import SHARE, MemoryBound, memory_of_host
 from ctrlhub.controller.own_process import OwnProcess
 from ctrlhub.controller.stores.base import Store
+from ctrlhub.controller.storing import Storing
 from ctrlhub.controller.switchboard import Origin, Switchboard
 from ctrlhub.controller.transports.base import Transport
 from ctrlhub.controller.transports.bulk import BulkPort
@@ -140,11 +140,11 @@ class Hub:
         self.switchboard.large.offers_bulk = bulk is not None
         self._store = store
         self._loop = loop or HubLoop()
-        self._stopping = self._goes_on = self._was_behind = self.paused = False
+        self._stopping = self._goes_on = self.paused = False
         self._tick_due = 0.0
         self._alarm = self.switchboard.alarm
-        self._commits = Commits()
-        self._commit_due: float | None = None
+        storing = Storing(store, self._loop, self._send, self._turn, self._work_again)
+        self._gather, self._commit = storing.gather, storing.commit
         self.switchboard.restore(store.load(), unix_offset, time.monotonic())
         memory = memory_here()
         self._heap = Heap(memory, self.switchboard.settle)
@@ -399,40 +399,7 @@ class Hub:
         elif not self._transmit(connection, whole(frames)):
             self.switchboard.disconnected(connection)
 
-    def _gather(self, commit: Commit) -> None:
-        if self._commits.add(commit, time.monotonic()):
-            self._commit()
-        else:
-            self._commit_at(self._commits.due)
-
-    def _commit_at(self, due: float) -> None:
-        """Have what has gathered stored then, and not later."""
-        if self._commit_due is None or due < self._commit_due:
-            self._commit_due = due
-            self._loop.later(due - time.monotonic(), partial(self._commit_gathered, due))
-
-    def _commit_gathered(self, due: float) -> None:
-        if due != self._commit_due:
-            return  # another timer is set since
-        self._commit_due = None
-        if not self._commits:
-            return
-        if time.monotonic() < self._commits.due:
-            self._commit_at(self._commits.due)
-            return
-        self._commit()
-        self._turn()
-
-    def _commit(self, *then: Send) -> None:
-        """Store what has gathered; acknowledge it once it is safe, and send what is to follow."""
-        commit = self._commits.take()
-        sends = (*(each.send() for each in commit.then), *then)
-        self._store.write(commit.operations, partial(self._stored, sends))
-        self._was_behind = self._was_behind or self._store.is_behind
-
-    def _stored(self, sends: Sequence[Send]) -> None:
-        for send in sends:
-            self._send(send)
-        if self._was_behind and not self._store.is_behind and not self._stopping:
-            self._was_behind = False
-            self._tick_at(time.monotonic())  # with work that had to wait
+    def _work_again(self) -> None:
+        """Begin what had to wait for the store."""
+        if not self._stopping:
+            self._tick_at(time.monotonic())
