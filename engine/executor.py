@@ -1,7 +1,7 @@
 """Runs commands and tasks in the engine's namespace, one at a time, in the calling thread.
 
-Whatever user code does, exactly one row comes out for each request: the loops here are the only
-frames below user code, and everything it can raise ends in one of their handlers. See
+Whatever user code does, exactly one row comes out for each request: the loops here are below all of
+it, and everything it can raise ends in one of their handlers. See
 `ctrlhub.engine.interrupts` for why the first statement of each handler is what it is.
 """
 
@@ -15,15 +15,14 @@ from time import perf_counter, thread_time, time  # by name, which user code can
 from typing import Any
 from weakref import WeakSet, ref
 
+from ctrlhub.engine.actions import ON_THE_ENGINE, Actions
 from ctrlhub.engine.board import IDENTITY
 from ctrlhub.engine.cells import Cells
 from ctrlhub.engine.each_row import SomeRaised, Values, caller, together
-from ctrlhub.engine.executions import Executions
 from ctrlhub.engine.forks import end_copy
 from ctrlhub.engine.interrupts import IDLE, Gate
 from ctrlhub.engine.namespace import Namespace
 from ctrlhub.engine.output import Output
-from ctrlhub.engine.showing import cut
 from ctrlhub.engine.tracing import around
 from ctrlhub.engine.unloadable import NotLoaded, Unloadable
 from ctrlhub.engine.uploads import Uploads
@@ -32,7 +31,6 @@ from ctrlhub.wire.codec import size_of
 from ctrlhub.wire.dependencies import is_unmet
 from ctrlhub.wire.each_row import EachRow
 from ctrlhub.wire.errors import SerializationError, pack_failure
-from ctrlhub.wire.limits import OUTPUT_TEXT_BYTES
 from ctrlhub.wire.messages import Action, Payload, Status
 from ctrlhub.wire.rebuild import failure_from_exception
 from ctrlhub.wire.references import arrive_in, resolved
@@ -48,13 +46,11 @@ ALERT = 1.0
 FLUSH_INTERVAL = 0.002
 """Results wait for company no longer than this (seconds), while more tasks run."""
 
-ON_THE_ENGINE = "on the engine"
 KEPT_BLOB = 1024 * 1024
 """The serialized form of a function up to this size (bytes) is kept, to be loaded again."""
 
 _OK, _ERROR, _CANCELLED = int(Status.OK), int(Status.ERROR), int(Status.CANCELLED)
 _UNMET, _PARTLY = int(Status.UNMET), int(Status.PARTLY)
-_NOTHING = dumps(None)
 
 
 class Executor:
@@ -101,25 +97,24 @@ class Executor:
         self.is_copy = False
         self._cells = cells
         self._board: MutableSequence[int] = [IDLE] if board is None else board
-        self._uploads = Uploads(uploads)
         self._loaded: WeakSet[Function] = WeakSet()
         self._unloadable = Unloadable()
-        self._executions = Executions()
         self._alert = 0.0
         self._replaced: list[Any] = []
         self._shown: dict[str, Any] | None = None
         self._is_supplied = False
         self._values: Callable[[], Values | None] = _nobody
-        self.namespace.on_clear = self._start_afresh
         output.follow(self._runs, lambda: self._board[0] != IDLE)
-        self._actions: dict[str, Callable[[CommandWork], Payload]] = {
-            Action.EXECUTE.value: self._execute,
-            Action.APPLY.value: self._apply,
-            Action.PUSH.value: self._push,
-            Action.PULL.value: self._pull,
-            Action.CLEAR.value: self._clear,
-            Action.UPLOAD.value: self._upload,
-        }
+        self._acts = Actions(
+            self.namespace,
+            cells,
+            Uploads(uploads),
+            load=self._load,
+            loaded=self._loaded,
+            replaced=self._replaced,
+            show=self._show,
+        )
+        self._actions = self._acts.by_name
 
     def joined(self, engine_id: int, engine_uuid: str) -> None:
         """Take note of the engine's id and key; from the I/O thread."""
@@ -171,8 +166,11 @@ class Executor:
         """
         self._board[0] = IDLE
         if self._replaced:
-            self._replaced = []
+            self._replaced.clear()
         self.gate.reinstall()
+
+    def _show(self, shown: dict[str, Any] | None) -> None:
+        self._shown = shown
 
     def _extras(self) -> dict[str, Any] | None:
         self.output.end_request()
@@ -180,74 +178,6 @@ class Executor:
         if self._shown is None:
             return extras
         return {**(extras or {}), "execute_result": self._shown}
-
-    def _execute(self, work: CommandWork) -> Payload:
-        request = loads(work.payload, ON_THE_ENGINE)
-        code, silent = request["code"], request.get("silent", False)
-        shell = self._cells.shell_for(code, silent) if self._cells is not None else None
-        if shell is None:
-            try:
-                body, shown = self._executions.compile(code)
-            except SyntaxError:
-                shell = self._cells.shell_for_ipython(code) if self._cells is not None else None
-                if shell is None:
-                    raise
-        if shell is not None:
-            self._shown = shell.execute(code, silent)
-            return _NOTHING
-        names = self.namespace.names
-        exec(body, names)
-        if shown is not None:
-            value = eval(shown, names)
-            if value is not None and not silent:
-                self._shown = _plainly(value, self._executions.count)
-        return _NOTHING
-
-    def _apply(self, work: CommandWork) -> Payload:
-        if work.function is None:
-            raise TypeError("an apply without a function")
-        call = work.function.call
-        if call is None:
-            call = self._load(work.function)
-        args, kwargs = loads(work.payload, ON_THE_ENGINE)
-        return detached(dumps(call(*args, **kwargs), "the result", STAYED_THERE))
-
-    def _push(self, work: CommandWork) -> Payload:
-        values = loads(work.payload, ON_THE_ENGINE)
-        names = self.namespace.names
-        # To free what was there, perhaps gigabytes, is nothing that the client has to wait for.
-        self._replaced = [names[name] for name in values if name in names]
-        for name, value in values.items():
-            self.namespace.assign(name, value)
-        return _NOTHING
-
-    def _pull(self, work: CommandWork) -> Payload:
-        wanted = loads(work.payload, ON_THE_ENGINE)
-        if isinstance(wanted, str):
-            return detached(dumps(self._value(wanted), f"the value of {wanted!r}", STAYED_THERE))
-        return detached(
-            dumps([self._value(name) for name in wanted], "the list of values", STAYED_THERE)
-        )
-
-    def _value(self, name: str) -> Any:
-        """Return the value of a name, or of an expression such as ``model.coef_``."""
-        names = self.namespace.names
-        return names[name] if name in names else eval(name, names)
-
-    def _clear(self, work: CommandWork) -> Payload:
-        self.namespace.clear()
-        return _NOTHING
-
-    def _start_afresh(self) -> None:
-        if self._cells is not None and self._cells.shell is not None:
-            self._cells.shell.start_afresh()
-
-    def _upload(self, work: CommandWork) -> Payload:
-        self._uploads.install(**loads(work.payload, ON_THE_ENGINE))
-        # What was loaded may be of the module that was replaced: it is loaded again when it is used.
-        while self._loaded:
-            self._loaded.pop().call = None
-        return _NOTHING
 
     # ------------------------------------------------------------ tasks
 
@@ -418,9 +348,3 @@ def _is_next(function: Callee, tasks: deque[TaskWork]) -> bool:
 
 def _nobody() -> None:
     """Return nothing: there are no values of rows."""
-
-
-def _plainly(value: Any, count: int) -> dict[str, Any]:
-    """Return the value of a cell as it travels, without IPython."""
-    text = cut(repr(value), OUTPUT_TEXT_BYTES)
-    return {"data": {"text/plain": text}, "metadata": {}, "execution_count": count}

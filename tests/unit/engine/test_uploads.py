@@ -117,7 +117,7 @@ def test_functions_that_were_used_before_are_loaded_again(uploads: Uploads) -> N
     from tests.support.engine_bench import function, value
 
     bench = Bench()
-    bench.executor._uploads = uploads
+    bench.executor._acts._uploads = uploads
     upload = {"name": NAME, "files": {f"{NAME}.py": b"def f(): return 1\n"}}
     bench.command(Action.UPLOAD, upload)
     shared = function(importlib.import_module(NAME).f)
