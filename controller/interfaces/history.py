@@ -83,10 +83,11 @@ class HistoryQuery(Interface):
         Those that have not arrived, and may yet, end with `ResultLost` if they do not.
         """
         found = []
-        for interface in self._recorded():
-            interface.check_room(caller)
+        places = [interface.following for interface in self._recorded()]
+        for place in places:
+            place.check_room(caller)
         for number in self._named(requests):
-            if any(interface.follow(caller, number) for interface in self._recorded()):
+            if any(place.follow(caller, number) for place in places):
                 found.append(number)
             elif self._may_come(caller, number):
                 self._expect(caller, number)
@@ -102,7 +103,7 @@ class HistoryQuery(Interface):
 
     def _expect(self, caller: Session, number: int) -> None:
         for interface in self._recorded():  # it is not known yet whose it will be
-            interface.follow_expected(caller, number)
+            interface.following.expect(caller, number)
         if number not in self._expected:
             self._expected.set(number, self.context.now() + ON_ITS_WAY)
 
@@ -110,7 +111,7 @@ class HistoryQuery(Interface):
         """Wait no more for what has not arrived, nor where it has not."""
         recorded = self._recorded()
         lacking = [each for each in recorded if each.find(number) is None]
-        waiting = [each.unfollow(number) for each in lacking]
+        waiting = [each.following.give_up(number) for each in lacking]
         if len(lacking) < len(recorded):
             return
         error = ResultLost(
@@ -119,7 +120,7 @@ class HistoryQuery(Interface):
         )
         for session in waiting[0]:
             if all(session in each for each in waiting):  # and has not got its result meanwhile
-                recorded[0].tell_lost(session, number, error)
+                recorded[0].following.lose(session, number, error)
 
     def tick(self, now: float) -> None:
         """Do what is due."""

@@ -30,13 +30,12 @@ from ctrlhub.controller.core.history import (
     Ended,
     History,
     Retention,
-    lost,
-    too_large,
 )
 from ctrlhub.controller.core.id_order import IdOrder
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.withheld import Withheld, stored
 from ctrlhub.controller.interfaces.base import Context, Interface
+from ctrlhub.controller.interfaces.following import Following
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.codec import size_of
 from ctrlhub.wire.errors import InvalidRequest, ResultLost
@@ -87,6 +86,8 @@ class Recorded(Interface, Generic[R]):
 
     Attributes
     ----------
+    following
+        Who gets results besides the clients that made the requests.
     submitted, returned : int
         How many requests clients have given to this hub, and how many it has of the hub before it.
     """
@@ -104,6 +105,7 @@ class Recorded(Interface, Generic[R]):
         self._deliveries = Deliveries(self.stream, context.outbox, context.events)
         self._history: History[R] = History(retention)
         self._followers = Followers()
+        self.following = Following(self.find, self._followers, self._deliveries)
         self._ended_ids: dict[int, EndedIds] = {}  # by session
         self._order = IdOrder()
         self._withheld = Withheld()
@@ -243,54 +245,7 @@ class Recorded(Interface, Generic[R]):
             for acknowledgements in self._withheld.release():
                 self.outbox.add(Commit((), acknowledgements))
 
-    # ------------------------------------------------------------ who follows
-
-    def check_room(self, session: Session) -> None:
-        """See to it that a client acknowledges what it has followed before it follows more."""
-        self._followers.check_room(session)
-
-    def follow(self, session: Session, number: int) -> bool:
-        """Have a client get the result of a request, now or once there is one; False if unknown.
-
-        Raises
-        ------
-        LimitExceeded
-            The client follows too many.
-        """
-        found = self.find(number)
-        if found is None:
-            return False
-        request, outcome = found
-        if outcome is None:
-            if request.session is not session:
-                self._followers.add(session, number)
-            elif number < session.first:
-                self._deliveries.ask(session, number)
-        else:
-            outcome = outcome if outcome[2] != GONE else too_large(outcome)
-            self._deliveries.repeat(session, outcome)
-            self._followers.sent(session, outcome)
-        return True
-
-    def follow_expected(self, session: Session, number: int) -> None:
-        """Have a client get the result of a request that may come.
-
-        Raises
-        ------
-        LimitExceeded
-            The client follows too many.
-        """
-        self._followers.add(session, number)
-
-    def unfollow(self, number: int) -> Sequence[Session]:
-        """Have nobody get the result of a request; return who was to."""
-        return self._followers.give_up(number)
-
-    def tell_lost(self, session: Session, number: int, error: ResultLost) -> None:
-        """Have a client's wish for a result end with an error."""
-        outcome = lost(number, error)
-        self._deliveries.repeat(session, outcome)
-        self._followers.sent(session, outcome)
+    # ------------------------------------------------------------ who is told
 
     def watch(self, number: int, watcher: Callable[[Outcome], None]) -> None:
         """Call `watcher` with the outcome of a request that has none yet; it has one watcher."""
