@@ -49,3 +49,11 @@ def command_story(engine: Engine, command: CommandRecord, running: CommandRecord
     if running is not None and running.id == engine.blamed:
         culprit = f"a command of client {running.session.number} ({running.action})"
     return f"engine {engine.id} died before this ({command.action}), while it ran {culprit}: {cause}"
+
+
+def draining_story(engine: Engine) -> str:
+    """Say why a command fails whose engine is to leave, and had not begun it."""
+    return (
+        f"engine {engine.id} is draining ({engine.drain_reason}): it ends what it runs, begins nothing "
+        "new, and leaves; name another engine"
+    )

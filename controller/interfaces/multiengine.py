@@ -8,23 +8,24 @@ tasks that its client submits next.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from ctrlhub.controller.core.commands import CommandQueue, CommandRecord, CommandState, Halts
 from ctrlhub.controller.core.deliveries import Outcome
 from ctrlhub.controller.core.effects import Acknowledge, Commit, Forget, SaveRequests, SaveResults
 from ctrlhub.controller.core.engines import Engine
-from ctrlhub.controller.core.functions import Function, FunctionTable, function_rows
-from ctrlhub.controller.core.losses import command_story
-from ctrlhub.controller.core.relays import Relays, have_one_copy
+from ctrlhub.controller.core.functions import Function, FunctionTable
+from ctrlhub.controller.core.losses import command_story, draining_story
+from ctrlhub.controller.core.relays import Relays
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.core.start_hooks import HookRun
 from ctrlhub.controller.interfaces.base import Context
+from ctrlhub.controller.interfaces.command_messages import CommandMessages
 from ctrlhub.controller.interfaces.live import Relay
 from ctrlhub.controller.interfaces.recorded_commands import RecordedCommands
 from ctrlhub.controller.service import IControllerBase
-from ctrlhub.wire.codec import FrameList, resolve
+from ctrlhub.wire.codec import resolve
 from ctrlhub.wire.errors import (
     CtrlHubError,
     EngineError,
@@ -42,11 +43,9 @@ from ctrlhub.wire.messages import (
     Functions,
     Lent,
     NeedFunctions,
-    Payload,
     Received,
     ResultRow,
     Results,
-    RunCommand,
     Status,
     Stream,
 )
@@ -83,6 +82,8 @@ class MultiEngine(RecordedCommands, Relay):
     def __init__(self, controller: IControllerBase, context: Context) -> None:
         super().__init__(controller, context)
         self._functions = FunctionTable()
+        messages = CommandMessages(self._functions, self.engines, self.engine, context.keep)
+        self._payloads_of, self._to_run = messages.payloads_of, messages.to_run
         self._parked: dict[Session, list[Command]] = {}
         self._accepted: dict[Session, list[tuple[int, CommandRecord]]] = {}
         self.duplicates = 0
@@ -150,23 +151,6 @@ class MultiEngine(RecordedCommands, Relay):
             accepted.append((number, known))
         session.last_command = max(session.last_command, numbers[-1])
 
-    def _payloads_of(self, message: Command, fresh: Sequence[int]) -> dict[int, Payload]:
-        """Return the payloads of those commands of a message that are not known yet, by place.
-
-        What is known has its payload, and its client may have let go of what it lent since.
-        """
-        refs, frames = message.payloads, message.frames
-        if len(refs) > 1:
-            return {k: resolve(refs[k], frames) for k in fresh}
-        if not fresh:
-            return {}
-        payload = resolve(refs[0], frames)
-        if len(fresh) > 1 and type(payload) is tuple and self.context.keep is not None:
-            there = [message.targets[k] for k in fresh if message.targets[k] in self.engines]
-            if have_one_copy([self.engine(target).session for target in there]):
-                payload = self.context.keep(payload)
-        return dict.fromkeys(fresh, payload)
-
     def _queue(self, command: CommandRecord) -> None:
         target = command.target
         queue = self._queues.get(target)
@@ -178,18 +162,10 @@ class MultiEngine(RecordedCommands, Relay):
         elif self._halts and (cleared := self._halts.of(command)) is not None:
             self._fail(command, cleared)
         elif queue.engine.drains and not command.resent:  # else the engine may have it
-            self._fail(command, self._draining(queue.engine))
+            self._fail(command, EngineError(draining_story(queue.engine), target))
         else:
             queue.put(command)
             self._ready[target] = queue
-
-    @staticmethod
-    def _draining(engine: Engine) -> EngineError:
-        return EngineError(
-            f"engine {engine.id} is draining ({engine.drain_reason}): it ends what it runs, begins nothing "
-            "new, and leaves; name another engine",
-            engine.id,
-        )
 
     def functions(self, session: Session, message: Functions, stream: Stream, now: float) -> None:
         """Take in functions that were asked for, and the commands that waited for them."""
@@ -343,7 +319,7 @@ class MultiEngine(RecordedCommands, Relay):
             self._end(command, Status.CANCELLED, b"")
         else:
             self._functions.forget_engine(engine.id)
-            self._run(queue, command)
+            self._relays.send(engine.session, self._to_run(engine, command))
 
     # ------------------------------------------------------------ the engines
 
@@ -371,7 +347,7 @@ class MultiEngine(RecordedCommands, Relay):
         queue = self._queues.get(engine.id)
         if queue is not None and queue.engine is engine:
             for command in queue.withdraw({each.id for each in queue.waiting()}):
-                self._fail(command, self._draining(engine))
+                self._fail(command, EngineError(draining_story(engine), engine.id))
 
     # ------------------------------------------------------------ each turn
 
@@ -383,7 +359,8 @@ class MultiEngine(RecordedCommands, Relay):
                 if Stream.MULTIENGINE in queue.engine.session.connections:
                     command = queue.next(now)
                     if command is not None:
-                        self._run(queue, command)
+                        engine = queue.engine
+                        self._relays.send(engine.session, self._to_run(engine, command))
         self._deliveries.flush()
         if self._accepted:
             self._acknowledge()
@@ -408,20 +385,6 @@ class MultiEngine(RecordedCommands, Relay):
         """Say when `tick` is due."""
         times = (super().next_deadline(), self._awaiting.next_deadline())
         return min((due for due in times if due is not None), default=None)
-
-    def _run(self, queue: CommandQueue, command: CommandRecord) -> None:
-        frames = FrameList()
-        functions = [command.function] if command.function is not None else []
-        fresh = self._functions.unknown_to(queue.engine.id, functions)
-        message = RunCommand(
-            id=command.id,
-            action=command.action,
-            payload=frames.add(command.payload),
-            function=command.function.digest if command.function is not None else b"",
-            functions=function_rows(fresh, frames),
-            frames=frames.frames,
-        )
-        self._relays.send(queue.engine.session, message)
 
     def check(self) -> None:
         """Assert that queues, counts and records agree."""
