@@ -8,18 +8,16 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from weakref import finalize
 
-from ctrlhub.client.call_list import Answered, check_call, heed_nothing
+from ctrlhub.client.asking import Asking
 from ctrlhub.client.cancellations import WITHDRAW, Cancellation
-from ctrlhub.client.detaching import Detaching
 from ctrlhub.client.engine_list import LAST_EVENT, LIST_ENGINES
 from ctrlhub.client.function_book import FunctionBook
 from ctrlhub.client.id_supply import IdSupply
 from ctrlhub.client.intake import Intake
-from ctrlhub.client.io_thread import ask, leave, serve
+from ctrlhub.client.io_thread import leave, serve
 from ctrlhub.client.live_output import Follower, LiveRequest
 from ctrlhub.client.requests import Owner, Request
 from ctrlhub.client.room import Room
@@ -32,22 +30,18 @@ from ctrlhub.link.sharing import Sharing
 from ctrlhub.link.states import State
 from ctrlhub.link.tracing import is_asked_for
 from ctrlhub.wire.errors import (
-    AuthenticationError,
     CtrlHubError,
     HubUnavailable,
     InvalidRequest,
     PermissionDenied,
     SessionClosed,
     UnknownInterface,
-    error_for,
 )
 from ctrlhub.wire.ids import Ranges, from_ranges
-from ctrlhub.wire.messages import Answer, Call, Register, Role, Stream
+from ctrlhub.wire.messages import Register, Role, Stream
 
 if TYPE_CHECKING:
     from ctrlhub.client.tracing import Submissions
-
-T = TypeVar("T")
 
 AT_ONCE = 1.0
 """How long (seconds) the hub is waited for by who only wants to be sure."""
@@ -93,7 +87,6 @@ class Connection:
         self.timeout = timeout
         self.functions = FunctionBook()
         self._watch = Watch(timeout, is_gone)
-        self._link = link
         self._session = ClientSession(registration, self._watch)
         self._runner = Runner(self._session, link, sharing=Sharing(self._session))
         self.start_hooks = self._session.start_hooks
@@ -104,6 +97,11 @@ class Connection:
         room = Room(self._session, self._watch, waiting, timeout)
         self.intake = Intake(self._session, self._runner, room)
         self._watch.on_end = self.intake.shut
+        asking = Asking(self._session, self._runner, link, self.intake, self._watch, waiting, timeout)
+        self.call, self.call_later = asking.call, asking.call_later
+        self.detach, self.flush = asking.detach, asking.flush
+        self.check_wait, self._unanswered = asking.check_wait, asking.unanswered
+        self._in_io_thread = asking.in_io_thread
         self.submit = self.intake.submit
         self._unix_offset = time.time() - time.monotonic()
         self._thread = threading.Thread(
@@ -139,16 +137,6 @@ class Connection:
         except BaseException:
             self.close()
             raise
-
-    def _unanswered(self, what: str, timeout: float) -> CtrlHubError:
-        failure = self._link.failure()
-        if failure is not None and "connection file" in failure:  # it is about our key
-            return AuthenticationError(failure)
-        return HubUnavailable(
-            f"the hub {what} within {timeout:g} s ({failure or 'it does not answer'}): look "
-            "at it with `ctrl-hub status`, start it with `ctrl-hub start`, or give it more time "
-            "with Client(timeout=...)"
-        )
 
     # ------------------------------------------------------------ requests
 
@@ -230,95 +218,6 @@ class Connection:
     def leave(self, requests: Sequence[int], follower: Follower) -> None:
         """Have somebody told no more."""
         self._in_io_thread(lambda: self._session.live.leave(requests, follower))
-
-    # ------------------------------------------------------------ questions
-
-    def call(
-        self,
-        interface: str,
-        method: str,
-        arguments: Mapping[str, Any],
-        timeout: float | None = None,
-    ) -> Any:
-        """Call a method of an interface of the hub, and return its value.
-
-        Parameters
-        ----------
-        interface, method
-            What to call.
-        arguments
-            Plain data: numbers, text, bytes, lists and dicts of these.
-        timeout
-            How long (seconds) to wait for the answer; None takes the client's.
-
-        Raises
-        ------
-        HubUnavailable
-            There was no answer.
-        SerializationError
-            The arguments are not plain data.
-        LimitExceeded
-            They are too large for a call.
-        CtrlHubError
-            Whatever the hub answered.
-        """
-        session = self._session
-        message = Call(next(session.calls.numbers), interface, method, arguments)
-        check_call(message)
-        what = f"did not answer {interface}.{method}()"
-        forget = lambda _: session.calls.forget(message.id)  # noqa: E731
-        return self._ask(partial(session.call, message), forget, what, timeout)
-
-    def detach(self, keep: float | None, timeout: float | None = None) -> None:
-        """Leave the session to another process; errors as of `call`."""
-        session, what = self._session, "did not take everything that was submitted"
-        begin = lambda answered: session.detach(Detaching(keep, answered))  # noqa: E731
-        self._ask(begin, lambda _: session.detach(None), what, timeout)
-
-    def flush(self, timeout: float | None = None) -> None:
-        """Wait until the hub has accepted everything; errors as of `call`."""
-        session, what = self._session, "did not accept everything that was submitted"
-        self._ask(session.flushing.add, session.flushing.forget, what, timeout)
-
-    def _ask(
-        self, begin: Callable[[Answered], None], forget: Callable[[Answered], None], what: str,
-        timeout: float | None,
-    ) -> Any:  # fmt: skip
-        """Have the session ask the hub, and return the value of the answer."""
-        self.check_wait()
-        self.intake.check()
-        watch, answers = self._watch, []
-
-        def answered(answer: Answer) -> None:
-            answers.append(answer)
-            watch.bells.ring()
-
-        self._runner.post(lambda now: begin(answered))
-        limit = self.timeout if timeout is None else timeout
-        if not self._wait_at_most(lambda: bool(answers), limit):
-            self._runner.post(lambda now: forget(answered))
-            raise self._unanswered(what, limit)
-        if not answers:
-            raise (self.intake.refusal or SessionClosed("this client was closed"))
-        answer: Answer = answers[0]
-        if answer.code:
-            raise error_for(answer.code)(answer.message)
-        return answer.value
-
-    def call_later(self, interface: str, method: str, arguments: Mapping[str, Any]) -> None:
-        """Call a method of an interface of the hub, and do not wait for its answer."""
-        self.intake.check()
-        session = self._session
-        message = Call(next(session.calls.numbers), interface, method, arguments)
-        self._runner.post(lambda now: session.call(message, heed_nothing))
-
-    def _in_io_thread(self, action: Callable[[], T]) -> T:
-        """Have the session do something, and return (or raise) what it returns (or raises)."""
-        if self.intake.forked:
-            self.intake.check()
-        if self.is_io_thread() or self._watch.over:
-            return action()
-        return ask(self._runner, self._watch, action, self.timeout)
 
     # ------------------------------------------------------------ engines
 
@@ -409,16 +308,6 @@ class Connection:
         return watch.wait_for(lambda: watch.hears_logs, timeout)
 
     # ------------------------------------------------------------ threads and times
-
-    def check_wait(self) -> None:
-        """Raise an error where waiting would be in vain."""
-        if self.intake.forked:
-            self.intake.check()
-        if self.is_io_thread():
-            raise RuntimeError(
-                "a done callback runs in the thread that brings the results, and must not wait "
-                "for one: submit from there, and wait elsewhere"
-            )
 
     def is_io_thread(self) -> bool:
         """Say whether the calling thread is the one that brings the results."""
