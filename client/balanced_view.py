@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ctrlhub.client.async_result import AsyncResult
@@ -14,8 +13,7 @@ from ctrlhub.client.lazy_map import LazyMapIterator
 from ctrlhub.client.map_result import AsyncJoinedResult, AsyncMapResult
 from ctrlhub.client.partition import split
 from ctrlhub.client.requests import ENGINE_RETRIES, Portion, Template
-from ctrlhub.client.result_arguments import collecting
-from ctrlhub.client.result_of_results import PortionOfResults, ResultOfResults
+from ctrlhub.client.result_of_results import PortionOfResults, ResultOfResults, with_results
 from ctrlhub.client.targets import chosen
 from ctrlhub.client.task_options import FLAGS, check, options_of
 from ctrlhub.client.view import View, check_label
@@ -170,7 +168,7 @@ class LoadBalancedView(View):
     def _apply_to_results(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any], template: Template
     ) -> AsyncResult:
-        payload, own, needed = _with_results(args, kwargs, template)
+        payload, own, needed = with_results(args, kwargs, template)
         number = self._next_id()
         result = ResultOfResults(self._home, number, detached(payload), own, needed)
         self._note(number)
@@ -343,7 +341,7 @@ class LoadBalancedView(View):
             try:
                 payload = dumps_call(args, {})
             except SerializationError:  # of a result, maybe
-                payload, own, needed = _with_results(args, {}, template)
+                payload, own, needed = with_results(args, {}, template)
                 if payloads:
                     self._send_portion(payloads, template, result)
                 self._send_portion([detached(payload)], own, result, needed)
@@ -401,13 +399,3 @@ class LoadBalancedView(View):
                 self._templates = {}
             self._templates[encoded[0]] = template
         return template
-
-
-def _with_results(
-    args: tuple[Any, ...], kwargs: Mapping[str, Any], template: Template
-) -> tuple[Payload, Template, tuple[AsyncResult, ...]]:
-    """Serialize arguments that may hold results; return them, what waits for these, and these."""
-    with collecting() as found:
-        payload = dumps_call(args, kwargs)
-    options = replace(template.options, arguments=found.requests) if found else template.options
-    return payload, template.with_options(options), tuple(found.results)

@@ -7,6 +7,7 @@ before. The client has, so it puts it into the arguments.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -28,6 +29,16 @@ from ctrlhub.wire.serialize import detached, dumps_call, loads
 from ctrlhub.wire.supplied import lending
 
 _log = GuardedLog("ctrlhub.client")
+
+
+def with_results(
+    args: tuple[Any, ...], kwargs: Mapping[str, Any], template: Template
+) -> tuple[Payload, Template, tuple[AsyncResult, ...]]:
+    """Serialize arguments that may hold results; return them, what waits for these, and these."""
+    with collecting() as found:
+        payload = dumps_call(args, kwargs)
+    options = replace(template.options, arguments=found.requests) if found else template.options
+    return payload, template.with_options(options), tuple(found.results)
 
 
 class CalledWith:
