@@ -105,7 +105,7 @@ async def _serve(profile: Profile, config: HttpConfig) -> int:
     write_private(profile.gateway, Served(url, os.getpid(), config.link).to_json())
     _say(url=url)
     log.info("serving %s", url)
-    watching = asyncio.create_task(_watch_tokens(gateway))
+    watching = asyncio.create_task(watch_tokens(gateway))
     resuming = asyncio.create_task(gateway.clients.resume())
     try:
         await stop.wait()
@@ -137,14 +137,19 @@ def gateway_of(profile: Profile, config: HttpConfig, port: int) -> Gateway:
     )
 
 
-async def _watch_tokens(gateway: Gateway) -> None:
+async def watch_tokens(gateway: Gateway) -> None:
+    """Close sockets once their tokens end, for as long as the gateway runs: whatever fails, the next look is made."""
+    said = ""
     while True:
         await asyncio.sleep(LOOK)
-        if gateway.sockets or gateway.waiting:
-            try:
-                gateway.close_revoked(time.time())
-            except StateError as error:
-                log.error("%s", error)
+        if not gateway.sockets and not gateway.waiting:
+            continue
+        try:
+            gateway.close_revoked(time.time())
+            said = ""
+        except Exception as error:  # nobody awaits this task before the end, and who is revoked must go
+            if said != (said := f"{error!r}"):  # else it would be told each time
+                log.error("sockets cannot be compared with the tokens: %s", error, exc_info=not isinstance(error, StateError))
 
 
 class Lifeline:

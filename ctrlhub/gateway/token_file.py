@@ -95,8 +95,10 @@ class TokenFile:
     def _mark(self) -> tuple[int, int, int] | None:
         try:
             found = os.stat(self.path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise StateError(f"cannot look at {self.path}: {error.strerror or error}") from error
         return found.st_ino, found.st_mtime_ns, found.st_size
 
     def _read(self) -> TokenBook:

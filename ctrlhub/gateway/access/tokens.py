@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from typing import Any
@@ -94,6 +94,10 @@ class TokenBook:
             if token.id == id and token.is_good(now):
                 return token
         return None
+
+    def good(self, now: float) -> Set[str]:
+        """Return the ids of the tokens that are good."""
+        return {token.id for token in self.tokens if token.is_good(now)}
 
     def shown(self, role: Role) -> Token | None:
         """Return the token of a role that can be shown."""

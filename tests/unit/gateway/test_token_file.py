@@ -51,6 +51,13 @@ def test_a_file_that_is_gone_lets_nobody_in(file: TokenFile) -> None:
     assert not {each.secret for each in file.ensure().tokens} & {each.secret for each in former.tokens}
 
 
+def test_a_file_that_cannot_be_looked_at_is_an_error_that_says_so(file: TokenFile) -> None:
+    """Such as a link that leads to itself."""
+    file.path.symlink_to(file.path)
+    with pytest.raises(StateError, match="cannot look at"):
+        file.now()
+
+
 def test_what_is_damaged_or_open_to_others_is_refused(file: TokenFile) -> None:
     """With what to do."""
     file.ensure()
