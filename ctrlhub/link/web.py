@@ -34,7 +34,7 @@ from ctrlhub.link.web_address import WebAddress
 from ctrlhub.link.web_opening import OpenWeb, open_web
 from ctrlhub.link.web_socket import BROKEN, WebSocket
 from ctrlhub.wire.codec import encode
-from ctrlhub.wire.errors import AuthenticationError, CtrlHubError, InvalidRequest
+from ctrlhub.wire.errors import AuthenticationError, CtrlHubError, HubUnavailable, InvalidRequest
 from ctrlhub.wire.messages import Buffer, Refused, SayHello, Stream
 from ctrlhub.wire.web import pack_message, unpack_message
 
@@ -286,7 +286,11 @@ class WebLink:
         self._due = NEVER
         self._is_opening = True
         self._attempt += 1
-        Thread(target=self._connect, args=(self._attempt,), name="ctrlhub-web", daemon=True).start()
+        try:
+            Thread(target=self._connect, args=(self._attempt,), name="ctrlhub-web", daemon=True).start()
+        except RuntimeError as error:  # the system has no thread for us now
+            self._made.append((self._attempt, HubUnavailable(f"no connection can be opened: {error}")))
+            self._wakeup.set()
 
     def _connect(self, attempt: int) -> None:
         """Open a connection, in a thread of its own."""
@@ -295,6 +299,9 @@ class WebLink:
             made = open_web(self._address, OPEN_TIMEOUT, patience=0.0)  # we have our own
         except CtrlHubError as error:
             made = error
+        except Exception as error:  # if nothing came of this thread, no other would be started
+            _log.warning("a connection to %s failed unforeseen", self._address, exc_info=True)
+            made = HubUnavailable(f"{self._address} cannot be reached: {type(error).__name__}: {error}")
         self._made.append((attempt, made))
         if self._closed:
             self._drop_made()  # nobody else will

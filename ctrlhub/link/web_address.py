@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import SplitResult, parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, quote, urlsplit
 
 TOKEN_VARIABLE = "CTRLHUB_HTTP_TOKEN"
 """Where the token stands that is taken if none is given."""
@@ -25,6 +25,9 @@ MAX_ADDRESS = 2048
 """The longest address (characters)."""
 
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+
+_IN_PATHS = "/%!$&'()*+,;=:@~"
+"""What stands in a path as it is, besides letters and digits."""
 
 _USUAL_ENDS = ("api/v1/connect", "api/v1/connection", "login")
 """What people copy with an address, and what is no part of its prefix."""
@@ -110,7 +113,7 @@ class WebAddress:
             raise ValueError("that is no token: one has letters, digits and the like, and no spaces")
         return cls(
             scheme,
-            parts.hostname,
+            ascii_host(parts.hostname),
             SCHEMES[scheme] if port is None else port,
             _prefix(parts.path),
             token,
@@ -147,6 +150,22 @@ class WebAddress:
         return f"{self.scheme}://{self.netloc}{self.prefix}"
 
 
+def ascii_host(host: str) -> str:
+    """Return a host as it is asked for, resolved and written into headers: in ASCII, whatever letters it has.
+
+    Raises
+    ------
+    ValueError
+        No host is called so.
+    """
+    if ":" in host:  # an address
+        return host
+    try:
+        return host.encode("idna").decode("ascii")
+    except UnicodeError as error:
+        raise ValueError(f"that is no address, since no host is called {host!r:.80}: {error.__cause__ or error}") from None
+
+
 def _checked(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     for name, value in headers.items():
         if not _NAME.fullmatch(name) or not value.isascii() or not value.isprintable():
@@ -164,4 +183,4 @@ def _prefix(path: str) -> str:
     for end in _USUAL_ENDS:
         if plain == end or plain.endswith("/" + end):
             plain = plain[: -len(end)].strip("/")
-    return f"/{plain}/" if plain else "/"
+    return f"/{quote(plain, _IN_PATHS)}/" if plain else "/"

@@ -24,7 +24,7 @@ from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
 from ctrlhub import __version__
-from ctrlhub.link.web_address import WebAddress
+from ctrlhub.link.web_address import WebAddress, ascii_host
 from ctrlhub.wire.errors import AuthenticationError, CtrlHubError, HubNotFound, HubUnavailable
 from ctrlhub.wire.web import CONNECT_PATH, CONNECTION_PATH, MSGPACK, WEB_ANSWER_BYTES
 
@@ -194,12 +194,12 @@ def _connect(address: WebAddress, end: float) -> socket.socket:
             _pass_proxy(address, proxy, made, end)
         if address.is_encrypted:
             made = _encrypt(address, made, end)
-    except CtrlHubError:
-        made.close()
-        raise
     except (OSError, HTTPException) as error:
         made.close()
         raise HubUnavailable(f"{address} cannot be reached{by}: {_words(error)}") from None
+    except BaseException:
+        made.close()
+        raise
     return made
 
 
@@ -281,17 +281,21 @@ def _proxy_for(address: WebAddress) -> _Proxy | None:
         return None
     if address.host in ("localhost", "127.0.0.1", "::1"):
         return None  # no proxy's own loopback is meant
-    parts = urlsplit(named if "://" in named else f"http://{named}")
-    if parts.scheme != "http" or not parts.hostname:
+    try:
+        parts = urlsplit(named if "://" in named else f"http://{named}")
+        if parts.scheme != "http" or not parts.hostname:
+            raise ValueError("no address of an HTTP proxy")
+        place = (ascii_host(parts.hostname), parts.port or 80)
+    except ValueError:  # what it says may hold a password
         raise HubUnavailable(
             f"the proxy that the environment names for {address} is none that can be used: an HTTP proxy "
             "is http://HOST:PORT; NO_PROXY names what is reached without one"
-        )
+        ) from None
     headers = {}
     if parts.username is not None:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         headers["Proxy-Authorization"] = f"Basic {b64encode(pair.encode()).decode('ascii')}"
-    return _Proxy((parts.hostname, parts.port or 80), headers)
+    return _Proxy(place, headers)
 
 
 def _pass_proxy(address: WebAddress, proxy: _Proxy, made: socket.socket, end: float) -> None:

@@ -10,11 +10,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
 
 from ctrlhub import AuthenticationError, Client, CtrlHubError
 from ctrlhub.gateway.token_file import TokenFile
+from ctrlhub.link.web_opening import OpenWeb, open_web
 from ctrlhub.wire.places import Profile
 from tests.integration.test_interrupted_waits import STORM
 from tests.support.http_cluster import HttpCluster
@@ -124,6 +127,35 @@ def test_a_connection_that_breaks(far: Client) -> None:
         result = view.apply_async(pow, 2, number)
         far._connection._runner.post(lambda now: far._connection._link.reopen())
         assert result.get(WAIT) == 2**number
+
+
+def test_an_error_that_nobody_has_foreseen(far: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a connection is made again, or because there is no thread to do it: it is said, and tried again."""
+    failures = [UnicodeError("label too long"), MemoryError("no room")]
+    no_threads = [RuntimeError("can't start new thread")]
+    said: list[str] = []
+    link = far._connection._link
+
+    def opening(*args: Any, **options: Any) -> OpenWeb:
+        if failures:
+            raise failures.pop()
+        said.append(link.failure())
+        return open_web(*args, **options)
+
+    def thread(*args: Any, **options: Any) -> Thread:
+        if no_threads:
+            raise no_threads.pop()
+        return Thread(*args, **options)
+
+    monkeypatch.setattr("ctrlhub.link.web.open_web", opening)
+    monkeypatch.setattr("ctrlhub.link.web.Thread", thread)
+    result = far.load_balanced_view().apply_async(pow, 2, 5)
+    far._connection._runner.post(lambda now: link.reopen())
+    assert result.get(WAIT) == 32
+    assert far[0].apply_async(pow, 2, 6).get(WAIT) == 64
+    until(lambda: link.failure() is None, "it stands again")
+    assert (failures, no_threads) == ([], [])
+    assert "UnicodeError: label too long" in said[0]
 
 
 def test_a_gateway_that_hangs(local: Client, far: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -277,11 +277,31 @@ def test_a_proxy_that_refuses(gateway: Gateway, monkeypatch: pytest.MonkeyPatch,
             gateway.client(f"https://{NAME}{PREFIX}")
 
 
-def test_a_proxy_that_cannot_be_used(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another kind of proxy is named as what it is."""
-    monkeypatch.setenv("HTTPS_PROXY", "socks5://127.0.0.1:1")
-    with pytest.raises(HubUnavailable, match="HTTP proxy"):
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "socks5://127.0.0.1:1", "http://127.0.0.1:s3cret", "http://me:s3cret@127.0.0.1:99999", "http://[::1",
+        "http://" + "a" * 70 + ".example:1", "http://:1",
+    ],
+)  # fmt: skip
+def test_a_proxy_that_cannot_be_used(gateway: Gateway, monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    """Another kind of proxy, or what is no address of one, is named as what it is, without what it says."""
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with pytest.raises(HubUnavailable, match="HTTP proxy") as caught:
         gateway.client(f"https://{NAME}{PREFIX}")
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_host_with_letters_of_its_own_through_a_proxy(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name is said in ASCII, as names of hosts are."""
+    heads: list[str] = []
+    with serving(passing(gateway.port, heads, "403 Forbidden")) as port:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        with pytest.raises(HubUnavailable, match="403 Forbidden"):
+            gateway.client(f"https://bücher.{NAME}{PREFIX}")
+    assert {head.splitlines()[0] for head in heads} == {f"CONNECT xn--bcher-kva.{NAME}:443 HTTP/1.1"}
 
 
 # ---------------------------------------------------------------- what is no gateway

@@ -22,6 +22,8 @@ TOKEN = "s3cret-token"
         (f"https://host:1/?token={TOKEN}", "https://host:1/"),
         (f"https://host:1/hub/login?token={TOKEN}", "https://host:1/hub/"),
         ("https://host:1/api/v1/connect", "https://host:1/"),
+        ("https://bücher.example:1/", "https://xn--bcher-kva.example:1/"),
+        ("https://host/bücher/a%20b", "https://host/b%C3%BCcher/a%20b/"),
     ],
 )
 def test_what_people_write(text: str, shown: str) -> None:
@@ -61,6 +63,8 @@ def test_a_proxy_that_takes_the_usual_header() -> None:
         f"https://user:{TOKEN}@host",
         f"https://ho st/?token={TOKEN}",
         "https://host/" + "x" * 5000,
+        "http://" + "a" * 70 + ".example:1",
+        "http://a..example:1",
     ],
 )
 def test_what_is_no_address(text: str) -> None:
