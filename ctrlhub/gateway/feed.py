@@ -118,10 +118,10 @@ class TelemetryFeed:
             begun = self._clock()
             with suppress(Exception):  # `trouble` has it, and the log
                 await self.now()
-            await asyncio.sleep(max(PERIOD / 4, begun + PERIOD - self._clock()))
+            await asyncio.sleep(max(PERIOD / 4, max(begun, self._asked) + PERIOD - self._clock()))
 
     async def _look(self) -> None:
-        before = self.latest
+        before, begun = self.latest, self._clock()
         try:
             found = await self._ask(0 if before is None else before.cursor)
             if before is not None and found.started != before.started:
@@ -135,7 +135,7 @@ class TelemetryFeed:
             self.trouble = f"{error}" or type(error).__name__
             self._error, self._failed = error, self._failed + 1
             raise
-        self.latest, self.trouble, self._asked, self._error = found, "", self._clock(), None
+        self.latest, self.trouble, self._asked, self._error = found, "", begun, None
         self.samples.extend(found.tasks)
         self.failures.extend(found.failures)
         for listener in tuple(self._listeners.values()):

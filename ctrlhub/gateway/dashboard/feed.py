@@ -22,8 +22,8 @@ from ctrlhub.wire.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
-EVERY = 1.0
-"""So often (seconds) browsers are told something, at least."""
+PATIENCE = 4.0
+"""So long (seconds) the hub may say nothing before browsers are told that it is gone: it is asked each second."""
 
 TROUBLE_EVERY = 10.0
 """So often (seconds) the hub is asked what is wrong with it."""
@@ -119,7 +119,7 @@ class Feed:
     async def _look(self) -> None:
         """Wait for figures, and tell them; if there are none, tell why."""
         try:
-            async with asyncio.timeout(2 * EVERY):
+            async with asyncio.timeout(PATIENCE):
                 telemetry = await self._came.get()
         except TimeoutError:
             why = self._gateway.telemetry.trouble or "it has not answered for some seconds"

@@ -70,6 +70,36 @@ def test_many_who_ask_at_once_make_one_question() -> None:
     with_feed(test)
 
 
+def test_who_looks_is_told_each_second_also_where_answers_take_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second is counted from question to question: no turn goes by without one."""
+
+    async def main() -> None:
+        hub, waited = Hub(), []
+        turn = asyncio.sleep
+
+        async def answers(since: int) -> Telemetry:
+            hub.time += 0.03
+            return await Hub.ask(hub, since)
+
+        async def sleep(seconds: float) -> None:
+            waited.append(seconds)
+            hub.time += seconds
+            await turn(0)
+
+        monkeypatch.setattr(asyncio, "sleep", sleep)
+        feed = TelemetryFeed(answers, lambda: hub.time)
+        heard: list[float] = []
+        leave = feed.subscribe(lambda found: heard.append(found.time))
+        while len(waited) < 5:
+            await turn(0)
+        leave()
+        assert len(heard) == len(waited)
+        assert [then - now for now, then in zip(heard, heard[1:], strict=False)] == pytest.approx([PERIOD] * (len(heard) - 1))
+        feed.close()
+
+    asyncio.run(main())
+
+
 def test_what_has_ended_is_asked_for_once_and_kept() -> None:
     """Who comes later has the samples of before."""
 

@@ -2,7 +2,7 @@
 
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 5000;
-const SILENCE = 10000; // the gateway says something each second, also when nothing happens
+const SILENCE = 10000; // the gateway says something each second, and every four when the hub does not answer
 
 export class Feed {
   constructor(path, heard, changed) {

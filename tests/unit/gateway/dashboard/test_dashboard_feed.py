@@ -142,7 +142,7 @@ def test_who_does_not_read_is_let_go(tmp_path: Path) -> None:
 
 def test_a_hub_that_does_not_answer_is_said_to_be_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what is known of why, also to a browser that comes then; its figures come when it is back."""
-    monkeypatch.setattr(feeds, "EVERY", 0.001)
+    monkeypatch.setattr(feeds, "PATIENCE", 0.001)
 
     async def scenario() -> None:
         feed, source, hub = made(tmp_path)
