@@ -147,9 +147,11 @@ class Scheduler:
 
     # ------------------------------------------------------------ tasks
 
-    def adopt(self, engine: Engine, task: Task) -> None:
+    def adopt(self, engine: Engine, task: Task, now: float) -> None:
         """Take note that an engine has a task that nobody has given to it here."""
         slot = self._slots[engine.id]
+        if not slot.tasks:
+            slot.since = now
         slot.give(task)
         if len(slot.tasks) > 1:
             self.crowded[slot] = None
@@ -226,7 +228,7 @@ class Scheduler:
         if not place.queued and place is not self._anywhere:
             self._drop(place)
 
-    def left(self, engine: Engine, tasks: Iterable[Task], now: float = 0.0) -> None:
+    def left(self, engine: Engine, tasks: Sequence[Task], now: float) -> None:
         """Note that tasks have left an engine; it may get others."""
         slot = self.slot_of(engine)
         if slot is None:
@@ -235,7 +237,8 @@ class Scheduler:
             slot.take(task)
         slot.closed = slot.asked > 0
         slot.spent = False
-        slot.since = now
+        if tasks:
+            slot.since = now
         if slot.wants_more():
             self._offer(slot)
 
@@ -292,7 +295,7 @@ class Scheduler:
 
     # ------------------------------------------------------------ tasks meet engines
 
-    def assign(self, now: float = 0.0) -> list[tuple[Engine, list[Task]]]:
+    def assign(self, now: float) -> list[tuple[Engine, list[Task]]]:
         """Give queued tasks to engines with room; return who gets what.
 
         No engine gets more than its share of what is queued, so that a small job spreads.

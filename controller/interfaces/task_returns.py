@@ -186,7 +186,7 @@ class TaskReturns(TaskStrays):
             return
         if task.state is TaskState.WAITING:
             task.release()
-        self._scheduler.adopt(engine, task)
+        self._scheduler.adopt(engine, task, self.context.now())
         if task.template.options.time_limit is not None:
             self._limit(task)
 

@@ -298,9 +298,9 @@ class TaskQueue(TaskReturns, Relay):
             self._retry(session, now)
         if session.engine is not None:
             self._take_claimed(session.engine, held)
-            self._bind_engine(session.engine, held)
+            self._bind_engine(session.engine, held, now)
 
-    def _bind_engine(self, engine: Engine, held: Ranges) -> None:
+    def _bind_engine(self, engine: Engine, held: Ranges, now: float) -> None:
         """Give an engine what it lacks, and tell it what to stop.
 
         It says which tasks it has, but not which attempts: those after the first are always given
@@ -310,7 +310,7 @@ class TaskQueue(TaskReturns, Relay):
         given = self._scheduler.tasks_of(engine.id)
         present = set(select(held, {task.id: task for task in given}))
         stopped = [task for task in given if task.stopping and task.id not in present]
-        self._scheduler.left(engine, stopped)
+        self._scheduler.left(engine, stopped, now)
         for task in stopped:
             self._end_stopped(task, engine.id)
         lacking = [t for t in given if not t.stopping and (t.attempt > 0 or t.id not in present)]

@@ -15,7 +15,7 @@ from ctrlhub.wire.failure import Failure, pack_failure
 from ctrlhub.wire.telemetry import Telemetry, engines_of, merged
 from tests.support.exchange import Exchange, Line
 from tests.support.multiengine import a_peer, begun, ends
-from tests.support.taskqueue import dies, teach
+from tests.support.taskqueue import an_engine, dies, teach
 
 ERROR = m.Status.ERROR
 FAILURE = pack_failure(Failure("remote", "ValueError", "wrong", "Traceback: wrong"))
@@ -118,6 +118,26 @@ def test_the_loss_of_an_engine_is_counted(exchange: Exchange, client: Line, read
     assert counted(seen, "tasks", "orphaned", "reclaimed", "done") == [1, 1, 0]
     assert seen.counters["engines_lost"] == 1
     assert [(row.priority, row.queued) for row in seen.queues] == [(0, 1)]
+
+
+def test_what_is_run_again_runs_since_it_was_given_again(
+    exchange: Exchange, client: Line, reader: Line
+) -> None:
+    """Also where another process comes in the place of an engine that was killed; who reconnects begins nothing."""
+    engine = a_peer(exchange, "engine", m.Role.ENGINE)
+    client.submit(1)
+    assert given(engine)
+    began = read(reader).engines[0].running_since
+    exchange.now += 10.0
+    dies(exchange, engine, running=client.id(1))
+    again = an_engine(exchange, "engine again")
+    assert given(again)
+    exchange.now += 3.0
+    seen = read(reader)
+    assert seen.engines[0].running_since == seen.time - 3.0 == began + 10.0
+    assert again.registered is not None
+    again.say(m.Stream.TASK, m.Hello(again.registered.token))
+    assert read(reader).engines[0].running_since == began + 10.0
 
 
 def test_commands_are_counted_too(exchange: Exchange, client: Line, reader: Line) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -94,7 +95,7 @@ def test_who_looks_is_told_each_second_also_where_answers_take_time(monkeypatch:
             await turn(0)
         leave()
         assert len(heard) == len(waited)
-        assert [then - now for now, then in zip(heard, heard[1:], strict=False)] == pytest.approx([PERIOD] * (len(heard) - 1))
+        assert [then - now for now, then in pairwise(heard)] == pytest.approx([PERIOD] * (len(heard) - 1))
         feed.close()
 
     asyncio.run(main())

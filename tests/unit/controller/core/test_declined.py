@@ -18,14 +18,14 @@ def declined_by(scheduler: Scheduler, task: Task, engine: Engine) -> None:
     """Let an engine decline the task it has."""
     task.requeue()
     task.needs = task.needs.without(engine)
-    scheduler.left(engine, [task])
+    scheduler.left(engine, [task], 0.0)
     scheduler.add([task])
     scheduler.check()
 
 
 def given(scheduler: Scheduler) -> dict[int, list[int]]:
     """Assign; return the ids that each engine got."""
-    found = {engine.id: [task.id for task in batch] for engine, batch in scheduler.assign()}
+    found = {engine.id: [task.id for task in batch] for engine, batch in scheduler.assign(0.0)}
     scheduler.check()
     return found
 
@@ -65,7 +65,7 @@ def test_others_do_not_wait_behind_it() -> None:
     scheduler.add(tasks[2:])
     assert given(scheduler) == {1: [3]}
     tasks[0].finish()
-    scheduler.left(fit, [tasks[0]])
+    scheduler.left(fit, [tasks[0]], 0.0)
     assert given(scheduler) == {0: [2]}
 
 
@@ -122,7 +122,7 @@ def test_taken_back_first() -> None:
         order.append(number)
         task = tasks[number - 1]
         task.finish()
-        scheduler.left(engine, [task])
+        scheduler.left(engine, [task], 0.0)
     assert order == [1, 2, 3, 4]
     scheduler.add_engine(other)
     assert given(scheduler) == {}

@@ -50,7 +50,7 @@ def a_task(
 
 def given_by(scheduler: Scheduler) -> dict[int, list[int]]:
     """Assign; return who gets what."""
-    found = {engine.id: [task.id for task in batch] for engine, batch in scheduler.assign()}
+    found = {engine.id: [task.id for task in batch] for engine, batch in scheduler.assign(0.0)}
     scheduler.check()
     return found
 
@@ -58,13 +58,13 @@ def given_by(scheduler: Scheduler) -> dict[int, list[int]]:
 def run_out(scheduler: Scheduler, engines: list[Engine]) -> list[int]:
     """Run one task after the other until there are none; return their order."""
     order = []
-    while given := scheduler.assign():
+    while given := scheduler.assign(0.0):
         scheduler.check()
         for engine, batch in given:
             for task in batch:
                 order.append(task.id)
                 task.finish()
-            scheduler.left(engine, batch)
+            scheduler.left(engine, batch, 0.0)
     return order
 
 
@@ -144,7 +144,7 @@ def test_every_task_runs_where_it_may_and_none_is_left(data: st.DataObject) -> N
             engine = task.engine
             assert engine is not None
             task.finish()
-            scheduler.left(engine, [task])
+            scheduler.left(engine, [task], 0.0)
         elif step == "lose" and len(alive) > 1:
             gone = data.draw(st.sampled_from(sorted(alive)))
             del alive[gone]
@@ -153,7 +153,7 @@ def test_every_task_runs_where_it_may_and_none_is_left(data: st.DataObject) -> N
                 task.requeue()
                 queued[task.id] = held.pop(task.id)
             scheduler.add_first(tasks)
-        for engine, batch in scheduler.assign():
+        for engine, batch in scheduler.assign(0.0):
             for task in batch:
                 assert task.needs.fit(engine)
                 held[task.id] = queued.pop(task.id)
@@ -191,11 +191,11 @@ def served(scheduler: Scheduler, engines: list[Engine], rounds: int) -> Counter[
     """Run so many rounds; return how many tasks of whom have run."""
     counts: Counter[Session] = Counter()
     for _ in range(rounds):
-        for engine, batch in scheduler.assign():
+        for engine, batch in scheduler.assign(0.0):
             counts.update(task.session for task in batch)
             for task in batch:
                 task.finish()
-            scheduler.left(engine, batch)
+            scheduler.left(engine, batch, 0.0)
     scheduler.check()
     return counts
 

@@ -36,7 +36,7 @@ def with_engines(count: int, policy: LeastLoad | None = None) -> tuple[Scheduler
 
 def assigned(scheduler: Scheduler) -> dict[int, list[int]]:
     """Assign; return the ids that each engine got."""
-    got = {engine.id: [task.id for task in batch] for engine, batch in scheduler.assign()}
+    got = {engine.id: [task.id for task in batch] for engine, batch in scheduler.assign(0.0)}
     scheduler.check()
     return got
 
@@ -45,7 +45,7 @@ def end(scheduler: Scheduler, engine: Engine, tasks: list[Task]) -> None:
     """Let tasks end on their engine."""
     for task in tasks:
         task.finish()
-    scheduler.left(engine, tasks)
+    scheduler.left(engine, tasks, 0.0)
     scheduler.check()
 
 
@@ -108,7 +108,7 @@ def test_a_lost_engine_gives_its_tasks_back() -> None:
     """In the order in which it had them, and it is not used any more."""
     scheduler, [engine] = with_engines(1)
     scheduler.add(some_tasks(10, a_template(seen())))
-    scheduler.assign()
+    scheduler.assign(0.0)
     tasks = scheduler.remove_engine(0)
     assert [task.id for task in tasks] == list(range(1, 11))
     for task in tasks:
@@ -138,10 +138,10 @@ def test_a_task_that_left_a_former_engine_of_this_id_changes_nothing() -> None:
     """Ids are used again; the slot of the new engine is its own."""
     scheduler, [former] = with_engines(1)
     scheduler.add(some_tasks(1))
-    scheduler.assign()
+    scheduler.assign(0.0)
     [task] = scheduler.remove_engine(0)
     scheduler.add_engine(an_engine(0))
-    scheduler.left(former, [task])
+    scheduler.left(former, [task], 0.0)
     scheduler.offer(former)
     scheduler.check()
     assert scheduler.dispatched == 0
@@ -224,14 +224,14 @@ def cost(queued: int, engines: int, rounds: int = 200) -> tuple[int, int]:
     scheduler.add(tasks)
     [line] = scheduler._anywhere._lines.values()
     line._levels[0] = queue = Counting(tasks)
-    scheduler.assign()
+    scheduler.assign(0.0)
     before = queue.steps, policy.calls
     for n in range(rounds):
         engine = made[n % engines]
         task = next(iter(scheduler._slots[engine.id].tasks.values()))
         task.finish()
-        scheduler.left(engine, [task])
-        assert len(scheduler.assign()) == 1
+        scheduler.left(engine, [task], 0.0)
+        assert len(scheduler.assign(0.0)) == 1
     return queue.steps - before[0], policy.calls - before[1]
 
 
@@ -251,10 +251,10 @@ def test_a_full_house_is_not_searched() -> None:
     policy = CountingPolicy()
     scheduler, _ = with_engines(50, policy)
     scheduler.add(some_tasks(50))
-    scheduler.assign()
-    scheduler.assign()
+    scheduler.assign(0.0)
+    scheduler.assign(0.0)
     before = policy.calls
     for n in range(100):
         scheduler.add(some_tasks(1, first=1000 + n))
-        assert scheduler.assign() == []
+        assert scheduler.assign(0.0) == []
     assert policy.calls - before <= 100
