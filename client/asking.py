@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+from ctrlhub.client.acceptance import Told
 from ctrlhub.client.call_list import Answered, check_call, heed_nothing
 from ctrlhub.client.detaching import Detaching
 from ctrlhub.client.intake import Intake
@@ -113,6 +114,19 @@ class Asking:
         """Wait until the hub has accepted everything; errors as of `call`."""
         session, what = self._session, "did not accept everything that was submitted"
         self._ask(session.flushing.add, session.flushing.forget, what, timeout)
+
+    def keep_acceptance(self) -> None:
+        """Keep from now on what the hub has yet to store, for `tell_stored`."""
+        self.in_io_thread(self._session.keep_acceptance)
+
+    def tell_stored(self, numbers: Sequence[int], told: Told) -> None:
+        """Have somebody told, in the I/O thread, once the hub has stored requests, ended or not."""
+        self._intake.check()
+        self._runner.post(lambda now: self._session.tell_stored(numbers, told))
+
+    def forget_stored(self, numbers: Sequence[int], told: Told) -> None:
+        """Have somebody told no more."""
+        self._runner.post(lambda now: self._session.forget_stored(numbers, told))
 
     def _ask(
         self, begin: Callable[[Answered], None], forget: Callable[[Answered], None], what: str,

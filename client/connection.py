@@ -100,6 +100,8 @@ class Connection:
         asking = Asking(self._session, self._runner, link, self.intake, self._watch, waiting, timeout)
         self.call, self.call_later = asking.call, asking.call_later
         self.detach, self.flush = asking.detach, asking.flush
+        self.keep_acceptance = asking.keep_acceptance
+        self.tell_stored, self.forget_stored = asking.tell_stored, asking.forget_stored
         self.check_wait, self._unanswered = asking.check_wait, asking.unanswered
         self._in_io_thread = asking.in_io_thread
         self.submit = self.intake.submit

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ctrlhub.client.acceptance import Acceptance, Told
 from ctrlhub.client.farewell import LOST, NOT_SENT, fates
 from ctrlhub.client.following import Following
 from ctrlhub.client.informed import InformedMembership
@@ -13,8 +14,8 @@ from ctrlhub.client.outgoing import Outgoing
 from ctrlhub.client.requests import Claim, Request, Stirred
 from ctrlhub.client.rows import failed
 from ctrlhub.client.watcher import Watcher
-from ctrlhub.link.membership import Patience
-from ctrlhub.wire.errors import ControllerStopped, CtrlHubError, error_for
+from ctrlhub.link.membership import Patience, State
+from ctrlhub.wire.errors import ControllerStopped, CtrlHubError, SessionClosed, error_for
 from ctrlhub.wire.messages import Refused, Register, Stream
 
 
@@ -43,6 +44,36 @@ class EndingMembership(InformedMembership):
         self._following = Following(self.calls, lambda: self.last_heard)
         self.crowd: list[Claim] = []
 
+    def keep_acceptance(self) -> None:
+        """Keep from now on what the hub has yet to store, for `tell_stored`."""
+        if self._outgoing.acceptance is None:
+            self._outgoing.acceptance = Acceptance()
+
+    def tell_stored(self, numbers: Iterable[int], told: Told) -> None:
+        """Have somebody told once the hub has stored requests, whether or not they have ended.
+
+        Of those that were submitted after `keep_acceptance`.
+        """
+        acceptance = self._outgoing.acceptance
+        assert acceptance is not None  # it is asked for first
+        if self.state is State.GONE:
+            told(SessionClosed("this client was closed"))
+        else:
+            acceptance.wait(numbers, self._outgoing.waiting_numbers(), told)
+
+    def forget_stored(self, numbers: Iterable[int], told: Told) -> None:
+        """Have somebody told no more."""
+        if self._outgoing.acceptance is not None:
+            self._outgoing.acceptance.forget(numbers, told)
+
+    def _tell_unstored(self, error: CtrlHubError) -> None:
+        if self._outgoing.acceptance is not None:
+            self._outgoing.acceptance.end(error)
+
+    def _never_accepted(self, requests: Iterable[tuple[int, Request]]) -> None:
+        if self._outgoing.acceptance is not None:
+            self._outgoing.acceptance.refused(number for number, _ in requests)
+
     def close(self, error: CtrlHubError, now: float) -> None:
         """Leave; what has not ended fails with `error`."""
         self.goodbye(now)
@@ -56,6 +87,7 @@ class EndingMembership(InformedMembership):
             return
         rest = type(error)(f"{error}{NOT_SENT}")
         self._watcher.ended(rest)  # first: nothing is to be submitted any more
+        self._tell_unstored(rest)
         for ledger in self._outgoing.ledgers:
             for numbers, fate in fates(ledger, error, self.session):
                 self._fail(ledger.take(numbers), fate, now)
@@ -83,6 +115,7 @@ class EndingMembership(InformedMembership):
     def _end(self, error: CtrlHubError, now: float) -> None:
         """Fail everything: the session is over."""
         self._watcher.ended(error)
+        self._tell_unstored(error)
         for ledger in self._outgoing.ledgers:
             self._fail(ledger.take_all(), error, now)
         self._following.fail_all(error, now)

@@ -7,6 +7,7 @@ from collections.abc import Container, Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
+from ctrlhub.client.acceptance import Acceptance
 from ctrlhub.client.batches import TaskBatch, command_message, rows_for
 from ctrlhub.client.hook_request import StartHookRequest
 from ctrlhub.client.ledger import Ledger
@@ -45,6 +46,8 @@ class Outgoing:
         What has been sent and has not ended.
     start_hooks : dict
         By name the hooks of ours that the hub keeps. They are given to each hub that follows.
+    acceptance : Acceptance or None
+        What the hub has yet to store, where somebody asks for that.
     """
 
     def __init__(self) -> None:
@@ -52,6 +55,7 @@ class Outgoing:
         self.tasks: Ledger[TaskRequest] = Ledger()
         self.commands: Ledger[CommandRequest | StartHookRequest] = Ledger()
         self.start_hooks: dict[str, StartHookRequest] = {}
+        self.acceptance: Acceptance | None = None
         self._naming: set[int] = set()
         self._again: deque[tuple[int, int]] = deque()
         self._generation = 0
@@ -97,6 +101,8 @@ class Outgoing:
     def accepted(self, stream: Stream, ranges: Ranges) -> None:
         """Take note of what the hub has stored."""
         self.ledger(stream).accept(ranges)
+        if self.acceptance is not None:
+            self.acceptance.accepted(ranges)
         if self._naming and stream is Stream.TASK:
             self._naming.difference_update(select(ranges, self._naming))
 
@@ -267,6 +273,8 @@ class Outgoing:
             # Another thread took a later id and was quicker: the last in the dictionary has to be
             # the highest, for `_last_command`.
             self.commands.requests = dict(sorted(requests.items()))
+        if self.acceptance is not None:
+            self.acceptance.sent(numbers)
         message = command_message(command, numbers[0], numbers[-1], self._generation)
         self._messages.append((Stream.MULTIENGINE, message))
 
@@ -301,5 +309,7 @@ class Outgoing:
 
     def _flush(self) -> None:
         if self._batch is not None:
+            if self.acceptance is not None:
+                self.acceptance.sent(row[0] for row in self._batch.rows)
             self._messages.append((Stream.TASK, self._batch.message()))
             self._batch = None

@@ -168,6 +168,7 @@ class ClientSession(EndingMembership):
         taken, sent = self._outgoing.withdraw(wish.left)
         self.withdrawn.add(taken)
         self._fail(taken, TaskCancelled("it was cancelled before it was sent"), now)
+        self._never_accepted(taken)
         wish.keep(self._outgoing.ledger(wish.stream).requests)
         for number in wish.calls:  # their answers were lost
             self.calls.forget(number)
@@ -268,6 +269,8 @@ class ClientSession(EndingMembership):
             self._outgoing.new_hub()
         if previous is not None and not self.same_epoch:
             self.calls.send_again()
+        if self._outgoing.acceptance is not None:
+            self._outgoing.acceptance.joined(self.outstanding_numbers())
         if self._following:
             self._following.ask_again(self.outstanding_numbers())
         for stream in BULK:
@@ -376,6 +379,7 @@ class ClientSession(EndingMembership):
             ledger = self._outgoing.ledger(stream)
             refused = ledger.take(ledger.refused(message.requests))
             self._fail(refused, error_for(message.code)(message.message), now)
+            self._never_accepted(refused)
 
     _TAKES: ClassVar[Mapping[type[Message], Callable[..., None]]] = {
         Completed: _on_completed,

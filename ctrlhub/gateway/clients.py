@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 
 from ctrlhub.client.async_client import AsyncClient
 from ctrlhub.gateway.access.roles import ROLES, Role
@@ -88,14 +89,19 @@ class Clients:
                     raise
                 await asyncio.sleep(ASK_AGAIN)
 
-    async def resume(self) -> None:
-        """Go on with the sessions of a gateway before this one: what is in them is not to expire."""
+    async def resume(self) -> AsyncIterator[Role]:
+        """Go on with the sessions of a gateway before this one: what is in them is not to expire.
+
+        Yields the roles, each once there is a client of it.
+        """
         for role in ROLES:
             if self._left.of(role.value) is not None:
                 try:
                     await self.of(role)
                 except CtrlHubError as error:
                     log.warning("the session of %s is not gone on with yet: %s", role, error)
+                else:
+                    yield role
 
     async def close(self) -> None:
         """Leave them all; one that has something out is left to the next gateway, which goes on with it."""

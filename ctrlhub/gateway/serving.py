@@ -25,12 +25,14 @@ from ctrlhub.controller.http_config import HttpConfig
 from ctrlhub.gateway.access.hosts import Hosts
 from ctrlhub.gateway.access.rates import Rates
 from ctrlhub.gateway.access.room import fitted
+from ctrlhub.gateway.api.rest import rest_of
 from ctrlhub.gateway.certificate import tls_for
 from ctrlhub.gateway.clients import Clients
 from ctrlhub.gateway.context import Gateway
 from ctrlhub.gateway.server import make_server
 from ctrlhub.gateway.token_file import TokenFile
 from ctrlhub.link.process_log import start_logging
+from ctrlhub.wire.errors import CtrlHubError
 from ctrlhub.wire.liveness import pid_exists
 from ctrlhub.wire.places import Profile
 from ctrlhub.wire.private import StateError, read_private, write_private
@@ -106,7 +108,7 @@ async def _serve(profile: Profile, config: HttpConfig) -> int:
     _say(url=url)
     log.info("serving %s", url)
     watching = asyncio.create_task(watch_tokens(gateway))
-    resuming = asyncio.create_task(gateway.clients.resume())
+    resuming = asyncio.create_task(_resume(gateway))
     try:
         await stop.wait()
     finally:
@@ -135,6 +137,15 @@ def gateway_of(profile: Profile, config: HttpConfig, port: int) -> Gateway:
         logins=Rates(LOGIN_RATE, LOGIN_BURST),
         port=port,
     )
+
+
+async def _resume(gateway: Gateway) -> None:
+    """Go on with what a gateway before this one has left: its sessions, and the results in them."""
+    async for role in gateway.clients.resume():
+        try:
+            await rest_of(gateway).of(role)
+        except CtrlHubError as error:
+            log.warning("what was left by the former gateway is not fetched yet: %s", error)
 
 
 async def watch_tokens(gateway: Gateway) -> None:

@@ -112,13 +112,11 @@ async def tell_of_commands(handler: ApiHandler, numbers: list[int], asked: Asked
     """Answer with what came of commands, or that they are accepted."""
     submissions = await handler.rest.of(handler.role)
     wait = asked.query.get("wait", 0)
-    if wait and await submissions.wait(numbers, wait):
-        rows = [handler.rest.row(n) for n in numbers]
+    rows = await handler.waiting(submissions.settled(numbers, wait))
+    if wait and all(row is not None for row in rows):
         await handler.send(one_or_all(rows, single=False, prefix=handler.prefix))
-        return
-    await submissions.commits.safe()
-    if wait:
-        await handler.send(together(numbers, [handler.rest.row(n) for n in numbers], handler.prefix), status=202)
+    elif wait:
+        await handler.send(together(numbers, rows, handler.prefix), status=202)
     else:
         handler.answer(accepted(numbers, handler.prefix), 202)
 

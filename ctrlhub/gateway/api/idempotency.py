@@ -1,8 +1,9 @@
 """Submissions that may be said again: a key is given one set of requests, whoever is killed. No I/O.
 
-Before requests leave, their key and the ids that they will have are written down. Who says a key again
-gets these ids; where the hub does not know them, as when the gateway was killed in between, they were
-never accepted, and the submission is made anew.
+Before requests leave, their key and the ids that they will have are written down, and again once the hub
+has stored them all. Who says a key again gets these ids. Where they were not stored, as when the gateway was
+killed in between, the hub is asked for each: what it does not know was never accepted, and is made anew.
+Where it has refused some, all are stopped, and the key is as if it had not been said.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from ctrlhub.wire.ids import Ranges, from_ranges, to_ranges
 
@@ -31,6 +33,17 @@ class KeyReused(ValueError):
     code = "key_reused"
 
 
+class Stage(StrEnum):
+    """How far a submission has come."""
+
+    CLAIMED = "claimed"
+    """Its ids are chosen; what of it the hub has, it says itself."""
+    STORED = "stored"
+    """The hub has all of it."""
+    WITHDRAWN = "withdrawn"
+    """It was refused: nothing is left of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claimed:
     """What a key was used for.
@@ -45,12 +58,15 @@ class Claimed:
         The ids of its requests.
     time
         When (Unix time, seconds).
+    stage
+        How far it has come.
     """
 
     key: str
     digest: str
     requests: Ranges
     time: float
+    stage: Stage = Stage.CLAIMED
 
     @property
     def numbers(self) -> list[int]:
@@ -59,7 +75,7 @@ class Claimed:
 
     def line(self) -> str:
         """Return it as a line of the journal."""
-        return json.dumps([self.key, self.digest, self.requests, self.time]) + "\n"
+        return json.dumps([self.key, self.digest, self.requests, self.time, self.stage]) + "\n"
 
 
 class Keys:
@@ -82,6 +98,18 @@ class Keys:
         self._add(claimed)
         return claimed
 
+    def stored(self, claimed: Claimed) -> Claimed:
+        """Take note that the hub has all that a key was used for."""
+        now = replace(claimed, stage=Stage.STORED)
+        self._add(now)
+        return now
+
+    def withdraw(self, claimed: Claimed) -> Claimed:
+        """Take note that nothing is left of what a key was used for."""
+        now = replace(claimed, requests=(), stage=Stage.WITHDRAWN)
+        self._add(now)
+        return now
+
     def read(self, lines: Iterable[str], now: float) -> None:
         """Take what a journal has; a line that was being written as its writer died is left out."""
         for line in lines:
@@ -97,6 +125,8 @@ class Keys:
 
     def _add(self, claimed: Claimed) -> None:
         self._claimed.pop(claimed.key, None)
+        if claimed.stage is Stage.WITHDRAWN:
+            return
         self._claimed[claimed.key] = claimed
         if len(self._claimed) > MOST_KEYS:
             self._claimed.popitem(last=False)
@@ -116,8 +146,8 @@ def digest_of(body: bytes) -> str:
 
 def _claimed(line: str) -> Claimed | None:
     try:
-        key, digest, requests, time = json.loads(line)
+        key, digest, requests, time, stage = json.loads(line)
         ranges = tuple((int(first), int(last)) for first, last in requests)
-        return Claimed(str(key), str(digest), ranges, float(time))
+        return Claimed(str(key), str(digest), ranges, float(time), Stage(stage))
     except (ValueError, TypeError):
         return None

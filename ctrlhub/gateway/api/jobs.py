@@ -123,6 +123,15 @@ def _runs(tasks: Iterable[Mapping[str, Any]]) -> Iterator[tuple[dict[str, Any], 
         yield options, (job_of(task) for task in some)
 
 
+def some_of(batches: Iterable[Batch], wanted: Sequence[bool]) -> list[Batch]:
+    """Return those tasks of batches, in order, that are wanted."""
+    every = ((batch.options, job) for batch in batches for job in batch.jobs)
+    chosen = [each for each, is_wanted in zip(every, wanted, strict=True) if is_wanted]
+    return [
+        Batch(options, [job for _, job in some]) for options, some in groupby(chosen, lambda each: each[0])
+    ]
+
+
 def job_of(body: Mapping[str, Any]) -> Job:
     """Return the call that a body says."""
     return _job(body["function"], body.get("args", []), _json(body.get("kwargs", {})))

@@ -11,7 +11,16 @@ from typing import Any
 
 from ctrlhub.client.rows import OK, RAISED, VALUE, Row, is_cancelled, is_ok
 from ctrlhub.wire.encoded import JSON, OCTETS, Encoded, open_plainly
-from ctrlhub.wire.errors import CtrlHubError, SerializationError
+from ctrlhub.wire.errors import (
+    CtrlHubError,
+    InvalidRequest,
+    LimitExceeded,
+    OutOfMemory,
+    PermissionDenied,
+    SerializationError,
+    StoreError,
+    error_for,
+)
 from ctrlhub.wire.failure import Failure, failure_of
 from ctrlhub.wire.ids import text_of
 from ctrlhub.wire.messages import Status
@@ -31,7 +40,13 @@ STATES = ("queued", "running", DONE, FAILED, CANCELLED)
 STATE_OF_RECORD = {"ok": DONE, "error": FAILED, "aborted": CANCELLED}
 """What is said here of the states that the hub's records have."""
 
-_CANCELLED, _PARTLY = int(Status.CANCELLED), int(Status.PARTLY)
+_CANCELLED, _PARTLY, _ERROR = int(Status.CANCELLED), int(Status.PARTLY), int(Status.ERROR)
+
+REFUSALS = LimitExceeded, StoreError, PermissionDenied, InvalidRequest
+"""What the hub says to requests that it does not take."""
+
+_REFUSED = frozenset({LimitExceeded.code, StoreError.code})
+"""What it says by results. Other errors of its own end requests that it had taken."""
 
 
 class NotAsSaid(SerializationError, code="not_as_said"):
@@ -116,6 +131,28 @@ def outcome_of(row: Row, media_types: frozenset[str] = VALUES) -> Outcome:
         number, state, engine if engine >= 0 else None, started, started + elapsed if started else 0.0,
         value, error, output_of(extras),
     )  # fmt: skip
+
+
+def refusal_in(row: Row) -> CtrlHubError | None:
+    """Return the error with which the hub has refused a request; None for one that it has taken.
+
+    It may come as a result, which says what a store or a limit had against it, or as a message.
+    """
+    status, payload, engine = row[1:4]
+    if status == RAISED and isinstance(payload, REFUSALS) and not isinstance(payload, OutOfMemory):
+        return payload
+    if status == _ERROR and engine < 0:
+        failure = failure_of(payload)
+        if failure.code in _REFUSED:
+            return error_for(failure.code)(failure.evalue)
+    return None
+
+
+def is_refused(record: Mapping[str, Any]) -> bool:
+    """Tell whether a record of the hub is of a request that it has refused."""
+    name, _, _ = (record["error"] or "").partition(":")
+    never_ran = record["engine_id"] is None and not record["started"]
+    return never_ran and name in (LimitExceeded.__name__, StoreError.__name__)
 
 
 def pieces(outcome: Outcome) -> Iterator[Any]:

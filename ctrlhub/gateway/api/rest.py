@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import logging
 import time
-from asyncio import to_thread
+from asyncio import Lock, to_thread
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from ctrlhub.client.async_client import AsyncClient
+from ctrlhub.client.on_behalf import all_stored, keep_acceptance, records_by_number, stored
 from ctrlhub.client.rows import Row
 from ctrlhub.gateway.access.roles import Role
-from ctrlhub.gateway.api.idempotency import KeyReused, Keys, digest_of
-from ctrlhub.gateway.api.jobs import Batch
+from ctrlhub.gateway.api.idempotency import Claimed, KeyReused, Keys, Stage, digest_of
+from ctrlhub.gateway.api.inheritance import Inheritance
+from ctrlhub.gateway.api.jobs import Batch, some_of
 from ctrlhub.gateway.api.journal import Journal
 from ctrlhub.gateway.api.kept import Kept
+from ctrlhub.gateway.api.outcomes import is_refused
 from ctrlhub.gateway.api.submissions import MOST_KEPT, MOST_ROWS, Submissions
 from ctrlhub.gateway.context import Gateway
+from ctrlhub.wire.errors import HubUnavailable
 from ctrlhub.wire.ids import text_of, to_ranges
 from ctrlhub.wire.telemetry import Telemetry
 
@@ -53,6 +58,8 @@ class Rest:
         self.on_submitted: Callable[[Submissions, list[int]], object] = _heed_nothing
         self.on_ended: Callable[[Iterable[Row]], object] = id
         self._keys: Keys | None = None
+        self._inheriting: set[Inheritance] = set()
+        self._turns: WeakValueDictionary[str, Lock] = WeakValueDictionary()
         self._journal = Journal(Path(gateway.profile.directory) / JOURNAL)
 
     async def client(self, role: Role) -> AsyncClient:
@@ -63,13 +70,18 @@ class Rest:
         """Return what is submitted by a role."""
         client = await self.client(role)
         known = self._by_role.get(role)
-        if known is None or known.client is not client:
+        if known is not None and known.client is client:
+            return known
+        await to_thread(keep_acceptance, client.client)
+        known = self._by_role.get(role)
+        if known is None or known.client is not client:  # nobody was quicker
             known = self._by_role[role] = Submissions(
                 client,
                 self._kept,
                 lambda *what: self.on_submitted(*what),
                 lambda rows: self.on_ended(rows),
             )
+            self._inheriting.add(Inheritance(client.client, self._kept, lambda rows: self.on_ended(rows)))
         return known
 
     async def telemetry(self) -> Telemetry:
@@ -136,42 +148,94 @@ class Rest:
     async def submit_once(
         self, role: Role, key: str, body: bytes, batches: Sequence[Batch]
     ) -> list[int]:
-        """Submit tasks, unless that was done by this key before; return their ids.
+        """Submit tasks, unless that was done by this key before; return their ids, once they are stored.
 
         Raises
         ------
         KeyReused
             The key was used for something else.
+        HubUnavailable, LimitExceeded …
+            The hub has not stored them, or has refused some: then the others are stopped, and the key is
+            as if it had not been said.
         """
         submissions = await self.of(role)
-        keys = self._known_keys()
-        before = keys.find(key, time.time())
-        if before is not None:
-            if before.digest != digest_of(body):
+        turn = self._turns.setdefault(key, Lock())
+        async with turn:  # who says it twice at a time gets the answer of the first, twice
+            before = self._known_keys().find(key, time.time())
+            if before is None:
+                places = [0] * sum(len(batch.jobs) for batch in batches)
+            elif before.digest != digest_of(body):
                 raise KeyReused("this Idempotency-Key was used for another body: take a new one")
-            if await self._are_accepted(role, before.numbers):
+            elif before.stage is Stage.STORED:
                 return before.numbers
-        count = sum(len(batch.jobs) for batch in batches)
-        first = submissions.next_number
-        planned = range(first, first + count)
-        self._journal.add(keys.claim(key, body, planned, time.time()), keys)
-        numbers = await submissions.tasks(batches)
-        if numbers != list(planned):  # somebody else of this client was quicker
-            self._journal.add(keys.claim(key, body, numbers, time.time()), keys)
-        return numbers
+            else:
+                places = await self._standing(submissions, before.numbers)
+            return await self._complete(submissions, key, body, batches, places)
+
+    async def _complete(
+        self,
+        submissions: Submissions,
+        key: str,
+        body: bytes,
+        batches: Sequence[Batch],
+        places: Sequence[int],
+    ) -> list[int]:
+        """Submit those tasks that have no id but 0; return the ids of all, once they are stored."""
+        keys = self._known_keys()
+
+        def claim(new: Iterable[int]) -> Claimed:
+            fresh = iter(new)
+            numbers = [number or next(fresh) for number in places]
+            claimed = keys.claim(key, body, numbers, time.time())
+            self._journal.add(claimed, keys)
+            return claimed
+
+        def go_back() -> None:
+            claimed = keys.claim(key, body, places, time.time())
+            self._journal.add(claimed if any(places) else keys.withdraw(claimed), keys)
+
+        lacking = some_of(batches, [not number for number in places])
+        new: list[int] = []
+        if lacking:
+            try:
+                new = await submissions.tasks(lacking, claim)
+            except Exception:
+                go_back()
+                raise
+        claimed = claim(new)
+        await stored(submissions.client.client, new)
+        refusal = next(submissions.refusals(new), None)
+        if refusal is not None:
+            go_back()
+            submissions.stop(new)
+            raise refusal[1]
+        self._journal.add(keys.stored(claimed), keys)
+        return claimed.numbers
+
+    async def _standing(self, submissions: Submissions, numbers: Sequence[int]) -> list[int]:
+        """Return which requests of an earlier try stand; 0 for each that the hub has not, or has refused."""
+        client = submissions.client.client
+        unsure = {number for number in numbers if number}
+        ours = [number for number in unsure if submissions.has_made(number)]
+        try:
+            await stored(client, ours)
+            unsure.difference_update(ours)
+        except HubUnavailable as error:
+            if any(map(submissions.is_out, ours)):
+                raise
+            log.info("the hub is asked for what was submitted: %s", error)
+        gone = {0, *(number for number, _ in submissions.refusals(ours))}
+        if unsure:
+            records = await to_thread(records_by_number, client, unsure)
+            await to_thread(all_stored, client)  # what it has is to outlive it
+            gone |= {n for n in unsure if n not in records or is_refused(records[n])}
+        return [0 if number in gone else number for number in numbers]
 
     def _known_keys(self) -> Keys:
         if self._keys is None:
             self._keys = Keys()
             self._keys.read(self._journal.lines(), time.time())
         return self._keys
-
-    async def _are_accepted(self, role: Role, numbers: Iterable[int]) -> bool:
-        """Tell whether requests were accepted, or are on their way: all of them are, or none."""
-        ids = list(numbers)
-        if any(each.is_out(ids[0]) for each in self._by_role.values()) or self.row(ids[0]):
-            return True
-        return await self.record(role, ids[0]) is not None
 
 
 def _heed_nothing(submissions: Submissions, numbers: list[int]) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from asyncio import create_task, to_thread, wait_for
+from asyncio import FIRST_COMPLETED, Task, create_task, to_thread, wait, wait_for
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -14,14 +14,15 @@ from ctrlhub.client.async_result import AsyncResult
 from ctrlhub.client.balanced_view import LoadBalancedView
 from ctrlhub.client.direct_view import DirectView
 from ctrlhub.client.loop_client import LoopClient
+from ctrlhub.client.on_behalf import has_made, stop_later, stored
 from ctrlhub.client.room import without_waiting
 from ctrlhub.client.rows import Row
 from ctrlhub.client.unopened import give_up, next_number, numbers_of, output_so_far, rows_of
 from ctrlhub.engine.by_name import call_by_name
-from ctrlhub.gateway.api.commits import Commits
 from ctrlhub.gateway.api.jobs import Batch, Job
 from ctrlhub.gateway.api.kept import Kept
-from ctrlhub.wire.errors import InvalidEngineID, NoEnginesRegistered, ResultLost
+from ctrlhub.gateway.api.outcomes import refusal_in
+from ctrlhub.wire.errors import CtrlHubError, InvalidEngineID, NoEnginesRegistered, ResultLost
 from ctrlhub.wire.ids import text_of
 
 T = TypeVar("T")
@@ -44,7 +45,7 @@ class Submissions:
     Parameters
     ----------
     client
-        The client.
+        The client, which keeps acceptance.
     kept
         Where rows are kept that have come.
     on_submitted
@@ -63,7 +64,6 @@ class Submissions:
         self.client = client
         self._on_submitted = on_submitted
         self._on_ended = on_ended
-        self.commits = Commits(client.flush)
         self._kept = kept
         self._loop_client = LoopClient.of(client.client)
         self._views: OrderedDict[Any, LoadBalancedView] = OrderedDict()
@@ -82,8 +82,17 @@ class Submissions:
 
     # ------------------------------------------------------------ submitting
 
-    async def tasks(self, batches: Sequence[Batch]) -> list[int]:
-        """Submit tasks; return their ids, in order. They are safe once `commits` says so.
+    async def tasks(
+        self, batches: Sequence[Batch], claim: Callable[[range], object] = id
+    ) -> list[int]:
+        """Submit tasks; return their ids, in order. They are accepted once `safe` says so.
+
+        Parameters
+        ----------
+        batches
+            The tasks.
+        claim
+            Called with the ids that they will have, before the first of them leaves.
 
         Raises
         ------
@@ -93,17 +102,79 @@ class Submissions:
             An engine is named that is not there.
         """
         views = [await self._known(partial(self._view, batch.options)) for batch in batches]
+        first = self.next_number  # nobody waits from here on, and so nobody takes ids in between
+        claim(range(first, first + sum(len(batch.jobs) for batch in batches)))
         results: list[AsyncResult] = []
         try:
             with without_waiting():
-                results += [
-                    _submitted(view, batch.jobs) for view, batch in zip(views, batches, strict=True)
-                ]
+                for view, batch in zip(views, batches, strict=True):
+                    results.append(_submitted(view, batch.jobs))
         except BaseException:
             for result in results:
                 result._cancel_later()
             raise
         return [number for result in results for number in self._watched(result)]
+
+    async def safe(self, numbers: Sequence[int]) -> None:
+        """Wait until the hub has stored requests that were made here; if it refuses one, stop the others.
+
+        Raises
+        ------
+        HubUnavailable
+            It has not said so.
+        LimitExceeded, StoreError, PermissionDenied, InvalidRequest
+            It has refused some.
+        """
+        await stored(self.client.client, numbers)
+        self._check(numbers)
+
+    async def settled(self, numbers: Sequence[int], timeout: float) -> list[Row | None]:
+        """Wait until requests that were made here have ended, for so long; else until they are stored.
+
+        Return the rows of those that have ended. Errors as of `safe`: where the hub refuses some, nobody
+        waits for the others.
+        """
+        if timeout:
+            await self._first_of(create_task(self.safe(numbers)), create_task(self.wait(numbers, timeout)))
+            self._check(numbers)
+        else:
+            await self.safe(numbers)
+        return list(map(self.row, numbers))
+
+    async def _first_of(self, safe: Task[None], ended: Task[bool]) -> None:
+        try:
+            await wait({safe, ended}, return_when=FIRST_COMPLETED)
+            if safe.done():
+                safe.result()
+            if not await ended:
+                await safe
+        finally:
+            ended.cancel()
+            safe.cancel()
+
+    def _check(self, numbers: Sequence[int]) -> None:
+        refusal = next(self.refusals(numbers), None)
+        if refusal is not None:
+            self.stop(numbers)
+            raise refusal[1]
+
+    def refusals(self, numbers: Iterable[int]) -> Iterator[tuple[int, CtrlHubError]]:
+        """Yield those of some requests that were refused, and why."""
+        for number in numbers:
+            row = self.row(number)
+            error = None if row is None else refusal_in(row)
+            if error is not None:
+                yield number, error
+
+    def stop(self, numbers: Sequence[int]) -> None:
+        """Stop tasks that were made here and have not ended, and do not wait for it."""
+        out = [number for number in numbers if self.is_out(number)]
+        if out:
+            stop_later(self.client.client, out)
+
+    def has_made(self, number: int) -> bool:
+        """Tell whether a request was made by this client, in this process."""
+        return has_made(self.client.client, number)
 
     async def apply(self, engines: Sequence[int], job: Job, label: str) -> list[int]:
         """Call a function on explicit engines; return the ids, one for each."""

@@ -100,14 +100,10 @@ class Tasks(ApiHandler):
             numbers = await self.rest.submit_once(self.role, own, bytes(self.body), batches)
         single = isinstance(asked.body, Mapping) and "map" not in asked.body
         wait = asked.query.get("wait", 0)
-        if wait:
-            await submissions.wait(numbers, wait)
-        rows = [self.rest.row(number) for number in numbers] if wait else [None]
-        if any(row is None for row in rows):
-            await submissions.commits.safe()
+        rows = await self.waiting(submissions.settled(numbers, wait))
         if single:
             self.set_header("Location", href(numbers[0], self.prefix))
-        if all(row is not None for row in rows):
+        if wait and all(row is not None for row in rows):
             await self.send(one_or_all(rows, single, self.prefix), status=200)
         elif wait and not single:
             await self.send(together(numbers, rows, self.prefix), status=202)

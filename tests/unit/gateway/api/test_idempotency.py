@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ctrlhub.gateway.api import idempotency, journal
-from ctrlhub.gateway.api.idempotency import KEY_SECONDS, Keys, digest_of
+from ctrlhub.gateway.api.idempotency import KEY_SECONDS, Keys, Stage, digest_of
 from ctrlhub.gateway.api.journal import Journal
 
 
@@ -57,6 +57,22 @@ def test_a_journal_that_has_grown_is_written_anew(
     for _ in range(200):
         book.add(keys.claim("a", b"1", [1], 0.0), keys)
     assert (tmp_path / "keys").stat().st_size < 1500
+
+
+def test_what_is_withdrawn_was_never_said_and_what_is_stored_stays(tmp_path: Path) -> None:
+    """For whoever reads the journal, too; a key that was withdrawn may be used for another body."""
+    book, keys = Journal(tmp_path / "keys"), Keys()
+    claims = [keys.claim(name, b"1", [n, 0, 9], 0.0) for n, name in enumerate("abc", 1)]
+    for claimed in (*claims, keys.stored(claims[0]), keys.withdraw(claims[1])):
+        book.add(claimed, keys)
+    read = Keys()
+    read.read(Journal(tmp_path / "keys").lines(), 1.0)
+    for known in (keys, read):
+        found = [known.find(name, 1.0) for name in "abc"]
+        assert [each and each.stage for each in found] == [Stage.STORED, None, Stage.CLAIMED]
+        assert found[2] is not None
+        assert found[2].numbers == [3, 0, 9]  # in the order of the tasks; one is lacking
+    assert keys.claim("b", b"2", [5], 1.0).numbers == [5]
 
 
 @given(st.lists(st.text(max_size=40)))

@@ -6,12 +6,28 @@ from typing import Any
 
 import pytest
 
-from ctrlhub.client.rows import failed
+from ctrlhub.client.rows import TaskCancelled, failed
 from ctrlhub.gateway.api import outcomes
-from ctrlhub.gateway.api.outcomes import Outcome, outcome_of, pieces, plain, when
+from ctrlhub.gateway.api.outcomes import (
+    Outcome,
+    is_refused,
+    outcome_of,
+    pieces,
+    plain,
+    refusal_in,
+    when,
+)
 from ctrlhub.gateway.api.resources import OUTCOME
 from ctrlhub.wire.encoded import JSON, OCTETS, Encoded
-from ctrlhub.wire.errors import EngineError, ResultLost
+from ctrlhub.wire.errors import (
+    EngineError,
+    LimitExceeded,
+    OutOfMemory,
+    PermissionDenied,
+    ResultLost,
+    StoreError,
+    TaskTimeout,
+)
 from ctrlhub.wire.failure import Failure, pack_failure
 from ctrlhub.wire.messages import Status
 from ctrlhub.wire.serialize import dumps
@@ -159,3 +175,28 @@ def test_output_comes_along() -> None:
 def test_anything_of_the_wire_can_be_told() -> None:
     """Keys become text, and what JSON does not know its text."""
     assert plain({1: b"a", "b": (None, 2.0)}) == {"1": "YQ==", "b": [None, 2.0]}
+
+
+def test_a_refusal_is_told_from_what_became_of_a_request() -> None:
+    """By a result of the hub's own, or by a message; an engine's errors are outcomes, whatever they are."""
+    full = pack_failure(Failure.from_error(LimitExceeded("full")))
+    refused = [row(Status.ERROR, full, engine=-1), failed(5, PermissionDenied("no")), failed(5, StoreError("away"))]
+    assert [type(refusal_in(each)) for each in refused] == [LimitExceeded, PermissionDenied, StoreError]
+    timed_out = pack_failure(Failure.from_error(TaskTimeout("late")))
+    taken = [
+        row(Status.ERROR, full, engine=2),
+        row(Status.ERROR, timed_out, engine=-1),
+        row(Status.CANCELLED, b"", engine=-1),
+        failed(5, OutOfMemory("no memory for the result here")),
+        failed(5, TaskCancelled("it was cancelled")),
+    ]
+    assert [refusal_in(each) for each in taken] == [None] * len(taken)
+
+
+def test_a_record_tells_a_refusal_too() -> None:
+    """It did not run, and says what there was against it."""
+    record = {"error": "LimitExceeded: full", "engine_id": None, "started": None}
+    assert is_refused(record)
+    assert not is_refused({**record, "engine_id": 1, "started": 5.0})
+    assert not is_refused({**record, "error": None})
+    assert not is_refused({**record, "error": "TaskTimeout: late"})

@@ -116,6 +116,18 @@ def test_runs_of_tasks_with_the_same_options_are_one_batch() -> None:
     assert len(three.jobs) == 1
 
 
+def test_those_tasks_that_are_lacking_keep_their_options_and_order() -> None:
+    """A submission that came in part is completed by the rest of its batches."""
+    plain, other = {"function": "f", "label": "l"}, {"function": "f", "label": "m"}
+    batches = jobs.batches_of([{**each, "args": [n]} for n, each in enumerate([plain, plain, other, plain])])
+    one, two = jobs.some_of(batches, [False, True, False, True]), jobs.some_of(batches, [False, False, True, False])
+    assert [(batch.options, [job.arguments for job in batch.jobs]) for batch in one] == [
+        ({"label": "l"}, [b"[[1],{}]", b"[[3],{}]"])
+    ]
+    assert [(batch.options, len(batch.jobs)) for batch in two] == [({"label": "m"}, 1)]
+    assert jobs.some_of(batches, [False] * 4) == []
+
+
 def test_a_map_is_one_batch_whose_label_is_the_functions_name() -> None:
     """Each of its items is the arguments of a task."""
     [batch] = jobs.batches_of({"function": "f", "map": [[1], [2, 3]], "kwargs": {"k": 1}})

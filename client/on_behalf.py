@@ -1,0 +1,109 @@
+"""What takes who submits for others: to know what is stored, and what a process before has left."""
+
+from __future__ import annotations
+
+from asyncio import get_running_loop, timeout
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from ctrlhub.client.arrivals import arrivals_here
+from ctrlhub.client.client import Client
+from ctrlhub.client.record_pages import records_of
+from ctrlhub.client.requests import Stirred
+from ctrlhub.client.rows import Row
+from ctrlhub.wire.errors import CtrlHubError, HubUnavailable
+from ctrlhub.wire.ids import counter_of, number_of, session_of, to_ranges
+from ctrlhub.wire.messages import Stream
+
+# ------------------------------------------------------------ what is stored
+
+
+def keep_acceptance(client: Client) -> None:
+    """Have a client know from now on which of its requests are stored, also once they have ended."""
+    client._connection.keep_acceptance()
+
+
+async def stored(client: Client, numbers: Sequence[int]) -> None:
+    """Wait until the hub has stored requests of a client that keeps acceptance, or they have ended unsent.
+
+    Raises
+    ------
+    HubUnavailable
+        It has not said so.
+    CtrlHubError
+        The client was closed.
+    """
+    connection, arrivals = client._connection, arrivals_here()
+    answer = get_running_loop().create_future()
+
+    def told(error: CtrlHubError | None) -> None:
+        arrivals.add(lambda: None if answer.done() else answer.set_result(error))
+
+    connection.tell_stored(numbers, told)
+    try:
+        async with timeout(connection.timeout):
+            error = await answer
+    except TimeoutError:
+        raise HubUnavailable(
+            f"the hub has not stored what was submitted within {connection.timeout:g} s: look whether it is "
+            "there, or submit it again"
+        ) from None
+    finally:
+        if not answer.done() or answer.cancelled():
+            connection.forget_stored(numbers, told)
+    if error is not None:
+        raise error
+
+
+def all_stored(client: Client) -> None:
+    """Wait until the hub has stored all that it has of whomever; not from an event loop."""
+    client._connection.call("history", "resubmit", {"requests": [], "first": 0})
+
+
+def has_made(client: Client, number: int) -> bool:
+    """Tell whether a client of this process has made a request, or will have."""
+    connection = client._connection
+    return session_of(number) == connection.session and not connection.is_former(number)
+
+
+def records_by_number(client: Client, numbers: Iterable[int]) -> dict[int, Mapping[str, Any]]:
+    """Return the hub's records of requests, as far as it has any, by id; not from an event loop."""
+    found = records_of(client._connection, numbers)
+    return {number_of(record["msg_id"]): record for record in found}
+
+
+def stop_later(client: Client, numbers: Sequence[int]) -> None:
+    """Stop tasks, and do not wait for it."""
+    client._connection.cancel_later(Stream.TASK, to_ranges(numbers))
+
+
+# ------------------------------------------------------------ a session that another process had
+
+
+def left_behind(client: Client) -> list[int]:
+    """Return the requests of the process before in a client's session whose results nobody has fetched."""
+    connection = client._connection
+    if counter_of(connection.numbers().start) <= 1:
+        return []
+    return [n for n in map(number_of, client.unfetched()) if connection.is_former(n)]
+
+
+def follow_each(client: Client, numbers: Sequence[int], act: Callable[[Row], object]) -> None:
+    """Have something done in this event loop with the row of each request, as it comes."""
+    arrivals = arrivals_here()
+    client._connection.follow(_Each(lambda row: arrivals.add(lambda: act(row))), numbers)
+
+
+class _Each:
+    """Who gets rows one by one, and keeps none."""
+
+    def __init__(self, act: Callable[[Row], object]) -> None:
+        self._act = act
+
+    def _future(self) -> Future[Any]:
+        raise NotImplementedError("nobody waits for all of them")
+
+    def _take(self, index: int, row: tuple[Any, ...], now: float) -> Stirred | None:
+        self._act(row)
+        return None
