@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from asyncio import to_thread
+from asyncio import get_running_loop
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from typing import Any, ClassVar
 
 from ctrlhub.gateway.api import resources as shapes
@@ -14,6 +16,9 @@ from ctrlhub.gateway.api.outcomes import plain
 from ctrlhub.gateway.api.schema import Either, Flag, Integer, Number, Record, Text, or_null
 from ctrlhub.gateway.api.telling import accepted, one_or_all, together
 from ctrlhub.wire.errors import InvalidEngineID
+
+SCALING = 4
+"""So many sets are scaled at once; who comes then waits for them."""
 
 ENGINES = {"engines": shapes.ENGINES_PATH}
 
@@ -241,11 +246,18 @@ class Scale(ApiHandler):
         """Scale it."""
         name, count = asked.path["set"], int(asked.body["engines"])
         waits = asked.body.get("wait", False)
-        ids = await to_thread(
+        scale = partial(
             scaled, self.gateway.profile.directory, name, count,
             60.0 if waits else None, asked.body.get("drain_timeout"),
         )  # fmt: skip
+        ids = await get_running_loop().run_in_executor(scaling(), scale)
         self.answer({"set": name, "engines": ids}, 200 if waits else 202)
+
+
+@cache
+def scaling() -> ThreadPoolExecutor:
+    """Return the threads that scale: what takes a minute is not to keep those that ask the hub."""
+    return ThreadPoolExecutor(SCALING, thread_name_prefix="scaling")
 
 
 def scaled(
