@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from ctrlhub.client.explaining import ENDS
@@ -35,6 +35,9 @@ from ctrlhub.gateway.api.telling import (
     unknown,
 )
 from ctrlhub.wire.ids import number_of, text_of
+
+MOST_ASKED = 8
+"""So often the hub is asked for one page of requests: each time it looks through some thousand."""
 
 RECORD_OF_STATE = {state: name for name, state in STATE_OF_RECORD.items()}
 
@@ -69,23 +72,17 @@ class Tasks(ApiHandler):
 
     async def on_get(self, asked: Asked) -> None:
         """Tell of requests."""
-        limit = int(asked.query.get("limit", 100))
         after = asked.query.get("after")
-        found: list[Mapping[str, Any]] = []
-        place: int | None = number_of(after) if after else 0
         query = _query_of(asked.query)
-        while place is not None and len(found) <= limit:
-            page = await self.rest.ask(
+
+        def ask(place: int) -> Awaitable[Mapping[str, Any]]:
+            return self.rest.ask(
                 self.role, "history", "select", query=query, keys=None, after=place
             )
-            found += page["records"]
-            place = page["after"]
-            if not found and place is not None and len(page["records"]) == 0:
-                break  # so much was looked at for nothing: whoever asks goes on himself
-        shown = found[:limit]
-        rest = len(found) > limit or place is not None
-        last = shown[-1]["msg_id"] if shown and rest else text_of(place) if place else None
-        self.answer({"tasks": [task_of(each) for each in shown], "next": last if rest else None})
+
+        place = number_of(after) if after else 0
+        found, last = await page_of(ask, place, int(asked.query.get("limit", 100)))
+        self.answer({"tasks": [task_of(each) for each in found], "next": last})
 
     async def on_post(self, asked: Asked) -> None:
         """Submit tasks."""
@@ -176,6 +173,35 @@ async def stop(handler: ApiHandler, ids: Sequence[str], grace: float | None) -> 
     """Stop requests, and tell what became of them."""
     client = await handler.rest.client(handler.role)
     handler.answer(await client.cancel_requests(ids, grace=grace))
+
+
+async def page_of(
+    ask: Callable[[int], Awaitable[Mapping[str, Any]]], place: int, limit: int
+) -> tuple[Sequence[Mapping[str, Any]], str | None]:
+    """Return a page of records, and where the next one begins, behind that id; None at the end.
+
+    It may hold less than there are: so often the hub is asked for it, and no more. Whoever wants to know
+    goes on himself, behind all that was looked at.
+
+    Parameters
+    ----------
+    ask
+        Asks the hub for records behind a place: see `history.select`.
+    place
+        Where to begin.
+    limit
+        The most that it holds.
+    """
+    found: list[Mapping[str, Any]] = []
+    for _ in range(MOST_ASKED):
+        answer = await ask(place)
+        found += answer["records"]
+        if len(found) > limit:
+            return found[:limit], found[limit - 1]["msg_id"]
+        if answer["after"] is None:
+            return found, None
+        place = answer["after"]
+    return found, text_of(place)
 
 
 def _query_of(asked: Mapping[str, Any]) -> dict[str, Any]:
