@@ -13,6 +13,7 @@ from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError
 
 from ctrlhub.gateway.access.json_limits import checked_json
+from ctrlhub.gateway.api.failing import log_failure
 from ctrlhub.gateway.api.fanout import (
     ENGINES,
     MOST_OF_ONE,
@@ -29,7 +30,7 @@ from ctrlhub.gateway.api.jobs import REQUEST_ID
 from ctrlhub.gateway.api.operation import EVENT_STREAM, Answer, Operation
 from ctrlhub.gateway.api.rest import Rest, rest_of
 from ctrlhub.gateway.api.schema import ListOf, Record, Text, Unfit
-from ctrlhub.gateway.api.sources import OUTPUT_OF, REQUEST, Sources, log_failure
+from ctrlhub.gateway.api.sources import OUTPUT_OF, REQUEST, Sources
 from ctrlhub.gateway.context import Gateway
 from ctrlhub.gateway.handlers import MOST_REASON, Refusal, SocketHandler, too_many
 from ctrlhub.gateway.route import Route

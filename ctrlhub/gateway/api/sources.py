@@ -14,6 +14,7 @@ from ctrlhub.client.rows import Row
 from ctrlhub.client.unopened import engines_known, follow_engines, follow_output
 from ctrlhub.gateway.access.roles import Role
 from ctrlhub.gateway.api.engine_news import changes
+from ctrlhub.gateway.api.failing import log_failure
 from ctrlhub.gateway.api.fanout import ENGINES, OUTPUT, TASKS, Fanout, Topic
 from ctrlhub.gateway.api.followed import PER_TURN, Rounds
 from ctrlhub.gateway.api.outcomes import plain
@@ -230,12 +231,6 @@ async def _succeeds(look: Callable[[], Awaitable[object]]) -> bool:
         log.exception("looking for events has failed")
         return False
     return True
-
-
-def log_failure(task: Task[None]) -> None:
-    """Log why a task that nobody waits for has failed, if it has."""
-    if not task.cancelled() and task.exception() is not None:
-        log.error("a part of the live events has failed", exc_info=task.exception())
 
 
 def _cut(text: str) -> str:

@@ -19,6 +19,7 @@ from ctrlhub.client.room import without_waiting
 from ctrlhub.client.rows import Row
 from ctrlhub.client.unopened import give_up, next_number, numbers_of, output_so_far, rows_of
 from ctrlhub.engine.by_name import call_by_name
+from ctrlhub.gateway.api.failing import log_failure
 from ctrlhub.gateway.api.jobs import Batch, Job
 from ctrlhub.gateway.api.kept import Kept
 from ctrlhub.gateway.api.outcomes import refusal_in
@@ -238,16 +239,19 @@ class Submissions:
         watcher = create_task(self._watch(result, numbers))
         self._watching.add(watcher)
         watcher.add_done_callback(self._watching.discard)
+        watcher.add_done_callback(log_failure)
         self._on_submitted(self, numbers)
         return numbers
 
     async def _watch(self, result: AsyncResult, numbers: Sequence[int]) -> None:
-        await arrivals_here().expect(result)
-        rows = [row for row in rows_of(result) if row is not None]  # all: it is done
-        for row in rows:
-            self._kept.add(row)
-        for number in numbers:
-            del self._out[number]
+        try:
+            await arrivals_here().expect(result)
+        finally:  # whatever has failed: what is not here the hub is asked for
+            rows = [row for row in rows_of(result) if row is not None]
+            for row in rows:
+                self._kept.add(row)
+            for number in numbers:
+                del self._out[number]
         self._on_ended(rows)
 
     # ------------------------------------------------------------ what has come

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ctrlhub.gateway.api import events as module
+from ctrlhub.gateway.api.events import Events
+from ctrlhub.gateway.api.fanout import TASKS, Fanout, NoRoom
+from ctrlhub.gateway.handlers import Refusal
+
+
+@pytest.mark.parametrize(("error", "said"), [(OSError("odd"), OSError), (NoRoom("full"), Refusal)])
+def test_a_stream_that_does_not_begin_takes_no_place(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, said: type[Exception]
+) -> None:
+    """Neither among the sockets, nor among the subscribers."""
+
+    def fail(topics: Any) -> None:
+        raise error
+
+    async def run() -> None:
+        live = SimpleNamespace(fanout=Fanout("e"), sources=SimpleNamespace(joined=fail))
+        monkeypatch.setattr(module, "live_of", lambda gateway: live)
+        handler: Any = Events.__new__(Events)
+        handler.gateway = SimpleNamespace(sockets=set(), config=SimpleNamespace(sockets=9))
+        handler._topics, handler._last, handler._news = [TASKS], "", asyncio.Event()
+        with pytest.raises(said):
+            await handler._stream()
+        assert not handler.gateway.sockets
+        assert not live.fanout.subscribers
+
+    asyncio.run(run())
