@@ -12,7 +12,7 @@ ROW_BYTES = 400
 
 
 class Kept:
-    """The latest rows, as many as there is room for.
+    """The latest rows, as many as there is room for; the last one in any case.
 
     What has no room any more can be had from the hub, as far as its history remembers it.
 
@@ -37,14 +37,12 @@ class Kept:
         return len(self._rows)
 
     def add(self, row: Row) -> None:
-        """Keep a row; the oldest ones make room for it. One that alone has no room is not kept."""
+        """Keep a row; the oldest ones make room for it: all of them, if need be."""
         self.drop(row[0])
         size = weight(row)
-        if size > self._most_bytes:
-            return
         self._rows[row[0]] = (row, size)
         self.size += size
-        while self.size > self._most_bytes or len(self._rows) > self._most:
+        while len(self._rows) > 1 and (self.size > self._most_bytes or len(self._rows) > self._most):
             _, (_, least) = self._rows.popitem(last=False)
             self.size -= least
 
@@ -61,8 +59,8 @@ class Kept:
 
     def check(self) -> None:
         """Assert that the size is that of the rows."""
-        assert self.size == sum(size for _, size in self._rows.values()) <= self._most_bytes
-        assert len(self._rows) <= self._most
+        assert self.size == sum(size for _, size in self._rows.values())
+        assert len(self._rows) <= 1 or (self.size <= self._most_bytes and len(self._rows) <= self._most)
 
 
 def weight(row: Row) -> int:

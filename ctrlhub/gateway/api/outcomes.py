@@ -17,6 +17,7 @@ from ctrlhub.wire.errors import (
     LimitExceeded,
     OutOfMemory,
     PermissionDenied,
+    ResultLost,
     SerializationError,
     StoreError,
     error_for,
@@ -51,6 +52,10 @@ _REFUSED = frozenset({LimitExceeded.code, StoreError.code})
 
 class NotAsSaid(SerializationError, code="not_as_said"):
     """What a request returned is not what it says it is."""
+
+
+class NotKept(ResultLost):
+    """A request is done, and what it returned was too large to be kept, or has made room for others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +124,8 @@ def outcome_of(row: Row, media_types: frozenset[str] = VALUES) -> Outcome:
             error = _of_ours(why)
     elif status == VALUE:  # of our own making: there are none that are not plain
         value = Encoded(JSON, b"null")
+    elif status == RAISED and isinstance(payload, NotKept):
+        state, error = DONE, {**_NOWHERE, "type": ResultLost.__name__, "message": str(payload)}
     elif status == RAISED:
         error = _of_ours(payload)
     elif status == _PARTLY:
@@ -131,6 +138,18 @@ def outcome_of(row: Row, media_types: frozenset[str] = VALUES) -> Outcome:
         number, state, engine if engine >= 0 else None, started, started + elapsed if started else 0.0,
         value, error, output_of(extras),
     )  # fmt: skip
+
+
+def is_lost(row: Row) -> bool:
+    """Tell whether the hub has said that it has not, or not any more, what came of a request."""
+    return row[1] == _ERROR and failure_of(row[2]).code == ResultLost.code
+
+
+def not_kept(row: Row, record: Mapping[str, Any] | None) -> Row:
+    """Return the row to tell of, with what the hub has on record: what is done has not failed for being lost."""
+    if record is None or STATE_OF_RECORD.get(record["status"]) != DONE or not is_lost(row):
+        return row
+    return (row[0], RAISED, NotKept(failure_of(row[2]).evalue), *row[3:])
 
 
 def refusal_in(row: Row) -> CtrlHubError | None:

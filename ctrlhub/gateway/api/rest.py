@@ -125,9 +125,10 @@ class Rest:
     ) -> list[Row | None]:
         """Return the rows of requests, from wherever they are; None for what has not ended in time."""
         ends = time.monotonic() + wait
-        for each in self._by_role.values():
-            await each.wait(numbers, max(0.0, ends - time.monotonic()))
-        found = {number: self.row(number) for number in numbers}
+        found: dict[int, Row | None] = dict.fromkeys(numbers)
+        for each in list(self._by_role.values()):
+            rows = await each.rows(numbers, max(0.0, ends - time.monotonic()))
+            found.update((n, row) for n, row in zip(numbers, rows, strict=True) if row is not None)
         out = {n for each in self._by_role.values() for n in numbers if each.is_out(n)}
         missing = [n for n, row in found.items() if row is None and n not in out]
         if missing:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from ctrlhub.client.rows import Row
 from ctrlhub.gateway.api import resources as shapes
 from ctrlhub.gateway.api.handler import ApiHandler, Asked
 from ctrlhub.gateway.api.jobs import REQUEST_ID
 from ctrlhub.gateway.api.operation import JSON, OCTETS, Answer, Operation
-from ctrlhub.gateway.api.outcomes import STATE_OF_RECORD, Outcome, outcome_of, output_of, pieces
+from ctrlhub.gateway.api.outcomes import STATE_OF_RECORD, NotKept, outcome_of, output_of, pieces
 from ctrlhub.gateway.api.schema import Anything
 from ctrlhub.gateway.api.telling import numbers_in, pending, together, unknown
 from ctrlhub.gateway.handlers import Refusal
@@ -33,9 +34,9 @@ class TaskResult(ApiHandler):
 
     async def on_get(self, asked: Asked) -> None:
         """Tell how it has ended."""
-        outcome = await ended(self, asked)
-        if outcome is not None:
-            await self.send(pieces(outcome))
+        row = await ended(self, asked)
+        if row is not None:
+            await self.send(pieces(outcome_of(row)))
 
 
 class TaskValue(ApiHandler):
@@ -54,17 +55,26 @@ class TaskValue(ApiHandler):
 
     async def on_get(self, asked: Asked) -> None:
         """Give it."""
-        outcome = await ended(self, asked)
-        if outcome is None:
+        row = await ended(self, asked)
+        if row is None:
             return
+        if isinstance(row[2], NotKept):
+            raise row[2]
+        outcome = outcome_of(row)
         if outcome.value is None:
             error = outcome.error or {"type": "TaskCancelled", "message": "it was cancelled"}
             raise Refusal(409, outcome.state, f"{error['type']}: {error['message']}")
         await self.send([outcome.value.data], outcome.value.media_type)
 
 
-async def ended(handler: ApiHandler, asked: Asked) -> Outcome | None:
-    """Return how a request has ended; where it has not, that is answered."""
+async def ended(handler: ApiHandler, asked: Asked) -> Row | None:
+    """Return the row of a request that has ended; where it has not, that is answered.
+
+    Raises
+    ------
+    ResultLost
+        Nobody knows how it has ended. Where it is known to be done and its value is lost, the row says so.
+    """
     number = number_of(asked.path["id"])
     row = await handler.waiting(
         handler.rest.fetched(handler.role, number, asked.query.get("wait", 0.05))
@@ -72,9 +82,13 @@ async def ended(handler: ApiHandler, asked: Asked) -> Outcome | None:
     if row is None:
         handler.answer(pending(number, handler.prefix), 202)
         return None
-    if isinstance(row[2], ResultLost):
+    _check_known(row)
+    return row
+
+
+def _check_known(row: Row) -> None:
+    if isinstance(row[2], ResultLost) and not isinstance(row[2], NotKept):
         raise row[2]
-    return outcome_of(row)
 
 
 class TaskOutput(ApiHandler):
@@ -103,8 +117,7 @@ class TaskOutput(ApiHandler):
             row = await self.rest.fetched(self.role, number, 10.0)
             if row is None:
                 raise TimeoutError(f"the output of {text_of(number)} has not come within 10 s")
-        if isinstance(row[2], ResultLost):
-            raise row[2]
+        _check_known(row)
         outcome = outcome_of(row)
         head = {"id": text_of(number), "state": outcome.state, "complete": True}
         self.answer({**head, **outcome.output})

@@ -6,7 +6,7 @@ from asyncio import FIRST_COMPLETED, Task, create_task, to_thread, wait, wait_fo
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from ctrlhub.client.arrivals import arrivals_here
 from ctrlhub.client.async_client import AsyncClient
@@ -14,7 +14,7 @@ from ctrlhub.client.async_result import AsyncResult
 from ctrlhub.client.balanced_view import LoadBalancedView
 from ctrlhub.client.direct_view import DirectView
 from ctrlhub.client.loop_client import LoopClient
-from ctrlhub.client.on_behalf import has_made, stop_later, stored
+from ctrlhub.client.on_behalf import has_made, records_by_number, stop_later, stored
 from ctrlhub.client.room import without_waiting
 from ctrlhub.client.rows import Row
 from ctrlhub.client.unopened import give_up, next_number, numbers_of, output_so_far, rows_of
@@ -22,11 +22,14 @@ from ctrlhub.engine.by_name import call_by_name
 from ctrlhub.gateway.api.failing import log_failure
 from ctrlhub.gateway.api.jobs import Batch, Job
 from ctrlhub.gateway.api.kept import Kept
-from ctrlhub.gateway.api.outcomes import refusal_in
+from ctrlhub.gateway.api.outcomes import is_lost, not_kept, refusal_in
 from ctrlhub.wire.errors import CtrlHubError, InvalidEngineID, NoEnginesRegistered, ResultLost
 from ctrlhub.wire.ids import text_of
 
 T = TypeVar("T")
+
+Held: TypeAlias = tuple[tuple[AsyncResult, int] | None, Row | None]
+"""A request that is out, with its place in what it was submitted with; or else its row."""
 
 MOST_KEPT = 256 * 1024 * 1024
 """How much (bytes) of results is kept here; older ones the hub's history has."""
@@ -135,12 +138,18 @@ class Submissions:
         Return the rows of those that have ended. Errors as of `safe`: where the hub refuses some, nobody
         waits for the others.
         """
+        held = self._held(numbers)
         if timeout:
             await self._first_of(create_task(self.safe(numbers)), create_task(self.wait(numbers, timeout)))
             self._check(numbers)
         else:
             await self.safe(numbers)
-        return list(map(self.row, numbers))
+        rows = list(map(_row_held, held))
+        gone = [n for n, row in zip(numbers, rows, strict=True) if row is None and n not in self._out]
+        if timeout and gone:  # they had ended before, and have made room since
+            again = dict(zip(gone, await self.from_hub(gone, timeout), strict=True))
+            rows = [again.get(n, row) for n, row in zip(numbers, rows, strict=True)]
+        return rows
 
     async def _first_of(self, safe: Task[None], ended: Task[bool]) -> None:
         try:
@@ -297,24 +306,43 @@ class Submissions:
 
     async def fetched(self, number: int, timeout: float) -> Row | None:
         """Return the row of any request, from the hub if need be; None if it has not ended in time."""
-        here = self.row(number)
+        here, wanted = self.row(number), [number]
         if here is not None:
             return here
         if number in self._out:
-            await self.wait([number], timeout)
-            return self.row(number)
-        return (await self.from_hub([number], timeout))[0]
+            return (await self.rows(wanted, timeout))[0]
+        return (await self.from_hub(wanted, timeout))[0]
+
+    async def rows(self, numbers: Sequence[int], timeout: float) -> list[Row | None]:
+        """Wait for requests that were made here; return the rows of those that have ended, or are here."""
+        held = self._held(numbers)
+        await self.wait(numbers, timeout)
+        return list(map(_row_held, held))
+
+    def _held(self, numbers: Iterable[int]) -> list[Held]:
+        """Take hold of requests, so that who waits for them has their rows whatever there is room for."""
+        return [(self._out.get(number), self._kept.find(number)) for number in numbers]
 
     async def from_hub(self, numbers: Sequence[int], timeout: float) -> list[Row | None]:
         """Return the rows of requests of whomever; None for those that have not ended in time."""
         result = await self.client.get_result([text_of(number) for number in numbers])
         if not await _all_within([result], timeout):
             give_up(self.client.client, result)
-        return list(rows_of(result))
+        rows = list(rows_of(result))
+        lost = [row[0] for row in rows if row is not None and is_lost(row)]
+        if lost:
+            records = await to_thread(records_by_number, self.client.client, lost)
+            rows = [row if row is None else not_kept(row, records.get(row[0])) for row in rows]
+        return rows
 
     def live_output(self, number: int) -> Mapping[str, Any]:
         """Return what a request that was made here has put out so far."""
         return output_so_far(self.client.client, number)
+
+
+def _row_held(held: Held) -> Row | None:
+    out, row = held
+    return row if out is None else rows_of(out[0])[out[1]]
 
 
 def _submitted(view: LoadBalancedView, jobs: Sequence[Job]) -> AsyncResult:
