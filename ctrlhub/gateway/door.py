@@ -1,4 +1,4 @@
-"""What is served to whoever comes: health, login, and who one is."""
+"""What is served to whoever comes: health, and login."""
 
 from __future__ import annotations
 
@@ -38,22 +38,6 @@ class Health(Handler):
     def get(self) -> None:
         """Say so."""
         self.answer({"status": "ok", "version": __version__})
-
-
-class Whoami(Handler):
-    """Says who asks."""
-
-    def get(self) -> None:
-        """Say it."""
-        login = self.identity.login
-        self.answer(
-            {
-                "role": self.role.value,
-                "token": self.identity.name,
-                "expires": None if login is None else login.expires,
-                "csrf": self.csrf,
-            }
-        )
 
 
 class LoginPage(Page):

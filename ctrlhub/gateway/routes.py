@@ -24,7 +24,7 @@ DOOR: tuple[Route, ...] = (
     Route("/login", "ctrlhub.gateway.door:LoginPage", {"GET": None, "POST": None},
         "Log in with a token.", Body.TINY, Face.PAGE),
     Route("/logout", "ctrlhub.gateway.door:Logout", {"POST": Role.VIEW}, "Log out.", Body.TINY, Face.PAGE),
-    Route("/api/v1/session", "ctrlhub.gateway.door:Whoami", READ,
+    Route("/api/v1/session", "ctrlhub.gateway.api.who:Whoami", READ,
         "Who asks: the role, until when, and what a page says to change something.", Body.NONE),
 )  # fmt: skip
 

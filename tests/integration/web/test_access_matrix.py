@@ -6,12 +6,14 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from ctrlhub.controller.http_config import HttpConfig
 from ctrlhub.gateway.access.roles import ROLES, Role
+from ctrlhub.gateway.api.who import WHO
 from ctrlhub.gateway.guard import CSRF_HEADER
 from ctrlhub.gateway.route import SAFE, Face, Route
 from ctrlhub.gateway.routes import ROUTES
@@ -270,6 +272,30 @@ def test_under_a_prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
             assert (await door.ask("GET", "/healthz")).code == 404
             answer = await door.ask("GET", "/hub/")
             assert (answer.code, answer.headers["Location"]) == (302, "./login?next=")
+
+    asyncio.run(run())
+
+
+def test_one_is_told_until_when_one_may_ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ISO 8601: the token's end, or the login's, whichever comes first; null for a token without an end."""
+
+    async def run() -> None:
+        async with front_door(tmp_path, monkeypatch) as door:
+            ends = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=600)
+            short = door.gateway.tokens.create("short", Role.VIEW, ends.timestamp())
+            long = door.gateway.tokens.create("long", Role.VIEW, ends.timestamp() + 1e8)
+
+            async def until(**headers: str) -> datetime | None:
+                known = json.loads((await door.ask("GET", "/api/v1/session", headers)).body)
+                WHO.check(known)
+                return None if known["expires"] is None else datetime.fromisoformat(known["expires"])
+
+            assert await until(Authorization=f"Bearer {door.secrets[Role.VIEW]}") is None
+            assert await until(Authorization=f"Bearer {short}") == ends
+            assert await until(Cookie=await door.cookie(short)) == ends
+            login = await until(Cookie=await door.cookie(long))
+            assert login is not None
+            assert ends < login < ends + timedelta(seconds=1e8)
 
     asyncio.run(run())
 
