@@ -195,9 +195,9 @@ class Joining:
             raise ProtocolMismatch(
                 f"the peer speaks protocol {theirs['protocol'][:40]}, the hub {ours['protocol']}"
             )
-        if role is m.Role.NANNY:
-            return
-        mine, his = ours["python"].rsplit(".", 1)[0], theirs.get("python", "?").rsplit(".", 1)[0]
+        if role is m.Role.NANNY or (role.is_client and "python" not in theirs):
+            return  # in another language than Python there are no functions to send
+        mine, his = (".".join(each.get("python", "?").split(".")[:2]) for each in (ours, theirs))
         if mine != his:
             raise VersionMismatch(
                 f"this {role.noun} runs Python {his}, the hub {mine}: functions cannot travel between "

@@ -22,6 +22,7 @@ from ctrlhub.cluster.local import LocalProcesses
 from ctrlhub.cluster.local_nanny import LocalNanny, Prefer
 from ctrlhub.cluster.own_nannies import OwnNannies
 from ctrlhub.cluster.parts_check import PartsCheck
+from ctrlhub.cluster.serving_http import serve_http
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.wire.places import Profile
 
@@ -79,6 +80,7 @@ class Starting(ClusterFile, Coroutines):
             assert hub is not None
             ended, cut = self._clients.hub_ended, self._own.cut_lifelines
             self._keeper = Keeper(hub, claim.profile, ended, cut)
+            serve_http(self._client, self._hub.http)
             if n > here:
                 self.default_set = self._sets.start(n, self.launcher, self.launcher_options)
                 self._await_engines()

@@ -27,11 +27,12 @@ from ctrlhub.cluster.parts_check import PartsCheck
 from ctrlhub.cluster.processes import KnownProcess
 from ctrlhub.cluster.record import SupervisorRecord
 from ctrlhub.cluster.restarts import NANNY_STEADY, Restarts
+from ctrlhub.cluster.serving_http import serve_http
 from ctrlhub.cluster.set_keeper import ASK, RestartSets, SetKeeper
 from ctrlhub.cluster.signals import Signals
 from ctrlhub.cluster.supervised import Supervised
 from ctrlhub.controller.config import HubConfig
-from ctrlhub.wire.errors import CtrlHubError, GatewayError
+from ctrlhub.wire.errors import CtrlHubError
 from ctrlhub.wire.places import Profile
 from ctrlhub.wire.private import StateError
 from ctrlhub.wire.trouble import note_trouble, noted_trouble
@@ -196,7 +197,7 @@ class Supervisor:
             self._record()
             with self._processes.connect(check) as client:
                 arrived, note = self._launch(client, check)
-                http = self._serve_http(client)
+                http = serve_http(client, self._config.hub.http)
             assert self._processes.hub is not None
             on_ready(Ready(self._profile.name, self._processes.hub.pid, arrived, note, http))
             self._supervise(signals)
@@ -205,15 +206,6 @@ class Supervisor:
         finally:
             self._end_set()
             self._processes.stop()
-
-    def _serve_http(self, client: Client) -> str:
-        """Return the URL of the gateway, if it was to be started; without it the cluster is not what was asked for."""
-        if not self._config.hub.http.is_wanted:
-            return ""
-        try:
-            return client.gateway()
-        except GatewayError as error:
-            raise StartFailed(f"{error}") from error
 
     def _launch(self, client: Client, check: Callable[[], None]) -> tuple[int, str]:
         """Start the engines that a launcher runs; return how many have come, and what keeps the others."""

@@ -66,12 +66,17 @@ LOOK_AGAIN = 0.02
 
 MOST_BYTES = 4096
 
+LIBRARIES = ("tornado", "asyncio")
+"""Whose records are the gateway's as well: errors alone, since of what strangers send they warn each time."""
+
 
 def run() -> int:
     """Run a gateway until the hub ends; return the exit code."""
     said = json.loads(sys.stdin.buffer.readline())
     about = {"process": "gateway", "profile": said["profile"]}
     start_logging(said["log_level"], said["log_format"], lambda: about)
+    for library in LIBRARIES:
+        start_logging("error", said["log_format"], lambda: about, logger=library)
     try:
         config = HttpConfig.from_plain(said["http"])
         state = Path(said["state_dir"]) if said["state_dir"] else None
@@ -208,7 +213,8 @@ def _listen(config: HttpConfig, profile: Profile) -> list[socket.socket]:
                 time.sleep(LOOK_AGAIN)
                 continue
             if config.port or not former:
-                raise
+                where = f"{config.address} port {config.port}"
+                raise OSError(error.errno, error.strerror, where) from error
             log.warning("port %d is taken (%s); taking another", former, error)
             former = 0
 

@@ -14,6 +14,7 @@ import pytest
 
 from ctrlhub import Client, Cluster, GatewayError
 from ctrlhub.cli.exits import Exit
+from ctrlhub.cluster.errors import StartFailed
 from ctrlhub.gateway.access.roles import Role
 from ctrlhub.gateway.handlers import REVOKED
 from ctrlhub.wire.places import Profile
@@ -100,7 +101,16 @@ def test_one_that_cannot_start_says_why(command: Command) -> None:
         result = command.run("start", "-n", "0", "--http", str(port), "--daemonize")
     assert result.returncode == Exit.START_FAILED
     assert "the gateway cannot start" in result.stderr
-    assert "Address already in use" in result.stderr
+    assert f"Address already in use: '127.0.0.1 port {port}'" in result.stderr
+
+
+def test_a_cluster_of_a_program_that_cannot_serve_does_not_start(command: Command) -> None:
+    """As `ctrl-hub start`; nothing of it is left."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        cluster = Cluster(n=0, profile="default", state_dir=command.state, http=str(taken.getsockname()[1]))
+        with pytest.raises(StartFailed, match=r"the gateway cannot start: .*Address already in use"):
+            cluster.start()
+    assert command.run("status").returncode == Exit.NOT_RUNNING
 
 
 def test_one_that_cannot_start_is_told_by_status_and_doctor(command: Command) -> None:

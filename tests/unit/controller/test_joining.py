@@ -224,6 +224,14 @@ class TestRegister:
             [answer] = Line(exchange, role.value).say(HUB, said)
             assert isinstance(answer, m.Registered)
 
+    def test_a_client_in_another_language_names_no_python(self, exchange: Exchange) -> None:
+        """It sends no functions; an engine runs them."""
+        said = registration(CLIENT, "client")
+        [answer] = Line(exchange, "client").say(HUB, replace(said, versions={}))
+        assert isinstance(answer, m.Registered)
+        silent = replace(registration(ENGINE, "engine"), versions={})
+        assert refused(Line(exchange, "engine").say(HUB, silent)) == "version_mismatch"
+
     @pytest.mark.parametrize("role", [ENGINE, CLIENT, NANNY])
     def test_another_protocol_is_refused(self, exchange: Exchange, role: m.Role) -> None:
         """In what the peer says of itself."""
