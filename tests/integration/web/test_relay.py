@@ -6,6 +6,7 @@ import json
 import pickle
 import random
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from ctrlhub import Client, Cluster, PermissionDenied
+from ctrlhub.gateway.relay.peer import BURST, RATE
 from ctrlhub.gateway.token_file import TokenFile
 from ctrlhub.wire.codec import decode, encode
 from ctrlhub.wire.functions import digest_of
@@ -309,8 +311,9 @@ def test_nonsense(gateway: Gateway, subprotocol: str, said: str | bytes, code: i
 @pytest.mark.parametrize(("token", "size"), [("view", 3), ("view", 5), ("admin", 9)])
 def test_a_message_that_is_too_large_for_a_role(gateway: Gateway, token: str, size: int) -> None:
     """It ends the connection: with a code and a reason, or if it is larger still without being read."""
-    with gateway.peer(token=token) as peer, suppress(ConnectionClosed):
-        peer.send(pack_message(Stream.TASK, [bytes((size << 20) - 100_000)]))
+    with gateway.peer(token=token) as peer:
+        with suppress(ConnectionClosed):
+            peer.send(pack_message(Stream.TASK, [bytes((size << 20) - 100_000)]))
         assert closed(peer)[0] in (TOO_LARGE, 1006)
 
 
@@ -323,8 +326,9 @@ def test_a_message_in_pieces(gateway: Gateway) -> None:
         assert hear(peer, Answer).id == 7
 
 
-def test_any_bytes(gateway: Gateway) -> None:
-    """On sockets that were let in: neither gateway nor hub minds."""
+def test_any_bytes(gateway: Gateway, client: Client) -> None:
+    """On sockets that were let in: neither gateway nor hub minds, and both answer as before."""
+    hub = client.status()["hub"]
     rng = random.Random(7)
     good = [pack_message(stream, encode(Call(1, "query", "status", {}))) for stream in Stream]
     for _ in range(40):
@@ -334,6 +338,13 @@ def test_any_bytes(gateway: Gateway) -> None:
                 for _ in range(rng.randrange(4)):
                     data[rng.randrange(len(data))] = rng.randrange(256)
                 peer.send(bytes(data))
+    with gateway.peer() as peer:
+        joined(peer, gateway)
+        say(peer, Stream.HUB, Call(7, "query", "status", {}))
+        answer = hear(peer, Answer)
+    assert (answer.id, answer.code) == (7, "")
+    now = answer.value["hub"]
+    assert (now["pid"], now["http"]["pid"], now["http"]["deaths"]) == (hub["pid"], gateway.pid, hub["http"]["deaths"])
 
 
 def test_a_message_that_the_hub_cannot_read(gateway: Gateway) -> None:
@@ -355,15 +366,23 @@ def test_a_flood_of_pings(gateway: Gateway) -> None:
         assert closed(peer) == (FLOODED, "too many messages")
 
 
-def test_a_flood_of_messages(gateway: Gateway, client: Client) -> None:
-    """It is heard only so fast; others are served meanwhile."""
-    with gateway.peer() as peer, suppress(ConnectionClosed):
+def test_a_flood_of_messages(gateway: Gateway) -> None:
+    """It is heard only so fast; others are served meanwhile, and each of its calls is answered, in order."""
+    count = int(BURST + RATE)
+    with gateway.peer() as peer, ThreadPoolExecutor(1) as pool:
         joined(peer, gateway)
-        beat = pack_message(Stream.HUB, encode(Call(1, "query", "last_event", {})))
-        for _ in range(6000):
-            peer.send(beat)
+
+        def flood() -> None:
+            for number in range(1, count + 1):
+                say(peer, Stream.HUB, Call(number, "query", "engine_events", {}))
+
+        flooding = pool.submit(flood)
         with Client(gateway.url, token=gateway.tokens["admin"]) as other:
             assert other.load_balanced_view().map_sync(abs, range(100)) == list(range(100))
+        answers = [hear(peer, Answer) for _ in range(count)]
+        flooding.result(PATIENCE)
+    assert [answer.id for answer in answers] == list(range(1, count + 1))
+    assert {answer.code for answer in answers} == {""}
 
 
 # ---------------------------------------------------------------- who does not read
