@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ctrlhub.gateway.access.hosts import Hosts
+from ctrlhub.gateway.access.identity import Identity
 from ctrlhub.gateway.access.rates import Rates
 from ctrlhub.gateway.access.roles import Role
 from ctrlhub.gateway.clients import Clients
@@ -19,7 +20,6 @@ from ctrlhub.wire.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from ctrlhub.controller.http_config import HttpConfig
-    from ctrlhub.gateway.guard import Identity
 
 log = logging.getLogger(__name__)
 

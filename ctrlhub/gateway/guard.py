@@ -6,7 +6,6 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -15,6 +14,7 @@ from tornado.web import HTTPError, RequestHandler
 
 from ctrlhub.gateway.access import cookies
 from ctrlhub.gateway.access.headers import headers_of
+from ctrlhub.gateway.access.identity import Identity
 from ctrlhub.gateway.access.roles import Role, allows
 from ctrlhub.gateway.access.tokens import Token, TokenBook
 from ctrlhub.gateway.context import Gateway
@@ -29,26 +29,6 @@ CSRF_HEADER = "X-Ctrlhub-Csrf"
 
 MOST_AGE = "600"
 """For how long (seconds) a browser may remember what another site's scripts may send."""
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who asks.
-
-    Attributes
-    ----------
-    role
-        What it may do.
-    token, name
-        Id and name of its token.
-    login
-        Its cookie; None for a bearer of the token itself.
-    """
-
-    role: Role
-    token: str
-    name: str
-    login: cookies.Login | None = None
 
 
 class Refusal(HTTPError):

@@ -16,7 +16,6 @@ from ctrlhub.gateway.access.rates import Bucket
 from ctrlhub.gateway.context import Gateway
 from ctrlhub.gateway.guard import CSRF_HEADER as CSRF_HEADER
 from ctrlhub.gateway.guard import Guarded, too_slow
-from ctrlhub.gateway.guard import Identity as Identity
 from ctrlhub.gateway.guard import Refusal as Refusal
 from ctrlhub.gateway.guard import too_large as too_large
 from ctrlhub.gateway.guard import too_many as too_many

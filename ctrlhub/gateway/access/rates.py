@@ -37,6 +37,11 @@ class Bucket:
         self._left -= 1.0
         return True
 
+    @property
+    def wait(self) -> float:
+        """In how many seconds there is one in it, as it was at the last `take`."""
+        return max(0.0, (1.0 - self._left) / self._rate)
+
 
 class Rates:
     """Buckets by name.
@@ -52,22 +57,18 @@ class Rates:
     def __init__(self, rate: float, burst: float) -> None:
         self._rate = rate
         self._burst = max(1.0, burst)
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._buckets: OrderedDict[str, Bucket] = OrderedDict()
 
-    def take(self, name: str, now: float, cost: float = 1.0) -> float:
-        """Take from a bucket; return 0, or in how many seconds there is enough in it."""
-        left = self._left(name, now)
-        if left < cost:
-            return (min(cost, self._burst) - left) / self._rate
-        self._keep(name, left - cost, now)
-        return 0.0
+    def take(self, name: str, now: float) -> float:
+        """Take one out of a bucket; return 0, or in how many seconds there is one in it."""
+        bucket = self._bucket(name, now)
+        return 0.0 if bucket.take(now) else bucket.wait
 
-    def _left(self, name: str, now: float) -> float:
-        left, then = self._buckets.get(name, (self._burst, now))
-        return min(self._burst, left + max(0.0, now - then) * self._rate)
-
-    def _keep(self, name: str, left: float, now: float) -> None:
-        self._buckets[name] = left, now
+    def _bucket(self, name: str, now: float) -> Bucket:
+        bucket = self._buckets.get(name)
+        if bucket is None:
+            bucket = self._buckets[name] = Bucket(self._rate, self._burst, now)
+            if len(self._buckets) > MOST:
+                self._buckets.popitem(last=False)
         self._buckets.move_to_end(name)
-        if len(self._buckets) > MOST:
-            self._buckets.popitem(last=False)
+        return bucket

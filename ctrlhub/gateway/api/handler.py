@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
+from ctrlhub.gateway.access.identity import Identity
 from ctrlhub.gateway.api.operation import BadPath, Operation
 from ctrlhub.gateway.api.problems import RETRY_AFTER, code_of, status_of
 from ctrlhub.gateway.api.rest import Rest, rest_of
-from ctrlhub.gateway.handlers import Handler, Identity, Refusal
+from ctrlhub.gateway.handlers import Handler, Refusal
 from ctrlhub.wire.encoded import OCTETS
 
 T = TypeVar("T")

@@ -33,6 +33,15 @@ def test_it_is_bounded() -> None:
     assert rates.take(f"{MOST + 9}", 0.0) > 0.0
 
 
+def test_who_is_refused_is_remembered_as_well() -> None:
+    """Names that come new push out who has not asked for longest, not who asks too much."""
+    rates = Rates(rate=1e-6, burst=1.0)
+    rates.take("greedy", 0.0)
+    for number in range(MOST + 10):
+        assert rates.take("greedy", 0.0) > 0.0
+        rates.take(f"{number}", 0.0)
+
+
 @given(st.lists(st.tuples(st.floats(0, 5), st.booleans()), max_size=60))
 def test_never_more_than_the_rate_allows(steps: list[tuple[float, bool]]) -> None:
     """Whatever the pace, and if the clock stands still or goes back a little."""

@@ -11,10 +11,10 @@ import pytest
 
 from ctrlhub.controller.http_config import HttpConfig
 from ctrlhub.gateway import serving
+from ctrlhub.gateway.access.identity import Identity
 from ctrlhub.gateway.access.roles import Role
 from ctrlhub.gateway.access.tokens import TokenBook
 from ctrlhub.gateway.context import Gateway
-from ctrlhub.gateway.guard import Identity
 from ctrlhub.gateway.serving import gateway_of, watch_tokens
 from ctrlhub.gateway.token_file import TokenFile
 from ctrlhub.wire.places import Profile
