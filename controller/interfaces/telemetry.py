@@ -80,7 +80,7 @@ class TelemetryQuery(Interface):
     def read(self, caller: Session, since: int = 0) -> dict[str, Any]:
         """Return all figures, and what has ended since so many requests had: see `cursor`.
 
-        Of more than 1,000 engines the first are told of, and `more` is what to pass to `engines`.
+        Of more than 1,000 engines the first are told of, and `more` is what to pass to `engines_after`.
         """
         if type(since) is not int or not 0 <= since <= MAX_ID:
             raise InvalidRequest("since is the cursor of an answer before, or 0")

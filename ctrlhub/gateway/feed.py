@@ -1,7 +1,7 @@
 """The hub's figures, asked for once for everybody: the dashboard of many, and scrapes.
 
 One question a second while somebody looks, none otherwise. What has ended since the last answer comes
-in the next one alone, so it is kept here for a while, for who comes later.
+in the next one alone: who wants to know of all that ends listens from the beginning.
 """
 
 from __future__ import annotations
@@ -9,22 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeAlias
 
 from ctrlhub.wire.errors import CtrlHubError
-from ctrlhub.wire.telemetry import Failure, TaskSample, Telemetry
+from ctrlhub.wire.telemetry import Telemetry
 
 PERIOD = 1.0
 """How often (seconds) the hub is asked while somebody looks; an answer that is younger is as good."""
-
-SAMPLES = 4096
-"""The most samples that are kept."""
-
-FAILURES = 64
-"""The most failures that are kept."""
 
 Ask: TypeAlias = Callable[[int], Awaitable[Telemetry]]
 Listener: TypeAlias = Callable[[Telemetry], None]
@@ -46,16 +39,12 @@ class TelemetryFeed:
     ----------
     latest : Telemetry or None
         The last answer.
-    samples, failures : deque
-        Of the last answers, oldest first. They are emptied when another hub has come.
     trouble : str
         Why there is no new answer; empty if there is one.
     """
 
     def __init__(self, ask: Ask, clock: Callable[[], float] = time.monotonic) -> None:
         self.latest: Telemetry | None = None
-        self.samples: deque[TaskSample] = deque(maxlen=SAMPLES)
-        self.failures: deque[Failure] = deque(maxlen=FAILURES)
         self.trouble = ""
         self._ask = ask
         self._clock = clock
@@ -86,7 +75,7 @@ class TelemetryFeed:
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with each new answer, the first one soon; return what ends that.
 
-        It is called in the gateway's loop. `latest` and `samples` have what there was before.
+        It is called in the gateway's loop. `latest` has what there was before.
         """
         key = object()
         self._listeners[key] = listener
@@ -126,8 +115,6 @@ class TelemetryFeed:
             found = await self._ask(0 if before is None else before.cursor)
             if before is not None and found.started != before.started:
                 found = await self._ask(0)  # another hub, which counts anew
-                self.samples.clear()
-                self.failures.clear()
         except Exception as error:
             if not self.trouble:
                 bug = None if isinstance(error, CtrlHubError) else error
@@ -136,8 +123,6 @@ class TelemetryFeed:
             self._error, self._failed = error, self._failed + 1
             raise
         self.latest, self.trouble, self._asked, self._error = found, "", begun, None
-        self.samples.extend(found.tasks)
-        self.failures.extend(found.failures)
         for listener in tuple(self._listeners.values()):
             try:
                 listener(found)

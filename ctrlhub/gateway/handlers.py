@@ -20,6 +20,7 @@ from ctrlhub.gateway.guard import Refusal as Refusal
 from ctrlhub.gateway.guard import too_large as too_large
 from ctrlhub.gateway.guard import too_many as too_many
 from ctrlhub.gateway.route import SAFE, Body, Route
+from ctrlhub.wire.closing import FLOOD, REVOKED
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +35,6 @@ MOST_SAID = 64 * 1024
 
 SAID_RATE, SAID_BURST = 20.0, 100.0
 """So many messages and pings may come on a WebSocket in a second, and at once."""
-
-REVOKED, FLOOD = 4401, 4429
-"""The codes that a WebSocket is closed with, beside those of its protocol."""
 
 MOST_REASON = 120
 """The longest reason (bytes) that closes a WebSocket."""

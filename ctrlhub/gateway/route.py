@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
@@ -61,8 +61,6 @@ class Route:
         Who looks at it.
     is_socket
         It is a WebSocket (or a stream of events): a foreign origin is refused whatever the method.
-    details
-        More for the description: see :mod:`ctrlhub.gateway.rest.openapi`.
     """
 
     path: str
@@ -72,7 +70,6 @@ class Route:
     body: Body = Body.SMALL
     face: Face = Face.API
     is_socket: bool = False
-    details: Mapping[str, object] = field(default_factory=dict)
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:

@@ -57,9 +57,8 @@ class Served:
             raise ValueError(f"this does not say where a gateway serves ({error!r:.100})") from None
 
     def to_json(self) -> bytes:
-        """Return what `from_json` takes; with the port, for a gateway that wants the same one again."""
-        port = urlsplit(self.url).port
-        return json.dumps({"url": self.url, "port": port, "pid": self.pid, "link": self.link}).encode() + b"\n"
+        """Return what `from_json` takes."""
+        return json.dumps({"url": self.url, "pid": self.pid, "link": self.link}).encode() + b"\n"
 
 
 def linked(template: str, url: str, profile: str, environ: Mapping[str, str]) -> str:

@@ -34,18 +34,6 @@ WEB_MESSAGE_BYTES = 6 * 1024 * 1024
 WEB_ANSWER_BYTES = 32 * 1024 * 1024
 """The largest WebSocket message of a gateway: a header may be large, and has frames behind it."""
 
-MALFORMED = 1007
-"""The code with which a gateway closes a WebSocket on which something came that it cannot read."""
-
-TOO_LARGE = 1009
-"""And one on which a message was too large."""
-
-ENDING = 1012
-"""And all of them when it ends: come again."""
-
-TOO_SLOW = 1013
-"""And one whose peer does not take what it is sent."""
-
 STREAMS = (Stream.HUB, Stream.MULTIENGINE, Stream.TASK, Stream.IOPUB)
 """The streams by their numbers."""
 

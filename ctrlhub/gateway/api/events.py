@@ -34,22 +34,14 @@ from ctrlhub.gateway.api.sources import OUTPUT_OF, REQUEST, Sources
 from ctrlhub.gateway.context import Gateway
 from ctrlhub.gateway.handlers import MOST_REASON, Refusal, SocketHandler, too_many
 from ctrlhub.gateway.route import Route
+from ctrlhub.wire.closing import FAILED, NO_ROOM, TOO_SLOW
 from ctrlhub.wire.ids import number_of
 
 HEARTBEAT = 15.0
 """After so many seconds without an event a comment is sent: proxies close what is silent."""
 
-TRY_AGAIN = 1013
-"""The code with which a WebSocket is closed for whose topics there was no room any more."""
-
-FAILED = 1011
-"""And where the gateway has failed."""
-
 PATIENCE = 10.0
 """How long (seconds) a subscriber who was dropped is given to read that."""
-
-TOO_SLOW = 4008
-"""The code with which the WebSocket of who is too slow is closed."""
 
 IDS = ListOf(REQUEST_ID, MOST_OF_ONE)
 WISH = Record(
@@ -214,7 +206,7 @@ class Events(SocketHandler):
         try:
             subscriber = self._subscribe()
         except NoRoom as error:  # others were quicker
-            self.close(TRY_AGAIN, str(error)[:MOST_REASON])
+            self.close(NO_ROOM, str(error)[:MOST_REASON])
             return
         self._telling = create_task(self._tell(subscriber))
         self._telling.add_done_callback(log_failure)

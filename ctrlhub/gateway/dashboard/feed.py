@@ -17,6 +17,7 @@ from ctrlhub.gateway.access.roles import Role
 from ctrlhub.gateway.context import Gateway
 from ctrlhub.gateway.dashboard.figures import Figures
 from ctrlhub.gateway.dashboard.logs import LogEnds
+from ctrlhub.wire.closing import FAILED, TOO_SLOW
 from ctrlhub.wire.errors import CtrlHubError
 from ctrlhub.wire.telemetry import Telemetry
 
@@ -38,7 +39,7 @@ class Browser(Protocol):
     def tell(self, text: str) -> int:
         """Send it something; return how many messages it has not taken yet."""
 
-    def let_go(self, reason: str) -> None:
+    def let_go(self, code: int, reason: str) -> None:
         """Close its connection, and say why."""
 
 
@@ -95,7 +96,7 @@ class Feed:
         for each in browsers:
             if each.tell(text) > MOST_UNSENT:
                 self.leave(each)
-                each.let_go("this browser reads too slowly")
+                each.let_go(TOO_SLOW, "this browser reads too slowly")
 
     # ------------------------------------------------------------ looking
 
@@ -110,7 +111,7 @@ class Feed:
             log.exception("the dashboard failed")
             for each in list(self._browsers):  # they come again
                 self.leave(each)
-                each.let_go("the dashboard failed: see the gateway's log")
+                each.let_go(FAILED, "the dashboard failed: see the gateway's log")
         finally:
             leave()
             self._running = None

@@ -18,6 +18,7 @@ from ctrlhub.gateway.dashboard.feed import feed_of
 from ctrlhub.gateway.guard import Refusal
 from ctrlhub.gateway.handlers import Handler, SocketHandler
 from ctrlhub.gateway.pages import Page
+from ctrlhub.wire.closing import MALFORMED
 
 STATIC = Path(__file__).parent / "static"
 PAGE = "index.html"
@@ -34,9 +35,6 @@ WISHES: Mapping[str | bytes, bool] = {'{"logs":true}': True, '{"logs":false}': F
 
 MOST_SAID = 64
 """So long (bytes) what it says may be."""
-
-TOO_SLOW = 4408
-"""The WebSocket's closing code for a browser that does not read."""
 
 
 @cache
@@ -117,7 +115,7 @@ class FeedSocket(SocketHandler):
         """Hear whether it shows the logs; there is nothing else that it may say."""
         wanted = WISHES.get(message)
         if wanted is None:
-            self.let_go("this is nothing that the dashboard says")
+            self.let_go(MALFORMED, "this is nothing that the dashboard says")
         else:
             feed_of(self.gateway).want_logs(self, wanted)
 
@@ -143,6 +141,6 @@ class FeedSocket(SocketHandler):
     def _taken(self, sent: Any) -> None:
         self._unsent -= 1
 
-    def let_go(self, reason: str) -> None:
+    def let_go(self, code: int, reason: str) -> None:
         """Close its connection, and say why."""
-        self.close(TOO_SLOW, reason)
+        self.close(code, reason)

@@ -16,11 +16,12 @@ from ctrlhub.gateway.relay.budget import Budget
 from ctrlhub.gateway.relay.doorman import Doorman
 from ctrlhub.gateway.relay.framings import Framing
 from ctrlhub.gateway.relay.uplink import Uplink
+from ctrlhub.wire.closing import ENDING, MALFORMED, TOO_LARGE, TOO_SLOW
 from ctrlhub.wire.codec import encode
 from ctrlhub.wire.errors import AuthenticationError, InvalidRequest
 from ctrlhub.wire.limits import MAX_CONTROL_BYTES, MAX_HELLO_BYTES
 from ctrlhub.wire.messages import Buffer, Goodbye, Refused, Role, Stream
-from ctrlhub.wire.web import ENDING, MALFORMED, TOO_LARGE, TOO_SLOW, WEB_MESSAGE_BYTES
+from ctrlhub.wire.web import WEB_MESSAGE_BYTES
 
 log = logging.getLogger(__name__)
 

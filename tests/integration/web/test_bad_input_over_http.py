@@ -12,11 +12,11 @@ import pytest
 
 from ctrlhub import Cluster
 from ctrlhub.gateway.access.roles import Role
-from ctrlhub.gateway.dashboard.handlers import TOO_SLOW
-from ctrlhub.gateway.handlers import FLOOD, MOST_FORM, SAID_BURST
+from ctrlhub.gateway.handlers import MOST_FORM, SAID_BURST
 from ctrlhub.gateway.route import Route
 from ctrlhub.gateway.routes import ROUTES
 from ctrlhub.gateway.server import MOST_HEAD
+from ctrlhub.wire.closing import FLOOD, MALFORMED
 from ctrlhub.wire.places import Profile, state_dir
 from tests.support.front_door import path_to
 from tests.support.gateways import (
@@ -279,7 +279,7 @@ def test_floods_and_nonsense_on_a_websocket(site: Site, said: bytes, codes: set[
     [
         (frame(1, b'{"logs":true}') + frame(1, b'{"logs":false}'), FLOOD),
         (frame(9, b"ping"), FLOOD),
-        (frame(1, b"[" * 60), TOO_SLOW),
+        (frame(1, b"[" * 60), MALFORMED),
     ],
 )
 def test_what_is_said_to_the_dashboard(site: Site, said: bytes, code: int) -> None:

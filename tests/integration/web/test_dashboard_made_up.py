@@ -15,6 +15,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from ctrlhub.wire.closing import MALFORMED
 from tests.support.browser import comes
 from tests.support.made_up_gateway import Shown, made_up_gateway
 from tests.support.processes import until
@@ -144,7 +145,7 @@ def test_twenty_browsers_get_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize("said", ["", "[]", '{"logs": 1}', '{"act":"restart"}', b"\xff\x00", "[" * 60])
 def test_nonsense_from_a_browser_ends_its_connection(made_up: Shown, said: str | bytes) -> None:
     """With a reason; there is nothing else that the page says."""
-    assert closing_of(made_up, said) == (4408, "this is nothing that the dashboard says")
+    assert closing_of(made_up, said) == (MALFORMED, "this is nothing that the dashboard says")
 
 
 def test_what_is_too_long_is_not_read(made_up: Shown) -> None:

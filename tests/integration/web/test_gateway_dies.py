@@ -16,7 +16,7 @@ from ctrlhub import Client, Cluster, GatewayError
 from ctrlhub.cli.exits import Exit
 from ctrlhub.cluster.errors import StartFailed
 from ctrlhub.gateway.access.roles import Role
-from ctrlhub.gateway.handlers import REVOKED
+from ctrlhub.wire.closing import REVOKED
 from ctrlhub.wire.places import Profile
 from tests.support.gateways import Site, close_code, handshake, process_of, read_answer, site_of
 from tests.support.processes import Command, is_alive, until

@@ -20,6 +20,7 @@ from websockets.typing import Subprotocol
 from ctrlhub import Client, Cluster, PermissionDenied
 from ctrlhub.gateway.relay.peer import BURST, RATE
 from ctrlhub.gateway.token_file import TokenFile
+from ctrlhub.wire.closing import FLOOD, MALFORMED, TOO_LARGE
 from ctrlhub.wire.codec import decode, encode
 from ctrlhub.wire.functions import digest_of
 from ctrlhub.wire.limits import MAX_CONTROL_BYTES
@@ -37,9 +38,7 @@ from ctrlhub.wire.messages import (
 from ctrlhub.wire.versions import versions
 from ctrlhub.wire.web import (
     JSON,
-    MALFORMED,
     MSGPACK,
-    TOO_LARGE,
     WEB_MESSAGE_BYTES,
     pack_message,
     unpack_message,
@@ -48,7 +47,6 @@ from tests.support.browser import chromium, program
 from tests.support.processes import until
 
 PATIENCE = 30.0
-FLOODED = 4429
 
 
 class Gateway:
@@ -363,7 +361,7 @@ def test_a_flood_of_pings(gateway: Gateway) -> None:
         with suppress(ConnectionClosed):
             for number in range(1000):
                 peer.ping(str(number))
-        assert closed(peer) == (FLOODED, "too many messages")
+        assert closed(peer) == (FLOOD, "too many messages")
 
 
 def test_a_flood_of_messages(gateway: Gateway) -> None:

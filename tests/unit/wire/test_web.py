@@ -9,20 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctrlhub.gateway.handlers import FLOOD, REVOKED
 from ctrlhub.gateway.relay.peer import BURST, MOST_UNTAKEN, RATE, STALLED
 from ctrlhub.gateway.relay.relays import MOST_PEERS
+from ctrlhub.wire.closing import CODES, FAILED
 from ctrlhub.wire.errors import InvalidRequest
 from ctrlhub.wire.messages import Stream
 from ctrlhub.wire.web import (
     ALIGNMENT,
-    ENDING,
     JSON,
-    MALFORMED,
     MSGPACK,
     STREAMS,
-    TOO_LARGE,
-    TOO_SLOW,
     WEB_MESSAGE_BYTES,
     pack_message,
     unpack_message,
@@ -59,13 +55,15 @@ def test_frames_are_aligned(frames: list[bytes]) -> None:
 
 def test_the_document() -> None:
     """PROTOCOL.md shows these bytes, and says with which codes a WebSocket ends, and how large a message may be."""
-    text = (Path(__file__).parents[3] / "PROTOCOL.md").read_text(encoding="utf-8")
+    root = Path(__file__).parents[3]
+    text = (root / "PROTOCOL.md").read_text(encoding="utf-8")
     section = text.split("## WebSocket")[1].split("\n## ")[0]
     shown = [pack_message(Stream.TASK, [b"abc"]), pack_message(Stream.HUB, [b"abc", b"", b"d"])]
     rows = [bytes.fromhex(line) for line in section.splitlines() if re.fullmatch(r" {4}[0-9a-f ]+", line)]
     assert rows == shown
-    for code in (MALFORMED, TOO_LARGE, ENDING, TOO_SLOW, REVOKED, FLOOD):
-        assert f"| {code} |" in section
+    assert {int(code) for code in re.findall(r"^\| ([0-9]{4}) \|", section, re.M)} == CODES - {FAILED}
+    gateway = (root / "docs/gateway.md").read_text(encoding="utf-8")
+    assert {int(code) for code in re.findall(r"^\| ([0-9]{4}) \|", gateway, re.M)} == CODES
     assert f"larger than {WEB_MESSAGE_BYTES >> 20} MiB" in section
     for limit in (f"{RATE:,.0f} messages", f"{BURST:,.0f} at once", f"{STALLED:.0f} s", f"{MOST_PEERS} peers"):
         assert limit in section

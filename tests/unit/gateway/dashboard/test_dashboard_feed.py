@@ -13,6 +13,7 @@ import pytest
 
 from ctrlhub.gateway.dashboard import feed as feeds
 from ctrlhub.gateway.dashboard.feed import MOST_UNSENT, Feed, trouble_of
+from ctrlhub.wire.closing import FAILED, TOO_SLOW
 from ctrlhub.wire.errors import HubUnavailable
 from ctrlhub.wire.places import Profile
 from ctrlhub.wire.telemetry import Telemetry
@@ -44,16 +45,16 @@ class Browser:
     def __init__(self, reads: bool = True) -> None:
         self.reads = reads
         self.told: list[dict[str, Any]] = []
-        self.reason = ""
+        self.closed: tuple[int, str] | None = None
 
     def tell(self, text: str) -> int:
         """Take what it is told."""
         self.told.append(json.loads(text))
         return 0 if self.reads else len(self.told)
 
-    def let_go(self, reason: str) -> None:
-        """Take note of the reason."""
-        self.reason = reason
+    def let_go(self, code: int, reason: str) -> None:
+        """Take note of how it was closed."""
+        self.closed = code, reason
 
     def kinds(self) -> list[str]:
         """Return what it was told of."""
@@ -132,9 +133,9 @@ def test_who_does_not_read_is_let_go(tmp_path: Path) -> None:
             assert source.listener is not None
             source.listener(next(said))
             await turned(lambda n=n: len(good.told) == n + 2)  # type: ignore[misc]
-        assert slow.reason == "this browser reads too slowly"
+        assert slow.closed == (TOO_SLOW, "this browser reads too slowly")
         assert len(slow.told) == MOST_UNSENT + 1
-        assert good.reason == ""
+        assert good.closed is None
         feed.leave(good)
 
     asyncio.run(scenario())
@@ -199,8 +200,8 @@ def test_a_bug_does_not_leave_browsers_in_the_dark(tmp_path: Path, caplog: pytes
         await turned(lambda: source.listener is not None)
         assert source.listener is not None
         source.listener(None)  # type: ignore[arg-type]
-        await turned(lambda: bool(browser.reason))
-        assert "failed" in browser.reason
+        await turned(lambda: browser.closed is not None)
+        assert browser.closed == (FAILED, "the dashboard failed: see the gateway's log")
         await turned(lambda: source.listener is None)
 
     asyncio.run(scenario())

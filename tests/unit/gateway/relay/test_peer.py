@@ -23,16 +23,13 @@ from ctrlhub.gateway.relay.peer import (
 )
 from ctrlhub.gateway.relay.relays import Relays
 from ctrlhub.gateway.relay.uplink import Uplink
+from ctrlhub.wire.closing import ENDING, MALFORMED, TOO_LARGE, TOO_SLOW
 from ctrlhub.wire.codec import decode, encode
 from ctrlhub.wire.limits import MAX_CONTROL_BYTES
 from ctrlhub.wire.messages import Beat, Buffer, Goodbye, Refused, Register, Role, Stream
 from ctrlhub.wire.web import (
-    ENDING,
     JSON,
-    MALFORMED,
     MSGPACK,
-    TOO_LARGE,
-    TOO_SLOW,
     WEB_MESSAGE_BYTES,
     pack_message,
     unpack_message,
