@@ -31,7 +31,7 @@ REST: tuple[Route, ...] = (
     _route("/api/v1/hub", "state:Hub", _READ, "How the hub does.", Body.NONE),
     _route("/api/v1/hub/shutdown", "state:HubShutdown", _RULE, "End the hub, and its engines."),
     _route("/api/v1/queues", "state:Queues", _READ, "What waits, and for whom.", Body.NONE),
-    _route("/api/v1/sessions", "state:Sessions", _READ, "The sessions of clients.", Body.NONE),
+    _route("/api/v1/sessions", "state:Sessions", _READ, "The sessions of the hub's clients.", Body.NONE),
     _route("/api/v1/sessions/{session}", "state:SessionAt", {"DELETE": Role.ADMIN},
         "End a session that no client is attached to."),
     _route("/api/v1/tasks", "tasks:Tasks", {**_READ, **_RUN},
