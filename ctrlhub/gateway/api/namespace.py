@@ -110,7 +110,7 @@ class Value(ApiHandler):
                 self.write(bytes(piece.data))
                 await self.flush()
         finally:
-            await submissions.call(engines, end_reading, token, label=LABEL)
+            farewell(submissions, engines, end_reading, token)
         await self.finish()
 
     async def data_received(self, chunk: bytes) -> None:
@@ -121,6 +121,7 @@ class Value(ApiHandler):
         try:
             await self._pass_on(chunk)
         except Exception as error:  # nobody above answers with it while the body comes
+            self.abandoned()
             refusal = refusal_of(error)
             if refusal is None:
                 raise
@@ -135,34 +136,50 @@ class Value(ApiHandler):
 
     def abandoned(self) -> None:
         """Have the engines forget what has come of a body that does not come whole."""
-        if self._upload is not None:
-            task = create_task(self._upload.give_up())
-            _giving_up.add(task)
-            task.add_done_callback(_given_up)
+        upload, self._upload = self._upload, None
+        if upload is not None:
+            upload.give_up()
 
     async def on_put(self, asked: Asked) -> None:
         """Set it, once all of it has come."""
+        try:
+            await self._set(asked)
+        except BaseException:
+            self.abandoned()
+            raise
+        self.set_status(204)
+        await self.finish()
+
+    async def _set(self, asked: Asked) -> None:
         kind = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if kind not in (JSON, OCTETS):
             raise Refusal(415, "unsupported_media_type", f"Content-Type must be {JSON} or {OCTETS}")
-        upload = self._upload
-        if upload is None:
+        if self._upload is None:
             submissions = await self.rest.of(self.role)
-            upload = Upload(submissions, await submissions.engines(asked.path["engines"]))
-        await upload.end(asked.path["name"], kind)
-        self.set_status(204)
-        await self.finish()
+            self._upload = Upload(submissions, await submissions.engines(asked.path["engines"]))
+        await self._upload.end(asked.path["name"], kind)
 
 
 log = logging.getLogger(__name__)
 
-_giving_up: set[Task[None]] = set()
+_leaving: set[Task[None]] = set()
 
 
-def _given_up(task: Task[None]) -> None:
-    _giving_up.discard(task)
+def farewell(submissions: Submissions, engines: Sequence[int], function: Any, token: str) -> None:
+    """Have engines keep something no longer, and wait for it beside what goes on."""
+    task = create_task(_tell(submissions, engines, function, token))
+    _leaving.add(task)
+    task.add_done_callback(_told)
+
+
+async def _tell(submissions: Submissions, engines: Sequence[int], *call: Any) -> None:
+    await values_of(submissions, await submissions.call(engines, *call, label=LABEL))
+
+
+def _told(task: Task[None]) -> None:
+    _leaving.discard(task)
     if not task.cancelled() and (error := task.exception()) is not None:
-        log.warning("engines keep a part of an upload that was given up: %s", error)
+        log.warning("engines keep a part of a value that nobody waits for: %s", error)
 
 
 class Upload:
@@ -205,10 +222,11 @@ class Upload:
             await self._pass_on()
         await self._do(end_writing, self._token, name, media_type, self._sent)
 
-    async def give_up(self) -> None:
-        """Forget what has come."""
+    def give_up(self) -> None:
+        """Forget what has come, here and there."""
         self._waiting.clear()
-        await self._submissions.call(self._engines, give_up_writing, self._token, label=LABEL)
+        if self._sent:
+            farewell(self._submissions, self._engines, give_up_writing, self._token)
 
     async def _pass_on(self) -> None:
         piece, start = bytes(self._waiting), self._sent
@@ -264,8 +282,7 @@ async def values_of(submissions: Submissions, numbers: Sequence[int]) -> list[En
             f"an engine has not had time for it within {PATIENCE:g} s: it is busy with something else"
         )
     values = []
-    for number in numbers:
-        row = submissions.taken(number)
+    for row in [submissions.taken(number) for number in numbers]:  # all, whatever is wrong with one
         outcome = outcome_of(row, _FROM_ENGINES)
         if outcome.state != "done" or outcome.error is not None:
             raise RemoteFailure(outcome)

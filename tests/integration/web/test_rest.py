@@ -131,6 +131,42 @@ ctrlhub.engine.pieces.value_of = lambda name: Encoded("text/html", bytes(10 if n
 _TRUTH = "ctrlhub.engine.pieces.value_of = _true"
 
 
+_FORGETFUL = """
+import ctrlhub.engine.pieces
+class Forgetful(dict):
+    def get(self, token):
+        there = super().get(token)
+        return None if there else there
+_true, ctrlhub.engine.pieces._coming = ctrlhub.engine.pieces._coming, Forgetful()
+"""
+_UPRIGHT = "ctrlhub.engine.pieces._coming = _true"
+
+
+def test_nothing_stays_on_engines_of_an_upload_that_is_refused(client: Client, rest: Rest) -> None:
+    """Whether it is at its end, for what it says it is, or in its midst, since an engine has failed."""
+    view, data = client[0], bytes(9_000_000)
+
+    def under_way() -> int:
+        return int(view.apply_sync(_under_way))
+
+    path = "engines/0/namespace/never_set"
+    assert rest.ask("PUT", path, data, {"Content-Type": "text/plain"}).status == 415
+    until(lambda: under_way() == 0, "the engine has forgotten it")
+    view.execute(_FORGETFUL, block=True)
+    try:
+        answer = rest.ask("PUT", path, data, {"Content-Type": "application/octet-stream"})
+        assert "the pieces before this one are not here" in answer.json["error"]["message"]
+        until(lambda: under_way() == 0, "the engine has forgotten it")
+    finally:
+        view.execute(_UPRIGHT, block=True)
+
+
+def _under_way() -> int:
+    from ctrlhub.engine import pieces
+
+    return len(pieces._coming)
+
+
 def test_bytes_stay_bytes(rest: Rest) -> None:
     """A function that returns bytes gives a body of bytes; together with others its size is told."""
     done = rest.post("tasks?wait=30", {"function": "os:urandom", "args": [100_000]})
