@@ -68,6 +68,7 @@ class GatewayProcess:
         self._lock = Lock()
         self._running: subprocess.Popen[bytes] | None = None
         self._thread: Thread | None = None
+        self._has_options = False
         self._ends = False
 
     def tell(self, tell: Callable[[News], None]) -> None:
@@ -84,10 +85,10 @@ class GatewayProcess:
         with self._lock:
             self._ends = True
             running = self._running
+            if running is not None and self._has_options:
+                _let_go(running)  # else whoever writes to it does so
         if running is None:
             return
-        assert running.stdin is not None
-        running.stdin.close()
         try:
             running.wait(LEAVE)
         except subprocess.TimeoutExpired:
@@ -98,23 +99,45 @@ class GatewayProcess:
     def _run(self) -> None:
         """Start one, and say what becomes of it. In the thread."""
         try:
-            running = self._begin()
+            news = self._see_one()
         except (OSError, StateError) as error:
-            self._tell(partial(_could_not_start, f"{error}"))
-            return
+            news = self._without_one(f"{error}")
+        except Exception as error:  # the keeper would wait for ever for what this thread has to tell
+            log.exception("the gateway cannot be looked after")
+            news = self._without_one(f"{type(error).__name__}: {error}")
+        if news is not None:
+            self._tell(news)
+
+    def _see_one(self) -> News | None:
+        """Start one, and see it end; return what is to be told of that. None if the hub ends."""
+        running = self._begin()
         if running is None:
-            return
+            return None
         reason = self._listen(running)
         code = running.wait()
-        with self._lock:
-            self._running = None
-            if self._ends:
-                return
-        assert running.stdin is not None
-        running.stdin.close()
+        if self._is_ending():
+            return None
+        _let_go(running)
         how = reason or f"{_how(code)}, see {self._log_file}"
         log.error("the gateway (pid %d) has ended: %s", running.pid, how)
-        self._tell(partial(_has_ended, how, code == EXIT_HOPELESS))
+        return partial(_has_ended, how, code == EXIT_HOPELESS)
+
+    def _without_one(self, why: str) -> News | None:
+        """Have none, if one was started."""
+        running = self._running
+        if running is not None:
+            running.kill()
+            running.wait()
+            _let_go(running)
+            assert running.stdout is not None
+            running.stdout.close()
+        return None if self._is_ending() else partial(_could_not_start, why)
+
+    def _is_ending(self) -> bool:
+        """Take note that it has ended; tell whether that was to be."""
+        with self._lock:
+            self._running = None
+            return self._ends
 
     def _begin(self) -> subprocess.Popen[bytes] | None:
         """Start the process; None if the hub ends."""
@@ -123,6 +146,7 @@ class GatewayProcess:
             with self._lock:
                 if self._ends:
                     return None
+                self._has_options = False
                 self._running = running = subprocess.Popen(
                     # -P: what lies in the working directory must not take the place of our modules.
                     [sys.executable, "-P", "-m", MODULE],
@@ -143,7 +167,14 @@ class GatewayProcess:
                 rest = rest[running.stdin.write(rest) :]
         except BrokenPipeError:
             log.error("the gateway (pid %d) does not read its options", running.pid)  # its end is told below
+        self._wrote_options(running)
         return running
+
+    def _wrote_options(self, running: subprocess.Popen[bytes]) -> None:
+        with self._lock:
+            self._has_options = True
+            if self._ends:
+                _let_go(running)
 
     def _listen(self, running: subprocess.Popen[bytes]) -> str:
         """Hear what it says until it ends; return why it cannot serve, if it said so."""
@@ -164,6 +195,12 @@ class GatewayProcess:
                     reason = why
         running.stdout.close()
         return reason
+
+
+def _let_go(running: subprocess.Popen[bytes]) -> None:
+    """Close its lifeline."""
+    assert running.stdin is not None
+    running.stdin.close()
 
 
 def _could_not_start(why: str, keeper: GatewayKeeper, now: float) -> None:
