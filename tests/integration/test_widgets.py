@@ -155,6 +155,45 @@ def test_errors_are_shown(front: Front) -> None:
     front.until(lambda: 'role="alert"' not in front.text_of(other), "all is well again")
 
 
+RACE = """
+from concurrent.futures import ThreadPoolExecutor
+from ctrlhub.cluster.attached import AttachedCluster
+from ctrlhub.cluster.widgets import several
+
+left = []
+class Attached(AttachedCluster):
+    def __init__(self): self.n = 1
+    def leave(self): left.append(self)
+
+class Slow:
+    def __init__(self, cluster): self.cluster = cluster; together.wait(20)
+    def close(self): pass
+
+together = threading.Event()
+widget = ctrlhub.widget()
+shown, several.ClusterWidget = several.ClusterWidget, Slow
+widget._list_choices = widget._put = lambda *_: None
+many = [Attached() for _ in range(8)]
+with ThreadPoolExecutor(8) as pool:
+    acts = [pool.submit(widget._show, "one", each) for each in many]
+    closing = threading.Thread(target=widget.close)
+    while not widget._taking.locked(): pass
+    closing.start()
+    together.set()
+    for each in acts: each.result()
+    closing.join()
+widget._show("late", Attached())
+several.ClusterWidget = shown
+print(len(left), len({*map(id, left)}), len(widget._widgets))
+"""
+
+
+def test_clusters_that_come_at_once_or_too_late(front: Front) -> None:
+    """One of those that were attached for the same choice is shown, and the others are left; so are all in the end."""
+    front.run(RACE)
+    assert front.printed.split() == ["9", "9", "0"]
+
+
 def test_a_hub_that_dies(front: Front) -> None:
     """The widget says that it is over, and how; what is left is cleared away, and it can be started again."""
     front.run("one = ctrlhub.Cluster(1, profile='dying', progress=False)\none.start()\nprint(one.pids['hub'])\none.widget()")

@@ -50,6 +50,8 @@ class ClustersWidget(VBox):  # type: ignore[misc]
         self._acts = Acts(self._changed)
         self._refresher = Refresher(self._look, INTERVAL)
         self._widgets: dict[str, ClusterWidget] = {}
+        self._taking = threading.Lock()
+        """For `_widgets`, which acts, looks and the kernel change, each in a thread of its own."""
         self._listing = threading.RLock()
         self._is_listing = False
         self._tried = NOTHING
@@ -80,7 +82,8 @@ class ClustersWidget(VBox):  # type: ignore[misc]
     def close(self) -> None:
         """Look no more, and take it away: clusters stay as they are, those of others are left."""
         self._refresher.close()
-        widgets, self._widgets = self._widgets, {}
+        with self._taking:  # what comes later finds it closed
+            widgets, self._widgets = self._widgets, {}
         for each in widgets.values():
             each.close()
             if isinstance(each.cluster, AttachedCluster):
@@ -123,10 +126,22 @@ class ClustersWidget(VBox):  # type: ignore[misc]
 
     def _show(self, key: str, cluster: Cluster) -> None:
         """Have a cluster shown, as if it had been chosen."""
-        if key not in self._widgets:
+        if not self._takes(key, cluster) and isinstance(cluster, AttachedCluster):
+            cluster.leave()
+        if not self._refresher.closed:
+            self._list_choices(key)
+            self._put()
+
+    def _takes(self, key: str, cluster: Cluster) -> bool:
+        """Take a cluster in; False if there is no need of it, since another has come before, or all is over."""
+        with self._taking:
+            there = self._widgets.get(key)
+            if there is not None:
+                return there.cluster is cluster
+            if self._refresher.closed:
+                return False
             self._widgets[key] = ClusterWidget(cluster)
-        self._list_choices(key)
-        self._put()
+            return True
 
     def _put(self) -> None:
         shown = self._shown
