@@ -7,11 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from typing import TypeAlias
 
 from ctrlhub.gateway.access.roles import Role
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing."""
+
+Methods: TypeAlias = Mapping[str, Role | None]
+"""The methods that there are at a path, and the role that each needs; None for none."""
+
+READ: Methods = {"GET": Role.VIEW}
+"""Of what is only looked at."""
 
 KINDS: Mapping[str, str] = {"": r"[^/]+", "int": r"[0-9]{1,18}", "path": r".+"}
 """What stands for a part of a path: ``{name}``, ``{name:int}``, ``{name:path}``."""
@@ -65,7 +72,7 @@ class Route:
 
     path: str
     handler: str
-    methods: Mapping[str, Role | None]
+    methods: Methods
     summary: str
     body: Body = Body.SMALL
     face: Face = Face.API

@@ -5,17 +5,11 @@ Each part has its section; a handler is named, and imported when its first reque
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TypeAlias
-
 from ctrlhub.gateway.access.roles import Role
 from ctrlhub.gateway.api.routes import REST
-from ctrlhub.gateway.route import Body, Face, Route
-
-Methods: TypeAlias = Mapping[str, Role | None]
+from ctrlhub.gateway.route import READ, Body, Face, Methods, Route
 
 OPEN: Methods = {"GET": None}
-READ: Methods = {"GET": Role.VIEW}
 
 # ---------------------------------------------------------------- the door
 

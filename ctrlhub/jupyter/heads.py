@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
 
+from ctrlhub.gateway.route import SAFE
+
 MOST = 64 * 1024
 """So long a head may be (bytes)."""
-
-SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-"""Methods that change nothing."""
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TARGET = re.compile(r"/[!-~]*")

@@ -26,11 +26,6 @@ class Refresher:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    @property
-    def at_work(self) -> bool:
-        """Whether there is a thread that looks, now and then."""
-        return self._thread is not None
-
     def shown(self, views: int) -> None:
         """Take note how many places show it."""
         with self._changed:

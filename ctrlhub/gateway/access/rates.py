@@ -30,17 +30,26 @@ class Bucket:
 
     def take(self, now: float) -> bool:
         """Take one out, if there is one."""
-        self._left = min(self._size, self._left + max(0.0, now - self._then) * self._rate)
-        self._then = now
+        self._fill(now)
         if self._left < 1.0:
             return False
         self._left -= 1.0
         return True
 
+    def owe(self, now: float, cost: float = 1.0) -> float:
+        """Take so much out, also what is not in it yet; return how long (seconds) the next one has to wait."""
+        self._fill(now)
+        self._left -= cost
+        return max(0.0, -self._left / self._rate)
+
     @property
     def wait(self) -> float:
         """In how many seconds there is one in it, as it was at the last `take`."""
         return max(0.0, (1.0 - self._left) / self._rate)
+
+    def _fill(self, now: float) -> None:
+        self._left = min(self._size, self._left + max(0.0, now - self._then) * self._rate)
+        self._then = now
 
 
 class Rates:

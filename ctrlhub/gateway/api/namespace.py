@@ -191,11 +191,6 @@ class Upload:
         Through whom.
     engines
         To which.
-
-    Attributes
-    ----------
-    size : int
-        How many bytes have come.
     """
 
     def __init__(self, submissions: Submissions, engines: Sequence[int]) -> None:
@@ -204,11 +199,6 @@ class Upload:
         self._token = token_hex(16)
         self._waiting = bytearray()
         self._sent = 0
-
-    @property
-    def size(self) -> int:
-        """How many bytes have come."""
-        return self._sent + len(self._waiting)
 
     async def add(self, data: bytes) -> None:
         """Take more; a whole piece is passed on, and waited for."""

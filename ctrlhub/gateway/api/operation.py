@@ -17,9 +17,9 @@ from ctrlhub.gateway.api.schema import (
     Text,
     Unfit,
 )
+from ctrlhub.wire.encoded import JSON as JSON
+from ctrlhub.wire.encoded import OCTETS as OCTETS
 
-JSON = "application/json"
-OCTETS = "application/octet-stream"
 EVENT_STREAM = "text/event-stream"
 
 

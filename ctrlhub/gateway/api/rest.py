@@ -23,7 +23,7 @@ from ctrlhub.gateway.api.outcomes import is_refused
 from ctrlhub.gateway.api.submissions import MOST_KEPT, MOST_ROWS, Submissions
 from ctrlhub.gateway.context import Gateway
 from ctrlhub.wire.errors import HubUnavailable
-from ctrlhub.wire.ids import text_of, to_ranges
+from ctrlhub.wire.ids import to_ranges
 from ctrlhub.wire.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
@@ -249,8 +249,3 @@ def rest_of(gateway: Gateway) -> Rest:
         gateway.rest = Rest(gateway)
     rest: Rest = gateway.rest
     return rest
-
-
-def text_ids(numbers: Iterable[int]) -> list[str]:
-    """Return ids as text."""
-    return [text_of(number) for number in numbers]

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from ctrlhub.gateway.relay.budget import Budget
+from ctrlhub.gateway.access.rates import Bucket
 from ctrlhub.gateway.relay.doorman import Doorman
 from ctrlhub.gateway.relay.framings import Framing
 from ctrlhub.gateway.relay.uplink import Uplink
@@ -97,8 +97,8 @@ class Peer:
         self._doorman = Doorman(role)
         self._largest = largest_for(role)
         self._clock = clock
-        self._budget = Budget(RATE, BURST, clock())
-        self._reading = Budget(READ_RATE, READ_BURST, clock())
+        self._budget = Bucket(RATE, BURST, clock())
+        self._reading = Bucket(READ_RATE, READ_BURST, clock())
         self._untaken = 0
         self._moved = clock()
         self._is_over = False
@@ -114,7 +114,7 @@ class Peer:
             self.end(TOO_LARGE, f"a message has at most {self._largest} bytes here: send it in parts")
             return None
         now = self._clock()
-        pause = max(self._budget.spend(now), self._reading.spend(now, self._framing.cost(said)))
+        pause = max(self._budget.owe(now), self._reading.owe(now, self._framing.cost(said)))
         try:
             stream, header, frames = self._framing.read(said)
             if len(header) + sum(map(len, frames)) > _LARGEST.get(stream, len(said)):

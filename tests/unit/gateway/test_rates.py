@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,6 +41,15 @@ def test_who_is_refused_is_remembered_as_well() -> None:
     for number in range(MOST + 10):
         assert rates.take("greedy", 0.0) > 0.0
         rates.take(f"{number}", 0.0)
+
+
+def test_what_is_owed_is_waited_for() -> None:
+    """So many at once, then so many a second; what is not used does not gather for ever, and some cost more."""
+    bucket = Bucket(10.0, 5.0, 0.0)
+    assert [bucket.owe(0.0) for _ in range(5)] == [0.0] * 5
+    assert bucket.owe(0.0) == pytest.approx(0.1)
+    assert [bucket.owe(100.0) for _ in range(5)] == [0.0] * 5
+    assert bucket.owe(100.0, 20.0) == pytest.approx(2.0)
 
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.booleans()), max_size=60))

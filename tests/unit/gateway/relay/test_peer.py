@@ -9,7 +9,6 @@ from typing import Any, cast
 import pytest
 
 from ctrlhub.gateway.relay import peer as peer_module
-from ctrlhub.gateway.relay.budget import Budget
 from ctrlhub.gateway.relay.framings import FRAMINGS, PART_COST, chosen
 from ctrlhub.gateway.relay.peer import (
     BURST,
@@ -274,15 +273,6 @@ def test_a_hub_that_ends() -> None:
         await Relays().finish()
 
     asyncio.run(main())
-
-
-def test_a_budget() -> None:
-    """So many at once, then so many a second; what is not used does not gather for ever."""
-    budget = Budget(10.0, 5.0, 0.0)
-    assert [budget.spend(0.0) for _ in range(5)] == [0.0] * 5
-    assert budget.spend(0.0) == pytest.approx(0.1)
-    assert [budget.spend(100.0) for _ in range(5)] == [0.0] * 5
-    assert budget.spend(100.0) > 0
 
 
 def test_the_subprotocol() -> None:
