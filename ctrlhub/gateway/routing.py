@@ -10,7 +10,8 @@ from urllib.parse import unquote_to_bytes
 
 from ctrlhub.gateway.route import Route
 
-MOST_PATH = 2048
+MOST_PATH = 8 * 1024
+"""The longest path, as it is sent: the longest names that are described have room, whatever is quoted in them."""
 
 
 class NotOurs(Exception):

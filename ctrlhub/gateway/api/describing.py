@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from ctrlhub import __version__
 from ctrlhub.gateway.access.roles import Role
 from ctrlhub.gateway.api.handler import ApiHandler, Asked
-from ctrlhub.gateway.api.operation import ERROR, EVENT_STREAM, Answer, Operation
+from ctrlhub.gateway.api.operation import ERROR, Answer, Operation
 from ctrlhub.gateway.api.schema import ListOf, Record, Shape
 from ctrlhub.gateway.route import Face, Route
 
@@ -22,6 +22,10 @@ BEARER = {
     "scheme": "bearer",
     "description": "A token: `ctrl-hub token list` shows them",
 }
+
+
+FILE_NAME = {"type": "string", "maxLength": 64, "pattern": "^[A-Za-z0-9_][A-Za-z0-9_.-]*$"}
+"""What stands in a path whose handler does not say more: scripts and styles of the dashboard."""
 
 
 class Description(ApiHandler):
@@ -119,7 +123,7 @@ def _operation(
     if operation is None:
         parts = re.findall(r"\{([a-z_]+)", route.path)
         said["parameters"] = [
-            {"name": each, "in": "path", "required": True, "schema": {"type": "string"}} for each in parts
+            {"name": each, "in": "path", "required": True, "schema": FILE_NAME} for each in parts
         ]
         said["responses"]["2XX"] = {"description": "As the page on this part of the gateway says"}
         return said
@@ -147,7 +151,7 @@ def _answer(answer: Answer) -> dict[str, Any]:
     said: dict[str, Any] = {"description": answer.about}
     content = {
         media: {"schema": answer.shape.described()}
-        if answer.shape is not None and media.endswith("/json")
+        if answer.shape is not None
         else _raw(media)
         for media in answer.media
     }
@@ -157,8 +161,6 @@ def _answer(answer: Answer) -> dict[str, Any]:
 def _raw(media: str) -> dict[str, Any]:
     if media == "application/json":
         return {"schema": {}}
-    if media == EVENT_STREAM:
-        return {"schema": {"type": "string"}}
     return {"schema": {"type": "string", "format": "binary"}}
 
 

@@ -13,6 +13,7 @@ from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError
 
 from ctrlhub.gateway.access.json_limits import checked_json
+from ctrlhub.gateway.api import resources as shapes
 from ctrlhub.gateway.api.failing import log_failure
 from ctrlhub.gateway.api.fanout import (
     ENGINES,
@@ -44,6 +45,7 @@ PATIENCE = 10.0
 """How long (seconds) a subscriber who was dropped is given to read that."""
 
 IDS = ListOf(REQUEST_ID, MOST_OF_ONE)
+MARK = Text(60)
 WISH = Record(
     {},
     {"follow": IDS, "unfollow": IDS, "output": IDS, "no_output": IDS},
@@ -73,7 +75,7 @@ class Events(SocketHandler):
 
     operations: ClassVar[Mapping[str, Operation]] = {
         "GET": Operation(
-            {200: Answer("Events, without an end, until who asks goes away", None, (EVENT_STREAM,))},
+            {200: Answer("Events, without an end, until who asks goes away", shapes.EVENT, (EVENT_STREAM,))},
             query={
                 "topics": ListOf(Text(choices=TOPICS), 8, about="What to be told of: engines and tasks, if not said"),
                 "follow": ListOf(REQUEST_ID, MOST_OF_ONE, about="Requests whose end is to be told"),
@@ -81,7 +83,7 @@ class Events(SocketHandler):
                 "last_event_id": Text(60, about="The last event that is known, as the header Last-Event-ID says it"),
                 "token": Text(200, about="The token, where no header can be given"),
             },
-            headers={"Last-Event-ID": Text(60)},
+            headers={"Last-Event-ID": MARK},
         )
     }  # fmt: skip
 
@@ -96,13 +98,14 @@ class Events(SocketHandler):
 
     async def get(self, **path: str) -> None:
         """Subscribe."""
+        header = self.request.headers.get("Last-Event-ID", "")
         try:
             asked = self.operations["GET"].read_query(self.request.query_arguments)
+            MARK.check(header, "Last-Event-ID")
         except Unfit as error:
             raise Refusal(400, "invalid_request", str(error)) from None
         self._topics = topics_of(asked)
-        header = self.request.headers.get("Last-Event-ID", "")
-        self._last = asked.get("last_event_id", header)[:60]
+        self._last = asked.get("last_event_id", header)
         live = live_of(self.gateway)
         if live.fanout.is_full:
             raise too_many(10.0)

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from ctrlhub.cluster.errors import ClusterError
 from ctrlhub.gateway.api.idempotency import KeyReused
 from ctrlhub.gateway.api.outcomes import NotAsSaid
+from ctrlhub.gateway.api.telling import NoRange
 from ctrlhub.wire import errors
 from ctrlhub.wire.plain_pickle import OfAClass
 
@@ -20,6 +21,7 @@ STATUS: tuple[tuple[type[BaseException], HTTPStatus], ...] = (
     (errors.EngineError, HTTPStatus.CONFLICT),
     (ClusterError, HTTPStatus.CONFLICT),
     (KeyReused, HTTPStatus.CONFLICT),
+    (NoRange, HTTPStatus.CONFLICT),
     (errors.OutOfMemory, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.LimitExceeded, HTTPStatus.TOO_MANY_REQUESTS),
     (errors.StoreError, HTTPStatus.SERVICE_UNAVAILABLE),

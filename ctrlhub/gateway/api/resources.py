@@ -155,6 +155,12 @@ NAMES = Record(
     about="The names in the namespaces of engines, and the types of their values",
 )
 
+EVENT = Record(
+    {},
+    dict.fromkeys(("event", "id", "data", "retry"), _ANY_TEXT),
+    about="An event of a stream: `data` is the text of an object with `event`, `id`, `time` and `data`",
+)
+
 WAIT = Number(0, 60, "Seconds to wait for the result")
 LIMIT = Integer(1, 1000, "The most of a page")
 ID_LIST = Text(

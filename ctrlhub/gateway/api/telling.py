@@ -8,7 +8,6 @@ from typing import Any
 
 from ctrlhub.client.rows import Row
 from ctrlhub.gateway.api.outcomes import STATE_OF_RECORD, outcome_of, pieces, when
-from ctrlhub.gateway.api.schema import Unfit
 from ctrlhub.wire.errors import ResultLost
 from ctrlhub.wire.ids import number_of, text_of, to_ranges
 
@@ -17,6 +16,12 @@ MOST_NAMED = 100_000
 
 MOST_TOGETHER = 64 * 1024 * 1024
 """And so many bytes of values; of larger ones it is told where they are."""
+
+
+class NoRange(ValueError):
+    """What is said to be a range of requests has none, or too many."""
+
+    code = "no_range"
 
 
 def task_of(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,15 +73,18 @@ def numbers_in(text: str) -> list[int]:
 
     Raises
     ------
-    Unfit
-        They are too many, or a range is none.
+    NoRange
+        They are too many, or a range ends before it begins.
     """
     numbers: list[int] = []
     for each in text.split(","):
         first, dots, last = each.partition("..")
         begin, end = number_of(first), number_of(last if dots else first)
         if not 0 <= end - begin < MOST_NAMED - len(numbers):
-            raise Unfit(f"{each} is no range, or of more than {MOST_NAMED} requests")
+            raise NoRange(
+                f"{each} is no range, whose first request comes before the last, or one too many: up to {MOST_NAMED} "
+                "requests may be named at once"
+            )
         numbers += range(begin, end + 1)
     return numbers
 

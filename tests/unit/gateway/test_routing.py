@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -34,10 +35,16 @@ def test_paths(raw: str, prefix: str, path: str) -> None:
     assert path_of(raw, prefix) == path
 
 
+def test_the_longest_names_that_are_described_have_room() -> None:
+    """As many engines as can be named, and a name of letters that are quoted as twelve characters each."""
+    path = f"/api/v1/engines/{','.join('1' * 512)}/namespace/{chr(0x1D4B3) * 256}"
+    assert path_of(quote(path, safe="/"), "") == path
+
+
 @pytest.mark.parametrize(
     "raw",
     ["", "a", "*", "http://evil.example/", "/../x", "/a/../b", "/a/..", "/./a", "/%2e%2e/x", "/%2E%2e%2fx", "/a//b", "//a", "/a\\b",
-     "/%5c..%5c", "/a%00", "/a%0d%0aSet-Cookie:x", "/%ff", "/" + "a" * 3000],
+     "/%5c..%5c", "/a%00", "/a%0d%0aSet-Cookie:x", "/%ff", "/" + "a" * 9000],
 )  # fmt: skip
 def test_tricks_with_paths(raw: str) -> None:
     """What no client of good will sends is refused, however it is written."""

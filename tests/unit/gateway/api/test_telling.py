@@ -7,8 +7,7 @@ import pytest
 
 from ctrlhub.gateway.api import telling
 from ctrlhub.gateway.api.resources import ACCEPTED, OUTCOMES, PENDING
-from ctrlhub.gateway.api.schema import Unfit
-from ctrlhub.gateway.api.telling import accepted, numbers_in, pending, together
+from ctrlhub.gateway.api.telling import NoRange, accepted, numbers_in, pending, together
 from ctrlhub.wire.encoded import JSON, Encoded
 from ctrlhub.wire.ids import request_id
 from ctrlhub.wire.serialize import dumps
@@ -33,7 +32,7 @@ def test_the_link_to_results_names_ranges_and_is_read_again() -> None:
 @pytest.mark.parametrize("text", ["7-5..7-1", "7-1..7-100001", "1-1..7-1"])
 def test_ranges_that_are_none_or_too_large_are_refused(text: str) -> None:
     """A few letters do not become millions of ids."""
-    with pytest.raises(Unfit):
+    with pytest.raises(NoRange):
         numbers_in(text)
 
 
