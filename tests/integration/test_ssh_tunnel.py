@@ -40,7 +40,7 @@ fork = os.fork()
 if not fork:
     os.close(1)
     time.sleep(600)
-print(json.dumps([client._connection._link.tunnel.pid, fork]), flush=True)
+print(json.dumps([client._connection._runner.link.tunnel.pid, fork]), flush=True)
 time.sleep(600)
 """
 """A client with a tunnel and a child."""
@@ -48,7 +48,7 @@ time.sleep(600)
 
 def tunnel_of(client: Client) -> Tunnel:
     """Return the tunnel of a client."""
-    link = client._connection._link
+    link = client._connection._runner.link
     assert isinstance(link, TunnelLink)
     return link.tunnel
 
@@ -112,7 +112,7 @@ def test_a_server_that_is_killed_and_comes_back(server: Sshd, cluster: Cluster) 
         try:
             with pytest.raises(HubUnavailable):
                 client.status()
-            until(lambda: "refused" in (client._connection._link.failure() or ""), "it says why")
+            until(lambda: "refused" in (client._connection._runner.link.failure() or ""), "it says why")
         finally:
             server.start()
         assert pending.get(60) == [1.0, 1.0]

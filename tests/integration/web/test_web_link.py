@@ -125,7 +125,7 @@ def test_a_connection_that_breaks(far: Client) -> None:
     view = far.load_balanced_view()
     for number in range(5):
         result = view.apply_async(pow, 2, number)
-        far._connection._runner.post(lambda now: far._connection._link.reopen())
+        far._connection._runner.post(lambda now: far._connection._runner.link.reopen())
         assert result.get(WAIT) == 2**number
 
 
@@ -134,7 +134,7 @@ def test_an_error_that_nobody_has_foreseen(far: Client, monkeypatch: pytest.Monk
     failures = [UnicodeError("label too long"), MemoryError("no room")]
     no_threads = [RuntimeError("can't start new thread")]
     said: list[str] = []
-    link = far._connection._link
+    link = far._connection._runner.link
 
     def opening(*args: Any, **options: Any) -> OpenWeb:
         if failures:
@@ -166,7 +166,7 @@ def test_a_gateway_that_hangs(local: Client, far: Client, monkeypatch: pytest.Mo
     os.kill(gateway, signal.SIGSTOP)
     try:
         waiting = far.load_balanced_view().apply_async(pow, 2, 5)
-        link = far._connection._link
+        link = far._connection._runner.link
         until(lambda: "nothing was heard" in (link.failure() or ""), "the client has given it up")
     finally:
         os.kill(gateway, signal.SIGCONT)
@@ -234,4 +234,4 @@ def test_messages_that_wait_for_room(far: Client) -> None:
     for number, data in enumerate(sent):
         view.push({f"x{number}": data})
     assert view.pull([f"x{number}" for number in range(8)], block=True) == sent
-    assert far._connection._link.failure() is None
+    assert far._connection._runner.link.failure() is None

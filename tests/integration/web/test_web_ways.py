@@ -215,7 +215,7 @@ def test_a_token_is_not_shown(gateway: Gateway, caplog: pytest.LogCaptureFixture
     """Neither by the client nor by its link, nor in any log, however much that is told."""
     with caplog.at_level(logging.DEBUG), gateway.client(f"{gateway.url}?token={gateway.token}", token=None) as client:
         assert client[0].apply_sync(int, "7") == 7
-        assert gateway.token not in f"{client!r} {client._connection._link._address!r}"
+        assert gateway.token not in f"{client!r} {client._connection._runner.link._address!r}"
     assert gateway.token not in caplog.text
 
 
