@@ -10,6 +10,7 @@ from ctrlhub.client.dashboard import Dashboard
 from ctrlhub.cluster.looks import ClusterLook, Phase, engines_from
 from ctrlhub.cluster.showing import Shown
 from ctrlhub.cluster.starting import Starting
+from ctrlhub.wire.private import StateError
 
 if TYPE_CHECKING:
     from ctrlhub.client.client import Client
@@ -77,9 +78,16 @@ class Displaying(Starting):
 
     def _made_look(self, engines: Any) -> ClusterLook:
         return ClusterLook(
-            self.profile, self.phase, self.n, self.launcher, self._hub_state(), self.adapts, engines,
+            self.profile, self.phase, self._wanted_now(), self.launcher, self._hub_state(), self.adapts, engines,
             self._dashboard.known_link(),
         )  # fmt: skip
+
+    def _wanted_now(self) -> int:
+        """Return how many engines there are to be: what follows the queue may want others than were asked for."""
+        adapter = self._adapter
+        if adapter is None or not adapter.running or adapter.wanted is None:
+            return self.n
+        return adapter.wanted
 
     @property
     def _dashboard(self) -> Dashboard:
@@ -99,10 +107,18 @@ class Displaying(Starting):
     def _hub_state(self) -> str:
         hub = self._processes.hub if self._processes else None
         if hub is None:
-            return "not running" if self._claim is None else "starting"
+            return self._without_a_hub() if self._claim is None else "starting"
         if hub.ended() is None:
             return f"running, hub pid {hub.pid}"
         return f"over, its hub {hub.how_it_ended()}"
+
+    def _without_a_hub(self) -> str:
+        place = self._place
+        try:
+            other = None if place is None else place.hub_lock().holder()
+        except StateError:
+            other = None  # whoever starts it is told what is wrong with the place
+        return "not running" if other is None else f"not started here; one of this profile runs (hub pid {other})"
 
     # ------------------------------------------------------------ what is shown
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from ctrlhub.cluster.cluster import Cluster
 from ctrlhub.cluster.errors import ClusterError
 from ctrlhub.cluster.local import available_cores
 from ctrlhub.wire.errors import TooManyEngines
+from ctrlhub.wire.places import Profile
 
 
 def test_as_many_engines_as_cores() -> None:
@@ -69,6 +72,34 @@ def test_making_one_starts_and_makes_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     assert cluster.pids == {"hub": None, "nannies": []}
     assert repr(cluster) == "<Cluster(n=2): not running>"
+
+
+def test_a_cluster_of_others_is_told_from_none(tmp_path: Path) -> None:
+    """Where somebody else runs the profile, that is said, with the hub's process, rather than that none runs."""
+    cluster = Cluster(2, profile="shared", state_dir=tmp_path)
+    assert cluster.look().described == "not running"
+    place = Profile.named("shared", tmp_path)
+    place.directory.mkdir(parents=True, mode=0o700)
+    lock = place.hub_lock()
+    lock.acquire()
+    try:
+        assert cluster.look().described == f"not started here; one of this profile runs (hub pid {os.getpid()})"
+        assert f"{os.getpid()}" in repr(cluster)
+    finally:
+        lock.release()
+    assert cluster.look().described == "not running"
+
+
+def test_there_are_to_be_as_many_engines_as_what_follows_the_queue_wants() -> None:
+    """Not as many as were asked for before; when nothing follows it, it is those again."""
+    cluster = Cluster(4)
+    follower = SimpleNamespace(running=True, wanted=None)
+    cluster._adapter = follower  # type: ignore[assignment]
+    assert cluster.look().n == 4
+    follower.wanted = 3
+    assert cluster.look().n == 3
+    follower.running = False
+    assert cluster.look().n == 4
 
 
 def test_there_is_no_client_before_the_start() -> None:
