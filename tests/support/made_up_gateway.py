@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -45,7 +45,9 @@ class Shown:
 
 
 @contextmanager
-def made_up_gateway(directory: Path, engines: int, rate: int, **options: Any) -> Iterator[Shown]:
+def made_up_gateway(
+    directory: Path, engines: int, rate: int, counters: Mapping[str, int] | None = None, **options: Any
+) -> Iterator[Shown]:
     """Serve what a hub with so many engines would say, on loopback, from a thread.
 
     Parameters
@@ -54,6 +56,8 @@ def made_up_gateway(directory: Path, engines: int, rate: int, **options: Any) ->
         For its files.
     engines, rate
         How many there are, and how many tasks end in a second.
+    counters
+        What it has counted, instead of what such a hub would have.
     **options
         Those of `HttpConfig`.
     """
@@ -67,7 +71,8 @@ def made_up_gateway(directory: Path, engines: int, rate: int, **options: Any) ->
     loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
     async def ask(since: int) -> Telemetry:
-        return next(said)
+        now = next(said)
+        return now if counters is None else replace(now, counters=counters)
 
     async def status() -> dict[str, Any]:
         return {"hub": {}}

@@ -173,9 +173,19 @@ def _latency() -> figure:
 
 def _stream() -> figure:
     """Make the plot of what ran where: a row for each engine, a bar for each task."""
-    from bokeh.models import BasicTicker, ColumnDataSource, HoverTool, NumeralTickFormatter, Range1d
+    from bokeh.models import (
+        BasicTicker,
+        ColumnDataSource,
+        HoverTool,
+        NumeralTickFormatter,
+        Range1d,
+        WheelZoomTool,
+    )
 
-    plot = _plot("stream", y_range=Range1d(start=-0.5, end=3.5), tools="xwheel_zoom,pan,reset")
+    plot = _plot("stream", y_range=Range1d(start=-0.5, end=3.5), tools="pan,reset")
+    wheel = WheelZoomTool(dimensions="width")
+    plot.add_tools(wheel)
+    plot.toolbar.active_scroll = wheel  # it is off until somebody turns it on, and there is no toolbar for that
     fields: dict[str, list[Any]] = {
         name: [] for name in ("engine", "left", "right", "color", "what", "where", "took", "how", "error", "begun")
     }

@@ -30,6 +30,9 @@ FAILURES = 100
 TRACEBACK = 20_000
 """So much (characters) of a traceback is shown: its end."""
 
+PAUSE = 3.0
+"""After so long (seconds) without a look, lines break, and what ended meanwhile is not counted as left out."""
+
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
@@ -62,14 +65,17 @@ class Figures:
             last = None
             self._known_failures.clear()
         self._last = now
-        point = _point(last, now)
-        self._points.append(point)
+        points = [_point(last, now)]
+        if last is not None and now.time > last.time + PAUSE:  # nobody has looked: it begins again
+            points = [{"time": last.time + PAUSE / 2}, _point(None, now)]
+            last = None
+        self._points.extend(points)
         tasks, left_out = self._new_tasks(now)
         if last is None:
             left_out = 0  # what ended before anybody looked is nothing that could have been drawn
         return {
             "kind": "figures",
-            "point": point,
+            "points": points,
             "engines": self._changed_engines(now.engines),
             "tasks": tasks,
             "left_out": left_out,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,75 @@ def test_of_500_engines_each_is_found(tmp_path: Path, open_page: Callable[..., P
         assert page.evaluate("document.querySelectorAll('#engine-rows tr').length") == 500 - 31 * 16
         # All of it fits on a laptop: the page itself does not scroll.
         assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
+
+
+SPAN = """() => {
+    const range = Bokeh.documents.at(-1).get_model_by_name('stream').x_range;
+    return range.end - range.start;
+}"""
+
+COLORS = """() => {
+    const shown = [...document.querySelectorAll('.bk-Tooltip')].filter((each) => each.shadowRoot.textContent.includes('took'));
+    return shown.slice(0, 1).flatMap((each) => [
+        getComputedStyle(each).backgroundColor,
+        getComputedStyle(each).color,
+        getComputedStyle(each.shadowRoot.querySelector('.bk-tooltip-row-label')).color,
+    ]);
+}"""
+"""Of what is said of a bar: behind it, its values, its names."""
+
+
+def test_what_ran_where_is_looked_at_closely(tmp_path: Path, open_page: Callable[..., Page]) -> None:
+    """By wheel and by buttons; it stands still until told to go on, and tells of bars in the page's colours."""
+    with made_up_gateway(tmp_path, 2, 100) as shown:
+        page = open_page(shown.url(), color_scheme="dark")
+        comes(page, "window.Bokeh?.documents.at(-1)?.get_model_by_name('stream-data')?.data.what.length > 50")
+        box = page.locator("#plot-stream").bounding_box()
+        assert box is not None
+        middle = (box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.3)
+        whole = page.evaluate(SPAN)
+        page.mouse.move(*middle)
+        page.mouse.wheel(0, -300)
+        until(lambda: page.evaluate(SPAN) < whole * 0.9, "it is nearer")
+        comes(page, "document.querySelector('#stream-note').textContent.includes('Stands still')")
+        page.get_by_role("button", name="Go on").click()
+        assert page.evaluate(SPAN) == whole
+        page.get_by_role("button", name="Look closer").press("Enter")
+        assert page.evaluate(SPAN) == whole / 2
+        page.get_by_role("button", name="Look from farther away").press("Enter")
+        assert page.evaluate(SPAN) == whole
+        for _ in range(3):
+            page.get_by_role("button", name="Look closer").press("Enter")
+        places = cycle([(x / 50, y) for x in range(10, 45) for y in (0.2, 0.7)])
+
+        def told() -> list[str]:
+            x, y = next(places)
+            page.mouse.move(box["x"] + box["width"] * x, box["y"] + box["height"] * y)
+            colors: list[str] = page.evaluate(COLORS)
+            return colors
+
+        assert until(told, "a bar is told of") == ["rgb(27, 31, 39)", "rgb(231, 234, 240)", "rgb(163, 172, 186)"]
+
+
+def test_commands_are_counted_beside_tasks(tmp_path: Path, open_page: Callable[..., Page]) -> None:
+    """What direct views run is no task, but is done or has failed all the same; it is said which is which."""
+    counters = {"tasks_done": 3, "tasks_failed": 0, "commands_done": 20, "commands_failed": 2}
+    with made_up_gateway(tmp_path, 2, 0, counters=counters) as shown:
+        page = open_page(shown.url())
+        comes(page, "document.querySelector('#tile-failed dd').textContent === '2'")
+        assert page.locator("#tile-failed dt").inner_text() == "Failed (2 commands)"
+        assert page.locator("#tile-done").inner_text().split("\n") == ["Done (20 commands)", "23"]
+        assert page.locator("#count-failures").inner_text() == "2"
+
+
+def test_a_token_of_another_server_stays_in_no_address(tmp_path: Path, open_page: Callable[..., Page]) -> None:
+    """A server before ours may have taken it from the address, where the browser still has it."""
+    with made_up_gateway(tmp_path, 1, 0) as shown:
+        page = open_page(shown.url())
+        page.route("**/?token=of-jupyter", lambda route: route.continue_(url=f"{shown.address}/"))
+        page.goto(f"{shown.address}/?token=of-jupyter")
+        comes(page, "document.querySelector('#connection-text').textContent === 'live'")
+        assert "of-jupyter" not in page.url
 
 
 def test_what_is_not_done_is_said(tmp_path: Path, open_page: Callable[..., Page]) -> None:

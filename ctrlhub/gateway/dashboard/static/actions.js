@@ -62,8 +62,10 @@ export class Actions {
   }
 
   async cancelById() {
-    const id = await ask({ title: "Cancel a task", text: "Its id is in the table, and in what submitted it.", yes: "Cancel it", field: { label: "Id", type: "text" } });
-    if (id) await this.cancel([id.trim()], true);
+    const id = await ask({ title: "Cancel a task", text: "An id looks like 1349224-12: it is in the table, and in what submitted it.", yes: "Cancel it", field: { label: "Id", type: "text" } });
+    if (!id) return;
+    if (/^\d+-\d+$/.test(id.trim())) await this.cancel([id.trim()], true);
+    else say(`“${id.trim()}” is no id: an id looks like 1349224-12`, true);
   }
 
   async cancel(ids, isSure = false) {

@@ -43,7 +43,7 @@ function figures(said) {
   const ended = said.tasks.map(([id, engine, label, begun, end, status, error, kind]) => ({ id, engine, label, begun, ended: end, status, error, kind }));
   for (const engine of said.engines.changed) world.engines.set(engine.id, engine);
   for (const id of said.engines.gone) world.engines.delete(id);
-  const points = said.points ?? [said.point];
+  const { points } = said;
   world.point = points.at(-1) ?? world.point;
   if (said.time !== undefined) world.now = said;
   if (!world.now) return;
@@ -97,6 +97,7 @@ const open = tabs(document.querySelector("[role=tablist]"), (name) => {
   feed?.logs(name === "logs");
   if (world.now) show();
 });
+if (location.search.includes("token=")) history.replaceState(null, "", location.pathname + location.hash); // another server's, before ours: no secret stays in the bar
 let feed = null;
 feed = new Feed("dashboard/feed", heard, state);
 open(location.hash.slice(2));

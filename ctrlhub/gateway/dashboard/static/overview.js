@@ -7,13 +7,21 @@ const TILES = [
   ["running", "Running", ({ now }) => count(now.running)],
   ["queued", "Waiting", ({ now }) => count(now.queued)],
   ["latency", "Median time", ({ point }) => seconds(point?.p50)],
-  ["done", "Done", ({ now }) => count(now.counters.tasks_done)],
-  ["failed", "Failed", ({ now }) => count(now.counters.tasks_failed)],
+  ["done", "Done", ({ now }) => count(ended(now.counters, "done")), ({ now }) => commands(now.counters, "done")],
+  ["failed", "Failed", ({ now }) => count(ended(now.counters, "failed")), ({ now }) => commands(now.counters, "failed")],
   ["engines", "Engines busy", ({ engines }) => `${[...engines.values()].filter((each) => each.running || each.state === "busy").length} / ${engines.size}`],
   ["cpu", "CPU (cores)", ({ engines }) => sum(engines, "cpu", (value) => value.toFixed(1))],
   ["memory", "Memory", ({ engines }) => sum(engines, "rss", bytes)],
   ["store", "Store", ({ now }) => (now.store.kind === "memory" ? "memory" : bytes(now.store.bytes))],
 ];
+
+// Tasks and commands: what direct views run are no tasks, and are among the failures too.
+export const ended = (counters, how) => (counters[`tasks_${how}`] ?? 0) + (counters[`commands_${how}`] ?? 0);
+
+function commands(counters, how) {
+  const number = counters[`commands_${how}`] ?? 0;
+  return number ? ` (${count(number)} command${number === 1 ? "" : "s"})` : "";
+}
 
 function sum(engines, field, text) {
   const known = [...engines.values()].map((each) => each[field]).filter((value) => value !== null && value !== undefined);
@@ -26,17 +34,22 @@ export class Overview {
   constructor() {
     this.tiles = new Map();
     for (const [name, title] of TILES) {
-      const value = make("dd", {}, "–");
-      this.tiles.set(name, value);
-      byId("tiles").append(make("div", { id: `tile-${name}` }, make("dt", {}, title), value));
+      const tile = { term: make("dt", {}, title), value: make("dd", {}, "–") };
+      this.tiles.set(name, tile);
+      byId("tiles").append(make("div", { id: `tile-${name}` }, tile.term, tile.value));
     }
     this.cells = new Map();
     new ResizeObserver(() => this.arrange(this.cells.size)).observe(byId("grid"));
   }
 
   take(world) {
-    for (const [name, , text] of TILES) setText(this.tiles.get(name), text(world));
-    byId("tile-failed").classList.toggle("bad", world.now.counters.tasks_failed > 0);
+    for (const [name, title, text, which] of TILES) {
+      const { term, value } = this.tiles.get(name);
+      setText(value, text(world));
+      if (which) setText(term, title + which(world));
+    }
+    byId("tile-failed").classList.toggle("bad", ended(world.now.counters, "failed") > 0);
+    for (const how of ["done", "failed"]) byId(`tile-${how}`).title = `${count(world.now.counters[`tasks_${how}`])} tasks and ${count(world.now.counters[`commands_${how}`] ?? 0)} commands of direct views`;
     byId("tile-store").title = `${world.now.store.kind}: ${count(world.now.store.requests)} requests kept`;
     this.grid(world.engines);
     this.waiting(world.now.queues);
@@ -87,10 +100,12 @@ export class Overview {
     const sorted = [...queues].filter((each) => each.queued).sort((a, b) => b.queued - a.queued).slice(0, 200);
     byId("queues-empty").hidden = sorted.length > 0;
     const most = Math.max(1, ...sorted.map((each) => each.queued));
+    const sessions = new Map(); // of one process there may be several clients
+    for (const { client, session } of sorted) sessions.set(client, (sessions.get(client) ?? new Set()).add(session));
     while (body.rows.length > sorted.length) body.deleteRow(-1);
     sorted.forEach((each, place) => {
       const row = body.rows[place] ?? body.appendChild(make("tr", {}, make("td"), make("td"), make("td", { class: "number" })));
-      setText(row.cells[0], each.client || `session ${each.session}`);
+      setText(row.cells[0], !each.client ? `session ${each.session}` : sessions.get(each.client).size > 1 ? `${each.client}, session ${each.session}` : each.client);
       row.cells[0].title = `session ${each.session}`;
       setText(row.cells[1], each.priority);
       setText(row.cells[2], count(each.queued));

@@ -12,6 +12,15 @@ const COLORS = {
 };
 const DASHES = { solid: "", dashed: "5 3", dotted: "1.5 2.5" };
 
+// Bokeh keeps what it says of a bar in a shadow root, with a colour of its own for names: the page's, instead.
+const TOLD = new CSSStyleSheet();
+TOLD.replaceSync(".bk-tooltip-row-label { color: var(--quiet); }");
+new MutationObserver((changes) => {
+  for (const each of changes.flatMap(({ addedNodes }) => [...addedNodes])) {
+    if (each.classList?.contains("bk-Tooltip") && !each.shadowRoot.adoptedStyleSheets.includes(TOLD)) each.shadowRoot.adoptedStyleSheets.push(TOLD);
+  }
+}).observe(document.body, { childList: true });
+
 const local = (unix) => (unix - new Date(unix * 1000).getTimezoneOffset() * 60) * 1000; // Bokeh's axes know no zones
 
 export class Plots {
@@ -22,6 +31,9 @@ export class Plots {
     this.tasks = [];
     this.leftOut = []; // [time, how many]
     document.addEventListener("themed", () => this.theme());
+    byId("zoom-in").addEventListener("click", () => this.zoom(0.5));
+    byId("zoom-out").addEventListener("click", () => this.zoom(2));
+    byId("zoom-end").addEventListener("click", () => this.goOn());
   }
 
   async draw(described) {
@@ -31,6 +43,7 @@ export class Plots {
       const drawn = Bokeh.documents.at(-1);
       this.plots[name] = drawn.get_model_by_name(name);
       this.sources[name] = drawn.get_model_by_name(`${name}-data`);
+      for (const each of within(byId(`plot-${name}`))) if (each.tabIndex === 0) each.tabIndex = -1; // a stop without a name, where no key does anything
     }
     byId("legend-stream").replaceChildren(...Object.entries({ ok: "done", error: "failed", running: "running", other: "aborted" }).map(([status, name]) => make("li", {}, make("span", { class: `key s-${status}` }), name)));
     this.theme();
@@ -121,13 +134,20 @@ export class Plots {
     }
     const hidden = this.leftOut.reduce((sum, [, number]) => sum + number, 0);
     const note = `${count(tasks.length)} ended in the last ${STREAM} s${hidden ? `; ${count(hidden)} more are not drawn` : ""}`;
-    byId("stream-note").textContent = `${note}. ${this.zoomed() ? "Stands still: a double click on the plot lets it go on." : "Point at a bar for more; wheel and drag look closer."}`;
+    byId("stream-note").textContent = `${note}. ${this.zoomed() ? "Stands still: a double click, or “Go on”, lets it go on." : "Point at a bar for more; wheel, drag and buttons look closer."}`;
   }
 
   // Whoever has zoomed or dragged keeps what he looks at.
   zoomed() {
     const plot = this.plots.stream;
     return this.x !== undefined && (Math.abs(plot.x_range.start - this.x[0]) > 1 || Math.abs(plot.x_range.end - this.x[1]) > 1);
+  }
+
+  // Twice as close, or from twice as far; what is newest stays at its side.
+  zoom(factor) {
+    const range = this.plots.stream?.x_range;
+    range?.setv({ start: range.end - (range.end - range.start) * factor, end: range.end });
+    this.show();
   }
 
   goOn() {
@@ -142,6 +162,14 @@ export class Plots {
     byId("plot-latency").ariaLabel = `From submission to result: half within ${seconds(point.p50)}, 95 percent within ${seconds(point.p95)}, 99 percent within ${seconds(point.p99)}`;
     byId("plot-queue").ariaLabel = `${count(point.queued)} tasks waiting, ${count(point.running)} running`;
     byId("plot-stream").ariaLabel = `What ran where: ${byId("stream-note").textContent} The tab Tasks has them as a table.`;
+  }
+}
+
+// What is inside of an element, also in the shadow roots that Bokeh makes.
+function* within(element) {
+  for (const each of [...(element.shadowRoot?.children ?? []), ...element.children]) {
+    yield each;
+    yield* within(each);
   }
 }
 

@@ -1,6 +1,7 @@
 // What runs now and what has ended of late, as a table; and what has failed, with its traceback.
 
 import { byId, make, setText, seconds, clock } from "./dom.js";
+import { ended } from "./overview.js";
 
 const MOST_ROWS = 300;
 const MOST_FAILURES = 100;
@@ -66,7 +67,7 @@ export class Failures {
     const list = byId("failure-list");
     for (const each of failures) list.prepend(failure(each));
     while (list.children.length > MOST_FAILURES) list.lastChild.remove();
-    const number = counters?.tasks_failed ?? list.children.length;
+    const number = Math.max(ended(counters ?? {}, "failed"), list.children.length); // another hub counts anew
     setText(byId("count-failures"), number);
     byId("count-failures").classList.toggle("bad", number > 0);
     byId("failure-empty").hidden = list.children.length > 0;

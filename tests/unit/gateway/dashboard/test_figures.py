@@ -30,12 +30,28 @@ def test_a_point_is_what_happened_since_the_last_look() -> None:
     """By second, also where two seconds have passed; the first look has no rates."""
     first, second, third = some(3)
     figures = Figures()
-    assert "done" not in figures.take(first)["point"]
-    point = figures.take(third)["point"]
+    assert "done" not in figures.take(first)["points"][-1]
+    point = figures.take(third)["points"][-1]
     done = third.counters["tasks_done"] - first.counters["tasks_done"]
     assert point["done"] == pytest.approx(done / 2)
     assert 0 < point["p50"] < point["p95"] < point["p99"]
     assert second.time < point["time"] == third.time
+
+
+def test_after_a_pause_it_begins_again() -> None:
+    """Lines break where nobody looked, and what ended then was not left out of anything."""
+    first, second, third = some(3)
+    figures = Figures()
+    figures.take(first)
+    figures.take(replace(second, missed=7))
+    told = figures.take(replace(third, time=second.time + 60, missed=50_000))
+    assert told["left_out"] == 0
+    gap, point = told["points"]
+    assert set(gap) == {"time"}
+    assert second.time < gap["time"] < point["time"] == second.time + 60
+    assert "done" not in point
+    assert figures.whole()["points"][-2:] == [gap, point]
+    assert figures.take(replace(third, time=second.time + 61, missed=5))["left_out"] == 5
 
 
 def test_where_nothing_ended_there_is_no_latency() -> None:
@@ -44,7 +60,7 @@ def test_where_nothing_ended_there_is_no_latency() -> None:
     still = replace(second, latency=first.latency, counters=first.counters)
     figures = Figures()
     figures.take(first)
-    point = figures.take(still)["point"]
+    point = figures.take(still)["points"][-1]
     assert (point["done"], point["p50"]) == (0, None)
 
 
@@ -54,8 +70,8 @@ def test_another_hub_counts_from_the_beginning() -> None:
     figures = Figures()
     figures.take(second)
     other = replace(first, started=first.started + 100, time=second.time + 1, latency={"total": Histogram((0,) * (BUCKETS + 1))})
-    assert "done" not in figures.take(other)["point"]
-    assert figures.take(replace(third, started=other.started, time=other.time + 1))["point"]["done"] > 0
+    assert "done" not in figures.take(other)["points"][-1]
+    assert figures.take(replace(third, started=other.started, time=other.time + 1))["points"][-1]["done"] > 0
 
 
 def test_only_engines_that_differ_are_told_again() -> None:
