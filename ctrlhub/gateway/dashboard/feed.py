@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -26,6 +27,9 @@ log = logging.getLogger(__name__)
 PATIENCE = 4.0
 """So long (seconds) the hub may say nothing before browsers are told that it is gone: it is asked each second."""
 
+REFUSED_FOR = 300.0
+"""So long (seconds) messages that the hub has refused are shown."""
+
 TROUBLE_EVERY = 10.0
 """So often (seconds) the hub is asked what is wrong with it."""
 
@@ -41,6 +45,22 @@ class Browser(Protocol):
 
     def let_go(self, code: int, reason: str) -> None:
         """Close its connection, and say why."""
+
+
+class Lately:
+    """How much of what only grows came in the last minutes, from looks at it."""
+
+    def __init__(self) -> None:
+        self._looks: deque[tuple[float, int]] = deque([(float("-inf"), 0)])
+
+    def of(self, total: int, now: float) -> int:
+        """Return how much came in the last `REFUSED_FOR` seconds; what was there before the first look comes with it."""
+        if total < self._looks[-1][1]:  # another hub counts anew
+            self._looks = deque([(float("-inf"), 0)])
+        self._looks.append((now, total))
+        while self._looks[1][0] <= now - REFUSED_FOR:
+            self._looks.popleft()
+        return total - self._looks[0][1]
 
 
 @dataclass(slots=True)
@@ -65,6 +85,7 @@ class Feed:
         self._running: asyncio.Task[None] | None = None
         self._came: asyncio.Queue[Telemetry] = asyncio.Queue()
         self._trouble: list[str] = []
+        self._refused = Lately()
         self._asked = float("-inf")
 
     # ------------------------------------------------------------ browsers
@@ -136,7 +157,8 @@ class Feed:
         self._asked = now
         try:
             client = await self._gateway.clients.of(Role.VIEW)
-            self._trouble = trouble_of(await client.status())
+            status = await client.status()
+            self._trouble = trouble_of(status, self._refused.of(status["hub"].get("refused", 0), now))
         except CtrlHubError as error:
             log.warning("the hub does not say how it is: %s", error)
 
@@ -154,14 +176,15 @@ def _gone(why: str) -> dict[str, Any]:
     return {"kind": "hub", "is_here": False, "why": why}
 
 
-def trouble_of(status: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong, in words, from what the hub says of itself."""
+def trouble_of(status: Mapping[str, Any], refused: int = 0) -> list[str]:
+    """Return what is wrong, in words, from what the hub says of itself, and how much it refused of late."""
     hub, store = status["hub"], status.get("store", {})
     lines = list(hub.get("trouble", []))
     if store.get("trouble"):
         lines.append(f"nothing can be stored: {store['trouble']}")
-    if hub.get("refused"):
-        lines.append(f"{hub['refused']} messages were refused: see the hub's log")
+    if refused:
+        what = "message was" if refused == 1 else "messages were"
+        lines.append(f"{refused} {what} refused in the last {REFUSED_FOR / 60:.0f} minutes: see the hub's log")
     for hook in status.get("start_hooks", []):
         lines += [f"engine {n} gets no tasks: start hook {hook['name']!r} failed: {why}" for n, why in hook["failed"].items()]
     return lines

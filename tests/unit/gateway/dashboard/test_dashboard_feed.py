@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ctrlhub.gateway.dashboard import feed as feeds
-from ctrlhub.gateway.dashboard.feed import MOST_UNSENT, Feed, trouble_of
+from ctrlhub.gateway.dashboard.feed import MOST_UNSENT, REFUSED_FOR, Feed, Lately, trouble_of
 from ctrlhub.wire.closing import FAILED, TOO_SLOW
 from ctrlhub.wire.errors import HubUnavailable
 from ctrlhub.wire.places import Profile
@@ -210,10 +210,21 @@ def test_a_bug_does_not_leave_browsers_in_the_dark(tmp_path: Path, caplog: pytes
 
 def test_trouble_is_told_in_words() -> None:
     """Of the hub, the store, what was refused, and start hooks; a hub that is well has none."""
-    assert trouble_of(STATUS) == [
+    assert trouble_of(STATUS, 3) == [
         "the disk is full",
         "nothing can be stored: no room",
-        "3 messages were refused: see the hub's log",
+        "3 messages were refused in the last 5 minutes: see the hub's log",
         "engine 1 gets no tasks: start hook 'h' failed: no",
     ]
-    assert trouble_of({"hub": {}}) == []
+    assert trouble_of({"hub": {}}, 1) == ["1 message was refused in the last 5 minutes: see the hub's log"]
+    assert trouble_of({"hub": {"refused": 9}}) == []
+
+
+def test_what_was_refused_long_ago_is_told_no_more() -> None:
+    """Only what came in the last minutes is, though the hub counts all; another hub counts anew."""
+    lately = Lately()
+    assert lately.of(3, 0.0) == 3
+    assert lately.of(4, REFUSED_FOR / 2) == 4
+    assert lately.of(4, REFUSED_FOR) == 1
+    assert lately.of(4, 2 * REFUSED_FOR) == 0
+    assert lately.of(2, 2 * REFUSED_FOR + 1) == 2
