@@ -46,7 +46,7 @@ class Shown:
 
 @contextmanager
 def made_up_gateway(
-    directory: Path, engines: int, rate: int, counters: Mapping[str, int] | None = None, **options: Any
+    directory: Path, engines: int, rate: int, changes: Mapping[str, Any] | None = None, **options: Any
 ) -> Iterator[Shown]:
     """Serve what a hub with so many engines would say, on loopback, from a thread.
 
@@ -56,8 +56,8 @@ def made_up_gateway(
         For its files.
     engines, rate
         How many there are, and how many tasks end in a second.
-    counters
-        What it has counted, instead of what such a hub would have.
+    changes
+        What it says otherwise than such a hub would: fields of `Telemetry`.
     **options
         Those of `HttpConfig`.
     """
@@ -71,8 +71,7 @@ def made_up_gateway(
     loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
     async def ask(since: int) -> Telemetry:
-        now = next(said)
-        return now if counters is None else replace(now, counters=counters)
+        return replace(next(said), **(changes or {}))
 
     async def status() -> dict[str, Any]:
         return {"hub": {}}

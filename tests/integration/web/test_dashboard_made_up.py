@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from ctrlhub.wire.closing import MALFORMED
+from ctrlhub.wire.telemetry import QueueDepth
 from tests.support.browser import comes
 from tests.support.made_up_gateway import Shown, made_up_gateway
 from tests.support.processes import until
@@ -75,6 +76,12 @@ SPAN = """() => {
     return range.end - range.start;
 }"""
 
+STOPS = """() => {
+    const below = (node) => [...(node.shadowRoot?.children ?? []), ...node.children].flatMap((each) => [each, ...below(each)]);
+    return [...document.querySelectorAll('.plot')].flatMap(below).filter((each) => each.tabIndex >= 0).map((each) => each.className);
+}"""
+"""What the keyboard would stop at in the plots, where no key does anything."""
+
 COLORS = """() => {
     const shown = [...document.querySelectorAll('.bk-Tooltip')].filter((each) => each.shadowRoot.textContent.includes('took'));
     return shown.slice(0, 1).flatMap((each) => [
@@ -94,6 +101,7 @@ def test_what_ran_where_is_looked_at_closely(tmp_path: Path, open_page: Callable
         box = page.locator("#plot-stream").bounding_box()
         assert box is not None
         middle = (box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.3)
+        assert page.evaluate(STOPS) == []
         whole = page.evaluate(SPAN)
         page.mouse.move(*middle)
         page.mouse.wheel(0, -300)
@@ -121,12 +129,22 @@ def test_what_ran_where_is_looked_at_closely(tmp_path: Path, open_page: Callable
 def test_commands_are_counted_beside_tasks(tmp_path: Path, open_page: Callable[..., Page]) -> None:
     """What direct views run is no task, but is done or has failed all the same; it is said which is which."""
     counters = {"tasks_done": 3, "tasks_failed": 0, "commands_done": 20, "commands_failed": 2}
-    with made_up_gateway(tmp_path, 2, 0, counters=counters) as shown:
+    with made_up_gateway(tmp_path, 2, 0, {"counters": counters}) as shown:
         page = open_page(shown.url())
         comes(page, "document.querySelector('#tile-failed dd').textContent === '2'")
         assert page.locator("#tile-failed dt").inner_text() == "Failed (2 commands)"
         assert page.locator("#tile-done").inner_text().split("\n") == ["Done (20 commands)", "23"]
         assert page.locator("#count-failures").inner_text() == "2"
+
+
+def test_clients_of_one_process_are_told_apart(tmp_path: Path, open_page: Callable[..., Page]) -> None:
+    """By their sessions, where a process has several that wait; others have their names alone."""
+    queues = (QueueDepth(7, "here:100", 0, 30), QueueDepth(8, "here:100", 0, 20), QueueDepth(9, "here:200", 0, 10), QueueDepth(9, "here:200", 5, 1))
+    with made_up_gateway(tmp_path, 1, 0, {"queues": queues}) as shown:
+        page = open_page(shown.url())
+        comes(page, "document.querySelectorAll('#queues tr').length === 4")
+        names = page.evaluate("[...document.querySelectorAll('#queues tr')].map((row) => row.cells[0].textContent)")
+        assert names == ["here:100, session 7", "here:100, session 8", "here:200", "here:200"]
 
 
 def test_a_token_of_another_server_stays_in_no_address(tmp_path: Path, open_page: Callable[..., Page]) -> None:
@@ -154,6 +172,12 @@ def test_what_is_not_done_is_said(tmp_path: Path, open_page: Callable[..., Page]
         page.locator("#confirm input").fill("5")
         page.locator("#confirm-yes").click()
         comes(page, "document.querySelector('#said .bad')?.textContent.startsWith('it was not done: ')")
+        page.get_by_role("tab", name="Tasks").click()
+        page.get_by_role("button", name="Cancel a task").click()
+        page.locator("#confirm input").fill("nonsense")
+        page.locator("#confirm-yes").click()
+        comes(page, "document.querySelector('#said').textContent.includes('an id looks like 1349224-12')")
+        page.get_by_role("tab", name="Engines").click()
         page.locator("#engine-rows tr").first.click()
         page.locator("#engine-rows tr").nth(3).click(modifiers=["Shift"])
         assert page.locator("#engine-count").inner_text() == "6 of 6, 4 chosen"
