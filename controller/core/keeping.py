@@ -42,6 +42,16 @@ class GatewayState(StrEnum):
     """It cannot start: another one is tried when somebody asks for it."""
 
 
+LEGAL: Mapping[GatewayState, frozenset[GatewayState]] = {
+    GatewayState.OFF: frozenset({GatewayState.STARTING}),
+    GatewayState.STARTING: frozenset({GatewayState.SERVING, GatewayState.WAITING, GatewayState.FAILED}),
+    GatewayState.SERVING: frozenset({GatewayState.WAITING, GatewayState.FAILED}),
+    GatewayState.WAITING: frozenset({GatewayState.STARTING}),
+    GatewayState.FAILED: frozenset({GatewayState.STARTING}),
+}
+"""From each state, where the gateway may go."""
+
+
 @dataclass(frozen=True, slots=True)
 class Waiter:
     """A client that waits for the gateway."""
@@ -115,7 +125,8 @@ class GatewayKeeper:
         """Take note that it serves."""
         if self.state is not GatewayState.STARTING:
             return
-        self.state, self.url, self.trouble = GatewayState.SERVING, url, ""
+        self._enter(GatewayState.SERVING)
+        self.url, self.trouble = url, ""
         self._since, self._due = now, None
         waiting, self._waiting = self._waiting, []
         for each in waiting:
@@ -143,12 +154,14 @@ class GatewayKeeper:
         if given_up or self._in_a_row > 1:
             self._refuse_all()
         if given_up:
-            self.state, self._due = GatewayState.FAILED, None
+            self._enter(GatewayState.FAILED)
+            self._due = None
             return
         pause = 0.0
         if self._in_a_row > 1:
             pause = min(LONGEST, FIRST * 2.0 ** (self._in_a_row - 2))
-        self.state, self._due = GatewayState.WAITING, now + pause
+        self._enter(GatewayState.WAITING)
+        self._due = now + pause
         self._alarm.at(self._due)
 
     # ------------------------------------------------------------ time
@@ -189,8 +202,14 @@ class GatewayKeeper:
         }
 
     def _start(self, now: float) -> None:
-        self.state, self._due, self._since = GatewayState.STARTING, None, now
+        self._enter(GatewayState.STARTING)
+        self._due, self._since = None, now
         self._outbox.add(StartGateway())
+
+    def _enter(self, state: GatewayState) -> None:
+        if state not in LEGAL[self.state]:
+            raise RuntimeError(f"the gateway: {self.state} -> {state}")
+        self.state = state
 
     def _refuse_all(self) -> None:
         waiting, self._waiting = self._waiting, []

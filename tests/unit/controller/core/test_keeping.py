@@ -139,6 +139,13 @@ def test_a_hub_within_a_program_starts_none(scene: Scene) -> None:
     assert scene.starts() == 0
 
 
+def test_what_is_no_step_is_none(scene: Scene) -> None:
+    """One that there is not cannot end: who tells so has a bug."""
+    with pytest.raises(RuntimeError, match="off -> waiting"):
+        scene.keeper.ended("it died", scene.now)
+    assert scene.keeper.state is GatewayState.OFF
+
+
 STEPS = st.lists(st.tuples(st.sampled_from(["ask", "serve", "die", "hopeless", "wait"]), st.floats(0, 30)), max_size=40)
 
 
