@@ -5,9 +5,11 @@ from __future__ import annotations
 from asyncio import get_running_loop, timeout
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 from ctrlhub.client.arrivals import arrivals_here
+from ctrlhub.client.balanced_view import LoadBalancedView
 from ctrlhub.client.client import Client
 from ctrlhub.client.record_pages import records_of
 from ctrlhub.client.requests import Stirred
@@ -107,3 +109,9 @@ class _Each:
     def _take(self, index: int, row: tuple[Any, ...], now: float) -> Stirred | None:
         self._act(row)
         return None
+
+
+def have_parent(view: LoadBalancedView, trace: str) -> None:
+    """Have the tasks of a view belong to somebody else's span, as W3C's ``traceparent`` names it."""
+    view._options = replace(view._options, trace=trace)
+    view._templates = {}

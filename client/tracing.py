@@ -39,15 +39,21 @@ class Submissions:
 
     @contextmanager
     def span(self, template: Template) -> Iterator[tuple[Template, Submission]]:
-        """Open the span of a call; yield its template, which names it as the parent, and what is to be noted."""
-        from opentelemetry.trace import SpanKind
+        """Open the span of a call; yield its template, which names it as the parent, and what is to be noted.
 
+        It is within the span that the template names, of somebody else's, or else within the current one.
+        """
+        from opentelemetry.trace import SpanKind
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+        theirs = template.options.trace
+        parent = TraceContextTextMapPropagator().extract({"traceparent": theirs}) if theirs else None
         noted = Submission()
         about: dict[str, str | int] = {"ctrlhub.function": template.what, "ctrlhub.session": self._session}
         if template.label:
             about["ctrlhub.label"] = template.label
         with self._tracer.start_as_current_span(
-            f"submit {template.what}", kind=SpanKind.PRODUCER, attributes=about
+            f"submit {template.what}", parent, kind=SpanKind.PRODUCER, attributes=about
         ) as span:
             traced = copy(template)
             traced.options = replace(template.options, trace=parent_of(span.get_span_context()))

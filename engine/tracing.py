@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ctrlhub.engine.work import Traced
 from ctrlhub.link.tracing import another_service, provider_here
+from ctrlhub.wire.ids import text_of
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -48,15 +49,13 @@ class Spans:
         from opentelemetry import context
         from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
 
-        about: dict[str, Any] = {"ctrlhub.task": task.number, "ctrlhub.attempt": task.attempt}
+        about: dict[str, Any] = {"ctrlhub.task": text_of(task.number), "ctrlhub.attempt": task.attempt}
         if task.label:
             about["ctrlhub.label"] = task.label
         parent = self._queued(task, about)
         if engine is not None:
             about["ctrlhub.engine"] = engine
-        span = self._engine.start_span(
-            f"run {getattr(call, '__name__', type(call).__name__)}", parent, SpanKind.CONSUMER, about
-        )
+        span = self._engine.start_span(f"run {_name_of(call, args)}", parent, SpanKind.CONSUMER, about)
         token = context.attach(set_span_in_context(span, parent))
         try:
             return call(*args, **kwargs)
@@ -81,6 +80,15 @@ class Spans:
         span = self._hub.start_span("queue", parent, attributes=about, start_time=int(queued * _NANO))
         span.end(int(max(queued, given) * _NANO))
         return set_span_in_context(span, parent)
+
+
+def _name_of(call: Callable[..., Any], args: tuple[Any, ...]) -> str:
+    """Return what people call that which is run: a function that is run by its name has it as an argument."""
+    from ctrlhub.engine.by_name import call_by_name
+
+    if call is call_by_name and args:
+        return str(args[0])
+    return str(getattr(call, "__name__", type(call).__name__))
 
 
 _found: list[Spans | None] = []

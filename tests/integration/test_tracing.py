@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from ctrlhub import Cluster
+from ctrlhub.wire.ids import number_of, session_of
 from tests.support.collector import Collected, Collector, collecting
 from tests.support.processes import until
+from tests.support.rest import rest_of
 from tests.support.state import own_state
 
 PRODUCER, CONSUMER, INTERNAL, ERROR = 4, 5, 1, 2
@@ -87,7 +89,7 @@ def test_client_hub_and_engine_are_one_trace(traced: Collector) -> None:
     assert inside.attributes == {"n": 3}
     assert submit.attributes["ctrlhub.tasks"] == 1
     assert run.attributes["ctrlhub.engine"] == 0
-    assert run.attributes["ctrlhub.task"] >> 40 == submit.attributes["ctrlhub.session"]
+    assert session_of(number_of(run.attributes["ctrlhub.task"])) == submit.attributes["ctrlhub.session"]
 
 
 def test_a_map_is_one_submission_of_many_runs(traced: Collector) -> None:
@@ -131,3 +133,29 @@ def test_nothing_is_imported_where_nobody_asks(tmp_path: Path) -> None:
             [sys.executable, "-c", program], env=env, capture_output=True, text=True, timeout=60, check=False
         )
         assert done.stdout == "False False\n", done.stderr
+
+
+def test_a_trace_begins_with_who_asks_over_http(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The header of W3C's is the parent of what is submitted; runs have the names of functions, and ids as text."""
+    trace, span = f"{0xABC:032x}", f"{0xDEF:016x}"
+    with collecting() as collector, own_state(tmp_path):
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        with Cluster(n=1) as client:
+            rest = rest_of(client, "submit")
+            body = {"function": "math:hypot", "map": [[3, 4], [5, 12]]}
+            headers = {"traceparent": f"00-{trace}-{span}-01", "Idempotency-Key": "traced"}
+            done = rest.ask("POST", "tasks?wait=60", body, headers)
+            assert [each["value"] for each in done.json["results"]] == [5, 13]
+            for wrong in ("nonsense", f"00-{'0' * 32}-{span}-01"):
+                assert rest.ask("POST", "tasks?wait=60", {"function": "os:getpid"}, {"traceparent": wrong}).status == 200
+            assert rest.ask("POST", "tasks", body, {"traceparent": "0" * 129}).status == 400
+            until(lambda: collector.named("submit call_by_name"), "the gateway has exported")
+            until(lambda: len(collector.named("run math:hypot")) == 2, "so has the engine")
+            until(lambda: collector.named("run os:getpid"), "all of it")
+    submit = one([each for each in collector.named("submit call_by_name") if each.parent == span])
+    runs = collector.named("run math:hypot")
+    queues = [each for each in collector.named("queue") if each.parent == submit.id]
+    assert {each.trace for each in (submit, *queues, *runs)} == {trace}
+    assert {each.parent for each in runs} == {each.id for each in queues}
+    assert {each.attributes["ctrlhub.task"] for each in runs} == {each["id"] for each in done.json["results"]}
+    assert {each.trace for each in collector.named("run os:getpid")}.isdisjoint({trace})

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -20,7 +21,13 @@ from ctrlhub.gateway.api.schema import (
     Text,
     or_null,
 )
-from ctrlhub.wire.options import LONGEST_RESOURCE, MOST_AMOUNT, MOST_PRIORITY, MOST_RESOURCES
+from ctrlhub.wire.options import (
+    LONGEST_RESOURCE,
+    LONGEST_TRACE,
+    MOST_AMOUNT,
+    MOST_PRIORITY,
+    MOST_RESOURCES,
+)
 
 MOST_TASKS = 100_000
 """So many tasks may be submitted with one body."""
@@ -69,6 +76,12 @@ MAP = Record(
     {"kwargs": KWARGS, **OPTIONS},
     about="Many calls of one function",
 )
+TRACEPARENT = Text(LONGEST_TRACE, about="The span that the tasks belong to, as W3C Trace Context says it")
+_TRACE = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]*)?")
+
+TRACE = "trace"
+"""Among the options of a batch, beside the flags of a view: the span that its tasks belong to."""
+
 SUBMISSION = Either((TASK, MAP, ListOf(TASK, MOST_TASKS, 1)))
 APPLY = Record(
     {"function": FUNCTION}, {"args": ARGS, "kwargs": KWARGS, "label": or_null(LABEL)}
@@ -121,6 +134,12 @@ def batches_of(body: Any) -> list[Batch]:
 def _runs(tasks: Iterable[Mapping[str, Any]]) -> Iterator[tuple[dict[str, Any], Iterator[Job]]]:
     for options, some in groupby(tasks, options_of):
         yield options, (job_of(task) for task in some)
+
+
+def traced(batches: Iterable[Batch], parent: str) -> list[Batch]:
+    """Return batches whose tasks belong to a span, as a header names it; what names none is not heeded."""
+    more = {TRACE: parent} if _TRACE.fullmatch(parent) else {}
+    return [replace(batch, options={**batch.options, **more}) for batch in batches]
 
 
 def some_of(batches: Iterable[Batch], wanted: Sequence[bool]) -> list[Batch]:

@@ -14,13 +14,13 @@ from ctrlhub.client.async_result import AsyncResult
 from ctrlhub.client.balanced_view import LoadBalancedView
 from ctrlhub.client.direct_view import DirectView
 from ctrlhub.client.loop_client import LoopClient
-from ctrlhub.client.on_behalf import has_made, records_by_number, stop_later, stored
+from ctrlhub.client.on_behalf import has_made, have_parent, records_by_number, stop_later, stored
 from ctrlhub.client.room import without_waiting
 from ctrlhub.client.rows import Row
 from ctrlhub.client.unopened import give_up, next_number, numbers_of, output_so_far, rows_of
 from ctrlhub.engine.by_name import call_by_name
 from ctrlhub.gateway.api.failing import log_failure
-from ctrlhub.gateway.api.jobs import Batch, Job
+from ctrlhub.gateway.api.jobs import TRACE, Batch, Job
 from ctrlhub.gateway.api.kept import Kept
 from ctrlhub.gateway.api.outcomes import is_lost, not_kept, refusal_in
 from ctrlhub.wire.errors import CtrlHubError, InvalidEngineID, NoEnginesRegistered, ResultLost
@@ -231,6 +231,11 @@ class Submissions:
             return await to_thread(make)
 
     def _view(self, options: Mapping[str, Any]) -> LoadBalancedView:
+        if TRACE in options:
+            flags = {name: value for name, value in options.items() if name != TRACE}
+            made = self._loop_client.load_balanced_view(block=False, **flags)
+            have_parent(made, options[TRACE])
+            return made
         if not options.keys().isdisjoint(("targets", "after", "follow", "resources")):
             return self._loop_client.load_balanced_view(block=False, **options)
         key = tuple(sorted(options.items()))

@@ -9,7 +9,14 @@ from ctrlhub.client.explaining import ENDS
 from ctrlhub.gateway.api import resources as shapes
 from ctrlhub.gateway.api.handler import ApiHandler, Asked
 from ctrlhub.gateway.api.idempotency import KEY_PATTERN
-from ctrlhub.gateway.api.jobs import REQUEST_ID, SECONDS, SUBMISSION, batches_of
+from ctrlhub.gateway.api.jobs import (
+    REQUEST_ID,
+    SECONDS,
+    SUBMISSION,
+    TRACEPARENT,
+    batches_of,
+    traced,
+)
 from ctrlhub.gateway.api.operation import Answer, Operation
 from ctrlhub.gateway.api.outcomes import (
     STATE_OF_RECORD,
@@ -65,7 +72,7 @@ class Tasks(ApiHandler):
                 202: Answer("They are accepted, and stored", Either((shapes.ACCEPTED, shapes.OUTCOMES))),
             },
             query={"wait": shapes.WAIT},
-            headers={"Idempotency-Key": Text(255, 1, KEY_PATTERN)},
+            headers={"Idempotency-Key": Text(255, 1, KEY_PATTERN), "traceparent": TRACEPARENT},
             body=SUBMISSION,
         ),
     }
@@ -86,7 +93,9 @@ class Tasks(ApiHandler):
 
     async def on_post(self, asked: Asked) -> None:
         """Submit tasks."""
-        batches = batches_of(asked.body)
+        parent = self.request.headers.get("traceparent", "")
+        TRACEPARENT.check(parent, "traceparent")
+        batches = traced(batches_of(asked.body), parent)
         key = self.request.headers.get("Idempotency-Key")
         submissions = await self.rest.of(self.role)
         if key is None:
