@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 from ctrlhub import __version__
 from ctrlhub.gateway.guard import Refusal
 from ctrlhub.gateway.handlers import Handler
-from ctrlhub.gateway.pages import Page
+from ctrlhub.gateway.pages import OUTDATED, Page
 
 MOST_FIELDS = 10
 """So many fields a form may have."""
@@ -32,6 +32,10 @@ FORM = """<h1>ctrl-hub</h1>{note}
 <p><code>ctrl-hub dashboard</code> prints a URL with a token; <code>ctrl-hub token list</code> names them.</p>"""
 
 
+NOTES = {OUTDATED: "The token of this link is not good (any more): it has expired, was revoked, or is another hub's."}
+"""What is said to who was sent here, by the reason."""
+
+
 class Health(Handler):
     """Says that the gateway serves."""
 
@@ -45,7 +49,7 @@ class LoginPage(Page):
 
     def get(self) -> None:
         """Show the form."""
-        self._show("")
+        self._show(NOTES.get(self.get_query_argument("why", ""), ""))
 
     def post(self) -> None:
         """Take the form."""

@@ -17,10 +17,15 @@ SHOWN = ("GET", "HEAD")
 """The methods with which a browser shows a page."""
 
 
+OUTDATED = "outdated"
+"""Why somebody is sent to the login: the token of a link is not good."""
+
+
 class Page(Handler):
     """A handler whose answers browsers show.
 
-    A token in the URL is exchanged for a cookie, and taken out of the URL.
+    A token in the URL is exchanged for a cookie, and taken out of the URL; one that is not good leads to the
+    login, which says so.
     """
 
     def prepare(self) -> None:
@@ -38,8 +43,8 @@ class Page(Handler):
         else:
             raise error
 
-    def _ask_for_login(self) -> None:
-        wanted = urlencode({"next": self.request.path.lstrip("/")})
+    def _ask_for_login(self, **why: str) -> None:
+        wanted = urlencode({"next": self.request.path.lstrip("/"), **why})
         self.redirect(f"{self.up}login?{wanted}", status=302)
 
     @property
@@ -51,7 +56,14 @@ class Page(Handler):
         """Log in with the token in the URL, and have the browser ask again without it."""
         self._check_method()
         self._check_origin()
-        self.log_in(self.token_of(self.get_query_argument("token")))
+        try:
+            token = self.token_of(self.get_query_argument("token"))
+        except Refusal as error:
+            if error.status_code != 401:
+                raise
+            self._ask_for_login(why=OUTDATED)
+            return
+        self.log_in(token)
         rest = [
             (name, value.decode("utf-8", "replace"))
             for name, values in self.request.query_arguments.items()

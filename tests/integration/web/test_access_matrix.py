@@ -174,12 +174,30 @@ def test_a_token_leaves_the_url_at_once(tmp_path: Path, monkeypatch: pytest.Monk
             assert cookie.startswith(f"ctrlhub-{door.gateway.port}=")
             everything = str(answer.headers) + answer.body.decode()
             assert secret not in everything
-            for wrong in ("/?token=wrong-but-secret", "/api/v1/events?token=wrong-but-secret"):
+            for wrong, status in (("/?token=wrong-but-secret", 302), ("/api/v1/events?token=wrong-but-secret", 401)):
                 answer = await door.ask("GET", wrong)
-                assert answer.code == 401
+                assert answer.code == status
                 assert "wrong-but-secret" not in str(answer.headers) + answer.body.decode()
             answer = await door.ask("GET", f"/api/v1/session?token={secret}")
             assert answer.code == 401  # where a header can be given, a token has no place in the URL
+
+    asyncio.run(run())
+
+
+def test_an_old_link_leads_to_the_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which says what is wrong with it, and nothing that a link may say; programs are refused."""
+
+    async def run() -> None:
+        async with front_door(tmp_path, monkeypatch) as door:
+            answer = await door.ask("GET", "/?token=stale")
+            assert (answer.code, answer.headers["Location"]) == (302, "./login?next=&why=outdated")
+            answer = await door.ask("GET", "/login?next=&why=outdated")
+            assert answer.code == 200
+            assert 'role="alert">The token of this link is not good' in answer.body.decode()
+            answer = await door.ask("GET", "/login?why=send-me-money")
+            assert "alert\">" not in answer.body.decode()
+            assert "send-me-money" not in answer.body.decode()
+            assert (await door.ask("GET", "/api/v1/session", {"Authorization": "Bearer stale"})).code == 401
 
     asyncio.run(run())
 
