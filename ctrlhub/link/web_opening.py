@@ -116,7 +116,7 @@ def _ask(address: WebAddress, end: float) -> Mapping[str, Any]:
         answer = asking.getresponse()
         body = answer.read(MAX_ANSWER)
     except (OSError, HTTPException) as error:
-        raise HubUnavailable(f"{address} does not answer: {_words(error)}") from None
+        raise HubUnavailable(f"{address} does not answer: {_words(error)}{_other(address, error)}") from None
     finally:
         asking.close()
     if answer.status != 200:
@@ -154,8 +154,8 @@ def _refusal(
     if status == 401:
         what = "does not know the token" if address.token else "asks for a token"
         return AuthenticationError(
-            f"{address} {what}{said}: give token=..., as `ctrl-hub token list` or `ctrl-hub dashboard` "
-            "shows it on the hub's machine; it may have expired, or been revoked"
+            f"{address} {what}{said}: give token=..., as `ctrl-hub dashboard --url` has it in its URL on "
+            "the hub's machine, or `ctrl-hub token create` has printed it; it may have expired, or been revoked"
         )
     if status == 403:
         return AuthenticationError(f"{address} does not let us in with this token{said}")
@@ -194,6 +194,9 @@ def _connect(address: WebAddress, end: float) -> socket.socket:
             _pass_proxy(address, proxy, made, end)
         if address.is_encrypted:
             made = _encrypt(address, made, end)
+    except CtrlHubError:
+        made.close()
+        raise
     except (OSError, HTTPException) as error:
         made.close()
         raise HubUnavailable(f"{address} cannot be reached{by}: {_words(error)}") from None
@@ -220,9 +223,10 @@ def _encrypt(address: WebAddress, made: socket.socket, end: float) -> socket.soc
         ) from None
     except ssl.SSLError as error:
         raise HubUnavailable(
-            f"{address} does not speak TLS as we do ({error.reason or error}): if it is served without "
-            "TLS, its address begins with http://"
+            f"{address} does not speak TLS as we do ({error.reason or error}){_other(address, error)}"
         ) from None
+    except OSError as error:
+        raise HubUnavailable(f"{address} does not answer: {_words(error)}{_other(address, error)}") from None
 
 
 def _shake_hands(address: WebAddress, made: socket.socket, end: float) -> ClientProtocol:
@@ -248,7 +252,7 @@ def _shake_hands(address: WebAddress, made: socket.socket, end: float) -> Client
             else:
                 protocol.receive_eof()
     except OSError as error:
-        raise HubUnavailable(f"{address} does not answer: {_words(error)}") from None
+        raise HubUnavailable(f"{address} does not answer: {_words(error)}{_other(address, error)}") from None
     failed = protocol.handshake_exc
     if isinstance(failed, InvalidStatus):
         answer = failed.response
@@ -256,7 +260,7 @@ def _shake_hands(address: WebAddress, made: socket.socket, end: float) -> Client
             address, answer.status_code, answer.headers.get("Location"), bytes(answer.body or b"")
         )
     if failed is not None:
-        raise HubUnavailable(f"{address} does not speak WebSocket as a gateway does: {_words(failed)}")
+        raise HubUnavailable(f"{address} does not speak WebSocket as a gateway does: {_words(failed)}{_other(address, failed)}")
     if protocol.subprotocol != MSGPACK:
         raise HubNotFound(f"what answers at {address} is no gateway of a ctrl-hub hub")
     protocol.events.pop(0)  # the answer; messages may follow
@@ -337,6 +341,13 @@ def _reason(body: bytes) -> str:
     except (ValueError, KeyError, TypeError):
         return ""
     return f" ({message[:300]})" if isinstance(message, str) and message.isprintable() else ""
+
+
+def _other(address: WebAddress, error: BaseException) -> str:
+    """Say what may be the matter where a port speaks, but not as it should; one with TLS is never silent."""
+    if address.is_encrypted:
+        return ": it may be served without TLS, then its address begins with http://"
+    return "" if isinstance(error, TimeoutError) else ": it may speak TLS, then its address begins with https://"
 
 
 def _words(error: BaseException) -> str:

@@ -192,10 +192,10 @@ def test_no_file_of_certificates(gateway: Gateway, tmp_path: Path) -> None:
 
 def test_no_tls_where_it_is_spoken(gateway: Gateway) -> None:
     """And the other way round: each says so."""
-    with pytest.raises(HubUnavailable):
+    with pytest.raises(HubUnavailable, match="https://"):
         Client(f"http://127.0.0.1:{gateway.port}", token=gateway.token)
     with serving(answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", [])) as port, pytest.raises(
-        HubUnavailable, match="http://"
+        HubUnavailable, match=r"TLS as we do .*without TLS.* http://"
     ):
         Client(f"https://127.0.0.1:{port}", token=gateway.token)
 
