@@ -38,6 +38,17 @@ def advertised_address(bound: str, location: str | None) -> str:
     return tcp_address(host, port)
 
 
+def own_names(wildcard: str) -> tuple[str, ...]:
+    """Return the names and the address by which others reach a host that listens on all of its own.
+
+    Parameters
+    ----------
+    wildcard
+        One of `WILDCARDS`.
+    """
+    return tuple(dict.fromkeys((socket.gethostname(), socket.getfqdn(), outward_address(wildcard))))
+
+
 def outward_address(wildcard: str = "0.0.0.0") -> str:
     """Return the address of this host by which it reaches others, and they most likely it.
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -49,7 +51,7 @@ def start(
 
     config = _config(engines, timeout, hub, launcher, options, RestartSets(restart), poll)
     plan = _plan(config, is_meant=not dry_run)
-    tell = _say_ready_in_json if as_json else _say_ready
+    tell = _say_ready_in_json if as_json else partial(_say_ready, listening=hub.http.address)
     if dry_run:
         click.echo(plan, nl=False)
     elif daemonize:
@@ -129,13 +131,27 @@ def _run_here(config: SupervisorConfig, tell: Callable[[Ready], None]) -> None:
     Supervisor(config).run(tell)
 
 
-def _say_ready(ready: Ready) -> None:
+def _say_ready(ready: Ready, listening: str) -> None:
     engines = "1 engine" if ready.engines == 1 else f"{ready.engines} engines"
     note = f", {ready.note}" if ready.note else ""
     click.echo(f"profile {ready.profile}: hub with pid {ready.hub_pid}, {engines}{note}")
     if ready.http:
         click.echo(f"http     {ready.http}   (`ctrl-hub dashboard` adds a token)")
+        if elsewhere := _from_elsewhere(ready.http, listening):
+            click.echo(f"from elsewhere: {elsewhere}")
     click.echo("ready")
+
+
+def _from_elsewhere(url: str, listening: str) -> str:
+    """Return the URL for other hosts, which need not know this one's name; empty if there is no other."""
+    from ctrlhub.controller.advertising import WILDCARDS, outward_address
+    from ctrlhub.controller.http_config import is_loopback
+    from ctrlhub.wire.addresses import bracketed
+
+    if listening not in WILDCARDS or is_loopback(own := outward_address(listening)):
+        return ""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{bracketed(own)}:{parts.port}{parts.path}"
 
 
 def _say_ready_in_json(ready: Ready) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import os
-import socket
 import ssl
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ctrlhub.controller.advertising import WILDCARDS, own_names
 from ctrlhub.controller.http_config import HttpConfig
 from ctrlhub.wire.places import Profile
 from ctrlhub.wire.private import read_private, write_private
@@ -39,12 +39,7 @@ def tls_for(config: HttpConfig, profile: Profile) -> ssl.SSLContext | None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     if config.certificate:
-        try:
-            context.load_cert_chain(config.certificate, config.key)
-        except ssl.SSLError as error:
-            raise ValueError(
-                f"{config.certificate} and {config.key} are no certificate and its key: {error.reason}"
-            ) from error
+        _load(context, config.certificate, config.key)
         return context
     path = profile.gateway_certificate
     names = names_of(config)
@@ -54,13 +49,39 @@ def tls_for(config: HttpConfig, profile: Profile) -> ssl.SSLContext | None:
     return context
 
 
+def _load(context: ssl.SSLContext, certificate: str, key: str) -> None:
+    """Take a pair that is given, or say what is wrong with it."""
+    asked = []
+
+    def password() -> str:  # else OpenSSL would ask a terminal for it
+        asked.append(key)
+        return ""
+
+    try:
+        context.load_cert_chain(certificate, key, password)
+    except ssl.SSLError as error:
+        if asked:
+            why = "the key is encrypted, and nobody is there to give its password"
+        elif error.reason == "KEY_VALUES_MISMATCH":
+            why = "the key is another certificate's"
+        elif error.reason:
+            why = error.reason.lower().replace("_", " ")
+        else:  # OpenSSL says no more than that one of them is no PEM
+            why = f"no {'key' if _has_certificate(Path(certificate)) else 'certificate'} of PEM is in its file"
+        raise ValueError(f"{certificate} and {key} are no certificate and its key: {why}") from error
+
+
+def _has_certificate(path: Path) -> bool:
+    try:
+        return bool(_certificate(path.read_bytes()))
+    except ValueError:
+        return False
+
+
 def names_of(config: HttpConfig) -> tuple[str, ...]:
     """Return the names and addresses that a certificate of ours is for."""
     named = [each.strip("[]") for each in config.hosts if each != "*"]
-    if config.address in ("0.0.0.0", "::"):
-        named += [socket.gethostname(), socket.getfqdn()]
-    else:
-        named.append(config.address)
+    named += own_names(config.address) if config.address in WILDCARDS else [config.address]
     return tuple(dict.fromkeys(("localhost", "127.0.0.1", "::1", *named)))
 
 

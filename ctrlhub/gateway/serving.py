@@ -20,6 +20,7 @@ from typing import Any
 
 from tornado.netutil import bind_sockets
 
+from ctrlhub.controller.advertising import WILDCARDS, own_names
 from ctrlhub.controller.descriptor_limit import descriptor_limit, raise_descriptor_limit
 from ctrlhub.controller.http_config import HttpConfig
 from ctrlhub.gateway.access.hosts import Hosts
@@ -32,6 +33,7 @@ from ctrlhub.gateway.context import Gateway
 from ctrlhub.gateway.server import make_server
 from ctrlhub.gateway.token_file import TokenFile
 from ctrlhub.link.process_log import start_logging
+from ctrlhub.wire.addresses import bracketed
 from ctrlhub.wire.errors import CtrlHubError
 from ctrlhub.wire.liveness import pid_exists
 from ctrlhub.wire.places import Profile
@@ -107,7 +109,7 @@ async def _serve(profile: Profile, config: HttpConfig) -> int:
     gateway = gateway_of(profile, config, port)
     server = make_server(gateway, tls_for(config, profile))
     server.add_sockets(sockets)
-    url = f"{'https' if config.has_tls else 'http'}://{_shown(config, host)}:{port}{config.prefix}"
+    url = f"{'https' if config.has_tls else 'http'}://{_shown(host)}:{port}{config.prefix}"
     write_private(profile.gateway_port, json.dumps({"port": port}).encode() + b"\n")
     write_private(profile.gateway, Served(url, os.getpid(), config.link).to_json())
     _say(url=url)
@@ -232,17 +234,13 @@ def _said_by(file: Path, name: str) -> int:
 
 
 def _own_names(config: HttpConfig) -> tuple[str, ...]:
-    """Return the names by which it is reached: its address, or if that is any, this host's name."""
+    """Return the names by which it is reached: its address, or if that is any, this host's names and address."""
     address = config.address
-    if address in ("0.0.0.0", "::"):
-        return socket.gethostname(), socket.getfqdn()
-    return (f"[{address}]" if ":" in address else address,)
+    return tuple(map(bracketed, own_names(address) if address in WILDCARDS else (address,)))
 
 
-def _shown(config: HttpConfig, host: str) -> str:
-    if host in ("0.0.0.0", "::"):
-        return socket.gethostname()
-    return f"[{host}]" if ":" in host else host
+def _shown(host: str) -> str:
+    return socket.gethostname() if host in WILDCARDS else bracketed(host)
 
 
 def _say(**what: Any) -> None:

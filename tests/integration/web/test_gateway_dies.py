@@ -15,6 +15,8 @@ import pytest
 from ctrlhub import Client, Cluster, GatewayError
 from ctrlhub.cli.exits import Exit
 from ctrlhub.cluster.errors import StartFailed
+from ctrlhub.controller.advertising import outward_address
+from ctrlhub.controller.http_config import is_loopback
 from ctrlhub.gateway.access.roles import Role
 from ctrlhub.wire.closing import REVOKED
 from ctrlhub.wire.places import Profile
@@ -202,9 +204,11 @@ def test_the_tokens_that_are_shown_are_replaced(command: Command) -> None:
 
 def test_beyond_this_host_there_is_tls(command: Command) -> None:
     """With a certificate of its own, whose fingerprint is printed; plain HTTP is not spoken there."""
-    command.start("-n", "0", "--http", "0.0.0.0:0", "--http-hosts", "127.0.0.1")
+    said = command.run("start", "--daemonize", "-n", "0", "--http", "0.0.0.0:0", "--http-hosts", "127.0.0.1").stdout
     here = site(command)
     port = here.address[1]
+    own = outward_address()
+    assert (f"from elsewhere: https://{own}:{port}\n" in said) is not is_loopback(own)
     assert here.url.startswith("https://")
     assert here.profile.gateway_certificate.stat().st_mode & 0o777 == 0o600
     local = Site(f"https://127.0.0.1:{port}", here.profile)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
+from ctrlhub.controller.advertising import outward_address
 from ctrlhub.controller.http_config import HttpConfig
 from ctrlhub.gateway.certificate import fingerprint, make, names_of, tls_for
+from ctrlhub.gateway.serving import gateway_of
+from ctrlhub.wire.addresses import bracketed
 from ctrlhub.wire.places import Profile
 from ctrlhub.wire.private import write_private
 
@@ -51,6 +61,17 @@ def test_other_names_are_another_one(profile: Profile) -> None:
     assert fingerprint(profile.gateway_certificate) != first
 
 
+@pytest.mark.parametrize("wildcard", ["0.0.0.0", "::"])
+def test_who_listens_on_all_addresses_is_asked_by_its_own(profile: Profile, wildcard: str) -> None:
+    """The address by which others reach it is in its certificate, and among the hosts that it answers to."""
+    config, own = HttpConfig(f"[{wildcard}]:8000"), outward_address(wildcard)
+    assert {own, socket.gethostname()} <= {*names_of(config)}
+    hosts = gateway_of(profile, config, 8000).hosts
+    assert hosts.knows(f"{bracketed(own)}:8000")
+    assert hosts.knows(f"{socket.gethostname()}:8000")
+    assert not hosts.knows("203.0.113.77:8000")
+
+
 @pytest.mark.parametrize("data", [b"", b"garbage", b"-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n"])
 def test_one_that_is_damaged_is_made_anew(profile: Profile, data: bytes) -> None:
     """It is the gateway's own, and nobody else's."""
@@ -63,9 +84,19 @@ def test_one_that_is_given_is_taken_or_refused(profile: Profile, tmp_path: Path)
     pem = tmp_path / "given.pem"
     pem.write_bytes(make(("hub.example",)))
     assert tls_for(HttpConfig("8000", certificate=str(pem), key=str(pem)), profile) is not None
-    pem.write_bytes(b"nothing")
-    with pytest.raises(ValueError, match="no certificate and its key"):
-        tls_for(HttpConfig("8000", certificate=str(pem), key=str(pem)), profile)
+    other, nothing, locked = tmp_path / "other.pem", tmp_path / "nothing.pem", tmp_path / "locked.pem"
+    other.write_bytes(make(("hub.example",)))
+    nothing.write_bytes(b"nothing")
+    key = load_pem_private_key(pem.read_bytes(), None)
+    locked.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"word")))
+    for certificate, its_key, why in (
+        (nothing, pem, "no certificate of PEM"),
+        (pem, nothing, "no key of PEM"),
+        (pem, other, "another certificate's"),
+        (pem, locked, "encrypted"),
+    ):
+        with pytest.raises(ValueError, match=f"no certificate and its key: .*{why}"):
+            tls_for(HttpConfig("8000", certificate=str(certificate), key=str(its_key)), profile)
     with pytest.raises(FileNotFoundError):
         tls_for(HttpConfig("8000", certificate="/nowhere.pem", key="/nowhere.pem"), profile)
     assert not profile.gateway_certificate.exists()
