@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from ctrlhub.gateway.api.idempotency import Claimed, Keys
-from ctrlhub.wire.private import open_private, read_private, write_private
+from ctrlhub.wire.private import StateError, open_private, read_private, write_private
 
 MOST_BYTES = 64 * 1024 * 1024
 """A larger file is not read."""
@@ -39,7 +40,13 @@ class Journal:
         return data.decode("utf-8", "replace").splitlines()
 
     def add(self, claimed: Claimed, every: Keys) -> None:
-        """Write down what a key is used for."""
+        """Write down what a key is used for.
+
+        Raises
+        ------
+        StateError
+            That cannot be: nothing of it is written.
+        """
         line = claimed.line().encode()
         if self._grown > REWRITE:
             write_private(self._path, "".join(every.lines()).encode())
@@ -47,7 +54,20 @@ class Journal:
             return
         descriptor = open_private(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         try:
-            os.write(descriptor, line)
+            _append(descriptor, line)
+        except OSError as error:
+            raise StateError(f"{self._path} cannot be written: {error}") from error
         finally:
             os.close(descriptor)
         self._grown += len(line)
+
+
+def _append(descriptor: int, line: bytes) -> None:
+    """Write all of a line, or nothing: half of one would spoil the next."""
+    before = os.fstat(descriptor).st_size
+    try:
+        if os.write(descriptor, line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError:
+        os.ftruncate(descriptor, before)
+        raise

@@ -10,6 +10,7 @@ from ctrlhub.gateway.api.outcomes import NotAsSaid
 from ctrlhub.gateway.api.telling import NoRange
 from ctrlhub.wire import errors
 from ctrlhub.wire.plain_pickle import OfAClass
+from ctrlhub.wire.private import StateError
 
 STATUS: tuple[tuple[type[BaseException], HTTPStatus], ...] = (
     (errors.InvalidEngineID, HTTPStatus.NOT_FOUND),
@@ -25,6 +26,7 @@ STATUS: tuple[tuple[type[BaseException], HTTPStatus], ...] = (
     (errors.OutOfMemory, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.LimitExceeded, HTTPStatus.TOO_MANY_REQUESTS),
     (errors.StoreError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (StateError, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.HubUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.HubNotFound, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.SessionClosed, HTTPStatus.SERVICE_UNAVAILABLE),

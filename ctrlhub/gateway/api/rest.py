@@ -234,8 +234,9 @@ class Rest:
 
     def _known_keys(self) -> Keys:
         if self._keys is None:
-            self._keys = Keys()
-            self._keys.read(self._journal.lines(), time.time())
+            keys = Keys()
+            keys.read(self._journal.lines(), time.time())
+            self._keys = keys  # only what was read: who knows half of the keys makes things twice
         return self._keys
 
 

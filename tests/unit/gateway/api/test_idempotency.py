@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from ctrlhub.gateway.api import idempotency, journal
 from ctrlhub.gateway.api.idempotency import KEY_SECONDS, Keys, Stage, digest_of
 from ctrlhub.gateway.api.journal import Journal
+from ctrlhub.wire.private import StateError
 
 
 def test_a_key_is_remembered_with_what_it_was_used_for() -> None:
@@ -46,6 +48,24 @@ def test_a_journal_has_what_was_claimed_and_the_last_word_counts(tmp_path: Path)
     assert [each.line() for each in (read.find("a", 1.0), read.find("b", 1.0)) if each] == list(
         reversed(list(keys.lines()))
     )
+
+
+def test_a_line_that_cannot_be_written_whole_spoils_no_other(tmp_path: Path) -> None:
+    """As on a full disk: whoever submits is told, and what comes later can be read."""
+    path = tmp_path / "keys"
+    book, keys = Journal(path), Keys()
+    book.add(keys.claim("a", b"1", [1], 0.0), keys)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 5, hard))
+    try:
+        with pytest.raises(StateError, match="cannot be written"):
+            book.add(keys.claim("b", b"2", [2], 0.0), keys)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    book.add(keys.claim("c", b"3", [3], 0.0), keys)
+    read = Keys()
+    read.read(Journal(path).lines(), 1.0)
+    assert [read.find(name, 1.0) is not None for name in "abc"] == [True, False, True]
 
 
 def test_a_journal_that_has_grown_is_written_anew(
