@@ -254,7 +254,7 @@ class Guarded(RequestHandler):
         """Answer with JSON."""
         self.set_status(status)
         self.set_header("Content-Type", "application/json; charset=utf-8")
-        self.finish(json.dumps(value, allow_nan=False).encode())
+        self.finish(json.dumps(value, allow_nan=False).encode() + b"\n")
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer with an error: a word and a text, and nothing of our insides."""

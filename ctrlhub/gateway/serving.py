@@ -32,6 +32,7 @@ from ctrlhub.gateway.clients import Clients
 from ctrlhub.gateway.context import Gateway
 from ctrlhub.gateway.server import make_server
 from ctrlhub.gateway.token_file import TokenFile
+from ctrlhub.link import tracing
 from ctrlhub.link.process_log import start_logging
 from ctrlhub.wire.addresses import bracketed
 from ctrlhub.wire.errors import CtrlHubError
@@ -44,6 +45,9 @@ log = logging.getLogger(__name__)
 
 EXIT_OK, EXIT_FAILED, EXIT_HOPELESS = 0, 1, 2
 """Exit codes: the last one says that another gateway would not fare better."""
+
+TRACES = 1.0
+"""How long (seconds) it may take to export traces, once the hub has ended."""
 
 LEAVE = 2.0
 """Seconds after the hub's end within which the gateway ends, whatever it is doing."""
@@ -126,6 +130,7 @@ async def _serve(profile: Profile, config: HttpConfig) -> int:
         await gateway.relays.finish()
         if hub.has_ended:  # nobody is there to take leave of, and who waits for an answer gets none
             log.info("the hub has ended")
+            tracing.flush(TRACES)
             os._exit(EXIT_OK)
         await gateway.clients.close()
     return EXIT_OK

@@ -156,6 +156,8 @@ class ApiHandler(Handler):
                 if waiting >= PIECE:
                     await self.flush()
                     waiting = 0
+        if not media_type:
+            self.write(b"\n")
         await self.finish()
 
 

@@ -78,7 +78,8 @@ class Text(Shape):
         if not self.least <= len(value) <= self.most:
             raise Unfit(f"{where} must have {self.least} to {self.most} characters, not {len(value)}")
         if self.pattern and not re.fullmatch(self.pattern, value):
-            raise Unfit(f"{where} must match {self.pattern}")
+            wanted = f"be {self.about[0].lower()}{self.about[1:]}" if self.about else f"match {self.pattern}"
+            raise Unfit(f"{where} must {wanted}")
 
     def described(self) -> dict[str, Any]:
         """Return it as JSON Schema."""
@@ -227,9 +228,9 @@ class ListOf(Shape):
     def check(self, value: Any, where: str = "") -> None:
         """See that it is such a list."""
         if not isinstance(value, list):
-            raise Unfit(f"{where} must be a list, not {_kind(value)}")
+            raise Unfit(f"{where or 'the body'} must be a list, not {_kind(value)}")
         if not self.least <= len(value) <= self.most:
-            raise Unfit(f"{where} must have {self.least} to {self.most} items, not {len(value)}")
+            raise Unfit(f"{where or 'the body'} must have {self.least} to {self.most} items, not {len(value)}")
         check = self.item.check
         for place, each in enumerate(value):
             check(each, f"{where}[{place}]")

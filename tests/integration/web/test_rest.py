@@ -323,6 +323,15 @@ def test_what_is_wrong_has_a_status_and_a_word(
     assert code in (None, error["code"])
 
 
+def test_what_is_wrong_is_told_in_words_on_a_line_of_its_own(rest: Rest) -> None:
+    """No pattern for ids, and a name for the body; an answer of JSON is a whole line."""
+    assert "the id of a request, such as 7-42" in rest.ask("GET", "tasks/xyz").json["error"]["message"]
+    assert "the body must be a list" in rest.ask("POST", "tasks", 5).json["error"]["message"]
+    for path in ("hub", "tasks"):
+        assert rest.ask("GET", path).body.endswith(b"}\n")
+    assert rest.ask("POST", "tasks?wait=30", {"function": "os:getpid"}).body.endswith(b"}\n")
+
+
 def test_script_in_labels_and_errors_is_told_as_text(rest: Rest) -> None:
     """It is JSON of no page: the type says so, and that it is not to be guessed."""
     label = "<script>alert(1)</script>"

@@ -61,7 +61,7 @@ def test_what_is_described_is_what_is_accepted(value: Any, shape: Shape) -> None
         ({"function": "f", "argz": []}, "there is no argz"),
         ({"args": []}, "function is missing"),
         ({"function": "f", "priority": "high"}, "priority must be a whole number, not text"),
-        ({"function": "os.system('x')"}, "function must match"),
+        ({"function": "os.system('x')"}, "function must be module:name"),
         ({"function": "f", "after": ["7"]}, r"after\[0\]"),
         ([], "must have 1 to"),
         (7, "must be an object, not a number"),
