@@ -1,4 +1,4 @@
-"""What docs/rest.md shows is run: curl in a shell, and fetch in Node.js."""
+"""What docs/rest.md and docs/web.md show is run: curl in a shell, and fetch in Node.js."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from ctrlhub import Client
 from tests.support.rest import rest_of
 
 PAGE = Path(__file__).parents[3] / "docs" / "rest.md"
+WEB = PAGE.with_name("web.md")
 REQUIRED = os.environ.get("CTRLHUB_REQUIRE_SYSTEM_PARTS") == "1"
 
 
-def shown(mark: str) -> str:
+def shown(mark: str, page: Path = PAGE) -> str:
     """Return the example of the page that is marked so."""
-    found = re.search(rf"<!-- run: {mark} -->\n```\w+\n(.*?)```", PAGE.read_text(), re.S)
-    assert found is not None, f"{PAGE} has no example for {mark}"
+    found = re.search(rf"<!-- run: {mark} -->\n```\w+\n(.*?)```", page.read_text(), re.S)
+    assert found is not None, f"{page} has no example for {mark}"
     return found[1]
 
 
@@ -53,13 +54,17 @@ def test_the_examples_for_curl_work(client: Client) -> None:
     assert "event: tasks" in done.stdout
 
 
-def test_the_example_for_javascript_works(client: Client) -> None:
-    """What it prints is what stands behind each line."""
+@pytest.mark.parametrize("page", [PAGE, WEB], ids=["rest", "web"])
+def test_the_examples_for_javascript_work(client: Client, page: Path) -> None:
+    """What they print is what stands behind each line, over REST and in the protocol's JSON."""
     node = needed("node")
+    options = ["--experimental-websocket"] if page == WEB else []
+    if subprocess.run([node, *options, "--version"], capture_output=True, timeout=60, check=False).returncode:
+        pytest.skip("needs a Node.js that has WebSocket: 20.10 or later")
     rest = rest_of(client)
-    code = f"const url = {json.dumps(rest.url)}, token = {json.dumps(rest.token)};\n{shown('node')}"
-    command = [node, "--input-type=module", "-e", code]
+    code = f"const url = {json.dumps(rest.url)}, token = {json.dumps(rest.token)};\n{shown('node', page)}"
+    command = [node, *options, "--input-type=module", "-e", code]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
-    said = re.findall(r"console\.log.*// (.*)", shown("node"))
+    said = re.findall(r"console\.log.*// (.*)", shown("node", page))
     assert done.stdout.splitlines() == said
