@@ -167,7 +167,9 @@ def test_of_a_submission_that_came_in_part_the_rest_is_made(here: Here) -> None:
     ids = [number_of(made[0]), never, number_of(made[1]), never + 1]
     here.kill()
     claimed = Claimed(f"{token.id} part", digest_of(sent), to_ranges(ids), time.time())
-    with (Path(here.profile.directory) / JOURNAL).open("a") as journal:
+    path = Path(here.profile.directory) / JOURNAL
+    path.touch(0o600)  # there may be none yet, and one that is open to others is not read
+    with path.open("a") as journal:
         journal.write(claimed.line())
     here.wait()
 
