@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ctrlhub.cluster.coming import Coming
-from ctrlhub.cluster.errors import ClusterError
+from ctrlhub.cluster.errors import ClusterError, NoSuchSet
 from ctrlhub.cluster.known_set import KnownSet
 from ctrlhub.cluster.local_nanny import LOCAL_SET, LocalNanny
 from ctrlhub.cluster.own_nannies import OwnNannies
@@ -124,7 +124,7 @@ class EngineSets:
         known = self.known()
         if name not in known:
             listed = ", ".join(map(repr, known)) or "none"
-            raise ClusterError(f"there is no set of engines {name!r}; there are: {listed}")
+            raise NoSuchSet(f"there is no set of engines {name!r}; there are: {listed}")
 
     def check_size(self, name: str, n: int) -> None:
         """Make sure that a set can have so many engines, and not only as many as it has.

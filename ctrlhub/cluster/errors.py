@@ -11,6 +11,12 @@ class ClusterError(CtrlHubError):
     """A cluster could not be started, or not be stopped."""
 
 
+class NoSuchSet(ClusterError):
+    """There is no set of engines of this name."""
+
+    code = "not_found"
+
+
 class StartFailed(ClusterError):
     """A cluster did not become ready; nothing of it was left running.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from ctrlhub.cluster.errors import ClusterError
+from ctrlhub.cluster.errors import ClusterError, NoSuchSet
 from ctrlhub.gateway.api.idempotency import KeyReused
 from ctrlhub.gateway.api.outcomes import NotAsSaid
 from ctrlhub.gateway.api.telling import NoRange
@@ -20,6 +20,7 @@ STATUS: tuple[tuple[type[BaseException], HTTPStatus], ...] = (
     (errors.SessionAttached, HTTPStatus.CONFLICT),
     (errors.TooManyEngines, HTTPStatus.CONFLICT),
     (errors.EngineError, HTTPStatus.CONFLICT),
+    (NoSuchSet, HTTPStatus.NOT_FOUND),
     (ClusterError, HTTPStatus.CONFLICT),
     (KeyReused, HTTPStatus.CONFLICT),
     (NoRange, HTTPStatus.CONFLICT),

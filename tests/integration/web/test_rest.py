@@ -309,7 +309,7 @@ def test_who_submits_stops_its_own_and_is_told_of_what_is_not(client: Client, re
         ("POST", "engines/0/signal", {"signal": "SIGNOTHING"}, 400, "invalid_request"),
         ("GET", "engines/0/namespace/no_such_name", None, 404, "not_found"),
         ("DELETE", "sessions/7", None, 404, "no_such_session"),
-        ("POST", "sets/none_such/scale", {"engines": 1}, 409, None),
+        ("POST", "sets/none_such/scale", {"engines": 1}, 404, "not_found"),
     ],
 )
 def test_what_is_wrong_has_a_status_and_a_word(
