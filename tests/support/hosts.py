@@ -93,7 +93,8 @@ class Hosts:
             "--listen", nodes.address(HUB), *OPTIONS,
         )  # fmt: skip
         self.profile = Profile.named(PROFILE, place / HUB / "state")
-        until(self.profile.connection_engine.exists, "the hub listens")
+        files = (self.profile.connection_engine, self.profile.connection_client)
+        until(lambda: all(file.exists() for file in files), "the hub listens")
         for name in (ONE, TWO):
             self.start_nanny(name)
         with nodes.inside(DESK):
