@@ -35,6 +35,12 @@ TOOLTIP = """() => {
 """What the plots say of what the mouse points at: Bokeh keeps it in shadow roots."""
 
 
+def say_and_work(seconds: float) -> None:
+    """Say that it has begun, then take time."""
+    print("begun", flush=True)
+    time.sleep(seconds)
+
+
 def work(seconds: float, wrong: str = "") -> float:
     """Take some time, and perhaps fail."""
     time.sleep(seconds)
@@ -238,9 +244,9 @@ def test_an_admin_interrupts_engines(busy: Client, open_page: Callable[..., Page
     """What runs there gets a KeyboardInterrupt, which is among the failures then."""
     page = open_page(address(busy, "admin"))
     page.get_by_role("tab", name="Engines").click()
-    page.locator("#engine-rows tr").first.click()
-    result = busy[0].apply_async(work, 3600.0)
-    until(lambda: busy.queue_status(0, verbose=True)[0]["running"] in result.msg_ids, "it runs")
+    page.locator("#engine-rows tr[data-id='0']").click()
+    result = busy[0].apply_async(say_and_work, 3600.0)
+    until(lambda: "begun" in result.stdout, "it runs")
     page.get_by_role("button", name="Interrupt …").click()
     page.locator("#confirm-yes").click()
     comes(page, "document.querySelector('#said').textContent.includes('engine 0: interrupted')")
