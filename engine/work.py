@@ -35,25 +35,12 @@ class Function:
         self.call: Any = None
 
 
-class Supplied:
-    """A function that is called with the values of other requests, which came with the task.
+class Wrapped:
+    """A function with what belongs to a call of it; known by the hash of the function itself."""
 
-    Parameters
-    ----------
-    function
-        The function.
-    values
-        The values, by request.
-    """
+    __slots__ = ("function",)
 
-    __slots__ = ("function", "values")
-
-    call: None = None
-    """Never known: whoever loads the function sees to it that the values are at hand."""
-
-    def __init__(self, function: Function, values: Mapping[int, Payload]) -> None:
-        self.function = function
-        self.values = values
+    function: Function | Supplied
 
     @property
     def digest(self) -> bytes:
@@ -66,7 +53,28 @@ class Supplied:
         return self.function.blob
 
 
-class Traced:
+class Supplied(Wrapped):
+    """A function that is called with the values of other requests, which came with the task.
+
+    Parameters
+    ----------
+    function
+        The function.
+    values
+        The values, by request.
+    """
+
+    __slots__ = ("values",)
+
+    call: None = None
+    """Never known: whoever loads the function sees to it that the values are at hand."""
+
+    def __init__(self, function: Function, values: Mapping[int, Payload]) -> None:
+        self.function = function
+        self.values = values
+
+
+class Traced(Wrapped):
     """A function that is run for a task with a trace.
 
     Parameters
@@ -81,7 +89,7 @@ class Traced:
         What its options say: ``trace``, a W3C traceparent; ``queued`` and ``given`` (Unix times), by the hub.
     """
 
-    __slots__ = ("attempt", "function", "label", "number", "told")
+    __slots__ = ("attempt", "label", "number", "told")
 
     call: None = None
     """Never known: whoever loads the function has it run within its span."""
@@ -94,16 +102,6 @@ class Traced:
         self.attempt = attempt
         self.label = label
         self.told = told
-
-    @property
-    def digest(self) -> bytes:
-        """The function's hash."""
-        return self.function.digest
-
-    @property
-    def blob(self) -> Payload | None:
-        """The function's serialized form."""
-        return self.function.blob
 
 
 def is_traced(options: Mapping[str, Any]) -> bool:

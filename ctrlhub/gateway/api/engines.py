@@ -13,7 +13,7 @@ from ctrlhub.gateway.api.handler import ApiHandler, Asked
 from ctrlhub.gateway.api.jobs import APPLY, EXECUTE, SECONDS, job_of
 from ctrlhub.gateway.api.operation import Answer, Operation
 from ctrlhub.gateway.api.outcomes import plain
-from ctrlhub.gateway.api.schema import Either, Flag, Integer, Number, Record, Text, or_null
+from ctrlhub.gateway.api.schema import Either, Flag, Integer, Number, Record, Shape, Text, or_null
 from ctrlhub.gateway.api.telling import accepted, one_or_all, together
 from ctrlhub.wire.errors import InvalidEngineID
 
@@ -64,19 +64,24 @@ class EngineAt(ApiHandler):
         self.answer(plain(found[0]) | {"now": now})
 
 
+def _commands(body: Shape) -> Operation:
+    """Describe a call that gives explicit engines something to run."""
+    return Operation(
+        {
+            200: Answer("They have ended within `wait`", Either((shapes.OUTCOMES,))),
+            202: Answer("They are accepted, and stored", Either((shapes.ACCEPTED, shapes.OUTCOMES))),
+        },
+        path=ENGINES,
+        query={"wait": shapes.WAIT},
+        body=body,
+    )
+
+
 class Apply(ApiHandler):
     """Calls a function on explicit engines."""
 
     operations: ClassVar[Mapping[str, Operation]] = {
-        "POST": Operation(
-            {
-                200: Answer("They have ended within `wait`", Either((shapes.OUTCOMES,))),
-                202: Answer("They are accepted, and stored", Either((shapes.ACCEPTED, shapes.OUTCOMES))),
-            },
-            path=ENGINES,
-            query={"wait": shapes.WAIT},
-            body=APPLY,
-        )
+        "POST": _commands(APPLY)
     }
 
     async def on_post(self, asked: Asked) -> None:
@@ -93,15 +98,7 @@ class Execute(ApiHandler):
     """Runs code on explicit engines."""
 
     operations: ClassVar[Mapping[str, Operation]] = {
-        "POST": Operation(
-            {
-                200: Answer("They have ended within `wait`", Either((shapes.OUTCOMES,))),
-                202: Answer("They are accepted, and stored", Either((shapes.ACCEPTED, shapes.OUTCOMES))),
-            },
-            path=ENGINES,
-            query={"wait": shapes.WAIT},
-            body=EXECUTE,
-        )
+        "POST": _commands(EXECUTE)
     }
 
     async def on_post(self, asked: Asked) -> None:
