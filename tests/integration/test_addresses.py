@@ -23,9 +23,9 @@ from ctrlhub.wire.connection import ConnectionInfo
 from ctrlhub.wire.messages import Stream
 from ctrlhub.wire.places import Profile
 from tests.support.nodes import Nodes, can_have_nodes
-from tests.support.processes import Command, until
+from tests.support.processes import Command
 from tests.support.sshd import Sshd, can_have_sshd, free_port
-from tests.support.state import own_state
+from tests.support.state import hub_listens, own_state
 
 HAS_IPV6 = Path("/proc/net/if_inet6").exists() and "lo" in Path("/proc/net/if_inet6").read_text()
 
@@ -194,7 +194,7 @@ def test_nodes_with_ipv6_alone(
             hub.stdin.write(config.to_json().encode() + b"\n")
             hub.stdin.flush()
             profile = Profile.named("six")
-            until(profile.connection_client.exists, "the hub listens")
+            hub_listens(profile)
             launch(
                 "sixeng", "ctrlhub", "engine", "-n", "2", "--prefer", "tcp",
                 "--connection", str(profile.connection_engine),

@@ -31,7 +31,7 @@ from tests.support.hubs import hub_of
 from tests.support.interloper import Meddle, between
 from tests.support.nodes import Nodes, can_have_nodes
 from tests.support.processes import Command, until
-from tests.support.state import own_state
+from tests.support.state import hub_listens, own_state
 
 WAIT = 60.0
 PROFILE = "bulk"
@@ -383,7 +383,7 @@ def test_between_nodes(
 
         listen = ["--listen", nodes.address("hub"), "--profile", "bulk-nodes", "-n", "0"]
         launch("hub", *python, "start", *listen)
-        until(profile.connection_engine.exists, "the hub listens")
+        hub_listens(profile)
         file = str(profile.connection_engine)
         launch("node", *alone, *python, "engine", "--connection", file, "--prefer", "tcp")
         client = nodes.command("hub", sys.executable, "-c", PUSH_AND_PULL, str(2 * ITEMS))

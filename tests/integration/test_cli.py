@@ -21,7 +21,9 @@ from ctrlhub import Client
 from ctrlhub.cli.exits import Exit
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.wire.connection import ConnectionInfo
+from ctrlhub.wire.places import Profile
 from tests.support.processes import Command, is_alive, until
+from tests.support.state import hub_listens
 from tests.support.work import Work
 
 WAIT = 60.0
@@ -522,7 +524,7 @@ def test_hub_and_engine_alone(command: Command) -> None:
     """The programs can be started one by one; stop ends a hub that was started alone."""
     hub = command.launch("hub")
     connection = profile_of(command) / "connection-engine.json"
-    until(connection.exists, "the hub listens")
+    hub_listens(Profile.named(state=command.state))
     engine = command.launch("engine", "-n", "2", "--connection", str(connection))
     until(lambda: len(command.status()["engines"]) == 2, "two engines")
     refused = command.run("start", "-n", "1")
@@ -540,7 +542,7 @@ def test_hub_and_engine_alone(command: Command) -> None:
 def test_logs_of_engines_that_failed_are_there_until_the_next_ones(command: Command) -> None:
     """They say why; but they do not pile up, and those of a good end are not kept."""
     hub = command.launch("hub")
-    until((profile_of(command) / "connection-engine.json").exists, "the hub listens")
+    hub_listens(Profile.named(state=command.state))
     logs = profile_of(command) / "logs"
     engine = command.launch("engine")
     until(lambda: len(command.status()["engines"]) == 1, "an engine")
@@ -562,7 +564,7 @@ def test_logs_of_engines_that_failed_are_there_until_the_next_ones(command: Comm
 def test_stop_ends_engines_whose_hub_was_killed(command: Command) -> None:
     """Engines that were started by hand do not wait for a hub that will not come."""
     hub = command.launch("hub")
-    until((profile_of(command) / "connection-engine.json").exists, "the hub listens")
+    hub_listens(Profile.named(state=command.state))
     engine = command.launch("engine")
     until(lambda: len(command.status()["engines"]) == 1, "an engine")
     hub.kill()

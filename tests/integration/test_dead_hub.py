@@ -16,7 +16,9 @@ from ctrlhub import Client, Cluster, ControllerStopped, EngineError, HubUnavaila
 from ctrlhub.cli.exits import Exit
 from ctrlhub.cluster.local import Prefer, routed
 from ctrlhub.wire.connection import ConnectionInfo
+from ctrlhub.wire.places import Profile
 from tests.support.processes import Command, processes_with, until
+from tests.support.state import hub_listens
 from tests.support.work import Work
 
 WAIT = 60.0
@@ -140,7 +142,7 @@ def test_other_clients_of_a_clusters_hub(state: Path, work: Work, prefer: Prefer
 def test_a_hub_that_was_alone_and_is_killed(command: Command) -> None:
     """Its file stays where it is; who waits without a deadline is told all the same."""
     hub = command.launch("hub")
-    until((command.state / "profiles/default/connection-client.json").exists, "the hub listens")
+    hub_listens(Profile.named(state=command.state))
     with Client(timeout=1.0, join_timeout=WAIT) as client:
         waiting = client.load_balanced_view().apply_async(int)
         client.interface("query", timeout=WAIT).status()

@@ -25,7 +25,7 @@ from ctrlhub.wire.places import Profile
 from tests.support.nodes import Nodes, can_have_nodes
 from tests.support.processes import is_alive, until
 from tests.support.sshd import Sshd, can_have_sshd
-from tests.support.state import own_state
+from tests.support.state import hub_listens, own_state
 
 HUB, GATE, DESK = "inner", "gate", "desk"
 PORT = 2222
@@ -45,7 +45,7 @@ class Site:
         assert self.hub.stdin is not None
         self.hub.stdin.write(config.to_json().encode() + b"\n")
         self.hub.stdin.flush()
-        until(self.profile.connection_engine.exists, "the hub listens")
+        hub_listens(self.profile)
         # As on another machine, where the hub's sockets are not.
         self.for_engines = place / "connection-engine.json"
         self.carry(ConnectionInfo.load(self.profile.connection_engine)).write(self.for_engines)

@@ -25,7 +25,7 @@ from ctrlhub.wire.places import Profile
 from tests.support.journal import Journal
 from tests.support.nodes import Nodes, can_have_nodes
 from tests.support.processes import is_alive, until
-from tests.support.state import own_state
+from tests.support.state import hub_listens, own_state
 
 HUB, TWO, ONE, DESK = "hub", "two", "one", "desk"
 """The nodes: of the hub, of two engines, of one engine, of the client."""
@@ -44,7 +44,7 @@ class Site:
         self._programs: list[subprocess.Popen[bytes]] = []
         self.profile = Profile.named(PROFILE)
         self.hub = self.start_hub()
-        until(self.profile.connection_engine.exists, "the hub listens")
+        hub_listens(self.profile)
         for node, engines in ((TWO, 2), (ONE, 1)):
             self._launch(
                 node, "ctrlhub", "engine", "-n", str(engines), "--prefer", "tcp",

@@ -23,6 +23,7 @@ from ctrlhub.wire.connection import ConnectionInfo
 from ctrlhub.wire.places import Profile
 from tests.support.nodes import Nodes
 from tests.support.processes import STATE_VARIABLE, is_alive, until
+from tests.support.state import hub_listens
 
 HUB, ONE, TWO, DESK = "hub", "one", "two", "desk"
 NAMES = (HUB, ONE, TWO, DESK)
@@ -93,8 +94,7 @@ class Hosts:
             "--listen", nodes.address(HUB), *OPTIONS,
         )  # fmt: skip
         self.profile = Profile.named(PROFILE, place / HUB / "state")
-        files = (self.profile.connection_engine, self.profile.connection_client)
-        until(lambda: all(file.exists() for file in files), "the hub listens")
+        hub_listens(self.profile)
         for name in (ONE, TWO):
             self.start_nanny(name)
         with nodes.inside(DESK):

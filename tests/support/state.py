@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from ctrlhub.wire.places import Profile
+from ctrlhub.wire.security import KEY_ROLES
 from tests.support.processes import STATE_VARIABLE, kill_all, processes_with, until
 
 
@@ -22,3 +24,8 @@ def own_state(directory: Path) -> Iterator[Path]:
         except BaseException:
             kill_all(directory)
             raise
+
+
+def hub_listens(profile: Profile) -> None:
+    """Wait until a hub that was started has written the connection files of all roles, one after the other."""
+    until(lambda: all(profile.connection(role).exists() for role in KEY_ROLES), "the hub listens")
