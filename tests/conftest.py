@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 from ctrlhub.cli.settings import SECTIONS
 from tests.support.postgres import PostgresServer, can_have_postgres
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import Scheduling
 
 # A busy machine is not a failure: hypothesis looks at behaviour, pytest-timeout at hangs.
 # Whoever changes something gets an answer that depends on the change alone; who wants to find what
@@ -24,6 +29,26 @@ os.environ["CTRLHUB_CONFIG"] = os.path.join(os.path.dirname(__file__), "no-confi
 os.environ.pop("CTRLHUB_PROFILE", None)
 for _name in [name for name in os.environ if name.startswith(tuple(f"CTRLHUB_{s.upper()}_" for s in SECTIONS))]:
     del os.environ[_name]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
+    """Share tests out by what they have in common (``--dist loadfile`` alone)."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from tests.support.shares import Shares
+
+    return Shares(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put what takes longest first, where there are several workers."""
+    if hasattr(config, "workerinput"):
+        from tests.support.shares import longest_first
+
+        items[:] = longest_first(items)
+
 
 REQUIRE_SYSTEM_PARTS = "CTRLHUB_REQUIRE_SYSTEM_PARTS"
 
