@@ -10,6 +10,7 @@ from typing import Any
 
 from ctrlhub.controller.http_config import HttpConfig
 from ctrlhub.controller.store_places import check_store
+from ctrlhub.link.log_file import LOG_BYTES, check_log_bytes
 from ctrlhub.link.process_log import check_log_format
 from ctrlhub.wire.limits import MAX_SESSION
 from ctrlhub.wire.messages import Role
@@ -110,6 +111,8 @@ class HubConfig:
     log_format
         How logs are written, those of its engines and gateway too: ``json``, or ``text``. Empty is JSON for hub
         and gateway, and text for engines and nannies.
+    log_max_bytes
+        How long (bytes) the log of a hub, gateway, nanny or supervisor may be before it is set aside.
     http
         The options of the HTTP gateway.
     """
@@ -143,6 +146,7 @@ class HubConfig:
     store: str = "sqlite"
     log_level: str = "INFO"
     log_format: str = ""
+    log_max_bytes: int = LOG_BYTES
     http: HttpConfig = field(default_factory=HttpConfig)
 
     def __post_init__(self) -> None:
@@ -186,6 +190,7 @@ class HubConfig:
         if self.log_level.upper() not in LOG_LEVELS:
             raise ValueError(f"log_level must be one of {', '.join(LOG_LEVELS)}")
         check_log_format(self.log_format)
+        check_log_bytes(self.log_max_bytes)
 
     def ssh_for(self, role: Role) -> str:
         """Return the ssh server through which peers of a role reach the hub; empty for none."""

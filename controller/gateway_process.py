@@ -22,15 +22,13 @@ from typing import TypeAlias
 
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.keeping import GatewayKeeper
-from ctrlhub.wire.private import StateError, open_private
+from ctrlhub.link.log_file import open_log
+from ctrlhub.wire.private import StateError
 
 News: TypeAlias = Callable[[GatewayKeeper, float], None]
 
 MODULE = "ctrlhub.gateway"
 """What is run: the hub knows its name, and nothing more of it."""
-
-LOG_BYTES = 16 * 1024 * 1024
-"""A log longer than this (bytes) is set aside when a gateway starts to write to it."""
 
 LEAVE = 3.0
 """Seconds that it has to end by itself, before it is killed."""
@@ -60,10 +58,12 @@ class GatewayProcess:
                 "state_dir": config.state_dir,
                 "log_level": config.log_level,
                 "log_format": config.log_format or "json",
+                "log_max_bytes": config.log_max_bytes,
                 "http": asdict(config.http),
             }
         )
         self._log_file = log_file
+        self._log_bytes = config.log_max_bytes
         self._tell: Callable[[News], None] = lambda news: None
         self._lock = Lock()
         self._running: subprocess.Popen[bytes] | None = None
@@ -141,7 +141,7 @@ class GatewayProcess:
 
     def _begin(self) -> subprocess.Popen[bytes] | None:
         """Start the process; None if the hub ends."""
-        output = _open_log(self._log_file)
+        output = open_log(self._log_file, self._log_bytes)
         try:
             with self._lock:
                 if self._ends:
@@ -223,9 +223,3 @@ def _how(code: int) -> str:
         return f"it was killed by {signal.Signals(-code).name}"
     except ValueError:
         return f"it was killed by signal {-code}"
-
-
-def _open_log(path: Path) -> int:
-    if path.exists() and path.stat().st_size > LOG_BYTES:
-        os.replace(path, path.with_name(path.name + ".old"))
-    return open_private(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)

@@ -42,6 +42,7 @@ from ctrlhub.controller.stores.opening import open_store
 from ctrlhub.controller.transports.base import Transport
 from ctrlhub.controller.transports.bulk import BulkPort
 from ctrlhub.controller.transports.zeromq import ZeroMQTransport
+from ctrlhub.link.log_file import LogFiles
 from ctrlhub.link.process_log import start_logging
 from ctrlhub.link.provision import make_context
 from ctrlhub.wire.addresses import tcp_address
@@ -76,8 +77,9 @@ def run(config: HubConfig, lifeline: int | None = None) -> int:
         A descriptor whose end of file means that the creator has died; None for none.
     """
     about = {"process": "hub", "profile": config.profile}
-    start_logging(config.log_level, config.log_format or "json", lambda: about)
     profile = Profile.named(config.profile, Path(config.state_dir) if config.state_dir else None)
+    files = LogFiles(profile.logs, config.log_max_bytes)
+    start_logging(config.log_level, config.log_format or "json", lambda: about, files=files)
     try:
         profile.make()
         lock = profile.hub_lock()

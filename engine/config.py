@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar
 
+from ctrlhub.link.log_file import LOG_BYTES, check_log_bytes
 from ctrlhub.wire.errors import InvalidRequest
 from ctrlhub.wire.options import checked_resources
 from ctrlhub.wire.security import KeyPair
@@ -88,6 +89,8 @@ class NannyConfig:
         Name of a level of :mod:`logging`.
     log_format
         How it and its engines write their logs: ``text``, or ``json``.
+    log_max_bytes
+        How long (bytes) its own log may be before it is set aside.
     resources
         What engines have, for tasks that ask for it: a map of names to amounts for each slot, one
         map for all slots, or none.
@@ -126,6 +129,7 @@ class NannyConfig:
     spawns: bool = SPAWNS
     log_level: str = "INFO"
     log_format: str = "text"
+    log_max_bytes: int = LOG_BYTES
     resources: tuple[Mapping[str, float], ...] = ()
     keys: tuple[KeyPair, ...] = field(default=(), repr=False)
     environments: tuple[Mapping[str, str], ...] = ()
@@ -147,6 +151,7 @@ class NannyConfig:
             raise ValueError("wait, grace, drain, hub_lease (s) and max_threads must not be negative")
         if self.prefer not in (None, "ipc", "tcp"):
             raise ValueError(f"prefer must be 'ipc' or 'tcp', not {self.prefer!r}")
+        check_log_bytes(self.log_max_bytes)
         if self.keys and len(self.keys) != self.engines:
             raise ValueError(f"{len(self.keys)} key pairs are not one for each of {self.engines=}")
         if len(self.resources) not in (0, 1, self.engines):

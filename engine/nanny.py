@@ -15,6 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -78,7 +79,7 @@ def _maker(config: NannyConfig, room: int, threads: int) -> Maker:
         return Spawner(room, threads)
     from ctrlhub.engine.warm import WarmProcess
 
-    return WarmProcess.fork(room, threads)
+    return WarmProcess.fork(room, threads, Path(config.logs))
 
 
 class Nanny:

@@ -28,6 +28,7 @@ from ctrlhub.engine.output import Output
 from ctrlhub.engine.rendezvous import Way, await_connection
 from ctrlhub.engine.service import EngineService
 from ctrlhub.engine.usage import Meter, can_look
+from ctrlhub.link.log_file import LogFiles
 from ctrlhub.link.process_log import start_logging
 from ctrlhub.link.ways import gateway_to, link_to
 from ctrlhub.wire.connection import ConnectionInfo
@@ -176,7 +177,9 @@ def log_to_stderr(
         number = -1 if engine is None else engine()
         return about if number < 0 else {**about, "engine": number}
 
-    start_logging(config.log_level, config.log_format, told)
+    # An engine's log has a bound of its own, and several writers.
+    files = LogFiles(Path(config.logs), config.log_max_bytes) if isinstance(config, NannyConfig) else None
+    start_logging(config.log_level, config.log_format, told, files=files)
 
 
 def _profile_of(config: NannyConfig | EngineConfig) -> str:

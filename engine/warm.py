@@ -37,6 +37,7 @@ from ctrlhub.engine.config import EngineConfig
 from ctrlhub.engine.descriptors import Pipes, writer_of
 from ctrlhub.engine.outlets import Outlets
 from ctrlhub.engine.threads import THREAD_VARIABLES
+from ctrlhub.link.log_file import LogFiles, follow_log
 
 _PR_SET_PDEATHSIG = 1
 WARM_FDS = 65_536
@@ -68,7 +69,7 @@ class WarmProcess:
         self.board = board
 
     @classmethod
-    def fork(cls, engines: int, max_threads: int) -> WarmProcess:
+    def fork(cls, engines: int, max_threads: int, logs: Path) -> WarmProcess:
         """Fork it.
 
         Parameters
@@ -77,6 +78,8 @@ class WarmProcess:
             How many slots there are.
         max_threads
             How many threads the numerical libraries of an engine may use.
+        logs
+            The directory of the nanny's log.
 
         Raises
         ------
@@ -94,7 +97,7 @@ class WarmProcess:
             theirs.close()
             return cls(pid, ours, board, engines)
         ours.close()
-        _serve_and_exit(theirs, board, max_threads)
+        _serve_and_exit(theirs, board, max_threads, logs)
 
     def kill_orphans(self, engine: int) -> None:
         """Kill what an engine had started, which the system has killed after this process."""
@@ -120,7 +123,7 @@ def _threads() -> int:
 # ---------------------------------------------------------------- in the warm process
 
 
-def _serve_and_exit(channel: Channel, board: Board, max_threads: int) -> NoReturn:
+def _serve_and_exit(channel: Channel, board: Board, max_threads: int, logs: Path) -> NoReturn:
     """Be the warm process. Nothing of the frames above may run in it, hence no return."""
     code = 1
     try:
@@ -133,7 +136,7 @@ def _serve_and_exit(channel: Channel, board: Board, max_threads: int) -> NoRetur
 
         gc.collect()
         gc.freeze()
-        _Nursery(channel, board, ours).serve()
+        _Nursery(channel, board, ours, LogFiles(logs).own()).serve()
         code = 0
     except BaseException:
         traceback.print_exc()
@@ -154,7 +157,10 @@ def die_with(parent: int) -> None:
 class _Nursery:
     """Forks engines, signals them, and tells of their ends."""
 
-    def __init__(self, channel: Channel, board: Board, thread_variables: Sequence[str]) -> None:
+    def __init__(
+        self, channel: Channel, board: Board, thread_variables: Sequence[str], log: Path | None
+    ) -> None:
+        self._log = log
         self._channel = channel
         self._board = board
         self._thread_variables = thread_variables
@@ -208,6 +214,8 @@ class _Nursery:
             self._signal(note.slot, note.number, Target(note.target))
 
     def _start(self, note: StartEngine) -> None:
+        if self._log is not None:
+            follow_log(self._log)  # the nanny sets it aside when it has grown long
         self._board.clear(note.slot)
         warm = os.getpid()
         pipes = Pipes.make()

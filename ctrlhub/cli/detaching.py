@@ -48,9 +48,9 @@ def detach(logs: Path) -> None:
     logs
         The directory of the logs of the set; what the other prints goes to one there.
     """
-    from ctrlhub.cluster.child import open_log
     from ctrlhub.cluster.launchers.far_scripts import DETACHED
     from ctrlhub.cluster.processes import KnownProcess
+    from ctrlhub.link.log_file import open_log
     from ctrlhub.wire.private import make_private_dir
 
     make_private_dir(logs)

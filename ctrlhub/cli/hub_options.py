@@ -15,6 +15,7 @@ from ctrlhub.cli.settings import of_section
 
 _SETTINGS = of_section("hub")
 _HTTP = of_section("http")
+_LOG = of_section("log")
 FIELDS: Mapping[str, str] = {"port_range": "ports", "scheme": "task_scheme"}
 """What is called otherwise in `HubConfig`; its defaults hold for what is None."""
 
@@ -27,7 +28,7 @@ def with_hub_config(command: Callable[..., None]) -> Callable[..., None]:
         from ctrlhub.controller.config import HubConfig
         from ctrlhub.controller.http_config import HttpConfig
 
-        form = others.pop("log_format")
+        log = {each.argument: others.pop(each.argument) for each in _LOG}
         http = {each.key: others.pop(each.argument) for each in _HTTP}
         given = {each.key: others.pop(each.key) for each in _SETTINGS}
         if given["port_range"] is not None and given["listen"] is None:
@@ -35,10 +36,8 @@ def with_hub_config(command: Callable[..., None]) -> Callable[..., None]:
         if given["location"] is not None and given["listen"] is None:
             raise click.UsageError("--location needs --listen: without it there is no TCP to be found")
         values = {
-            FIELDS.get(key, key): value for key, value in given.items() if value is not None
+            FIELDS.get(key, key): value for key, value in (given | log).items() if value is not None
         }
-        if form is not None:
-            values["log_format"] = form
         state = "" if state_dir is None else str(state_dir.expanduser().absolute())
         try:
             values["http"] = HttpConfig(**_http_values(http))
@@ -47,7 +46,7 @@ def with_hub_config(command: Callable[..., None]) -> Callable[..., None]:
             raise click.UsageError(str(error)) from error
         command(*args, hub=hub, **others)
 
-    with_options = configured(*(each.name for each in (*_SETTINGS, *_HTTP)), "log.format")(run)
+    with_options = configured(*(each.name for each in (*_SETTINGS, *_HTTP, *_LOG)))(run)
     return profile_option(state_dir_option(with_options))
 
 

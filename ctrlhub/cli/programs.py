@@ -49,7 +49,7 @@ def hub(ctx: click.Context, hub: HubConfig) -> None:
 )
 @configured(
     "engine.engines", "engine.gpus", "engine.prefer", "engine.ssh", "engine.ssh_key", "engine.resources",
-    "engine.grace", "engine.wall_time", "log.format",
+    "engine.grace", "engine.wall_time", "log.format", "log.max_bytes", "hub.log_level",
 )  # fmt: skip
 @click.option(
     "--token-stdin",
@@ -107,6 +107,8 @@ def engine(
     grace: float,
     wall_time: float | None,
     log_format: str | None,
+    log_max_bytes: int,
+    log_level: str,
     profile: str,
     state_dir: Path | None,
 ) -> None:
@@ -141,7 +143,9 @@ def engine(
         "" if token else str(file),
         count,
         str(kept.directory),
+        log_level=log_level,
         log_format=log_format or "text",
+        log_max_bytes=log_max_bytes,
         prefer=prefer,
         ssh=ssh or "",
         ssh_key=ssh_key or "",

@@ -201,7 +201,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("hub", "suspect", SECONDS, _HUB.suspect, "Silence until a peer gets no more work.", rare=True),
     Setting("hub", "lost", SECONDS, _HUB.lost, "Silence until a peer is given up.", rare=True),
     Setting("hub", "interfaces", WORDS, _HUB.interfaces, "What clients may use.", rare=True),
-    Setting("hub", "log_level", choice(*LOG_LEVELS), _HUB.log_level, "How much the hub's log says.", rare=True),
+    Setting("hub", "log_level", choice(*LOG_LEVELS), _HUB.log_level, "How much all logs say.", rare=True),
     Setting("http", "listen", text("[ADDRESS:]PORT", address_of), _HTTP.listen,
         "Serve HTTP from the start: on a port of this host alone, or of an address, then with TLS; auto takes any port of "
         "this host, off serves none. By default one is begun when somebody asks for it, as `ctrl-hub dashboard` does.",
@@ -240,6 +240,9 @@ SETTINGS: tuple[Setting, ...] = (
         "For how long a browser stays logged in.", ("--http-login-age",), rare=True),
     Setting("log", "format", choice(*LOG_FORMATS), None, "How logs are written: a JSON object per line, or text.",
         ("--log-format",), shown="json for hub and gateway, text for others", rare=True),
+    Setting("log", "max_bytes", SIZE, _HUB.log_max_bytes,
+        "How long the log of a hub, gateway, nanny or supervisor may be: then it is set aside, and the one before it "
+        "is removed.", ("--log-max-bytes",), shown="16M", rare=True),
     Setting("start", "engines", whole(0), None, "How many engines.", ("-n", "--engines"), shown="as many as cores"),
     Setting("start", "daemonize", SWITCH, False, "Return when ready; go on in the background."),
     Setting("start", "timeout", SECONDS, 60.0, "Time within which all engines must be registered."),

@@ -16,13 +16,11 @@ import weakref
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
+from ctrlhub.link.log_file import LOG_BYTES, aside, open_log
 from ctrlhub.link.polling import POLLIN, make_poller
-from ctrlhub.wire.private import open_private
-
-LOG_BYTES = 16 * 1024 * 1024
-"""A log longer than this (bytes) is set aside when a process starts to write to it."""
 
 TAIL_BYTES = 16 * 1024
 TAIL_LINES = 20
@@ -47,6 +45,8 @@ class Child:
         The file that its output is appended to.
     environment
         What is in its environment besides ours.
+    log_bytes
+        A log longer than this is set aside before it writes to it.
     """
 
     def __init__(
@@ -56,13 +56,14 @@ class Child:
         config: str,
         log: Path,
         environment: Mapping[str, str] | None = None,
+        log_bytes: int = LOG_BYTES,
     ) -> None:
         self.name = name
         self.log = log
         self.started = time.monotonic()
-        output = open_log(log)
+        output = open_log(log, log_bytes)
         try:
-            self._log_start = os.fstat(output).st_size
+            self._log_start = LogMark.of(output)
             # A session of its own: Ctrl-C and a closed terminal are its creator's to judge.
             self._popen = subprocess.Popen(
                 # -P: what lies in the working directory must not take the place of our modules.
@@ -171,23 +172,46 @@ def _wait_for_end(pids: Sequence[int], timeout: float) -> bool:
     return True
 
 
-def tail(log: Path, start: int = 0) -> str:
-    """Give the last lines of a log, of what stands behind byte `start`; "" where there is none."""
+@dataclass(frozen=True, slots=True)
+class LogMark:
+    """Where in a log something begins.
+
+    Parameters
+    ----------
+    file
+        Which file it is, whatever its name: a log may be set aside.
+    place
+        How long it was (bytes).
+    """
+
+    file: tuple[int, int]
+    place: int
+
+    @classmethod
+    def of(cls, descriptor: int) -> LogMark:
+        """Return where the end of an open log is."""
+        found = os.fstat(descriptor)
+        return cls((found.st_dev, found.st_ino), found.st_size)
+
+
+def tail(log: Path, mark: LogMark | None = None) -> str:
+    """Give the last lines of a log, of what stands behind a mark; "" where there is none."""
+    found, is_marked = _end_of(log, mark)
+    if mark is not None and not is_marked:  # it was set aside since
+        found = _end_of(aside(log), mark)[0] + found
+    return "\n".join(deque(found.decode("utf-8", "replace").splitlines(), TAIL_LINES))
+
+
+def _end_of(log: Path, mark: LogMark | None) -> tuple[bytes, bool]:
+    """Return the end of a file, and whether the mark is in it."""
     try:
         with open(log, "rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(start if start <= size else 0, size - TAIL_BYTES))
-            text = file.read().decode("utf-8", "replace")
+            now = LogMark.of(file.fileno())
+            is_marked = mark is not None and mark.file == now.file and mark.place <= now.place
+            file.seek(max(mark.place if mark is not None and is_marked else 0, now.place - TAIL_BYTES))
+            return file.read(), is_marked
     except OSError:
-        return ""
-    return "\n".join(deque(text.splitlines(), TAIL_LINES))
-
-
-def open_log(log: Path) -> int:
-    """Open a log to append to, and return its descriptor; one grown long is set aside first."""
-    if log.exists() and log.stat().st_size > LOG_BYTES:
-        os.replace(log, log.with_name(log.name + ".old"))
-    return open_private(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        return b"", False
 
 
 _with_lifelines: weakref.WeakSet[Child] = weakref.WeakSet()

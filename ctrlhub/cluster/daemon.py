@@ -15,9 +15,10 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from ctrlhub.cluster.child import open_log, tail
+from ctrlhub.cluster.child import LogMark, tail
 from ctrlhub.cluster.errors import StartFailed
 from ctrlhub.cluster.supervisor import Ready, Supervisor, SupervisorConfig
+from ctrlhub.link.log_file import LogFiles, open_log
 from ctrlhub.link.process_log import start_logging
 from ctrlhub.wire.errors import AlreadyRunning, CtrlHubError
 
@@ -40,8 +41,8 @@ def start_in_background(config: SupervisorConfig) -> Ready | None:
     profile = config.profile
     profile.make()
     log = profile.logs / "supervisor.log"
-    output = open_log(log)
-    begin = os.fstat(output).st_size
+    output = open_log(log, config.hub.log_max_bytes)
+    begin = LogMark.of(output)
     try:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "ctrlhub.cluster"],
@@ -88,7 +89,7 @@ def _understood(answer: dict[str, Any], process: subprocess.Popen[bytes]) -> Rea
 def main() -> int:
     """Run a supervisor as the background process."""
     config = SupervisorConfig.from_json(sys.stdin.readline())
-    log_as_supervisor(config, "INFO")
+    log_as_supervisor(config, config.hub.log_level)
     try:
         Supervisor(config).run(lambda ready: _answer({"ready": asdict(ready)}))
     except AlreadyRunning as error:
@@ -106,7 +107,8 @@ def main() -> int:
 def log_as_supervisor(config: SupervisorConfig, level: str) -> None:
     """Log to standard error, in the form that the hub's options name; all of this process is the supervisor's."""
     about = {"process": "supervisor", "profile": config.hub.profile}
-    start_logging(level, config.hub.log_format or "text", lambda: about, logger="")
+    files = LogFiles(config.profile.logs, config.hub.log_max_bytes)
+    start_logging(level, config.hub.log_format or "text", lambda: about, logger="", files=files)
 
 
 def _answer(answer: dict[str, Any]) -> None:

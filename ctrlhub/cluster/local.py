@@ -19,7 +19,7 @@ from ctrlhub.cluster.arrival import Arrival
 from ctrlhub.cluster.child import TERMINATE_AFTER, Child
 from ctrlhub.cluster.claim import connection_of
 from ctrlhub.cluster.errors import StartFailed
-from ctrlhub.cluster.local_nanny import LocalNanny, Prefer
+from ctrlhub.cluster.local_nanny import LocalNanny, Logging, Prefer
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.heap import allocator
 from ctrlhub.wire.errors import CtrlHubError, HubUnavailable
@@ -97,12 +97,13 @@ class LocalProcesses:
         self.profile = profile
         self.engines = engines
         self._hub_config = hub.to_json()
+        self._log_bytes = hub.log_max_bytes
         self._prefer = prefer
         self._timeout = timeout
         self.hub: Child | None = None
         self.first = LocalNanny(
             profile, engines, prefer, resources, wait=timeout, hub_lease=hub.hub_lease, keys=keys,
-            log_format=hub.log_format,
+            logging=Logging.of(hub),
         )
 
     @property
@@ -124,7 +125,7 @@ class LocalProcesses:
     def start_hub(self) -> Child:
         """Start the hub."""
         log = self.profile.logs / "hub.log"
-        self.hub = Child("hub", "ctrlhub.controller", self._hub_config, log, allocator())
+        self.hub = Child("hub", "ctrlhub.controller", self._hub_config, log, allocator(), self._log_bytes)
         return self.hub
 
     def start_nanny(self) -> Child:

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ctrlhub.cluster.child import Child
+from ctrlhub.link.log_file import LOG_BYTES
 from ctrlhub.wire.places import Profile
 from ctrlhub.wire.private import make_private_dir
 
 if TYPE_CHECKING:
+    from ctrlhub.controller.config import HubConfig
     from ctrlhub.wire.security import KeyPair
 
 Prefer = Literal["ipc", "tcp"]
@@ -21,6 +23,26 @@ LOCAL_SET = "local"
 
 LONGER = 10.0
 """So many seconds longer than we does a nanny wait for the hub: who gives up first says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Logging:
+    """How a nanny and its engines write their logs.
+
+    Parameters
+    ----------
+    level, form, most
+        As `log_level`, `log_format` and `log_max_bytes` in `NannyConfig`.
+    """
+
+    level: str = "INFO"
+    form: str = "text"
+    most: int = LOG_BYTES
+
+    @classmethod
+    def of(cls, hub: HubConfig) -> Logging:
+        """Return what the options of their hub say."""
+        return cls(hub.log_level, hub.log_format or "text", hub.log_max_bytes)
 
 
 @dataclass(slots=True)
@@ -45,8 +67,8 @@ class LocalNanny:
         Where the engines' keys are kept beyond this process; None for nowhere.
     engine_set
         The name of the set.
-    log_format
-        How it and its engines write their logs; "" for text.
+    logging
+        How it and its engines write their logs.
 
     Attributes
     ----------
@@ -62,7 +84,7 @@ class LocalNanny:
     hub_lease: float = 600.0
     keys: Path | None = None
     engine_set: str = LOCAL_SET
-    log_format: str = ""
+    logging: Logging = field(default_factory=Logging)
     child: Child | None = field(default=None, init=False)
     _keys: tuple[KeyPair, ...] = field(default=(), init=False)
 
@@ -94,10 +116,12 @@ class LocalNanny:
             engine_set=self.engine_set,
             elastic=True,
             record=str(self.record),
-            log_format=self.log_format or "text",
+            log_level=self.logging.level,
+            log_format=self.logging.form,
+            log_max_bytes=self.logging.most,
         )
         told = recorded(self.record, config).to_json()
-        self.child = Child("nanny", "ctrlhub.engine", told, logs / "nanny.log")
+        self.child = Child("nanny", "ctrlhub.engine", told, logs / "nanny.log", log_bytes=self.logging.most)
         return self.child
 
     def _logs(self) -> Path:

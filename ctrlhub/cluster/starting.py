@@ -19,7 +19,7 @@ from ctrlhub.cluster.ephemeral import end_left_sets, private_profile, private_st
 from ctrlhub.cluster.errors import StartFailed
 from ctrlhub.cluster.keeper import Keeper
 from ctrlhub.cluster.local import LocalProcesses
-from ctrlhub.cluster.local_nanny import LocalNanny, Prefer
+from ctrlhub.cluster.local_nanny import LocalNanny, Logging, Prefer
 from ctrlhub.cluster.own_nannies import OwnNannies
 from ctrlhub.cluster.parts_check import PartsCheck
 from ctrlhub.cluster.serving_http import serve_http
@@ -136,7 +136,7 @@ class Starting(ClusterFile, Coroutines):
         having = self._resources if len(self._resources) < 2 else ()
         return LocalNanny(
             self._claim.profile, n, self._prefer, having, self._timeout, self._hub.hub_lease,
-            engine_set=engine_set, log_format=self._hub.log_format,
+            engine_set=engine_set, logging=Logging.of(self._hub),
         )  # fmt: skip
 
     def _state_of(self, profile: Profile) -> Path | None:

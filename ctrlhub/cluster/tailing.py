@@ -10,6 +10,8 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
+from ctrlhub.link.log_file import aside
+
 BLOCK = 64 * 1024
 """So much (bytes) is read at once."""
 
@@ -33,7 +35,12 @@ class Tail:
         self._rest = b""
         self._file = _opened(path)
         if self._file is not None:
-            self._file.seek(_begin_of_last(self._file, lines))
+            begin, lacking = _begin_of_last(self._file, lines)
+            self._file.seek(begin)
+            if lacking and (before := _opened(aside(path))) is not None:
+                self._file.close()
+                before.seek(_begin_of_last(before, lacking)[0])
+                self._file = before  # `read` goes on with the one that has the name
 
     def read(self) -> list[str]:
         """Return the whole lines that have come since."""
@@ -45,10 +52,10 @@ class Tail:
             found += self._flushed()  # it was cut
             self._file.seek(0)
         found += self._read_on(self._file)
-        if self._was_replaced(self._file):
+        while self._file is not None and self._was_replaced(self._file):
+            found += self._read_on(self._file)  # what was written before it was set aside, and after we read
             found += self._flushed()
-            self._file.close()
-            self._file = _opened(self.path)
+            self._file = self._following(self._file)
             found += self._read_on(self._file) if self._file is not None else []
         return found
 
@@ -70,6 +77,21 @@ class Tail:
             return False
         here = os.fstat(file.fileno())
         return (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino)
+
+    def _following(self, file: BinaryIO) -> BinaryIO | None:
+        """Let go of a file, and open the one that was written to next.
+
+        If that was set aside as well meanwhile, it is not the one that has the name.
+        """
+        here = os.fstat(file.fileno())
+        file.close()
+        between = _opened(aside(self.path))
+        if between is not None:
+            there = os.fstat(between.fileno())
+            if not os.path.samestat(there, here) and there.st_mtime_ns >= here.st_mtime_ns:
+                return between
+            between.close()
+        return _opened(self.path)
 
     def _read_on(self, file: BinaryIO) -> list[str]:
         found: list[str] = []
@@ -96,13 +118,14 @@ def _text(line: bytes) -> str:
     return line.decode("utf-8", "replace").rstrip("\r")
 
 
-def _begin_of_last(file: BinaryIO, lines: int) -> int:
-    """Return where the last lines of a file begin."""
+def _begin_of_last(file: BinaryIO, lines: int) -> tuple[int, int]:
+    """Return where the last lines of a file begin, and how many fewer it has."""
     end = place = file.seek(0, os.SEEK_END)
     if not lines:
-        return end
+        return end, 0
     # The newline at the very end ends the last line, and begins none.
-    wanted = lines + 1 if end and _byte_at(file, end - 1) == b"\n" else lines
+    has_end = end > 0 and _byte_at(file, end - 1) == b"\n"
+    wanted = lines + has_end
     while place:
         begin = max(0, place - BLOCK)
         file.seek(begin)
@@ -112,10 +135,10 @@ def _begin_of_last(file: BinaryIO, lines: int) -> int:
             at = len(block)
             for _ in range(wanted):
                 at = block.rindex(b"\n", 0, at)
-            return begin + at + 1
+            return begin + at + 1, 0
         wanted -= count
         place = begin
-    return 0
+    return 0, wanted - (1 if end else 0)
 
 
 def _byte_at(file: BinaryIO, place: int) -> bytes:

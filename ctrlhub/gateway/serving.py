@@ -33,6 +33,7 @@ from ctrlhub.gateway.context import Gateway
 from ctrlhub.gateway.server import make_server
 from ctrlhub.gateway.token_file import TokenFile
 from ctrlhub.link import tracing
+from ctrlhub.link.log_file import LogFiles
 from ctrlhub.link.process_log import start_logging
 from ctrlhub.wire.addresses import bracketed
 from ctrlhub.wire.errors import CtrlHubError
@@ -80,13 +81,11 @@ def run() -> int:
     """Run a gateway until the hub ends; return the exit code."""
     said = json.loads(sys.stdin.buffer.readline())
     about = {"process": "gateway", "profile": said["profile"]}
-    start_logging(said["log_level"], said["log_format"], lambda: about)
-    for library in LIBRARIES:
-        start_logging("error", said["log_format"], lambda: about, logger=library)
+    profile = Profile.named(said["profile"], Path(said["state_dir"]) if said["state_dir"] else None)
+    files = LogFiles(profile.logs, said["log_max_bytes"])
+    start_logging(said["log_level"], said["log_format"], lambda: about, libraries=LIBRARIES, files=files)
     try:
-        config = HttpConfig.from_plain(said["http"])
-        state = Path(said["state_dir"]) if said["state_dir"] else None
-        return asyncio.run(_serve(Profile.named(said["profile"], state), config))
+        return asyncio.run(_serve(profile, HttpConfig.from_plain(said["http"])))
     except (StateError, OSError, ValueError) as error:
         log.error("the gateway cannot start: %s", error)
         _say(trouble=f"{error}")

@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from ctrlhub.wire.private import StateError
+
+if TYPE_CHECKING:
+    from ctrlhub.link.log_file import LogFiles
 
 LOG_FORMATS = ("json", "text")
 """How a log can be written."""
@@ -50,7 +55,15 @@ class JsonLines(logging.Formatter):
         return json.dumps(line)
 
 
-def start_logging(level: str, form: str, about: About = dict, *, logger: str = "ctrlhub") -> None:
+def start_logging(
+    level: str,
+    form: str,
+    about: About = dict,
+    *,
+    logger: str = "ctrlhub",
+    libraries: Sequence[str] = (),
+    files: LogFiles | None = None,
+) -> None:
     """Log at a level, by name, to standard error, and leave the root logger to user code.
 
     Parameters
@@ -64,14 +77,37 @@ def start_logging(level: str, form: str, about: About = dict, *, logger: str = "
         ``engine``, as far as it has them. Nothing secret.
     logger
         Whose records.
+    libraries
+        Whose errors are told as well.
+    files
+        Standard error is set aside when it has grown long, if it is one of these files.
     """
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _handler(files)
     handler.setFormatter(JsonLines(about) if form == "json" else logging.Formatter(TEXT))
     whose = logging.getLogger(logger)
     whose.setLevel(level.upper())
     whose.propagate = not logger
     if logger or not whose.handlers:  # as `logging.basicConfig` does: a program's own handlers stay
         whose.handlers[:] = [handler]
+    for library in map(logging.getLogger, libraries):
+        library.setLevel(logging.ERROR)
+        library.propagate = False
+        library.handlers[:] = [handler]
+
+
+def _handler(files: LogFiles | None) -> logging.Handler:
+    """Return what writes to standard error."""
+    # Windows lets nobody rename a file that is written to.
+    log = None if files is None or sys.platform == "win32" else files.own()
+    if files is None or log is None:
+        return logging.StreamHandler(sys.stderr)
+    from ctrlhub.link.log_file import RotatingLog
+
+    try:
+        return RotatingLog(log, files.most)
+    except (OSError, StateError) as error:
+        print(f"ctrl-hub: this log is not set aside when it has grown long: {error}", file=sys.stderr, flush=True)
+        return logging.StreamHandler(sys.stderr)
 
 
 def check_log_format(form: str) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ctrlhub.cluster.child import LOG_BYTES, TAIL_LINES, Child, open_log, tail
+from ctrlhub.cluster.child import TAIL_LINES, Child, tail
+from ctrlhub.link.log_file import LOG_BYTES, open_log
 from tests.support.processes import is_alive, until
 
 OBEDIENT = "import sys; config = input(); print('got', config, flush=True); sys.stdin.read()"

@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ctrlhub.cluster.child import open_log, tail
+from ctrlhub.cluster.child import tail
 from ctrlhub.cluster.errors import LauncherError, StartFailed, StopFailed
 from ctrlhub.cluster.launchers.base import Launcher, Phase, SetState
 from ctrlhub.cluster.launchers.endings import ending_of
 from ctrlhub.cluster.launchers.script import command_line, shell_lines
 from ctrlhub.cluster.processes import KnownProcess
+from ctrlhub.link.log_file import open_log
 from ctrlhub.wire.killing import KILL
 from ctrlhub.wire.private import StateError, this_uid
 

@@ -74,6 +74,47 @@ def test_a_file_that_is_set_aside(path: Path) -> None:
     tail.close()
 
 
+def test_two_files_that_are_set_aside_between_two_looks(path: Path) -> None:
+    """The second is read as well, from where it was put."""
+    path.write_text("one\n")
+    tail = Tail(path, 5)
+    assert tail.read() == ["one"]
+    add(path, "two\n")
+    for text in ("three\nfour\n", "five\n"):
+        os.replace(path, path.with_name("some.log.old"))
+        path.write_text(text)
+    assert tail.read() == ["two", "three", "four", "five"]
+    add(path, "six\n")
+    assert tail.read() == ["six"]
+    tail.close()
+
+
+def test_what_was_set_aside_long_before_is_no_follower(path: Path) -> None:
+    """A file that somebody has removed is followed by the one that has its name."""
+    aside = path.with_name("some.log.old")
+    aside.write_text("zero\n")
+    os.utime(aside, (1, 1))
+    path.write_text("one\n")
+    tail = Tail(path, 1)
+    assert tail.read() == ["one"]
+    path.unlink()
+    path.write_text("two\n")
+    assert tail.read() == ["two"]
+    tail.close()
+
+
+@pytest.mark.parametrize("lines", range(6))
+def test_the_last_lines_of_two_files(path: Path, lines: int) -> None:
+    """Where one is too short, the one that was set aside before it is begun with."""
+    path.with_name("some.log.old").write_text("one\ntwo\nthree\n")
+    path.write_text("four\n")
+    tail = Tail(path, lines)
+    assert tail.read() == ["one", "two", "three", "four"][max(0, 4 - lines) :]
+    add(path, "five\n")
+    assert tail.read() == ["five"]
+    tail.close()
+
+
 def test_a_file_that_is_cut(path: Path) -> None:
     """It is read from its new beginning."""
     path.write_text("one\ntwo\nthree\n")

@@ -1,0 +1,177 @@
+"""Logs that are set aside while their processes run: nothing is lost for who reads on, and room is bounded."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ctrlhub import Client
+from ctrlhub.cli.exits import Exit
+from ctrlhub.cluster.child import LogMark, tail
+from ctrlhub.cluster.tailing import Tail
+from ctrlhub.link.log_file import open_log
+from ctrlhub.wire.places import Profile
+from tests.support.processes import Command, until
+
+MOST = 4096
+
+LOGS = """
+import ctypes, logging, os, sys
+from pathlib import Path
+from ctrlhub.link.log_file import LogFiles
+from ctrlhub.link.process_log import start_logging
+start_logging("info", "text", files=LogFiles(Path(sys.argv[1]), int(sys.argv[2])), libraries=("some.library",))
+loggers = logging.getLogger("ctrlhub.here"), logging.getLogger("some.library")
+stdout = ctypes.CDLL(None)
+for turn in sys.stdin:
+    for n in map(int, turn.split()):
+        loggers[n % 2].error("logged %d", n)
+        print("printed", n, file=sys.stderr, flush=True)
+        os.write(1, b"written %d\\n" % n)
+        stdout.dprintf(2, b"from C %d\\n", n)
+    print("done", file=sys.stderr, flush=True)
+"""
+"""Says four things of each number: by two loggers, Python's standard error, its standard output, and from C."""
+
+Writer = tuple["subprocess.Popen[str]", Path]
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> Writer:
+    """A process that logs to a file as a child of ours does."""
+    log = tmp_path / "some.log"
+    output = open_log(log)
+    process = subprocess.Popen(
+        [sys.executable, "-c", LOGS, str(tmp_path), str(MOST)], stdin=subprocess.PIPE, stdout=output, stderr=output,
+        text=True,
+    )  # fmt: skip
+    os.close(output)
+    return process, log
+
+
+def say(process: subprocess.Popen[str], numbers: range, read: Callable[[], list[str]]) -> list[str]:
+    """Have it speak of some numbers, and return what is read until it has."""
+    assert process.stdin is not None
+    process.stdin.write(" ".join(map(str, numbers)) + "\n")
+    process.stdin.flush()
+    found: list[str] = []
+    until(lambda: found.extend(read()) or "done" in found, "it has spoken")
+    return found
+
+
+def test_who_follows_a_log_misses_nothing(writer: Writer) -> None:
+    """Whatever wrote it: each line once and in order, over many files, of which two are there at a time."""
+    process, log = writer
+    following = Tail(log, 10)
+    files = [log.stat().st_ino]
+    for turn in range(12):
+        numbers = range(turn * 20, turn * 20 + 20)
+        lines = say(process, numbers, following.read)
+        assert [line.partition(": ")[2] or line for line in lines] == [
+            *(f"{what} {n}" for n in numbers for what in ("logged", "printed", "written", "from C")), "done",
+        ]  # fmt: skip
+        if (now := log.stat().st_ino) != files[-1]:
+            files.append(now)
+        # One record is what may stand beyond the bound, and what is printed until the next.
+        assert sum(path.stat().st_size for path in log.parent.iterdir()) < 2 * MOST + 1024
+    assert len(files) > 3
+    assert {path.name for path in log.parent.iterdir()} == {"some.log", "some.log.old"}
+    assert all(path.stat().st_mode & 0o777 == 0o600 for path in log.parent.iterdir())
+    following.close()
+    assert process.stdin is not None
+    process.stdin.close()
+    assert process.wait(20) == 0
+
+
+def test_the_last_lines_go_back_into_what_was_set_aside(writer: Writer) -> None:
+    """Whoever looks just after that sees what came before: the reader of logs, and who tells of a death."""
+    process, log = writer
+    with log.open() as file:
+        begin = LogMark.of(file.fileno())
+    was = log.stat().st_ino
+    number = 0
+    while log.stat().st_ino == was:
+        with_all = Tail(log, 0)
+        say(process, range(number, number + 1), with_all.read)
+        with_all.close()
+        number += 1
+    there = log.read_text().splitlines()
+    assert len(there) < 10
+    looking = Tail(log, 12)
+    lines = looking.read()
+    looking.close()
+    assert lines == [*log.with_name("some.log.old").read_text().splitlines()[len(there) - 12 :], *there]
+    assert tail(log, begin).splitlines()[-12:] == lines
+    assert process.stdin is not None
+    process.stdin.close()
+    assert process.wait(20) == 0
+
+
+def test_a_log_that_cannot_be_set_aside_grows_on(writer: Writer) -> None:
+    """It is said once, and nothing is lost."""
+    process, log = writer
+    (log.parent / "some.log.old").mkdir()
+    following = Tail(log, 0)
+    numbers = range(200)
+    lines = say(process, numbers, following.read)
+    following.close()
+    assert sum("grows on" in line for line in lines) == 1
+    assert [line for line in lines if line.startswith("from C")] == [f"from C {n}" for n in numbers]
+    assert sum("logged" in line for line in lines) == 200
+    assert process.stdin is not None
+    process.stdin.close()
+    assert process.wait(20) == 0
+
+
+def test_all_processes_of_a_cluster(command: Command) -> None:
+    """Hub, gateway, nanny and supervisor; what engines are forked from follows the nanny."""
+    profile = Profile.named("default", command.state)
+    profile.make()
+    lines = {name: f"{name} of before\n" for name in ("hub", "gateway", "nanny", "supervisor")}
+    before = {name: line * (MOST // len(line)) for name, line in lines.items()}
+    for name, text in before.items():
+        with open(open_log(profile.logs / f"{name}.log"), "w") as file:
+            file.write(text)
+    started = command.run("start", "-n", "1", "--daemonize", "--http", "auto", "--log-max-bytes", str(MOST))
+    assert started.returncode == Exit.OK, started.stderr
+    with Client(profile.connection_client) as client:
+        [first] = client.status()["engines"]
+        os.kill(first["pid"], signal.SIGKILL)  # the nanny tells of it
+        [engine] = until(
+            lambda: [each for each in client.status()["engines"] if each["pid"] != first["pid"]], "another engine is there"
+        )
+        hub = client.status()["hub"]["pid"]
+    supervisor = parent_of(parent_of(parent_of(engine["pid"])))
+
+    def set_aside(name: str) -> bool:
+        return (profile.logs / f"{name}.log.old").exists()
+
+    until(lambda: set_aside("hub") and set_aside("nanny") and set_aside("gateway"), "three are set aside")
+    warm = parent_of(engine["pid"])
+    for pid, name in ((hub, "hub"), (warm, "nanny"), (parent_of(warm), "nanny")):
+        assert printed_to(pid) == profile.logs / f"{name}.log"
+    os.kill(parent_of(warm), signal.SIGKILL)  # the supervisor tells of it
+    until(lambda: set_aside("supervisor"), "the supervisor's is")
+    assert printed_to(supervisor) == profile.logs / "supervisor.log"
+    for name, text in before.items():
+        assert (profile.logs / f"{name}.log.old").read_text().startswith(text)
+        assert "of before" not in (profile.logs / f"{name}.log").read_text()
+    shown = command.run("logs", "--hub", "-n", "200")
+    assert shown.stdout.splitlines()[0] == "hub of before"
+    assert command.run("stop").returncode == Exit.OK
+
+
+def parent_of(pid: int) -> int:
+    """Return a process's parent."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
+
+
+def printed_to(pid: int) -> Path:
+    """Return the file that is a process's standard error."""
+    return Path(f"/proc/{pid}/fd/2").readlink()
