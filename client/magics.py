@@ -18,6 +18,7 @@ from IPython.core.magic import no_var_expand
 from IPython.core.magic_arguments import MagicArgumentParser
 
 from ctrlhub.client.control import signal_name
+from ctrlhub.client.held_back import HeldBack
 from ctrlhub.client.progress import is_quiet
 from ctrlhub.client.rows import TaskCancelled
 from ctrlhub.client.targets import Targets
@@ -173,19 +174,21 @@ class ParallelMagics:
         if settings.verbose if given.verbose is None else given.verbose:
             how = "Parallel" if block else "Async parallel"
             print(f"{how} execution on {_engines(targets)}")
-        result = view.execute(code, silent=False, block=False, targets=targets)
-        self.last_result = result
-        if given.out:
-            self.shell.user_ns[given.out] = result
-        if given.local:
-            with self._transformer.paused():
-                self.shell.run_cell(code)
-        if not block:
-            return result
-        self._finish(result, targets, given)
+        with HeldBack() as held:
+            result = view.execute(code, silent=False, block=False, targets=targets)
+            self.last_result = result
+            if given.out:
+                self.shell.user_ns[given.out] = result
+            if given.local:
+                held.let_go()
+                with self._transformer.paused():
+                    self.shell.run_cell(code)
+            if not block:
+                return result
+            self._finish(result, targets, given, held)
         return None
 
-    def _finish(self, result: AsyncResult, targets: Targets, given: Namespace) -> None:
+    def _finish(self, result: AsyncResult, targets: Targets, given: Namespace, held: HeldBack) -> None:
         """Wait for a result, show what comes, and raise what there is to raise."""
         settings = self.settings
         stream = settings.stream if given.stream is None else given.stream
@@ -195,6 +198,7 @@ class ParallelMagics:
         struck = False
         with result.stream_output() if stream else nullcontext():
             try:
+                held.let_go()
                 _wait(result, after)
             except KeyboardInterrupt:
                 struck = True

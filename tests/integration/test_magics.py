@@ -197,6 +197,28 @@ def test_ctrl_c_interrupts_the_engines(kernel: Kernel, tmp_path: Path) -> None:
     assert value(kernel, "view['n']") == "[11, 11, 11]"
 
 
+HASTY = """
+import os, signal
+kind = type(view)
+execute = kind.execute
+def struck(*args, **options):
+    result = execute(*args, **options)
+    os.kill(os.getpid(), signal.SIGINT)
+    return result
+kind.execute = struck
+"""
+
+
+def test_ctrl_c_before_the_wait_interrupts_the_engines(kernel: Kernel) -> None:
+    """Nothing goes on there of a cell that was interrupted as soon as it was sent."""
+    kernel.run(HASTY)
+    ran = kernel.run("%%px\nimport time; time.sleep(600)")
+    kernel.run("kind.execute = execute")
+    assert ran.ename == "Interrupted"
+    assert "sending SIGINT to all engines" in ran.text("stderr")
+    assert value(kernel, "view.apply_sync(lambda: 1)") == "[1, 1, 1]"
+
+
 def test_ctrl_c_says_where_also_without_streaming(kernel: Kernel, tmp_path: Path) -> None:
     """And in code that awaits, without what the interrupt brought about in between."""
     started = f"import asyncio, os\nopen({str(tmp_path)!r} + f'/{{os.getpid()}}', 'w').close()"
