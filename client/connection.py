@@ -38,7 +38,7 @@ from ctrlhub.wire.errors import (
     UnknownInterface,
 )
 from ctrlhub.wire.ids import Ranges, from_ranges
-from ctrlhub.wire.messages import Register, Role, Stream
+from ctrlhub.wire.messages import Register, Role, Stream, WatchedOutput
 
 if TYPE_CHECKING:
     from ctrlhub.client.tracing import Submissions
@@ -299,6 +299,10 @@ class Connection:
     def follow_engines(self, act: Callable[[Mapping[int, Mapping[str, Any]]], None]) -> None:
         """Have something done, in the I/O thread, with the engines after every change from now on."""
         self._watch.followers = *self._watch.followers, act
+
+    def on_output(self, act: Callable[[WatchedOutput], None] | None) -> None:
+        """Have something done, in the I/O thread, with what requests of all clients put out."""
+        self._watch.on_output = act
 
     def on_unprepared(self, act: Callable[[Mapping[str, Any]], None]) -> None:
         """Have something done, in the I/O thread, when a start hook fails on an engine that comes."""

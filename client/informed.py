@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from ctrlhub.client.call_list import Answered, CallList, heed_nothing
 from ctrlhub.client.engine_list import LIST_ENGINES, LOOK_AGAIN, EngineList
-from ctrlhub.client.logs_received import LogsReceived
+from ctrlhub.client.taken_in import TakenIn
 from ctrlhub.client.watcher import Watcher
 from ctrlhub.link.membership import Membership, Patience, State
 from ctrlhub.wire.errors import SessionClosed
@@ -24,6 +24,7 @@ from ctrlhub.wire.messages import (
     Register,
     Stream,
     Subscribed,
+    WatchedOutput,
 )
 
 
@@ -50,7 +51,7 @@ class InformedMembership(Membership):
         self.calls = CallList()
         self._watcher = watcher
         self._engines = EngineList()
-        self._logs_received = LogsReceived()
+        self._logs_taken_in = TakenIn()
 
     def call(self, message: Call, answered: Answered) -> None:
         """Send a call, now or once we have joined; `answered` gets its answer."""
@@ -117,13 +118,17 @@ class InformedMembership(Membership):
 
     def _on_log_records(self, stream: Stream, message: LogRecords, now: float) -> None:
         self._watcher.logged(message)
-        if self._logs_received.is_to_be_told(message.number):
+        if self._logs_taken_in.is_to_be_told(message.number):
             number = next(self.calls.numbers)
             self.call(Call(number, "logs", "received", {"number": message.number}), heed_nothing)
+
+    def _on_watched_output(self, stream: Stream, message: WatchedOutput, now: float) -> None:
+        self._watcher.put_out(message)
 
     informs: ClassVar[Mapping[type[Message], Callable[..., None]]] = {
         Answer: _on_answer,
         Subscribed: _on_subscribed,
         EngineEvent: _on_engine_event,
         LogRecords: _on_log_records,
+        WatchedOutput: _on_watched_output,
     }

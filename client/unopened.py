@@ -9,6 +9,7 @@ from ctrlhub.client.async_result import AsyncResult
 from ctrlhub.client.client import Client
 from ctrlhub.client.live_output import Follower
 from ctrlhub.client.rows import Row
+from ctrlhub.wire.messages import WatchedOutput
 
 
 def rows_of(result: AsyncResult) -> Sequence[Row | None]:
@@ -40,6 +41,32 @@ def output_so_far(client: Client, number: int) -> Mapping[str, Any]:
 def follow_output(client: Client, numbers: Sequence[int], follower: Follower) -> None:
     """Have somebody told, in the I/O thread, of what a client's requests put out."""
     client._connection.follow_output(numbers, follower)
+
+
+def watch_output(
+    client: Client, without: Sequence[int], take: Callable[[WatchedOutput], None]
+) -> None:
+    """Have something told, in the I/O thread, of what requests of all clients put out, but of some sessions.
+
+    Whoever takes it says so by `took_output`: no more comes than is taken in.
+    """
+    wish = {"without": list(without)}
+    client._connection.on_output(take)
+    client._connection.call("output", "watch", wish)
+    # Said again to each hub that follows.
+    client._connection.standing_calls["output", "watch"] = ("output", "watch", wish)
+
+
+def took_output(client: Client, number: int) -> None:
+    """Say that messages of output up to a number were taken in."""
+    client._connection.call_later("output", "received", {"number": number})
+
+
+def unwatch_output(client: Client) -> None:
+    """Have nothing told any more."""
+    client._connection.standing_calls.pop(("output", "watch"), None)
+    client._connection.on_output(None)
+    client._connection.call("output", "unwatch", {})
 
 
 def follow_engines(client: Client, act: Callable[[Mapping[int, Mapping[str, Any]]], None]) -> None:

@@ -10,7 +10,7 @@ from ctrlhub.client.bells import Bells
 from ctrlhub.client.short_traceback import shortened
 from ctrlhub.link.guarded_log import GuardedLog
 from ctrlhub.wire.errors import CtrlHubError, HubUnavailable
-from ctrlhub.wire.messages import LogRecords
+from ctrlhub.wire.messages import LogRecords, WatchedOutput
 
 _log = GuardedLog("ctrlhub.client")
 
@@ -45,6 +45,8 @@ class Watch:
         Gets the engines of the moment after every change, in the I/O thread.
     followers : tuple of callable
         Get the same, as long as there is a connection.
+    on_output : callable or None
+        Gets what requests of all clients have put out, in the I/O thread.
     on_unprepared : callable
         Gets what is known of an engine on which a start hook failed.
     """
@@ -61,6 +63,7 @@ class Watch:
         self.on_end: Callable[[CtrlHubError], None] | None = None
         self.on_engines: Callable[[Mapping[int, Mapping[str, Any]]], None] | None = None
         self.followers: tuple[Callable[[Mapping[int, Mapping[str, Any]]], None], ...] = ()
+        self.on_output: Callable[[WatchedOutput], None] | None = None
         self.on_unprepared: Callable[[Mapping[str, Any]], None] | None = None
         self._patience = patience
         self._is_gone = is_gone
@@ -133,6 +136,11 @@ class Watch:
         if not message.records:
             self.hears_logs = True
             self.bells.ring()
+
+    def put_out(self, message: WatchedOutput) -> None:
+        """Hand on what requests of all clients have put out."""
+        if self.on_output is not None:
+            self.on_output(message)
 
     def room(self) -> None:
         """Have those look again who wait for room for their requests."""

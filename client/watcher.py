@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from ctrlhub.wire.errors import CtrlHubError
-from ctrlhub.wire.messages import LogRecords
+from ctrlhub.wire.messages import LogRecords, WatchedOutput
 
 
 class Watcher(Protocol):
@@ -32,6 +32,9 @@ class Watcher(Protocol):
 
     def logged(self, message: LogRecords) -> None:
         """Take what engines have logged."""
+
+    def put_out(self, message: WatchedOutput) -> None:
+        """Take what requests of all clients have put out."""
 
     def room(self) -> None:
         """Take note that requests have ended, while somebody waits for room for others."""

@@ -139,7 +139,7 @@ class HubConfig:
     history_age: float = 24 * 3600.0
     interfaces: tuple[str, ...] = (
         "multiengine", "control", "start_hooks", "logs", "tasks", "query", "history",
-        "sessions", "telemetry",
+        "sessions", "telemetry", "output",
     )  # fmt: skip
     task_scheme: str = "leastload"
     task_order: str = "fifo"

@@ -22,6 +22,7 @@ from ctrlhub.controller.core.engines import Absence, Engine
 from ctrlhub.controller.core.former import Former
 from ctrlhub.controller.core.keeping import GatewayKeeper
 from ctrlhub.controller.core.leases import Leases
+from ctrlhub.controller.core.output_watch import OutputWatch
 from ctrlhub.controller.core.saved import Health
 from ctrlhub.controller.core.sessions import Session, Sessions
 from ctrlhub.controller.core.telemetry import Figures
@@ -128,6 +129,8 @@ class Context:
     """The engines that have died before they were any, and are not started again."""
     figures: Figures = field(default_factory=Figures)
     """What is counted and measured."""
+    output: OutputWatch = field(default_factory=OutputWatch)
+    """What requests put out, for clients that watch all."""
     engines_lost: Callable[[], int] = int
     """How many engines have died or fallen silent."""
     keep: Callable[[Payload], Payload] | None = None

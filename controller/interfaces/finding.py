@@ -24,6 +24,7 @@ BUILT_IN = {
     "sessions": "ctrlhub.controller.interfaces.sessions:SessionsInterface",
     "history": "ctrlhub.controller.interfaces.history:HistoryQuery",
     "telemetry": "ctrlhub.controller.interfaces.telemetry:TelemetryQuery",
+    "output": "ctrlhub.controller.interfaces.output:OutputOfAll",
 }
 """Known without reading the metadata of every installed package, which takes longer than to start."""
 

@@ -64,7 +64,10 @@ class Relay(Interface):
         engine = session.engine
         client = self.client_of(engine, message.request) if engine is not None else None
         if engine is not None and client is not None and not client.ended:
-            client.publish(self.outbox, replace(message, engine=engine.id))
+            said = replace(message, engine=engine.id)
+            client.publish(self.outbox, said)
+            if self.context.output.watchers:
+                self.context.output.put_out(said, now)
 
     def output_received(
         self, session: Session, message: OutputReceived, stream: Stream, now: float

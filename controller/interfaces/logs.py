@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ctrlhub.controller.core.log_credit import LogCredit
+from ctrlhub.controller.core.credit import Credit
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.interfaces.arguments import checked_ids
 from ctrlhub.controller.interfaces.base import Context, Interface, exposed
@@ -49,7 +49,7 @@ class Logs(Interface):
     def __init__(self, controller: IControllerBase, context: Context) -> None:
         super().__init__(controller, context)
         self._wishes: dict[Session, dict[str, Wish]] = {}
-        self._credits: dict[Session, LogCredit] = {}
+        self._credits: dict[Session, Credit] = {}
         self._told: set[int] = set()
         self.follow_engines(lambda number: None, self._told.discard)
 
@@ -115,7 +115,7 @@ class Logs(Interface):
         if logger not in wishes and len(wishes) >= MOST_LOGGERS:
             raise LimitExceeded(f"this client follows {MOST_LOGGERS} loggers already")
         wishes[logger] = Wish(level, chosen)
-        self._credits.setdefault(caller, LogCredit())
+        self._credits.setdefault(caller, Credit())
         self._tell()
         caller.publish(self.outbox, LogRecords(()))
 

@@ -110,6 +110,7 @@ class Recorded(Interface, Generic[R]):
         self._order = IdOrder()
         self._withheld = Withheld()
         self._early = EarlyStops()
+        self._output = context.output
         self.submitted = self.returned = 0
 
     # ------------------------------------------------------------ an interface's own
@@ -190,7 +191,7 @@ class Recorded(Interface, Generic[R]):
     def _deliver(self, request: R, outcome: Outcome) -> None:
         """Send an outcome to a request's client and to who follows it; history takes it else."""
         followers = self._followers
-        if followers.of or followers.watchers:
+        if followers.of or followers.watchers or self._output.watchers:
             self._tell_followers(outcome)
         if request.session.ended:
             self._bury(request, outcome)
@@ -256,6 +257,8 @@ class Recorded(Interface, Generic[R]):
         self._followers.watchers.pop(number, None)
 
     def _tell_followers(self, outcome: Outcome) -> None:
+        if self._output.watchers:
+            self._output.ended(outcome, self.context.now())
         for session in self._followers.take(outcome):
             self._deliveries.add(session, outcome)
 

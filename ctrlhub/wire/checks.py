@@ -225,6 +225,19 @@ def _is_output_items(value: Any, _: int) -> bool:
     )
 
 
+def _is_watched_rows(value: Any, n: int) -> bool:
+    return type(value) is tuple and all(
+        type(row) is tuple
+        and len(row) >= 4
+        and type(row[0]) is int
+        and 0 <= row[0] <= MAX_ID
+        and _is_int(row[1], 0)
+        and _is_int(row[2], 0)
+        and _is_output_items(row[3], n)
+        for row in value
+    )
+
+
 CHECKS: Mapping[str, Check] = {
     "int": _is_int,
     "str": _is_str,
@@ -251,5 +264,6 @@ CHECKS: Mapping[str, Check] = {
     "Sequence[ResultRow]": _is_result_rows,
     "Sequence[CompletedRow]": _is_completed_rows,
     "Sequence[OutputItem]": _is_output_items,
+    "Sequence[WatchedRow]": _is_watched_rows,
 }
 """A check for every annotation that a message's field may have."""

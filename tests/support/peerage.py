@@ -56,7 +56,7 @@ def every_message(line: Line) -> dict[type[m.Message], m.Message]:
         m.GiveBack(1), m.GaveBack(ranges),
         m.HooksGone(ranges), m.Accepted(ranges), m.Results(()), m.Stored(ranges), m.Completed(()), m.Received(ranges),
         m.NeedFunctions((b"d",)), m.Functions(()), m.Output(first, 1, ()),
-        m.OutputReceived(first, 1, 0), m.Subscribed(1), m.Part(1, 0, (9, 9), frames=(b"x",)),
+        m.OutputReceived(first, 1, 0), m.WatchedOutput((), 1), m.Subscribed(1), m.Part(1, 0, (9, 9), frames=(b"x",)),
         m.PartsTaken(1, 1),
     )  # fmt: skip
     return {type(message): message for message in made}

@@ -111,7 +111,7 @@ class Events(SocketHandler):
             raise too_many(10.0)
         try:
             live.fanout.check_room(self._topics)
-            await live.sources.start()
+            await live.sources.start(self._topics)
         except TooMany as error:
             raise Refusal(400, "invalid_request", str(error)) from None
         except NoRoom:

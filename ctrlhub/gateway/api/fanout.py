@@ -25,8 +25,7 @@ from ctrlhub.gateway.api.outcomes import when
 
 ENGINES, TASKS, OUTPUT = "engines", "tasks", "output"
 TOPICS = (ENGINES, TASKS, OUTPUT)
-"""What can be subscribed to as a whole: what engines do, figures of all tasks, and what requests put
-out that were made through this gateway."""
+"""What can be subscribed to as a whole: what engines do, figures of all tasks, and what requests put out."""
 
 Topic: TypeAlias = str | tuple[str, int]
 """What can be subscribed to: something as a whole, or what concerns one request."""

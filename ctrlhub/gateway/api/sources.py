@@ -6,7 +6,7 @@ import logging
 import time
 from asyncio import AbstractEventLoop, Task, create_task, get_running_loop, sleep, to_thread
 from bisect import bisect_right
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ctrlhub.client.async_client import AsyncClient
@@ -18,12 +18,13 @@ from ctrlhub.gateway.api.failing import log_failure
 from ctrlhub.gateway.api.fanout import ENGINES, OUTPUT, TASKS, Fanout, Topic
 from ctrlhub.gateway.api.followed import PER_TURN, Rounds
 from ctrlhub.gateway.api.outcomes import plain
+from ctrlhub.gateway.api.output_of_all import OutputOfAll
 from ctrlhub.gateway.api.rest import Rest
 from ctrlhub.gateway.api.submissions import Submissions
 from ctrlhub.gateway.api.telling import task_of, unknown
 from ctrlhub.wire.errors import CtrlHubError, HubUnavailable
 from ctrlhub.wire.ids import number_of, text_of, to_ranges
-from ctrlhub.wire.messages import OUTPUT_STREAMS, OutputItem
+from ctrlhub.wire.messages import OUTPUT_STREAMS, OutputItem, WatchedRow
 
 log = logging.getLogger(__name__)
 
@@ -66,23 +67,30 @@ class Sources:
         self._last_tasks: Any = None
         self._rounds = Rounds()
         self._told: dict[int, dict[str, int]] = {}
-        self._tasks: set[Task[None]] = set()
+        self._tasks: set[Task[Any]] = set()
+        self._of_all = OutputOfAll(self._own_sessions, self._take_watched, self._leave_out)
 
-    async def start(self) -> None:
-        """See that the hub can be asked.
+    async def start(self, topics: Iterable[Topic] = ()) -> None:
+        """See that the hub can be asked, and tells of what somebody is about to subscribe to.
 
         Raises
         ------
         CtrlHubError
             It does not answer.
         """
-        await self._connected()
+        client = await self._connected()
+        if _some_output(topics):
+            await self._of_all.begin(client)
 
-    def joined(self, topics: Iterable[Topic]) -> None:
+    def joined(self, topics: Collection[Topic]) -> None:
         """See that events come as long as there are subscribers; one of them has asked for topics."""
         if self._asking is None or self._asking.done():
             self._asking = create_task(self._ask())
             self._asking.add_done_callback(log_failure)
+        if not self._of_all.is_on and _some_output(topics):
+            task = create_task(_succeeds(self._look_at_output))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         if OUTPUT in topics:
             for submissions in self._rest.all():
                 self._follow_output(submissions, submissions.out())
@@ -114,11 +122,12 @@ class Sources:
     # ------------------------------------------------------------ what the hub is asked for
 
     async def _ask(self) -> None:
-        while self.fanout.subscribers:
+        while self.fanout.subscribers or self._of_all.is_on:
             began = time.monotonic()
             if await _succeeds(self._connected):
                 await _succeeds(self._look_at_tasks)
                 await _succeeds(self._look_at_followed)
+                await _succeeds(self._look_at_output)
             await sleep(max(0.0, PERIOD - (time.monotonic() - began)))
 
     async def _look_at_tasks(self) -> None:
@@ -165,6 +174,39 @@ class Sources:
             self.fanout.remove_everywhere((REQUEST, number))
         return last
 
+    # ------------------------------------------------------------ output of others
+
+    def _own_sessions(self) -> set[int]:
+        """Return the sessions of what is submitted here: their output is followed, request by request."""
+        return {each.client.client.session for each in self._rest.all()}
+
+    async def _look_at_output(self) -> None:
+        is_wanted = self.fanout.is_wanted(OUTPUT) or bool(self.fanout.wanted(OUTPUT_OF))
+        await self._of_all.look(await self._connected(), is_wanted)
+
+    def _take_watched(self, row: WatchedRow) -> None:
+        """Tell what a request of somebody else puts out."""
+        request, engine, attempt, items = row[:4]
+        topics: tuple[Topic, ...] = (OUTPUT, (OUTPUT_OF, request))
+        if any(map(self.fanout.is_wanted, topics)):
+            for item in items:
+                self._tell_output(request, engine, attempt, item, topics)
+
+    def _leave_out(self, count: int) -> None:
+        """Tell that more was put out than the hub tells of."""
+        self.fanout.publish("output_left_out", {"pieces": count}, (OUTPUT,), time.time())
+
+    def _tell_output(
+        self, request: int, engine: int, attempt: int, item: OutputItem, topics: tuple[Topic, ...]
+    ) -> None:
+        kind, position, value = item[:3]
+        said = "text" if isinstance(value, str) else "display"
+        data = {
+            "id": text_of(request), "engine": engine, "attempt": attempt, "kind": kind, "position": position,
+            said: plain(value),
+        }  # fmt: skip
+        self.fanout.publish("output", data, topics, time.time())
+
     # ------------------------------------------------------------ output
 
     def submitted(self, submissions: Submissions, numbers: Sequence[int]) -> None:
@@ -208,16 +250,16 @@ class Sources:
         told = self._told.get(request)
         if told is None or not any(map(self.fanout.is_wanted, topics)):
             return
-        for kind, position, value in items:
+        for item in items:
+            kind, position, value = item[:3]
             if kind == "data":  # pickled
                 continue
             told[kind] = position + (len(value) if isinstance(value, str) else 1)
-            said = "text" if isinstance(value, str) else "display"
-            data = {
-                "id": text_of(request), "engine": engine, "attempt": attempt, "kind": kind, "position": position,
-                said: plain(value),
-            }  # fmt: skip
-            self.fanout.publish("output", data, topics, time.time())
+            self._tell_output(request, engine, attempt, item, topics)
+
+
+def _some_output(topics: Iterable[Topic]) -> bool:
+    return any(each == OUTPUT or (type(each) is tuple and each[0] == OUTPUT_OF) for each in topics)
 
 
 async def _succeeds(look: Callable[[], Awaitable[object]]) -> bool:
@@ -248,5 +290,7 @@ def _left(told: Mapping[str, int], extras: Mapping[str, Any]) -> Iterator[Output
             yield kind, place, _cut(text[place:])
     shown = extras.get("outputs")
     if isinstance(shown, list | tuple):
-        for place in range(told.get("display", 0), len(shown)):
-            yield "display", place, shown[place]
+        # Others say where text stands between them.
+        displays = [s for s in shown if isinstance(s, Mapping) and s.get("output_type") != "stream"]
+        for place in range(told.get("display", 0), len(displays)):
+            yield "display", place, displays[place]

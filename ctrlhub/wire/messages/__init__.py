@@ -33,6 +33,7 @@ from ctrlhub.wire.messages.base import (
     TemplateRow,
     UsageRow,
     ValueRow,
+    WatchedRow,
 )
 from ctrlhub.wire.messages.commands import (
     Command,
@@ -77,6 +78,7 @@ from ctrlhub.wire.messages.output import (
     LogRecords,
     Output,
     OutputReceived,
+    WatchedOutput,
 )
 from ctrlhub.wire.messages.parts import (
     Part,
@@ -162,6 +164,8 @@ __all__ = [
     "TemplateRow",
     "UsageRow",
     "ValueRow",
+    "WatchedOutput",
+    "WatchedRow",
     "Welcome",
 ]
 
@@ -172,7 +176,7 @@ KINDS: Mapping[str, type[Message]] = {
         Goodbye, Call, Answer, Interrupt, Signal, Restart, StartEngines, Shutdown, Retire, Drain, ForwardLogs, Subscribed, EngineEvent, Command, StartHook,
         HooksGone, RunCommand, Lent, Part, PartsTaken, SubmitTasks, RunTasks, GiveBack, GaveBack, Accepted, Results, Stored, Completed, Received,
         Output,
-        OutputReceived, LogRecords, NeedFunctions, Functions,
+        OutputReceived, WatchedOutput, LogRecords, NeedFunctions, Functions,
     )
 }  # fmt: skip
 """Every message by its word on the wire."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntEnum, StrEnum
 from typing import Any, ClassVar, TypeAlias
 
@@ -63,6 +63,9 @@ OutputItem: TypeAlias = tuple[str, int, Any]
 The kind is ``stdout``, ``stderr`` (a text; its position counts characters), ``display`` (a map) or
 ``data`` (a map of pickled values); their positions count what came before of the same kind.
 """
+
+WatchedRow: TypeAlias = tuple[int, int, int, Sequence[OutputItem]]
+"""(request id, engine id, attempt, what it put out) to a client that watches."""
 
 
 class Stream(StrEnum):

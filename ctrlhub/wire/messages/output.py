@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from ctrlhub.wire.messages.base import Message, OutputItem
+from ctrlhub.wire.messages.base import Message, OutputItem, WatchedRow
 from ctrlhub.wire.record import record
 
 
@@ -40,6 +40,19 @@ class OutputReceived(Message):
     number: int
     engine: int
     missed: bool = False
+
+
+@record
+class WatchedOutput(Message):
+    """Hub to a client that watches, iopub: what requests of all clients put out, each once.
+
+    `number` counts these messages; `missed` pieces of output were left out since the one before.
+    """
+
+    kind: ClassVar[str] = "watched_output"
+    rows: Sequence[WatchedRow]
+    number: int
+    missed: int = 0
 
 
 @record

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket as sockets
 from contextlib import ExitStack
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -182,3 +183,75 @@ def test_who_does_not_read_is_dropped_and_nobody_else(rest: Rest, viewer: Rest) 
             left = (left + data)[-100_000:]
     finally:
         slow.close()
+
+
+def test_output_of_other_clients_is_told_while_their_requests_run(
+    client: Client, viewer: Rest, tmp_path: Path
+) -> None:
+    """What a ZeroMQ client's task prints is there before the task ends; and what comes with its end, once."""
+    held = tmp_path / "held"
+    with Stream(viewer, "topics=output") as stream:
+        result = client.load_balanced_view().apply_async(_waits_for, str(held))
+        name, told = result.msg_ids[0], []
+        for event in stream.events():
+            if event["event"] == "output" and event["data"]["id"] == name:
+                told.append(event["data"])
+            if told and not held.exists():
+                assert not result.ready()
+                assert told[0]["text"] == "it begins\n"
+                held.touch()
+            if told and told[-1]["text"].endswith("it ends\n"):
+                break
+        assert "".join(each["text"] for each in told) == "it begins\nit ends\n"
+        assert [each["position"] for each in told] == [0, 10]
+        assert told[0]["engine"] in (0, 1)
+        assert result.get(30) is None
+    # Of one request alone, too; who has just asked is told of what is put out from then on.
+    with socket(viewer, "topics=tasks") as opened:
+        again = tmp_path / "again"
+        [number] = (result := client[0].apply_async(_counts, str(again))).msg_ids
+        opened.send(json.dumps({"output": [number]}))
+        event = next(each for each in events(opened) if each["event"] == "output")
+        assert (event["data"]["id"], event["data"]["kind"]) == (number, "stdout")
+        assert not result.ready()
+        again.touch()
+        result.get(30)
+
+
+def _waits_for(path: str) -> None:
+    import os
+    import time
+
+    print("it begins", flush=True)
+    while not os.path.exists(path):
+        time.sleep(0.05)
+    print("it ends")
+
+
+def _counts(path: str) -> None:
+    import itertools
+    import os
+    import time
+
+    for n in itertools.count():
+        print(n, flush=True)
+        time.sleep(0.05)
+        if os.path.exists(path):
+            return
+
+
+def test_displays_are_told_and_not_where_text_stands_between_them(
+    rest: Rest, viewer: Rest
+) -> None:
+    """What is printed to both streams is text, and nothing else."""
+    code = "import sys\nprint('out')\nprint('err', file=sys.stderr)\nprint('out')"
+    with socket(viewer, "topics=output") as opened:
+        [done] = rest.post("engines/0/execute?wait=30", {"code": code})["results"]
+        [end] = rest.post("engines/0/execute?wait=30", {"code": "print('end')"})["results"]
+        told = []
+        for event in events(opened):
+            if event["data"]["id"] == end["id"]:
+                break
+            told.append(event["data"])
+    assert {each["id"] for each in told} == {done["id"]}
+    assert {each["kind"] for each in told} == {"stdout", "stderr"}

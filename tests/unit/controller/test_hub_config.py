@@ -17,7 +17,7 @@ def test_defaults() -> None:
     assert (config.hub_lease, config.session_ttl, config.listen) == (600, 600, None)
     assert config.interfaces == (
         "multiengine", "control", "start_hooks", "logs", "tasks", "query", "history",
-        "sessions", "telemetry",
+        "sessions", "telemetry", "output",
     )  # fmt: skip
 
 

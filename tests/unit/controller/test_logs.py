@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from ctrlhub.controller.config import HubConfig
+from ctrlhub.controller.core.credit import WINDOW
 from ctrlhub.controller.core.effects import Connection
-from ctrlhub.controller.core.log_credit import WINDOW
 from ctrlhub.wire import messages as m
 from ctrlhub.wire.errors import InvalidRequest
 from ctrlhub.wire.limits import MAX_CONTROL_BYTES

@@ -31,6 +31,7 @@ NEEDS = {
     },
     "logs": {"forward": SUBMIT, "received": SUBMIT, "unforward": SUBMIT},
     "multiengine": {"abort": SUBMIT},
+    "output": {"watch": VIEW, "received": VIEW, "unwatch": VIEW},
     "query": {
         "status": VIEW, "engines_now": VIEW, "stillborn": VIEW, "engine_events": VIEW, "queue_status": VIEW,
         "interfaces": VIEW, "revoke": ADMIN, "shutdown_hub": ADMIN,

@@ -73,6 +73,10 @@ def _several(item: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 extras = st.none() | maps
+output_items = _several(
+    st.tuples(st.sampled_from(["stdout", "stderr"]), requests, texts)
+    | st.tuples(st.sampled_from(["display", "data"]), requests, maps)
+)
 OF_TYPE: Mapping[str, st.SearchStrategy[Any]] = {
     "int": integers,
     "str": texts,
@@ -105,10 +109,8 @@ OF_TYPE: Mapping[str, st.SearchStrategy[Any]] = {
     "Sequence[CompletedRow]": _several(
         st.tuples(requests, statuses, payloads, integers, floats, floats, extras)
     ),
-    "Sequence[OutputItem]": _several(
-        st.tuples(st.sampled_from(["stdout", "stderr"]), requests, texts)
-        | st.tuples(st.sampled_from(["display", "data"]), requests, maps)
-    ),
+    "Sequence[OutputItem]": output_items,
+    "Sequence[WatchedRow]": _several(st.tuples(requests, integers, integers, output_items)),
     "Sequence[Buffer]": st.tuples(*[blobs] * FRAMES),
 }
 """What a field of each annotation may hold."""

@@ -48,6 +48,7 @@ TYPE_NAMES: Mapping[str, str] = {
     "Sequence[ResultRow]": "result rows",
     "Sequence[CompletedRow]": "completed rows",
     "Sequence[OutputItem]": "output items",
+    "Sequence[WatchedRow]": "watched rows",
 }
 """What the document calls an annotation."""
 

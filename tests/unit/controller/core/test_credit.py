@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ctrlhub.controller.core.log_credit import FIRST_TRIAL, LONGEST_TRIAL, WINDOW, LogCredit
+from ctrlhub.controller.core.credit import FIRST_TRIAL, LONGEST_TRIAL, WINDOW, Credit
 
 
-def filled(now: float = 0.0) -> LogCredit:
+def filled(now: float = 0.0) -> Credit:
     """Credit that is used up."""
-    credit = LogCredit()
+    credit = Credit()
     assert [credit.take(1, now) for _ in range(WINDOW)] == list(range(1, WINDOW + 1))
     return credit
 

@@ -1,4 +1,4 @@
-"""What a client has taken in of what engines log. No I/O."""
+"""What a client has taken in of what is published to it: of what engines log, of what all put out. No I/O."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ ACKNOWLEDGE = 16
 """The hub is told once so many messages were taken in: a quarter of what may be on its way."""
 
 
-class LogsReceived:
+class TakenIn:
     """Up to where messages have come, as the hub counts them."""
 
     __slots__ = ("_told",)

@@ -1,4 +1,4 @@
-"""How much of what engines log is on its way to a client: as much as it takes in. No I/O."""
+"""How much of what engines log, or all put out, is on its way to a client: as much as it takes in. No I/O."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ FIRST_TRIAL, LONGEST_TRIAL = 1.0, 60.0
 what was on its way may be lost."""
 
 
-class LogCredit:
+class Credit:
     """What one client has been sent, and what it has taken in.
 
     Attributes
     ----------
     dropped : int
-        How many records were left out since the last message.
+        How many records, or pieces of output, were left out since the last message.
     """
 
     __slots__ = ("_pause", "_received", "_sent", "_trial", "dropped")
@@ -27,11 +27,11 @@ class LogCredit:
         self._trial = 0.0
         self._pause = FIRST_TRIAL
 
-    def take(self, records: int, now: float) -> int:
-        """Return the number of the message that may be sent; 0 for none: these records are left out."""
+    def take(self, count: int, now: float) -> int:
+        """Return the number of the message that may be sent; 0 for none: what is in it is left out."""
         is_full = self._sent - self._received >= WINDOW
         if is_full and now < self._trial:
-            self.dropped += records
+            self.dropped += count
             return 0
         self._sent += 1
         if is_full:
