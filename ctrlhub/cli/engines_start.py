@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ctrlhub.cli.configured import configured
 from ctrlhub.cli.engines import described_set, engines, place_options
 from ctrlhub.cli.engines_scale import scale
 from ctrlhub.cli.launcher_options import count_of, with_launcher
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     "queued then stays so.",
 )
 @with_launcher
+@configured("log.format", "log.max_bytes", "hub.log_level")
 @place_options
 @json_option
 def start(
@@ -42,6 +44,9 @@ def start(
     dry_run: bool,
     wait: float,
     options: dict[str, Any],
+    log_format: str | None,
+    log_max_bytes: int,
+    log_level: str,
     profile: str,
     state_dir: Path | None,
     as_json: bool,
@@ -52,10 +57,12 @@ def start(
     """
     from ctrlhub.client.client import Client
     from ctrlhub.cluster.launchers.sets import engine_token, make_set, start_set
+    from ctrlhub.cluster.log_options import LogOptions
 
     place = find_profile(profile, state_dir)
     try:
-        made = make_set(place, launcher, count_of(n, options), options, name=name)
+        logs = LogOptions(log_level, log_format or "", log_max_bytes)
+        made = make_set(place, launcher, count_of(n, options), options, name=name, logs=logs)
         if dry_run:
             plan = made.plan()
             click.echo(json.dumps({"set": made.spec.key, "plan": plan}, indent=2) if as_json else plan, nl=as_json)

@@ -98,10 +98,12 @@ def _plan(config: SupervisorConfig, *, is_meant: bool) -> str:
 
         return plan_of(config.profile, config.hub, config.engines)
     from ctrlhub.cluster.launchers.sets import make_set
+    from ctrlhub.cluster.log_options import LogOptions
     from ctrlhub.wire.messages import Role
 
     try:
-        made = make_set(config.profile, config.launcher, config.engines, config.options)
+        logs = LogOptions.of(config.hub)
+        made = make_set(config.profile, config.launcher, config.engines, config.options, logs=logs)
         plan = made.plan()
     except ValueError as error:
         raise click.UsageError(str(error)) from error

@@ -14,6 +14,7 @@ from ctrlhub.cluster.coming import Coming
 from ctrlhub.cluster.errors import ClusterError, NoSuchSet
 from ctrlhub.cluster.known_set import KnownSet
 from ctrlhub.cluster.local_nanny import LOCAL_SET, LocalNanny
+from ctrlhub.cluster.log_options import LogOptions
 from ctrlhub.cluster.own_nannies import OwnNannies
 from ctrlhub.cluster.scaling import least_busy
 from ctrlhub.cluster.set_names import free_name
@@ -47,12 +48,15 @@ class EngineSets:
         The nannies on this host that are ours; None where the cluster is somebody else's.
     make_nanny
         Makes the nanny of another set on this host, of a name and a number of engines.
+    logs
+        How engines of launchers write their logs.
     """
 
     profile: Profile
     client: Callable[[], Client]
     own: OwnNannies | None = None
     make_nanny: Callable[[str, int], LocalNanny] | None = None
+    logs: LogOptions = field(default_factory=LogOptions)
     _coming: dict[str, Coming] = field(default_factory=dict, init=False)
     _followed: Client | None = field(default=None, init=False)
     _kinds: dict[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict, init=False)
@@ -210,7 +214,7 @@ class EngineSets:
 
         owner = Owner.USER if self.own is None else Owner.SUPERVISOR
         made = make_set(
-            self.profile, launcher, n, options, name=name or free_name(launcher, self.known()), owner=owner
+            self.profile, launcher, n, options, name=name or free_name(launcher, self.known()), owner=owner, logs=self.logs
         )
         self._note_order(made.spec.name, n, launcher)
         start_set(made)

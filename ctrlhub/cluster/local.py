@@ -19,7 +19,8 @@ from ctrlhub.cluster.arrival import Arrival
 from ctrlhub.cluster.child import TERMINATE_AFTER, Child
 from ctrlhub.cluster.claim import connection_of
 from ctrlhub.cluster.errors import StartFailed
-from ctrlhub.cluster.local_nanny import LocalNanny, Logging, Prefer
+from ctrlhub.cluster.local_nanny import LocalNanny, Prefer
+from ctrlhub.cluster.log_options import LogOptions
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.heap import allocator
 from ctrlhub.wire.errors import CtrlHubError, HubUnavailable
@@ -103,7 +104,7 @@ class LocalProcesses:
         self.hub: Child | None = None
         self.first = LocalNanny(
             profile, engines, prefer, resources, wait=timeout, hub_lease=hub.hub_lease, keys=keys,
-            logging=Logging.of(hub),
+            logs=LogOptions.of(hub),
         )
 
     @property

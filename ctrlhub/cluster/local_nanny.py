@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ctrlhub.cluster.child import Child
-from ctrlhub.link.log_file import LOG_BYTES
+from ctrlhub.cluster.log_options import LogOptions
 from ctrlhub.wire.places import Profile
 from ctrlhub.wire.private import make_private_dir
 
 if TYPE_CHECKING:
-    from ctrlhub.controller.config import HubConfig
     from ctrlhub.wire.security import KeyPair
 
 Prefer = Literal["ipc", "tcp"]
@@ -23,26 +22,6 @@ LOCAL_SET = "local"
 
 LONGER = 10.0
 """So many seconds longer than we does a nanny wait for the hub: who gives up first says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Logging:
-    """How a nanny and its engines write their logs.
-
-    Parameters
-    ----------
-    level, form, most
-        As `log_level`, `log_format` and `log_max_bytes` in `NannyConfig`.
-    """
-
-    level: str = "INFO"
-    form: str = "text"
-    most: int = LOG_BYTES
-
-    @classmethod
-    def of(cls, hub: HubConfig) -> Logging:
-        """Return what the options of their hub say."""
-        return cls(hub.log_level, hub.log_format or "text", hub.log_max_bytes)
 
 
 @dataclass(slots=True)
@@ -67,7 +46,7 @@ class LocalNanny:
         Where the engines' keys are kept beyond this process; None for nowhere.
     engine_set
         The name of the set.
-    logging
+    logs
         How it and its engines write their logs.
 
     Attributes
@@ -84,7 +63,7 @@ class LocalNanny:
     hub_lease: float = 600.0
     keys: Path | None = None
     engine_set: str = LOCAL_SET
-    logging: Logging = field(default_factory=Logging)
+    logs: LogOptions = field(default_factory=LogOptions)
     child: Child | None = field(default=None, init=False)
     _keys: tuple[KeyPair, ...] = field(default=(), init=False)
 
@@ -103,11 +82,11 @@ class LocalNanny:
             self._keys = self._make_keys()
             make_private_dir(self.record.parent)
             self.record.unlink(missing_ok=True)  # of another life
-        logs = self._logs()
+        place = self._place_of_logs()
         config = NannyConfig(
             connection=str(self.profile.connection_engine),
             engines=self.engines,
-            logs=str(logs),
+            logs=str(place),
             hub_lease=self.hub_lease,
             wait=self.wait + LONGER,
             prefer=self.prefer,
@@ -116,15 +95,15 @@ class LocalNanny:
             engine_set=self.engine_set,
             elastic=True,
             record=str(self.record),
-            log_level=self.logging.level,
-            log_format=self.logging.form,
-            log_max_bytes=self.logging.most,
+            log_level=self.logs.level,
+            log_format=self.logs.form or "text",
+            log_max_bytes=self.logs.most,
         )
         told = recorded(self.record, config).to_json()
-        self.child = Child("nanny", "ctrlhub.engine", told, logs / "nanny.log", log_bytes=self.logging.most)
+        self.child = Child("nanny", "ctrlhub.engine", told, place / "nanny.log", log_bytes=self.logs.most)
         return self.child
 
-    def _logs(self) -> Path:
+    def _place_of_logs(self) -> Path:
         if self.engine_set == LOCAL_SET:
             return self.profile.logs
         logs = self.profile.logs / self.engine_set

@@ -19,7 +19,8 @@ from ctrlhub.cluster.ephemeral import end_left_sets, private_profile, private_st
 from ctrlhub.cluster.errors import StartFailed
 from ctrlhub.cluster.keeper import Keeper
 from ctrlhub.cluster.local import LocalProcesses
-from ctrlhub.cluster.local_nanny import LocalNanny, Logging, Prefer
+from ctrlhub.cluster.local_nanny import LocalNanny, Prefer
+from ctrlhub.cluster.log_options import LogOptions
 from ctrlhub.cluster.own_nannies import OwnNannies
 from ctrlhub.cluster.parts_check import PartsCheck
 from ctrlhub.cluster.serving_http import serve_http
@@ -122,7 +123,9 @@ class Starting(ClusterFile, Coroutines):
         self._processes = processes
         self._own = OwnNannies()
         processes.start()
-        self._engine_sets = EngineSets(profile, lambda: self.client, self._own, self._make_nanny)
+        self._engine_sets = EngineSets(
+            profile, lambda: self.client, self._own, self._make_nanny, LogOptions.of(self._hub)
+        )
         self._engine_sets.remember(self.default_set, self.launcher, self.launcher_options)
         enough = min(n, n if self._wait_for is None else self._wait_for)
         client = processes.connect(enough=enough, progress=self._progress)
@@ -136,7 +139,7 @@ class Starting(ClusterFile, Coroutines):
         having = self._resources if len(self._resources) < 2 else ()
         return LocalNanny(
             self._claim.profile, n, self._prefer, having, self._timeout, self._hub.hub_lease,
-            engine_set=engine_set, logging=Logging.of(self._hub),
+            engine_set=engine_set, logs=LogOptions.of(self._hub),
         )  # fmt: skip
 
     def _state_of(self, profile: Profile) -> Path | None:

@@ -23,6 +23,7 @@ from ctrlhub.cluster.errors import BornDead, StartFailed, StopFailed
 from ctrlhub.cluster.launchers.spec import Owner
 from ctrlhub.cluster.local import LocalProcesses
 from ctrlhub.cluster.local_nanny import LOCAL_SET
+from ctrlhub.cluster.log_options import LogOptions
 from ctrlhub.cluster.parts_check import PartsCheck
 from ctrlhub.cluster.processes import KnownProcess
 from ctrlhub.cluster.record import SupervisorRecord
@@ -215,8 +216,9 @@ class Supervisor:
         from ctrlhub.cluster.launchers.sets import make_set, start_set
 
         launcher = make_set(
-            self._profile, config.launcher, config.engines, config.options, owner=Owner.SUPERVISOR
-        )
+            self._profile, config.launcher, config.engines, config.options, owner=Owner.SUPERVISOR,
+            logs=LogOptions.of(config.hub),
+        )  # fmt: skip
         start_set(launcher)
         self._set = SetKeeper(launcher, config.restart, config.poll)
         name, n = launcher.spec.name, launcher.spec.n

@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _ASKED_BY = ("OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+_HANDED_ON = (
+    *_ASKED_BY, "OTEL_SDK_DISABLED", "OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+    "OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_COMPRESSION",
+    "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_TRACES_SAMPLER",
+    "OTEL_TRACES_SAMPLER_ARG", "OTEL_BSP_SCHEDULE_DELAY", "OTEL_BSP_EXPORT_TIMEOUT", "OTEL_BSP_MAX_QUEUE_SIZE",
+    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+)  # fmt: skip
+"""What says to engines on other hosts what it says here: no headers, which are secret, and no files of this host."""
 _EXPORTERS = "opentelemetry_traces_exporter"
 """The group of entry points by which exporters are found, as OpenTelemetry's own tools do."""
 
@@ -35,6 +43,11 @@ def is_asked_for(environ: Mapping[str, str]) -> bool:
         return False
     exporter = environ.get("OTEL_TRACES_EXPORTER", "")
     return exporter != "none" and any(environ.get(name) for name in _ASKED_BY)
+
+
+def handed_on(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what the environment says of traces, for processes on other hosts; nothing secret."""
+    return {name: environ[name] for name in _HANDED_ON if environ.get(name) and "@" not in environ[name]}
 
 
 def provider_here(service: str) -> TracerProvider | None:

@@ -57,16 +57,35 @@ def start(command: Command, server: FarHosts, *arguments: str, ssh: str = "") ->
     return done.returncode, done.stdout + done.stderr
 
 
-def test_hosts_with_engines_and_their_logs(command: Command, server: FarHosts) -> None:
-    """Each host has as many as the list says; a set is listed, its logs are fetched, and it is gone after stop."""
-    code, said = start(command, server, "--hosts", "far-a:2,far-b", "--name", "two")
+def test_hosts_with_engines_and_their_logs(
+    command: Command, server: FarHosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each host has as many as the list says; a set is listed, its logs are fetched, and it is gone after stop.
+
+    The logs are written as is said here, and so are traces: a login there brings no environment of ours.
+    """
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "where=here")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "key=secret")
+    code, said = start(
+        command, server, "--hosts", "far-a:2,far-b", "--name", "two", "--log-format", "json", "--log-level", "DEBUG"
+    )
     assert code == 0, said
     assert "3 engines asked of ssh, 2 hosts: far-a, far-b" in said
     assert "3 of 3 registered" in said
     [listed] = json.loads(command.run("engines", "list", "--json").stdout)
     assert listed["state"] == "running"
     logs = command.run("engines", "logs", "two")
-    assert "joined as engine" in logs.stdout
+    joined = [line for line in logs.stdout.splitlines() if "joined as engine" in line]
+    assert len(joined) == 3
+    assert {json.loads(line[line.index("{") :])["process"] for line in joined} == {"engine"}
+    with Client(command.state / "profiles" / "default" / "connection-client.json") as client:
+        found = client[:].apply_sync(
+            lambda: (
+                __import__("logging").getLogger("ctrlhub").level,
+                *map(__import__("os").environ.get, ("OTEL_RESOURCE_ATTRIBUTES", "OTEL_EXPORTER_OTLP_HEADERS")),
+            )
+        )
+    assert found == [(10, "where=here", None)] * 3
     stopped = command.run("engines", "stop", "two")
     assert stopped.returncode == 0, stopped.stderr
     assert json.loads(command.run("engines", "list", "--json").stdout) == []

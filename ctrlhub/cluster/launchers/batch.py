@@ -166,7 +166,7 @@ class BatchLauncher(Launcher):
         return {
             "job_name": self.job_name,
             "directives": "\n".join(f"{self.directive} {line}" for line in lines),
-            "prologue": "\n".join(shell_lines(self.options)),
+            "prologue": "\n".join(shell_lines(self.spec, self.options)),
             "command": command_line(self._command()),
             "token_file": shlex.quote(str(self.token_file)),
             "log_dir": shlex.quote(str(self.log_dir)),

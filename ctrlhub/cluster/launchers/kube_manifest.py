@@ -128,7 +128,7 @@ def script(spec: EngineSet, profile: str, options: KubernetesOptions) -> str:
     command = nanny_command(
         options.python or "python3", spec, Shell('"$n"'), profile=profile, others=["--grace", grace]
     )
-    return "\n".join([*shell_lines(options), *count, f"exec {command_line(command)} < {TOKEN_DIR}/token", ""])
+    return "\n".join([*shell_lines(spec, options), *count, f"exec {command_line(command)} < {TOKEN_DIR}/token", ""])
 
 
 def as_text(objects: list[Mapping[str, Any]]) -> str:

@@ -104,7 +104,7 @@ class LocalLauncher(Launcher):
         return self.log_dir / "nanny.log"
 
     def _script(self) -> str:
-        lines = shell_lines(self.options)
+        lines = shell_lines(self.spec, self.options)
         return "\n".join([*lines, f"exec {command_line(self.engine_command(self.spec.n))}", ""])
 
     def _process(self) -> KnownProcess:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from ctrlhub.cluster.launchers.local import LocalLauncher
 from ctrlhub.cluster.launchers.options import LauncherOptions, option
-from ctrlhub.cluster.launchers.script import Shell
+from ctrlhub.cluster.launchers.script import Shell, environment_of
 from ctrlhub.engine.ranks import FORWARD_VARIABLE
 
 
@@ -46,7 +46,7 @@ class MpiLauncher(LocalLauncher):
     options: MpiOptions
 
     def _script(self) -> str:
-        names = [each.partition("=")[0] for each in self.options.environment]
+        names = environment_of(self.spec, self.options)
         forward = [f"export {FORWARD_VARIABLE}={','.join(names)}"] if names else []
         return "\n".join([*forward, super()._script()])
 

@@ -15,13 +15,16 @@ class Shell(str):
     __slots__ = ()
 
 
-def shell_lines(options: LauncherOptions) -> list[str]:
+def shell_lines(spec: EngineSet, options: LauncherOptions) -> list[str]:
     """Return what comes before the engines: the environment, and the user's own lines."""
-    exports = []
-    for each in options.environment:
-        name, _, value = each.partition("=")
-        exports.append(f"export {name}={shlex.quote(value)}")
-    return [*exports, *options.prologue]
+    variables = environment_of(spec, options)
+    return [*(f"export {name}={shlex.quote(value)}" for name, value in variables.items()), *options.prologue]
+
+
+def environment_of(spec: EngineSet, options: LauncherOptions) -> dict[str, str]:
+    """Return what engines find in their environment: what the options say has the last word."""
+    own = (each.partition("=") for each in options.environment)
+    return {**spec.environment, **{name: value for name, _, value in own}}
 
 
 def nanny_command(

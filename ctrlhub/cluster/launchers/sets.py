@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from ctrlhub.cluster.launchers.records import read_record, save_record
 from ctrlhub.cluster.launchers.registry import launcher_named
 from ctrlhub.cluster.launchers.spec import EngineSet, Owner
 from ctrlhub.cluster.local_nanny import LOCAL_SET
+from ctrlhub.cluster.log_options import LogOptions, handed_over
 from ctrlhub.cluster.set_names import free_name
 from ctrlhub.wire.connection import ConnectionInfo
 from ctrlhub.wire.errors import CtrlHubError, HubNotFound
@@ -70,6 +72,7 @@ def make_set(
     *,
     name: str | None = None,
     owner: Owner = Owner.USER,
+    logs: LogOptions | None = None,
 ) -> Launcher:
     """Make the launcher of a set, and start nothing yet.
 
@@ -87,6 +90,8 @@ def make_set(
         What the set is called; like its launcher, if not given, and numbered from the second on.
     owner
         Who ends it.
+    logs
+        How its engines write their logs; by default as the environment says.
 
     Raises
     ------
@@ -95,7 +100,8 @@ def make_set(
     """
     kind = launcher_named(launcher)
     chosen = name or free_name(launcher, (LOCAL_SET, *(path.stem for path in profile.sets.glob("*.json"))))
-    return kind(profile, EngineSet(chosen, launcher, n, dict(options or {}), owner=owner))
+    environment = handed_over(os.environ, logs or LogOptions())
+    return kind(profile, EngineSet(chosen, launcher, n, dict(options or {}), owner=owner, environment=environment))
 
 
 def start_set(launcher: Launcher) -> None:
@@ -139,6 +145,7 @@ def start_part(launcher: Launcher, n: int) -> Launcher:
         launcher.options_to_grow(),
         part=max(taken, default=0) + 1,
         owner=launcher.spec.owner,
+        environment=launcher.spec.environment,
     )
     part = type(launcher)(launcher.profile, fresh)
     start_set(part)
@@ -209,7 +216,7 @@ def _alive(parts: Sequence[Launcher]) -> list[Launcher]:
 def _start_anew(launcher: Launcher, n: int, part: int) -> Launcher:
     spec = launcher.spec
     options = spec.options if n == spec.n else launcher.options_to_grow()
-    fresh = EngineSet(spec.name, spec.launcher, n, options, part=part, owner=spec.owner)
+    fresh = EngineSet(spec.name, spec.launcher, n, options, part=part, owner=spec.owner, environment=spec.environment)
     again = type(launcher)(launcher.profile, fresh)
     start_set(again)
     return again

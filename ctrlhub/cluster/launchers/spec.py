@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 SET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
+VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _COOKIE = re.compile(r"[0-9a-f]{8,32}")
 
 
@@ -48,6 +49,9 @@ class EngineSet:
         When it was asked for (Unix time, seconds).
     host
         Where that was.
+    environment
+        What its engines find in their environment, unless the options say something else: how they write logs and
+        traces. Nothing secret.
     """
 
     name: str
@@ -59,6 +63,7 @@ class EngineSet:
     cookie: str = field(default_factory=lambda: os.urandom(4).hex())
     created: float = field(default_factory=time.time)
     host: str = field(default_factory=platform.node)
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not SET_NAME.fullmatch(self.name):
@@ -72,6 +77,9 @@ class EngineSet:
             raise ValueError(f"part must be an integer of at least 1, not {self.part!r}")
         if not _COOKIE.fullmatch(self.cookie):
             raise ValueError("cookie must be hexadecimal")
+        for name, value in self.environment.items():
+            if not VARIABLE_NAME.fullmatch(name) or type(value) is not str:
+                raise ValueError(f"{name!r} is no variable of an environment, or has no text")
 
     @property
     def key(self) -> str:
@@ -90,6 +98,7 @@ class EngineSet:
             "cookie": self.cookie,
             "created": self.created,
             "host": self.host,
+            "environment": dict(self.environment),
         }
 
     @classmethod
@@ -112,6 +121,7 @@ class EngineSet:
                 cookie=str(data["cookie"]),
                 created=float(data["created"]),
                 host=str(data["host"]),
+                environment=dict(data.get("environment", {})),
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"this describes no set of engines: {error!r}") from None

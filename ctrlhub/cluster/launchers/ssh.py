@@ -182,7 +182,7 @@ class SshLauncher(Launcher):
             logs=Shell(self._far_logs()),
             others=["--detach", self._name_on(host), *others],
         )
-        return "\n".join([*shell_lines(self.options), f"exec {command_line(command)}", ""])
+        return "\n".join([*shell_lines(self.spec, self.options), f"exec {command_line(command)}", ""])
 
     def _name_on(self, host: Host) -> str:
         """Return what a nanny is found by: also where one machine is a host by two names."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import subprocess
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ from ctrlhub.cluster.launchers.sets import known_sets, make_set, stop_sets
 from ctrlhub.cluster.launchers.sge import SGELauncher
 from ctrlhub.cluster.launchers.spec import EngineSet, Owner
 from ctrlhub.cluster.launchers.template import render
+from ctrlhub.cluster.log_options import LogOptions
+from ctrlhub.controller.config import HubConfig
 from ctrlhub.wire.places import Profile
 from ctrlhub.wire.private import StateError
 
@@ -214,6 +217,51 @@ def test_a_later_part_is_of_its_set(name: str, profile: Profile) -> None:
     assert "--engine-set away " in plan
     assert "--engine-set away.2" not in plan
     assert "away.2" in plan
+
+
+@pytest.mark.parametrize("name", ["local", "mpi", "ssh", "kubernetes", *BATCH])
+def test_how_logs_and_traces_are_written_is_handed_over(
+    name: str, profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the hub's options say, and the environment of traces; no secret, and the launcher's own options win."""
+    for variable in [variable for variable in os.environ if variable.startswith(("OTEL_", "CTRLHUB_LOG", "CTRLHUB_HUB"))]:
+        monkeypatch.delenv(variable)
+    needed = {"ssh": {"hosts": "a:2"}, "kubernetes": {"image": "some/image"}}.get(name, {})
+    assert not re.search("(OTEL|CTRLHUB_LOG|CTRLHUB_HUB)_", make_set(profile, name, 2, needed).plan())
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://me:hunter2@collector:4318")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "key=hunter2")
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "it's mine")
+    monkeypatch.setenv("CTRLHUB_LOG_FORMAT", "text")
+    options = {**needed, "environment": ["OTEL_RESOURCE_ATTRIBUTES=where=there", "CTRLHUB_LOG_MAX_BYTES=5000"]}
+    hub = HubConfig(log_format="json", log_level="debug", log_max_bytes=1 << 20)
+
+    made = make_set(profile, name, 2, options, logs=LogOptions.of(hub))
+
+    plan = made.plan()
+    for line in (
+        "export OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318", "export CTRLHUB_LOG_FORMAT=json",
+        "export CTRLHUB_HUB_LOG_LEVEL=DEBUG", "export CTRLHUB_LOG_MAX_BYTES=5000",
+        "export OTEL_RESOURCE_ATTRIBUTES=where=there",
+    ):  # fmt: skip
+        assert line in plan, plan
+    assert "mine" in plan
+    assert "hunter2" not in plan
+    if name == "mpi":
+        [forwarded] = [line for line in plan.splitlines() if "FORWARD" in line]
+        assert {"CTRLHUB_LOG_FORMAT", "OTEL_EXPORTER_OTLP_ENDPOINT"} <= set(forwarded.partition("=")[2].split(","))
+    again = SetRecord.from_dict(made.to_dict()).spec
+    assert again.environment == made.spec.environment
+
+
+def test_a_record_of_before_hands_nothing_over() -> None:
+    """It says nothing of an environment; one that is none is refused."""
+    plain = EngineSet("s", "local", 1).to_dict()
+    del plain["environment"]
+    assert EngineSet.from_dict(plain).environment == {}
+    for wrong in ({"A B": "x"}, {"A": 1}, {"A=1; rm": "x"}):
+        with pytest.raises(ValueError, match="no variable of an environment"):
+            EngineSet.from_dict(plain | {"environment": wrong})
 
 
 def test_a_template_of_ones_own(profile: Profile, tmp_path: Path) -> None:
