@@ -50,6 +50,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = longest_first(items)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """With ``--durations=20``, tell the longest shares too."""
+    if most := config.option.durations:
+        from tests.support.shares import by_duration
+
+        reports = [each for found in terminalreporter.stats.values() for each in found if isinstance(each, pytest.TestReport)]
+        terminalreporter.write_sep("=", "slowest shares")
+        for seconds, share in by_duration(reports)[:most]:
+            terminalreporter.write_line(f"{seconds:7.2f}s {share}")
+
+
 REQUIRE_SYSTEM_PARTS = "CTRLHUB_REQUIRE_SYSTEM_PARTS"
 
 

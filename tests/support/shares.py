@@ -9,8 +9,8 @@ the others have nothing left to do.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeVar
 
 import pytest
@@ -23,14 +23,42 @@ TOGETHER = ("tests/integration/security",)
 
 LONGEST = (
     "tests/contract[http]",
+    "tests/integration/test_slurm.py",
+    "tests/integration/guarantees/test_engine_death.py",
+    "tests/integration/test_ssh_launcher.py",
     "tests/contract[tcp]",
     "tests/contract[ipc]",
     "tests/integration/web/test_dashboard.py",
-    "tests/integration/web/test_gateway_dies.py",
     "tests/integration/security",
+    "tests/integration/guarantees/test_store.py",
+    "tests/integration/guarantees/test_hub_death.py",
+    "tests/integration/web/test_gateway_dies.py",
+    "tests/conformance/test_cpython.py",
+    "tests/conformance/test_joblib.py",
     "tests/integration/web/test_dashboard_made_up.py",
+    "tests/integration/test_notebooks.py",
+    "tests/fuzz/test_fuzz.py",
+    "tests/chaos/test_chaos.py",
+    "tests/integration/test_magics.py",
+    "tests/integration/test_dead_hub.py",
+    "tests/integration/test_cluster_on_slurm.py",
+    "tests/contract[memory]",
+    "tests/contract/test_launchers.py",
+    "tests/integration/jupyter/test_lab.py",
+    "tests/integration/guarantees/test_hosts.py",
+    "tests/integration/test_mpi.py",
+    "tests/integration/test_storms.py",
+    "tests/integration/test_cli.py",
+    "tests/integration/test_nanny.py",
+    "tests/integration/test_postgres.py",
+    "tests/integration/guarantees/test_postgres_store.py",
+    "tests/integration/test_engine_sets.py",
+    "tests/integration/test_bulk.py",
+    "tests/integration/test_shared_memory.py",
+    "tests/integration/test_interrupted_waits.py",
+    "tests/unit/wire/test_warm.py",
 )
-"""Shares of more than some ten seconds, the longest first."""
+"""Shares of more than some ten seconds, the longest first: `make test ARGS=--durations=20` tells them."""
 
 
 class HasNodeid(Protocol):
@@ -74,3 +102,11 @@ def longest_first(items: Sequence[T]) -> list[T]:
         return known.get(share, len(known)), -tests[share], share
 
     return sorted(items, key=place)
+
+
+def by_duration(reports: Iterable[pytest.TestReport]) -> list[tuple[float, str]]:
+    """Say how long (seconds) each share took, setting up and tearing down included; the longest first."""
+    took: defaultdict[str, float] = defaultdict(float)
+    for report in reports:
+        took[share_of(report.nodeid)] += report.duration
+    return sorted(((seconds, share) for share, seconds in took.items()), reverse=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.shares import LONGEST, TOGETHER, longest_first, share_of
+from tests.support.shares import LONGEST, TOGETHER, by_duration, longest_first, share_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -43,6 +43,14 @@ def test_the_longest_goes_first() -> None:
     modules = [f"{share}::test_x" for share in LONGEST if share.endswith(".py")]
     items = [Named(nodeid) for nodeid in (*few, *many, *reversed(modules))]
     assert [each.nodeid for each in longest_first(items)] == [*modules, *many, *few]
+
+
+def test_how_long_they_took() -> None:
+    """Of all modules of a package, and with what comes before and after a test."""
+    doors, roles = (f"tests/integration/security/test_{name}.py::test_a" for name in ("doors", "roles"))
+    took = [(doors, 2.0), ("tests/unit/test_a.py::test_a", 2.5), (roles, 1.0), (roles, 0.5)]
+    reports = [pytest.TestReport(nodeid, ("", 0, ""), {}, "passed", None, "call", duration=each) for nodeid, each in took]
+    assert by_duration(reports) == [(3.5, "tests/integration/security"), (2.5, "tests/unit/test_a.py")]
 
 
 def test_all_that_is_named_is_there() -> None:

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from ctrlhub.cli import main
 from ctrlhub.cli.exits import Exit
 from ctrlhub.controller.core.effects import Fetched, Operation, SaveRequests, SaveResults
+from ctrlhub.controller.stores import durable
 from ctrlhub.controller.stores.changes import Changes
 from ctrlhub.controller.stores.sqlite import DATABASE, SqliteDatabase, SqliteStore
 from ctrlhub.wire.errors import ResultLost
@@ -114,6 +115,7 @@ def test_purge_of_what_cannot_be_changed(state: Path, monkeypatch: pytest.Monkey
         raise sqlite3.OperationalError("database or disk is full")
 
     monkeypatch.setattr(SqliteDatabase, "commit", commit)
+    monkeypatch.setattr(durable, "CLOSING", 0.1)
     result = run(state, "purge")
     assert result.exit_code == Exit.BAD_STATE
     assert "nothing was forgotten: database or disk is full" in result.output
