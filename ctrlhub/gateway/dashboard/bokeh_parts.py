@@ -107,7 +107,7 @@ def document() -> bytes:
 
 
 def _plot(name: str, tools: str = "", **more: Any) -> figure:
-    from bokeh.models import DatetimeTickFormatter, Range1d
+    from bokeh.models import DatetimeTickFormatter, NoOverlap, Range1d
     from bokeh.plotting import figure as make
 
     plot = make(
@@ -125,6 +125,7 @@ def _plot(name: str, tools: str = "", **more: Any) -> figure:
     plot.xaxis.formatter = DatetimeTickFormatter(
         milliseconds="%H:%M:%S.%3N", seconds="%H:%M:%S", minsec="%H:%M:%S", minutes="%H:%M:%S", hourmin="%H:%M:%S",
     )  # fmt: skip
+    plot.xaxis.major_label_policy = NoOverlap(min_distance=8)  # where the page is narrow
     for axis in plot.axis:
         axis.major_label_text_font = FONT
         axis.major_label_text_font_size = "11px"

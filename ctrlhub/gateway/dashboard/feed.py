@@ -25,7 +25,7 @@ from ctrlhub.wire.telemetry import Telemetry
 log = logging.getLogger(__name__)
 
 PATIENCE = 4.0
-"""So long (seconds) the hub may say nothing before browsers are told that it is gone: it is asked each second."""
+"""So long (seconds) the hub may say nothing before browsers are told so: it is asked each second."""
 
 REFUSED_FOR = 300.0
 """So long (seconds) messages that the hub has refused are shown."""
@@ -87,6 +87,7 @@ class Feed:
         self._trouble: list[str] = []
         self._refused = Lately()
         self._asked = float("-inf")
+        self._heard = float("-inf")
 
     # ------------------------------------------------------------ browsers
 
@@ -123,6 +124,7 @@ class Feed:
 
     async def _run(self) -> None:
         """Tell what comes, as long as there are browsers."""
+        self._heard = asyncio.get_running_loop().time()
         leave = self._gateway.telemetry.subscribe(self._came.put_nowait)
         try:
             while self._browsers:
@@ -144,9 +146,11 @@ class Feed:
             async with asyncio.timeout(PATIENCE):
                 telemetry = await self._came.get()
         except TimeoutError:
-            why = self._gateway.telemetry.trouble or "it has not answered for some seconds"
+            silent = asyncio.get_running_loop().time() - self._heard
+            why = self._gateway.telemetry.trouble or f"nothing has come for {silent:.0f} s, and it is asked again each second"
             self._tell(_gone(why), list(self._browsers))
             return
+        self._heard = asyncio.get_running_loop().time()
         await self._look_for_trouble()
         self._tell(self._figures.take(telemetry) | {"trouble": self._trouble}, list(self._browsers))
 

@@ -30,8 +30,11 @@ FAILURES = 100
 TRACEBACK = 20_000
 """So much (characters) of a traceback is shown: its end."""
 
-PAUSE = 3.0
-"""After so long (seconds) without a look, lines break, and what ended meanwhile is not counted as left out."""
+PAUSE = 10.0
+"""After so long (seconds) without a look, lines break, and what ended meanwhile is not counted as left out.
+
+The hub samples what ends until so long after a look: till then a look that is late, on a busy machine,
+has lost nothing, and what is said of the seconds since the last one is so."""
 
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 

@@ -49,7 +49,7 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 
 def test_of_500_engines_each_is_found(tmp_path: Path, open_page: Callable[..., Page]) -> None:
-    """With 20,000 tasks a second: a square for each, a table that sorts and filters, and what is not drawn is counted."""
+    """With 20,000 tasks a second: a square for each, a table that sorts and filters, and what is not drawn is counted; all fits."""
     with made_up_gateway(tmp_path, 500, 20_000) as shown:
         page = open_page(shown.url())
         comes(page, "document.querySelectorAll('#grid .cell').length === 500")
@@ -67,8 +67,38 @@ def test_of_500_engines_each_is_found(tmp_path: Path, open_page: Callable[..., P
         assert page.locator("#engine-head th[aria-sort=descending]").inner_text().startswith("Memory")
         page.fill("#engine-filter", "node31")
         assert page.evaluate("document.querySelectorAll('#engine-rows tr').length") == 500 - 31 * 16
-        # All of it fits on a laptop: the page itself does not scroll.
-        assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
+        # All of it fits on a laptop: the page itself does not scroll. On a telephone it does, but not sideways.
+        fits = "document.documentElement.scrollHeight <= innerHeight && document.documentElement.scrollWidth <= innerWidth"
+        for tab in ("Overview", "Engines", "Tasks", "Failures", "Logs"):
+            page.get_by_role("tab", name=tab).click()
+            assert page.evaluate(fits), tab
+        page.set_viewport_size({"width": 390, "height": 800})
+        for tab in ("Overview", "Engines", "Tasks", "Failures", "Logs"):
+            page.get_by_role("tab", name=tab).click()
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), tab
+        assert tiles_cut(page) == []
+
+
+def tiles_cut(page: Page) -> list[str]:
+    """Return what is cut off at the top of the page."""
+    cut: list[str] = page.evaluate("[...document.querySelectorAll('#tiles dd')].filter((each) => each.scrollWidth > each.clientWidth).map((each) => each.textContent)")
+    return cut
+
+
+def test_of_very_many_that_run_what_has_ended_is_shown_too(tmp_path: Path, open_page: Callable[..., Page]) -> None:
+    """Half of the table is for it, and one may choose; the plot of what ran where leads to the table by keyboard."""
+    with made_up_gateway(tmp_path, 500, 20_000) as shown:
+        page = open_page(shown.url())
+        comes(page, "document.querySelector('#stream-note').textContent.includes('more are not drawn')")
+        page.get_by_role("button", name="As a table").press("Enter")
+        assert page.evaluate("document.activeElement.id") == "tab-tasks"
+        told = "[...document.querySelectorAll('#task-rows tr')].map((row) => row.cells[3].textContent)"
+        states = page.evaluate(told)
+        assert states.count("running") == len(states) / 2 == 150
+        page.select_option("#task-which", "running")
+        assert set(page.evaluate(told)) == {"running"}
+        page.select_option("#task-which", "failed")
+        assert set(page.evaluate(told)) <= {"error", "aborted"}
 
 
 SPAN = """() => {

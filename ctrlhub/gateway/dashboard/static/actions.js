@@ -1,13 +1,14 @@
-// What an admin may do, asked for again before it is done. The server refuses everybody else in any case.
+// What who looks may do by his role, asked for again before it is done. The server refuses all else in any case.
 
 import { byId, make, say } from "./dom.js";
 
 const CSRF_HEADER = "X-Ctrlhub-Csrf";
+const RANKS = ["view", "submit", "admin"]; // each may what those before it may
 
 const ON_ENGINES = [
-  { name: "interrupt", title: "Interrupt", ask: "What runs there gets a KeyboardInterrupt, whoever asked for it.", done: "interrupted" },
-  { name: "restart", title: "Restart", ask: "Fresh processes take their places; their namespaces are lost, and their tasks run elsewhere.", done: "restarting" },
-  { name: "drain", title: "Drain", ask: "They finish what runs, take nothing new, and leave.", done: "draining" },
+  { name: "interrupt", role: "submit", title: "Interrupt", ask: "What runs there gets a KeyboardInterrupt, whoever asked for it.", done: "interrupted" },
+  { name: "restart", role: "admin", title: "Restart", ask: "Fresh processes take their places; their namespaces are lost, and their tasks run elsewhere.", done: "restarting" },
+  { name: "drain", role: "admin", title: "Drain", ask: "They finish what runs, take nothing new, and leave.", done: "draining" },
 ];
 
 export class Actions {
@@ -16,10 +17,16 @@ export class Actions {
     this.chosen = new Set();
     this.role = "";
     const bar = byId("engine-actions");
-    this.buttons = ON_ENGINES.map((action) => make("button", { type: "button", onclick: () => this.onEngines(action) }, `${action.title} …`));
-    this.cancelRunning = make("button", { type: "button", onclick: () => this.cancelWhatRuns() }, "Cancel what runs …");
-    bar.append(...this.buttons, this.cancelRunning, make("button", { type: "button", onclick: () => this.scale() }, "Scale …"));
-    byId("task-actions").append(make("button", { type: "button", onclick: () => this.cancelById() }, "Cancel a task …"));
+    this.roles = new Map(); // of each button, who may press it
+    const button = (role, title, onclick) => {
+      const made = make("button", { type: "button", onclick }, `${title} …`);
+      this.roles.set(made, role);
+      return made;
+    };
+    this.onChosen = ON_ENGINES.map((action) => button(action.role, action.title, () => this.onEngines(action)));
+    this.onChosen.push(button("admin", "Cancel what runs", () => this.cancelWhatRuns()));
+    bar.append(...this.onChosen, button("admin", "Scale", () => this.scale()));
+    byId("task-actions").append(button("submit", "Cancel a task", () => this.cancelById()));
     byId("task-rows").addEventListener("click", (event) => {
       const button = event.target.closest("button");
       if (button) this.cancel([button.dataset.id]);
@@ -28,13 +35,14 @@ export class Actions {
     this.show();
   }
 
-  get mayAct() {
-    return this.role === "admin";
+  may(role) {
+    return RANKS.indexOf(this.role) >= RANKS.indexOf(role);
   }
 
   allow(role) {
     this.role = role;
-    byId("engine-actions").hidden = byId("task-actions").hidden = !this.mayAct;
+    byId("engine-actions").hidden = byId("task-actions").hidden = !this.may("submit");
+    for (const [button, needed] of this.roles) button.hidden = !this.may(needed);
     this.show();
   }
 
@@ -44,7 +52,7 @@ export class Actions {
   }
 
   show() {
-    for (const button of [...this.buttons, this.cancelRunning]) button.disabled = this.chosen.size === 0;
+    for (const button of this.onChosen) button.disabled = this.chosen.size === 0;
   }
 
   // ------------------------------------------------------------ what can be done

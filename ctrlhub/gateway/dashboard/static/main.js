@@ -62,7 +62,7 @@ function show(points = [], { tasks: ended = [], left_out = 0, failures: failed =
 }
 
 function hub({ is_here: isHere, why }) {
-  if (!isHere) state("lost", `hub gone: ${why}`);
+  if (!isHere) state("lost", `the hub does not answer: ${why}`);
 }
 
 // What stands in the bar, in the page's title, and is said to screen readers when it changes.
@@ -102,5 +102,9 @@ let feed = null;
 feed = new Feed("dashboard/feed", heard, state);
 open(location.hash.slice(2));
 byId("plot-stream").addEventListener("dblclick", () => plots.goOn());
+byId("stream-table").addEventListener("click", () => {
+  open("tasks");
+  byId("tab-tasks").focus();
+});
 document.addEventListener("visibilitychange", () => plots.show());
 draw().catch((error) => say(error.message, true));

@@ -10,7 +10,7 @@ export class Tasks {
   constructor(actions) {
     this.actions = actions;
     this.ended = [];
-    byId("task-filter").addEventListener("input", () => this.show());
+    for (const id of ["task-which", "task-filter"]) byId(id).addEventListener("input", () => this.show());
   }
 
   begin() {
@@ -29,8 +29,11 @@ export class Tasks {
     const running = [...this.engines.values()].filter((each) => each.running).map((each) => ({ id: each.running, label: each.label, engine: each.id, status: "running", begun: each.since, ended: this.now, error: "" }));
     const wanted = byId("task-filter").value.trim().toLowerCase();
     const hit = (task) => !wanted || [task.id, task.label, task.engine, task.status, task.error].some((value) => String(value ?? "").toLowerCase().includes(wanted));
-    const found = [...running, ...this.ended.toReversed()].filter(hit);
-    const shown = found.slice(0, MOST_ROWS);
+    const which = byId("task-which").value;
+    const nowHit = which === "" || which === "running" ? running.filter(hit) : [];
+    const endedHit = which === "running" ? [] : this.ended.toReversed().filter((task) => hit(task) && (which !== "failed" || task.status !== "ok"));
+    const room = Math.max(MOST_ROWS / 2, MOST_ROWS - endedHit.length); // where very many run, half of the table is for what has ended
+    const shown = [...nowHit.slice(0, room), ...endedHit].slice(0, MOST_ROWS);
     const body = byId("task-rows");
     while (body.rows.length > shown.length) body.deleteRow(-1);
     shown.forEach((task, place) => {
@@ -41,14 +44,14 @@ export class Tasks {
       row.cells[3].className = task.status === "error" ? "fails" : "";
     });
     byId("task-empty").hidden = shown.length > 0;
-    setText(byId("task-empty"), wanted ? "No task is like that." : "No task runs, and none has ended in the last minute.");
-    const more = found.length - shown.length;
-    setText(byId("task-count"), `${running.length} running, ${this.ended.length} ended lately${more > 0 ? `; the newest ${MOST_ROWS} are shown` : ""}`);
+    setText(byId("task-empty"), wanted || which ? "No task is like that." : "No task runs, and none has ended in the last minute.");
+    const more = nowHit.length + endedHit.length - shown.length;
+    setText(byId("task-count"), `${running.length} running, ${this.ended.length} ended lately${more > 0 ? `; ${shown.length} of ${shown.length + more} are shown` : ""}`);
   }
 
-  // A button to cancel what runs, for who may; it stays the same element, so that it keeps the focus.
+  // A button to cancel what runs, for who may whoever asked for it; it stays the same element, so that it keeps the focus.
   offer(cell, task) {
-    if (!this.actions.mayAct || task.status !== "running") {
+    if (!this.actions.may("admin") || task.status !== "running") {
       cell.replaceChildren();
       return;
     }

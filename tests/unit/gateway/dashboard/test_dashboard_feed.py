@@ -141,7 +141,7 @@ def test_who_does_not_read_is_let_go(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_a_hub_that_does_not_answer_is_said_to_be_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_that_does_not_answer_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what is known of why, also to a browser that comes then; its figures come when it is back."""
     monkeypatch.setattr(feeds, "PATIENCE", 0.001)
 
@@ -157,6 +157,9 @@ def test_a_hub_that_does_not_answer_is_said_to_be_gone(tmp_path: Path, monkeypat
         assert source.listener is not None
         source.listener(next(looks(1, 1, 1.0)))
         await turned(lambda: "figures" in browser.kinds())
+        source.trouble = ""  # it is asked, and has not answered yet
+        await turned(lambda: browser.told[-1]["kind"] == "hub" and browser.told[-1]["why"] != "it was killed")
+        assert browser.told[-1]["why"] == "nothing has come for 0 s, and it is asked again each second"
         feed.leave(browser)
 
     asyncio.run(scenario())

@@ -54,6 +54,19 @@ def test_after_a_pause_it_begins_again() -> None:
     assert figures.take(replace(third, time=second.time + 61, missed=5))["left_out"] == 5
 
 
+def test_a_look_that_is_late_breaks_no_line() -> None:
+    """On a busy machine: the hub has sampled on, and what is said of the seconds between is so."""
+    first, second, third = some(3)
+    figures = Figures()
+    figures.take(first)
+    figures.take(second)
+    told = figures.take(replace(third, time=second.time + 8, missed=9))
+    [point] = told["points"]
+    done = third.counters["tasks_done"] - second.counters["tasks_done"]
+    assert point["done"] == pytest.approx(done / 8)
+    assert told["left_out"] >= 9
+
+
 def test_where_nothing_ended_there_is_no_latency() -> None:
     """It is unknown, not zero."""
     first, second = some(2)
