@@ -71,6 +71,14 @@ class Heap:
         self._looked = self._before = 0.0
         self._least = sys.maxsize
         self._left = 0
+        self._has_holes = False
+
+    def freed(self) -> None:
+        """Take note that there is much to be given back, which does not show in how much is in use.
+
+        ZeroMQ's queues are in use as a whole, though most of their pages were never written to.
+        """
+        self._has_holes = True
 
     def look(self, now: float) -> None:
         """Give memory back if it is time to."""
@@ -85,9 +93,10 @@ class Heap:
         if size < self._least + WORTH or self._before - before >= IDLE * elapsed:
             return
         spare = size - memory.used()
-        if spare >= self._left + WORTH:
+        if spare >= self._left + WORTH or self._has_holes:
             self._settle()
             memory.release()
+            self._has_holes = False
             spare = memory.size() - memory.used()
         self._left = spare  # which lies between what is in use
 

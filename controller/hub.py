@@ -95,6 +95,8 @@ class Hub:
 
     Attributes
     ----------
+    heap : Heap
+        Gives back what is not needed of its memory.
     paused : bool
         It ends, and another is to take its place.
     """
@@ -147,7 +149,7 @@ class Hub:
         self._gather, self._commit = storing.gather, storing.commit
         self.switchboard.restore(store.load(), unix_offset, time.monotonic())
         memory = memory_here()
-        self._heap = Heap(memory, self.switchboard.settle)
+        self.heap = Heap(memory, self.switchboard.settle)
         self._bound = MemoryBound(memory, self._most_memory())
         self.switchboard.why_no_memory = lambda: self._bound.trouble
 
@@ -305,7 +307,7 @@ class Hub:
                 self._bulk.tick()
             for effects in self.switchboard.turn(now):
                 self._carry_out(effects)
-            self._heap.look(now)
+            self.heap.look(now)
             self._bound.look(now)
             self._own.look(now)
             due = self.switchboard.next_deadline()

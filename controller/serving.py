@@ -138,13 +138,14 @@ def _serve(config: HubConfig, profile: Profile, lifeline: int | None) -> int:
             undone.callback(transports[0].close)
             ipc = transports[0].addresses()
         loop = HubLoop()
-        registry = None
+        registry = doorkeeper = None
         tcp: Mapping[Stream, str] = {}
         if config.listen is not None:
             from ctrlhub.controller.transports.curve import Doorkeeper
 
             registry = KeyRegistry(keys)
-            undone.callback(Doorkeeper(context, registry, loop).stop)
+            doorkeeper = Doorkeeper(context, registry, loop)
+            undone.callback(doorkeeper.stop)
             transports.append(_listen(context, config, keys, listened_at(profile)))
             undone.callback(transports[-1].close)
             tcp = transports[-1].addresses()
@@ -155,6 +156,8 @@ def _serve(config: HubConfig, profile: Profile, lifeline: int | None) -> int:
         undone.callback(store.close)
         hub = _make_hub(config, transports, store, registry, loop, bulk)
         hub.describe(tcp)
+        if doorkeeper is not None:
+            doorkeeper.let_go = hub.heap.freed
         if config.http.listen == OFF:
             hub.keep_no_gateway("HTTP is off here (`ctrl-hub start --http off`)")
         else:

@@ -24,6 +24,9 @@ class Loop(Protocol):
     def soon(self, call: Callable[[], None]) -> None:
         """Call once in the loop, soon; from any thread."""
 
+    def later(self, seconds: float, call: Callable[[], None]) -> None:
+        """Call once, after a time; in the loop's thread."""
+
 
 LARGE = 256 * 1024
 """Bytes of headers that take so long to deal with that others are to have their turn before more."""

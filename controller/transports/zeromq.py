@@ -218,6 +218,7 @@ def _configure(socket: zmq.Socket[Any], stream: Stream, server: KeyPair | None) 
         socket.setsockopt(zmq.CURVE_SECRETKEY, server.secret.encode())
         socket.setsockopt(zmq.CURVE_PUBLICKEY, server.public.encode())
         socket.setsockopt(zmq.ZAP_DOMAIN, stream.value.encode())
+        socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)  # where nobody decides, nobody comes in
 
 
 def _has_message(socket: zmq.Socket[bytes]) -> bool:

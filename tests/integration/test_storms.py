@@ -15,10 +15,9 @@ from tests.support.state import own_state
 from tests.support.storm import Storm, proportional_memory
 
 COUNT = 300
-MIB = 1 << 20
 
-MOST = 150 * MIB // 1000
-"""What a hub may need for each engine (bytes), its own memory aside: an issue's line, for 1,000 of them."""
+MOST = 128_000
+"""What a hub may need for each engine (bytes): with its own 22 MB, of 1,000 of them, the 150 MB of an issue."""
 
 Way = Literal["ipc", "tcp"]
 
@@ -54,5 +53,6 @@ def test_all_are_registered_and_kept(cluster: Cluster, way: Way, tmp_path: Path)
             assert joinings <= storm.total("joinings") <= joinings + COUNT
             states = {engine["state"] for engine in client.status()["engines"]}
             assert states <= {"idle", "suspect"}
-            assert proportional_memory(hub) - before < COUNT * MOST
+            # What the handshakes took is given back once they are over.
+            until(lambda: proportional_memory(hub) - before < COUNT * MOST, "the hub is small")
         until(lambda: client.ids == [], "all have left")

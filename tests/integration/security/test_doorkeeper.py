@@ -5,13 +5,15 @@ from __future__ import annotations
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 import zmq
 
 from ctrlhub.controller.loop import HubLoop
+from ctrlhub.controller.transports import curve as curve_transport
 from ctrlhub.controller.transports.curve import Doorkeeper
+from ctrlhub.controller.transports.zeromq import ZeroMQTransport
 from ctrlhub.wire.messages import Stream
 from ctrlhub.wire.security import HubKeys, KeyPair, KeyRegistry
 from tests.support.intruder import IN, Caller, curve
@@ -80,4 +82,58 @@ def test_a_handshake_that_fails_to_be_decided(caplog: pytest.LogCaptureFixture) 
             knock.caller.close()
         listener.close()
         doorkeeper.stop()
+        context.destroy(linger=0)
+
+
+def test_queues_of_handshakes_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other sockets take the place of those that have answered many; all get in, and stay who they are."""
+    monkeypatch.setattr(curve_transport, "ENOUGH", 3)
+    monkeypatch.setattr(curve_transport, "SOME", 1)
+    monkeypatch.setattr(curve_transport, "QUIET", 0.05)
+    monkeypatch.setattr(curve_transport, "LAST_ANSWERS", 0.2)
+    server, loop, keys = KeyPair.generate(), HubLoop(), KeyRegistry(HubKeys.generate())
+    keys.allows = lambda stream, key: True  # type: ignore[method-assign]
+    let_go = threading.Event()
+    with ExitStack() as undone:
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        undone.callback(context.destroy, linger=0)
+        doorkeeper = Doorkeeper(context, keys, loop)
+        undone.callback(doorkeeper.stop)
+        doorkeeper.let_go = let_go.set
+        transport = ZeroMQTransport(context, dict.fromkeys(Stream, "tcp://127.0.0.1:*"), server)
+        undone.callback(transport.close)
+        said: list[str | None] = []
+
+        def turn() -> None:
+            while transport.receive(lambda peer, user, header, rest: said.append(user), 8):
+                continue
+
+        transport.start(0, loop, turn)
+        address = transport.addresses()[Stream.HUB]
+        own = [KeyPair.generate() for _ in range(10)]
+        with running(loop):
+            first = doorkeeper.desk
+            callers = [Caller(address, curve(server.public, each)) for each in own]
+            for caller in callers:
+                undone.callback(caller.close)
+                assert caller.is_let_in()
+            until(let_go.is_set, "the queues of all who are in have been let go")
+            assert doorkeeper.desk is not first
+            for caller in callers:
+                caller.socket.send(b"still here")
+            until(lambda: len(said) == len(own), "all have been heard")
+        assert sorted(str(user) for user in said) == sorted(each.public for each in own)
+
+
+def test_nobody_is_let_in_where_nobody_decides() -> None:
+    """A transport whose doorkeeper is away lets none pass unasked, as ZeroMQ does by itself."""
+    server = KeyPair.generate()
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    transport = ZeroMQTransport(context, dict.fromkeys(Stream, "tcp://127.0.0.1:*"), server)
+    address = transport.addresses()[Stream.HUB]
+    try:
+        with Caller(address, curve(server.public, KeyPair.generate())) as caller:
+            assert not caller.is_let_in()
+    finally:
+        transport.close()
         context.destroy(linger=0)

@@ -34,6 +34,10 @@ class HandLoop:
         """Keep the call."""
         self.calls.append(call)
 
+    def later(self, seconds: float, call: Callable[[], None]) -> None:
+        """Refuse: nothing here is due at a time."""
+        raise AssertionError("a memory transport has no clock")
+
 
 class Bench:
     """A started transport, what it passes on, and the calls of its loop."""
