@@ -215,7 +215,7 @@ class Site:
         """Have a client restart an engine, as soon as there is a hub."""
         code = (
             "from ctrlhub import Client, CtrlHubError\n"
-            "with Client(timeout=20) as c:\n"
+            "with Client(timeout=60) as c:\n"
             f"    ids = c.ids\n    c.restart(ids[int({pick!r} * len(ids))]) if ids else None\n"
         )
         with (self._directory / "restarts.log").open("ab") as log:

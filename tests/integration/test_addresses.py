@@ -39,7 +39,7 @@ def state(tmp_path: Path) -> Iterator[Path]:
 
 def squares(client: Client) -> list[int]:
     """Have both engines work, and arrays travel."""
-    client.wait_for_engines(2, timeout=30)
+    client.wait_for_engines(2, timeout=60)
     assert client[:].apply_sync(len, bytes(200_000)) == [200_000] * 2
     return list(client.load_balanced_view().map_sync(pow, range(8), [2] * 8))
 
@@ -114,7 +114,7 @@ def test_behind_a_translation_of_addresses() -> None:
             command = [sys.executable, "-m", "ctrlhub", "engine", "-n", "2", "--profile", "nat", "--prefer", "tcp"]
             engines = subprocess.Popen(command)
             try:
-                with Client(routed(info, "tcp"), timeout=20) as client:
+                with Client(routed(info, "tcp"), timeout=60) as client:
                     assert squares(client) == [n * n for n in range(8)]
             finally:
                 engines.terminate()
@@ -201,7 +201,7 @@ def test_nodes_with_ipv6_alone(
             )  # fmt: skip
             info = ConnectionInfo.load(profile.connection_client)
             assert info.tcp[Stream.HUB].startswith("tcp://[fd00:77::1]:")
-            with nodes.inside("sixdesk"), Client(routed(info, "tcp"), timeout=20) as client:
+            with nodes.inside("sixdesk"), Client(routed(info, "tcp"), timeout=60) as client:
                 assert squares(client) == [n * n for n in range(8)]
         finally:
             for program in reversed(programs):
@@ -209,7 +209,7 @@ def test_nodes_with_ipv6_alone(
                 program.stdin.close()
                 program.terminate()
             for program in programs:
-                program.wait(30)
+                program.wait(60)
 
 
 def test_sockets_are_forwarded_where_there_is_no_tcp(
@@ -233,7 +233,7 @@ def test_sockets_are_forwarded_where_there_is_no_tcp(
             engines = subprocess.Popen(command, env=environment)
             try:
                 there = replace(ConnectionInfo.load(profile.connection_client), boot_id="elsewhere", file=None)
-                with Client(there, timeout=20) as client:
+                with Client(there, timeout=60) as client:
                     assert squares(client) == [n * n for n in range(8)]
                     assert all(not process_has_tcp(pid) for pid in client[:].apply_sync(os.getpid))
             finally:

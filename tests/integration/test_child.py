@@ -51,7 +51,7 @@ def test_it_ends_when_its_lifeline_is_cut(start: Starter) -> None:
 
     child.cut_lifeline()
 
-    assert child.wait(20)
+    assert child.wait(60)
     assert child.how_it_ended() == "ended with exit code 0"
 
 
@@ -79,7 +79,7 @@ def test_one_that_is_dead_already_can_be_told(start: Starter) -> None:
     """A child that dies before it reads is no error of its creator's, but has a log to say why."""
     child = start("raise SystemExit('no')")
 
-    assert child.wait(20)
+    assert child.wait(60)
     assert child.how_it_ended() == "ended with exit code 1"
     assert child.log_tail() == "no"
     child.end()
@@ -92,7 +92,7 @@ def test_the_tail_is_of_this_child_alone(start: Starter, tmp_path: Path) -> None
 
     child = start("print('new')")
 
-    assert child.wait(20)
+    assert child.wait(60)
     assert child.log_tail() == "new"
 
 

@@ -533,9 +533,9 @@ def test_hub_and_engine_alone(command: Command) -> None:
 
     assert command.run("stop").returncode == Exit.OK
 
-    assert hub.wait(timeout=30) == Exit.OK
+    assert hub.wait(timeout=60) == Exit.OK
     engine.send_signal(signal.SIGTERM)
-    assert engine.wait(timeout=30) == Exit.OK
+    assert engine.wait(timeout=60) == Exit.OK
     assert command.files() == set()
 
 
@@ -556,8 +556,8 @@ def test_logs_of_engines_that_failed_are_there_until_the_next_ones(command: Comm
     until(lambda: list(logs.glob("nanny-*")), "it has logs of its own")
     assert command.run("stop").returncode == Exit.OK
 
-    assert engine.wait(timeout=30) == Exit.OK
-    assert hub.wait(timeout=30) == Exit.OK
+    assert engine.wait(timeout=60) == Exit.OK
+    assert hub.wait(timeout=60) == Exit.OK
     assert list(logs.glob("nanny-*")) == []
 
 
@@ -572,7 +572,7 @@ def test_stop_ends_engines_whose_hub_was_killed(command: Command) -> None:
 
     assert command.run("stop").returncode == Exit.OK
 
-    assert engine.wait(timeout=30) == Exit.OK
+    assert engine.wait(timeout=60) == Exit.OK
     assert command.left() == {}
     assert command.files() == set()
 

@@ -175,7 +175,7 @@ def test_coroutines(state: Path) -> None:
         first = client[:].apply_sync(abs, -1)
         await cluster.stop_cluster()
         await cluster.start_cluster()
-        second = await cluster.connect_client(timeout=30)
+        second = await cluster.connect_client(timeout=60)
         ids = second.ids
         await cluster.stop_cluster()
         cluster = Cluster(n=2)

@@ -90,7 +90,7 @@ def test_who_has_come_and_gone_is_not_waited_for(running: Cluster) -> None:
     assert running.scale(2) == [0, 1]
     running.scale(3)
     running.stop_engine_sync(2)
-    assert len(running.scale(3, timeout=30)) == 3
+    assert len(running.scale(3, timeout=60)) == 3
 
 
 def test_engines_that_came_later_live_as_long_as_the_others(running: Cluster) -> None:

@@ -66,12 +66,14 @@ def test_the_map_that_raises_cancels_its_rest(
     executor: Executor, work: Work, tmp_path: Path
 ) -> None:
     """And gives the values before it."""
-    held, ran = work.held(), str(tmp_path / "ran-")
+    held, ran, raised = work.held(), str(tmp_path / "ran-"), tmp_path / "raised"
 
     def call(n: int) -> int:
         if n == 1:
+            raised.touch()
             raise LookupError(n)
-        if n > 1:
+        # One that was begun before, as tasks do not begin in order, must not keep an engine from it.
+        if n > 1 and raised.exists():
             open(f"{ran}{n}", "w").close()
             held()
         return n

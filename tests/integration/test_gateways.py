@@ -70,7 +70,7 @@ class Site:
         """Connect a client on the desk."""
         info = self.carry(ConnectionInfo.load(self.profile.connection_client))
         with self.nodes.inside(DESK):
-            return Client(info, timeout=20.0, **options)
+            return Client(info, timeout=60.0, **options)
 
     def ssh_of(self, pid: int) -> list[int]:
         """Return the processes of ssh that a process has started."""
@@ -83,7 +83,7 @@ class Site:
             program.stdin.close()
             program.terminate()
         for program in self._programs:
-            program.wait(30)
+            program.wait(60)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def site(
 def client(site: Site) -> Iterator[Client]:
     """A client on the desk, when both engines are there; after the test they are the same."""
     with site.connect() as client:
-        client.wait_for_engines(2, timeout=30)
+        client.wait_for_engines(2, timeout=60)
         before = pids(client)
         client[:].push({"kept": 7}, block=True)
         yield client
@@ -175,7 +175,7 @@ def test_ssh_ends_with_its_nanny(site: Site) -> None:
     """It is killed, and ssh ends, and so do the engines."""
     nanny = site.launch(DESK, "ctrlhub", "engine", "--connection", str(site.for_engines))
     with site.connect() as client:
-        client.wait_for_engines(3, timeout=30)
+        client.wait_for_engines(3, timeout=60)
         [ssh] = site.ssh_of(nanny.pid)
         [engine] = [int(pid) for pid in client[[2]].apply_sync(os.getpid)]
         nanny.kill()

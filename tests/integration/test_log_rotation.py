@@ -86,7 +86,7 @@ def test_who_follows_a_log_misses_nothing(writer: Writer) -> None:
     following.close()
     assert process.stdin is not None
     process.stdin.close()
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
 
 
 def test_the_last_lines_go_back_into_what_was_set_aside(writer: Writer) -> None:
@@ -110,7 +110,7 @@ def test_the_last_lines_go_back_into_what_was_set_aside(writer: Writer) -> None:
     assert tail(log, begin).splitlines()[-12:] == lines
     assert process.stdin is not None
     process.stdin.close()
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
 
 
 def test_a_log_that_cannot_be_set_aside_grows_on(writer: Writer) -> None:
@@ -126,7 +126,7 @@ def test_a_log_that_cannot_be_set_aside_grows_on(writer: Writer) -> None:
     assert sum("logged" in line for line in lines) == 200
     assert process.stdin is not None
     process.stdin.close()
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
 
 
 def test_all_processes_of_a_cluster(command: Command) -> None:

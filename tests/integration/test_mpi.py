@@ -45,7 +45,7 @@ def command(
 def client(command: Command) -> Iterator[Client]:
     """A client of a hub without engines."""
     supervisor = command.start("-n", "0")
-    with Client(timeout=30.0) as client:
+    with Client(timeout=60.0) as client:
         yield client
     supervisor.send_signal(signal.SIGINT)
     supervisor.wait()

@@ -19,7 +19,7 @@ def hub(command: Command, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     """A hub without engines, and a client."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     supervisor = command.start("-n", "0")
-    with Client(timeout=30.0) as client:
+    with Client(timeout=60.0) as client:
         yield client
     supervisor.send_signal(signal.SIGINT)
     supervisor.wait()

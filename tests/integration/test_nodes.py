@@ -80,7 +80,7 @@ class Site:
             process.stdin.close()
             process.terminate()
         for process in self._programs:
-            process.wait(20)
+            process.wait(60)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def site(nodes: Nodes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sit
 def client(site: Site) -> Iterator[Client]:
     """A client, when all engines are there; after the test they are the same, with what they had."""
     with site.connect() as client:
-        client.wait_for_engines(3, timeout=20)
+        client.wait_for_engines(3, timeout=60)
         before = pids(client)
         client[:].push({"kept": 7}, block=True)
         yield client

@@ -34,12 +34,12 @@ with Cluster(n=2, profile="elsewhere") as client:
         pass
     client.interrupt(0)
     try:
-        result.get(30)
+        result.get(60)
     except Exception as error:
         print("interrupted", "KeyboardInterrupt" in str(error))
     print("kept", client[:].pull("kept", block=True))
     try:
-        client[1].execute("import os, signal; os.kill(os.getpid(), signal.SIGKILL)").get(30)
+        client[1].execute("import os, signal; os.kill(os.getpid(), signal.SIGKILL)").get(60)
     except EngineError as error:
         print("died", "SIGKILL" in str(error))
     client.wait_for_engines(2, timeout=60)

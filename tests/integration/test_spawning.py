@@ -32,7 +32,7 @@ def nanny(hub: Profile) -> Iterator[subprocess.Popen[bytes]]:
     yield nanny
     assert nanny.stdin is not None
     nanny.stdin.close()
-    assert nanny.wait(30) == 0
+    assert nanny.wait(60) == 0
 
 
 def start_nanny(hub: Profile) -> subprocess.Popen[bytes]:
@@ -48,7 +48,7 @@ def start_nanny(hub: Profile) -> subprocess.Popen[bytes]:
 @pytest.fixture
 def client(nanny: subprocess.Popen[bytes]) -> Iterator[Client]:
     """A client, when both engines are there."""
-    with Client(profile="spawning", timeout=20) as client:
+    with Client(profile="spawning", timeout=60) as client:
         client.wait_for_engines(2, timeout=60)
         yield client
 
@@ -79,7 +79,7 @@ def test_what_runs_is_interrupted(client: Client) -> None:
     until(lambda: client.status()["engines"][0]["running"] == 1, "it runs")
     client.interrupt(0)
     with pytest.raises(RemoteError, match="KeyboardInterrupt"):
-        result.get(20)
+        result.get(60)
     assert client[0].apply_sync(int, "4") == 4
 
 
@@ -88,7 +88,7 @@ def test_one_that_is_killed_is_replaced(client: Client) -> None:
     before = pids(client)
     result = client[1].execute("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     with pytest.raises(EngineError, match="SIGKILL"):
-        result.get(30)
+        result.get(60)
     until(lambda: client.ids == [0, 1], "another is there")
     after = pids(client)
     assert after[0] == before[0]

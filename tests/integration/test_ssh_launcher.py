@@ -257,7 +257,7 @@ def test_three_hosts(nodes: Nodes, tmp_path: Path) -> None:
 
         info = routed(ConnectionInfo.load(Profile.named("default").connection_client), "tcp")
         with nodes.inside("head"):
-            client = Client(info, timeout=30.0)
+            client = Client(info, timeout=60.0)
         pids = client[:].apply_sync(os.getpid)
         servers[0].kill()  # a server that ends, or a connection that drops, is no engine's end
         assert client[:].apply_sync(os.getpid) == pids
@@ -307,7 +307,7 @@ def test_ranks_of_mpi_on_two_hosts(
         assert "2 of 2 registered" in started.stdout, started.stdout + started.stderr
         info = routed(ConnectionInfo.load(Profile.named("default").connection_client), "tcp")
         with nodes.inside("head"):
-            client = Client(info, timeout=30.0)
+            client = Client(info, timeout=60.0)
 
         assert client[:].apply_sync(os.getenv, "FROM_HERE") == ["there"] * 2
 

@@ -38,7 +38,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def test_all_are_registered_and_kept(cluster: Cluster, way: Way, tmp_path: Path) -> None:
     """None is refused, none is lost, the ids are without a gap; the hub answers, and stays small."""
     file = Profile.named("storm").connection_engine
-    with Client(profile="storm", timeout=30.0) as client:
+    with Client(profile="storm", timeout=60.0) as client:
         hub = client.status()["hub"]["pid"]
         before = proportional_memory(hub)
         with Storm(file, COUNT, way, tmp_path / "log") as storm:

@@ -106,7 +106,7 @@ def test_what_an_engine_uses_is_known_while_it_lets_nothing_else_run(engines: Cl
 def test_a_hub_that_is_killed_begins_to_count_anew(command: Command) -> None:
     """The next one says when it began, and a cursor of before does no harm."""
     command.start("-n", "1")
-    with Client(timeout=30.0) as client:
+    with Client(timeout=60.0) as client:
         client.load_balanced_view().map_sync(does, range(1, 90))
         before = client.telemetry()
         os.kill(client.status()["hub"]["pid"], signal.SIGKILL)

@@ -166,7 +166,7 @@ class Attached(AttachedCluster):
     def leave(self): left.append(self)
 
 class Slow:
-    def __init__(self, cluster): self.cluster = cluster; together.wait(20)
+    def __init__(self, cluster): self.cluster = cluster; together.wait(60)
     def close(self): pass
 
 together = threading.Event()

@@ -36,7 +36,7 @@ from ctrlhub.wire.messages import (
 )
 from ctrlhub.wire.security import KeyPair, Role
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 """How long (seconds) anything here may take before it counts as a hang."""
 
 DATA = tuple(Stream)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """How long (seconds) a coroutine of a test may take."""
 
 

@@ -19,7 +19,7 @@ from ctrlhub.gateway.access.roles import Role
 from ctrlhub.gateway.token_file import TokenFile
 from ctrlhub.wire.places import Profile
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds after which an answer that has not come never will."""
 
 

@@ -83,7 +83,7 @@ def running_lab(directory: Path) -> Iterator[Lab]:
         yield Lab(json.loads(note.read_text())["url"], work)
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(60)
 
 
 def is_written(note: Path) -> bool:

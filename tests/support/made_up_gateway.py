@@ -101,7 +101,7 @@ def made_up_gateway(
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
     try:
-        assert ready.wait(30), "the gateway serves"
+        assert ready.wait(60), "the gateway serves"
         yield Shown(f"http://127.0.0.1:{port}{config.prefix}", tokens)
     finally:
         for loop, end in loops:

@@ -41,7 +41,7 @@ def with_nanny(command: Command, client: Client, n: int, *options: str) -> subpr
     """Start a nanny, and wait for its engines."""
     there = len(client.ids)
     nanny = command.launch("engine", "--profile", "p", "-n", str(n), *options)
-    client.wait_for_engines(there + n, timeout=30, interactive=False)
+    client.wait_for_engines(there + n, timeout=60, interactive=False)
     return nanny
 
 
@@ -73,7 +73,7 @@ def test_a_nanny_that_is_terminated(cluster: Command, client: Client, journal: J
     journal.check()
     assert {journal.result(n).get() for n in running} == set(running.values())
     until(lambda: len(client.ids) == 1, "they have left")
-    assert nanny.wait(20) == 0
+    assert nanny.wait(60) == 0
     assert not cluster.files() & {f"profiles/p/nannies/{nanny.pid}.json"}
 
 
@@ -88,7 +88,7 @@ def test_whose_time_is_over_gives_back(cluster: Command, client: Client, journal
 
     nanny.send_signal(signal.SIGTERM)
 
-    assert nanny.wait(20) == 0
+    assert nanny.wait(60) == 0
     until(lambda: len(client.ids) == 1, "it has left")
     journal.release()
     assert journal.begun(back, 2) not in theirs
@@ -109,7 +109,7 @@ def test_a_second_signal_ends_at_once(
 
     nanny.send_signal(second)
 
-    assert nanny.wait(20) == 0
+    assert nanny.wait(60) == 0
     journal.release()
     journal.check(again=range(2))
 
@@ -132,7 +132,7 @@ def test_before_the_wall_time_is_over(
     until(lambda: "draining" in states(client), "it drains")
     journal.release()
 
-    assert nanny.wait(20) == 0
+    assert nanny.wait(60) == 0
     journal.check()
 
 
@@ -200,9 +200,9 @@ def test_an_engine_that_does_not_let_go(cluster: Command, client: Client, tmp_pa
     client.drain(1, timeout=0.5)
 
     until(lambda: not is_alive(engine), "it was killed")
-    assert nanny.wait(20) == 0
+    assert nanny.wait(60) == 0
     with pytest.raises(Exception, match="none of its targets is here"):
-        stuck.get(20)
+        stuck.get(60)
 
 
 def test_one_that_dies_in_the_midst_is_not_replaced(
@@ -226,7 +226,7 @@ def test_one_that_dies_in_the_midst_is_not_replaced(
     assert journal.begun(lost, 2) != engine
     journal.check(again=[lost])
     assert client.ids == [0]
-    assert nanny.wait(20) == 0
+    assert nanny.wait(60) == 0
 
 
 def test_async(cluster: Command) -> None:

@@ -105,7 +105,7 @@ def test_engines_with_their_nanny(start: Start, part: str, cause: str) -> None:
 
     until(lambda: set(family.alive()) == {"hub"}, "only the hub is left")
     with pytest.raises(CompositeError) as caught:
-        running.get(20)
+        running.get(60)
     for error in caught.value.errors:
         assert isinstance(error, EngineError)
         assert cause in str(error)

@@ -154,7 +154,7 @@ def test_somebody_holds_the_database(client: Client, command: Command) -> None:
 def test_a_cluster_that_was_stopped(client: Client, command: Command) -> None:
     """Another has its history, and what was queued; ids of engines are free."""
     ended = client[0].apply_async(double, 21)
-    assert ended.get(30) == 42
+    assert ended.get(60) == 42
     client.load_balanced_view().map_async(double, range(20_000), chunksize=1)
     until(lambda: client.status()["store"]["requests"] > 1000, "they are accepted")
     assert command.run("stop").returncode == 0
@@ -164,7 +164,7 @@ def test_a_cluster_that_was_stopped(client: Client, command: Command) -> None:
         assert another.status()["tasks"]["queued"] > 100
         another.end_session(client.session)
         until(lambda: not another.status()["tasks"]["queued"], "nobody wants them any more")
-        assert another.get_result(ended.msg_ids[0]).get(30) == 42
+        assert another.get_result(ended.msg_ids[0]).get(60) == 42
         [record] = another.db_query({"msg_id": ended.msg_ids[0]})
         assert record["status"] == "ok"
         exported = command.run("store", "export").stdout.splitlines()

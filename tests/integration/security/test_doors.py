@@ -131,5 +131,5 @@ def test_a_crowd_that_takes_all_descriptors_is_got_rid_of(
     """When there are none left, who is here is served, and who comes is let in soon."""
     with crowd(target.for_clients.tcp[Stream.HUB]):
         bystander.goes_on()
-        with target.cluster.connect_client_sync(timeout=20.0) as client:
+        with target.cluster.connect_client_sync(timeout=60.0) as client:
             assert client[0].apply_sync(int, "7") == 7

@@ -12,7 +12,7 @@ from tests.support.browser import SIZE, chromium, program
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-PATIENCE = 20_000.0
+PATIENCE = 60_000.0
 """How long (milliseconds) something is waited for in a page."""
 
 

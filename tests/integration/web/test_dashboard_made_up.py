@@ -252,17 +252,17 @@ def test_twenty_browsers_get_the_same(tmp_path: Path) -> None:
         address = f"{shown.address.replace('http', 'ws')}/dashboard/feed"
         headers = {"Authorization": f"Bearer {shown.tokens['view']}"}
         sockets = [stack.enter_context(connect(address, additional_headers=headers, max_size=None)) for _ in range(20)]
-        heard = [json.loads(each.recv(timeout=30))["kind"] for each in sockets]
+        heard = [json.loads(each.recv(timeout=60))["kind"] for each in sockets]
         assert heard == ["hello"] * 20
-        assert [json.loads(each.recv(timeout=30))["kind"] for each in sockets] == ["whole"] * 20
+        assert [json.loads(each.recv(timeout=60))["kind"] for each in sockets] == ["whole"] * 20
         latest = {}
         while len(latest) < 3:
-            said = sockets[-1].recv(timeout=30)
+            said = sockets[-1].recv(timeout=60)
             latest[json.loads(said)["time"]] = said
         for each in sockets[:-1]:
             common = 0
             while common < 2:
-                said = each.recv(timeout=30)
+                said = each.recv(timeout=60)
                 common += said == latest.get(json.loads(said)["time"])
 
 
@@ -291,6 +291,6 @@ def closing_of(shown: Shown, said: str | bytes) -> tuple[int, str]:
         try:
             socket.send(said)
             while True:
-                socket.recv(timeout=30)
+                socket.recv(timeout=60)
         except ConnectionClosed as closed:
             return (1006, "") if closed.rcvd is None else (closed.rcvd.code, closed.rcvd.reason)

@@ -130,7 +130,7 @@ def test_one_that_cannot_start_is_told_by_status_and_doctor(command: Command) ->
             taken.close()
             assert client.gateway() == f"http://127.0.0.1:{port}"
     assert command.run("stop").returncode == Exit.OK
-    hub.wait(30)
+    hub.wait(60)
 
 
 def test_none_is_begun_where_there_is_to_be_none(command: Command) -> None:

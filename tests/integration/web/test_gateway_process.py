@@ -38,7 +38,7 @@ class Kept:
 
     def hear(self) -> None:
         """Have the keeper told of the next thing that has happened."""
-        self.news.get(timeout=30)(self.keeper, 0.0)
+        self.news.get(timeout=60)(self.keeper, 0.0)
 
 
 def test_what_nobody_has_foreseen_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -174,4 +174,4 @@ def test_a_server_scrapes_and_is_asked(client: Client, promtool: str, tmp_path: 
             assert asked("histogram_quantile(0.95, ctrlhub_task_run_seconds_bucket)")
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(60)

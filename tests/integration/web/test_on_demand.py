@@ -18,7 +18,7 @@ from ctrlhub.wire.places import Profile, state_dir
 def get(url: str, token: str = "") -> Any:
     """Return the JSON at a URL."""
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)
 
 

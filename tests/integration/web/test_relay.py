@@ -46,7 +46,7 @@ from ctrlhub.wire.web import (
 from tests.support.browser import chromium, program
 from tests.support.processes import until
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 class Gateway:
