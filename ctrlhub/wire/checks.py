@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ctrlhub.wire.limits import MAX_DEPTH, MAX_ID, MAX_TEXT
+from ctrlhub.wire.limits import MAX_CONTAINERS, MAX_DEPTH, MAX_ID, MAX_TEXT
 from ctrlhub.wire.messages import OUTPUT_STREAMS, Status
 
 _LAST_STATUS = max(Status)
@@ -37,12 +37,28 @@ def _is_float(value: Any, _: int) -> bool:
     return type(value) in (float, int)
 
 
+_CONTAINERS = frozenset({dict, tuple, list})
+
+
 def is_shallow(value: Any, levels: int = MAX_DEPTH) -> bool:
-    """Tell whether maps and lists lie no deeper in each other than can be walked through."""
-    if isinstance(value, dict):
-        return levels > 0 and all(is_shallow(each, levels - 1) for each in value.values())
-    if isinstance(value, tuple | list):
-        return levels > 0 and all(is_shallow(each, levels - 1) for each in value)
+    """Tell whether maps and lists are no more, and lie no deeper in each other, than can be walked through.
+
+    It goes from level to level and looks at what holds others alone, since whoever sends a million
+    of numbers, or of empty lists, is not to have a function called for each.
+    """
+    level = [value] if type(value) in _CONTAINERS else ()
+    left = MAX_CONTAINERS
+    while level:
+        left -= len(level)
+        if levels <= 0 or left < 0:
+            return False
+        levels -= 1
+        level = [
+            inner
+            for each in level
+            for inner in (each.values() if type(each) is dict else each)
+            if type(inner) in _CONTAINERS
+        ]
     return True
 
 

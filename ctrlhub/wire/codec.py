@@ -22,11 +22,16 @@ from ctrlhub.wire.limits import (
     INLINE_BYTES,
     MAX_FRAMES,
     MAX_HEADER_BYTES,
+    MAX_ITEMS,
     PROTOCOL_MAJOR,
     WHOLE_BYTES,
 )
 from ctrlhub.wire.messages import KINDS, Buffer, Message, Payload, PayloadRef
 from ctrlhub.wire.segments import Carried, Keep, Segment, SegmentRef, nbytes_of
+
+CONTAINER_BYTES = 24
+"""What a map or list counts beside what is in it: so what a request may display (`OUTPUT_DISPLAY_BYTES`)
+has no more of them than a field may have (`MAX_CONTAINERS`)."""
 
 # Half a surrogate pair in a label must not end its sender's loop.
 _pack = msgpack.Packer(use_bin_type=True, unicode_errors="backslashreplace").pack
@@ -93,7 +98,10 @@ def decode(header: Buffer, frames: Sequence[Buffer] = ()) -> Message:
     if len(header) > MAX_HEADER_BYTES or len(frames) > MAX_FRAMES:
         raise InvalidRequest(f"message of {len(header)} header bytes and {len(frames)} frames")
     try:
-        envelope = _unpack(header, use_list=False)
+        # What takes less than that has no more items.
+        envelope = _unpack(header, use_list=False) if len(header) <= MAX_ITEMS else _counted(header)
+    except InvalidRequest:
+        raise
     except (
         Exception
     ) as error:  # msgpack raises many types, ValueError and RecursionError among them
@@ -101,6 +109,27 @@ def decode(header: Buffer, frames: Sequence[Buffer] = ()) -> Message:
     if type(envelope) is not tuple or len(envelope) != 3:
         return _decode_longer(envelope, frames)
     return _spec_of(*envelope).build(envelope[2], frames)
+
+
+def _counted(header: Buffer) -> Any:
+    """Unpack a large header, unless it has more items than are worth the time of whoever has to look at them."""
+    left = MAX_ITEMS
+
+    def count(items: Any) -> Any:
+        nonlocal left
+        left -= len(items)
+        if left < 0:
+            raise InvalidRequest(f"the maps and lists of a header have {MAX_ITEMS} items at most")
+        return items
+
+    return _unpack(
+        header,
+        use_list=False,
+        list_hook=count,
+        object_hook=count,
+        max_array_len=MAX_ITEMS,
+        max_map_len=MAX_ITEMS,
+    )
 
 
 def kind_of(header: Buffer) -> str:
@@ -186,9 +215,9 @@ def size_of_extras(value: Any) -> int:
     if isinstance(value, str | bytes):
         return len(value)
     if isinstance(value, Mapping):
-        return sum(len(key) + size_of_extras(each) for key, each in value.items())
+        return CONTAINER_BYTES + sum(len(key) + size_of_extras(each) for key, each in value.items())
     if isinstance(value, list | tuple):
-        return sum(map(size_of_extras, value))
+        return CONTAINER_BYTES + sum(map(size_of_extras, value))
     return 8
 
 

@@ -62,6 +62,12 @@ MAX_SESSION = (1 << 23) - 1
 MAX_DEPTH = 64
 """So deep may maps and lists lie in each other, in a field that holds any."""
 
+MAX_CONTAINERS = 262_144
+"""So many maps and lists may a field have that holds any."""
+
+MAX_ITEMS = 2_097_152
+"""So many items may all maps and lists of a header have together."""
+
 MAX_ID = (1 << 63) - 1
 """The highest request id, and the highest integer in a message."""
 

@@ -11,15 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ctrlhub.wire.codec import FrameList, decode, encode, resolve, size_of
+from ctrlhub.wire.codec import FrameList, decode, encode, resolve, size_of, size_of_extras
 from ctrlhub.wire.errors import CtrlHubError, InvalidRequest, ProtocolMismatch
 from ctrlhub.wire.limits import (
     BATCH_BYTES,
     INLINE_BYTES,
+    MAX_CONTAINERS,
     MAX_DEPTH,
     MAX_FRAMES,
     MAX_HEADER_BYTES,
+    MAX_ITEMS,
     MAX_TEXT,
+    OUTPUT_DISPLAY_BYTES,
     PROTOCOL_MAJOR,
 )
 from ctrlhub.wire.messages import (
@@ -33,6 +36,7 @@ from ctrlhub.wire.messages import (
     Hello,
     Message,
     Output,
+    Received,
     Register,
     Results,
     RunTasks,
@@ -534,3 +538,48 @@ def test_what_lies_too_deep_in_each_other_is_refused_by_name() -> None:
             else:
                 with pytest.raises(InvalidRequest, match=message.kind):
                     decode(header)
+
+
+def _holding(value: Any) -> list[Message]:
+    """Return messages with a value where any may stand."""
+    return [
+        Results(((1, 0, 0, b"", 0.0, 0.0, {"x": value}),)),
+        Answer(1, value),
+        Call(1, "query", "status", {"x": value}),
+    ]
+
+
+@pytest.mark.parametrize("one", [(), {}])
+def test_too_many_maps_and_lists_are_refused_by_name(one: Any) -> None:
+    """Whoever walks through them would be busy for as long; empty ones count."""
+    for message in _holding((one,) * MAX_CONTAINERS):
+        [header] = encode(message)
+        with pytest.raises(InvalidRequest, match=message.kind):
+            decode(header)
+
+
+def test_many_numbers_and_some_lists_are_taken() -> None:
+    """As a figure that is displayed may have."""
+    for value in ((0.5,) * 500_000, ((1, 2),) * (MAX_CONTAINERS - 3)):
+        for message in _holding(value):
+            [header] = encode(message)
+            assert decode(header) == message
+
+
+@pytest.mark.parametrize(
+    ("one", "most"), [((0, 0), MAX_ITEMS // 3), ((), MAX_ITEMS)]
+)
+def test_a_header_has_so_many_items(one: Any, most: int) -> None:
+    """It is not taken apart any further: what is in it is not told, and may be of any kind."""
+    header = msgpack.packb([PROTOCOL_MAJOR, "received", {"requests": [one] * (most + 1)}])
+    with pytest.raises(InvalidRequest, match=f"{MAX_ITEMS} items|not msgpack"):
+        decode(header)
+    header = msgpack.packb([PROTOCOL_MAJOR, "received", {"requests": [(0, 0)] * (MAX_ITEMS // 3 - 9)}])
+    assert len(header) > MAX_ITEMS - 30
+    assert type(decode(header)) is Received
+
+
+def test_what_may_be_displayed_has_no_more_maps_and_lists_than_a_field() -> None:
+    """They count, the empty ones too, in what an engine keeps."""
+    assert size_of_extras([[]] * MAX_CONTAINERS) > OUTPUT_DISPLAY_BYTES
+    assert size_of_extras({"x": {}}) > size_of_extras({"x": 1})
