@@ -9,7 +9,12 @@ from collections.abc import Awaitable
 from typing import Any
 
 from tornado.web import stream_request_body
-from tornado.websocket import WebSocketClosedError, WebSocketHandler
+from tornado.websocket import (
+    WebSocketClosedError,
+    WebSocketHandler,
+    WebSocketProtocol,
+    WebSocketProtocol13,
+)
 
 from ctrlhub.gateway.access.json_limits import checked_json
 from ctrlhub.gateway.access.rates import Bucket
@@ -19,6 +24,7 @@ from ctrlhub.gateway.guard import Guarded, too_slow
 from ctrlhub.gateway.guard import Refusal as Refusal
 from ctrlhub.gateway.guard import too_large as too_large
 from ctrlhub.gateway.guard import too_many as too_many
+from ctrlhub.gateway.paced import Paced
 from ctrlhub.gateway.route import SAFE, Body, Route
 from ctrlhub.wire.closing import FLOOD, REVOKED
 
@@ -35,6 +41,9 @@ MOST_SAID = 64 * 1024
 
 SAID_RATE, SAID_BURST = 20.0, 100.0
 """So many messages and pings may come on a WebSocket in a second, and at once."""
+
+FRAME_RATE, FRAME_BURST = 50.0, 400.0
+"""So many frames that bring no message are read of a WebSocket in a second, and at once."""
 
 MOST_REASON = 120
 """The longest reason (bytes) that closes a WebSocket."""
@@ -170,6 +179,15 @@ class SocketHandler(Guarded, WebSocketHandler):
         """The largest message (bytes) that is taken."""
         return MOST_SAID
 
+    def get_websocket_protocol(self) -> WebSocketProtocol | None:
+        """Return what reads and writes frames: at a pace."""
+        made = super().get_websocket_protocol()
+        return self.paced(made) if isinstance(made, WebSocketProtocol13) else made
+
+    def paced(self, made: WebSocketProtocol13) -> Paced:
+        """Return it as one that is read at a pace."""
+        return Paced(made, time.monotonic, FRAME_RATE, FRAME_BURST)
+
     def let_in(self) -> None:
         """Let in who asks, and has nothing else to send."""
         super().let_in()
@@ -218,7 +236,11 @@ class SocketHandler(Guarded, WebSocketHandler):
 
     def end(self, reason: str) -> None:
         """Close it, and say why."""
-        self.close(REVOKED, reason.encode()[:MOST_REASON].decode("utf-8", "ignore"))
+        self.shut(REVOKED, reason)
+
+    def shut(self, code: int, reason: str) -> None:
+        """Close it with a code, and as much of the reason as there is room for."""
+        self.close(code, reason.encode()[:MOST_REASON].decode("utf-8", "ignore"))
 
     def on_connection_close(self) -> None:
         """Forget it."""

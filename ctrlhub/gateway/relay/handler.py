@@ -7,18 +7,16 @@ import time
 from collections.abc import Awaitable
 from typing import Any
 
-from tornado.websocket import WebSocketClosedError, WebSocketProtocol, WebSocketProtocol13
+from tornado.websocket import WebSocketClosedError, WebSocketProtocol13
 
 from ctrlhub.gateway.handlers import Handler, Refusal, SocketHandler
+from ctrlhub.gateway.paced import Paced
 from ctrlhub.gateway.relay.framings import FRAMINGS, chosen
 from ctrlhub.gateway.relay.peer import Peer, largest_for
 from ctrlhub.gateway.relay.unfinished import Reading
 from ctrlhub.wire.connection import ConnectionInfo
 from ctrlhub.wire.errors import CtrlHubError, LimitExceeded
 from ctrlhub.wire.limits import PROTOCOL_MAJOR
-
-MOST_REASON = 120
-"""The longest reason (bytes) that closes a WebSocket."""
 
 TOO_LARGE_TO_READ = 1024 * 1024
 """A message that is by so much (bytes) too large is not read."""
@@ -41,12 +39,10 @@ class Connect(SocketHandler):
         """
         return largest_for(self.role) + TOO_LARGE_TO_READ
 
-    def get_websocket_protocol(self) -> WebSocketProtocol | None:
-        """Return what reads and writes frames: with large messages it waits for room."""
-        made = super().get_websocket_protocol()
-        if isinstance(made, WebSocketProtocol13):
-            self._reading = made = Reading(made, self.gateway.relays.room_for(self.role), time.monotonic)
-        return made
+    def paced(self, made: WebSocketProtocol13) -> Paced:
+        """Return it as one that waits for room, too, with large messages."""
+        self._reading = reading = Reading(made, self.gateway.relays.room_for(self.role), time.monotonic)
+        return reading
 
     async def get(self, **path: str) -> None:
         """Open the WebSocket, if its client speaks as we do."""
@@ -103,10 +99,6 @@ class Connect(SocketHandler):
     def is_overdue(self, now: float) -> bool:
         """Whether what it has begun to say should be whole by now."""
         return self._reading is not None and self._reading.is_overdue(now)
-
-    def shut(self, code: int, reason: str) -> None:
-        """Close it."""
-        self.close(code, reason.encode()[:MOST_REASON].decode("utf-8", "ignore"))
 
 
 class Connection(Handler):

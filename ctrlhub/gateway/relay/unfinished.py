@@ -12,11 +12,16 @@ from collections.abc import Callable
 
 from tornado.websocket import WebSocketProtocol13
 
+from ctrlhub.gateway.paced import Paced
+
 FREE = 64 * 1024
 """A message up to this size (bytes) needs no room."""
 
 MOST_HEAD = 8
 """The most bytes of a frame's head that are read at once."""
+
+FRAME_RATE, FRAME_BURST = 200.0, 4000.0
+"""So many frames that bring no message are read of a peer in a second, and at once: a proxy may cut large ones."""
 
 PATIENCE, LEAST_SPEED = 30.0, 16 * 1024
 """A message has to be whole in so many seconds, and one more for each so many of its bytes."""
@@ -62,7 +67,7 @@ class Room:
                 granted.set_result(None)
 
 
-class Reading(WebSocketProtocol13):
+class Reading(Paced):
     """A WebSocket whose large messages need room.
 
     Parameters
@@ -76,9 +81,8 @@ class Reading(WebSocketProtocol13):
     """
 
     def __init__(self, like: WebSocketProtocol13, room: Room, clock: Callable[[], float]) -> None:
-        super().__init__(like.handler, like.mask_outgoing, like.params)
+        super().__init__(like, clock, FRAME_RATE, FRAME_BURST)
         self._room = room
-        self._clock = clock
         self._size = self._held = 0
         self._began: float | None = None
 
