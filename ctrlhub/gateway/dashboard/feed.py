@@ -81,6 +81,7 @@ class Feed:
         self._gateway = gateway
         self._figures = Figures()
         self._logs = LogEnds(gateway.profile)
+        self._from_the_ends = False
         self._browsers: dict[Browser, _Wish] = {}
         self._running: asyncio.Task[None] | None = None
         self._came: asyncio.Queue[Telemetry] = asyncio.Queue()
@@ -108,7 +109,7 @@ class Feed:
         """Tell a browser of the logs from now on, or no more."""
         if browser in self._browsers:
             if wanted and not self._browsers[browser].logs:
-                self._logs.close()  # everybody begins with their ends again
+                self._from_the_ends = True  # for everybody; not at once, since a thread may be reading
             self._browsers[browser].logs = wanted
 
     def _tell(self, said: Mapping[str, Any], browsers: list[Browser]) -> None:
@@ -168,8 +169,10 @@ class Feed:
 
     async def _look_at_logs(self) -> None:
         wanted = [browser for browser, wish in self._browsers.items() if wish.logs]
-        if not wanted:
+        if self._from_the_ends or not wanted:
+            self._from_the_ends = False
             self._logs.close()
+        if not wanted:
             return
         found = await asyncio.to_thread(self._logs.read)
         if found["lines"] or found["whole"]:

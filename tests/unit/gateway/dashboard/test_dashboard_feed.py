@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from ctrlhub.gateway.dashboard import feed as feeds
+from ctrlhub.gateway.dashboard import logs
 from ctrlhub.gateway.dashboard.feed import MOST_UNSENT, REFUSED_FOR, Feed, Lately, trouble_of
 from ctrlhub.wire.closing import FAILED, TOO_SLOW
 from ctrlhub.wire.errors import HubUnavailable
@@ -170,9 +172,9 @@ def test_logs_are_told_to_those_that_show_them(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         feed, source, _ = made(tmp_path)
-        logs = Profile.named("p", tmp_path).logs
-        logs.mkdir(parents=True)
-        (logs / "hub.log").write_text("one\ntwo\n")
+        place = Profile.named("p", tmp_path).logs
+        place.mkdir(parents=True)
+        (place / "hub.log").write_text("one\ntwo\n")
         said = looks(2, 10, 1000.0)
         shows, does_not = Browser(), Browser()
         feed.join(shows)
@@ -187,6 +189,50 @@ def test_logs_are_told_to_those_that_show_them(tmp_path: Path) -> None:
         assert "logs" not in does_not.kinds()
         feed.leave(shows)
         feed.leave(does_not)
+        source.listener(next(said))
+        await turned(lambda: source.listener is None)
+
+    asyncio.run(scenario())
+
+
+def test_logs_are_opened_while_those_of_others_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is let go for it: who comes gets their ends with the next look."""
+    reads, goes_on = threading.Event(), threading.Event()
+    dated = logs._dated
+
+    def slowly(log: Any) -> Any:
+        reads.set()
+        assert goes_on.wait(30)
+        return dated(log)
+
+    monkeypatch.setattr(logs, "_dated", slowly)
+
+    async def scenario() -> None:
+        feed, source, _ = made(tmp_path)
+        place = Profile.named("p", tmp_path).logs
+        place.mkdir(parents=True)
+        for name in ("hub", "gateway"):
+            (place / f"{name}.log").write_text("one\n")
+        said = looks(2, 10, 1000.0)
+        first, second = Browser(), Browser()
+        feed.join(first)
+        feed.join(second)
+        feed.want_logs(first, True)
+        await turned(lambda: source.listener is not None)
+        assert source.listener is not None
+        source.listener(next(said))
+        await turned(reads.is_set)
+        feed.want_logs(second, True)
+        goes_on.set()
+        await turned(lambda: "logs" in first.kinds())
+        source.listener(next(said))
+        await turned(lambda: "logs" in second.kinds())
+        assert (first.closed, second.closed) == (None, None)
+        [told] = [each for each in second.told if each["kind"] == "logs"]
+        assert told["whole"]
+        assert len(told["lines"]) == 2
+        feed.leave(first)
+        feed.leave(second)
         source.listener(next(said))
         await turned(lambda: source.listener is None)
 
