@@ -73,7 +73,7 @@ class Handler(Guarded):
             return
         most = self.most_body
         said = self.request.headers.get("Content-Length", "")
-        if (said.isdigit() and int(said) > most) or (not said and not most):
+        if is_more(said, most) or (not said and not most):
             raise too_large(most)
         self._began = time.monotonic()
         self._look_again()
@@ -246,6 +246,14 @@ class SocketHandler(Guarded, WebSocketHandler):
         """Forget it."""
         self.gateway.sockets.discard(self)
         super().on_connection_close()
+
+
+def is_more(said: str, most: int) -> bool:
+    """Tell whether a length, as a header says it, is more than there may be; what is none is not, and refused later."""
+    digits = said.lstrip("0")
+    if not (said.isascii() and said.isdigit()):
+        return False
+    return len(digits) > len(f"{most}") or int(digits or "0") > most
 
 
 def _look_at(sent: asyncio.Future[None]) -> None:

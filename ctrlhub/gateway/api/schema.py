@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from math import isfinite
 from typing import Any
 
 INT64 = 2**63
@@ -129,7 +128,7 @@ class Number(Shape):
         if type(value) not in (int, float):
             raise Unfit(f"{where} must be a number, not {_kind(value)}")
         low = value > self.least if self.above else value >= self.least
-        if not (isfinite(value) and low and value <= self.most):
+        if not (low and value <= self.most):  # what is no number is neither
             more = f", and more than {self.least:g}" if self.above else ""
             raise Unfit(f"{where} must be between {self.least:g} and {self.most:g}{more}")
 

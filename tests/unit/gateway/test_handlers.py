@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tornado.websocket import WebSocketClosedError
 
-from ctrlhub.gateway.handlers import SocketHandler
+from ctrlhub.gateway.handlers import SocketHandler, is_more
 
 
 class Connection:
@@ -63,3 +63,15 @@ def test_messages_that_fail_as_nobody_has_foreseen_are_logged(
         assert complaints(OSError("odd")) == []
     assert "not sent" in caplog.text
     assert "odd" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("0", False), ("5", False), ("6", True), ("10", True), ("0" * 5000 + "5", False), ("0" * 5000, False),
+        ("9" * 5000, True), ("", False), ("\xb2", False), ("-9", False), ("1e9", False),
+    ],
+)  # fmt: skip
+def test_lengths_that_are_more_than_there_may_be(said: str, answer: bool) -> None:
+    """However many digits they have; what is no length is refused where it is read as one."""
+    assert is_more(said, 5) is answer

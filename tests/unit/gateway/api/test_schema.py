@@ -133,3 +133,10 @@ def test_a_map_is_one_batch_whose_label_is_the_functions_name() -> None:
     [batch] = jobs.batches_of({"function": "f", "map": [[1], [2, 3]], "kwargs": {"k": 1}})
     assert [job.arguments for job in batch.jobs] == [b'[[1],{"k":1}]', b'[[2,3],{"k":1}]']
     assert batch.options == {"label": "f"}
+
+
+@pytest.mark.parametrize("value", [10**399, -(10**399), float("inf"), float("-inf"), float("nan")])
+def test_numbers_beyond_any_float(value: float) -> None:
+    """They are no more than other numbers that do not fit."""
+    with pytest.raises(Unfit, match="between 0 and 60"):
+        Number(0, 60).check(value, "wait")
