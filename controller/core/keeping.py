@@ -14,7 +14,7 @@ from enum import StrEnum
 from ctrlhub.controller.core.alarm import Alarm
 from ctrlhub.controller.core.effects import Outbox, StartGateway
 from ctrlhub.controller.core.later import Later
-from ctrlhub.wire.errors import GatewayError
+from ctrlhub.wire.errors import GatewayError, LimitExceeded
 from ctrlhub.wire.limits import MAX_TEXT
 
 FIRST, LONGEST = 0.1, 15.0
@@ -28,6 +28,10 @@ ATTEMPTS = 12
 
 PATIENCE = 60.0
 """The longest (seconds) that a client may wait for it."""
+
+
+MOST_WAITING = 1_000
+"""So many questions for it may wait at a time."""
 
 
 class GatewayState(StrEnum):
@@ -104,12 +108,16 @@ class GatewayKeeper:
         ------
         GatewayError
             There is to be none.
+        LimitExceeded
+            Too many wait for it.
         """
         if self.why_never:
             raise GatewayError(self.why_never)
         self.want(now)
         if self.state is GatewayState.SERVING:
             return self.url
+        if len(self._waiting) >= MOST_WAITING:
+            raise LimitExceeded(f"{MOST_WAITING} questions wait for the gateway, and no more may: ask again later")
         later = Later()
         self._waiting.append(Waiter(later, now + min(within, PATIENCE)))
         self._alarm.at(self._waiting[-1].until)

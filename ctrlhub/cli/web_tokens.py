@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 _TIME = re.compile(r"([0-9]{1,9})([smhdw])")
+_LONGEST = 100 * 365 * 86400.0
+"""Seconds: what is to be good for longer is so for ever."""
 
 
 def _age(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
@@ -26,7 +28,10 @@ def _age(ctx: click.Context, param: click.Parameter, value: str | None) -> float
     found = _TIME.fullmatch(value)
     if found is None or int(found[1]) == 0:
         raise click.BadParameter(f"{value!r} is no time, such as 12h, 30d or never", ctx, param)
-    return int(found[1]) * _UNITS[found[2]]
+    seconds = int(found[1]) * _UNITS[found[2]]
+    if seconds > _LONGEST:
+        raise click.BadParameter(f"{value!r} is more than a hundred years: 30d is usual, and never is for ever", ctx, param)
+    return seconds
 
 
 @click.group()

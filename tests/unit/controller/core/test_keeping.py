@@ -13,13 +13,14 @@ from ctrlhub.controller.core.effects import Outbox, StartGateway
 from ctrlhub.controller.core.keeping import (
     ATTEMPTS,
     LONGEST,
+    MOST_WAITING,
     PATIENCE,
     STEADY,
     GatewayKeeper,
     GatewayState,
 )
 from ctrlhub.controller.core.later import Later
-from ctrlhub.wire.errors import CtrlHubError, GatewayError
+from ctrlhub.wire.errors import CtrlHubError, GatewayError, LimitExceeded
 
 URL = "http://127.0.0.1:8000"
 
@@ -173,3 +174,13 @@ def test_any_order_of_events(steps: list[tuple[str, float]]) -> None:
     scene.keeper.tick(scene.now)
     assert all(len(answers) == 1 for answers in asked)
     assert all(answers[0] == URL or isinstance(answers[0], CtrlHubError) for answers in asked)
+
+
+def test_so_many_wait_for_it(scene: Scene) -> None:
+    """And no more: who asks without end has the hub keep no list without end. Those that wait have their answer."""
+    answers = [scene.ask() for _ in range(MOST_WAITING)]
+    with pytest.raises(LimitExceeded, match="ask again later"):
+        scene.ask()
+    scene.keeper.serves(URL, scene.now)
+    assert answers == [[URL]] * MOST_WAITING
+    assert scene.ask() == [URL]
