@@ -290,6 +290,16 @@ class Peers:
                 self.engines_lost += 1
             self.places.leave_for_a_while(session.engine, lost=lost)
 
+    def process_ended(self, pid: int, now: float) -> None:
+        """Give up the clients of a process of ours that has ended: who comes for their sessions need not wait for their silence.
+
+        One of another host whose process has the same number says hello again, and goes on.
+        """
+        for session in tuple(self.clients.by_number.values()):
+            if session.pid == pid and not self.is_away(session):
+                log.info("client %d has ended with process %d", session.number, pid)
+                self.give_up(session, now, lost=True)
+
     def leave(self, session: Session, now: float) -> None:
         """Let a client go, and keep its session for whoever attaches to it."""
         self.give_up(session, now)

@@ -100,6 +100,7 @@ class Switchboard:
             epoch=epoch,
             alarm=self.alarm,
         )
+        self.gateway.process_ended = self._peers.process_ended
         self.sessions = self._peers.sessions
         clock = self._clock = Clock()
         self._begin = clock.begin

@@ -7,7 +7,7 @@ for it and in the hub's status; it is tried again when the next one asks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -90,6 +90,8 @@ class GatewayKeeper:
         self._due: float | None = None
         self._since = 0.0
         self._waiting: list[Waiter] = []
+        self.process_ended: Callable[[int, float], None] = lambda pid, now: None
+        """Told of each process that has ended, and when."""
         self.why_never = "this hub runs within another program, and starts no processes"
         """Why there is to be none; the hub makes it empty where it can start one."""
 
@@ -153,6 +155,8 @@ class GatewayKeeper:
             It says itself that another one would not fare better: its port is taken, say.
         """
         served = self.state is GatewayState.SERVING
+        if self.pid:
+            self.process_ended(self.pid, now)
         self.url, self.pid, self.trouble = "", 0, how[:MAX_TEXT]
         self.deaths += 1
         if served and now - self._since >= STEADY:

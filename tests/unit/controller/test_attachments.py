@@ -144,6 +144,27 @@ def test_what_was_sent_and_not_acknowledged_is_sent_to_the_next(scene: Scene) ->
     assert scene.unfetched(third) == []
 
 
+def test_what_the_gateway_has_left_is_taken_up_at_once(scene: Scene) -> None:
+    """The hub sees its process end, and nobody waits for its silence; who is alive says hello and goes on."""
+    numbers = scene.client.tasks(b"one")
+    scene.tasks = tuple(numbers)
+    scene.say()
+    alive = scene.world.joined(ScriptedClient("alive"))
+    assert alive.registration.pid == scene.client.registration.pid
+    keeper = scene.world.switchboard.gateway
+    keeper.want(scene.world.now)
+    keeper.started(scene.client.registration.pid)
+    scene.world.kill(scene.client)
+    keeper.ended("it was killed", scene.world.now)
+    second = scene.attached("second")
+    assert second.state is State.JOINED
+    assert scene.fetch(second, numbers) == [(Status.OK, b"result of one")]
+    again = alive.tasks(b"two")
+    scene.say(alive)
+    scene.work_off()
+    assert alive.results(again) == [b"result of two"]
+
+
 def test_ids_of_another_process_are_others(scene: Scene) -> None:
     """None is used twice, whatever the one before has used; requests of both go on side by side."""
     old = scene.client.tasks(b"old")
