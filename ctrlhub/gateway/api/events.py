@@ -32,6 +32,7 @@ from ctrlhub.gateway.api.operation import EVENT_STREAM, Answer, Operation
 from ctrlhub.gateway.api.rest import Rest, rest_of
 from ctrlhub.gateway.api.schema import ListOf, Record, Text, Unfit
 from ctrlhub.gateway.api.sources import OUTPUT_OF, REQUEST, Sources
+from ctrlhub.gateway.api.turns import Turns
 from ctrlhub.gateway.context import Gateway
 from ctrlhub.gateway.handlers import MOST_REASON, Refusal, SocketHandler, too_many
 from ctrlhub.gateway.route import Route
@@ -53,9 +54,16 @@ WISH = Record(
 )
 
 class Live:
-    """The events of a gateway, and their sources."""
+    """The events of a gateway, and their sources.
+
+    Attributes
+    ----------
+    turns : Turns
+        Those of subscribers who say something.
+    """
 
     def __init__(self, rest: Rest) -> None:
+        self.turns = Turns()
         self.fanout = Fanout(token_hex(4))
         self.sources = Sources(self.fanout, rest)
         rest.on_submitted, rest.on_ended = self.sources.submitted, self.sources.came
@@ -234,8 +242,12 @@ class Events(SocketHandler):
             self._leave()
             self.close(FAILED, "the gateway failed: see its log")  # unless it is closed
 
-    def said(self, message: str | bytes) -> None:
-        """Follow more, or less."""
+    async def said(self, message: str | bytes) -> None:
+        """Follow more, or less, when it is this one's turn; what it says next waits until then."""
+        async with live_of(self.gateway).turns.next():
+            self._heed(message)
+
+    def _heed(self, message: str | bytes) -> None:
         fanout, subscriber = live_of(self.gateway).fanout, self._subscriber
         if subscriber is None or subscriber.reason:
             return

@@ -15,7 +15,7 @@ is bounded.
 from __future__ import annotations
 
 import json
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -195,7 +195,7 @@ class Fanout:
         self._last = 0
         self.subscribers: dict[Subscriber, None] = {}
         self._wanted: dict[Topic, set[Subscriber]] = {}
-        self._numbers: dict[str, Numbers] = {}
+        self._numbers: defaultdict[str, Numbers] = defaultdict(Numbers)
         self._named = 0
         self.dropped = 0
 
@@ -343,10 +343,12 @@ class Fanout:
         """Note that a subscriber wants topics which he has not wanted."""
         subscriber.topics.update(topics)
         for topic in topics:
-            self._wanted.setdefault(topic, set()).add(subscriber)
+            wanted = self._wanted.setdefault(topic, set())
             if type(topic) is tuple:
                 self._named, subscriber._named = self._named + 1, subscriber._named + 1
-                self._numbers.setdefault(topic[0], Numbers()).add(topic[1])
+                if not wanted:
+                    self._numbers[topic[0]].add(topic[1])
+            wanted.add(subscriber)
 
     def _part(self, subscriber: Subscriber, topics: Collection[Topic]) -> None:
         """Note that a subscriber wants topics no more which he has wanted."""

@@ -21,26 +21,41 @@ PATIENCE = 30.0
 
 
 class Numbers:
-    """Numbers that come and go. They are put in order when somebody asks for them, not for each."""
+    """Numbers that come and go, each once.
+
+    They are put in order when somebody asks for them, not for each; and then the new ones among those that
+    are in order already: a hundred thousand that stay cost little.
+    """
 
     def __init__(self) -> None:
-        self._numbers: set[int] = set()
-        self._ordered: Sequence[int] | None = ()
+        self._ordered: Sequence[int] = ()
+        self._new: set[int] = set()
+        self._gone: set[int] = set()
 
     def add(self, number: int) -> None:
-        """Take one in."""
-        self._numbers.add(number)
-        self._ordered = None
+        """Take one in that is not there."""
+        if number in self._gone:
+            self._gone.remove(number)
+        else:
+            self._new.add(number)
 
     def remove(self, number: int) -> None:
         """Let one go that is there."""
-        self._numbers.remove(number)
-        self._ordered = None
+        if number in self._new:
+            self._new.remove(number)
+        else:
+            self._gone.add(number)
 
     def ordered(self) -> Sequence[int]:
         """Return them in order; nobody changes what is returned."""
-        if self._ordered is None:
-            self._ordered = tuple(sorted(self._numbers))
+        if self._new or self._gone:
+            gone = self._gone
+            numbers = [n for n in self._ordered if n not in gone] if gone else [*self._ordered]
+            numbers += sorted(self._new)
+            numbers.sort()  # two pieces that are in order: it merges them
+            self._ordered = tuple(numbers)
+            self._new.clear()
+            self._gone.clear()
         return self._ordered
 
 

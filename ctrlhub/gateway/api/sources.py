@@ -141,10 +141,11 @@ class Sources:
 
     async def _look_at_followed(self) -> None:
         """Ask for those that are followed, a slice at a time: all of them, or as many as a turn has."""
-        left = min(PER_TURN, len(self.fanout.wanted(REQUEST)))
+        followed = self.fanout.wanted(REQUEST)  # put in order once, whoever comes and goes meanwhile
+        left = min(PER_TURN, len(followed))
         trouble: Exception | None = None
         for _ in range(CALLS):
-            asked = self._rounds.next(self.fanout.wanted(REQUEST), left)
+            asked = self._rounds.next(followed, left)
             if not asked:
                 break
             last = asked[-1]
