@@ -10,6 +10,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
+from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler
 
 from ctrlhub.gateway.access import cookies
@@ -278,8 +279,8 @@ class Guarded(RequestHandler):
         return json.dumps({"error": {"code": code, "message": message}}).encode()
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        """Log what is our own fault, with nothing of the request but its route."""
-        if not isinstance(value, HTTPError):
+        """Log what is our own fault, with nothing of the request but its route. That somebody has gone is none."""
+        if not isinstance(value, HTTPError | StreamClosedError):
             log.error("%s %s failed", self.request.method, self.route.path, exc_info=(typ, value, tb))
 
     def options(self, **path: str) -> None:

@@ -161,6 +161,16 @@ class Handler(Guarded):
         except ValueError as error:
             raise Refusal(400, "bad_json", f"the body is no JSON that is taken here: {error}") from None
 
+    def flush(self, include_footers: bool = False) -> asyncio.Future[None]:
+        """Send what was written. Who waits for it lets others have their turn, however quickly it is taken."""
+        sent: asyncio.Future[None] = super().flush(include_footers)
+        if not sent.done() or sent.cancelled() or sent.exception() is not None:
+            return sent
+        loop = asyncio.get_running_loop()
+        turn = loop.create_future()
+        loop.call_soon(_end_turn, turn)
+        return turn
+
     def head(self, **path: str) -> Any:
         """Answer as to GET, without the body."""
         return getattr(self, "get")(**path)  # noqa: B009 - which not every handler has
@@ -246,6 +256,11 @@ class SocketHandler(Guarded, WebSocketHandler):
         """Forget it."""
         self.gateway.sockets.discard(self)
         super().on_connection_close()
+
+
+def _end_turn(turn: asyncio.Future[None]) -> None:
+    if not turn.done():  # whoever waited may have been cancelled
+        turn.set_result(None)
 
 
 def is_more(said: str, most: int) -> bool:

@@ -3,12 +3,15 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tornado.iostream import StreamClosedError
+from tornado.web import RequestHandler
 from tornado.websocket import WebSocketClosedError
 
-from ctrlhub.gateway.handlers import SocketHandler, is_more
+from ctrlhub.gateway.handlers import Handler, SocketHandler, is_more
 
 
 class Connection:
@@ -75,3 +78,38 @@ def test_messages_that_fail_as_nobody_has_foreseen_are_logged(
 def test_lengths_that_are_more_than_there_may_be(said: str, answer: bool) -> None:
     """However many digits they have; what is no length is refused where it is read as one."""
     assert is_more(said, 5) is answer
+
+
+def test_who_answers_in_pieces_lets_others_have_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where each piece is taken at once: an answer of many holds up nobody. Where it is not, nothing changes."""
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        handler: Any = Handler.__new__(Handler)
+        sent = loop.create_future()
+        monkeypatch.setattr(RequestHandler, "flush", lambda self, include_footers=False: sent)
+        assert handler.flush() is sent
+        sent.set_result(None)
+        turns: list[int] = []
+        for piece in range(3):
+            loop.call_soon(turns.append, piece)
+            await handler.flush()
+            assert turns == list(range(piece + 1))
+        sent = loop.create_future()
+        sent.set_exception(StreamClosedError())
+        with pytest.raises(StreamClosedError):
+            await handler.flush()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(("error", "is_logged"), [(StreamClosedError(), False), (ZeroDivisionError("odd"), True)])
+def test_that_somebody_has_gone_is_no_fault_of_ours(
+    error: Exception, is_logged: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever likes goes in the midst of an answer, and fills no log."""
+    handler: Any = Handler.__new__(Handler)
+    handler.request = SimpleNamespace(method="GET")
+    handler.route = SimpleNamespace(path="/x")
+    handler.log_exception(type(error), error, None)
+    assert ("GET /x failed" in caplog.text) is is_logged
