@@ -21,7 +21,7 @@ from threading import Lock, Thread
 from typing import TypeAlias
 
 from ctrlhub.controller.config import HubConfig
-from ctrlhub.controller.core.keeping import GatewayKeeper
+from ctrlhub.controller.core.keeping import GatewayKeeper, Outlook
 from ctrlhub.link.log_file import open_log
 from ctrlhub.wire.private import StateError
 
@@ -34,8 +34,8 @@ LEAVE = 3.0
 """Seconds that it has to end by itself, before it is killed."""
 
 MOST_LINE = 64 * 1024
-EXIT_HOPELESS = 2
-"""It ends so if another one would not fare better."""
+OUTLOOK = {2: Outlook.HOPELESS, 3: Outlook.PASSES}
+"""What it says by its exit code of how another one would fare."""
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ class GatewayProcess:
         _let_go(running)
         how = reason or f"{_how(code)}, see {self._log_file}"
         log.error("the gateway (pid %d) has ended: %s", running.pid, how)
-        return partial(_has_ended, how, code == EXIT_HOPELESS)
+        return partial(_has_ended, how, OUTLOOK.get(code, Outlook.UNKNOWN))
 
     def _without_one(self, why: str) -> News | None:
         """Have none, if one was started."""
@@ -211,8 +211,8 @@ def _serves(url: str, keeper: GatewayKeeper, now: float) -> None:
     keeper.serves(url, now)
 
 
-def _has_ended(how: str, hopeless: bool, keeper: GatewayKeeper, now: float) -> None:
-    keeper.ended(how, now, hopeless=hopeless)
+def _has_ended(how: str, outlook: Outlook, keeper: GatewayKeeper, now: float) -> None:
+    keeper.ended(how, now, outlook)
 
 
 def _how(code: int) -> str:

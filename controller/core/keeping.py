@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 
 from ctrlhub.controller.core.alarm import Alarm
 from ctrlhub.controller.core.effects import Outbox, StartGateway
@@ -24,7 +24,8 @@ STEADY = 5.0
 """One that served for so long (seconds) was well: its death is a first one."""
 
 ATTEMPTS = 12
-"""After so many deaths in a row none is started any more, until somebody asks for it."""
+"""After so many deaths in a row none is started any more, until somebody asks for it: unless it is known that what
+they die of passes."""
 
 PATIENCE = 60.0
 """The longest (seconds) that a client may wait for it."""
@@ -32,6 +33,16 @@ PATIENCE = 60.0
 
 MOST_WAITING = 1_000
 """So many questions for it may wait at a time."""
+
+
+class Outlook(Enum):
+    """How another one would fare."""
+
+    UNKNOWN = "unknown"
+    HOPELESS = "hopeless"
+    """No better, as the last one says itself: its port is taken, say."""
+    PASSES = "passes"
+    """Well, once what is in the way has passed by itself: the disk is full, say."""
 
 
 class GatewayState(StrEnum):
@@ -142,7 +153,7 @@ class GatewayKeeper:
         for each in waiting:
             each.answer.give(url)
 
-    def ended(self, how: str, now: float, *, hopeless: bool = False) -> None:
+    def ended(self, how: str, now: float, outlook: Outlook = Outlook.UNKNOWN) -> None:
         """Take note that it has ended, or could not be started.
 
         Parameters
@@ -151,8 +162,8 @@ class GatewayKeeper:
             Why, in words.
         now
             The hub's clock.
-        hopeless
-            It says itself that another one would not fare better: its port is taken, say.
+        outlook
+            How another one would fare.
         """
         served = self.state is GatewayState.SERVING
         if self.pid:
@@ -162,7 +173,9 @@ class GatewayKeeper:
         if served and now - self._since >= STEADY:
             self._in_a_row = 0
         self._in_a_row += 1
-        given_up = hopeless or self._in_a_row > ATTEMPTS
+        if outlook is Outlook.PASSES:
+            self._in_a_row = min(self._in_a_row, ATTEMPTS)
+        given_up = outlook is Outlook.HOPELESS or self._in_a_row > ATTEMPTS
         if given_up or self._in_a_row > 1:
             self._refuse_all()
         if given_up:

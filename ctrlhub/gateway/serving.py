@@ -44,8 +44,14 @@ from ctrlhub.wire.served import Served
 
 log = logging.getLogger(__name__)
 
-EXIT_OK, EXIT_FAILED, EXIT_HOPELESS = 0, 1, 2
-"""Exit codes: the last one says that another gateway would not fare better."""
+EXIT_OK, EXIT_FAILED, EXIT_HOPELESS, EXIT_LATER = 0, 1, 2, 3
+"""Exit codes: the third says that another gateway would not fare better, the last one that it would at some time."""
+
+HOPELESS = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM, errno.ENOENT)
+"""Errors of the system that stay until somebody does something about them."""
+
+PASSING = (errno.ENOSPC, errno.EDQUOT)
+"""And those that pass by themselves, as others need less: there is no room on the disk."""
 
 TRACES = 1.0
 """How long (seconds) it may take to export traces, once the hub has ended."""
@@ -88,14 +94,19 @@ def run() -> int:
         return asyncio.run(_serve(profile, HttpConfig.from_plain(said["http"])))
     except (StateError, OSError, ValueError) as error:
         log.error("the gateway cannot start: %s", error)
-        _say(trouble=f"{error}")
-        return EXIT_HOPELESS if _is_hopeless(error) else EXIT_FAILED
+        with suppress(BrokenPipeError):  # the hub has ended meanwhile
+            _say(trouble=f"{error}")
+        return exit_code_of(error)
 
 
-def _is_hopeless(error: Exception) -> bool:
-    return not isinstance(error, OSError) or error.errno in (
-        errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM, errno.ENOENT,
-    )  # fmt: skip
+def exit_code_of(error: Exception) -> int:
+    """Return what a gateway ends with that could not start: how another one would fare."""
+    cause = error.__cause__ if isinstance(error, StateError) else error
+    if not isinstance(cause, OSError):
+        return EXIT_HOPELESS
+    if cause.errno in PASSING:
+        return EXIT_LATER
+    return EXIT_HOPELESS if cause.errno in HOPELESS or isinstance(error, StateError) else EXIT_FAILED
 
 
 async def _serve(profile: Profile, config: HttpConfig) -> int:

@@ -18,6 +18,7 @@ from ctrlhub.controller.core.keeping import (
     STEADY,
     GatewayKeeper,
     GatewayState,
+    Outlook,
 )
 from ctrlhub.controller.core.later import Later
 from ctrlhub.wire.errors import CtrlHubError, GatewayError, LimitExceeded
@@ -113,11 +114,29 @@ def test_one_that_keeps_dying_is_started_ever_later_and_given_up(scene: Scene) -
 def test_one_that_says_that_it_is_hopeless_is_not_tried_again(scene: Scene) -> None:
     """Whoever waits is told why: its port is taken, say."""
     answers = scene.ask()
-    scene.keeper.ended("port 80 is taken", scene.now, hopeless=True)
+    scene.keeper.ended("port 80 is taken", scene.now, Outlook.HOPELESS)
     assert isinstance(answers[0], GatewayError)
     assert "port 80 is taken" in str(answers[0])
     scene.keeper.tick(scene.now + 1e6)
     assert (scene.keeper.state, scene.starts()) == (GatewayState.FAILED, 1)
+
+
+def test_one_whose_trouble_passes_is_tried_until_it_has(scene: Scene) -> None:
+    """For as long as it takes, and not too seldom; who asks meanwhile is told why there is none."""
+    scene.keeper.want(scene.now)
+    for _ in range(2000):
+        scene.keeper.ended("no room", scene.now, Outlook.PASSES)
+        due = scene.keeper.next_deadline()
+        assert due is not None
+        assert due - scene.now <= LONGEST
+        scene.now = due
+        scene.keeper.tick(scene.now)
+    answers = scene.ask()
+    scene.keeper.ended("no room", scene.now, Outlook.PASSES)
+    assert "no room" in str(answers[0])
+    scene.now += LONGEST
+    scene.keeper.tick(scene.now)
+    assert scene.keeper.state is GatewayState.STARTING
 
 
 def test_who_waits_is_answered_in_time(scene: Scene) -> None:
@@ -147,7 +166,8 @@ def test_what_is_no_step_is_none(scene: Scene) -> None:
     assert scene.keeper.state is GatewayState.OFF
 
 
-STEPS = st.lists(st.tuples(st.sampled_from(["ask", "serve", "die", "hopeless", "wait"]), st.floats(0, 30)), max_size=40)
+OUTLOOKS = {"hopeless": Outlook.HOPELESS, "no room": Outlook.PASSES}
+STEPS = st.lists(st.tuples(st.sampled_from(["ask", "serve", "die", *OUTLOOKS, "wait"]), st.floats(0, 30)), max_size=40)
 
 
 @given(STEPS)
@@ -159,9 +179,9 @@ def test_any_order_of_events(steps: list[tuple[str, float]]) -> None:
             asked.append(scene.ask(seconds))
         elif what == "serve" and running:
             scene.keeper.serves(URL, scene.now)
-        elif what in ("die", "hopeless") and running:
+        elif what in ("die", *OUTLOOKS) and running:
             running -= 1
-            scene.keeper.ended("it died", scene.now, hopeless=what == "hopeless")
+            scene.keeper.ended("it died", scene.now, OUTLOOKS.get(what, Outlook.UNKNOWN))
         elif what == "wait":
             scene.now += seconds
             scene.keeper.tick(scene.now)
