@@ -154,7 +154,7 @@ class Client(
             )
             address = WebAddress.parse(str(connection_info), token, ca_file, headers)
             way = open_way(address, patience, session, takeover=takeover)
-            self._begin(way.link, way.registration, way.profile, timeout, None, join_timeout)
+            self._begin(way.link, way.registration, way.profile, timeout, way.is_gone, join_timeout)
             self._dashboard = Dashboard(way.profile, url=str(address).rstrip("/"))
             offer_magics(self)
             return

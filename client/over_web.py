@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ctrlhub.client.opening import registration
 from ctrlhub.link.web import WebLink
 from ctrlhub.link.web_address import WebAddress
 from ctrlhub.link.web_opening import ask_web
-from ctrlhub.wire.errors import ProtocolMismatch
+from ctrlhub.wire.connection import ConnectionInfo
+from ctrlhub.wire.errors import CtrlHubError, ProtocolMismatch
+from ctrlhub.wire.liveness import is_gone
 from ctrlhub.wire.messages import Register, Role
 
 
 @dataclass(frozen=True, slots=True)
 class WebWay:
-    """A link that stands, what to say on it, and whose hub it is."""
+    """A link that stands, what to say on it, whose hub it is, and whether that has ended for good.
+
+    The latter is None where nothing can be told of the hub: it runs on another host.
+    """
 
     link: WebLink
     registration: Register
     profile: str
+    is_gone: Callable[[], bool] | None
 
 
 def open_way(
@@ -45,7 +53,7 @@ def open_way(
     """
     told = ask_web(address, timeout)
     said = registration(os.urandom(20).hex(), session, takeover=takeover, role=_role(told))
-    return WebWay(WebLink(address, timeout), said, str(told.get("profile", "")))
+    return WebWay(WebLink(address, timeout), said, str(told.get("profile", "")), _end_of(told))
 
 
 def check_alone(**others: Any) -> None:
@@ -59,6 +67,21 @@ def check_alone(**others: Any) -> None:
     for name, value in others.items():
         if value is not None:
             raise TypeError(f"Client: {name} has no meaning with the address of a gateway")
+
+
+def _end_of(told: Mapping[str, Any]) -> Callable[[], bool] | None:
+    """Return what says whether the hub has ended for good, as for a client that has its connection file.
+
+    A hub is one of this host, and of this user, if the file is here and says the same of it.
+    """
+    file = told.get("file")
+    if not isinstance(file, str) or not Path(file).is_absolute():
+        return None
+    try:
+        info = ConnectionInfo.load(Path(file))
+    except (CtrlHubError, OSError, ValueError):  # it is not here, or not ours
+        return None
+    return partial(is_gone, info) if info.epoch == told.get("epoch") else None
 
 
 def _role(told: Mapping[str, Any]) -> Role:

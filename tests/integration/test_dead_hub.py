@@ -18,6 +18,7 @@ from ctrlhub.cluster.local import Prefer, routed
 from ctrlhub.wire.connection import ConnectionInfo
 from ctrlhub.wire.places import Profile
 from tests.support.processes import Command, processes_with, until
+from tests.support.rest import rest_of
 from tests.support.state import hub_listens
 from tests.support.work import Work
 
@@ -134,6 +135,21 @@ def test_other_clients_of_a_clusters_hub(state: Path, work: Work, prefer: Prefer
             held = client[0].apply_async(work.held())
             work.begun("held")
             os.kill(cluster.pids["hub"], signal.SIGKILL)
+            with pytest.raises(HubUnavailable, match=r"has ended.*ctrl-hub start"):
+                held.get(WAIT)
+            assert client.closed
+
+
+def test_clients_over_http_of_a_clusters_hub(state: Path, work: Work) -> None:
+    """They see it, too, where they run on its host; its gateway ends with it."""
+    with Cluster(n=1, **QUICK) as other:
+        gateway = rest_of(other)
+        with Client(
+            gateway.url, token=gateway.token, timeout=1.0, join_timeout=WAIT
+        ) as client:
+            held = client[0].apply_async(work.held())
+            work.begun("held")
+            os.kill(other.status()["hub"]["pid"], signal.SIGKILL)
             with pytest.raises(HubUnavailable, match=r"has ended.*ctrl-hub start"):
                 held.get(WAIT)
             assert client.closed

@@ -106,7 +106,8 @@ class Connection(Handler):
 
     def get(self) -> None:
         """Answer."""
-        info = ConnectionInfo.load(self.gateway.profile.connection(self.role))
+        file = self.gateway.profile.connection(self.role).absolute()
+        info = ConnectionInfo.load(file)
         told: dict[str, Any] = {
             "profile": info.profile,
             "role": self.role.value,
@@ -114,6 +115,7 @@ class Connection(Handler):
             "host": info.host,
             "hub_pid": info.hub_pid,
             "hub_started": info.hub_started,
+            "file": str(file),
             "python": info.python,
             "package": info.package,
             "protocol": PROTOCOL_MAJOR,
