@@ -18,6 +18,7 @@ from tornado.websocket import (
 
 from ctrlhub.gateway.access.json_limits import checked_json
 from ctrlhub.gateway.access.rates import Bucket
+from ctrlhub.gateway.access.room import places
 from ctrlhub.gateway.context import Gateway
 from ctrlhub.gateway.guard import CSRF_HEADER as CSRF_HEADER
 from ctrlhub.gateway.guard import Guarded, too_slow
@@ -210,8 +211,7 @@ class SocketHandler(Guarded, WebSocketHandler):
 
     async def get(self, **path: str) -> None:
         """Open the WebSocket."""
-        if len(self.gateway.sockets) >= self.gateway.config.sockets:
-            raise too_many(10.0)
+        self.need_a_place()
         self._budget = Bucket(SAID_RATE, SAID_BURST, time.monotonic())
         self.gateway.sockets.add(self)
         try:
@@ -219,6 +219,17 @@ class SocketHandler(Guarded, WebSocketHandler):
         finally:
             if self.ws_connection is None:
                 self.gateway.sockets.discard(self)
+
+    def need_a_place(self) -> None:
+        """See that there is room for another WebSocket, or stream of events, of who asks.
+
+        Raises
+        ------
+        Refusal
+            There is none.
+        """
+        if len(self.gateway.sockets) >= places(self.gateway.config.sockets, self.role):
+            raise too_many(10.0)
 
     def on_message(self, message: str | bytes) -> Awaitable[None] | None:
         """Count what is said, and hand it on."""

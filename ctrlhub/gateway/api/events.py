@@ -173,8 +173,7 @@ class Events(SocketHandler):
     # ------------------------------------------------------------ server-sent events
 
     async def _stream(self) -> None:
-        if len(self.gateway.sockets) >= self.gateway.config.sockets:
-            raise too_many(10.0)
+        self.need_a_place()
         try:
             subscriber = self._subscribe()
             self.gateway.sockets.add(self)

@@ -8,6 +8,7 @@ from typing import Any
 
 import zmq
 
+from ctrlhub.gateway.access.room import places
 from ctrlhub.gateway.relay.framings import Framing
 from ctrlhub.gateway.relay.peer import Peer, Socket
 from ctrlhub.gateway.relay.unfinished import Room
@@ -58,12 +59,12 @@ class Relays:
         Raises
         ------
         LimitExceeded
-            There are too many peers.
+            There are too many peers, for who has this role.
         HubNotFound
             The hub is not there, or not for the gateway.
         """
-        if len(self.peers) >= MOST_PEERS:
-            raise LimitExceeded(f"{MOST_PEERS} peers speak the protocol over this gateway, and no more may")
+        if len(self.peers) >= (most := places(MOST_PEERS, role)):
+            raise LimitExceeded(f"{most} peers speak the protocol over this gateway, and no more may")
         route = ConnectionInfo.load(profile.connection(role)).addresses_here()
         if route.uses_curve:
             raise HubNotFound("the gateway has no connection to the hub but by TCP, which it does not take")

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from ctrlhub.gateway.access.room import KEPT_FOR_ADMINS
 from ctrlhub.gateway.relay.framings import FRAMINGS
 from ctrlhub.gateway.relay.relays import MOST_PEERS, Relays
 from ctrlhub.wire.errors import ConnectionFileError, LimitExceeded
@@ -23,10 +24,11 @@ def test_there_are_so_many_at_most(tmp_path: Path) -> None:
         def over(self) -> None:
             """Be gone."""
 
-    peers: list[Any] = [Gone() for _ in range(MOST_PEERS)]
-    relays.peers.update(peers)
-    with pytest.raises(LimitExceeded, match=f"{MOST_PEERS} peers"):
-        relays.begin(profile, cast(Any, None), FRAMINGS[MSGPACK], Role.VIEW)
-    relays.end(peers[0])
-    with pytest.raises(ConnectionFileError):  # so it was let in: here is no hub
-        relays.begin(profile, cast(Any, None), FRAMINGS[MSGPACK], Role.VIEW)
+    for role, most in ((Role.VIEW, MOST_PEERS - KEPT_FOR_ADMINS), (Role.ADMIN, MOST_PEERS)):
+        peers: list[Any] = [Gone() for _ in range(most - len(relays.peers))]
+        relays.peers.update(peers)
+        with pytest.raises(LimitExceeded, match=f"{most} peers"):
+            relays.begin(profile, cast(Any, None), FRAMINGS[MSGPACK], role)
+        relays.end(peers[0])
+        with pytest.raises(ConnectionFileError):  # so it was let in: here is no hub
+            relays.begin(profile, cast(Any, None), FRAMINGS[MSGPACK], role)
