@@ -72,6 +72,11 @@ class Handler(Guarded):
         super().let_in()
         if not self._has_body():
             return
+        packed = self.request.headers.get("Content-Encoding", "").strip().lower()
+        if packed not in ("", "identity"):
+            raise Refusal(
+                415, "unsupported_media_type", "bodies are taken as they are: without Content-Encoding", Accept_Encoding="identity"
+            )
         most = self.most_body
         said = self.request.headers.get("Content-Length", "")
         if is_more(said, most) or (not said and not most):

@@ -1,8 +1,15 @@
-"""JSON of strangers: not too deep, not too many parts, no numbers without end. No I/O."""
+"""JSON of strangers: not too deep, not too many parts, no numbers without end. No I/O.
+
+It says one thing only: of an object that has a key twice some readers take the first value and some the last, and
+whoever has looked at it before may have read something else than what is done.
+"""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Sequence
+from math import isinf
 from typing import Any
 
 from ctrlhub.wire.json_shape import check_shape
@@ -22,7 +29,9 @@ def checked_json(data: bytes) -> Any:
     """
     check_shape(data, MOST_PARTS, MOST_DEPTH)
     try:
-        return json.loads(data.decode("utf-8"), parse_constant=_no_constant, parse_int=_whole)
+        return json.loads(
+            data.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_real, parse_int=_whole
+        )
     except UnicodeDecodeError:
         raise ValueError("it is not UTF-8") from None
     except json.JSONDecodeError as error:
@@ -31,6 +40,21 @@ def checked_json(data: bytes) -> Any:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        [(twice, _)] = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"an object has the key {twice!r:.80} twice")
+    return found
+
+
+def _real(text: str) -> float:
+    number = float(text)
+    if isinf(number):
+        raise ValueError(f"the number {text:.40} is larger than any float")
+    return number
 
 
 def _whole(text: str) -> int:

@@ -204,6 +204,17 @@ def test_json_bombs_and_what_is_no_json(site: Site, body: bytes) -> None:
     refused(answer, 400)
 
 
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/api/v1/tasks"), ("PUT", "/api/v1/engines/all/namespace/a"), ("POST", "/login")]
+)
+def test_a_body_that_is_packed(site: Site, method: str, path: str) -> None:
+    """It is neither unpacked nor taken for what it is not: who sends it is told so before it is read."""
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip", "Content-Length": "1000"}
+    answer = site.ask(method, path, headers, b"")
+    refused(answer, 415)
+    assert (answer["Accept-Encoding"], answer["Connection"]) == ("identity", "close")
+
+
 def test_a_head_that_does_not_come(site: Site) -> None:
     """Slow-loris: after its time the connection ends, and others were served meanwhile."""
     with site.connected() as slow, site.connected() as silent:
