@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -131,6 +132,10 @@ class Operation:
         return body
 
 
+_NUMBER = re.compile(r"-?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+"""A number, without what Python would take as well: other digits, underscores, spaces, nan."""
+
+
 def _read(shape: Shape, text: str, name: str) -> Any:
     """Make of text what a shape wants."""
     value: Any = text
@@ -142,10 +147,8 @@ def _read(shape: Shape, text: str, name: str) -> Any:
         if len(text) <= 20 and text.removeprefix("-").isdecimal() and text.isascii():
             value = int(text)
     elif isinstance(shape, Number):
-        try:
-            value = float(text) if len(text) <= 40 else text
-        except ValueError:
-            value = text
+        if len(text) <= 40 and _NUMBER.fullmatch(text):
+            value = float(text)
     elif not isinstance(shape, Text | Moment):
         raise TypeError(f"{type(shape).__name__} cannot be read from text")
     shape.check(value, name)

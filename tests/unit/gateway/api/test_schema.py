@@ -90,7 +90,8 @@ def test_parameters_are_read_as_what_they_are() -> None:
     "given",
     [
         {"wait": [b"nan"]}, {"wait": [b"61"]}, {"wait": [b"1", b"2"]}, {"limit": [b"1.5"]}, {"raw": [b"1"]},
-        {"of": [b"1,,2"]}, {"x": [b"1"]}, {"wait": [b"\xff"]}, {"limit": ["٣".encode()]}, {"wait": [b"1_0_0"]},
+        {"of": [b"1,,2"]}, {"x": [b"1"]}, {"wait": [b"\xff"]}, {"limit": ["٣".encode()]}, {"wait": [b"1_0"]},
+        {"wait": ["٣".encode()]}, {"wait": [b" 3"]}, {"wait": [b"+3"]}, {"wait": [b"."]}, {"wait": [b""]}, {"wait": [b"1e400"]},
     ],
 )  # fmt: skip
 def test_parameters_that_are_wrong_are_refused(given: Any) -> None:
