@@ -174,8 +174,15 @@ class Guarded(RequestHandler):
             self.set_header("Vary", "Origin")
 
     def _is_known_origin(self, origin: str) -> bool:
-        request, hosts = self.request, self.gateway.hosts
-        return hosts.is_ours(origin, request.protocol, request.host) or hosts.is_allowed(origin)
+        return self._is_our_origin(origin) or self.gateway.hosts.is_allowed(origin)
+
+    def _is_our_origin(self, origin: str) -> bool:
+        return self.gateway.hosts.is_ours(origin, self.request.protocol, self.request.host)
+
+    def _is_foreign(self) -> bool:
+        """Tell whether a script of another site asks."""
+        origin = self.request.headers.get("Origin")
+        return origin is not None and not self._is_our_origin(origin)
 
     def _bearer(self) -> str:
         """Return the token of a header: the usual one may be meant for a proxy before us."""
@@ -225,6 +232,9 @@ class Guarded(RequestHandler):
         return self.get_query_argument("token", "") if self.route.is_socket else ""
 
     def _login(self, now: float) -> cookies.Login | None:
+        """Return what the browser's cookie says: to our own pages, since other sites need a token, also those that are allowed."""
+        if self._is_foreign():
+            return None
         value = self.get_cookie(self.gateway.cookie_name)
         return cookies.read(value, self.book.cookie_key, now) if value else None
 

@@ -157,6 +157,12 @@ def test_an_allowed_site_is_let_in(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             assert answer.code == 403
             answer = await door.ask("GET", "/api/v1/session", {"Origin": "https://site.example"})
             assert answer.code == 401
+            cookie = await door.cookie(door.secrets[Role.ADMIN])
+            for path in ("/api/v1/session", "/api/v1/connect", "/dashboard/feed"):
+                asked = {"Origin": "https://site.example", "Sec-Fetch-Site": "same-site", "Cookie": cookie}
+                assert (await door.ask("GET", path, asked)).code == 401, "a browser's login is not the site's"
+            good = {"Origin": "https://site.example", "Authorization": f"Bearer {door.secrets[Role.VIEW]}"}
+            assert (await door.ask("GET", "/api/v1/session", good)).code == 200
 
     asyncio.run(run())
 
