@@ -11,12 +11,17 @@ import operator
 import re
 from collections.abc import Callable, Collection, Mapping
 from fnmatch import translate
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from ctrlhub.wire.errors import InvalidRequest
 
-Record: TypeAlias = Mapping[str, Any]
 Test: TypeAlias = Callable[[Any], bool]
+
+class Record(Protocol):
+    """What has a value for each key."""
+
+    def __getitem__(self, key: str, /) -> Any: ...
+
 
 SCALARS = (str, bytes, int, float, type(None))
 """What records hold."""

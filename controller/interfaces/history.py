@@ -8,23 +8,22 @@ to whoever follows a request, and lists come in pages.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ctrlhub.controller.core.deadlines import Deadlines
 from ctrlhub.controller.core.deliveries import Outcome
-from ctrlhub.controller.core.history import GONE, how_ended
 from ctrlhub.controller.core.later import OnceStored
 from ctrlhub.controller.core.matching import check_keys, compiled, text_keys
 from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.interfaces.arguments import checked_grace, checked_ids, checked_ranges
 from ctrlhub.controller.interfaces.base import Context, Interface, exposed, need
 from ctrlhub.controller.interfaces.recorded import Recorded
+from ctrlhub.controller.interfaces.rows import KEYS, Row
 from ctrlhub.controller.interfaces.stopping import Stopping, together
 from ctrlhub.controller.service import IControllerBase
-from ctrlhub.wire.codec import size_of
 from ctrlhub.wire.errors import InvalidRequest, LimitExceeded, ResultLost
-from ctrlhub.wire.failure import summary_of
 from ctrlhub.wire.ids import Ranges, count, from_ranges, session_of, text_of, to_ranges
 from ctrlhub.wire.messages import Role
 
@@ -40,9 +39,6 @@ SCAN_TEXT = 1024 * 1024
 ANSWER_BYTES = 512 * 1024
 """An answer is closed once its records take about so many bytes."""
 
-LONGEST_TEXT = 16 * 1024
-"""Output is cut to so many characters in a record; it comes in full with the result."""
-
 RECORD_BYTES = 256
 """What a record takes in an answer without its texts."""
 
@@ -50,13 +46,8 @@ ON_ITS_WAY = 5.0
 """How long (seconds) a request of another client is waited for that has not arrived: whoever asks for
 its result may be quicker than who makes it."""
 
-KEYS = (
-    "msg_id", "client", "stream", "action", "label", "status", "engine_id", "engine_uuid", "submitted",
-    "started", "completed", "error", "stdout", "stderr", "execute_result", "request_bytes", "result_bytes",
-)  # fmt: skip
-"""The keys of a record."""
-
-_STREAMS = ("stdout", "stderr")
+MOST_LATEST = 1000
+"""The most records that one call of `latest` returns."""
 
 
 class HistoryQuery(Interface):
@@ -149,13 +140,46 @@ class HistoryQuery(Interface):
 
         The value holds `records`, and `after`: what to pass for the next page, or None at the end.
         """
-        if keys is not None and not isinstance(keys, list | tuple):
-            raise InvalidRequest("keys must be a list of keys of records")
-        shown = KEYS if keys is None else tuple(keys)
-        check_keys(shown, KEYS)
-        fits = compiled(query, KEYS)
+        shown, fits = _checked_keys(keys), compiled(query, KEYS)
         numbers = self._numbers_after(after)
         return self._page(numbers, shown, fits, text_keys(query), more=len(numbers) == SCAN)
+
+    @exposed(Role.VIEW)
+    def latest(
+        self,
+        caller: Session,
+        query: Mapping[str, Any],
+        keys: Sequence[str] | None = None,
+        limit: int = 50,
+        after: int = 0,
+    ) -> dict[str, Any]:
+        """Count the records that fit a query, and return those of them that were submitted last: for a page of them.
+
+        The value holds `counts`, by status; `records`, at most `limit`, the last one last; and `after` as of
+        `select`. Whoever wants the last ones of all has each page's, and chooses among them.
+        """
+        shown, fits = _checked_keys(keys), compiled(query, KEYS)
+        if type(limit) is not int or not 0 < limit <= MOST_LATEST:
+            raise InvalidRequest(f"limit must be a whole number of 1 to {MOST_LATEST}")
+        numbers, read = self._numbers_after(after), text_keys(query)
+        more = len(numbers) == SCAN
+        counts: Counter[str] = Counter()
+        last: list[tuple[float, int, Row]] = []
+        scanned = 0
+        for place, number, row in self._rows(numbers):
+            scanned += _characters(row, read)
+            if fits(row):
+                counts[row.status()] += 1
+                keep = heapq.heappush if len(last) < limit else heapq.heappushpop
+                keep(last, (row.submitted(), number, row))
+            if scanned >= SCAN_TEXT and place + 1 < len(numbers):
+                numbers, more = numbers[: place + 1], True
+                break
+        return {
+            "counts": dict(counts),
+            "records": [row.shown(shown) for _, _, row in sorted(last, key=lambda each: each[:2])],
+            "after": numbers[-1] if more else None,
+        }
 
     @exposed(Role.VIEW)
     def requests(self, caller: Session, after: int = 0) -> dict[str, Any]:
@@ -268,8 +292,8 @@ class HistoryQuery(Interface):
     def _page(
         self,
         numbers: Sequence[int],
-        keys: Iterable[str],
-        fits: Any,
+        keys: Collection[str],
+        fits: Callable[[Row], bool],
         read: Collection[str],
         *,
         more: bool,
@@ -280,41 +304,27 @@ class HistoryQuery(Interface):
         """
         page: list[dict[str, Any]] = []
         size = scanned = 0
-        for place, number in enumerate(numbers):
-            record = self._record(number)
-            if record is None:
-                continue
-            scanned += sum(len(record[key]) for key in read if isinstance(record[key], str))
-            if fits(record):
-                page.append({key: record[key] for key in keys})
+        for place, number, row in self._rows(numbers):
+            scanned += _characters(row, read)
+            if fits(row):
+                page.append(row.shown(keys))
                 size += RECORD_BYTES + sum(map(_bytes_of, page[-1].values()))
             if (size >= ANSWER_BYTES or scanned >= SCAN_TEXT) and place + 1 < len(numbers):
                 return {"records": page, "after": number}
         return {"records": page, "after": numbers[-1] if more else None}
 
-    def _record(self, number: int) -> dict[str, Any] | None:
-        try:
-            interface, request, outcome = self._find(number)
-        except ResultLost:
-            return None
-        about = interface.particulars(request)
-        record: dict[str, Any] = dict.fromkeys(KEYS)
-        record.update(
-            msg_id=text_of(number),
-            client=request.session.number,
-            stream=interface.stream.value,
-            action=about.action,
-            label=about.label or None,
-            status="running" if about.running else "queued",
-            engine_id=about.engine if about.engine >= 0 else None,
-            submitted=_to_the_microsecond(about.submitted + self.unix_offset),
-            request_bytes=None if request.payload == GONE else size_of(request.payload),
-        )
-        if outcome is not None:
-            _add_outcome(record, outcome)
-        if record["engine_id"] in self.engines:
-            record["engine_uuid"] = self.engine(record["engine_id"]).key
-        return record
+    def _rows(self, numbers: Iterable[int]) -> Iterator[tuple[int, int, Row]]:
+        """Yield the records of those that are on record: the place of each, its number, and itself."""
+        recorded = self._recorded()
+        for place, number in enumerate(numbers):
+            for interface in recorded:
+                found = interface.find(number)
+                if found is not None:
+                    yield place, number, Row(interface, *found, self._key_of, self.unix_offset)
+                    break
+
+    def _key_of(self, engine: int | None) -> str | None:
+        return self.engine(engine).key if engine is not None and engine in self.engines else None
 
 
 def _are_of(caller: Session, ranges: Ranges) -> bool:
@@ -322,36 +332,19 @@ def _are_of(caller: Session, ranges: Ranges) -> bool:
     return all(session_of(first) == session_of(last) == caller.number for first, last in ranges)
 
 
-def _to_the_microsecond(seconds: float) -> float:
-    """Return a time as clients can say it: what is asked for by a record's own time is found."""
-    return round(seconds, 6)
+def _checked_keys(keys: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the keys of records that are asked for; None stands for all."""
+    if keys is not None and not isinstance(keys, list | tuple):
+        raise InvalidRequest("keys must be a list of keys of records")
+    shown = KEYS if keys is None else tuple(keys)
+    check_keys(shown, KEYS)
+    return shown
+
+
+def _characters(row: Row, keys: Collection[str]) -> int:
+    """Return how many characters a query reads through in a record."""
+    return sum(len(text) for text in map(row.__getitem__, keys) if isinstance(text, str)) if keys else 0
 
 
 def _bytes_of(value: Any) -> int:
     return len(value.encode("utf-8", "surrogatepass")) if isinstance(value, str) else 0
-
-
-def _add_outcome(record: dict[str, Any], outcome: Outcome) -> None:
-    _, status, value, engine, started, elapsed, extras = outcome
-    record["status"] = how_ended(status)
-    if engine >= 0:
-        record["engine_id"] = engine
-    if started:
-        record["started"] = _to_the_microsecond(started)
-        record["completed"] = _to_the_microsecond(started + elapsed)
-    record["result_bytes"] = None if value == GONE else size_of(value)
-    record["error"] = summary_of(status, value) or None
-    if isinstance(extras, Mapping):
-        for name in _STREAMS:
-            record[name] = _cut(extras.get(name))
-        record["execute_result"] = _cut(_shown(extras.get("execute_result")))
-
-
-def _shown(result: Any) -> Any:
-    """Return the text of the value that a cell ends with."""
-    data = result.get("data") if isinstance(result, Mapping) else None
-    return data.get("text/plain") if isinstance(data, Mapping) else None
-
-
-def _cut(text: Any) -> str | None:
-    return text[:LONGEST_TEXT] if isinstance(text, str) else None

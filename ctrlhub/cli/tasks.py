@@ -31,6 +31,8 @@ _KEYS = (
     "msg_id", "client", "stream", "action", "label", "status", "engine_id", "submitted", "started",
     "completed", "error",
 )  # fmt: skip
+MOST_LATEST = 1000
+"""The most records that the hub chooses among by itself."""
 _LONGEST = 60
 """An error is cut to so many characters in a table."""
 
@@ -83,10 +85,8 @@ def tasks(
         query["engine_id"] = engine
     if label is not None:
         query["label"] = {"$glob": label}
-    counts: Counter[str] = Counter()
     with connected(profile, state_dir, timeout) as client:
-        last = heapq.nlargest(limit, _counted(_records(client, query), counts), key=_submitted)
-    found = last[::-1]
+        found, counts = _last(client, query, limit)
     if as_json:
         click.echo(json.dumps({"tasks": found, "counts": dict(counts)}, indent=2))
     elif not found:
@@ -96,6 +96,25 @@ def tasks(
         total = counts.total()
         shown = f"the last {len(found)} of {total}: " if total > len(found) else ""
         click.echo("\n" + shown + ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state]))
+
+
+def _last(client: Client, query: Mapping[str, Any], limit: int) -> tuple[list[dict[str, Any]], Counter[str]]:
+    """Return the last of the records that fit, the last one last, and how many there are, by status.
+
+    The hub counts them, and sends for each page those alone that may be among the last.
+    """
+    history, counts = client.interface("history"), Counter[str]()
+    if limit > MOST_LATEST:  # so many are sent as they come
+        found = heapq.nlargest(limit, _counted(_records(client, query), counts), key=_submitted)
+        return found[::-1], counts
+    last: list[dict[str, Any]] = []
+    after: int | None = 0
+    while after is not None:
+        page = history.latest(query=query, keys=list(_KEYS), limit=limit, after=after)
+        counts.update(page["counts"])
+        last = sorted([*last, *page["records"]], key=_submitted)[-limit:]
+        after = page["after"]
+    return last, counts
 
 
 def _counted(records: Iterator[dict[str, Any]], counts: Counter[str]) -> Iterator[dict[str, Any]]:

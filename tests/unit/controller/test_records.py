@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -592,3 +592,57 @@ def test_a_halt_ends_with_its_client_and_its_engine(
     stopping(again, engine)
     engine.say(HUB, m.Goodbye())
     assert not exchange.commands._halts
+
+
+def latest(line: Line, **how: Any) -> tuple[dict[str, int], list[dict[str, Any]], int]:
+    """Return the counts and records of all pages of `history.latest`, and how many pages these were."""
+    counts: Counter[str] = Counter()
+    found: list[dict[str, Any]] = []
+    after: int | None = 0
+    pages = 0
+    while after is not None:
+        page = line.call("history", "latest", after=after, **how).value
+        counts.update(page["counts"])
+        found += page["records"]
+        after, pages = page["after"], pages + 1
+    return dict(counts), found, pages
+
+
+def test_the_last_records_and_how_many_there_are(
+    exchange: Exchange, client: Line, other: Line, engine: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the time of their submission, whatever their ids; only these are sent, and all are counted, page by page."""
+    from ctrlhub.controller.interfaces import history
+
+    for counter in range(1, 4):
+        over(other, engine, counter)  # the other's ids are higher
+        exchange.pass_time(1.0)
+        over(client, engine, counter)
+        exchange.pass_time(1.0)
+    client.submit(4)
+    client.submit(5)
+
+    every = client.call("history", "select", query={}).value["records"]
+    by_time = sorted(every, key=lambda each: (each["submitted"], each["msg_id"]))
+    counts, found, pages = latest(client, query={}, limit=4)
+    assert (counts["ok"], sum(counts.values()), pages) == (6, 8, 1)
+    assert found == by_time[-4:]
+    counts, found, _ = latest(client, query={"status": "ok"}, limit=2, keys=["msg_id"])
+    assert (counts, [list(each) for each in found]) == ({"ok": 6}, [["msg_id"]] * 2)
+    assert latest(client, query={"status": "aborted"})[:2] == ({}, [])
+
+    monkeypatch.setattr(history, "SCAN", 3)
+    counts, found, pages = latest(client, query={}, limit=1)
+    assert (sum(counts.values()), len(found), pages) == (8, 3, 3)
+    assert by_time[-1] in found
+    monkeypatch.setattr(history, "SCAN", 100)
+    monkeypatch.setattr(history, "SCAN_TEXT", 1)
+    counts, found, pages = latest(client, query={"action": {"$glob": "*"}}, limit=50)
+    assert (sum(counts.values()), pages) == (8, 8)
+    assert [each["msg_id"] for each in found] == [each["msg_id"] for each in every]
+
+
+@pytest.mark.parametrize("how", [{"limit": 0}, {"limit": 1001}, {"limit": True}, {"keys": ["none"]}, {"keys": "x"}])
+def test_how_many_last_records_are_no_number(client: Line, how: dict[str, Any]) -> None:
+    """They are refused."""
+    assert client.call("history", "latest", query={}, **how).code == "invalid_request"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ctrlhub.controller.interfaces.history import KEYS
+from ctrlhub.controller.interfaces.rows import KEYS
 from ctrlhub.gateway.api import sources as module
 from ctrlhub.gateway.api.fanout import TASKS, Fanout, Subscriber
 from ctrlhub.gateway.api.followed import Rounds
