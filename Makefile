@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 TESTSUITE = $(shell $(PYTHON) -c 'import sys; print("libpython%d.%d-testsuite" % sys.version_info[:2])')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test conformance chaos fuzz check lint types layers bench build clean system-parts
+.PHONY: help demo test conformance chaos fuzz check lint types types-here types-on-win32 types-on-darwin layers bench build clean system-parts
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,7 +25,7 @@ demo: $(VENV)/.demo ## a hub, four engines and a real search on real data
 	$(BIN)/python examples/digits_search.py $(ARGS)
 
 test: $(VENV)/.test ## every test (ARGS="-m 'not slow' -k name" chooses)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not conformance" $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m "not conformance" $(ARGS)
 
 conformance: $(VENV)/.test ## the test suites of CPython's executors and of joblib, whole, on engines
 	$(BIN)/python -m pytest -n 2 tests/conformance $(ARGS)
@@ -43,9 +43,15 @@ lint: $(VENV)/.dev ## ruff
 
 types: $(VENV)/.dev ## mypy --strict, as on Linux, Windows and macOS
 	$(BIN)/python scripts/link_types.py
+	$(MAKE) -j 3 types-here types-on-win32 types-on-darwin
+
+# Each has a cache of its own.
+types-here:
 	cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache -p ctrlhub
-	for platform in win32 darwin; do (cd build/types && ../../$(BIN)/mypy --platform $$platform -p ctrlhub \
-		--config-file ../../scripts/mypy-elsewhere.toml --cache-dir ../../.mypy_cache/$$platform) || exit 1; done
+
+types-on-win32 types-on-darwin: types-on-%:
+	cd build/types && ../../$(BIN)/mypy --platform $* -p ctrlhub \
+		--config-file ../../scripts/mypy-elsewhere.toml --cache-dir ../../.mypy_cache/$*
 
 layers: $(VENV)/.dev ## import-linter: imports go one way
 	$(BIN)/python scripts/link_types.py
