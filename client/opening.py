@@ -26,6 +26,8 @@ POLL = 0.005
 LONGEST_POLL = 0.05
 """The same after a while."""
 
+_SIGNS_OF_AN_ADDRESS = ("://", "token=")
+
 Where = str | os.PathLike[str] | Mapping[str, Any] | ConnectionInfo | None
 
 
@@ -53,6 +55,8 @@ def find(
         None is yet, and its supervisor goes on trying.
     ConnectionFileError
         What was named is no usable connection file for clients.
+    ValueError
+        It is an address, and none of a hub.
     """
     if where is None:
         place = Profile.named(profile or os.environ.get(PROFILE_VARIABLE) or DEFAULT_PROFILE)
@@ -68,6 +72,11 @@ def find(
         # The same checks as for a file.
         token = base64.urlsafe_b64encode(json.dumps(dict(where)).encode()).decode("ascii")
         return _located(_for_clients(ConnectionInfo.from_token(token), "this connection"))
+    if isinstance(where, str) and any(sign in where for sign in _SIGNS_OF_AN_ADDRESS):  # it is not to be shown
+        raise ValueError(
+            "that is neither the path of a connection file nor the address of a hub, which is https://HOST:PORT "
+            "or http://HOST:PORT"
+        )
     path = Path(where).expanduser().absolute()
     info = _live(path, timeout)
     if info is None:

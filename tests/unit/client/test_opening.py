@@ -236,3 +236,14 @@ def test_a_hub_that_its_supervisor_starts_again_is_waited_for(profile: Profile) 
             started[0].release()
     with pytest.raises(HubNotFound):
         find(None, None, 60.0)
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["127.0.0.1:8787/?token=secret", " https://hub:8787/?token=secret", "wss://hub/?token=secret", "ftp://hub/x", "tcp://hub:1"],
+)
+def test_an_address_that_is_none_of_a_hub_is_no_path(where: str) -> None:
+    """Who leaves the beginning out, or mistypes it, is told how one looks, and has no token shown."""
+    with pytest.raises(ValueError, match="https://HOST:PORT") as refused:
+        Client(where, timeout=1.0)
+    assert "secret" not in str(refused.value)
