@@ -114,7 +114,7 @@ def test_an_interface_by_its_name(client: Client) -> None:
 
 def test_an_unknown_interface(client: Client) -> None:
     """The error lists those there are."""
-    with pytest.raises(UnknownInterface, match=r"'nothing'.*multiengine, query, .*tasks"):
+    with pytest.raises(UnknownInterface, match=r"'nothing'.*multiengine, .*query, .*tasks"):
         client.interface("nothing").method()
 
 

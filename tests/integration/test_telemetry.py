@@ -93,10 +93,10 @@ def test_what_an_engine_uses_is_known_while_it_lets_nothing_else_run(engines: Cl
     until(lambda: seen().running, "it runs")
     before = until(lambda: seen().cpu_seconds, "it is told")
     until(lambda: (seen().cpu_seconds or 0.0) > before + 0.3, "it is told again")
-    engine = seen()
+    # On a busy machine it may have had no time at all between two looks.
+    engine = until(lambda: (found := seen()).cpu and found, "it has had time")
     assert engine.running
-    assert engine.cpu is not None
-    assert 0.0 < engine.cpu < 1.5
+    assert (engine.cpu or 0.0) < 1.5
     assert engine.rss is not None
     assert engine.rss > 1024 * 1024
     client.send_signal("SIGKILL", 1)

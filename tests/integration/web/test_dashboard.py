@@ -61,7 +61,7 @@ class Load:
     def _run(self) -> None:
         while not self._stop.is_set():
             with self._view.temp_flags(label=f"name {SCRIPT}"):
-                results = [self._view.apply_async(work, 0.01, SCRIPT if n == 5 else "") for n in range(20)]
+                results = [self._view.apply_async(work, 0.03, SCRIPT if n == 5 else "") for n in range(20)]
             for each in results:
                 each.wait()
 

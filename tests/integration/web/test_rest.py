@@ -29,12 +29,12 @@ def viewer(client: Client) -> Rest:
 
 def test_a_function_is_run_by_name_and_its_value_comes_with_the_answer(rest: Rest) -> None:
     """Arguments and value are JSON; where it ran, and when, is told."""
-    done = rest.post("tasks?wait=30", {"function": "math:hypot", "args": [3, 4]})
+    done = rest.post("tasks?wait=60", {"function": "math:hypot", "args": [3, 4]})
     assert done["state"] == "done"
     assert done["value"] == 5.0
     assert done["engine"] in (0, 1)
     assert done["started"] <= done["completed"]
-    assert rest.get(f"tasks/{done['id']}/result?wait=30") == done
+    assert rest.get(f"tasks/{done['id']}/result?wait=60") == done
 
 
 def test_a_task_that_takes_longer_is_accepted_and_found_by_its_id(rest: Rest, viewer: Rest) -> None:
@@ -46,7 +46,7 @@ def test_a_task_that_takes_longer_is_accepted_and_found_by_its_id(rest: Rest, vi
     known = viewer.get(f"tasks/{name}")
     assert (known["label"], known["kind"]) == ("nap", "task")
     assert known["why"]
-    assert viewer.get(f"tasks/{name}/result?wait=30")["state"] == "done"
+    assert viewer.get(f"tasks/{name}/result?wait=60")["state"] == "done"
     assert viewer.get(f"tasks/{name}")["state"] == "done"
 
 
@@ -56,14 +56,14 @@ def test_what_has_not_ended_is_told_as_such(rest: Rest) -> None:
     until(lambda: rest.get(f"tasks/{name}")["state"] == "running", "it runs")
     assert rest.ask("GET", f"tasks/{name}/result").status == 202
     assert rest.post(f"tasks/{name}/cancel")["interrupted"] == [name]
-    ended = rest.get(f"tasks/{name}/result?wait=30")
+    ended = rest.get(f"tasks/{name}/result?wait=60")
     assert ended["state"] == "cancelled"
 
 
 def test_an_error_comes_with_its_type_message_traceback_and_engine(rest: Rest) -> None:
     """What user code raised is no error of HTTP."""
-    rest.post("engines/all/execute?wait=30", {"code": "def f(x):\n    return 1 / x"})
-    ended = rest.post("tasks?wait=30", {"function": "f", "args": [0]})
+    rest.post("engines/all/execute?wait=60", {"code": "def f(x):\n    return 1 / x"})
+    ended = rest.post("tasks?wait=60", {"function": "f", "args": [0]})
     assert ended["state"] == "failed"
     error = ended["error"]
     assert (error["type"], error["message"]) == ("ZeroDivisionError", "division by zero")
@@ -85,7 +85,7 @@ def test_a_call_that_is_wrong_fails_and_says_how(
     rest: Rest, function: str, args: list[object], type_: str
 ) -> None:
     """A function that is not there, and a value that is no JSON, are errors of the task."""
-    ended = rest.post("tasks?wait=30", {"function": function, "args": args})
+    ended = rest.post("tasks?wait=60", {"function": function, "args": args})
     assert (ended["state"], ended["error"]["type"]) == ("failed", type_)
 
 
@@ -96,7 +96,7 @@ def test_many_tasks_are_one_request(rest: Rest) -> None:
     assert [each["value"] for each in done] == list(range(1000))
     tasks = [{"function": "abs", "args": [-1]}, {"function": "builtins:len", "args": ["four"]}]
     accepted = rest.post("tasks", tasks, 202)
-    answer = rest.ask("GET", accepted["results"].removeprefix("/api/v1/") + "&wait=30")
+    answer = rest.ask("GET", accepted["results"].removeprefix("/api/v1/") + "&wait=60")
     assert [each["value"] for each in answer.json["results"]] == [1, 4]
 
 
@@ -104,10 +104,10 @@ def test_a_task_cannot_have_the_gateway_show_a_page(client: Client, rest: Rest) 
     """Not by what it returns, and not by what it makes of our functions on its engine: values are JSON or bytes."""
     view = client[0]
     made = view.apply_async(_page, "text/html")
-    rest.get(f"tasks/{made.msg_id}/result?wait=30")
+    rest.get(f"tasks/{made.msg_id}/result?wait=60")
     assert rest.ask("GET", f"tasks/{made.msg_id}/value").status == 409
     spoilt = view.apply_async(_page, "application/json")
-    assert rest.get(f"tasks/{spoilt.msg_id}/result?wait=30")["error"]["type"] == "NotAsSaid"
+    assert rest.get(f"tasks/{spoilt.msg_id}/result?wait=60")["error"]["type"] == "NotAsSaid"
     view.execute(_LIES, block=True)
     try:
         for name in ("small", "large"):
@@ -169,7 +169,7 @@ def _under_way() -> int:
 
 def test_bytes_stay_bytes(rest: Rest) -> None:
     """A function that returns bytes gives a body of bytes; together with others its size is told."""
-    done = rest.post("tasks?wait=30", {"function": "os:urandom", "args": [100_000]})
+    done = rest.post("tasks?wait=60", {"function": "os:urandom", "args": [100_000]})
     assert done["body"] == {"media_type": "application/octet-stream", "bytes": 100_000}
     answer = rest.ask("GET", f"tasks/{done['id']}/value")
     assert answer.headers["Content-Type"] == "application/octet-stream"
@@ -178,11 +178,11 @@ def test_bytes_stay_bytes(rest: Rest) -> None:
 
 def test_options_of_tasks_are_heeded(rest: Rest) -> None:
     """Targets, limits of time, and what it waits for."""
-    at = rest.post("tasks?wait=30", {"function": "os:getpid", "targets": [1]})
+    at = rest.post("tasks?wait=60", {"function": "os:getpid", "targets": [1]})
     assert at["engine"] == 1
-    late = rest.post("tasks?wait=30", {"function": "time:sleep", "args": [60], "time_limit": 0.2})
+    late = rest.post("tasks?wait=60", {"function": "time:sleep", "args": [60], "time_limit": 0.2})
     assert late["error"]["type"] == "TimeLimitExceeded"
-    bad = rest.post("tasks?wait=30", {"function": "abs", "args": [1], "after": [late["id"]]})
+    bad = rest.post("tasks?wait=60", {"function": "abs", "args": [1], "after": [late["id"]]})
     assert bad["error"]["type"] == "ImpossibleDependency"
 
 
@@ -190,8 +190,8 @@ def test_a_key_is_used_once(rest: Rest) -> None:
     """A submission that is said again is the first one; the key of another is refused."""
     body = {"function": "os:getpid", "label": "once"}
     headers = {"Idempotency-Key": "k-1"}
-    one = rest.ask("POST", "tasks?wait=30", body, headers)
-    two = rest.ask("POST", "tasks?wait=30", body, headers)
+    one = rest.ask("POST", "tasks?wait=60", body, headers)
+    two = rest.ask("POST", "tasks?wait=60", body, headers)
     assert one.json == two.json
     assert rest.ask("POST", "tasks", {"function": "abs"}, headers).status == 409
     assert len(rest.get("tasks?label=once")["tasks"]) == 1
@@ -199,8 +199,8 @@ def test_a_key_is_used_once(rest: Rest) -> None:
 
 def test_requests_are_listed_by_state_and_in_pages(rest: Rest) -> None:
     """Filters hold together; pages go on where the last one ended, without a double or a gap."""
-    rest.post("tasks?wait=30", {"function": "abs", "map": [[n] for n in range(7)], "label": "paged"})
-    rest.post("tasks?wait=30", {"function": "abs", "args": ["x"], "label": "paged"})
+    rest.post("tasks?wait=60", {"function": "abs", "map": [[n] for n in range(7)], "label": "paged"})
+    rest.post("tasks?wait=60", {"function": "abs", "args": ["x"], "label": "paged"})
     found, after = [], ""
     while after is not None:
         page = rest.get(f"tasks?label=paged&state=done&limit=3{after and f'&after={after}'}")
@@ -214,11 +214,11 @@ def test_requests_are_listed_by_state_and_in_pages(rest: Rest) -> None:
 
 def test_code_runs_on_the_engines_that_are_named(rest: Rest) -> None:
     """As a cell: what it prints, and the value that it ends with, come with it."""
-    [done] = rest.post("engines/1/execute?wait=30", {"code": "print('hi')\n6 * 7"})["results"]
+    [done] = rest.post("engines/1/execute?wait=60", {"code": "print('hi')\n6 * 7"})["results"]
     assert (done["stdout"], done["engine"]) == ("hi\n", 1)
     assert done["execute_result"]["data"]["text/plain"] == "42"
     assert rest.get(f"tasks/{done['id']}/output")["stdout"] == "hi\n"
-    both = rest.post("engines/0,1/apply?wait=30", {"function": "os.getpid"})["results"]
+    both = rest.post("engines/0,1/apply?wait=60", {"function": "os.getpid"})["results"]
     assert [each["engine"] for each in both] == [0, 1]
     assert len({each["value"] for each in both}) == 2
 
@@ -243,8 +243,8 @@ def test_results_of_python_clients_are_told_as_far_as_they_are_plain(
     """What needs a class to be opened is not opened here, and that is said."""
     view = client.load_balanced_view()
     plain, of_a_class = view.apply_async(lambda: {"a": (1, None)}), view.apply_async(lambda: ValueError)
-    assert rest.get(f"tasks/{plain.msg_id}/result?wait=30")["value"] == {"a": [1, None]}
-    told = rest.get(f"tasks/{of_a_class.msg_id}/result?wait=30")
+    assert rest.get(f"tasks/{plain.msg_id}/result?wait=60")["value"] == {"a": [1, None]}
+    told = rest.get(f"tasks/{of_a_class.msg_id}/result?wait=60")
     assert told["value"] is None
     assert told["error"]["type"] == "OfAClass"
 
@@ -287,7 +287,7 @@ def test_who_submits_stops_its_own_and_is_told_of_what_is_not(client: Client, re
     assert (stopped["cancelled"] + stopped["interrupted"], stopped["unknown"]) == ([own], ["1-1"])
     rest.post(f"tasks/{theirs}/cancel")
     for name in (own, theirs):
-        assert rest.get(f"tasks/{name}/result?wait=30")["state"] == "cancelled"
+        assert rest.get(f"tasks/{name}/result?wait=60")["state"] == "cancelled"
 
 
 @pytest.mark.parametrize(
@@ -329,13 +329,13 @@ def test_what_is_wrong_is_told_in_words_on_a_line_of_its_own(rest: Rest) -> None
     assert "the body must be a list" in rest.ask("POST", "tasks", 5).json["error"]["message"]
     for path in ("hub", "tasks"):
         assert rest.ask("GET", path).body.endswith(b"}\n")
-    assert rest.ask("POST", "tasks?wait=30", {"function": "os:getpid"}).body.endswith(b"}\n")
+    assert rest.ask("POST", "tasks?wait=60", {"function": "os:getpid"}).body.endswith(b"}\n")
 
 
 def test_script_in_labels_and_errors_is_told_as_text(rest: Rest) -> None:
     """It is JSON of no page: the type says so, and that it is not to be guessed."""
     label = "<script>alert(1)</script>"
-    ended = rest.ask("POST", "tasks?wait=30", {"function": "abs", "args": [label], "label": label})
+    ended = rest.ask("POST", "tasks?wait=60", {"function": "abs", "args": [label], "label": label})
     assert ended.headers["Content-Type"].startswith("application/json")
     assert ended.headers["X-Content-Type-Options"] == "nosniff"
     assert rest.get(f"tasks/{ended.json['id']}")["label"] == label
@@ -356,7 +356,7 @@ def test_a_set_is_scaled_and_engines_are_signalled_and_drained(rest: Rest) -> No
     assert (scaled["set"], len(scaled["engines"])) == ("local", 3)
     new = scaled["engines"][-1]
     assert rest.post(f"engines/{new}/signal", {"signal": "SIGCONT"})["engines"] == [new]
-    [done] = rest.post(f"engines/{new}/apply?wait=30", {"function": "os.getpid"})["results"]
+    [done] = rest.post(f"engines/{new}/apply?wait=60", {"function": "os.getpid"})["results"]
     assert done["value"] == rest.get(f"engines/{new}")["pid"]
     assert rest.post(f"engines/{new}/drain", {"timeout": 5}, 202)["engines"] == [new]
     until(lambda: len(rest.get("engines")["engines"]) == 2, "it has left")

@@ -64,7 +64,7 @@ def test_output_that_came_before_is_told_first(rest: Rest, viewer: Rest) -> None
         event = next(each for each in stream.events() if each["event"] == "output")
         assert event["data"]["text"] == "first\n"
     rest.post("engines/1/interrupt")
-    assert rest.get(f"tasks/{name}/result?wait=30")["state"] == "failed"
+    assert rest.get(f"tasks/{name}/result?wait=60")["state"] == "failed"
 
 
 def test_figures_of_all_tasks_are_told_together(rest: Rest, viewer: Rest) -> None:
@@ -99,10 +99,10 @@ def test_who_comes_back_gets_what_he_missed_or_is_told_that_there_is_a_gap(
 ) -> None:
     """By the id of the last event that he had, as browsers say it by themselves."""
     with Stream(viewer, "topics=output") as stream:
-        rest.post("engines/0/execute?wait=30", {"code": "print(1)"})
+        rest.post("engines/0/execute?wait=60", {"code": "print(1)"})
         last = next(stream.events())["id"]
     with socket(viewer, "topics=output"):  # somebody is there, so that events are made
-        rest.post("engines/0/execute?wait=30", {"code": "print(2)"})
+        rest.post("engines/0/execute?wait=60", {"code": "print(2)"})
         with Stream(viewer, "topics=output", last) as stream:
             assert next(stream.events())["data"]["text"] == "2\n"
     with Stream(viewer, "topics=output", "nonsense-1") as stream:
@@ -246,8 +246,8 @@ def test_displays_are_told_and_not_where_text_stands_between_them(
     """What is printed to both streams is text, and nothing else."""
     code = "import sys\nprint('out')\nprint('err', file=sys.stderr)\nprint('out')"
     with socket(viewer, "topics=output") as opened:
-        [done] = rest.post("engines/0/execute?wait=30", {"code": code})["results"]
-        [end] = rest.post("engines/0/execute?wait=30", {"code": "print('end')"})["results"]
+        [done] = rest.post("engines/0/execute?wait=60", {"code": code})["results"]
+        [end] = rest.post("engines/0/execute?wait=60", {"code": "print('end')"})["results"]
         told = []
         for event in events(opened):
             if event["data"]["id"] == end["id"]:

@@ -58,13 +58,13 @@ def test_a_value_that_is_lost_is_of_a_request_that_is_done(client: Client) -> No
     made = client.load_balanced_view().apply_async(_print_and_return, LARGE)
     assert len(made.get(60)) == LARGE
     name = made.msg_id
-    told = rest.get(f"tasks/{name}/result?wait=30")
+    told = rest.get(f"tasks/{name}/result?wait=60")
     assert (told["state"], told["value"], told["stdout"]) == ("done", None, "so much\n")
     assert told["error"]["type"] == "ResultLost"
     assert rest.get(f"tasks/{name}")["state"] == rest.get(f"tasks/{name}/output")["state"] == "done"
-    [in_list] = rest.get(f"results?ids={name}&wait=30")["results"]
+    [in_list] = rest.get(f"results?ids={name}&wait=60")["results"]
     assert in_list == told
-    answer = rest.ask("GET", f"tasks/{name}/value?wait=30")
+    answer = rest.ask("GET", f"tasks/{name}/value?wait=60")
     assert (answer.status, answer.json["error"]["code"]) == (404, "result_lost")
     assert "too large" in answer.json["error"]["message"]
 

@@ -127,7 +127,7 @@ def test_what_a_hub_has_refused_is_not_accepted_however_often_it_is_said(here: H
     for _ in range(2):
         assert here.submit(body, "full").status == 429
     assert here.rest().ask("POST", "tasks", body).status == 429
-    assert here.rest().ask("POST", "tasks?wait=30", body).status == 429
+    assert here.rest().ask("POST", "tasks?wait=60", body).status == 429
     stopped = here.rest().post("tasks/cancel", {"ids": out})
     assert stopped["unknown"] == []
 
@@ -250,5 +250,5 @@ def test_a_hub_killed_while_tasks_are_accepted_one_by_one_has_stored_each(here: 
     os.kill(hub, signal.SIGKILL)
     saying.join()
     here.wait()
-    found = here.rest().get(f"results?ids={','.join(accepted)}&wait=30")["results"]
+    found = here.rest().get(f"results?ids={','.join(accepted)}&wait=60")["results"]
     assert [each["value"] for each in found] == list(range(len(accepted)))

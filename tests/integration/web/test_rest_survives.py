@@ -44,7 +44,7 @@ def test_the_session_is_gone_on_with(client: Client) -> None:
     [new] = again.post("tasks", {"function": "os:getpid"}, 202)["ids"]
     assert new.partition("-")[0] == name.partition("-")[0]
     assert again.post(f"tasks/{name}/cancel")["interrupted"] == [name]
-    assert again.get(f"tasks/{name}/result?wait=30")["state"] == "cancelled"
+    assert again.get(f"tasks/{name}/result?wait=60")["state"] == "cancelled"
 
 
 def test_a_submission_said_again_to_the_next_gateway_is_the_first_one(client: Client) -> None:
