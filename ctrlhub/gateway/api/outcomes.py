@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Any
 
 from ctrlhub.client.rows import OK, RAISED, VALUE, Row, is_cancelled, is_ok
@@ -238,10 +239,14 @@ def _no_constant(name: str) -> Any:
 
 
 def when(seconds: float | None) -> str | None:
-    """Return a Unix time as REST says it: ISO 8601, in UTC; None for 0."""
+    """Return a Unix time as REST says it: ISO 8601, in UTC; None for 0, and for what is no time, as of a broken clock."""
     if not seconds:
         return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    try:
+        moment = datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def output_of(extras: Any) -> dict[str, Any]:
@@ -256,13 +261,15 @@ def output_of(extras: Any) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Return plain data of the wire as JSON has it: bytes become base64, keys text."""
+    """Return plain data of the wire as JSON has it: bytes become base64, keys text, numbers that are none null."""
     if isinstance(value, bytes | bytearray | memoryview):
         return b64encode(value).decode()
     if isinstance(value, Mapping):
         return {str(name): plain(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
         return [plain(each) for each in value]
+    if isinstance(value, float) and not isfinite(value):  # as browsers write them
+        return None
     return value if isinstance(value, str | int | float | None) else str(value)
 
 

@@ -178,6 +178,18 @@ def test_anything_of_the_wire_can_be_told() -> None:
     assert plain({1: b"a", "b": (None, 2.0)}) == {"1": "YQ==", "b": [None, 2.0]}
 
 
+def test_what_is_told_is_json_whatever_an_engine_has_said() -> None:
+    """Numbers that are none are null in what was shown, and so are times of a broken clock."""
+    shown = [{"data": {"application/json": {"x": float("nan"), "y": [float("inf"), 1.5]}}}]
+    said = row(Status.OK, dumps(None), extras={"outputs": shown, "execute_result": {"data": {"z": -float("inf")}}})
+    for started, elapsed in ((1e300, 0.5), (float("nan"), 0.5), (float("inf"), 0.5), (1000.0, 1e300), (-1e300, 0.0)):
+        text = b"".join(bytes(each) for each in pieces(outcome_of((*said[:4], started, elapsed, said[6]))))
+        made = json.loads(text, parse_constant=pytest.fail)
+        assert made["displays"] == [{"data": {"application/json": {"x": None, "y": [None, 1.5]}}}]
+        assert made["execute_result"] == {"data": {"z": None}}
+        assert made["completed"] is None
+
+
 def test_a_refusal_is_told_from_what_became_of_a_request() -> None:
     """By a result of the hub's own, or by a message; an engine's errors are outcomes, whatever they are."""
     full = pack_failure(Failure.from_error(LimitExceeded("full")))
