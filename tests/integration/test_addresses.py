@@ -23,7 +23,7 @@ from ctrlhub.wire.connection import ConnectionInfo
 from ctrlhub.wire.messages import Stream
 from ctrlhub.wire.places import Profile
 from tests.support.nodes import Nodes, can_have_nodes
-from tests.support.processes import Command
+from tests.support.processes import Command, until
 from tests.support.sshd import Sshd, can_have_sshd, free_port
 from tests.support.state import hub_listens, own_state
 
@@ -59,8 +59,12 @@ def test_where_a_hub_listens(listen: str) -> None:
             assert hosts == {"[::1]"}
         assert squares(client) == [n * n for n in range(8)]
         [pid] = {client.status()["hub"]["pid"]}
-        connections = psutil.Process(pid).net_connections("tcp")
-        assert len([c for c in connections if c.status == psutil.CONN_ESTABLISHED]) >= 3 * 4
+        process = psutil.Process(pid)
+
+        def established() -> int:
+            return len([c for c in process.net_connections("tcp") if c.status == psutil.CONN_ESTABLISHED])
+
+        until(lambda: established() >= 3 * 4, "all are connected by each of its streams")
 
 
 @contextmanager
