@@ -102,12 +102,17 @@ class Kernel:
     def begin(self, code: str, until: str = "begun") -> str:
         """Begin a cell, and return its message's id once it has written a text."""
         request = self.start(code)
+        self.shown(until)
+        return request
+
+    def shown(self, text: str) -> None:
+        """Wait until a text is shown."""
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             message = self.client.get_iopub_msg(timeout=PATIENCE)
-            if until in message["content"].get("text", ""):
-                return request
-        raise TimeoutError(f"no {until!r} in what the cell shows")
+            if text in message["content"].get("text", ""):
+                return
+        raise TimeoutError(f"no {text!r} in what the cell shows")
 
     def finish(self, request: str) -> Ran:
         """Wait for the end of a cell."""
@@ -138,7 +143,7 @@ class Kernel:
         while time.monotonic() < end:
             self.interrupt()
             try:
-                message = self.client.get_shell_msg(timeout=1)
+                message = self.client.get_shell_msg(timeout=5)  # a second one would end the kernel's answer itself
             except queue.Empty:
                 continue
             if message["parent_header"].get("msg_id") == request:
