@@ -22,8 +22,14 @@ from ctrlhub.wire.messages import Stream
 
 
 def keep_acceptance(client: Client) -> None:
-    """Have a client know from now on which of its requests are stored, also once they have ended."""
-    client._connection.keep_acceptance()
+    """Have a client know from now on which of its requests are stored, also once they have ended.
+
+    Somebody waits for that: the hub is told so, and each hub that follows.
+    """
+    connection = client._connection
+    connection.keep_acceptance()
+    connection.standing_calls["sessions", "hurry"] = ("sessions", "hurry", {})
+    connection.call_later("sessions", "hurry", {})
 
 
 async def stored(client: Client, numbers: Sequence[int]) -> None:

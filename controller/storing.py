@@ -44,12 +44,16 @@ class Storing:
         self._caught_up = caught_up
         self._commits = Commits()
         self._due: float | None = None
+        self._writing = 0
         self._was_behind = False
 
     def gather(self, commit: Commit) -> None:
         """Have a commit stored soon, together with others."""
-        if self._commits.add(commit, time.monotonic()):
+        now = time.monotonic()
+        if self._commits.add(commit, now):
             self.commit()
+        elif self._commits.hurry and not self._writing:
+            self._commit_at(now)  # behind this turn: what else it has goes along
         else:
             self._commit_at(self._commits.due)
 
@@ -65,7 +69,7 @@ class Storing:
         self._due = None
         if not self._commits:
             return
-        if time.monotonic() < self._commits.due:
+        if time.monotonic() < self._commits.due and (self._writing or not self._commits.hurry):
             self._commit_at(self._commits.due)
             return
         self.commit()
@@ -75,12 +79,16 @@ class Storing:
         """Store what has gathered; acknowledge it once it is safe, and send what is to follow."""
         commit = self._commits.take()
         sends = (*(each.send() for each in commit.then), *then)
+        self._writing += 1
         self._store.write(commit.operations, partial(self._stored, sends))
         self._was_behind = self._was_behind or self._store.is_behind
 
     def _stored(self, sends: Sequence[Send]) -> None:
+        self._writing -= 1
         for send in sends:
             self._send(send)
+        if self._commits.hurry and not self._writing:
+            self._commit_at(time.monotonic())
         if self._was_behind and not self._store.is_behind:
             self._was_behind = False
             self._caught_up()

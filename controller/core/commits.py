@@ -1,9 +1,12 @@
 """Commits gather for a moment: the one thing that the hub lets wait for company.
 
-Nobody waits for a commit: who gets its acknowledgement merely forgets something that it keeps. At once
-for each small call, commits would be most of the hub's work, and their acknowledgements would double
+Hardly anybody waits for a commit: who gets its acknowledgement merely forgets something that it keeps. At
+once for each small call, commits would be most of the hub's work, and their acknowledgements would double
 the messages, and the wake-ups. So they gather for `PATIENCE`, or until they are `ENOUGH`, and then go
 to the store as one, whose acknowledgements leave as a few ranges.
+
+Where somebody waits (`Commit.soon`: the gateway, which answers once a request is stored), what has gathered
+goes to the store as soon as that has nothing else to do: what comes while it writes goes together.
 
 A request with large arguments gathers for longer, `LONGER` at most, unless it ends before: then its
 arguments, which nobody will ask for again, need not be written at all.
@@ -53,14 +56,17 @@ class Commits:
     ----------
     due : float
         When it is to be, if there is any.
+    hurry : bool
+        Whether somebody waits for it.
     """
 
-    __slots__ = ("_commits", "_large", "_soonest", "due")
+    __slots__ = ("_commits", "_large", "_soonest", "due", "hurry")
 
     def __init__(self) -> None:
         self._commits: list[Commit] = []
         self._large: dict[int, float] = {}
         self._soonest = self.due = 0.0
+        self.hurry = False
 
     def __len__(self) -> int:
         return len(self._commits)
@@ -70,6 +76,7 @@ class Commits:
         if not self._commits:
             self._soonest = self.due = now + PATIENCE
         self._commits.append(commit)
+        self.hurry = self.hurry or commit.soon
         for operation in commit.operations:
             if type(operation) is SaveRequests and len(operation.records) <= FEW:
                 self._wait_for_large(operation.records, now)
@@ -94,6 +101,7 @@ class Commits:
         """
         commits, self._commits = self._commits, []
         self._large.clear()
+        self.hurry = False
         requests: list[tuple[int, Any]] = []
         results: list[tuple[int, Any]] = []
         fetched: list[tuple[int, int]] = []

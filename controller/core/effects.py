@@ -128,10 +128,11 @@ class Acknowledge:
 
 @record
 class Commit:
-    """Store the operations; once they are safe, acknowledge."""
+    """Store the operations; once they are safe, acknowledge. With `soon` somebody waits for that."""
 
     operations: tuple[Operation, ...]
     then: Sequence[Acknowledge] = ()
+    soon: bool = False
 
 
 @record

@@ -74,6 +74,8 @@ class Session:
         How often it was told something on a stream beside that of its beats, to see whether that stands.
     usage
         What an engine uses of its host; None before anybody has told.
+    hurries
+        A client that waits until what it submits is stored.
     departed
         The connection of the hub stream that cannot be sent to any more, until there is another.
     """
@@ -106,6 +108,7 @@ class Session:
     first: int = 0
     probed: int = 0
     departed: Connection | None = None
+    hurries: bool = False
     resources: Mapping[str, float] = field(default_factory=dict)
     engine_set: str = ""
     elastic: bool = False

@@ -373,7 +373,7 @@ class MultiEngine(RecordedCommands, Relay):
             connection = session.connections.get(Stream.MULTIENGINE)
             numbers = [number for number, _ in records]
             then = (Acknowledge(connection, Accepted, numbers),) if connection else ()
-            self.outbox.add(Commit((SaveRequests(records),), then))
+            self.outbox.add(Commit((SaveRequests(records),), then, session.hurries))
 
     def tick(self, now: float) -> None:
         """Fail the commands whose engines did not come back to this hub."""

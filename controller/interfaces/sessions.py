@@ -51,6 +51,15 @@ class SessionsInterface(Interface):
             raise InvalidRequest("keep is a number of seconds, or nil")
         return OnceStored(self.context.leases.detach(caller, keep))
 
+    @exposed(Role.SUBMIT)
+    def hurry(self, caller: Session) -> None:
+        """Store what the caller submits from now on without waiting for more: it waits until that is done."""
+        caller.hurries = True
+
+    def handed_over(self, session: Session, now: float) -> None:
+        """Hurry no more: another process has the session."""
+        session.hurries = False
+
     @exposed(Role.ADMIN)
     def end(self, caller: Session, session: int) -> None:
         """End a session that no client is attached to: its tasks are cancelled, its results forgotten."""

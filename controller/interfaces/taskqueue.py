@@ -398,7 +398,8 @@ class TaskQueue(TaskReturns, Relay):
             if connection is not None:
                 numbers = list(chain.from_iterable(batches))
                 then.append(Acknowledge(connection, Accepted, numbers))
-        self.outbox.add(Commit((SaveRequests(self._saved),), then))
+        soon = any(session.hurries for session in self._accepted)
+        self.outbox.add(Commit((SaveRequests(self._saved),), then, soon))
         self._saved = []
         self._accepted.clear()
 
