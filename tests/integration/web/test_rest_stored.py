@@ -184,18 +184,24 @@ def test_of_a_submission_that_came_in_part_the_rest_is_made(here: Here) -> None:
 def test_a_gateway_killed_while_it_submits_has_submitted_nothing_or_what_is_said_again_completes(
     here: Here,
 ) -> None:
-    """It is killed as soon as the key is written down."""
+    """It is killed when the key is written down, and the hub has yet to say that it has stored anything."""
     body = {"function": "os:getpid", "map": [[]] * (MOST - 2), "label": "killed"}
     journal = Path(here.profile.directory) / JOURNAL
+    here.accepted({"function": "os:getpid"})  # the session stands
+    hub = here.hub
 
     def say() -> None:
         with pytest.raises((OSError, http.client.HTTPException)):
             here.submit(body, "killed-meanwhile")
 
     saying = Thread(target=say)
-    saying.start()
-    until(lambda: "killed-meanwhile" in journal.read_text(), "the key is written down")
-    here.kill()
+    os.kill(hub, signal.SIGSTOP)
+    try:
+        saying.start()
+        until(lambda: "killed-meanwhile" in journal.read_text(), "the key is written down")
+        here.kill()
+    finally:
+        os.kill(hub, signal.SIGCONT)
     saying.join()
     here.wait()
     accepted = here.accepted(body, "killed-meanwhile")

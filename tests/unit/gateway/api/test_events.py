@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ctrlhub.gateway.access.roles import Role
 from ctrlhub.gateway.api import events as module
 from ctrlhub.gateway.api.events import Events
 from ctrlhub.gateway.api.fanout import TASKS, Fanout, NoRoom
@@ -28,6 +29,7 @@ def test_a_stream_that_does_not_begin_takes_no_place(
         handler: Any = Events.__new__(Events)
         handler.gateway = SimpleNamespace(sockets=set(), config=SimpleNamespace(sockets=9))
         handler._topics, handler._last, handler._news = [TASKS], "", asyncio.Event()
+        handler._identity = SimpleNamespace(role=Role.VIEW)
         with pytest.raises(said):
             await handler._stream()
         assert not handler.gateway.sockets
