@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from ctrlhub.cli.settings import SECTIONS
+from ctrlhub.cluster.config.settings import SECTIONS
 from tests.support.postgres import PostgresServer, can_have_postgres
 
 if TYPE_CHECKING:

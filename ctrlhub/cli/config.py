@@ -11,11 +11,11 @@ import click
 
 from ctrlhub.cli.configured import layers_of
 from ctrlhub.cli.options import find_profile, json_option, profile_option, state_dir_option
-from ctrlhub.cli.settings import SECTIONS, SETTINGS
 from ctrlhub.cli.text import table
+from ctrlhub.cluster.config.settings import SECTIONS, SETTINGS
 
 if TYPE_CHECKING:
-    from ctrlhub.cli.resolving import Resolved
+    from ctrlhub.cluster.config.resolving import Resolved
 
 
 @click.group()
@@ -37,8 +37,8 @@ def show(
     Options win over environment variables, these over config.toml of the profile, that over the
     user's config.toml.
     """
-    from ctrlhub.cli.config_file import NAME, user_file
-    from ctrlhub.cli.resolving import Origin, VariableError
+    from ctrlhub.cluster.config.files import NAME, user_file
+    from ctrlhub.cluster.config.resolving import Origin, VariableError
 
     layers = layers_of(profile, state_dir, os.environ)
     try:

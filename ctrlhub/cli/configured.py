@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ctrlhub.cli.helping import COMMON, SELDOM, PanelOption
-from ctrlhub.cli.settings import BY_NAME, PANELS, Setting
+from ctrlhub.cluster.config.settings import BY_NAME, PANELS, Setting
 
 if TYPE_CHECKING:
-    from ctrlhub.cli.resolving import Layers
+    from ctrlhub.cluster.config.resolving import Layers
 
 _LAYERS = "ctrlhub.cli.layers"
 
@@ -43,9 +43,9 @@ def layers_of(profile: str, state_dir: Path | None, environ: Mapping[str, str]) 
     ConfigError
         A file cannot be used.
     """
-    from ctrlhub.cli.config_file import NAME, load, user_file
     from ctrlhub.cli.options import find_profile
-    from ctrlhub.cli.resolving import Layers
+    from ctrlhub.cluster.config.files import NAME, load, user_file
+    from ctrlhub.cluster.config.resolving import Layers
 
     directory = find_profile(profile, state_dir).directory
     return Layers(environ, load(directory / NAME), load(user_file(environ)))
@@ -76,8 +76,8 @@ def _option(setting: Setting) -> Callable[[Command], Command]:
 
 
 def _resolve(setting: Setting, ctx: click.Context, param: click.Parameter, typed: Any) -> Any:
-    from ctrlhub.cli.config_file import Found
-    from ctrlhub.cli.resolving import VariableError
+    from ctrlhub.cluster.config.files import Found
+    from ctrlhub.cluster.config.resolving import VariableError
 
     option = None
     if typed is not None and typed != ():

@@ -14,8 +14,8 @@ import click
 from ctrlhub.cli.configured import layers_of
 from ctrlhub.cli.exits import Exit
 from ctrlhub.cli.options import find_profile, json_option, profile_option, state_dir_option
-from ctrlhub.cli.settings import BY_NAME, SETTINGS
 from ctrlhub.cli.text import plain
+from ctrlhub.cluster.config.settings import BY_NAME, SETTINGS
 
 if TYPE_CHECKING:
     from ctrlhub.cli.checks.finding import Finding
@@ -78,8 +78,8 @@ def _findings(profile: str, state_dir: Path | None) -> Iterator[Finding]:
 def _configuration(profile: str, state_dir: Path | None, values: dict[str, Any]) -> Iterator[Finding]:
     """Look at the configuration; what cannot be read has its defaults here."""
     from ctrlhub.cli.checks.finding import ok, warning, wrong
-    from ctrlhub.cli.config_file import ConfigError
-    from ctrlhub.cli.resolving import Layers, Origin, VariableError
+    from ctrlhub.cluster.config.files import ConfigError
+    from ctrlhub.cluster.config.resolving import Layers, Origin, VariableError
 
     try:
         layers = layers_of(profile, state_dir, os.environ)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,12 @@ import click
 
 from ctrlhub.cli.configured import configured
 from ctrlhub.cli.options import profile_option, state_dir_option
-from ctrlhub.cli.settings import of_section
+from ctrlhub.cluster.config.hub import http_values, hub_values
+from ctrlhub.cluster.config.settings import of_section
 
 _SETTINGS = of_section("hub")
 _HTTP = of_section("http")
 _LOG = of_section("log")
-FIELDS: Mapping[str, str] = {"port_range": "ports", "scheme": "task_scheme"}
-"""What is called otherwise in `HubConfig`; its defaults hold for what is None."""
-
 
 def with_hub_config(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the hub's options, and what they mean as its argument `hub`: a `HubConfig`."""
@@ -35,12 +33,10 @@ def with_hub_config(command: Callable[..., None]) -> Callable[..., None]:
             raise click.UsageError("--port-range needs --listen: without it there are no TCP ports")
         if given["location"] is not None and given["listen"] is None:
             raise click.UsageError("--location needs --listen: without it there is no TCP to be found")
-        values = {
-            FIELDS.get(key, key): value for key, value in (given | log).items() if value is not None
-        }
+        values = hub_values(given | log)
         state = "" if state_dir is None else str(state_dir.expanduser().absolute())
         try:
-            values["http"] = HttpConfig(**_http_values(http))
+            values["http"] = HttpConfig(**http_values(http))
             hub = HubConfig(profile=profile, state_dir=state, **values)
         except ValueError as error:
             raise click.UsageError(str(error)) from error
@@ -48,12 +44,3 @@ def with_hub_config(command: Callable[..., None]) -> Callable[..., None]:
 
     with_options = configured(*(each.name for each in (*_SETTINGS, *_HTTP, *_LOG)))(run)
     return profile_option(state_dir_option(with_options))
-
-
-def _http_values(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the gateway's options that somebody has given; files as whole paths."""
-    values = {key: value for key, value in given.items() if value is not None}
-    for key in ("certificate", "key"):
-        if key in values:
-            values[key] = str(Path(values[key]).expanduser().absolute())
-    return values

@@ -14,8 +14,8 @@ from ctrlhub.cli.options import (
     profile_argument,
     state_dir_option,
 )
-from ctrlhub.cli.settings import BY_NAME
 from ctrlhub.cli.text import table
+from ctrlhub.cluster.config.settings import BY_NAME
 
 if TYPE_CHECKING:
     from ctrlhub.wire.places import Profile
@@ -66,7 +66,7 @@ def create(
     name: str, values: dict[str, Any], force: bool, as_json: bool, state_dir: Path | None
 ) -> None:
     """Make profile NAME, with a config.toml that explains each setting."""
-    from ctrlhub.cli.config_file import NAME, template
+    from ctrlhub.cluster.config.files import NAME, template
     from ctrlhub.wire.private import write_private
 
     place = find_profile(name, state_dir)
@@ -121,7 +121,7 @@ def list_profiles(as_json: bool, state_dir: Path | None) -> None:
 
 
 def _about(place: Profile) -> dict[str, Any]:
-    from ctrlhub.cli.config_file import NAME, ConfigError, load
+    from ctrlhub.cluster.config.files import NAME, ConfigError, load
 
     hub = place.hub_lock().holder()
     path = place.directory / NAME

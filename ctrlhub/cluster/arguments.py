@@ -22,7 +22,7 @@ _LAUNCHER_CLASS = re.compile("(EngineSet|Engine)?Launcher$")
 
 IGNORED = {
     "delay": "engines start as soon as they can",
-    "load_profile": "config.toml of a profile is for `ctrl-hub start`",
+    "load_profile": "config.toml of its profile is read in any case",
     "profile_dir": "clusters are found by profile, wherever IPython keeps its files",
     "send_engines_connection_env": "engines read the connection file",
     "shutdown_atexit": "a Cluster ends with the program that made it; "
@@ -91,8 +91,8 @@ def http_of(value: Any) -> HttpConfig:
     raise TypeError(f"http is where the gateway listens, or a map of its options, not {value!r:.80}")
 
 
-def launcher_of(others: dict[str, Any], launcher: str) -> str:
-    """Take out of others how ipyparallel names a launcher of engines, and return the launcher.
+def launcher_of(others: dict[str, Any], launcher: str | None) -> str | None:
+    """Take out of others how ipyparallel names a launcher of engines, and return the launcher; None if none is given.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def launcher_of(others: dict[str, Any], launcher: str) -> str:
             continue
         text = value if isinstance(value, str) else getattr(value, "__name__", repr(value))
         found = _LAUNCHER_CLASS.sub("", text.rpartition(".")[2]).lower()
-        if launcher not in ("local", found):
+        if launcher not in (None, "local", found):
             raise TypeError(f"Cluster: {name}={value!r} is launcher={found!r} here: give one of them")
         launcher = found
     return launcher

@@ -16,6 +16,7 @@ from ctrlhub.cluster.checking import (
     checked_wait,
 )
 from ctrlhub.cluster.clients import Clients
+from ctrlhub.cluster.config.defaults import defaults_of
 from ctrlhub.cluster.displaying import Displaying
 from ctrlhub.cluster.engine_sets import LOCAL, EngineSets
 from ctrlhub.cluster.ephemeral import discard
@@ -32,6 +33,12 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 
+STORE = "memory"
+"""Where requests and results live, if nobody says: this hub is not started again."""
+
+TIMEOUT = 60.0
+"""Seconds within which engines must be registered, if nobody says."""
+
 NOT_RUNNING = "this cluster is not running: call start(), or use it in `with`"
 
 
@@ -45,10 +52,14 @@ class Cluster(Displaying):
     fails with `HubUnavailable`, and the cluster is over (``ctrl-hub start`` runs a hub that is
     started again).
 
+    What no argument says (or None does) is as the environment says, else as ``config.toml`` of the profile and that of
+    the user do, as for ``ctrl-hub start``; else it has its default. A private cluster does not take from there what only
+    one cluster can have: a store, a range of ports, the gateway's port.
+
     Parameters
     ----------
     n
-        How many engines; as many as there are cores, if not given.
+        How many engines; as many as there are cores, if nobody says.
     profile
         The name under which ``Client(profile=...)`` and ``ctrl-hub status`` find the cluster.
     state_dir
@@ -79,7 +90,7 @@ class Cluster(Displaying):
         Which engine gets the next tasks, and which task of a client is next: `task_scheme` and
         `task_order` of `HubConfig`.
     store
-        Where requests and results live. In memory, since this hub is not started again: a store on
+        Where requests and results live. In memory, if nobody says, since this hub is not started again: a store on
         disk (``"sqlite"``) is for who starts another one with this profile, and wants the history.
     **options
         Further options of the hub: the fields of `HubConfig`.
@@ -104,22 +115,31 @@ class Cluster(Displaying):
         state_dir: str | os.PathLike[str] | None = None,
         listen: str | None = None,
         prefer: Prefer | None = None,
-        max_engines: int = 511,
+        max_engines: int | None = None,
         resources: Mapping[str, float] | Sequence[Mapping[str, float]] = (),
-        launcher: str = LOCAL,
+        launcher: str | None = None,
         launcher_options: Mapping[str, Any] | None = None,
         wait_for: int | None = None,
         timeout: float | None = None,
         progress: bool | None = None,
         scheme: str | None = None,
-        task_order: str = "fifo",
-        store: str = "memory",
+        task_order: str | None = None,
+        store: str | None = None,
         **options: Any,
     ) -> None:
         called = renamed(options, {"profile": profile, "timeout": timeout})
         profile, timeout = called.get("profile", profile), called.get("timeout", timeout)
-        self.launcher = launcher_of(options, launcher)
-        self.launcher_options = dict(launcher_options or {})
+        self._name = profile
+        self._state = None if state_dir is None else Path(state_dir).expanduser().absolute()
+        configured = defaults_of(None if profile is None else Profile.named(profile, self._state), os.environ)
+        self.launcher = launcher_of(options, launcher) or configured.launcher or LOCAL
+        self.launcher_options = configured.options_for(self.launcher) | dict(launcher_options or {})
+        given = {
+            "listen": listen, "max_engines": max_engines, "task_scheme": scheme, "task_order": task_order, "store": store,
+        }  # fmt: skip
+        said = {name: value for name, value in given.items() if value is not None}
+        values = {"store": STORE, **configured.hub, **said, **options_of(options)}
+        listen = values.get("listen")
         if self.launcher != LOCAL or self.launcher_options:
             listen = checked_launcher(self.launcher, self.launcher_options, listen)
         self.default_set = self.launcher
@@ -127,29 +147,19 @@ class Cluster(Displaying):
             raise ValueError(f"prefer must be 'ipc' or 'tcp', not {prefer!r}")
         if prefer == "tcp" and listen is None:
             listen = LOOPBACK
-        self._name = profile
-        self._state = None if state_dir is None else Path(state_dir).expanduser().absolute()
-        if scheme is not None:
-            options = {**options, "task_scheme": scheme}
         # Made here so that a wrong option is an error of this line.
-        self._hub = HubConfig(
-            listen=listen,
-            max_engines=max_engines,
-            store=store,
-            task_order=task_order,
-            **options_of(options),
-        )
-        self.n = checked_count(min(available_cores(), max_engines) if n is None else n, max_engines)
+        self._hub = HubConfig(**{**values, "listen": listen})
+        most = self._hub.max_engines
+        n = configured.engines if n is None else n
+        self.n = checked_count(min(available_cores(), most) if n is None else n, most)
         self._resources = checked_resources_of(resources, self.n)
         if self._resources and (self.launcher != LOCAL or self.launcher_options):
             raise ValueError(
                 "resources are told to engines that a Cluster starts on this host by itself: for others say "
                 "`ctrl-hub engine --resources` where they are started"
             )
-        if profile is not None:
-            Profile.named(profile, self._state)
         self._prefer = prefer
-        self._timeout = 60.0 if timeout is None else timeout
+        self._timeout = next(each for each in (timeout, configured.timeout, TIMEOUT) if each is not None)
         self._wait_for = checked_wait(wait_for)
         self._progress = progress
         self._owner = os.getpid()

@@ -44,7 +44,7 @@ class Pool:
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
-        self._cluster = Cluster(n=workers, max_engines=max(workers, MOST_ENGINES))
+        self._cluster = Cluster(n=workers, launcher="local", launcher_options={}, max_engines=max(workers, MOST_ENGINES))
         self._lock = threading.Lock()
         self._owner = os.getpid()
         self.client = self._cluster.start()

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from ctrlhub.cli import main
 from ctrlhub.cli.exits import Exit
-from ctrlhub.cli.settings import SETTINGS
+from ctrlhub.cluster.config.settings import SETTINGS
 
 
 @pytest.fixture

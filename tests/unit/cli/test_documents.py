@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ctrlhub.cli import main
-from ctrlhub.cli.settings import SETTINGS, Setting
+from ctrlhub.cluster.config.settings import SETTINGS, Setting
 
 DOCS = Path(__file__).parents[3] / "docs"
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ctrlhub.cli.kinds import toml
-from ctrlhub.cli.settings import BY_NAME, SECTIONS, Setting, of_section
+from ctrlhub.cluster.config.kinds import toml
+from ctrlhub.cluster.config.settings import BY_NAME, SECTIONS, Setting, of_section
 from ctrlhub.wire.private import StateError, this_uid
 
 NAME = "config.toml"

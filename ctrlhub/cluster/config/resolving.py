@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from ctrlhub.cli.config_file import Found
-from ctrlhub.cli.settings import PREFIX, SECTIONS, SETTINGS, Setting
+from ctrlhub.cluster.config.files import Found
+from ctrlhub.cluster.config.settings import PREFIX, SECTIONS, SETTINGS, Setting
 
 
 class Origin(StrEnum):

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ctrlhub.cli.kinds import (
+from ctrlhub.cluster.config.kinds import (
     ADDRESS,
     AMOUNTS,
     LINES,

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctrlhub.cli import kinds
-from ctrlhub.cli.config_file import ConfigError, Found, lines_of, load, template, understood
-from ctrlhub.cli.hub_options import FIELDS
-from ctrlhub.cli.resolving import Layers, Origin, VariableError
-from ctrlhub.cli.settings import BY_NAME, SECTIONS, SETTINGS, Setting, of_section
+from ctrlhub.cluster.config import kinds
+from ctrlhub.cluster.config.files import ConfigError, Found, lines_of, load, template, understood
+from ctrlhub.cluster.config.hub import FIELDS
+from ctrlhub.cluster.config.resolving import Layers, Origin, VariableError
+from ctrlhub.cluster.config.settings import BY_NAME, SECTIONS, SETTINGS, Setting, of_section
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.http_config import HttpConfig
 
