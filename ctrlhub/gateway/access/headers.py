@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 from ctrlhub.controller.http_config import HttpConfig
 
+HTTPS = 443
+"""The port of TLS that goes without saying: who has it speaks for the whole host."""
+
 PAGE_POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'self'; object-src 'none'; frame-ancestors {frames}"
@@ -28,6 +31,7 @@ def headers_of(config: HttpConfig, *, page: bool) -> Mapping[str, str]:
     }
     if not config.frames:
         headers["X-Frame-Options"] = "DENY"
-    if config.has_tls:
+    if config.has_tls and config.port == HTTPS:
+        # Browsers hold all ports of a host to it: at another port it would shut out other servers of this host.
         headers["Strict-Transport-Security"] = "max-age=31536000"
     return headers

@@ -214,7 +214,7 @@ def test_beyond_this_host_there_is_tls(command: Command) -> None:
     local = Site(f"https://127.0.0.1:{port}", here.profile)
     answer = local.ask("GET", "/healthz", role=None)
     assert answer.status == 200
-    assert answer["Strict-Transport-Security"].startswith("max-age=")
+    assert "Strict-Transport-Security" not in answer.head
     cookie = local.ask("GET", f"/?token={here.secret()}", role=None)["Set-Cookie"]
     assert "Secure" in cookie
     plain = Site(f"http://127.0.0.1:{port}", here.profile)
