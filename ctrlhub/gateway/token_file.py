@@ -29,7 +29,7 @@ class TokenFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: tuple[int, ...] | None = None
         self._book = TokenBook()
 
     def now(self) -> TokenBook:
@@ -92,14 +92,15 @@ class TokenFile:
         with HubLock(self.path.with_name("tokens.lock")).turn():
             yield
 
-    def _mark(self) -> tuple[int, int, int] | None:
+    def _mark(self) -> tuple[int, ...] | None:
+        """Return what is different once its content is, or who may read it."""
         try:
             found = os.stat(self.path)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise StateError(f"cannot look at {self.path}: {error.strerror or error}") from error
-        return found.st_ino, found.st_mtime_ns, found.st_size
+        return found.st_ino, found.st_mtime_ns, found.st_size, found.st_mode, found.st_uid
 
     def _read(self) -> TokenBook:
         try:

@@ -72,6 +72,16 @@ def test_what_is_damaged_or_open_to_others_is_refused(file: TokenFile) -> None:
         file.create("guest", Role.VIEW, None)
 
 
+def test_one_that_is_opened_to_others_is_refused_from_then_on(file: TokenFile) -> None:
+    """Though nothing in it has changed; and taken again once it is closed."""
+    book = file.ensure()
+    file.path.chmod(0o644)
+    with pytest.raises(StateError, match="open to other users"):
+        file.now()
+    file.path.chmod(0o600)
+    assert file.now() == book
+
+
 def test_many_change_it_at_once(file: TokenFile) -> None:
     """None of the changes is lost."""
     with ThreadPoolExecutor(8) as pool:
