@@ -65,7 +65,7 @@ class Event:
         JSON, in one line.
     """
 
-    __slots__ = ("_framed", "kind", "mark", "number", "text", "topics")
+    __slots__ = ("_frame", "_framed", "kind", "mark", "number", "text", "topics")
 
     def __init__(
         self, number: int, mark: str, kind: str, topics: Collection[Topic], text: str
@@ -76,6 +76,14 @@ class Event:
         self.topics = topics
         self.text = text
         self._framed = ""
+        self._frame = b""
+
+    @property
+    def frame(self) -> bytes:
+        """It as a message of a WebSocket: the same bytes for everybody, since what a server sends is not masked."""
+        if not self._frame:
+            self._frame = text_frame(self.text.encode())
+        return self._frame
 
     @property
     def framed(self) -> str:
@@ -380,6 +388,16 @@ class Fanout:
             assert list(self.wanted(word)) == sorted(numbers)
         assert self._kept_bytes == sum(event.size for event in self._kept)
         assert len(self._kept) <= self._most_kept
+
+
+def text_frame(data: bytes) -> bytes:
+    """Return a text as a message of a WebSocket, in one frame that is not masked (RFC 6455, 5.2)."""
+    size = len(data)
+    if size < 126:
+        return bytes((0x81, size)) + data
+    if size < 1 << 16:
+        return b"\x81\x7e" + size.to_bytes(2, "big") + data
+    return b"\x81\x7f" + size.to_bytes(8, "big") + data
 
 
 def _text(kind: str, mark: str, data: Mapping[str, Any], now: float) -> str:

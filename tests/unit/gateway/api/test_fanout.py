@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.frames import Frame, Opcode
 
-from ctrlhub.gateway.api.fanout import Fanout, NoRoom, Subscriber, TooMany, Topic
+from ctrlhub.gateway.api.fanout import Fanout, NoRoom, Subscriber, TooMany, Topic, text_frame
 
 
 class Reader:
@@ -26,6 +27,22 @@ class Reader:
         events = [json.loads(event.text) for event in self.subscriber.take()]
         self.subscriber.sent()
         return events
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 1_000_000])
+def test_messages_are_framed_as_others_frame_them(size: int) -> None:
+    """Whatever their size."""
+    assert text_frame(b"x" * size) == Frame(Opcode.TEXT, b"x" * size).serialize(mask=False)
+
+
+def test_an_event_is_framed_once_for_everybody() -> None:
+    """Each subscriber is sent the same bytes, which are no copies."""
+    fanout = Fanout("e")
+    readers = [Reader(fanout, ["a"]) for _ in range(3)]
+    event = fanout.publish("x", {"n": "\u20ac"}, ("a",), 1.0)
+    frames = {id(each.frame) for reader in readers for each in reader.subscriber.take()}
+    assert frames == {id(event.frame)}
+    assert event.frame == text_frame(event.text.encode())
 
 
 def test_events_go_to_those_who_subscribed_to_them() -> None:
