@@ -117,7 +117,7 @@ class _Each:
         return None
 
 
-def have_parent(view: LoadBalancedView, trace: str) -> None:
-    """Have the tasks of a view belong to somebody else's span, as W3C's ``traceparent`` names it."""
-    view._options = replace(view._options, trace=trace)
+def have_parent(view: LoadBalancedView, trace: str, state: str = "") -> None:
+    """Have the tasks of a view belong to somebody else's span, as W3C's ``traceparent`` and ``tracestate`` name it."""
+    view._options = replace(view._options, trace=trace, trace_state=state)
     view._templates = {}

@@ -8,7 +8,7 @@ from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ctrlhub.link.tracing import parent_of, provider_here
+from ctrlhub.link.tracing import carrier_of, parent_of, provider_here, state_of
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
@@ -46,8 +46,9 @@ class Submissions:
         from opentelemetry.trace import SpanKind
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-        theirs = template.options.trace
-        parent = TraceContextTextMapPropagator().extract({"traceparent": theirs}) if theirs else None
+        theirs = template.options
+        carrier = carrier_of(theirs.trace, theirs.trace_state)
+        parent = TraceContextTextMapPropagator().extract(carrier) if theirs.trace else None
         noted = Submission()
         about: dict[str, str | int] = {"ctrlhub.function": template.what, "ctrlhub.session": self._session}
         if template.label:
@@ -56,7 +57,8 @@ class Submissions:
             f"submit {template.what}", parent, kind=SpanKind.PRODUCER, attributes=about
         ) as span:
             traced = copy(template)
-            traced.options = replace(template.options, trace=parent_of(span.get_span_context()))
+            own = span.get_span_context()
+            traced.options = replace(template.options, trace=parent_of(own), trace_state=state_of(own))
             try:
                 yield traced, noted
             finally:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ctrlhub.engine.work import Traced
-from ctrlhub.link.tracing import another_service, provider_here
+from ctrlhub.link.tracing import another_service, carrier_of, provider_here
 from ctrlhub.wire.ids import text_of
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Spans:
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
         told = task.told
-        parent = TraceContextTextMapPropagator().extract({"traceparent": told["trace"]})
+        parent = TraceContextTextMapPropagator().extract(carrier_of(told["trace"], told.get("trace_state", "")))
         queued, given = told.get("queued"), told.get("given")
         if type(queued) is not float or type(given) is not float:
             return parent

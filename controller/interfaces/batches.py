@@ -106,4 +106,6 @@ def _template_row(template: Template, times: Times) -> TemplateRow:
     if trace:  # the engine makes the span of the time here: nothing is exported in this loop
         offset = times.unix_offset
         options |= {"trace": trace, "queued": template.submitted + offset, "given": times.now + offset}
+        if template.options.trace_state:
+            options["trace_state"] = template.options.trace_state
     return (*row, options)

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from ctrlhub.wire.options import LONGEST_STATE
+
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
     from opentelemetry.trace import SpanContext, TracerProvider
@@ -97,6 +99,17 @@ def parent_of(context: SpanContext) -> str:
     if not context.is_valid or not context.trace_flags.sampled:
         return ""
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"
+
+
+def state_of(context: SpanContext) -> str:
+    """Write what goes with a span's context as W3C does (``tracestate``); empty if that is nothing, or too long."""
+    state = context.trace_state.to_header() if parent_of(context) else ""
+    return state if len(state) <= LONGEST_STATE else ""
+
+
+def carrier_of(parent: str, state: str) -> dict[str, str]:
+    """Return the headers from which OpenTelemetry reads a context."""
+    return {"traceparent": parent, "tracestate": state} if state else {"traceparent": parent}
 
 
 def _own_provider() -> TracerProvider | None:

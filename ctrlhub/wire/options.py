@@ -32,6 +32,9 @@ MOST_AMOUNT = 1e15
 LONGEST_TRACE = 128
 """The longest traceparent (characters)."""
 
+LONGEST_STATE = 512
+"""The longest tracestate (characters)."""
+
 MOST_DEPENDENCIES = 1_000_000
 """So many requests a task may depend on."""
 
@@ -88,6 +91,10 @@ class Condition:
         return cls(_checked_requests(requests), flags[0], flags[1], flags[2], places)
 
 
+_PLAIN = ("priority", "timeout", "time_limit", "grace", "targets", "arguments", "trace", "trace_state")
+"""Options that travel as they are, if they are not the default."""
+
+
 @dataclass(frozen=True, slots=True)
 class TaskOptions:
     """What a task asks for.
@@ -115,6 +122,8 @@ class TaskOptions:
         Requests whose values it is called with.
     trace
         The span that it belongs to, as W3C's ``traceparent``; empty for none.
+    trace_state
+        What goes with that, as W3C's ``tracestate``; empty for nothing.
     """
 
     priority: int = 0
@@ -127,6 +136,7 @@ class TaskOptions:
     follow: tuple[Condition, ...] = ()
     arguments: Ranges = ()
     trace: str = ""
+    trace_state: str = ""
 
     @property
     def waits(self) -> bool:
@@ -136,7 +146,7 @@ class TaskOptions:
     def to_wire(self) -> dict[str, Any]:
         """Return the map that travels."""
         found: dict[str, Any] = {}
-        for name in ("priority", "timeout", "time_limit", "grace", "targets", "arguments", "trace"):
+        for name in _PLAIN:
             value = getattr(self, name)
             if value != _DEFAULTS[name]:
                 found[name] = value
@@ -166,17 +176,15 @@ class TaskOptions:
             after=_checked_conditions("after", value.get("after", ())),
             follow=_checked_conditions("follow", value.get("follow", ())),
             arguments=_checked_arguments(value.get("arguments", ())),
-            trace=_checked_trace(value.get("trace", "")),
+            trace=_checked_trace(value.get("trace", ""), LONGEST_TRACE, "a trace is a traceparent"),
+            trace_state=_checked_trace(value.get("trace_state", ""), LONGEST_STATE, "a trace_state is a tracestate"),
         )
 
 
 PLAIN = TaskOptions()
 """The options of a task that asks for nothing."""
 
-_DEFAULTS: Mapping[str, Any] = {
-    name: getattr(PLAIN, name)
-    for name in ("priority", "timeout", "time_limit", "grace", "targets", "arguments", "trace")
-}
+_DEFAULTS: Mapping[str, Any] = {name: getattr(PLAIN, name) for name in _PLAIN}
 
 
 def is_priority(value: Any) -> bool:
@@ -269,9 +277,9 @@ def _checked_arguments(value: Any) -> Ranges:
     return requests
 
 
-def _checked_trace(value: Any) -> str:
-    if type(value) is not str or len(value) > LONGEST_TRACE or not value.isascii():
-        raise InvalidRequest("a trace is a traceparent, as W3C writes it")
+def _checked_trace(value: Any, most: int, what: str) -> str:
+    if type(value) is not str or len(value) > most or not value.isascii():
+        raise InvalidRequest(f"{what}, as W3C writes it")
     return value
 
 

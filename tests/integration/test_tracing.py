@@ -143,18 +143,21 @@ def test_a_trace_begins_with_who_asks_over_http(tmp_path: Path, monkeypatch: pyt
         with Cluster(n=1) as client:
             rest = rest_of(client, "submit")
             body = {"function": "math:hypot", "map": [[3, 4], [5, 12]]}
-            headers = {"traceparent": f"00-{trace}-{span}-01", "Idempotency-Key": "traced"}
+            headers = {"traceparent": f"00-{trace}-{span}-01", "Idempotency-Key": "traced", "tracestate": "vendor=opaque,other=1"}
             done = rest.ask("POST", "tasks?wait=60", body, headers)
             assert [each["value"] for each in done.json["results"]] == [5, 13]
             for wrong in ("nonsense", f"00-{'0' * 32}-{span}-01"):
                 assert rest.ask("POST", "tasks?wait=60", {"function": "os:getpid"}, {"traceparent": wrong}).status == 200
             assert rest.ask("POST", "tasks", body, {"traceparent": "0" * 129}).status == 400
+            assert rest.ask("POST", "tasks", body, {"tracestate": "0" * 513}).status == 400
         until(lambda: len(collector.named("submit call_by_name")) == 3, "the gateway has exported, as it ended")
         until(lambda: len(collector.named("run math:hypot")) == 2, "so has the engine")
     submit = one([each for each in collector.named("submit call_by_name") if each.parent == span])
     runs = collector.named("run math:hypot")
     queues = [each for each in collector.named("queue") if each.parent == submit.id]
     assert {each.trace for each in (submit, *queues, *runs)} == {trace}
+    assert {each.state for each in (submit, *queues, *runs)} == {"vendor=opaque,other=1"}
+    assert {each.state for each in collector.named("run os:getpid")} == {""}
     assert {each.parent for each in runs} == {each.id for each in queues}
     assert {each.attributes["ctrlhub.task"] for each in runs} == {each["id"] for each in done.json["results"]}
     assert {each.trace for each in collector.named("run os:getpid")}.isdisjoint({trace})

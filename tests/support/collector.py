@@ -32,6 +32,7 @@ class Collected:
     message: str
     attributes: dict[str, Any]
     events: dict[str, dict[str, Any]]
+    state: str
 
 
 @dataclass
@@ -100,5 +101,5 @@ def _collected(service: str, span: Any) -> Collected:
     return Collected(
         service, span.name, span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex(), span.kind,
         span.start_time_unix_nano, span.end_time_unix_nano, span.status.code, span.status.message,
-        _plain(span.attributes), {event.name: _plain(event.attributes) for event in span.events},
+        _plain(span.attributes), {event.name: _plain(event.attributes) for event in span.events}, span.trace_state,
     )  # fmt: skip

@@ -23,6 +23,7 @@ from ctrlhub.gateway.api.schema import (
 )
 from ctrlhub.wire.options import (
     LONGEST_RESOURCE,
+    LONGEST_STATE,
     LONGEST_TRACE,
     MOST_AMOUNT,
     MOST_PRIORITY,
@@ -77,10 +78,13 @@ MAP = Record(
     about="Many calls of one function",
 )
 TRACEPARENT = Text(LONGEST_TRACE, about="The span that the tasks belong to, as W3C Trace Context says it")
+TRACESTATE = Text(LONGEST_STATE, about="What goes with that, as W3C Trace Context says it")
 _TRACE = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]*)?")
 
+_STATE = re.compile(r"[\t -~]*")
+
 TRACE = "trace"
-"""Among the options of a batch, beside the flags of a view: the span that its tasks belong to."""
+"""Among the options of a batch, beside the flags of a view: the span that its tasks belong to, and its state."""
 
 SUBMISSION = Either((TASK, MAP, ListOf(TASK, MOST_TASKS, 1)))
 APPLY = Record(
@@ -136,9 +140,10 @@ def _runs(tasks: Iterable[Mapping[str, Any]]) -> Iterator[tuple[dict[str, Any], 
         yield options, (job_of(task) for task in some)
 
 
-def traced(batches: Iterable[Batch], parent: str) -> list[Batch]:
-    """Return batches whose tasks belong to a span, as a header names it; what names none is not heeded."""
-    more = {TRACE: parent} if _TRACE.fullmatch(parent) else {}
+def traced(batches: Iterable[Batch], parent: str, state: str = "") -> list[Batch]:
+    """Return batches whose tasks belong to a span, as headers name it; what names none is not heeded."""
+    own = (parent, state if _STATE.fullmatch(state) else "")
+    more = {TRACE: own} if _TRACE.fullmatch(parent) else {}
     return [replace(batch, options={**batch.options, **more}) for batch in batches]
 
 

@@ -234,7 +234,7 @@ class Submissions:
         if TRACE in options:
             flags = {name: value for name, value in options.items() if name != TRACE}
             made = self._loop_client.load_balanced_view(block=False, **flags)
-            have_parent(made, options[TRACE])
+            have_parent(made, *options[TRACE])
             return made
         if not options.keys().isdisjoint(("targets", "after", "follow", "resources")):
             return self._loop_client.load_balanced_view(block=False, **options)

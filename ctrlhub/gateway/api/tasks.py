@@ -14,6 +14,7 @@ from ctrlhub.gateway.api.jobs import (
     SECONDS,
     SUBMISSION,
     TRACEPARENT,
+    TRACESTATE,
     batches_of,
     traced,
 )
@@ -72,7 +73,7 @@ class Tasks(ApiHandler):
                 202: Answer("They are accepted, and stored", Either((shapes.ACCEPTED, shapes.OUTCOMES))),
             },
             query={"wait": shapes.WAIT},
-            headers={"Idempotency-Key": Text(255, 1, KEY_PATTERN), "traceparent": TRACEPARENT},
+            headers={"Idempotency-Key": Text(255, 1, KEY_PATTERN), "traceparent": TRACEPARENT, "tracestate": TRACESTATE},
             body=SUBMISSION,
         ),
     }
@@ -95,7 +96,9 @@ class Tasks(ApiHandler):
         """Submit tasks."""
         parent = self.request.headers.get("traceparent", "")
         TRACEPARENT.check(parent, "traceparent")
-        batches = traced(batches_of(asked.body), parent)
+        state = ",".join(self.request.headers.get_list("tracestate"))  # it may come in several lines
+        TRACESTATE.check(state, "tracestate")
+        batches = traced(batches_of(asked.body), parent, state)
         key = self.request.headers.get("Idempotency-Key")
         submissions = await self.rest.of(self.role)
         if key is None:

@@ -66,5 +66,25 @@ def test_what_is_no_traceparent_is_refused(trace: object) -> None:
 
 
 def test_a_trace_outlives_the_hub() -> None:
-    """It is an option like others, which are stored with the task."""
-    assert TaskOptions.from_wire(TaskOptions(trace=TRACE).to_wire()).trace == TRACE
+    """It is an option like others, which are stored with the task; so is its state."""
+    options = TaskOptions(trace=TRACE, trace_state="a=1,b=2")
+    assert TaskOptions.from_wire(options.to_wire()) == options
+
+
+def test_the_state_goes_with_the_context() -> None:
+    """And alone it says nothing; what is none is refused."""
+    exchange = Exchange()
+    client, engine = a_peer(exchange, "client", m.Role.SUBMIT), a_peer(exchange, "engine", m.Role.ENGINE)
+    client.submit(1, options={"trace": TRACE, "trace_state": "vendor=opaque"})
+    [given] = engine.heard(m.RunTasks)
+    assert _options(given)["trace_state"] == "vendor=opaque"
+    engine.results((client.id(1), 0))
+    engine.heard()
+    client.submit(2, options={"trace_state": "vendor=opaque"})
+    [alone] = engine.heard(m.RunTasks)
+    assert isinstance(alone, m.RunTasks)
+    assert [len(template) for template in alone.templates] == [4]
+    for wrong in (3, None, "x" * 513, "ä=1"):
+        [refused] = client.submit(3, options={"trace": TRACE, "trace_state": wrong})
+        assert isinstance(refused, m.Refused)
+        assert (refused.code, "trace_state" in refused.message) == ("invalid_request", True)
