@@ -40,7 +40,13 @@ taken for gone: what matters is said again after its next hello.
 MOST_UNSEEN = 256
 """The most messages on iopub kept for a connection that does not read them; it loses what follows."""
 
-TCP_HEARTBEAT_MS = 5000
+KEEPALIVE = 5
+KEEPALIVE_COUNT = 2
+"""After so many seconds without a word, and then as often, the system probes a TCP connection, which has
+failed when that was in vain so many times."""
+
+UNHEARD_MS = 15_000
+"""So long what was sent over TCP may stay unacknowledged by the peer's system until the connection has failed."""
 
 _LARGEST = {Stream.HUB: MAX_CONTROL_BYTES, Stream.IOPUB: MAX_HELLO_BYTES}
 
@@ -211,9 +217,13 @@ def _configure(socket: zmq.Socket[Any], stream: Stream, server: KeyPair | None) 
     socket.setsockopt(zmq.SNDHWM, MOST_UNSEEN if stream is Stream.IOPUB else MOST_UNREAD)
     socket.setsockopt(zmq.MAXMSGSIZE, _LARGEST.get(stream, MAX_FRAME_BYTES))
     if server is not None:
+        # No heartbeats of ZeroMQ's own: it looks through all of its timers to cancel one, which with the
+        # connections of thousands of engines takes all of its thread's time.
         socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
-        socket.setsockopt(zmq.HEARTBEAT_IVL, TCP_HEARTBEAT_MS)
-        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * TCP_HEARTBEAT_MS)
+        socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, KEEPALIVE)
+        socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, KEEPALIVE)
+        socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, KEEPALIVE_COUNT)
+        socket.setsockopt(zmq.TCP_MAXRT, UNHEARD_MS)
         socket.setsockopt(zmq.CURVE_SERVER, 1)
         socket.setsockopt(zmq.CURVE_SECRETKEY, server.secret.encode())
         socket.setsockopt(zmq.CURVE_PUBLICKEY, server.public.encode())
