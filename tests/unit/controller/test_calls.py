@@ -32,7 +32,7 @@ class TestCalls:
         client = a_peer(exchange, "client", CLIENT)
         answer = client.call("jobs", "status")
         assert answer.code == "unknown_interface"
-        assert "control, history, logs, multiengine, query, sessions, start_hooks, tasks" in answer.message
+        assert "control, history, logs, multiengine, output, query, sessions, start_hooks, tasks" in answer.message
         answer = client.call("query", "nothing")
         assert "status" in answer.message
 
