@@ -110,7 +110,7 @@ class Hearing:
     def _hear(self, origin: Origin, message: m.Message, now: float) -> None:
         connection, user = origin.connection, origin.user
         if type(message) is m.Enrol:
-            self._joining.enrol(origin, message)
+            self._joining.enrol(origin, message, now)
             return
         if user is not None and not self._joining.may_speak(user):
             raise AuthenticationError("this key is not registered, or was revoked: enrol again")

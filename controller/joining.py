@@ -6,12 +6,13 @@ No I/O of its own: whether a peer shares memory with the hub is asked of the `Bo
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ctrlhub.controller.attachments import Attachments
 from ctrlhub.controller.config import HubConfig
+from ctrlhub.controller.core.anteroom import Anteroom
 from ctrlhub.controller.core.borrower import Borrower
-from ctrlhub.controller.core.effects import Outbox, Send
+from ctrlhub.controller.core.effects import Connection, Outbox, Send
 from ctrlhub.controller.core.sessions import Arrival, Session
 from ctrlhub.controller.exposed import Exposed
 from ctrlhub.controller.large import LargeMessages
@@ -93,18 +94,30 @@ class Joining:
         self._versions = versions
         self._keys = keys
         self._borrowing = borrowing
+        self._anteroom: Anteroom[Connection] = Anteroom()
         self.why_full: Callable[[], str] = str
 
-    def enrol(self, origin: Origin, message: m.Enrol) -> None:
-        """Accept a key of a peer's own making."""
+    def enrol(self, origin: Origin, message: m.Enrol, now: float) -> None:
+        """Accept a key of a peer's own making; where many engines come at once, they hear so in turn."""
         if (
             origin.user is None
             or self._keys is None
             or origin.connection.stream is not m.Stream.HUB
         ):
             raise AuthenticationError("keys are enrolled over TCP, on the hub stream")
-        self._keys.enrol(origin.user, message.public_key)
-        self._outbox.add(Send(origin.connection, m.Enrolled(message.public_key)))
+        role = self._keys.enrol(origin.user, message.public_key)
+        if role is m.Role.ENGINE:
+            self._tell(self._anteroom.come(message.public_key, origin.connection, now))
+        else:
+            self._tell([(message.public_key, origin.connection)])
+
+    def tick(self, now: float) -> None:
+        """Let those in whose turn it is, though others have not come."""
+        self._tell(self._anteroom.look(now))
+
+    def _tell(self, accepted: Iterable[tuple[str, Connection]]) -> None:
+        for key, connection in accepted:
+            self._outbox.add(Send(connection, m.Enrolled(key)))
 
     def may_speak(self, user: str) -> bool:
         """Tell whether messages with this key count; asked at each, since keys are revoked."""
@@ -115,6 +128,9 @@ class Joining:
 
     def register(self, origin: Origin, message: m.Register, now: float) -> None:
         """Give a peer a session: its own again, or a new one."""
+        if origin.user is not None:
+            self._anteroom.entered(origin.user)
+            self.tick(now)
         try:
             self._register(origin, message, now)
             if self._keys is not None and origin.user is not None:

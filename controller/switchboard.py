@@ -221,6 +221,7 @@ class Switchboard:
         """Do what is due."""
         self._begin(now)
         self.large.tick(now)
+        self.joining.tick(now)
         self._peers.tick(now)
         self._exposed.tick(now)
         self.gateway.tick(now)

@@ -100,7 +100,7 @@ class Member:
         self.keys = KeyPair.generate()
         self.worker = Nothing()
         said = registration(Role.ENGINE, self.keys.public, os.urandom(16))
-        self.session = EngineSession(said, self.worker, hub_lease=60.0, drain=1.0)
+        self.session = EngineSession(said, self.worker, hub_lease=600.0, drain=1.0)
         self.ports: dict[Stream, Port] = {}
         self.silences = self.beats = 0
         self.due = NEVER

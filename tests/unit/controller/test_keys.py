@@ -7,6 +7,7 @@ import itertools
 import pytest
 
 from ctrlhub.controller.config import HubConfig
+from ctrlhub.controller.core.anteroom import ENTRY, MOST_ENTERING
 from ctrlhub.wire import messages as m
 from ctrlhub.wire.security import KeyPair
 from tests.support.exchange import BULK, Exchange, Line
@@ -50,6 +51,24 @@ class TestKeys:
         key = KeyPair.generate().public
         for _ in range(2):
             assert line.say(HUB, m.Enrol(key)) == [m.Enrolled(key)]
+
+    def test_of_many_engines_a_few_enter_at_once(self, listening: Listening) -> None:
+        """The next hears that its key is accepted when another is in, or does not come; clients hear at once."""
+        waiting = [Line(listening, f"engine {n}", listening.enrolment(ENGINE)) for n in range(3)]
+        entering = [listening.peer(ENGINE, f"entering {n}") for n in range(MOST_ENTERING)]
+        keys = [KeyPair.generate().public for _ in waiting]
+        for line, key in zip(waiting, keys, strict=True):
+            assert line.say(HUB, m.Enrol(key)) == []
+        listening.peer(CLIENT, "a client")
+
+        assert entering[0].user is not None
+        entering[0].register(ENGINE, entering[0].user)
+        assert [line.heard() for line in waiting] == [[m.Enrolled(keys[0])], [], []]
+
+        assert Line(listening, "again", listening.enrolment(ENGINE)).say(HUB, m.Enrol(keys[1])) == []
+        listening.pass_time(ENTRY)
+        assert [line.heard() for line in waiting] == [[], [], [m.Enrolled(keys[2])]]
+        assert Line(listening, "again").heard() == [m.Enrolled(keys[1])]
 
     @pytest.mark.parametrize("role", [ENGINE, CLIENT])
     def test_an_enrolment_key_may_only_enrol(self, listening: Listening, role: m.Role) -> None:
