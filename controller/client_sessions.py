@@ -9,6 +9,11 @@ from ctrlhub.controller.core.saved import Saved, SavedSession
 from ctrlhub.controller.core.saved_sessions import KeptSession, SavedSessions
 from ctrlhub.controller.core.sessions import Session, Sessions
 from ctrlhub.wire.ids import session_of
+from ctrlhub.wire.messages import Role
+
+READERS = 60.0
+"""For so long (seconds) the session of a client that reads only is kept, which has nothing in it: who comes and goes
+without end is not to take the places of others."""
 
 
 class ClientSessions:
@@ -80,7 +85,8 @@ class ClientSessions:
 
     def kept_for(self, session: Session) -> float:
         """Return for how long (seconds) a session is kept while its peer is away."""
-        return session.retention or self._config.session_ttl
+        longest = READERS if session.role is Role.VIEW else float("inf")
+        return session.retention or min(longest, self._config.session_ttl)
 
     def expires(self, session: Session) -> float:
         """Return when (Unix time) the session of a client that is away ends."""

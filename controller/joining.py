@@ -261,7 +261,7 @@ class Joining:
                 resumed=resumed,
                 beat=config.beat,
                 suspect=config.suspect,
-                lease=(session.retention or config.session_ttl) if is_client else config.hub_lease,
+                lease=self._peers.clients.kept_for(session) if is_client else config.hub_lease,
                 engines=self._peers.events.described() if is_client else (),
                 events=self._peers.events.count,
                 segment=segment,

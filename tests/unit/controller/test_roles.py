@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ctrlhub.controller.client_sessions import READERS
 from ctrlhub.controller.core.effects import Connection
 from ctrlhub.controller.core.saved import SavedSession
 from ctrlhub.controller.interfaces.base import Interface, exposed
@@ -321,6 +322,22 @@ def test_who_attaches_to_a_session_that_was_left(had: m.Role, asks: m.Role) -> N
         kept = exchange.switchboard.sessions.of_number(left.registered.session)
         assert kept is not None
         assert kept.role is had
+
+
+@pytest.mark.parametrize("role", m.CLIENT_ROLES)
+def test_how_long_a_session_is_kept_whose_client_has_vanished(role: m.Role) -> None:
+    """One that reads only leaves nothing: it is not to take the places of others for long. It is told so."""
+    exchange = Exchange()
+    line = a_peer(exchange, "peer", role)
+    assert line.registered is not None
+    number, config = line.registered.session, exchange.switchboard.config
+    kept = READERS if role is VIEW else config.session_ttl
+    assert (line.registered.lease, config.session_ttl > READERS) == (kept, True)
+    exchange.pass_time(config.lost + 1)
+    exchange.pass_time(kept - 1)
+    assert exchange.switchboard.sessions.of_number(number) is not None
+    exchange.pass_time(2)
+    assert exchange.switchboard.sessions.of_number(number) is None
 
 
 @pytest.mark.parametrize("asks", m.CLIENT_ROLES)
