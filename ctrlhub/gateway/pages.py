@@ -73,6 +73,13 @@ class Page(Handler):
         here = self.request.path.rpartition("/")[2] or "./"
         self.redirect(f"{here}?{urlencode(rest)}" if rest else here, status=303)
 
+    @property
+    def _browser_has_tls(self) -> bool:
+        """Whether the browser speaks TLS, with us or with a proxy before us; who says so falsely spoils his own cookie alone."""
+        headers = self.request.headers
+        ways = (self.request.protocol, headers.get("X-Forwarded-Proto", ""), headers.get("Origin", "").partition(":")[0])
+        return "https" in ways
+
     def log_in(self, token: Token) -> None:
         """Give the browser its cookie."""
         config = self.gateway.config
@@ -90,5 +97,5 @@ class Page(Handler):
             # Shown within another site's page: each site's is a cookie of its own.
             parts += ["Secure", "SameSite=None", "Partitioned"]
         else:
-            parts += [*(["Secure"] if self.request.protocol == "https" else []), "SameSite=Strict"]
+            parts += [*(["Secure"] if self._browser_has_tls else []), "SameSite=Strict"]
         self.add_header("Set-Cookie", "; ".join(parts))

@@ -167,6 +167,26 @@ def test_an_allowed_site_is_let_in(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     asyncio.run(run())
 
 
+def test_behind_tls_of_a_proxy_the_cookie_is_for_tls_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proxy says so, or the browser does with its form's origin; with plain HTTP no browser would keep such a cookie."""
+
+    async def run() -> None:
+        async with front_door(tmp_path, monkeypatch) as door:
+            link = f"/?token={door.secrets[Role.VIEW]}"
+            host = door.url.partition("://")[2]
+            for headers, is_secure in (
+                ({}, False),
+                ({"X-Forwarded-Proto": "http"}, False),
+                ({"Origin": f"http://{host}"}, False),
+                ({"X-Forwarded-Proto": "https"}, True),
+                ({"Origin": f"https://{host}"}, True),
+            ):
+                cookie = (await door.ask("GET", link, headers)).headers["Set-Cookie"]
+                assert ("; Secure" in cookie) is is_secure, headers
+
+    asyncio.run(run())
+
+
 def test_a_token_leaves_the_url_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is exchanged for a cookie that scripts and other sites do not get, and is in no answer."""
 
