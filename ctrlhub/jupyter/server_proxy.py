@@ -11,6 +11,9 @@ STARTS = 60.0
 
 ICON = Path(__file__).with_name("icon.svg")
 
+CATEGORY = "Notebook"
+"""Where the launcher has it: of the others JupyterLab shows no icon that comes by its address, but an empty tile."""
+
 
 def setup() -> dict[str, Any]:
     """Return what jupyter-server-proxy is to start, and how it is shown."""
@@ -20,7 +23,7 @@ def setup() -> dict[str, Any]:
         "timeout": STARTS,
         "new_browser_tab": False,
         "rewrite_response": framed,
-        "launcher_entry": {"title": "ctrl-hub dashboard", "category": "Other", "icon_path": str(ICON)},
+        "launcher_entry": {"title": "ctrl-hub dashboard", "category": CATEGORY, "icon_path": str(ICON)},
     }
 
 

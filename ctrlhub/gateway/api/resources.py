@@ -24,8 +24,11 @@ COUNT = Integer(0, about="How many")
 ENGINE_ID = Integer(0, 2**31 - 1)
 SOME_ENGINE = or_null(ENGINE_ID)
 
+MOST_ENGINES_PATH = 6000
+"""So long (characters) engines may be named in a path: of a thousand each has room."""
+
 ENGINES_PATH = Text(
-    1024, 1, "all|[0-9]{1,9}(,[0-9]{1,9})*", about="Engines: all, or ids with commas between them"
+    MOST_ENGINES_PATH, 1, "all|[0-9]{1,9}(,[0-9]{1,9})*", about="Engines: all, or ids with commas between them"
 )
 ONE_ENGINE_PATH = Integer(0, 2**31 - 1, "The id of an engine")
 NAME_PATH = Text(256, 1, r"[^\W\d]\w*", about="A name in the engine's namespace")

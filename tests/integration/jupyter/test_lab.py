@@ -96,9 +96,12 @@ def test_a_cluster_by_its_widget(page: Any, lab: Lab, state: Path) -> None:
 
 
 def test_the_dashboard_from_the_launcher(page: Any, lab: Lab) -> None:
-    """The launcher opens the dashboard in a tab: it says that there is no cluster, then shows its figures, and scales it."""
+    """The launcher, where it has an icon, opens the dashboard in a tab: it says that there is no cluster, then shows its figures, and scales it."""
     page.goto(f"{lab.url}lab?reset")
-    page.locator('.jp-LauncherCard[title="ctrl-hub dashboard"]').click()
+    tile = page.locator('.jp-LauncherCard[title="ctrl-hub dashboard"]')
+    tile.locator("img").wait_for()
+    until(lambda: tile.locator("img").evaluate("(icon) => icon.naturalWidth > 0"), "it has an icon")
+    tile.click()
     frame = page.frame_locator("iframe")
     frame.get_by_text("no hub of profile 'default' is running").wait_for()
     with Cluster(1, profile="default", progress=False) as client:

@@ -16,6 +16,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from ctrlhub.gateway.api.resources import MOST_ENGINES_PATH
 from ctrlhub.wire.closing import MALFORMED
 from ctrlhub.wire.telemetry import QueueDepth
 from tests.support.browser import comes
@@ -214,6 +215,25 @@ def test_what_is_not_done_is_said(tmp_path: Path, open_page: Callable[..., Page]
         page.keyboard.press("Control+a")
         assert page.locator("#engine-count").inner_text() == "6 of 6, 6 chosen"
         assert page.locator("#connection-text").inner_text() == "live"
+
+
+def test_of_very_many_engines_all_are_acted_upon(tmp_path: Path, open_page: Callable[..., Page]) -> None:
+    """Each once, in as many requests as their names need: the server takes the path of each of these."""
+    with made_up_gateway(tmp_path, 1500, 50) as shown:
+        page = open_page(shown.url("admin"))
+        paths: list[str] = []
+        page.on("request", lambda request: paths.append(request.url) if request.method == "POST" else None)
+        page.route("**/interrupt", lambda route: route.fulfill(json={"engines": []}))
+        page.get_by_role("tab", name="Engines").click()
+        comes(page, "document.querySelectorAll('#engine-rows tr').length === 1500")
+        page.locator("#engine-rows tr").first.click()
+        page.keyboard.press("Control+a")
+        page.get_by_role("button", name="Interrupt").click()
+        page.locator("#confirm-yes").click()
+        comes(page, "document.querySelectorAll('#said p').length === 2")
+        named = [path.split("/")[-2] for path in paths]
+        assert [int(each) for part in named for each in part.split(",")] == list(range(1500))
+        assert max(map(len, named)) <= MOST_ENGINES_PATH
 
 
 def test_without_engines_it_says_how_to_start_some(tmp_path: Path, open_page: Callable[..., Page]) -> None:

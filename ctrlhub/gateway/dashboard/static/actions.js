@@ -3,6 +3,7 @@
 import { byId, make, say } from "./dom.js";
 
 const CSRF_HEADER = "X-Ctrlhub-Csrf";
+const LONGEST = 5000; // characters by which engines are named in one request: the server takes 6000
 const RANKS = ["view", "submit", "admin"]; // each may what those before it may
 
 const ON_ENGINES = [
@@ -60,7 +61,9 @@ export class Actions {
   async onEngines({ name, title, ask: text, done }) {
     const ids = [...this.chosen].sort((a, b) => a - b);
     if (await ask({ title: `${title} ${engines(ids)}?`, text, yes: title }) === null) return;
-    await this.send(`api/v1/engines/${ids.join(",")}/${name}`, undefined, `${engines(ids)}: ${done}`);
+    for (const some of parts(ids)) {
+      if (await this.send(`api/v1/engines/${some.join(",")}/${name}`, undefined, `${engines(some)}: ${done}`) === null) return;
+    }
   }
 
   async cancelWhatRuns() {
@@ -80,7 +83,7 @@ export class Actions {
     const text = `${ids.length === 1 ? "It is" : "They are"} taken back where not begun, and interrupted where running.`;
     if (!isSure && await ask({ title: ids.length === 1 ? `Cancel task ${ids[0]}?` : `Cancel ${ids.length} tasks?`, text, yes: "Cancel" }) === null) return;
     const became = await this.send("api/v1/tasks/cancel", { ids });
-    if (became) say(Object.entries(became).filter(([, which]) => which.length).map(([what, which]) => `${which.join(", ")}: ${what}`).join("; "));
+    if (became) say(Object.entries(became).filter(([, which]) => which.length).map(([what, which]) => `${which.length <= 8 ? which.join(", ") : `${which.length} tasks`}: ${what}`).join("; "));
   }
 
   async scale() {
@@ -111,6 +114,16 @@ export class Actions {
       return null;
     }
   }
+}
+
+// Of very many engines so many at once as the path of a request has room for.
+function parts(ids) {
+  const made = [[]];
+  for (const id of ids) {
+    if (made.at(-1).join(",").length > LONGEST) made.push([]);
+    made.at(-1).push(id);
+  }
+  return made;
 }
 
 async function answer(response) {
