@@ -13,6 +13,7 @@ from collections.abc import Callable
 from tornado.websocket import WebSocketProtocol13
 
 from ctrlhub.gateway.access.rates import Bucket
+from ctrlhub.wire.closing import TOO_SLOW
 
 LEAST_PAUSE = 0.05
 """Who owes less than this (seconds) is read on: many short pauses would cost more than they spare."""
@@ -50,3 +51,7 @@ class Paced(WebSocketProtocol13):
         if opcode < _CONTROL and not self.is_closing():
             self._frames.owe(self._clock(), -1.0)
         return super()._handle_message(opcode, data)
+
+    def close(self, code: int | None = None, reason: str | None = None) -> None:
+        """Say goodbye. A reason without a code is tornado's, where a ping was not answered: who is at the other end takes nothing."""
+        super().close(TOO_SLOW if code is None and reason else code, reason)

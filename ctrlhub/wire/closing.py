@@ -21,7 +21,7 @@ REVOKED = 4401
 """The token was revoked, or has expired."""
 
 TOO_SLOW = 4408
-"""Who is at the other end does not take what it is sent, or does not end what it has begun to say."""
+"""Who is at the other end does not take what it is sent, answers no ping, or does not end what it has begun to say."""
 
 FLOOD = 4429
 """More messages or pings came than are taken in that time."""

@@ -18,6 +18,7 @@ from tornado.websocket import (
 )
 
 from ctrlhub.gateway.paced import Paced
+from ctrlhub.wire.closing import TOO_SLOW
 from tests.support.gateways import frame
 
 LIMIT = 10.0
@@ -95,3 +96,26 @@ def test_frames_that_nobody_counts(flood: bytes) -> None:
             await http.close_all_connections()
 
     asyncio.run(main())
+
+
+def test_who_answers_no_ping() -> None:
+    """It is told why its connection ends, by a code that does not say that all was well."""
+
+    async def main() -> bytes:
+        found = bind_sockets(0, "127.0.0.1")
+        routes = [("/", Heard, {"protocols": []})]
+        http = HTTPServer(Application(routes, websocket_ping_interval=0.05))
+        http.add_sockets(found)
+        reader, writer = await asyncio.open_connection(*found[0].getsockname())
+        try:
+            writer.write(
+                b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+            )
+            return await asyncio.wait_for(reader.readuntil(b"timed out"), LIMIT)
+        finally:
+            writer.close()
+            http.stop()
+            await http.close_all_connections()
+
+    assert asyncio.run(main()).endswith(TOO_SLOW.to_bytes(2) + b"ping timed out")
