@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ctrlhub.gateway.access.cookies import Login
 from ctrlhub.gateway.access.hosts import Hosts
 from ctrlhub.gateway.access.identity import Identity
 from ctrlhub.gateway.access.rates import Rates
@@ -103,9 +105,16 @@ class Gateway:
     def close_revoked(self, now: float) -> None:
         """Close the sockets, and end the waits, whose tokens are not good any more."""
         good = self.tokens.now().good(now)
+        self._close(lambda identity: identity.token not in good, "the token was revoked, or has expired")
+
+    def close_login(self, login: Login) -> None:
+        """Close the sockets, and end the waits, of a browser that logs out."""
+        self._close(lambda identity: identity.login == login, "logged out")
+
+    def _close(self, is_over: Callable[[Identity], bool], reason: str) -> None:
         for each in (*self.sockets, *self.waiting):
-            if each.identity.token not in good:
+            if is_over(each.identity):
                 try:
-                    each.end("the token was revoked, or has expired")
+                    each.end(reason)
                 except Exception:  # the others are to be closed all the same
-                    log.exception("what a token that was revoked has open cannot be closed")
+                    log.exception("what is to be closed (%s) cannot be closed", reason)

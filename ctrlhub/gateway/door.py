@@ -87,9 +87,11 @@ class LoginPage(Page):
 
 
 class Logout(Page):
-    """Takes the cookie back."""
+    """Takes the cookie back, and ends what was opened with it."""
 
     def post(self) -> None:
         """Do so."""
-        self.clear_cookie(self.gateway.cookie_name, path="/")
+        self.log_out()
+        if self.identity.login is not None:
+            self.gateway.close_login(self.identity.login)
         self.redirect("login", status=303)

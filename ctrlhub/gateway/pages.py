@@ -87,13 +87,17 @@ class Page(Handler):
         if token.expires is not None:
             ends = min(ends, token.expires)
         login = cookies.Login(token.id, token_hex(8), int(ends))
+        self._give_cookie(login.signed(self.book.cookie_key), ends)
+
+    def log_out(self) -> None:
+        """Take its cookie back: a browser takes that for the same one only where all else of it is the same."""
+        self._give_cookie("", 0.0)
+
+    def _give_cookie(self, value: str, ends: float) -> None:
         parts = [
-            f"{self.gateway.cookie_name}={login.signed(self.book.cookie_key)}",
-            f"Expires={format_timestamp(ends)}",
-            "Path=/",
-            "HttpOnly",
-        ]
-        if config.frames:
+            f"{self.gateway.cookie_name}={value}", f"Expires={format_timestamp(ends)}", "Path=/", "HttpOnly",
+        ]  # fmt: skip
+        if self.gateway.config.frames:
             # Shown within another site's page: each site's is a cookie of its own.
             parts += ["Secure", "SameSite=None", "Partitioned"]
         else:

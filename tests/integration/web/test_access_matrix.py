@@ -6,12 +6,15 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from ctrlhub.controller.http_config import HttpConfig
+from ctrlhub.gateway.access.cookies import Login, read
+from ctrlhub.gateway.access.identity import Identity
 from ctrlhub.gateway.access.roles import ROLES, Role
 from ctrlhub.gateway.api.who import WHO
 from ctrlhub.gateway.guard import CSRF_HEADER
@@ -303,6 +306,46 @@ def test_headers(frames: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.Mo
             answer = await door.ask("GET", f"/?token={door.secrets[Role.VIEW]}")
             assert ("SameSite=None" in answer.headers["Set-Cookie"]) is bool(frames)
             assert ("Partitioned" in answer.headers["Set-Cookie"]) is bool(frames)
+
+    asyncio.run(run())
+
+
+@dataclass(eq=False)
+class Open:
+    """Something that somebody has open."""
+
+    identity: Identity
+    ended: list[tuple[Login | None, str]]
+
+    def end(self, reason: str) -> None:
+        """Take note that it is closed."""
+        self.ended.append((self.identity.login, reason))
+
+
+@pytest.mark.parametrize("frames", [(), ("https://jupyter.example",)])
+def test_logging_out(frames: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cookie that is taken back is the one that was given, also in a frame; what that login has open is closed, and no other's."""
+
+    async def run() -> None:
+        async with front_door(tmp_path, monkeypatch, HttpConfig(frames=frames)) as door:
+            given = (await door.ask("GET", f"/?token={door.secrets[Role.VIEW]}")).headers["Set-Cookie"].split("; ")
+            cookie, key = given[0], door.gateway.tokens.now().cookie_key
+            own = read(cookie.partition("=")[2], key, 0.0)
+            other = read((await door.cookie(door.secrets[Role.VIEW])).partition("=")[2], key, 0.0)
+            assert own is not None
+            assert other is not None
+            ended: list[tuple[Login | None, str]] = []
+            for login in (own, other, None):
+                door.gateway.sockets.add(Open(Identity(Role.VIEW, own.token, "view", login), ended))
+            headers = {"Cookie": cookie, CSRF_HEADER: await door.csrf(cookie)}
+            answer = await door.ask("POST", "/logout", headers, b"")
+            assert answer.code == 303
+            taken = answer.headers["Set-Cookie"].split("; ")
+            assert taken[0] == f"{cookie.partition('=')[0]}="
+            assert taken[1] == "Expires=Thu, 01 Jan 1970 00:00:00 GMT"
+            assert taken[2:] == given[2:]
+            assert ended == [(own, "logged out")]
+            door.gateway.sockets.clear()
 
     asyncio.run(run())
 
