@@ -7,18 +7,25 @@ ACKNOWLEDGE = 16
 
 
 class TakenIn:
-    """Up to where messages have come, as the hub counts them."""
+    """Up to where messages have come, as the hub counts them.
 
-    __slots__ = ("_told",)
+    Parameters
+    ----------
+    every
+        The hub is told of every so many.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_every", "_told")
+
+    def __init__(self, every: int = ACKNOWLEDGE) -> None:
+        self._every = every
         self._told = 0
 
     def is_to_be_told(self, number: int) -> bool:
         """Tell whether the hub is to know that a message was taken in, and those before it."""
         if number < self._told:  # another hub, which counts anew
             self._told = 0
-        if number - self._told < ACKNOWLEDGE:
+        if number - self._told < self._every:
             return False
         self._told = number
         return True

@@ -13,15 +13,21 @@ what was on its way may be lost."""
 class Credit:
     """What one client has been sent, and what it has taken in.
 
+    Parameters
+    ----------
+    window
+        So many messages may be on their way to it.
+
     Attributes
     ----------
     dropped : int
         How many records, or pieces of output, were left out since the last message.
     """
 
-    __slots__ = ("_pause", "_received", "_sent", "_trial", "dropped")
+    __slots__ = ("_pause", "_received", "_sent", "_trial", "_window", "dropped")
 
-    def __init__(self) -> None:
+    def __init__(self, window: int = WINDOW) -> None:
+        self._window = window
         self.dropped = 0
         self._sent = self._received = 0
         self._trial = 0.0
@@ -29,7 +35,7 @@ class Credit:
 
     def take(self, count: int, now: float) -> int:
         """Return the number of the message that may be sent; 0 for none: what is in it is left out."""
-        is_full = self._sent - self._received >= WINDOW
+        is_full = self._sent - self._received >= self._window
         if is_full and now < self._trial:
             self.dropped += count
             return 0

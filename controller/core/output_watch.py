@@ -3,7 +3,8 @@
 Theory of operation
 -------------------
 Nobody watches, mostly: then nothing is done, and nothing is kept. While somebody does, what is passed on
-to its client is gathered here as well, and leaves at the end of the turn, one message for many requests.
+to its client is gathered here as well, and leaves at the end of the turn, one message for many requests; and what comes
+soon after that a moment later.
 What a request has put out and nobody has been told of comes with its end, from its result.
 
 It is for showing, and costs so much and no more: of all that engines put out so many pieces and bytes a
@@ -35,11 +36,20 @@ from ctrlhub.wire.messages import (
 MOST_WATCHERS = 8
 """So many clients may watch."""
 
-PIECES = 4_000
-"""So many pieces of output are told in a second."""
+GATHER = 0.05
+"""What is put out within so many seconds is told together, but for the first of it."""
 
-BYTES = 4 * 1024 * 1024
-"""And so many bytes."""
+PIECES, PIECES_AT_ONCE = 4_000, 1_000
+"""So many pieces of output are told in a second, and at once."""
+
+BYTES, BYTES_AT_ONCE = 2 * 1024 * 1024, 512 * 1024
+"""And so many bytes: what is more at once than whoever is told can keep for somebody slow, helps nobody."""
+
+PAUSE = 0.01
+"""After so many seconds it is seen again whether there is room."""
+
+WINDOW = 8
+"""So many messages, of about 64 KiB, may be on their way to a watcher."""
 
 MOST_KEPT = 16_384
 """Of so many requests it is known up to where they were told; of the oldest ones it may be told again."""
@@ -49,22 +59,23 @@ MOST_AT_THE_END = 64 * 1024
 
 
 class _Allowance:
-    """So much a second, and no more than a second's at once."""
+    """So much a second, and at once; the last may take more, and then others wait for longer."""
 
-    __slots__ = ("_left", "_rate", "_time")
+    __slots__ = ("_left", "_most", "_rate", "_time")
 
-    def __init__(self, rate: float) -> None:
-        self._rate = self._left = rate
+    def __init__(self, rate: float, most: float) -> None:
+        self._rate = rate
+        self._most = self._left = most
         self._time = 0.0
 
-    def look(self, now: float) -> float:
-        """Return how much is left now."""
-        self._left = min(self._rate, self._left + (now - self._time) * self._rate)
+    def has_some(self, now: float) -> bool:
+        """Tell whether there is something left now."""
+        self._left = min(self._most, self._left + (now - self._time) * self._rate)
         self._time = now
-        return self._left
+        return self._left > 0
 
     def use(self, amount: float) -> None:
-        """Use some of what is left."""
+        """Use some."""
         self._left -= amount
 
 
@@ -105,7 +116,7 @@ class _Watcher:
 
     def __init__(self, without: Collection[int]) -> None:
         self.without = frozenset(without)
-        self.credit = Credit()
+        self.credit = Credit(WINDOW)
 
 
 class OutputWatch:
@@ -122,8 +133,14 @@ class OutputWatch:
         self._told: dict[int, _Told] = {}
         self._rows: list[WatchedRow] = []
         self._left_out = 0
-        self._pieces = _Allowance(PIECES)
-        self._bytes = _Allowance(BYTES)
+        self._pieces = _Allowance(PIECES, PIECES_AT_ONCE)
+        self._bytes = _Allowance(BYTES, BYTES_AT_ONCE)
+        self._last = self._full_until = float("-inf")
+
+    @property
+    def due(self) -> float | None:
+        """When `messages` are to be asked for; None for not at all."""
+        return self._last + GATHER if self._rows else None
 
     # ------------------------------------------------------------ who watches
 
@@ -162,13 +179,13 @@ class OutputWatch:
 
     def put_out(self, message: Output, now: float) -> None:
         """Take what a request puts out; called only while somebody watches."""
-        if self._is_wanted(message.request):
+        if self._has_room(now) and self._is_wanted(message.request):
             self._tell(message.request, message.engine, message.attempt, message.items, now)
 
     def ended(self, outcome: Outcome, now: float) -> None:
         """Take the end of a request, with what it has put out; called only while somebody watches."""
         number, extras = outcome[0], outcome[6]
-        if isinstance(extras, Mapping) and self._is_wanted(number):
+        if isinstance(extras, Mapping) and self._has_room(now) and self._is_wanted(number):
             attempt = extras.get("attempt", 0)
             attempt = attempt if type(attempt) is int else 0
             told = self._told.get(number)
@@ -178,6 +195,15 @@ class OutputWatch:
             if items:
                 self._tell(number, outcome[3], attempt, items, now)
         self._told.pop(number, None)
+
+    def _has_room(self, now: float) -> bool:
+        """Tell whether something may be told now; of a flood most is left out here, at no cost."""
+        if now >= self._full_until:
+            if self._pieces.has_some(now) and self._bytes.has_some(now):
+                return True
+            self._full_until = now + PAUSE
+        self._left_out += 1
+        return False
 
     def _is_wanted(self, request: int) -> bool:
         session = session_of(request)
@@ -195,9 +221,6 @@ class OutputWatch:
         if not new:
             return
         size = size_of_extras(new) + OUTPUT_ITEM_BYTES
-        if self._pieces.look(now) < 1 or self._bytes.look(now) < size:
-            self._left_out += 1
-            return
         self._pieces.use(1)
         self._bytes.use(size)
         told.take(new)
@@ -207,8 +230,9 @@ class OutputWatch:
 
     def messages(self, now: float) -> Iterator[tuple[Session, WatchedOutput]]:
         """Yield what is to be told, and whom."""
-        if not self._rows:
+        if not self._rows or now < self._last + GATHER:
             return
+        self._last = now
         rows, self._rows = self._rows, []
         left_out, self._left_out = self._left_out, 0
         for session, watcher in self.watchers.items():

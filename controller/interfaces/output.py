@@ -48,8 +48,15 @@ class OutputOfAll(Interface):
         """Forget a client."""
         self.context.output.unwatch(session)
 
+    def tick(self, now: float) -> None:
+        """Nothing: what is due is told at the end of the turn."""
+
+    def next_deadline(self) -> float | None:
+        """Say when what has gathered is to be told."""
+        return self.context.output.due
+
     def flush(self, now: float) -> None:
-        """Tell what was put out in this turn."""
+        """Tell what was put out in this turn, or has gathered."""
         watch = self.context.output
         if watch.watchers:
             for session, message in watch.messages(now):

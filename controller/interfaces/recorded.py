@@ -191,7 +191,7 @@ class Recorded(Interface, Generic[R]):
     def _deliver(self, request: R, outcome: Outcome) -> None:
         """Send an outcome to a request's client and to who follows it; history takes it else."""
         followers = self._followers
-        if followers.of or followers.watchers or self._output.watchers:
+        if followers.of or followers.watchers or (outcome[6] and self._output.watchers):
             self._tell_followers(outcome)
         if request.session.ended:
             self._bury(request, outcome)

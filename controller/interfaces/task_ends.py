@@ -58,7 +58,7 @@ class TaskEnds(Returning[Task, SavedTask]):
             self._tracked.discard(task)
             self._untrack(task)
         followers = self._followers
-        if followers.of or followers.watchers or self._output.watchers:
+        if followers.of or followers.watchers or (outcome[6] and self._output.watchers):
             self._tell_followers(outcome)
         session = task.session
         if session.ended:

@@ -17,6 +17,9 @@ from ctrlhub.wire.messages import WatchedOutput, WatchedRow
 
 log = logging.getLogger(__name__)
 
+ACKNOWLEDGE = 2
+"""The hub is told of every so many messages that they were taken in: a quarter of what may be on its way."""
+
 LINGER = 5.0
 """So long (seconds) it is watched when nobody wants it: who has just asked for it has not subscribed yet."""
 
@@ -67,7 +70,7 @@ class OutputOfAll:
             watching = client, frozenset(self._own())
             if self._watching == watching:
                 return
-            take = partial(self._came, client, TakenIn())
+            take = partial(self._came, client, TakenIn(ACKNOWLEDGE))
             try:
                 await to_thread(watch_output, client.client, sorted(watching[1]), take)
                 self._is_told = True

@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 
-from ctrlhub.controller.core.credit import WINDOW
 from ctrlhub.controller.core.output_watch import (
     BYTES,
+    BYTES_AT_ONCE,
+    GATHER,
     MOST_AT_THE_END,
     MOST_WATCHERS,
     PIECES,
+    PIECES_AT_ONCE,
+    WINDOW,
 )
 from ctrlhub.wire import messages as m
 from ctrlhub.wire.limits import MAX_CONTROL_BYTES
@@ -32,8 +35,9 @@ def watcher(exchange: Exchange) -> Line:
 
 
 def told(watcher: Line) -> list[m.WatchedOutput]:
-    """Take what was published to a watcher."""
+    """Take what was published to a watcher, once it is due."""
     exchange = watcher.exchange
+    exchange.pass_time(GATHER)
     found = [p.message for p in exchange.published if p.connection.address == watcher.address]
     exchange.published = []
     return [each for each in found if isinstance(each, m.WatchedOutput)]
@@ -132,6 +136,7 @@ def test_a_watcher_that_takes_nothing_in_is_sent_a_window_and_what_is_left_out_i
     number = client.id(1)
     for n in range(WINDOW + 5):
         says(engines[0], number, ("stdout", 2 * n, "x\n"), count=n + 1)
+        client.exchange.pass_time(GATHER)
     own = [p for p in client.exchange.published if p.connection.address == client.address]
     assert sum(isinstance(p.message, m.Output) for p in own) == WINDOW + 5
     messages = told(watcher)
@@ -144,29 +149,65 @@ def test_a_watcher_that_takes_nothing_in_is_sent_a_window_and_what_is_left_out_i
     assert [list(row[3]) for row in message.rows] == [[("stdout", 2 * (WINDOW + 5), "y\n")]]
 
 
+def test_what_is_put_out_soon_after_another_is_told_with_more(
+    client: Line, engines: list[Line], watcher: Line
+) -> None:
+    """The first of it at once; the hub says in time when it wants to be asked for the rest."""
+    exchange = client.exchange
+    client.command(1, 0)
+    for n in range(4):
+        says(engines[0], client.id(1), ("stdout", 2 * n, "x\n"), count=n + 1)
+    found = [p.message for p in exchange.published if isinstance(p.message, m.WatchedOutput)]
+    assert [len(each.rows) for each in found] == [1]
+    due = exchange.switchboard.next_deadline()
+    assert due is not None
+    assert due <= exchange.now + GATHER
+    assert [len(each.rows) for each in told(watcher)] == [1, 3]
+
+
 def test_of_a_flood_so_much_is_told_in_a_second(
     exchange: Exchange, client: Line, engines: list[Line], watcher: Line
 ) -> None:
     """So many pieces, and so many bytes: the hub's loop pays for no more, however much is put out."""
     client.command(1, 0)
-    number, size = client.id(1), MAX_CONTROL_BYTES // 2
-    for n in range(20):
+    number, size = client.id(1), MAX_CONTROL_BYTES // 8
+    put_out = exchange.commands.context.output.put_out
+    for n in range(40):
         says(engines[0], number, ("stdout", size * n, "x" * size), count=n + 1)
-    first = rows(watcher)
-    assert BYTES - 2 * size < sum(len(row[3][0][2]) for row in first) <= BYTES
+    first = told(watcher)
+    for each in first:
+        watcher.call("output", "received", number=each.number)
+    shown = [item for each in first for row in each.rows for item in row[3]]
+    assert BYTES_AT_ONCE - size <= size * len(shown) < BYTES_AT_ONCE + size
 
+    for seconds in range(3):
+        exchange.pass_time(1.0)
+        for n in range(2 * PIECES):
+            put_out(m.Output(number, n, (("stderr", n + seconds * 10**6, "x"),), engine=0), exchange.now)
+        messages = told(watcher)
+        watcher.call("output", "received", number=messages[-1].number)
+        assert sum(len(each.rows) for each in messages) == PIECES_AT_ONCE
+        first += messages
     exchange.pass_time(1.0)
-    context = exchange.commands.context
-    for n in range(PIECES + 10):
-        context.output.put_out(m.Output(number, n, (("stderr", n, "x"),), engine=0), exchange.now)
-    exchange.turn()
-    messages = told(watcher)
-    assert sum(len(each.rows) for each in messages) == PIECES
+    says(engines[0], number, ("stderr", 10**7, "y"), count=9)
+    first += told(watcher)
+    assert sum(each.missed for each in first) == 40 - len(shown) + 3 * (2 * PIECES - PIECES_AT_ONCE)
 
-    exchange.pass_time(1.0)
-    says(engines[0], number, ("stderr", 2 * PIECES, "y"), count=9)
-    messages += told(watcher)
-    assert sum(each.missed for each in messages) == 20 - len(first) + 10
+
+def test_a_flood_that_goes_on_is_told_at_a_pace(
+    exchange: Exchange, client: Line, engines: list[Line], watcher: Line
+) -> None:
+    """So many bytes in each second, whatever the pieces are; one that is large is not kept back for ever."""
+    client.command(1, 0)
+    number, size, position = client.id(1), 3 * BYTES_AT_ONCE // 2, 0
+    shown = 0
+    for _ in range(200):
+        says(engines[0], number, ("stdout", position, "x" * size))
+        position += size
+        for each in told(watcher):
+            watcher.call("output", "received", number=each.number)
+            shown += sum(len(item[2]) for row in each.rows for item in row[3])
+    assert BYTES * 200 * GATHER - size <= shown <= BYTES * 200 * GATHER + BYTES_AT_ONCE + size
 
 
 def test_a_long_text_at_the_end_is_cut(client: Line, engines: list[Line], watcher: Line) -> None:
