@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ctrlhub.gateway.relay.peer import BURST, MOST_UNTAKEN, RATE, STALLED
 from ctrlhub.gateway.relay.relays import MOST_PEERS
+from ctrlhub.gateway.relay.unfinished import FRAME_BURST, FRAME_RATE
 from ctrlhub.wire.closing import CODES, FAILED, NO_ROOM
 from ctrlhub.wire.errors import InvalidRequest
 from ctrlhub.wire.messages import Stream
@@ -67,6 +68,7 @@ def test_the_document() -> None:
     assert f"larger than {WEB_MESSAGE_BYTES >> 20} MiB" in section
     for limit in (f"{RATE:,.0f} messages", f"{BURST:,.0f} at once", f"{STALLED:.0f} s", f"{MOST_PEERS} peers"):
         assert limit in section
+    assert f"pieces of one) {FRAME_RATE:.0f} are read in a second, and {FRAME_BURST:,.0f} at once" in section
     assert f"{MOST_UNTAKEN >> 20} MiB for a peer" in section
     for name in (MSGPACK, JSON):
         assert f"### `{name}`" in section
