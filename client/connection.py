@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from weakref import finalize
@@ -41,6 +41,7 @@ from ctrlhub.wire.ids import Ranges, from_ranges
 from ctrlhub.wire.messages import Register, Role, Stream, WatchedOutput
 
 if TYPE_CHECKING:
+    from ctrlhub.client.handing_over import Keeper
     from ctrlhub.client.tracing import Submissions
 
 AT_ONCE = 1.0
@@ -206,6 +207,15 @@ class Connection:
     def outstanding(self) -> list[Request]:
         """Return the requests that have not ended."""
         return self._in_io_thread(self._session.outstanding)
+
+    def hand_over_to(self, keeper: Keeper) -> None:
+        """Have results handed over, which are acknowledged when their keeper says so."""
+        handing = self._session.handing
+        self._in_io_thread(lambda: setattr(handing, "keeper", keeper))
+
+    def acknowledge(self, stream: Stream, numbers: Collection[int]) -> None:
+        """Acknowledge results that were handed over."""
+        self._runner.post(lambda now: self._session.acknowledge(stream, numbers, now))
 
     # ------------------------------------------------------------ live output
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import get_running_loop, timeout
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from ctrlhub.client.arrivals import arrivals_here
 from ctrlhub.client.balanced_view import LoadBalancedView
 from ctrlhub.client.client import Client
+from ctrlhub.client.handing_over import Keeper
 from ctrlhub.client.record_pages import records_of
 from ctrlhub.client.requests import Stirred
 from ctrlhub.client.rows import Row
@@ -86,21 +87,48 @@ def stop_later(client: Client, numbers: Sequence[int]) -> None:
     client._connection.cancel_later(Stream.TASK, to_ranges(numbers))
 
 
+# ------------------------------------------------------------ what is kept elsewhere
+
+
+def hand_over(client: Client, keeper: Keeper, window: int) -> None:
+    """Have a client's results kept by somebody; no more bytes of them are on their way than he has room for."""
+    connection = client._connection
+    connection.hand_over_to(keeper)
+    connection.call("sessions", "window", {"size": window})
+
+
+def acknowledge(client: Client, stream: Stream, numbers: Collection[int]) -> None:
+    """Say of results that they are kept; from any thread."""
+    client._connection.acknowledge(stream, numbers)
+
+
 # ------------------------------------------------------------ a session that another process had
+
+
+def is_first(client: Client) -> bool:
+    """Tell whether no process before this one has had a client's session."""
+    return counter_of(client._connection.numbers().start) <= 1
 
 
 def left_behind(client: Client) -> list[int]:
     """Return the requests of the process before in a client's session whose results nobody has fetched."""
     connection = client._connection
-    if counter_of(connection.numbers().start) <= 1:
+    if is_first(client):
         return []
     return [n for n in map(number_of, client.unfetched()) if connection.is_former(n)]
 
 
-def follow_each(client: Client, numbers: Sequence[int], act: Callable[[Row], object]) -> None:
-    """Have something done in this event loop with the row of each request, as it comes."""
+def follow_each(
+    client: Client, numbers: Sequence[int], act: Callable[[Row], object]
+) -> Callable[[], None]:
+    """Have something done in this event loop with the row of each request, as it comes.
+
+    Returns what has nothing more done.
+    """
     arrivals = arrivals_here()
-    client._connection.follow(_Each(lambda row: arrivals.add(lambda: act(row))), numbers)
+    each = _Each(lambda row: arrivals.add(lambda: act(row)))
+    client._connection.follow(each, numbers)
+    return lambda: client._connection.unfollow(each, numbers)
 
 
 class _Each:

@@ -17,7 +17,7 @@ recognises what it has, results that come twice are acknowledged twice and other
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -25,6 +25,7 @@ from ctrlhub.client.cancellations import Cancellation, CancellationList, parts
 from ctrlhub.client.detaching import Detaching, detached
 from ctrlhub.client.ending import EndingMembership
 from ctrlhub.client.flushing import Flushing
+from ctrlhub.client.handing_over import HandingOver, without
 from ctrlhub.client.informed import InformedMembership
 from ctrlhub.client.live_output import Follower
 from ctrlhub.client.receipts import FailureReceipt, Receipts
@@ -34,11 +35,7 @@ from ctrlhub.client.watcher import Watcher
 from ctrlhub.client.withdrawn import WithdrawnBook
 from ctrlhub.link.membership import Membership, Patience, State
 from ctrlhub.wire.codec import resolve
-from ctrlhub.wire.errors import (
-    OutOfMemory,
-    SessionClosed,
-    error_for,
-)
+from ctrlhub.wire.errors import OutOfMemory, SessionClosed, error_for
 from ctrlhub.wire.ids import Ranges, to_ranges
 from ctrlhub.wire.messages import (
     Accepted,
@@ -102,6 +99,7 @@ class ClientSession(EndingMembership):
         self._cancellations = CancellationList()
         self._now = 0.0
         self._taking = 0
+        self.handing = HandingOver()
         self._detaching: Detaching | None = None
         self.flushing = Flushing(self._outgoing)
 
@@ -118,7 +116,7 @@ class ClientSession(EndingMembership):
     @property
     def load(self) -> int:
         """How many requests the hub counts as ours, or more for a moment; from any thread."""
-        return self._outgoing.load + self._receipts.count + self._taking
+        return self._outgoing.load + self._receipts.count + self._taking + self.handing.owed
 
     def outstanding(self) -> list[Request]:
         """Return the requests that have not ended, each once, however many rows it has."""
@@ -303,6 +301,7 @@ class ClientSession(EndingMembership):
 
     def _on_completed(self, stream: Stream, message: Any, now: float) -> None:
         self._taking = len(message.rows)
+        message, owed = self.handing.over(stream, message, self.live.completed)
         pop, frames = self._outgoing.ledger(stream).requests.pop, message.frames
         self._engines.heard_of(message.events)
         live = self.live.requests
@@ -337,14 +336,22 @@ class ClientSession(EndingMembership):
         if self.live:
             self.live.ended(row[0] for row in message.rows)
         if not failure:
+            ranges = without(ranges, owed)
             urgent = bool(frames or self.crowd)
-            self._receipts.add(stream, ranges, len(message.rows), urgent, now)
+            self._receipts.add(stream, ranges, len(message.rows) - len(owed), urgent, now)
         self._taking = 0
         if self.crowd:
             self._watcher.room()
         # Last, so that a thread that wakes up finds as much as there is.
         for waiter in stirred:
             waiter._stir()
+
+    def acknowledge(self, stream: Stream, numbers: Collection[int], now: float) -> None:
+        """Acknowledge results that were handed over, and are kept."""
+        self.handing.owed -= len(numbers)
+        self._receipts.add(stream, list(to_ranges(sorted(numbers))), len(numbers), True, now)
+        if self.crowd:
+            self._watcher.room()
 
     def no_room(self, stream: Stream, message: Message, now: float) -> None:
         """Let the requests fail whose results this process has no memory for."""

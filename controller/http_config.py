@@ -73,6 +73,11 @@ class HttpConfig:
         How long (seconds) a client may take for a request's head, or between pieces of its body.
     login_age
         For how long (seconds) a browser that has logged in stays so.
+    results_bytes
+        The most bytes of results of what was asked for by HTTP that are kept on disk: those that were fetched
+        make room, and while others take all of it nothing more is run.
+    results_age
+        For how long (seconds) they are kept.
     """
 
     listen: str = ON_DEMAND
@@ -92,6 +97,8 @@ class HttpConfig:
     sockets: int = 2048
     patience: float = 20.0
     login_age: float = 7 * 24 * 3600.0
+    results_bytes: int = 16 * 1024**3
+    results_age: float = 24 * 3600.0
 
     def __post_init__(self) -> None:
         address_of(self.listen)
@@ -109,8 +116,10 @@ class HttpConfig:
             raise ValueError("max_body and max_upload must be at least 1024 bytes")
         if min(self.connections, self.sockets) < 1:
             raise ValueError("there must be room for at least one connection")
-        if not all(0 < each < inf for each in (self.rate, self.patience, self.login_age)):
-            raise ValueError("rate, patience and login_age must be positive")
+        if self.results_bytes < 1024:
+            raise ValueError("results_bytes must be at least 1024 bytes")
+        if not all(0 < each < inf for each in (self.rate, self.patience, self.login_age, self.results_age)):
+            raise ValueError("rate, patience, login_age and results_age must be positive")
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> HttpConfig:

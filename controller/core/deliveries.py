@@ -30,6 +30,9 @@ WINDOW_BYTES = 256 * 1024 * 1024
 BEHIND_BYTES = 2 * WINDOW_BYTES
 """With more bytes of results that it has not acknowledged a client is behind."""
 
+BEHIND = 8
+"""And with so many times what may be on its way, where that is less."""
+
 
 def weight(outcome: Outcome) -> int:
     """Return what a result counts in the window."""
@@ -93,8 +96,14 @@ class _Client:
         self.backlog += sum(map(weight, islice(reversed(self.unsent), new)))
         self.counted += new
 
+    @property
+    def window(self) -> int:
+        """How many bytes may be on their way."""
+        return min(self.session.window or WINDOW_BYTES, WINDOW_BYTES)
+
     def batch(self, events: int) -> Completed:
         """Move results from `unsent` to `sent`, as many as one message may hold."""
+        window = self.window
         unsent, sent, before = self.unsent, self.sent, self.weight
         rows: list[CompletedRow] = []
         frames = FrameList()
@@ -112,7 +121,7 @@ class _Client:
             bulk = size_of(payload)
             count = 1 if isinstance(payload, bytes) else len(payload)
             if rows and (
-                self.weight + inline + bulk > WINDOW_BYTES or len(frames.frames) + count > MAX_FRAMES
+                self.weight + inline + bulk > window or len(frames.frames) + count > MAX_FRAMES
             ):
                 unsent.appendleft(outcome)
                 if outcome[6] is not None:
@@ -283,11 +292,12 @@ class Deliveries:
                 self._send(client)
             if client.unsent or client.held:
                 client.count()
-                if client.weight + client.backlog + client.held_bytes > BEHIND_BYTES:
+                if client.weight + client.backlog + client.held_bytes > min(BEHIND_BYTES, BEHIND * client.window):
                     self.behind[client.session] = None
 
     def _send(self, client: _Client) -> None:
-        while client.unsent and len(client.sent) < WINDOW_ROWS and client.weight < WINDOW_BYTES:
+        window = client.window
+        while client.unsent and len(client.sent) < WINDOW_ROWS and client.weight < window:
             client.session.send(self._outbox, self._stream, client.batch(self._events()))
 
     def check(self) -> None:

@@ -70,6 +70,8 @@ class Session:
     first
         The first id of the requests that the client's present process made; what is below was made by
         another one, and is sent when it is asked for. 0 if there was no other.
+    window
+        The most bytes of results on their way to a client at a time, if it takes less than others; else 0.
     probed
         How often it was told something on a stream beside that of its beats, to see whether that stands.
     usage
@@ -106,6 +108,7 @@ class Session:
     returned: bool = False
     retention: float = 0.0
     first: int = 0
+    window: int = 0
     probed: int = 0
     departed: Connection | None = None
     hurries: bool = False
@@ -236,6 +239,7 @@ class Sessions:
         session.pid, session.host, session.versions = message.pid, message.host, message.versions
         session.readable = session.borrows = session.lends = session.given = False
         session.bulk = b""
+        session.window = 0
         session.node = message.node
         session.drain = None
         if session.usage is not None:

@@ -44,6 +44,13 @@ class SessionsInterface(Interface):
         shown = ranges[:MOST_RANGES]
         return {"requests": shown, "after": shown[-1][1] if more else None}
 
+    @exposed(Role.VIEW)
+    def window(self, caller: Session, size: int) -> None:
+        """Have no more bytes of results on their way to the caller than it has room for."""
+        if type(size) is not int or size < 1:
+            raise InvalidRequest("size is a number of bytes, at least 1")
+        caller.window = size
+
     @exposed(Role.SUBMIT)
     def detach(self, caller: Session, keep: float | None = None) -> OnceStored:
         """Leave the caller's session to whoever attaches to it; return how long (s) it is kept."""

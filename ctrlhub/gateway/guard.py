@@ -267,6 +267,21 @@ class Guarded(RequestHandler):
         self.set_header("Content-Type", "application/json; charset=utf-8")
         self.finish(json.dumps(value, allow_nan=False).encode() + b"\n")
 
+    def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
+        """Answer with an error; where an answer has begun, break it off, so that nobody takes it for whole."""
+        if self._headers_written and not self._finished:
+            self._break_off(kwargs.get("exc_info", (None, None, None))[1])
+        else:
+            super().send_error(status_code, **kwargs)
+
+    def _break_off(self, error: Any) -> None:
+        if isinstance(error, HTTPError):  # else it was logged
+            log.warning("%s %s is broken off: %s", self.request.method, self.route.path, error)
+        self._finished = True
+        self._auto_finish = False
+        self.request.connection.close()  # type: ignore[union-attr]
+        self.on_finish()
+
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer with an error: a word and a text, and nothing of our insides."""
         error = kwargs.get("exc_info", (None, None, None))[1]

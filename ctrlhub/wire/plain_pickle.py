@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 
 from ctrlhub.wire.errors import SerializationError
 from ctrlhub.wire.messages import Buffer
+from ctrlhub.wire.unread import Unread
 
 MOST_STEPS = 2_000_000
 STEP_BYTES = 64
@@ -176,10 +177,11 @@ class _Reader:
         found = next(self._buffers, None)
         if found is None:
             raise _Spoilt("what travels beside it is missing")
-        self._stack.append(memoryview(found))
+        self._stack.append(found if isinstance(found, Unread) else memoryview(found))
 
     def _read_only(self) -> None:
-        self._stack.append(memoryview(self._stack.pop()).toreadonly())
+        if not isinstance(self._stack[-1], Unread):
+            self._stack.append(memoryview(self._stack.pop()).toreadonly())
 
     def _memoize(self) -> None:
         self._memo[len(self._memo)] = self._stack[-1]

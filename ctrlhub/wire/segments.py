@@ -36,6 +36,7 @@ from ctrlhub.wire.errors import SegmentLost
 from ctrlhub.wire.limits import MAX_FRAME_BYTES, SEGMENT_BYTES, SEGMENTS, SHARED_BYTES
 from ctrlhub.wire.mapping import map_file
 from ctrlhub.wire.private import this_uid
+from ctrlhub.wire.unread import Unread
 from ctrlhub.wire.untouched import remember, remembered
 
 if sys.platform == "linux":
@@ -107,7 +108,7 @@ class Keep:
     buffer: Any
 
 
-class Segment:
+class Segment(Unread):
     """A segment that this process has open; it is let go with the last reference to this object.
 
     Parameters

@@ -49,7 +49,7 @@ HARMLESS = {
     "history": ("follow", "records", "select", "requests", "purge", "resubmit"),
     "logs": ("forward", "received", "unforward"),
     "start_hooks": ("list", "remove"),
-    "sessions": ("list", "unfetched", "detach", "end"),
+    "sessions": ("list", "unfetched", "window", "detach", "end"),
 }
 """Methods that a client may call as it likes without ending or disturbing what belongs to others."""
 

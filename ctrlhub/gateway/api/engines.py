@@ -14,7 +14,7 @@ from ctrlhub.gateway.api.jobs import APPLY, EXECUTE, SECONDS, job_of
 from ctrlhub.gateway.api.operation import Answer, Operation
 from ctrlhub.gateway.api.outcomes import plain
 from ctrlhub.gateway.api.schema import Either, Flag, Integer, Number, Record, Shape, Text, or_null
-from ctrlhub.gateway.api.telling import accepted, one_or_all, together
+from ctrlhub.gateway.api.settling import tell
 from ctrlhub.wire.errors import InvalidEngineID
 
 SCALING = 4
@@ -89,9 +89,8 @@ class Apply(ApiHandler):
         submissions = await self.rest.of(self.role)
         engines = await submissions.engines(asked.path["engines"])
         label = asked.body.get("label") or asked.body["function"]
-        await tell_of_commands(
-            self, await submissions.apply(engines, job_of(asked.body), label[:256]), asked
-        )
+        numbers = await submissions.apply(engines, job_of(asked.body), label[:256])
+        await tell(self, submissions, numbers, asked.query.get("wait", 0), single=False)
 
 
 class Execute(ApiHandler):
@@ -107,20 +106,7 @@ class Execute(ApiHandler):
         engines = await submissions.engines(asked.path["engines"])
         label = asked.body.get("label") or "execute"
         numbers = await submissions.execute(engines, asked.body["code"], label)
-        await tell_of_commands(self, numbers, asked)
-
-
-async def tell_of_commands(handler: ApiHandler, numbers: list[int], asked: Asked) -> None:
-    """Answer with what came of commands, or that they are accepted."""
-    submissions = await handler.rest.of(handler.role)
-    wait = asked.query.get("wait", 0)
-    rows = await handler.waiting(submissions.settled(numbers, wait))
-    if wait and all(row is not None for row in rows):
-        await handler.send(one_or_all(rows, single=False, prefix=handler.prefix))
-    elif wait:
-        await handler.send(together(numbers, rows, handler.prefix), status=202)
-    else:
-        handler.answer(accepted(numbers, handler.prefix), 202)
+        await tell(self, submissions, numbers, asked.query.get("wait", 0), single=False)
 
 
 class Interrupt(ApiHandler):

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from asyncio import CancelledError, Task, create_task
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from asyncio import CancelledError, Task, create_task, to_thread
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
 from ctrlhub.gateway.access.identity import Identity
+from ctrlhub.gateway.api.finding import Ended
 from ctrlhub.gateway.api.operation import BadPath, Operation
 from ctrlhub.gateway.api.problems import RETRY_AFTER, code_of, status_of
 from ctrlhub.gateway.api.rest import Rest, rest_of
+from ctrlhub.gateway.api.telling import together
 from ctrlhub.gateway.handlers import Handler, Refusal
-from ctrlhub.wire.encoded import OCTETS
+from ctrlhub.wire.encoded import OCTETS, Encoded
+from ctrlhub.wire.unread import Unread
 
 T = TypeVar("T")
 
@@ -137,7 +149,7 @@ class ApiHandler(Handler):
 
     # ------------------------------------------------------------ answers
 
-    async def send(self, pieces: Iterable[Any], media_type: str = "", status: int = 200) -> None:
+    async def send(self, pieces: Iterable[Any] | AsyncIterable[Any], media_type: str = "", status: int = 200) -> None:
         """Answer with a body in pieces, without a second copy of it."""
         self.set_status(status)
         self.set_header("Content-Type", media_type or "application/json; charset=utf-8")
@@ -147,7 +159,7 @@ class ApiHandler(Handler):
             await self.finish()
             return
         waiting = 0
-        for piece in pieces:
+        async for piece in _each(pieces):
             view = memoryview(piece).cast("B")
             for place in range(0, len(view), PIECE):
                 part = bytes(view[place : place + PIECE])
@@ -159,6 +171,57 @@ class ApiHandler(Handler):
         if not media_type:
             self.write(b"\n")
         await self.finish()
+
+    async def send_rows(self, numbers: Sequence[int], ended: Ended) -> None:
+        """Answer with what came of requests, each as it is read.
+
+        Parameters
+        ----------
+        numbers
+            The requests.
+        ended
+            Which of them have ended.
+        """
+        out = [number for number in numbers if number not in ended.numbers]
+        states = await self.rest.states(self.role, out)
+        rows = self.rest.finding.rows(self.role, numbers, ended)
+        await self.send(together(numbers, rows, states, self.prefix), status=202 if out else 200)
+        self.has_fetched(*ended.numbers)
+
+    def has_fetched(self, *numbers: int) -> None:
+        """Take note that who asks has results, which have left whole."""
+        if self.request.method != "HEAD":
+            self.rest.shelf.fetched(numbers)
+
+    async def send_value(self, value: Encoded) -> None:
+        """Answer with an encoded value, a piece at a time, each once the one before has left.
+
+        What fails on the way breaks the connection, short of the length that was said.
+        """
+        self.set_header("Content-Type", value.media_type)
+        self.set_header("Content-Length", str(value.nbytes))
+        if value.media_type == OCTETS:
+            self.set_header("Content-Disposition", "attachment")
+        if self.request.method != "HEAD":
+            for place in range(0, value.nbytes, PIECE):
+                self.write(await self._part(value, place))
+                await self.flush()
+        await self.finish()
+
+    async def _part(self, value: Encoded, place: int) -> bytes:
+        """Read a piece; what is not in our memory may have to be read from a disk."""
+        if isinstance(value.data, Unread):
+            return await to_thread(value.part, place, PIECE)
+        return value.part(place, PIECE)
+
+
+async def _each(pieces: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Any]:
+    if isinstance(pieces, AsyncIterable):
+        async for piece in pieces:
+            yield piece
+    else:
+        for piece in pieces:
+            yield piece
 
 
 def refusal_of(error: Exception) -> Refusal | None:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import logging
 from asyncio import Event, create_task, to_thread
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from ctrlhub.client.client import Client
 from ctrlhub.client.metadata import UNFINISHED
 from ctrlhub.client.on_behalf import follow_each, left_behind, records_by_number
 from ctrlhub.client.rows import RAISED, Row
-from ctrlhub.gateway.api.kept import Kept
 from ctrlhub.wire.errors import CtrlHubError
 
 log = logging.getLogger(__name__)
@@ -28,18 +27,13 @@ class Inheritance:
     Parameters
     ----------
     client
-        The client.
-    kept
-        Where rows are kept: the latest, as many as there is room for.
+        The client, whose results are kept as they come.
     on_ended
         Told of those that end from now on.
     """
 
-    def __init__(
-        self, client: Client, kept: Kept, on_ended: Callable[[Iterable[Row]], object]
-    ) -> None:
+    def __init__(self, client: Client, on_ended: Callable[[Sequence[Row]], object]) -> None:
         self._client = client
-        self._kept = kept
         self._on_ended = on_ended
         self._task = create_task(self._take())
 
@@ -61,7 +55,7 @@ class Inheritance:
         left, come = set(ended), Event()
 
         def take(row: Row) -> None:
-            self._keep(row)
+            self._is_there(row)
             left.discard(row[0])
             if not left:
                 come.set()
@@ -74,13 +68,10 @@ class Inheritance:
             follow_each(self._client, sorted(going), self._end)
 
     def _end(self, row: Row) -> None:
-        if self._keep(row):
+        if self._is_there(row):
             self._on_ended([row])
 
-    def _keep(self, row: Row) -> bool:
-        """Keep a row, unless it says that there is none."""
+    def _is_there(self, row: Row) -> bool:
         if row[1] == RAISED:
             log.info("a result that was left does not come: %s", row[2])
-            return False
-        self._kept.add(row)
-        return True
+        return bool(row[1] != RAISED)

@@ -97,7 +97,7 @@ class Value(ApiHandler):
         token = token_hex(16)
         value = await one_of(submissions, engines, begin_reading, token, asked.path["name"], PIECE)
         if value.media_type != PIECES:
-            await self.send([value.data], value.media_type)
+            await self.send_value(value)
             return
         media_type, size = leaving(value)
         self.set_header("Content-Type", media_type)
@@ -107,7 +107,7 @@ class Value(ApiHandler):
         try:
             for start in range(0, size, PIECE) if self.request.method == "GET" else ():
                 piece = await one_of(submissions, engines, piece_of, token, start, PIECE)
-                self.write(bytes(piece.data))
+                self.write(piece.part(0, PIECE))
                 await self.flush()
         finally:
             farewell(submissions, engines, end_reading, token)
@@ -264,7 +264,8 @@ async def values_of(submissions: Submissions, numbers: Sequence[int]) -> list[En
     EngineError
         An engine was busy for too long.
     """
-    if not await submissions.wait(numbers, PATIENCE):
+    rows = await submissions.rows(numbers, PATIENCE)
+    if None in rows:
         await submissions.client.cancel_requests(
             [text_of(number) for number in numbers]
         )
@@ -272,7 +273,8 @@ async def values_of(submissions: Submissions, numbers: Sequence[int]) -> list[En
             f"an engine has not had time for it within {PATIENCE:g} s: it is busy with something else"
         )
     values = []
-    for row in [submissions.taken(number) for number in numbers]:  # all, whatever is wrong with one
+    for row in rows:
+        assert row is not None  # it has come
         outcome = outcome_of(row, _FROM_ENGINES)
         if outcome.state != "done" or outcome.error is not None:
             raise RemoteFailure(outcome)

@@ -38,6 +38,9 @@ VALUES = frozenset((JSON, OCTETS))
 """What values are: a task that could say anything would have its page shown as one of the gateway's."""
 
 DONE, FAILED, CANCELLED = "done", "failed", "cancelled"
+SUBMITTED = "submitted"
+"""Of what has not ended, where the hub was not asked whether it runs, or does not know it yet."""
+
 STATES = ("queued", "running", DONE, FAILED, CANCELLED)
 STATE_OF_RECORD = {"ok": DONE, "error": FAILED, "aborted": CANCELLED}
 """What is said here of the states that the hub's records have."""
@@ -184,7 +187,7 @@ def pieces(outcome: Outcome) -> Iterator[Any]:
     within = False
     if value is not None and value.media_type == JSON:
         try:
-            within = _is_within(value.data)
+            within = _is_within(value)
         except NotAsSaid as error:
             outcome = replace(outcome, value=None, error=_of_ours(error))
             value = None
@@ -194,10 +197,10 @@ def pieces(outcome: Outcome) -> Iterator[Any]:
         yield b', "value": null}'
     elif within:
         yield b', "value": '
-        yield value.data
+        yield value.part(0, value.nbytes)
         yield b"}"
     else:
-        about = {"media_type": value.media_type, "bytes": memoryview(value.data).nbytes}
+        about = {"media_type": value.media_type, "bytes": value.nbytes}
         yield b', "value": null, "body": ' + json.dumps(about).encode() + b"}"
 
 
@@ -211,9 +214,11 @@ def value_in(value: Encoded) -> Any:
     TooLarge
         It is too much.
     """
-    data = bytes(value.data)
-    if len(data) > MOST_JSON or data.count(b",") + data.count(b"[") + data.count(b"{") > MOST_PARTS:
-        raise TooLarge(f"this is JSON of more than {MOST_JSON >> 20} MiB, or of {MOST_PARTS} parts")
+    if value.nbytes > MOST_JSON:
+        raise TooLarge(f"this is JSON of more than {MOST_JSON >> 20} MiB")
+    data = value.part(0, value.nbytes)
+    if len(data) > MOST_PARTS and data.count(b",") + data.count(b"[") + data.count(b"{") > MOST_PARTS:
+        raise TooLarge(f"this is JSON of more than {MOST_PARTS} parts")
     try:
         return json.loads(data.decode(), parse_constant=_no_constant)
     except RecursionError:
@@ -222,13 +227,13 @@ def value_in(value: Encoded) -> Any:
         raise NotAsSaid(f"what it returned as JSON is none: {error}") from None
 
 
-def _is_within(data: Any) -> bool:
+def _is_within(value: Encoded) -> bool:
     """Tell whether a value's JSON can stand within that of its request.
 
     It is looked through: what is no JSON would spoil all that stands around it.
     """
     try:
-        value_in(Encoded(JSON, data))
+        value_in(value)
     except TooLarge:
         return False
     return True

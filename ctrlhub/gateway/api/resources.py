@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ctrlhub.gateway.api.jobs import ID_PATTERN, REQUEST_ID
-from ctrlhub.gateway.api.outcomes import STATES
+from ctrlhub.gateway.api.outcomes import STATES, SUBMITTED
 from ctrlhub.gateway.api.schema import (
     Anything,
     Either,
@@ -58,7 +58,7 @@ OUTCOME = Record(
     about="How a request has ended",
 )
 PENDING = Record(
-    {"id": REQUEST_ID, "state": Text(choices=("submitted", *STATES)), "href": _ANY_TEXT},
+    {"id": REQUEST_ID, "state": Text(choices=(SUBMITTED, *STATES)), "href": _ANY_TEXT},
     about="A request that has not ended, as far as is known",
 )
 ACCEPTED = Record(

@@ -11,22 +11,31 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from ctrlhub.client.async_client import AsyncClient
-from ctrlhub.client.on_behalf import all_stored, keep_acceptance, records_by_number, stored
+from ctrlhub.client.on_behalf import all_stored, is_first, records_by_number, stored
 from ctrlhub.client.rows import Row
 from ctrlhub.gateway.access.roles import Role
+from ctrlhub.gateway.api.finding import Finding
+from ctrlhub.gateway.api.held import refusals_in
 from ctrlhub.gateway.api.idempotency import Claimed, KeyReused, Keys, Stage, digest_of
 from ctrlhub.gateway.api.inheritance import Inheritance
 from ctrlhub.gateway.api.jobs import Batch, some_of
 from ctrlhub.gateway.api.journal import Journal
 from ctrlhub.gateway.api.kept import Kept
-from ctrlhub.gateway.api.outcomes import is_refused
+from ctrlhub.gateway.api.outcomes import STATE_OF_RECORD, is_refused
+from ctrlhub.gateway.api.shelf import Limits, Shelf
 from ctrlhub.gateway.api.submissions import MOST_KEPT, MOST_ROWS, Submissions
 from ctrlhub.gateway.context import Gateway
 from ctrlhub.wire.errors import HubUnavailable
 from ctrlhub.wire.ids import to_ranges
 from ctrlhub.wire.telemetry import Telemetry
 
+MOST_STATES = 1024
+"""Of so many requests at once the hub is asked whether they run: it takes about a millisecond."""
+
 log = logging.getLogger(__name__)
+
+SHELF = "gateway-results"
+"""The directory in the profile's that has results."""
 
 JOURNAL = "gateway-keys.jsonl"
 """The file in the profile's directory that has the keys of submissions."""
@@ -42,6 +51,10 @@ class Rest:
 
     Attributes
     ----------
+    shelf
+        Results.
+    finding
+        Finds results.
     live
         The events, once somebody has subscribed.
     on_submitted : callable
@@ -53,12 +66,18 @@ class Rest:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._kept = Kept(MOST_KEPT, MOST_ROWS)
+        config = gateway.config
+        self.shelf = Shelf(
+            Path(gateway.profile.directory) / SHELF, Limits(config.results_bytes, config.results_age)
+        )
+        self.finding = Finding(self.of, self.all, self._kept, self.shelf)
         self._by_role: dict[Role, Submissions] = {}
         self.live: Any = None
         self.on_submitted: Callable[[Submissions, list[int]], object] = _heed_nothing
         self.on_ended: Callable[[Iterable[Row]], object] = id
         self._keys: Keys | None = None
         self._inheriting: set[Inheritance] = set()
+        self._beginning = Lock()
         self._turns: WeakValueDictionary[str, Lock] = WeakValueDictionary()
         self._journal = Journal(Path(gateway.profile.directory) / JOURNAL)
 
@@ -72,23 +91,29 @@ class Rest:
         known = self._by_role.get(role)
         if known is not None and known.client is client:
             return known
-        await to_thread(keep_acceptance, client.client)
-        known = self._by_role.get(role)
-        if known is None or known.client is not client:  # nobody was quicker
-            known = self._by_role[role] = Submissions(
-                client,
-                self._kept,
-                lambda *what: self.on_submitted(*what),
-                lambda rows: self.on_ended(rows),
-            )
-            self._inheriting.add(Inheritance(client.client, self._kept, lambda rows: self.on_ended(rows)))
-        return known
+        made = Submissions(
+            client,
+            self._kept,
+            self.shelf,
+            lambda *what: self.on_submitted(*what),
+            lambda rows: self.on_ended(rows),
+        )
+        async with self._beginning:
+            known = self._by_role.get(role)
+            if known is not None and known.client is client:  # somebody was quicker
+                return known
+            if is_first(client.client):  # whoever had its number before
+                await self.shelf.forget(client.client.session)
+            await to_thread(made.begin)
+            self._by_role[role] = made
+        self._inheriting.add(Inheritance(client.client, lambda rows: self.on_ended(rows)))
+        return made
 
     async def telemetry(self) -> Telemetry:
         """Return the hub's figures, not older than a second."""
         return await self._gateway.telemetry.now()
 
-    def all(self) -> list[Submissions]:
+    def all(self) -> Sequence[Submissions]:
         """Return what is submitted by each role."""
         return list(self._by_role.values())
 
@@ -97,45 +122,20 @@ class Rest:
         found = await self.ask(role, "history", "records", requests=to_ranges([number]))
         return found["records"][0] if found["records"] else None
 
+    async def states(self, role: Role, numbers: Sequence[int]) -> dict[int, str]:
+        """Return whether requests are queued or run, as the hub knows it: of the first so many."""
+        if not numbers:
+            return {}
+        client = await self.client(role)
+        records = await to_thread(records_by_number, client.client, numbers[:MOST_STATES])
+        return {number: STATE_OF_RECORD.get(each["status"], each["status"]) for number, each in records.items()}
+
     async def ask(self, role: Role, interface: str, method: str, **arguments: Any) -> Any:
         """Ask the hub something, as a client of a role."""
         client = await self.client(role)
         return await to_thread(
             lambda: getattr(client.client.interface(interface), method)(**arguments)
         )
-
-    def row(self, number: int) -> Row | None:
-        """Return a row that is here, whoever submitted it."""
-        for each in self._by_role.values():
-            row = each.row(number)
-            if row is not None:
-                return row
-        return self._kept.find(number)
-
-    async def fetched(self, role: Role, number: int, wait: float) -> Row | None:
-        """Return the row of a request, from wherever it is; None if it has not ended in time."""
-        for each in self._by_role.values():
-            if each.is_out(number):
-                return await each.fetched(number, wait)
-        row = self.row(number)
-        return row if row is not None else await (await self.of(role)).fetched(number, wait)
-
-    async def fetched_all(
-        self, role: Role, numbers: Sequence[int], wait: float
-    ) -> list[Row | None]:
-        """Return the rows of requests, from wherever they are; None for what has not ended in time."""
-        ends = time.monotonic() + wait
-        found: dict[int, Row | None] = dict.fromkeys(numbers)
-        for each in list(self._by_role.values()):
-            rows = await each.rows(numbers, max(0.0, ends - time.monotonic()))
-            found.update((n, row) for n, row in zip(numbers, rows, strict=True) if row is not None)
-        out = {n for each in self._by_role.values() for n in numbers if each.is_out(n)}
-        missing = [n for n, row in found.items() if row is None and n not in out]
-        if missing:
-            submissions = await self.of(role)
-            rows = await submissions.from_hub(missing, max(0.05, ends - time.monotonic()))
-            found.update(zip(missing, rows, strict=True))
-        return [found[number] for number in numbers]
 
     async def live_output(self, number: int) -> Mapping[str, Any]:
         """Return what a request has put out so far, if it was made here; else nothing."""
@@ -204,8 +204,9 @@ class Rest:
                 go_back()
                 raise
         claimed = claim(new)
+        held = submissions.held(new)
         await stored(submissions.client.client, new)
-        refusal = next(submissions.refusals(new), None)
+        refusal = next(refusals_in(held), None)
         if refusal is not None:
             go_back()
             submissions.stop(new)
@@ -225,7 +226,7 @@ class Rest:
             if any(map(submissions.is_out, ours)):
                 raise
             log.info("the hub is asked for what was submitted: %s", error)
-        gone = {0, *(number for number, _ in submissions.refusals(ours))}
+        gone = {0, *(number for number, _ in refusals_in(submissions.held(ours)))}
         if unsure:
             records = await to_thread(records_by_number, client, unsure)
             await to_thread(all_stored, client)  # what it has is to outlive it

@@ -10,9 +10,16 @@ from ctrlhub.gateway.api import resources as shapes
 from ctrlhub.gateway.api.handler import ApiHandler, Asked
 from ctrlhub.gateway.api.jobs import REQUEST_ID
 from ctrlhub.gateway.api.operation import JSON, OCTETS, Answer, Operation
-from ctrlhub.gateway.api.outcomes import STATE_OF_RECORD, NotKept, outcome_of, output_of, pieces
+from ctrlhub.gateway.api.outcomes import (
+    STATE_OF_RECORD,
+    SUBMITTED,
+    NotKept,
+    outcome_of,
+    output_of,
+    pieces,
+)
 from ctrlhub.gateway.api.schema import Anything
-from ctrlhub.gateway.api.telling import numbers_in, pending, together, unknown
+from ctrlhub.gateway.api.telling import numbers_in, pending, unknown
 from ctrlhub.gateway.handlers import Refusal
 from ctrlhub.wire.errors import ResultLost
 from ctrlhub.wire.ids import number_of, text_of
@@ -37,6 +44,7 @@ class TaskResult(ApiHandler):
         row = await ended(self, asked)
         if row is not None:
             await self.send(pieces(outcome_of(row)))
+            self.has_fetched(row[0])
 
 
 class TaskValue(ApiHandler):
@@ -64,7 +72,8 @@ class TaskValue(ApiHandler):
         if outcome.value is None:
             error = outcome.error or {"type": "TaskCancelled", "message": "it was cancelled"}
             raise Refusal(409, outcome.state, f"{error['type']}: {error['message']}")
-        await self.send([outcome.value.data], outcome.value.media_type)
+        await self.send_value(outcome.value)
+        self.has_fetched(row[0])
 
 
 async def ended(handler: ApiHandler, asked: Asked) -> Row | None:
@@ -77,10 +86,11 @@ async def ended(handler: ApiHandler, asked: Asked) -> Row | None:
     """
     number = number_of(asked.path["id"])
     row = await handler.waiting(
-        handler.rest.fetched(handler.role, number, asked.query.get("wait", 0.05))
+        handler.rest.finding.fetched(handler.role, number, asked.query.get("wait", 0.05))
     )
     if row is None:
-        handler.answer(pending(number, handler.prefix), 202)
+        states = await handler.rest.states(handler.role, [number])
+        handler.answer(pending(number, handler.prefix, states.get(number, SUBMITTED)), 202)
         return None
     _check_known(row)
     return row
@@ -104,7 +114,7 @@ class TaskOutput(ApiHandler):
     async def on_get(self, asked: Asked) -> None:
         """Tell what it has put out."""
         number = number_of(asked.path["id"])
-        row = self.rest.row(number)
+        row = await self.rest.finding.here(number)
         if row is None:
             record = await self.rest.record(self.role, number)
             if record is None:
@@ -114,7 +124,7 @@ class TaskOutput(ApiHandler):
                 live = await self.rest.live_output(number)
                 self.answer({"id": text_of(number), "state": state, "complete": False, **output_of(live)})
                 return
-            row = await self.rest.fetched(self.role, number, 10.0)
+            row = await self.rest.finding.fetched(self.role, number, 10.0)
             if row is None:
                 raise TimeoutError(f"the output of {text_of(number)} has not come within 10 s")
         _check_known(row)
@@ -140,8 +150,7 @@ class Results(ApiHandler):
     async def on_get(self, asked: Asked) -> None:
         """Tell what came of them."""
         numbers = numbers_in(asked.query["ids"])
-        rows = await self.waiting(
-            self.rest.fetched_all(self.role, numbers, asked.query.get("wait", 0.05))
+        ended = await self.waiting(
+            self.rest.finding.ended(self.role, numbers, asked.query.get("wait", 0.05))
         )
-        status = 200 if all(row is not None for row in rows) else 202
-        await self.send(together(numbers, rows, self.prefix), status=status)
+        await self.send_rows(numbers, ended)

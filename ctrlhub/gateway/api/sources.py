@@ -6,10 +6,20 @@ import logging
 import time
 from asyncio import AbstractEventLoop, Task, create_task, get_running_loop, sleep, to_thread
 from bisect import bisect_right
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from typing import Any
 
 from ctrlhub.client.async_client import AsyncClient
+from ctrlhub.client.handing_over import has_put_out, is_bare
 from ctrlhub.client.rows import Row
 from ctrlhub.client.unopened import engines_known, follow_engines, follow_output
 from ctrlhub.gateway.access.roles import Role
@@ -221,7 +231,9 @@ class Sources:
     def came(self, rows: Iterable[Row]) -> None:
         """Tell what requests have put out that was not told while they ran: they were too quick."""
         for row in rows:
-            if row[0] in self._told:
+            if row[0] in self._told and is_bare(row) and has_put_out(row):
+                self._begin(self._came_whole(row[0]))
+            elif row[0] in self._told:
                 extras = row[6] or {}
                 self._take_output(row[0], row[3], list(_left(self._told[row[0]], extras)), 0)
                 del self._told[row[0]]
@@ -230,10 +242,18 @@ class Sources:
         new = [number for number in numbers if number not in self._told]
         if new:
             self._told.update((number, {}) for number in new)
-            task = create_task(to_thread(follow_output, submissions.client.client, new, self))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-            task.add_done_callback(log_failure)
+            self._begin(to_thread(follow_output, submissions.client.client, new, self))
+
+    def _begin(self, what: Coroutine[Any, Any, None]) -> None:
+        task = create_task(what)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(log_failure)
+
+    async def _came_whole(self, number: int) -> None:
+        row = await self._rest.shelf.find(number)
+        if row is not None:
+            self.came([row])
 
     def output(
         self, request: int, engine: int, items: Sequence[OutputItem], attempt: int = 0

@@ -4,38 +4,52 @@ from __future__ import annotations
 
 from asyncio import FIRST_COMPLETED, Task, create_task, to_thread, wait, wait_for
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 from ctrlhub.client.arrivals import arrivals_here
 from ctrlhub.client.async_client import AsyncClient
 from ctrlhub.client.async_result import AsyncResult
 from ctrlhub.client.balanced_view import LoadBalancedView
 from ctrlhub.client.direct_view import DirectView
+from ctrlhub.client.handing_over import is_bare
 from ctrlhub.client.loop_client import LoopClient
-from ctrlhub.client.on_behalf import has_made, have_parent, records_by_number, stop_later, stored
+from ctrlhub.client.on_behalf import (
+    acknowledge,
+    hand_over,
+    has_made,
+    have_parent,
+    keep_acceptance,
+    records_by_number,
+    stop_later,
+    stored,
+)
 from ctrlhub.client.room import without_waiting
 from ctrlhub.client.rows import Row
 from ctrlhub.client.unopened import give_up, next_number, numbers_of, output_so_far, rows_of
 from ctrlhub.engine.by_name import call_by_name
 from ctrlhub.gateway.api.failing import log_failure
+from ctrlhub.gateway.api.held import Held, refusals_in, row_of
 from ctrlhub.gateway.api.jobs import TRACE, Batch, Job
 from ctrlhub.gateway.api.kept import Kept
-from ctrlhub.gateway.api.outcomes import is_lost, not_kept, refusal_in
-from ctrlhub.wire.errors import CtrlHubError, InvalidEngineID, NoEnginesRegistered, ResultLost
-from ctrlhub.wire.ids import text_of
+from ctrlhub.gateway.api.outcomes import is_lost, not_kept
+from ctrlhub.gateway.api.shelf import Shelf
+from ctrlhub.gateway.api.shelf_file import with_unread
+from ctrlhub.wire.errors import InvalidEngineID, NoEnginesRegistered
+from ctrlhub.wire.ids import session_of, text_of
+from ctrlhub.wire.messages import Stream
 
 T = TypeVar("T")
 
-Held: TypeAlias = tuple[tuple[AsyncResult, int] | None, Row | None]
-"""A request that is out, with its place in what it was submitted with; or else its row."""
-
-MOST_KEPT = 256 * 1024 * 1024
-"""How much (bytes) of results is kept here; older ones the hub's history has."""
+MOST_KEPT = 16 * 1024 * 1024
+"""How much (bytes) is remembered of requests that have ended without a result: refused, taken back."""
 
 MOST_ROWS = 200_000
 """And of how many."""
+
+WINDOW = 16 * 1024 * 1024
+"""So many bytes of results may be on their way here at a time, for each role."""
 
 MOST_VIEWS = 256
 """So many sets of options have a view that is ready."""
@@ -51,7 +65,9 @@ class Submissions:
     client
         The client, which keeps acceptance.
     kept
-        Where rows are kept that have come.
+        Where rows are kept of requests that have ended without a result.
+    shelf
+        Where results are kept.
     on_submitted
         Told what was submitted.
     on_ended
@@ -62,10 +78,14 @@ class Submissions:
         self,
         client: AsyncClient,
         kept: Kept,
+        shelf: Shelf,
         on_submitted: Callable[[Submissions, list[int]], object],
-        on_ended: Callable[[Iterable[Row]], object],
+        on_ended: Callable[[Sequence[Row]], object],
     ) -> None:
         self.client = client
+        self._shelf = shelf
+        self._passing: set[int] = set()
+        self._session = client.client.session
         self._on_submitted = on_submitted
         self._on_ended = on_ended
         self._kept = kept
@@ -101,10 +121,13 @@ class Submissions:
         Raises
         ------
         LimitExceeded
-            The hub takes no more now; those of this call are stopped.
+            The hub takes no more now, and those of this call are stopped; or there is no room for results.
+        StoreError
+            Results cannot be kept.
         InvalidEngineID
             An engine is named that is not there.
         """
+        self._shelf.check_room()
         views = [await self._known(partial(self._view, batch.options)) for batch in batches]
         first = self.next_number  # nobody waits from here on, and so nobody takes ids in between
         claim(range(first, first + sum(len(batch.jobs) for batch in batches)))
@@ -129,27 +152,21 @@ class Submissions:
         LimitExceeded, StoreError, PermissionDenied, InvalidRequest
             It has refused some.
         """
+        held = self.held(numbers)
         await stored(self.client.client, numbers)
-        self._check(numbers)
+        self._check(numbers, held)
 
-    async def settled(self, numbers: Sequence[int], timeout: float) -> list[Row | None]:
+    async def settled(self, numbers: Sequence[int], timeout: float) -> None:
         """Wait until requests that were made here have ended, for so long; else until they are stored.
 
-        Return the rows of those that have ended. Errors as of `safe`: where the hub refuses some, nobody
-        waits for the others.
+        Errors as of `safe`: where the hub refuses some, nobody waits for the others.
         """
-        held = self._held(numbers)
         if timeout:
+            held = self.held(numbers)
             await self._first_of(create_task(self.safe(numbers)), create_task(self.wait(numbers, timeout)))
-            self._check(numbers)
+            self._check(numbers, held)
         else:
             await self.safe(numbers)
-        rows = list(map(_row_held, held))
-        gone = [n for n, row in zip(numbers, rows, strict=True) if row is None and n not in self._out]
-        if timeout and gone:  # they had ended before, and have made room since
-            again = dict(zip(gone, await self.from_hub(gone, timeout), strict=True))
-            rows = [again.get(n, row) for n, row in zip(numbers, rows, strict=True)]
-        return rows
 
     async def _first_of(self, safe: Task[None], ended: Task[bool]) -> None:
         try:
@@ -162,19 +179,11 @@ class Submissions:
             ended.cancel()
             safe.cancel()
 
-    def _check(self, numbers: Sequence[int]) -> None:
-        refusal = next(self.refusals(numbers), None)
+    def _check(self, numbers: Sequence[int], held: Iterable[Held]) -> None:
+        refusal = next(refusals_in(held), None)
         if refusal is not None:
             self.stop(numbers)
             raise refusal[1]
-
-    def refusals(self, numbers: Iterable[int]) -> Iterator[tuple[int, CtrlHubError]]:
-        """Yield those of some requests that were refused, and why."""
-        for number in numbers:
-            row = self.row(number)
-            error = None if row is None else refusal_in(row)
-            if error is not None:
-                yield number, error
 
     def stop(self, numbers: Sequence[int]) -> None:
         """Stop tasks that were made here and have not ended, and do not wait for it."""
@@ -188,18 +197,27 @@ class Submissions:
 
     async def apply(self, engines: Sequence[int], job: Job, label: str) -> list[int]:
         """Call a function on explicit engines; return the ids, one for each."""
-        return await self.call(engines, call_by_name, job.function, job.arguments, label=label)
+        self._shelf.check_room()
+        view = await self._direct(engines, label)
+        with without_waiting():
+            return self._watched(view.apply_async(call_by_name, job.function, job.arguments))
 
     async def call(
         self, engines: Sequence[int], function: Callable[..., Any], *args: Any, label: str
     ) -> list[int]:
-        """Call one of our own functions on explicit engines; return the ids, one for each."""
+        """Call one of our own functions on explicit engines; return the ids, one for each.
+
+        What comes of it is for who waits for it, and is not kept.
+        """
         view = await self._direct(engines, label)
+        first = self.next_number
+        self._passing.update(range(first, first + len(engines)))  # before anything of it can come
         with without_waiting():
             return self._watched(view.apply_async(function, *args))
 
     async def execute(self, engines: Sequence[int], code: str, label: str) -> list[int]:
         """Run code on explicit engines, as a cell; return the ids, one for each."""
+        self._shelf.check_room()
         view = await self._direct(engines, label)
         with without_waiting():
             return self._watched(view.execute(code, silent=False))
@@ -263,10 +281,34 @@ class Submissions:
         finally:  # whatever has failed: what is not here the hub is asked for
             rows = [row for row in rows_of(result) if row is not None]
             for row in rows:
-                self._kept.add(row)
+                if not is_bare(row) and row[0] not in self._passing:
+                    self._kept.add(row)
             for number in numbers:
                 del self._out[number]
+            self._passing.difference_update(numbers)
         self._on_ended(rows)
+
+    # ------------------------------------------------------------ as a keeper, in the I/O thread
+
+    def wants(self, number: int) -> bool:
+        """Tell whether a result is to be kept: those of our own requests are."""
+        return session_of(number) == self._session and number not in self._passing
+
+    def take(self, stream: Stream, row: Row) -> bool:
+        """Keep a result; a word of the hub's that it has none is none."""
+        if is_lost(row):
+            return False
+        self._shelf.put(row, stream, self._safe)
+        return True
+
+    def _safe(self, stream: Stream, numbers: Collection[int]) -> None:
+        """Acknowledge results that are kept; in the shelf's thread."""
+        acknowledge(self.client.client, stream, numbers)
+
+    def begin(self) -> None:
+        """Have results kept from now on; not from an event loop."""
+        keep_acceptance(self.client.client)
+        hand_over(self.client.client, self, WINDOW)
 
     # ------------------------------------------------------------ what has come
 
@@ -276,14 +318,6 @@ class Submissions:
         if found is not None:
             return rows_of(found[0])[found[1]]
         return self._kept.find(number)
-
-    def taken(self, number: int) -> Row:
-        """Return the row of a request that was made here and has ended, and keep it no longer."""
-        row = self.row(number)
-        if row is None:
-            raise ResultLost(f"the result of {text_of(number)} was not kept: ask the hub for it")
-        self._kept.drop(number)
-        return row
 
     def out(self) -> list[int]:
         """Return the ids of the requests that have not ended."""
@@ -309,23 +343,14 @@ class Submissions:
                 results += [parts[place] for place in places]
         return await _all_within(results, timeout)
 
-    async def fetched(self, number: int, timeout: float) -> Row | None:
-        """Return the row of any request, from the hub if need be; None if it has not ended in time."""
-        here, wanted = self.row(number), [number]
-        if here is not None:
-            return here
-        if number in self._out:
-            return (await self.rows(wanted, timeout))[0]
-        return (await self.from_hub(wanted, timeout))[0]
-
     async def rows(self, numbers: Sequence[int], timeout: float) -> list[Row | None]:
-        """Wait for requests that were made here; return the rows of those that have ended, or are here."""
-        held = self._held(numbers)
+        """Wait for requests that were made here; return the rows of those that have ended."""
+        held = self.held(numbers)
         await self.wait(numbers, timeout)
-        return list(map(_row_held, held))
+        return list(map(row_of, held))
 
-    def _held(self, numbers: Iterable[int]) -> list[Held]:
-        """Take hold of requests, so that who waits for them has their rows whatever there is room for."""
+    def held(self, numbers: Iterable[int]) -> list[Held]:
+        """Take hold of requests, so that who waits for them knows how they have ended whatever is kept."""
         return [(self._out.get(number), self._kept.find(number)) for number in numbers]
 
     async def from_hub(self, numbers: Sequence[int], timeout: float) -> list[Row | None]:
@@ -333,21 +358,21 @@ class Submissions:
         result = await self.client.get_result([text_of(number) for number in numbers])
         if not await _all_within([result], timeout):
             give_up(self.client.client, result)
-        rows = list(rows_of(result))
+        rows = [row and await self._whole(row) for row in rows_of(result)]
         lost = [row[0] for row in rows if row is not None and is_lost(row)]
         if lost:
             records = await to_thread(records_by_number, self.client.client, lost)
             rows = [row if row is None else not_kept(row, records.get(row[0])) for row in rows]
         return rows
 
+    async def _whole(self, row: Row) -> Row:
+        """Return a row with its value, which may have gone to the shelf."""
+        found = await self._shelf.find(row[0]) if is_bare(row) else None
+        return found or with_unread(row)
+
     def live_output(self, number: int) -> Mapping[str, Any]:
         """Return what a request that was made here has put out so far."""
         return output_so_far(self.client.client, number)
-
-
-def _row_held(held: Held) -> Row | None:
-    out, row = held
-    return row if out is None else rows_of(out[0])[out[1]]
 
 
 def _submitted(view: LoadBalancedView, jobs: Sequence[Job]) -> AsyncResult:

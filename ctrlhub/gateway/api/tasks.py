@@ -19,10 +19,7 @@ from ctrlhub.gateway.api.jobs import (
     traced,
 )
 from ctrlhub.gateway.api.operation import Answer, Operation
-from ctrlhub.gateway.api.outcomes import (
-    STATE_OF_RECORD,
-    STATES,
-)
+from ctrlhub.gateway.api.outcomes import STATE_OF_RECORD, STATES
 from ctrlhub.gateway.api.schema import (
     Either,
     Integer,
@@ -33,13 +30,11 @@ from ctrlhub.gateway.api.schema import (
     Text,
     moment,
 )
+from ctrlhub.gateway.api.settling import tell
 from ctrlhub.gateway.api.telling import (
     MOST_NAMED,
-    accepted,
     href,
-    one_or_all,
     task_of,
-    together,
     unknown,
 )
 from ctrlhub.wire.ids import number_of, text_of
@@ -108,16 +103,9 @@ class Tasks(ApiHandler):
             own = f"{self.identity.token} {key}"
             numbers = await self.rest.submit_once(self.role, own, bytes(self.body), batches)
         single = isinstance(asked.body, Mapping) and "map" not in asked.body
-        wait = asked.query.get("wait", 0)
-        rows = await self.waiting(submissions.settled(numbers, wait))
         if single:
             self.set_header("Location", href(numbers[0], self.prefix))
-        if wait and all(row is not None for row in rows):
-            await self.send(one_or_all(rows, single, self.prefix), status=200)
-        elif wait and not single:
-            await self.send(together(numbers, rows, self.prefix), status=202)
-        else:
-            self.answer(accepted(numbers, self.prefix), 202)
+        await tell(self, submissions, numbers, asked.query.get("wait", 0), single=single)
 
 
 class TaskAt(ApiHandler):

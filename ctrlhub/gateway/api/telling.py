@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from ctrlhub.client.rows import Row
-from ctrlhub.gateway.api.outcomes import STATE_OF_RECORD, outcome_of, pieces, when
+from ctrlhub.gateway.api.outcomes import STATE_OF_RECORD, SUBMITTED, outcome_of, pieces, when
 from ctrlhub.wire.errors import ResultLost
 from ctrlhub.wire.ids import number_of, text_of, to_ranges
 
 MOST_NAMED = 100_000
 """So many results may be asked for at once."""
-
-MOST_TOGETHER = 64 * 1024 * 1024
-"""And so many bytes of values; of larger ones it is told where they are."""
 
 
 class NoRange(ValueError):
@@ -55,9 +52,9 @@ def accepted(numbers: Sequence[int], prefix: str = "") -> dict[str, Any]:
     return {"ids": ids, "results": f"{prefix}/api/v1/results?ids={named}"}
 
 
-def pending(number: int, prefix: str = "") -> dict[str, Any]:
+def pending(number: int, prefix: str = "", state: str = SUBMITTED) -> dict[str, Any]:
     """Return what is said of a request that has not ended."""
-    return {"id": text_of(number), "state": "submitted", "href": href(number, prefix)}
+    return {"id": text_of(number), "state": state, "href": href(number, prefix)}
 
 
 def unknown(number: int) -> ResultLost:
@@ -94,34 +91,33 @@ def href(number: int, prefix: str = "") -> str:
     return f"{prefix}/api/v1/tasks/{text_of(number)}"
 
 
-def one_or_all(
-    rows: Sequence[Row | None], single: bool, prefix: str = ""
-) -> Iterator[Any]:
-    """Yield the JSON of what came of requests that have all ended; of one alone if it is `single`."""
-    if single:
-        [row] = rows
-        assert row is not None  # it is there
-        return pieces(outcome_of(row))
-    return together([], rows, prefix)
+async def together(
+    numbers: Sequence[int],
+    rows: AsyncIterable[Row | None],
+    states: Mapping[int, str],
+    prefix: str = "",
+) -> AsyncIterator[Any]:
+    """Yield the JSON of what came of many requests, as it comes.
 
-
-def together(
-    numbers: Sequence[int], rows: Sequence[Row | None], prefix: str = ""
-) -> Iterator[Any]:
-    """Yield the JSON of what came of many requests."""
-    left = MOST_TOGETHER
+    Parameters
+    ----------
+    numbers, rows
+        Their ids, and how they have ended; None for one that has not.
+    states
+        The states of such, as far as they are known.
+    prefix
+        What stands before the gateway's paths.
+    """
     yield b'{"results": ['
-    for place, row in enumerate(rows):
+    place = 0
+    async for row in rows:
         if place:
             yield b", "
         if row is None:
-            yield json.dumps(pending(numbers[place], prefix)).encode()
-            continue
-        outcome = outcome_of(row)
-        size = 0 if outcome.value is None else memoryview(outcome.value.data).nbytes
-        if size > left:
-            yield json.dumps(pending(outcome.id, prefix) | {"state": outcome.state}).encode()
-            continue
-        left -= size
-        yield b"".join(bytes(piece) for piece in pieces(outcome))
+            number = numbers[place]
+            yield json.dumps(pending(number, prefix, states.get(number, SUBMITTED))).encode()
+        else:
+            for piece in pieces(outcome_of(row)):
+                yield piece
+        place += 1
     yield b"]}"

@@ -1,24 +1,27 @@
-"""REST: results that are larger than what is kept: who waits has them, and what is lost is told as that."""
+"""REST: results that are larger than what is kept of them: they are told as that, and large ones pass in pieces."""
 
 from __future__ import annotations
 
-import asyncio
+import http.client
+import os
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
 from ctrlhub import Client, Cluster
-from ctrlhub.client.async_client import AsyncClient
-from ctrlhub.client.on_behalf import keep_acceptance
-from ctrlhub.client.rows import Row, is_ok
-from ctrlhub.gateway.api.jobs import Batch, Job
-from ctrlhub.gateway.api.kept import Kept
-from ctrlhub.gateway.api.submissions import Submissions
-from tests.support.rest import rest_of
+from ctrlhub.gateway.api.rest import SHELF
+from ctrlhub.gateway.api.shelf_file import VALUES
+from ctrlhub.wire.places import Profile, state_dir
+from tests.support.processes import until
+from tests.support.rest import Rest, rest_of
 from tests.support.state import own_state
 
 LARGE = 100_000
-COUNT = 20
+MIB = 2**20
+GIGANTIC = 64 * MIB
 
 
 @pytest.fixture(scope="module")
@@ -27,29 +30,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with own_state(tmp_path_factory.mktemp("state")), Cluster(n=1, history_bytes=LARGE // 2) as client:
         assert client.cluster is not None
         yield client.cluster
-
-
-def _large(count: int) -> Batch:
-    return Batch({"label": "large"}, [Job("builtins:bytes", b"[[%d],{}]" % LARGE)] * count)
-
-
-def test_who_waits_has_results_that_nobody_has_room_for(cluster: Cluster) -> None:
-    """Of a map, of one request of it, and of many: each waits for its rows, not for what is kept of them."""
-
-    async def ask() -> list[list[Row | None]]:
-        async with AsyncClient(client=cluster.connect_client_sync()) as client:
-            keep_acceptance(client.client)
-            made = Submissions(client, Kept(2 * LARGE, 1000), lambda *what: None, lambda rows: None)
-            numbers = await made.tasks([_large(COUNT)])
-            settled, one, several = await asyncio.gather(
-                made.settled(numbers, 60), made.fetched(numbers[0], 60), made.rows(numbers[:3], 60)
-            )
-            client.client.close()
-        return [settled, [one], several]
-
-    for rows, count in zip(asyncio.run(ask()), (COUNT, 1, 3), strict=True):
-        assert len(rows) == count
-        assert all(row is not None and is_ok(row) for row in rows)
 
 
 def test_a_value_that_is_lost_is_of_a_request_that_is_done(client: Client) -> None:
@@ -72,3 +52,77 @@ def test_a_value_that_is_lost_is_of_a_request_that_is_done(client: Client) -> No
 def _print_and_return(size: int) -> bytes:
     print("so much")
     return bytes(size)
+
+
+@pytest.fixture
+def rest(client: Client) -> Rest:
+    """REST, and a function on the engine that returns as much text as it is told."""
+    client[:].execute("def text(n): return 'x' * n", block=True)
+    return rest_of(client)
+
+
+@contextmanager
+def _reading(rest: Rest, path: str) -> Iterator[http.client.HTTPResponse]:
+    """Begin to read an answer."""
+    where = urlsplit(rest.url)
+    with closing(http.client.HTTPConnection(str(where.hostname), where.port, timeout=60)) as connection:
+        connection.request("GET", f"/api/v1/{path}", headers={"Authorization": f"Bearer {rest.token}"})
+        with connection.getresponse() as answer:
+            yield answer
+
+
+def _gateway(client: Client) -> psutil.Process:
+    return psutil.Process(client.status()["hub"]["http"]["pid"])
+
+
+@pytest.mark.parametrize(("function", "more"), [("text", 2), ("builtins:bytes", 0)])
+def test_a_gigantic_value_passes_through_a_gateway_that_does_not_hold_it(
+    client: Client, rest: Rest, function: str, more: int
+) -> None:
+    """JSON and bytes, as soon as it is there and once it is on disk; a reader that stands still costs nothing."""
+    rest.post("tasks?wait=60", {"function": "text", "args": [MIB]})
+    before = _gateway(client).memory_info().rss
+    [name] = rest.post("tasks", {"function": function, "args": [GIGANTIC]}, 202)["ids"]
+    for _ in range(2):
+        size = most = 0
+        with _reading(rest, f"tasks/{name}/value?wait=60") as answer:
+            assert (answer.status, answer.headers["Content-Length"]) == (200, str(GIGANTIC + more))
+            while data := answer.read(4 * MIB):
+                size += len(data)
+                most = max(most, _gateway(client).memory_info().rss)
+        assert size == GIGANTIC + more
+        assert most < before + GIGANTIC // 2
+    told = rest.get(f"tasks/{name}/result")
+    assert (told["state"], told["value"], told["body"]["bytes"]) == ("done", None, GIGANTIC + more)
+
+
+def test_a_value_that_cannot_be_read_to_its_end_is_broken_off(client: Client, rest: Rest) -> None:
+    """Who reads it sees that it is not whole; what is left of it is told as what it is afterwards."""
+    [name] = rest.post("tasks", {"function": "text", "args": [GIGANTIC]}, 202)["ids"]
+    profile = Profile.named(client.profile, state_dir() / "clusters")
+    file = profile.directory / SHELF / VALUES / f"{name}.value"
+    until(lambda: file.exists() and not any(each.results for each in client.sessions()), "it is on disk")
+    with _reading(rest, f"tasks/{name}/value") as answer:
+        assert answer.read(MIB) == b'"' + b"x" * (MIB - 1)
+        os.truncate(file, 2 * MIB)
+        with pytest.raises(http.client.IncompleteRead):
+            answer.read()
+    lost = rest.ask("GET", f"tasks/{name}/value")
+    assert (lost.status, lost.json["error"]["code"]) == (404, "result_lost")
+    assert rest.get(f"tasks/{name}/result")["state"] == "done"
+
+
+def test_what_has_not_ended_says_whether_it_runs(rest: Rest) -> None:
+    """Alone, and among others: one of them has the engine."""
+    ids = rest.post("tasks", {"function": "time:sleep", "map": [[60], [60]]}, 202)["ids"]
+
+    def states() -> list[str]:
+        answers = [rest.ask("GET", f"tasks/{name}/result") for name in ids]
+        assert [answer.status for answer in answers] == [202, 202]
+        return sorted(answer.json["state"] for answer in answers)
+
+    until(lambda: "running" in states(), "one runs")
+    together = rest.ask("GET", f"results?ids={','.join(ids)}")
+    assert together.status == 202
+    assert {each["state"] for each in together.json["results"]} <= {"queued", "running"}
+    assert rest.post("tasks/cancel", {"ids": ids})["unknown"] == []

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ctrlhub.client.handing_over import has_put_out, is_bare
 from ctrlhub.client.outgoing import MESSAGES_PER_TURN
 from ctrlhub.client.requests import Function, Portion, Template
 from ctrlhub.wire.codec import decode, encode
@@ -286,6 +287,51 @@ def test_a_failure_is_acknowledged_behind_what_was_submitted_before_it_was_known
 
     told = [m.first if isinstance(m, Command) else m for m in said]
     assert told == [*(c.first for c in before), Received(((failing.first,) * 2,)), after.first]
+
+
+class Shelf:
+    """Keeps what is handed over, but for one request."""
+
+    def __init__(self, not_wanted: int) -> None:
+        self.rows: list[tuple[Any, ...]] = []
+        self._not_wanted = not_wanted
+
+    def wants(self, number: int) -> bool:
+        """Want all others."""
+        return number != self._not_wanted
+
+    def take(self, stream: Stream, row: tuple[Any, ...]) -> bool:
+        """Keep it."""
+        self.rows.append(row)
+        return True
+
+
+def test_what_is_handed_over_is_acknowledged_once_it_is_kept() -> None:
+    """Its result has come and holds no value; what its keeper does not want is as ever, and all counts as ours."""
+    bench = Bench()
+    results = [bench.task() for _ in range(3)]
+    one, two = (result._number for result in results[:2])
+    keeper = bench.session.handing.keeper = Shelf(two)
+    bench.drain()
+    before = bench.session.load
+    rows = [(one, 0, (0, 1), 0, 1.0, 2.0, {"stdout": "x"}), (two, 0, b"N.", 0, 0.0, 0.0, None)]
+    bench.receive(Stream.TASK, Completed(rows, frames=[b"N."]))
+    bench.pass_time(0.1)
+
+    assert bench.drain(Received) == [Received(((two, two),))]
+    assert keeper.rows == [(one, 0, (b"N.",), 0, 1.0, 2.0, {"stdout": "x"})]
+    assert [result.done() for result in results] == [True, True, False]
+    [bare] = results[0]._rows()
+    assert bare is not None
+    assert is_bare(bare)
+    assert has_put_out(bare)
+    assert results[1].get(0) is None
+    assert bench.session.load == before - 1
+
+    bench.session.acknowledge(Stream.TASK, [one], bench.now)
+    bench.pass_time(0)
+    assert bench.drain(Received) == [Received(((one, one),))]
+    assert bench.session.load == before - 2
 
 
 def test_payload_frames_reach_the_result() -> None:

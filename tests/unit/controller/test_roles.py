@@ -37,7 +37,9 @@ NEEDS = {
         "status": VIEW, "engines_now": VIEW, "stillborn": VIEW, "engine_events": VIEW, "queue_status": VIEW,
         "interfaces": VIEW, "revoke": ADMIN, "shutdown_hub": ADMIN,
     },
-    "sessions": {"list": VIEW, "unfetched": VIEW, "detach": SUBMIT, "hurry": SUBMIT, "end": ADMIN},
+    "sessions": {
+        "list": VIEW, "unfetched": VIEW, "window": VIEW, "detach": SUBMIT, "hurry": SUBMIT, "end": ADMIN,
+    },
     "start_hooks": {"list": VIEW, "remove": SUBMIT},
     "tasks": {"cancel": SUBMIT, "withdraw": SUBMIT, "counts": VIEW, "explain": VIEW},
     "telemetry": {"read": VIEW, "engines_after": VIEW},

@@ -293,3 +293,22 @@ def test_a_client_that_does_not_read_is_behind_until_it_has_caught_up(
         desk.deliveries.received(session, ((0, 9),))
         desk.flush()
     assert not desk.deliveries.behind
+
+
+def test_a_client_with_little_room_gets_no_more_than_it_has_room_for(desk: Desk) -> None:
+    """It says so, and is behind sooner; what is larger than its window goes alone."""
+    session = a_session()
+    session.window = 4 * INLINE_BYTES
+    for n in range(3 * module.BEHIND):
+        desk.deliveries.add(session, an_outcome(n, (bytes(2 * INLINE_BYTES),)))
+    desk.deliveries.add(session, an_outcome(100, (bytes(20 * INLINE_BYTES),)))
+
+    got: list[int] = []
+    assert desk.ids() == [0, 1]
+    assert set(desk.deliveries.behind) == {session}
+    for n in range(0, 3 * module.BEHIND, 2):
+        desk.deliveries.received(session, ((n, n + 1),))
+        got += desk.ids()
+    assert got == [*range(2, 3 * module.BEHIND), 100]
+    desk.deliveries.received(session, ((100, 100),))
+    assert not desk.deliveries.behind

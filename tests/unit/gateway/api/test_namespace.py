@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import pytest
@@ -18,11 +18,11 @@ from ctrlhub.wire.serialize import dumps
 
 
 class Written:
-    """Writes down what is called, and has rows of all of it until they are taken."""
+    """Writes down what is called, and has rows of all of it until somebody has them."""
 
     def __init__(self) -> None:
         self.called: list[Callable[..., Any]] = []
-        self.rows: dict[int, Row] = {}
+        self.left: dict[int, Row] = {}
         self._number = 0
 
     async def call(self, engines: Sequence[int], function: Callable[..., Any], *_: Any, label: str) -> list[int]:
@@ -30,16 +30,12 @@ class Written:
         self.called.append(function)
         numbers = [self._number + place for place in range(len(engines))]
         self._number += len(engines)
-        self.rows |= {number: (number, 0, dumps(None), 0, 1.0, 0.0, None) for number in numbers}
+        self.left |= {number: (number, 0, dumps(None), 0, 1.0, 0.0, None) for number in numbers}
         return numbers
 
-    async def wait(self, numbers: Iterable[int], timeout: float) -> bool:
-        """Return at once."""
-        return True
-
-    def taken(self, number: int) -> Row:
-        """Return a row, and keep it no longer."""
-        return self.rows.pop(number)
+    async def rows(self, numbers: Sequence[int], timeout: float) -> list[Row | None]:
+        """Return rows, and keep them no longer."""
+        return [self.left.pop(number) for number in numbers]
 
 
 @pytest.mark.parametrize("pieces", [0, 1, 3])
@@ -59,7 +55,7 @@ def test_what_is_given_up_is_told_and_leaves_no_rows(pieces: int) -> None:
 
     asyncio.run(give_up())
     assert (give_up_writing in written.called) == (pieces > 0)
-    assert written.rows == {}
+    assert written.left == {}
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,9 @@ def watched(
     monkeypatch.setattr(module, "arrivals_here", lambda: SimpleNamespace(expect=expect))
 
     async def run() -> Submissions:
-        client: Any = SimpleNamespace(client=None, flush=None)
-        made = Submissions(client, Kept(10_000, 10), lambda *what: None, on_ended)
+        client: Any = SimpleNamespace(client=SimpleNamespace(session=0))
+        shelf: Any = None
+        made = Submissions(client, Kept(10_000, 10), shelf, lambda *what: None, on_ended)
         result: Any = None
         assert made._watched(result) == [1, 2]
         assert made.out() == [1, 2]

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from ctrlhub.gateway.api import telling
 from ctrlhub.gateway.api.resources import ACCEPTED, OUTCOMES, PENDING
 from ctrlhub.gateway.api.telling import NoRange, accepted, numbers_in, pending, together
 from ctrlhub.wire.encoded import JSON, Encoded
@@ -36,17 +37,27 @@ def test_ranges_that_are_none_or_too_large_are_refused(text: str) -> None:
         numbers_in(text)
 
 
-def test_results_together_have_a_bound_and_what_is_beyond_says_where_it_is(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A large value stands where it is, and does not keep the small ones from coming; what is out is told as such."""
-    monkeypatch.setattr(telling, "MOST_TOGETHER", 100)
+def test_results_are_told_one_by_one_and_what_is_out_as_such() -> None:
+    """Each is asked for when those before it have been told; of what is out the state is told that is known."""
     numbers = [request_id(7, n) for n in range(4)]
-    rows = [row(numbers[0], b"1"), row(numbers[1], b"2" * 200), None, row(numbers[3], b"3")]
-    told = json.loads(b"".join(together(numbers, rows)))
-    OUTCOMES.check(told)
-    one, two, three, four = told["results"]
-    assert (one["value"], four["value"]) == (1, 3)
-    assert (two["state"], two["href"]) == ("done", "/api/v1/tasks/7-1")
-    assert three == pending(numbers[2])
+    made: list[int] = []
+
+    async def rows() -> AsyncIterator[Any]:
+        for number, data in zip(numbers, (b"1", b"2" * 200, None, None), strict=True):
+            made.append(number)
+            yield None if data is None else row(number, data)
+
+    async def told() -> bytes:
+        text = b""
+        async for piece in together(numbers, rows(), {numbers[2]: "running"}):
+            text += bytes(piece)
+            assert len(made) <= text.count(b'"id"') + 1
+        return text
+
+    answer = json.loads(asyncio.run(told()))
+    OUTCOMES.check(answer)
+    one, two, three, four = answer["results"]
+    assert (one["value"], two["value"]) == (1, int("2" * 200))
+    assert (three["state"], four["state"]) == ("running", "submitted")
+    assert three == pending(numbers[2], state="running")
     PENDING.check(three)
