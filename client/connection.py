@@ -209,9 +209,13 @@ class Connection:
         return self._in_io_thread(self._session.outstanding)
 
     def hand_over_to(self, keeper: Keeper) -> None:
-        """Have results handed over, which are acknowledged when their keeper says so."""
-        handing = self._session.handing
-        self._in_io_thread(lambda: setattr(handing, "keeper", keeper))
+        """Have results handed over, which are acknowledged when their keeper says so; large ones as segments."""
+
+        def begin() -> None:
+            self._session.handing.keeper = keeper
+            self._runner.gather_apart()
+
+        self._in_io_thread(begin)
 
     def acknowledge(self, stream: Stream, numbers: Collection[int]) -> None:
         """Acknowledge results that were handed over."""

@@ -7,9 +7,10 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-from ctrlhub.wire.limits import WHOLE_BYTES
+from ctrlhub.wire.limits import SEGMENT_BYTES, WHOLE_BYTES
 from ctrlhub.wire.messages import Buffer
 from ctrlhub.wire.parts import Memory, Sink
+from ctrlhub.wire.segments import AVAILABLE, Draft
 
 _PRIVATE: dict[str, Any] = {}
 if sys.platform != "win32":
@@ -19,6 +20,17 @@ if sys.platform != "win32":
 def gather(nbytes: int) -> Sink:
     """Return what gathers a frame of so many bytes."""
     return HugePages(nbytes) if nbytes >= WHOLE_BYTES else Memory(nbytes)
+
+
+def gather_apart(nbytes: int) -> Sink:
+    """Return what gathers a frame outside of this process's memory, where the system lets it.
+
+    What comes of it is a segment, for who reads it a part at a time.
+    """
+    if AVAILABLE and nbytes >= SEGMENT_BYTES:
+        with suppress(OSError):  # no descriptor
+            return Draft(nbytes)
+    return gather(nbytes)
 
 
 class HugePages:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ctrlhub.link.bulk import BulkLine
-from ctrlhub.link.gathering import gather
+from ctrlhub.link.gathering import gather, gather_apart
 from ctrlhub.wire.codec import encode
 from ctrlhub.wire.messages import Buffer, Message, Part, PartsTaken, Registered, Stream
 from ctrlhub.wire.parts import Flows, whole
@@ -34,6 +34,10 @@ class LargeMessages:
         self.flows: Flows[Stream] = Flows(gather)
         self.unsent: list[tuple[Stream, Message]] = []
         self._bulk = bulk
+
+    def gather_apart(self) -> None:
+        """Gather large frames outside of this process's memory from now on, as segments."""
+        self.flows.make = gather_apart
 
     def gather(self, stream: Stream, part: Part) -> list[Buffer] | None:
         """Take a part; return the frames of its message once they are complete."""

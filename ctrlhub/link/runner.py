@@ -116,6 +116,7 @@ class Runner:
         self._visits = 0
         self._failed: Exception | None = None
         self._large = LargeMessages(link.bulk)
+        self.gather_apart = self._large.gather_apart
         if link.bulk is not None:
             machine.registration = replace(machine.registration, bulk=True)
 

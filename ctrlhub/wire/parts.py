@@ -192,12 +192,14 @@ class Flows(Generic[Key]):
 
     Attributes
     ----------
+    make : callable
+        Makes what gathers a large frame, from now on.
     outgoing : dict
         The connections that have something to wait with.
     """
 
     def __init__(self, make: Callable[[int], Sink] = Memory) -> None:
-        self._make = make
+        self.make = make
         self._numbers = count(1)
         self.outgoing: dict[Key, Outgoing] = {}
         self._incoming: dict[Key, Incoming] = {}
@@ -239,7 +241,7 @@ class Flows(Generic[Key]):
         incoming = self._incoming.get(key)
         try:
             if not part.offset:
-                incoming = self._incoming[key] = Incoming(part, self._make)
+                incoming = self._incoming[key] = Incoming(part, self.make)
             if incoming is None or incoming.number != part.transfer:
                 return None, None  # of one that was given up
             answer = incoming.take(part)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from threading import Lock, Timer
 from typing import TypeVar
@@ -138,13 +138,13 @@ class Shelf:
 
     async def some(self, numbers: Sequence[int]) -> list[Row | None]:
         """Return the rows of the first of some requests, as many as memory has room for; None for one not here."""
-        return await self._do(partial(self._some, numbers[:MOST_AT_ONCE]))
+        with self._lock:  # who has waited for them need not wait for the disk as well
+            waiting: list[Row | None] = [self._waiting[n][0] for n in takewhile(self._waiting.__contains__, numbers)]
+        return waiting or await self._do(partial(self._some, numbers[:MOST_AT_ONCE]))
 
     async def find(self, number: int) -> Row | None:
         """Return the row of a request."""
-        with self._lock:
-            found = self._waiting.get(number)
-        return found[0] if found is not None else (await self.some([number]))[0]
+        return (await self.some([number]))[0]
 
     async def forget(self, session: int) -> None:
         """Forget what is here of a session: its number is another's now."""
