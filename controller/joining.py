@@ -95,6 +95,7 @@ class Joining:
         self._keys = keys
         self._borrowing = borrowing
         self._anteroom: Anteroom[Connection] = Anteroom()
+        self._ends: dict[str, int] = {}
         self.why_full: Callable[[], str] = str
 
     def enrol(self, origin: Origin, message: m.Enrol, now: float) -> None:
@@ -175,8 +176,11 @@ class Joining:
             except CtrlHubError:
                 self._peers.forget(session, now)
                 raise
-        if arrival is Arrival.NEW and role in BOTH_ENDS:
-            self._warn(session)
+        if role in BOTH_ENDS:
+            if arrival is Arrival.NEW:
+                self._warn(session)
+            if session.versions:
+                self._ends[role.noun] = session.number
         self._large.pass_for(session, asked=message.bulk and origin.user is not None)
         self._answer(session, self._segment_for(session, message), arrival is Arrival.RESUMED)
 
@@ -223,20 +227,32 @@ class Joining:
 
     def _warn(self, session: Session) -> None:
         """Say in the log where a peer pickles with something else than those it works with."""
-        ours = session.versions
-        for other in self._peers.sessions:
-            theirs = other.versions
-            if not theirs:
-                continue  # it has not come back to a restarted hub yet
-            if other.role in BOTH_ENDS and other.role.noun != session.role.noun:
-                if any(ours.get(name) != theirs.get(name) for name in SERIALIZATION):
-                    log.warning(
-                        "%s %d and %s %d may not be able to read each other's objects: install the "
-                        "same versions on both\n%s",
-                        session.role.noun, session.number, other.role.noun, other.number,
-                        _table((session.role.noun, ours), (other.role.noun, theirs)),
-                    )  # fmt: skip
-                return
+        ours, other = session.versions, self._of_the_other_end(session)
+        if other is None or all(ours.get(n) == other.versions.get(n) for n in SERIALIZATION):
+            return
+        log.warning(
+            "%s %d and %s %d may not be able to read each other's objects: install the "
+            "same versions on both\n%s",
+            session.role.noun, session.number, other.role.noun, other.number,
+            _table((session.role.noun, ours), (other.role.noun, other.versions)),
+        )  # fmt: skip
+
+    def _of_the_other_end(self, session: Session) -> Session | None:
+        """Return one of those it works with; all are looked through only where the one known has left.
+
+        One whose versions are not known has not come back to a restarted hub yet.
+        """
+        sessions, ends = self._peers.sessions, self._ends
+        for noun in [each for each in ends if each != session.role.noun]:
+            known = sessions.of_number(ends[noun])
+            if known is not None:
+                return known
+            for other in sessions:
+                if other.versions and other.role in BOTH_ENDS and other.role.noun == noun:
+                    ends[noun] = other.number
+                    return other
+            del ends[noun]
+        return None
 
     def _segment_for(self, session: Session, message: m.Register) -> Sequence[int]:
         """Return the segment to prove itself by, for a peer that the hub can borrow from."""

@@ -30,7 +30,7 @@ SOME = 16
 QUIET = 1.0
 """How often to look whether handshakes have come."""
 
-LAST_ANSWERS = 2.0
+LAST_ANSWERS = 0.5
 """Seconds for which a socket still answers who found it before another took its place.
 
 A handshake that is not decided by then, since this process did not come to run, is repeated by its peer.

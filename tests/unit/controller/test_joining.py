@@ -10,6 +10,7 @@ import pytest
 
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.effects import Connection
+from ctrlhub.controller.core.sessions import Sessions
 from ctrlhub.wire import messages as m
 from ctrlhub.wire.limits import PROTOCOL_MAJOR
 from tests.support.exchange import BULK, VERSIONS, Exchange, Line
@@ -214,6 +215,31 @@ class TestRegister:
         warned = "same versions on both" in caplog.text
         assert warned == (theirs != "3.1.3")
         assert not warned or f"cloudpickle  client 3.1.3        engine {theirs or '-'}" in caplog.text
+
+    def test_who_it_works_with_is_not_looked_for_among_all(
+        self, exchange: Exchange, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Each of many engines costs the same, with a client or without; one that is left is found, if any."""
+        looks: list[Sessions] = []
+        each = Sessions.__iter__
+        monkeypatch.setattr(Sessions, "__iter__", lambda self: looks.append(self) or each(self))
+        monkeypatch.setattr(exchange.switchboard, "check", lambda: None)  # which looks through all
+        other = {**VERSIONS, "cloudpickle": "0"}
+        for client in ("first", "second"):
+            Line(exchange, client).say(HUB, replace(registration(CLIENT, client), versions=other))
+        for number in range(9):
+            a_peer(exchange, f"engine {number}", ENGINE)
+        assert not looks
+        assert caplog.text.count("same versions on both") == 9
+
+        for client in ("second", "first"):
+            [session] = [s for s in exchange.switchboard.sessions if s.key == client]
+            exchange.switchboard._peers.forget(session, exchange.now)
+            looks.clear()
+            for number in range(9):
+                a_peer(exchange, f"{client} {number}", ENGINE)
+            assert len(looks) == 1, "when the known one has left"
+        assert caplog.text.count("same versions on both") == 18
 
     def test_another_patch_level_is_welcome_and_a_nanny_needs_no_version(
         self, exchange: Exchange
