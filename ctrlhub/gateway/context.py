@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from ctrlhub.gateway.access.cookies import Login
 from ctrlhub.gateway.access.hosts import Hosts
@@ -23,6 +23,8 @@ from ctrlhub.wire.telemetry import Telemetry
 if TYPE_CHECKING:
     from ctrlhub.controller.http_config import HttpConfig
 
+P = TypeVar("P")
+
 log = logging.getLogger(__name__)
 
 
@@ -35,6 +37,21 @@ class Connected(Protocol):
 
     def end(self, reason: str) -> None:
         """Close it, and say why."""
+
+
+class Parts:
+    """Things of which a gateway has one each: what they are only those who share them know."""
+
+    __slots__ = ("_made",)
+
+    def __init__(self) -> None:
+        self._made: dict[Callable[[Gateway], object], object] = {}
+
+    def one(self, make: Callable[[Gateway], P], gateway: Gateway) -> P:
+        """Return what `make` has made of the gateway, for whoever asks with the same."""
+        if make not in self._made:
+            self._made[make] = make(gateway)
+        return cast("P", self._made[make])
 
 
 @dataclass
@@ -63,15 +80,13 @@ class Gateway:
         The requests that wait for results.
     relays
         The peers that speak the protocol over WebSockets.
-    rest
-        What handlers of REST share, once one of them has been asked (`ctrlhub.gateway.api.rest`).
     served
         How many requests were answered, by status.
     telemetry
         The hub's figures, asked for once for everybody: ``await self.gateway.telemetry.now()``, or
         ``subscribe(listener)``.
-    dashboard
-        What browsers that show the dashboard are told: :func:`ctrlhub.gateway.dashboard.feed.feed_of`.
+    parts
+        What handlers of one kind share, made when the first of them asks.
     """
 
     profile: Profile
@@ -85,9 +100,8 @@ class Gateway:
     sockets: set[Connected] = field(default_factory=set)
     waiting: set[Connected] = field(default_factory=set)
     relays: Relays = field(default_factory=Relays)
-    rest: Any = None
     served: Counter[int] = field(default_factory=Counter)
-    dashboard: Any = None
+    parts: Parts = field(default_factory=Parts)
 
     def __post_init__(self) -> None:
         """Make what is asked for once for everybody."""

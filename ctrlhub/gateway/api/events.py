@@ -71,11 +71,11 @@ class Live:
 
 def live_of(gateway: Gateway) -> Live:
     """Return the events of a gateway."""
-    rest = rest_of(gateway)
-    if rest.live is None:
-        rest.live = Live(rest)
-    live: Live = rest.live
-    return live
+    return gateway.parts.one(_made_live, gateway)
+
+
+def _made_live(gateway: Gateway) -> Live:
+    return Live(rest_of(gateway))
 
 
 class Events(SocketHandler):

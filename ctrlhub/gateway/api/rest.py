@@ -72,7 +72,6 @@ class Rest:
         )
         self.finding = Finding(self.of, self.all, self._kept, self.shelf)
         self._by_role: dict[Role, Submissions] = {}
-        self.live: Any = None
         self.on_submitted: Callable[[Submissions, list[int]], object] = _heed_nothing
         self.on_ended: Callable[[Iterable[Row]], object] = id
         self._keys: Keys | None = None
@@ -247,7 +246,4 @@ def _heed_nothing(submissions: Submissions, numbers: list[int]) -> None:
 
 def rest_of(gateway: Gateway) -> Rest:
     """Return what handlers of a gateway share."""
-    if gateway.rest is None:
-        gateway.rest = Rest(gateway)
-    rest: Rest = gateway.rest
-    return rest
+    return gateway.parts.one(Rest, gateway)

@@ -199,7 +199,4 @@ def trouble_of(status: Mapping[str, Any], refused: int = 0) -> list[str]:
 
 def feed_of(gateway: Gateway) -> Feed:
     """Return the feed of a gateway, which is made when the first browser comes."""
-    if gateway.dashboard is None:
-        gateway.dashboard = Feed(gateway)
-    feed: Feed = gateway.dashboard
-    return feed
+    return gateway.parts.one(Feed, gateway)

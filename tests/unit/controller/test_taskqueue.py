@@ -300,7 +300,7 @@ def test_a_function_may_come_with_a_later_batch(client: Line) -> None:
 
 def test_waiting_messages_are_bounded(client: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client whose function never comes is refused at some point."""
-    monkeypatch.setattr("ctrlhub.controller.interfaces.taskqueue.MOST_WAITING", 3)
+    monkeypatch.setattr("ctrlhub.controller.interfaces.task_submissions.MOST_WAITING", 3)
     answers = [client.submit(n, functions=())[-1:] for n in range(1, 6)]
     assert [type(each[0]) if each else None for each in answers] == [
         m.NeedFunctions, None, None, m.Refused, m.Refused,
