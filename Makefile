@@ -12,6 +12,9 @@ SOURCES := ctrlhub controller engine client tests scripts $(wildcard examples be
 export PIP_CACHE_DIR ?= $(CURDIR)/.cache/pip
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+# Tests start more than a thousand processes; each would compile what it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Debian has the standard library's own tests in a package for each version of Python.
 TESTSUITE = $(shell $(PYTHON) -c 'import sys; print("libpython%d.%d-testsuite" % sys.version_info[:2])')
 

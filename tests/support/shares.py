@@ -2,7 +2,7 @@
 
 A share is what one worker runs as a whole: a module, as with ``--dist loadfile``, or a package whose
 modules have a cluster in common, which no other worker then has to start. The contract suite is a share for
-each transport. What takes longest goes first: a long share begun last keeps one worker busy while
+each transport, and for each launcher. What takes longest goes first: a long share begun last keeps one worker busy while
 the others have nothing left to do.
 """
 
@@ -17,17 +17,25 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-TRANSPORT = re.compile(r"(tests/contract)/[^\[]*\[(memory|ipc|tcp|http)[-\]]")
+APART = re.compile(r"(tests/contract/test_launchers\.py|tests/contract)[/:][^\[]*(\[\w+)[-\]]")
+"""A package and a module whose tests have a cluster, or a site, for each first parameter."""
+
+TRANSPORTS = ("[memory", "[ipc", "[tcp", "[http")
+
 TOGETHER = ("tests/integration/security",)
 """Packages whose modules share a cluster."""
 
 LONGEST = (
-    "tests/contract[http]",
     "tests/integration/test_slurm.py",
+    "tests/contract[ipc]",
+    "tests/contract[http]",
+    "tests/contract[tcp]",
+    "tests/contract/test_launchers.py[slurm]",
+    "tests/contract/test_launchers.py[ssh]",
+    "tests/contract/test_launchers.py[sge]",
+    "tests/contract/test_launchers.py[mpi]",
     "tests/integration/guarantees/test_engine_death.py",
     "tests/integration/test_ssh_launcher.py",
-    "tests/contract[tcp]",
-    "tests/contract[ipc]",
     "tests/integration/web/test_dashboard.py",
     "tests/integration/security",
     "tests/integration/guarantees/test_store.py",
@@ -43,7 +51,6 @@ LONGEST = (
     "tests/integration/test_dead_hub.py",
     "tests/integration/test_cluster_on_slurm.py",
     "tests/contract[memory]",
-    "tests/contract/test_launchers.py",
     "tests/integration/jupyter/test_lab.py",
     "tests/integration/guarantees/test_hosts.py",
     "tests/integration/test_mpi.py",
@@ -85,9 +92,10 @@ class Shares(LoadScopeScheduling):
 
 def share_of(nodeid: str) -> str:
     """Name the share that a test belongs to."""
-    if transport := TRANSPORT.match(nodeid):
-        return f"{transport[1]}[{transport[2]}]"
     module = nodeid.split("::", 1)[0]
+    apart = APART.match(nodeid)
+    if apart is not None and (apart[1] == module or apart[2] in TRANSPORTS):
+        return f"{apart[1]}{apart[2]}]"
     package = module.rpartition("/")[0]
     return package if package in TOGETHER else module
 

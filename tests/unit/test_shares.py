@@ -26,13 +26,15 @@ class Named:
         ("tests/contract/test_map.py::test_a[http]", "tests/contract[http]"),
         ("tests/contract/test_views.py::test_a[http-[x]-0]", "tests/contract[http]"),
         ("tests/contract/test_views.py::test_a[tcp-http]", "tests/contract[tcp]"),
-        ("tests/contract/test_launchers.py::test_a[ssh]", "tests/contract/test_launchers.py"),
+        ("tests/contract/test_launchers.py::test_a[ssh]", "tests/contract/test_launchers.py[ssh]"),
+        ("tests/contract/test_launchers.py::test_a", "tests/contract/test_launchers.py"),
+        ("tests/contract/test_stores.py::test_a[sqlite]", "tests/contract/test_stores.py"),
         ("tests/contract/test_errors.py::test_a", "tests/contract/test_errors.py"),
         ("tests/integration/security/test_doors.py::test_a[http]", "tests/integration/security"),
     ],
 )
 def test_shares(nodeid: str, share: str) -> None:
-    """A module, a package that shares a cluster, or a transport of the contract suite."""
+    """A module, a package that shares a cluster, or a transport or launcher of the contract suite."""
     assert share_of(nodeid) == share
 
 
