@@ -11,7 +11,7 @@ from functools import partial
 from ctrlhub.client.async_client import AsyncClient
 from ctrlhub.client.taken_in import TakenIn
 from ctrlhub.client.unopened import took_output, unwatch_output, watch_output
-from ctrlhub.wire.errors import UnknownInterface
+from ctrlhub.wire.errors import LimitExceeded, UnknownInterface
 from ctrlhub.wire.ids import session_of
 from ctrlhub.wire.messages import WatchedOutput, WatchedRow
 
@@ -49,7 +49,7 @@ class OutputOfAll:
         self._loop = get_running_loop()
         self._lock = Lock()
         self._watching: tuple[AsyncClient, frozenset[int]] | None = None
-        self._is_told = False
+        self._is_told = self._is_refused = False
         self._until = 0.0
 
     @property
@@ -63,7 +63,7 @@ class OutputOfAll:
         Raises
         ------
         CtrlHubError
-            The hub does not answer, or is watched by too many.
+            The hub does not answer.
         """
         self._until = time.monotonic() + LINGER
         async with self._lock:
@@ -74,9 +74,15 @@ class OutputOfAll:
             try:
                 await to_thread(watch_output, client.client, sorted(watching[1]), take)
                 self._is_told = True
+            except LimitExceeded as error:
+                if not self._is_refused:
+                    log.warning("only the output of requests made here is told as yet: %s", error)
+                self._is_refused = True
+                return  # it is tried again, as long as somebody wants it
             except UnknownInterface as error:
                 self._is_told = False
                 log.info("only the output of requests made here is told: %s", error)
+            self._is_refused = False
             self._watching = watching
 
     async def look(self, client: AsyncClient, is_wanted: bool) -> None:

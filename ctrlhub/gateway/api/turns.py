@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager
 class Turns:
     """One at a time, in the order in which they come; and half of the loop's time at most.
 
-    What a WebSocket says is handed on as long as there is something, without a look at anything else
-    that the loop has to do. So what takes a while is done in a turn: behind each the loop is left to
-    others for as long as it has taken.
+    What a WebSocket says is handed on as long as there is something, with a look at what else the loop
+    has to do only now and then. So what takes a while is done in a turn: behind each the loop is left
+    to others for as long as it has taken.
     """
 
     def __init__(self) -> None:
