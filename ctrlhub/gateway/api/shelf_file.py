@@ -6,6 +6,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Iterable, Sequence
+from math import isnan
 from pathlib import Path
 from typing import Any
 from weakref import finalize
@@ -136,7 +137,7 @@ class ShelfFile:
         packed = None if extras is None else msgpack.packb(extras, unicode_errors="surrogatepass", default=_bytes_of)
         self._database.execute(
             "INSERT INTO results VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)",
-            (number, status, engine, started, elapsed, now, size, is_in_file, sizes, packed, body),
+            (number, status, engine, _number(started), _number(elapsed), now, size, is_in_file, sizes, packed, body),
         )
 
     def mark_fetched(self, numbers: Iterable[int]) -> None:
@@ -299,6 +300,11 @@ def name_of(number: int) -> str:
 def size_of_row(row: Row) -> int:
     """Return how many bytes a row takes."""
     return ROW_BYTES + size_of(row[2]) + (size_of_extras(row[6]) if row[6] else 0)
+
+
+def _number(value: float) -> float:
+    """Return a number; 0 for what is none, as of an engine with a broken clock: SQLite would take it for nothing at all."""
+    return 0.0 if isnan(value) else value
 
 
 def _parts_of(path: Path, sizes: Sequence[int]) -> Payload:

@@ -105,6 +105,13 @@ def test_rows_come_back_as_they_were_also_to_the_next_process(here: Here) -> Non
         here.again()
 
 
+def test_a_broken_clock_of_an_engine_keeps_nobody_from_his_results(here: Here) -> None:
+    """Times that are none are 0; others are as they were, however odd."""
+    times = [(float("nan"), 0.5), (1.5, float("nan")), (float("inf"), -1e300)]
+    here.put(*((*row(number)[:4], *pair, None) for number, pair in enumerate(times)), row(9))
+    assert [each[4:6] for each in here.some(0, 1, 2, 9)] == [(0.0, 0.5), (1.5, 0.0), times[2], (1.5, 0.25)]
+
+
 def test_a_large_value_is_read_in_parts_from_its_file(here: Here) -> None:
     """As it was; where its file is gone, or not whole, that is told, and what came of the request."""
     payload = value(FILE_BYTES)
