@@ -216,6 +216,7 @@ class SocketHandler(Guarded, WebSocketHandler):
 
     async def get(self, **path: str) -> None:
         """Open the WebSocket."""
+        self.need_to_upgrade()
         self.need_a_place()
         self._budget = Bucket(SAID_RATE, SAID_BURST, time.monotonic())
         self.gateway.sockets.add(self)
@@ -224,6 +225,17 @@ class SocketHandler(Guarded, WebSocketHandler):
         finally:
             if self.ws_connection is None:
                 self.gateway.sockets.discard(self)
+
+    def need_to_upgrade(self) -> None:
+        """See that a WebSocket is asked for.
+
+        Raises
+        ------
+        Refusal
+            It is not.
+        """
+        if self.request.headers.get("Upgrade", "").lower() != "websocket":
+            raise Refusal(400, "no_websocket", "here is a WebSocket, and nothing else: ask for one")
 
     def need_a_place(self) -> None:
         """See that there is room for another WebSocket, or stream of events, of who asks.

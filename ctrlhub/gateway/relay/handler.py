@@ -46,6 +46,7 @@ class Connect(SocketHandler):
 
     async def get(self, **path: str) -> None:
         """Open the WebSocket, if its client speaks as we do."""
+        self.need_to_upgrade()
         offered = self.request.headers.get_list("Sec-WebSocket-Protocol")
         names = [name.strip() for each in offered for name in each.split(",")]
         name = chosen(names)

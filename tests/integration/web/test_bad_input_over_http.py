@@ -308,6 +308,14 @@ def test_what_is_said_to_the_dashboard(site: Site, said: bytes, code: int) -> No
         assert close_code(connection) == code
 
 
+def test_what_asks_for_no_websocket(site: Site) -> None:
+    """It is told so as anything else is that is wrong."""
+    for path, headers in (("/dashboard/feed", {}), ("/api/v1/connect", {"Sec-WebSocket-Protocol": "ctrlhub.v1.json"})):
+        answer = site.ask("GET", path, headers)
+        refused(answer, 400)
+        assert answer.json["error"]["code"] == "no_websocket"
+
+
 @pytest.mark.parametrize("path", ["/api/v1/events", "/api/v1/connect"])
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1"])
 def test_a_websocket_of_another_site(site: Site, path: str, origin: str) -> None:
