@@ -41,6 +41,7 @@ class Spans:
 
     def __init__(self, hub: Tracer, engine: Tracer) -> None:
         self._hub, self._engine = hub, engine
+        self._last: tuple[tuple[str, str], Context] | None = None
 
     def run(
         self, task: Traced, engine: int | None, call: Callable[..., Any], /, *args: Any, **kwargs: Any
@@ -70,16 +71,24 @@ class Spans:
     def _queued(self, task: Traced, about: Mapping[str, Any]) -> Context:
         """Make the span of a task's time at the hub; return the context of what follows it."""
         from opentelemetry.trace import set_span_in_context
-        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
         told = task.told
-        parent = TraceContextTextMapPropagator().extract(carrier_of(told["trace"], told.get("trace_state", "")))
+        parent = self._context_of(told["trace"], told.get("trace_state", ""))
         queued, given = told.get("queued"), told.get("given")
         if type(queued) is not float or type(given) is not float:
             return parent
         span = self._hub.start_span("queue", parent, attributes=about, start_time=int(queued * _NANO))
         span.end(int(max(queued, given) * _NANO))
         return set_span_in_context(span, parent)
+
+
+    def _context_of(self, parent: str, state: str) -> Context:
+        """Read a context; the tasks of a map have one in common, and come one after another."""
+        if self._last is None or self._last[0] != (parent, state):
+            from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+            self._last = (parent, state), TraceContextTextMapPropagator().extract(carrier_of(parent, state))
+        return self._last[1]
 
 
 def _name_of(call: Callable[..., Any], args: tuple[Any, ...]) -> str:
