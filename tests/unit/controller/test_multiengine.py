@@ -212,7 +212,7 @@ def test_a_lost_question_is_asked_again_after_a_hello(client: Line, engines: lis
 
 def test_parked_commands_are_bounded(client: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client whose function never comes is refused at some point."""
-    monkeypatch.setattr("ctrlhub.controller.interfaces.multiengine.MOST_PARKED", 2)
+    monkeypatch.setattr("ctrlhub.controller.interfaces.command_submissions.MOST_PARKED", 2)
     answers = [client.command(n, 0, function=b"f") for n in (1, 2, 3)]
     assert isinstance(answers[2][-1], m.Refused)
 
