@@ -13,6 +13,8 @@ import pytest
 
 from ctrlhub import Client
 from ctrlhub.cli.exits import Exit
+from ctrlhub.link.log_file import open_log
+from ctrlhub.wire.places import Profile
 from tests.support.processes import Command, until
 
 
@@ -24,16 +26,51 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
     return found
 
 
+WRITERS = ("hub", "gateway", "nanny", "supervisor")
+MOST = 4096
+
+
+def filled(profile: Path) -> dict[str, str]:
+    """Make the logs of former processes, which are as long as they may be; return their texts."""
+    Profile.named("default", profile.parent.parent).make()
+    lines = {name: f"{name} of before\n" for name in WRITERS}
+    texts = {name: line * (MOST // len(line)) for name, line in lines.items()}
+    for name, text in texts.items():
+        with open(open_log(profile / "logs" / f"{name}.log"), "w") as file:
+            file.write(text)
+    return texts
+
+
+def parent_of(pid: int) -> int:
+    """Return a process's parent."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
+
+
 def test_every_process_writes_json_when_asked(command: Command) -> None:
-    """Hub, gateway, nanny, engine and supervisor; a death and its cause are in it, and no key is."""
-    started = command.run("start", "-n", "1", "--daemonize", "--http", "auto", "--log-format", "json")
-    assert started.returncode == Exit.OK, started.stderr
+    """Hub, gateway, nanny, engine and supervisor; a death and its cause are in it, and no key is.
+
+    Logs that are full are set aside while their processes run: what was in them stays to be read, standard error
+    goes along, and that of the process from which engines are forked.
+    """
     profile = command.state / "profiles" / "default"
-    logs = profile / "logs"
-    [engine] = command.status()["engines"]
-    os.kill(engine["pid"], signal.SIGKILL)
-    until(lambda: [e["pid"] for e in command.status()["engines"]] not in ([engine["pid"]], []), "another engine is there")
+    before, logs = filled(profile), profile / "logs"
+    started = command.run(
+        "start", "-n", "1", "--daemonize", "--http", "auto", "--log-format", "json", "--log-max-bytes", str(MOST)
+    )
+    assert started.returncode == Exit.OK, started.stderr
     with Client(profile / "connection-client.json") as client:
+        [engine] = client.status()["engines"]
+        os.kill(engine["pid"], signal.SIGKILL)
+        [second] = until(
+            lambda: [each for each in client.status()["engines"] if each["pid"] != engine["pid"]], "another engine is there"
+        )
+        warm = parent_of(second["pid"])
+        nanny = parent_of(warm)
+        for pid, name in ((client.status()["hub"]["pid"], "hub"), (warm, "nanny"), (nanny, "nanny")):
+            assert Path(f"/proc/{pid}/fd/2").readlink() == logs / f"{name}.log"
+        os.kill(nanny, signal.SIGKILL)  # the supervisor tells of it
+        until(lambda: all((logs / f"{name}.log.old").exists() for name in WRITERS), "all four are set aside")
+        until(lambda: [each for each in client.status()["engines"] if each["pid"] != second["pid"]], "a third engine is there")
         client[0].execute("print('not JSON')").get()
         until(lambda: "not JSON" in (logs / "engine-0.log").read_text(), "what was printed is in the log")
     texts = {path.name: path.read_text() for path in logs.glob("*.log")}
@@ -54,6 +91,10 @@ def test_every_process_writes_json_when_asked(command: Command) -> None:
     keys = json.loads((profile / "keys.json").read_text())
     secrets = [pair["secret"] for pair in (keys["server"], *keys["enrolment"].values())]
     assert not any(secret in text for secret in secrets for text in texts.values())
+    for name, text in before.items():
+        assert (logs / f"{name}.log.old").read_text().startswith(text)
+        assert "of before" not in texts[f"{name}.log"]
+    assert command.run("logs", "--hub", "-n", "200").stdout.splitlines()[0] == "hub of before"
     shown = command.run("logs", "--nanny")
     assert shown.returncode == Exit.OK
     assert "SIGKILL" in shown.stdout

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from ctrlhub import Client
-from ctrlhub.cli.exits import Exit
 from ctrlhub.cluster.child import LogMark, tail
 from ctrlhub.cluster.tailing import Tail
 from ctrlhub.link.log_file import open_log
-from ctrlhub.wire.places import Profile
-from tests.support.processes import Command, until
+from tests.support.processes import until
 
 MOST = 4096
 
@@ -43,8 +39,8 @@ Writer = tuple["subprocess.Popen[str]", Path]
 
 
 @pytest.fixture
-def writer(tmp_path: Path) -> Writer:
-    """A process that logs to a file as a child of ours does."""
+def writer(tmp_path: Path) -> Iterator[Writer]:
+    """A process that logs to a file as a child of ours does; it ends well once nobody has anything to say."""
     log = tmp_path / "some.log"
     output = open_log(log)
     process = subprocess.Popen(
@@ -52,7 +48,14 @@ def writer(tmp_path: Path) -> Writer:
         text=True,
     )  # fmt: skip
     os.close(output)
-    return process, log
+    with process:
+        try:
+            yield process, log
+            assert process.stdin is not None
+            process.stdin.close()
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
 
 
 def say(process: subprocess.Popen[str], numbers: range, read: Callable[[], list[str]]) -> list[str]:
@@ -127,51 +130,3 @@ def test_a_log_that_cannot_be_set_aside_grows_on(writer: Writer) -> None:
     assert process.stdin is not None
     process.stdin.close()
     assert process.wait(60) == 0
-
-
-def test_all_processes_of_a_cluster(command: Command) -> None:
-    """Hub, gateway, nanny and supervisor; what engines are forked from follows the nanny."""
-    profile = Profile.named("default", command.state)
-    profile.make()
-    lines = {name: f"{name} of before\n" for name in ("hub", "gateway", "nanny", "supervisor")}
-    before = {name: line * (MOST // len(line)) for name, line in lines.items()}
-    for name, text in before.items():
-        with open(open_log(profile.logs / f"{name}.log"), "w") as file:
-            file.write(text)
-    started = command.run("start", "-n", "1", "--daemonize", "--http", "auto", "--log-max-bytes", str(MOST))
-    assert started.returncode == Exit.OK, started.stderr
-    with Client(profile.connection_client) as client:
-        [first] = client.status()["engines"]
-        os.kill(first["pid"], signal.SIGKILL)  # the nanny tells of it
-        [engine] = until(
-            lambda: [each for each in client.status()["engines"] if each["pid"] != first["pid"]], "another engine is there"
-        )
-        hub = client.status()["hub"]["pid"]
-    supervisor = parent_of(parent_of(parent_of(engine["pid"])))
-
-    def set_aside(name: str) -> bool:
-        return (profile.logs / f"{name}.log.old").exists()
-
-    until(lambda: set_aside("hub") and set_aside("nanny") and set_aside("gateway"), "three are set aside")
-    warm = parent_of(engine["pid"])
-    for pid, name in ((hub, "hub"), (warm, "nanny"), (parent_of(warm), "nanny")):
-        assert printed_to(pid) == profile.logs / f"{name}.log"
-    os.kill(parent_of(warm), signal.SIGKILL)  # the supervisor tells of it
-    until(lambda: set_aside("supervisor"), "the supervisor's is")
-    assert printed_to(supervisor) == profile.logs / "supervisor.log"
-    for name, text in before.items():
-        assert (profile.logs / f"{name}.log.old").read_text().startswith(text)
-        assert "of before" not in (profile.logs / f"{name}.log").read_text()
-    shown = command.run("logs", "--hub", "-n", "200")
-    assert shown.stdout.splitlines()[0] == "hub of before"
-    assert command.run("stop").returncode == Exit.OK
-
-
-def parent_of(pid: int) -> int:
-    """Return a process's parent."""
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
-
-
-def printed_to(pid: int) -> Path:
-    """Return the file that is a process's standard error."""
-    return Path(f"/proc/{pid}/fd/2").readlink()

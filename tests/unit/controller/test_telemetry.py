@@ -13,27 +13,14 @@ from ctrlhub.wire import messages as m
 from ctrlhub.wire.errors import InvalidRequest
 from ctrlhub.wire.failure import Failure, pack_failure
 from ctrlhub.wire.telemetry import Telemetry, engines_of, merged
-from tests.support.exchange import Exchange, Line
-from tests.support.multiengine import a_peer, begun, ends
+from tests.support.exchange import Exchange, Line, rows_of
+from tests.support.multiengine import a_peer, begun, client, ends, exchange
 from tests.support.taskqueue import an_engine, dies, teach
+
+__all__ = ["client", "exchange"]
 
 ERROR = m.Status.ERROR
 FAILURE = pack_failure(Failure("remote", "ValueError", "wrong", "Traceback: wrong"))
-
-
-@pytest.fixture
-def exchange() -> Exchange:
-    """A hub that is old enough not to wait for engines of a life before."""
-    made = Exchange()
-    made.turn()
-    made.pass_time(60.0)
-    return made
-
-
-@pytest.fixture
-def client(exchange: Exchange) -> Line:
-    """The client that makes requests."""
-    return a_peer(exchange, "client", m.Role.ADMIN)
 
 
 @pytest.fixture
@@ -51,8 +38,7 @@ def read(line: Line, since: int = 0) -> Telemetry:
 
 def given(engine: Line) -> list[tuple[int, int]]:
     """Take the tasks that an engine was given."""
-    runs = engine.heard(m.RunTasks)
-    return [row[:2] for each in runs if isinstance(each, m.RunTasks) for row in each.rows]
+    return rows_of(engine.heard(m.RunTasks))
 
 
 def counted(seen: Telemetry, kind: str, *names: str) -> Sequence[int]:
