@@ -15,7 +15,7 @@ MOST_FIELDS = 10
 
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>ctrl-hub</title>
+<title>ctrl-hub</title>{more}
 <style>
 :root {{ color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }}
 main {{ max-width: 28rem; margin: 15vh auto; padding: 0 1rem; }}
@@ -31,6 +31,9 @@ FORM = """<h1>ctrl-hub</h1>{note}
 <button>Log in</button></form>
 <p><code>ctrl-hub dashboard</code> prints a URL with a token; <code>ctrl-hub token list</code> names them.</p>"""
 
+
+REFRESH = '<meta http-equiv="refresh" content="0; url={next}">'
+AGAIN = '<h1>ctrl-hub</h1><p><a href="{next}">Go on</a></p>'
 
 NOTES = {OUTDATED: "The token of this link is not good (any more): it has expired, was revoked, or is another hub's."}
 """What is said to who was sent here, by the reason."""
@@ -48,8 +51,16 @@ class LoginPage(Page):
     """Takes a token, and gives a cookie."""
 
     def get(self) -> None:
-        """Show the form."""
-        self._show(NOTES.get(self.get_query_argument("why", ""), ""))
+        """Show the form; who came by a link of another site, or by a file, asks once more from here.
+
+        Browsers keep the cookie back as long as it was another site that led here, also through redirections:
+        whoever has just logged in by such a link, or was logged in before, seems not to be.
+        """
+        why = self.get_query_argument("why", "")
+        if not why and self.request.headers.get("Sec-Fetch-Site") == "cross-site":
+            self._show_page(AGAIN.format(next=self._next()), REFRESH.format(next=self._next()))
+            return
+        self._show(NOTES.get(why, ""))
 
     def post(self) -> None:
         """Take the form."""
@@ -82,8 +93,11 @@ class LoginPage(Page):
 
     def _show(self, note: str) -> None:
         said = f'<p role="alert">{html.escape(note)}</p>' if note else ""
+        self._show_page(FORM.format(note=said))
+
+    def _show_page(self, body: str, more: str = "") -> None:
         self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.finish(PAGE.format(body=FORM.format(note=said)))
+        self.finish(PAGE.format(body=body, more=more))
 
 
 class Logout(Page):

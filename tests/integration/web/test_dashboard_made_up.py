@@ -219,20 +219,20 @@ def test_what_is_not_done_is_said(tmp_path: Path, open_page: Callable[..., Page]
 
 def test_of_very_many_engines_all_are_acted_upon(tmp_path: Path, open_page: Callable[..., Page]) -> None:
     """Each once, in as many requests as their names need: the server takes the path of each of these."""
-    with made_up_gateway(tmp_path, 1500, 50) as shown:
+    with made_up_gateway(tmp_path, 700, 50) as shown:
         page = open_page(shown.url("admin"))
         paths: list[str] = []
         page.on("request", lambda request: paths.append(request.url) if request.method == "POST" else None)
         page.route("**/interrupt", lambda route: route.fulfill(json={"engines": []}))
         page.get_by_role("tab", name="Engines").click()
-        comes(page, "document.querySelectorAll('#engine-rows tr').length === 1500")
+        comes(page, "document.querySelectorAll('#engine-rows tr').length === 700")
         page.locator("#engine-rows tr").first.click()
         page.keyboard.press("Control+a")
         page.get_by_role("button", name="Interrupt").click()
         page.locator("#confirm-yes").click()
         comes(page, "document.querySelectorAll('#said p').length === 2")
         named = [path.split("/")[-2] for path in paths]
-        assert [int(each) for part in named for each in part.split(",")] == list(range(1500))
+        assert [int(each) for part in named for each in part.split(",")] == list(range(700))
         assert max(map(len, named)) <= MOST_ENGINES_PATH
 
 

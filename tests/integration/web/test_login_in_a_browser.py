@@ -107,6 +107,20 @@ def test_a_person_logs_in(site: Site, context: BrowserContext, elsewhere: str) -
     stranger.close()
 
 
+def test_a_file_with_a_link_logs_in(site: Site, context: BrowserContext, tmp_path: Path) -> None:
+    """As `ctrl-hub dashboard` has it opened; so do links of other sites, and who has no login is asked for one."""
+    context.clear_cookies()
+    file = tmp_path / "dashboard.html"
+    page = context.new_page()
+    for token, shown in (("", "form"), (f"?token={site.secret(Role.VIEW)}", "#tiles"), ("", "#tiles")):
+        file.write_text(f'<meta http-equiv="refresh" content="0; url={site.url}/{token}">')
+        page.goto(file.as_uri())
+        page.locator(shown).wait_for()
+        assert "token=" not in page.url
+    assert page.url.partition("#")[0] == f"{site.url}/"
+    page.close()
+
+
 def test_a_link_with_a_token_logs_in(site: Site, context: BrowserContext) -> None:
     """And is the link without it at once, in the address and in the history."""
     context.clear_cookies()

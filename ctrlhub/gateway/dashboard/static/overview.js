@@ -50,6 +50,7 @@ export class Overview {
     }
     byId("tile-failed").classList.toggle("bad", ended(world.now.counters, "failed") > 0);
     for (const how of ["done", "failed"]) byId(`tile-${how}`).title = `${count(world.now.counters[`tasks_${how}`])} tasks and ${count(world.now.counters[`commands_${how}`] ?? 0)} commands of direct views`;
+    byId("tile-memory").title = "What each engine has in memory, summed up: what engines share is counted for each of them";
     byId("tile-store").title = `${world.now.store.kind}: ${count(world.now.store.requests)} requests kept`;
     this.grid(world.engines);
     this.waiting(world.now.queues);
