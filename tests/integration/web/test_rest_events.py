@@ -157,7 +157,7 @@ def test_a_subscription_that_is_wrong_is_refused(viewer: Rest, query: str) -> No
 
 
 def test_who_does_not_read_is_dropped_and_nobody_else(rest: Rest, viewer: Rest) -> None:
-    """The slow one's connection is closed, and how many were is known; the quick one has every line."""
+    """The slow one is told so, and its connection is closed; the quick one is told on."""
     where = urlsplit(viewer.url)
     assert where.hostname is not None
     slow = sockets.socket()
@@ -173,8 +173,8 @@ def test_who_does_not_read_is_dropped_and_nobody_else(rest: Rest, viewer: Rest) 
             told = events(quick)
             for _ in range(40):
                 [done] = rest.post("engines/0/execute?wait=60", {"code": code})["results"]
-                while next(told)["data"]["id"] != done["id"]:
-                    pass
+                while (event := next(told))["event"] != "output_left_out" and event["data"]["id"] != done["id"]:
+                    pass  # what came too fast for the gateway itself is told of, without an id
         slow.settimeout(20)
         left = b""
         while b"event: dropped" not in left:
