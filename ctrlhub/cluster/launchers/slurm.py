@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import signal
 import time
 from collections.abc import Mapping
@@ -48,8 +49,10 @@ engines_of_this_node() {
 }
 export -f engines_of_this_node
 
+# In what names files for Slurm a percent sign is written twice.
+logs={{log_dir}}
 srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 --export=ALL \\
-    --cpu-bind=none --mpi=none --kill-on-bad-exit=0 --no-kill --wait=0 --output={{log_dir}}/%N.log \\
+    --cpu-bind=none --mpi=none --kill-on-bad-exit=0 --no-kill --wait=0 --output="${logs//%/%%}/%N.log" \\
     bash -c engines_of_this_node < {{token_file}}
 """
 
@@ -104,7 +107,7 @@ class SlurmLauncher(BatchLauncher):
         """Return what our options mean to sbatch."""
         options, spread = self.options, self.spread
         lines = [
-            f"--output={self.job_log}",
+            f"--output={shlex.quote(str(self.job_log).replace('%', '%%'))}",
             "--no-requeue",  # whether it is started again is its owner's to decide
             "--no-kill",  # engines of other nodes go on without one that is lost
         ]

@@ -173,6 +173,18 @@ def test_scripts_are_ones(name: str, options: dict[str, Any], tmp_path: Path) ->
         assert each in plan
 
 
+def test_slurm_is_told_of_files_of_any_name() -> None:
+    """What stands for something in a name of Slurm's, and what ends a word there, does not in a directory's."""
+    launcher = make_set(Profile("p", Path("/s/a b%j/p")), "slurm", 5, {"nodes": 1}, name="s")
+    assert isinstance(launcher, BatchLauncher)
+    assert launcher.directives()[0] == "--output='/s/a b%%j/p/logs/sets/s/job.log'"
+    lines = launcher.plan().splitlines()
+    [named] = [line for line in lines if line.startswith("logs=")]
+    [option] = [line.split()[-2] for line in lines if "--output=" in line and "#" not in line]
+    told = subprocess.run(["bash", "-c", f"{named}\necho {option}"], capture_output=True, text=True, check=True)
+    assert told.stdout == "--output=/s/a b%%j/p/logs/sets/s/%N.log\n"
+
+
 def test_what_schedulers_are_told() -> None:
     """Each option, as the documentation of the batch system has it."""
     profile = Profile("p", Path("/s/profiles/p"))
