@@ -198,7 +198,7 @@ def test_a_gateway_killed_while_it_submits_has_submitted_nothing_or_what_is_said
     os.kill(hub, signal.SIGSTOP)
     try:
         saying.start()
-        until(lambda: "killed-meanwhile" in journal.read_text(), "the key is written down")
+        until(lambda: journal.exists() and "killed-meanwhile" in journal.read_text(), "the key is written down")
         here.kill()
     finally:
         os.kill(hub, signal.SIGCONT)
