@@ -91,10 +91,15 @@ def stop_later(client: Client, numbers: Sequence[int]) -> None:
 
 
 def hand_over(client: Client, keeper: Keeper, window: int) -> None:
-    """Have a client's results kept by somebody; no more bytes of them are on their way than he has room for."""
+    """Have a client's results kept by somebody; no more bytes of them are on their way than he has room for.
+
+    Not from an event loop.
+    """
     connection = client._connection
     connection.hand_over_to(keeper)
-    connection.call("sessions", "window", {"size": window})
+    call = ("sessions", "window", {"size": window})
+    connection.standing_calls["sessions", "window"] = call
+    connection.call(*call)
 
 
 def acknowledge(client: Client, stream: Stream, numbers: Collection[int]) -> None:

@@ -263,8 +263,11 @@ class Shelf:
         if self._again is not None:
             self._again.cancel()
         if self._file is not None:
-            self._file.mark_fetched(self._fetched)
-            self._file.close()
+            try:
+                self._file.mark_fetched(self._fetched)
+                self._file.close()
+            except FAILURES as error:
+                log.error("results in %s are not left in good order: %s", self._directory, error)
             self._file = None
 
 

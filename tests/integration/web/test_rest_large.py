@@ -6,6 +6,7 @@ import http.client
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
@@ -71,6 +72,22 @@ def _reading(rest: Rest, path: str) -> Iterator[http.client.HTTPResponse]:
             yield answer
 
 
+def _file(client: Client, name: str) -> Path:
+    profile = Profile.named(client.profile, state_dir() / "clusters")
+    return profile.directory / SHELF / VALUES / f"{name}.value"
+
+
+def _on_disk(client: Client, names: list[str]) -> None:
+    """Wait until large results are on disk, and the hub knows it."""
+
+    def are() -> bool:
+        return all(_file(client, name).exists() for name in names) and not any(
+            each.results for each in client.sessions()
+        )
+
+    until(are, "they are on disk")
+
+
 def _gateway(client: Client) -> psutil.Process:
     return psutil.Process(client.status()["hub"]["http"]["pid"])
 
@@ -99,17 +116,32 @@ def test_a_gigantic_value_passes_through_a_gateway_that_does_not_hold_it(
 def test_a_value_that_cannot_be_read_to_its_end_is_broken_off(client: Client, rest: Rest) -> None:
     """Who reads it sees that it is not whole; what is left of it is told as what it is afterwards."""
     [name] = rest.post("tasks", {"function": "text", "args": [GIGANTIC]}, 202)["ids"]
-    profile = Profile.named(client.profile, state_dir() / "clusters")
-    file = profile.directory / SHELF / VALUES / f"{name}.value"
-    until(lambda: file.exists() and not any(each.results for each in client.sessions()), "it is on disk")
+    _on_disk(client, [name])
     with _reading(rest, f"tasks/{name}/value") as answer:
         assert answer.read(MIB) == b'"' + b"x" * (MIB - 1)
-        os.truncate(file, 2 * MIB)
+        os.truncate(_file(client, name), 2 * MIB)
         with pytest.raises(http.client.IncompleteRead):
             answer.read()
     lost = rest.ask("GET", f"tasks/{name}/value")
     assert (lost.status, lost.json["error"]["code"]) == (404, "result_lost")
     assert rest.get(f"tasks/{name}/result")["state"] == "done"
+
+
+def test_an_answer_of_many_that_cannot_be_completed_is_broken_off(client: Client, rest: Rest) -> None:
+    """It has no length: what is missing is its last chunk."""
+    size = 12 * MIB
+    ids = rest.post("tasks", {"function": "text", "map": [[size]] * 4}, 202)["ids"]
+    _on_disk(client, ids)
+    with _reading(rest, f"results?ids={ids[0]}..{ids[-1]}") as answer:
+        assert answer.status == 200
+        assert answer.headers["Content-Length"] is None
+        assert answer.read(MIB).startswith(b'{"results": [')
+        os.truncate(_file(client, ids[-1]), size - MIB)
+        with pytest.raises(http.client.IncompleteRead):
+            answer.read()
+    told = rest.get(f"results?ids={ids[0]}..{ids[-1]}")["results"]
+    assert [each["value"] == "x" * size for each in told] == [True, True, True, False]
+    assert (told[-1]["state"], told[-1]["error"]["type"]) == ("done", "ResultLost")
 
 
 def test_what_has_not_ended_says_whether_it_runs(rest: Rest) -> None:
