@@ -143,8 +143,7 @@ async def _serve(profile: Profile, config: HttpConfig) -> int:
             tracing.flush(TRACES)
             os._exit(EXIT_OK)
         await gateway.clients.close()
-        if gateway.rest is not None:
-            await asyncio.to_thread(gateway.rest.shelf.close)
+        await asyncio.to_thread(rest_of(gateway).shelf.close)
     return EXIT_OK
 
 

@@ -48,7 +48,7 @@ MOST_KEPT = 16 * 1024 * 1024
 MOST_ROWS = 200_000
 """And of how many."""
 
-WINDOW = 16 * 1024 * 1024
+WINDOW = 8 * 1024 * 1024
 """So many bytes of results may be on their way here at a time, for each role."""
 
 MOST_VIEWS = 256
