@@ -55,8 +55,10 @@ class Ended:
 
     def add(self, row: Row) -> None:
         """Take note that a request has ended; hold its row, if that takes little memory."""
-        row = with_unread(row)
         self.numbers.add(row[0])
+        if is_bare(row):  # it is of our own session, and on the shelf
+            return
+        row = with_unread(row)
         size = weight(row)
         if self.size + size <= MOST_HELD:
             self.size += size
