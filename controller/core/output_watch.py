@@ -179,13 +179,13 @@ class OutputWatch:
 
     def put_out(self, message: Output, now: float) -> None:
         """Take what a request puts out; called only while somebody watches."""
-        if self._has_room(now) and self._is_wanted(message.request):
+        if self._is_wanted(message.request) and self._has_room(now):
             self._tell(message.request, message.engine, message.attempt, message.items, now)
 
     def ended(self, outcome: Outcome, now: float) -> None:
         """Take the end of a request, with what it has put out; called only while somebody watches."""
         number, extras = outcome[0], outcome[6]
-        if isinstance(extras, Mapping) and self._has_room(now) and self._is_wanted(number):
+        if isinstance(extras, Mapping) and self._is_wanted(number) and self._has_room(now):
             attempt = extras.get("attempt", 0)
             attempt = attempt if type(attempt) is int else 0
             told = self._told.get(number)

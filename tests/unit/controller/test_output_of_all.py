@@ -249,3 +249,29 @@ def test_so_many_may_watch(exchange: Exchange, watcher: Line) -> None:
 def test_what_is_no_list_of_sessions_is_refused(watcher: Line, without: Any) -> None:
     """Whatever it is."""
     assert watcher.call("output", "watch", without=without).code == "invalid_request"
+
+
+def test_what_nobody_wants_is_not_counted_as_left_out(
+    client: Line, engines: list[Line], watcher: Line
+) -> None:
+    """However much it is: output of sessions that are left out comes in another way."""
+    assert client.registered is not None
+    client.command(1, 0)
+    size = MAX_CONTROL_BYTES // 8
+
+    def floods(first: int) -> None:
+        for n in range(first, first + 10):  # more than may be told at once
+            says(engines[0], client.id(1), ("stdout", size * n, "x" * size), count=n + 1)
+
+    floods(0)
+    shown = told(watcher)
+    watcher.call("output", "received", number=shown[-1].number)
+    watcher.call("output", "watch", without=[client.registered.session])
+    floods(10)
+    floods(20)
+    client.exchange.pass_time(1.0)
+    other = a_peer(client.exchange, "other client", m.Role.ADMIN)
+    other.command(1, 1)
+    says(engines[1], other.id(1), *LINE)
+    shown += told(watcher)
+    assert sum(len(each.rows) + each.missed for each in shown) == 10 + 1
