@@ -15,6 +15,9 @@ from tests.support.processes import until
 from tests.support.rest import Rest, rest_of
 from tests.support.subscribers import Stream, events, socket
 
+ENOUGH = 12_000_000
+"""More output than waits for a subscriber in the gateway and in the sockets."""
+
 COUNT = "import time\nfor n in range(3):\n    print('line', n, flush=True)\n    time.sleep(0.05)"
 
 
@@ -171,10 +174,12 @@ def test_who_does_not_read_is_dropped_and_nobody_else(rest: Rest, viewer: Rest) 
         with socket(viewer, "topics=output") as quick:
             code = "import time\nfor n in range(30):\n    print('x' * 50_000, flush=True)\n    time.sleep(0.001)"
             told = events(quick)
-            for _ in range(40):
+            size = 0
+            while size < ENOUGH:  # and no more: the slow one has 10 s to read that it was dropped
                 [done] = rest.post("engines/0/execute?wait=60", {"code": code})["results"]
                 while (event := next(told))["event"] != "output_left_out" and event["data"]["id"] != done["id"]:
-                    pass  # what came too fast for the gateway itself is told of, without an id
+                    size += len(event["data"]["text"])
+                # What came too fast for the gateway itself is told of, without an id.
         slow.settimeout(20)
         left = b""
         while b"event: dropped" not in left:
