@@ -15,7 +15,7 @@ from tests.support.rest import Rest, rest_of
 # Statuses of what is refused; schemathesis does not know 413.
 CONFIG = """
 [checks.negative_data_rejection]
-expected-statuses = [400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 428, 429, "5xx"]
+expected-statuses = [400, 401, 403, 404, 405, 406, 409, 413, 414, 415, 422, 428, 429, "5xx"]
 """
 
 # What would end the engines or the hub, runs text as code, or has no end. Who may only look is refused there
