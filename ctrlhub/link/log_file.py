@@ -12,11 +12,12 @@ import os
 import stat
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-from ctrlhub.wire.private import open_private
+from ctrlhub.wire.private import StateError, open_private
 
 LOG_BYTES = 16 * 1024 * 1024
 """A log longer than this (bytes) is set aside, if nothing else is said."""
@@ -102,10 +103,18 @@ def open_log(log: Path, most: int = LOG_BYTES) -> int:
 
 
 def follow_log(log: Path) -> None:
-    """Print to the file of this name from now on, if another process has set aside what was so before."""
+    """Print to the file of this name from now on, if another process has set aside what was so before.
+
+    Where that cannot be, as where its directory is gone, what is printed goes where it went before, which is said.
+    """
     if _is(log, os.fstat(2)):
         return
-    descriptor = _open_to_append(log)
+    try:
+        descriptor = _open_to_append(log)
+    except (OSError, StateError) as error:
+        with suppress(OSError):  # no room for that either
+            print(f"ctrl-hub: this goes on in what was set aside: {error}", file=sys.stderr, flush=True)
+        return
     try:
         for each in STANDARD:
             os.dup2(descriptor, each)
