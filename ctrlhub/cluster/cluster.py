@@ -16,7 +16,7 @@ from ctrlhub.cluster.checking import (
     checked_wait,
 )
 from ctrlhub.cluster.clients import Clients
-from ctrlhub.cluster.config.defaults import defaults_of
+from ctrlhub.cluster.config.defaults import Defaults, defaults_of
 from ctrlhub.cluster.displaying import Displaying
 from ctrlhub.cluster.engine_sets import LOCAL, EngineSets
 from ctrlhub.cluster.ephemeral import discard
@@ -131,7 +131,7 @@ class Cluster(Displaying):
         profile, timeout = called.get("profile", profile), called.get("timeout", timeout)
         self._name = profile
         self._state = None if state_dir is None else Path(state_dir).expanduser().absolute()
-        configured = defaults_of(None if profile is None else Profile.named(profile, self._state), os.environ)
+        configured = self._configured()
         self.launcher = launcher_of(options, launcher) or configured.launcher or LOCAL
         self.launcher_options = configured.options_for(self.launcher) | dict(launcher_options or {})
         given = {
@@ -170,6 +170,10 @@ class Cluster(Displaying):
         self._clients = Clients()
         self._own = OwnNannies()
         self._engine_sets = None
+
+    def _configured(self) -> Defaults:
+        """Return what holds where no argument says something."""
+        return defaults_of(None if self._name is None else Profile.named(self._name, self._state), os.environ)
 
     @property
     def profile(self) -> str | None:

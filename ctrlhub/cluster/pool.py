@@ -13,6 +13,7 @@ from multiprocessing.process import current_process
 from typing import Any
 
 from ctrlhub.cluster.cluster import Cluster
+from ctrlhub.cluster.config.defaults import Defaults
 from ctrlhub.cluster.errors import InitializerFailed
 from ctrlhub.cluster.surroundings import resemble
 from ctrlhub.wire.errors import EngineError, RemoteError, SessionClosed
@@ -24,6 +25,13 @@ _log = logging.getLogger("concurrent.futures")
 
 _open: set[Pool] = set()
 """Those that have not ended, also those whose executor is forgotten."""
+
+
+class HostCluster(Cluster):
+    """A private cluster that is whole on this host, whatever is configured for others."""
+
+    def _configured(self) -> Defaults:
+        return super()._configured().on_this_host()
 
 
 class Pool:
@@ -44,7 +52,7 @@ class Pool:
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
-        self._cluster = Cluster(n=workers, launcher="local", launcher_options={}, max_engines=max(workers, MOST_ENGINES))
+        self._cluster = HostCluster(n=workers, max_engines=max(workers, MOST_ENGINES))
         self._lock = threading.Lock()
         self._owner = os.getpid()
         self.client = self._cluster.start()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ctrlhub.cluster.config.files import NAME, load, user_file
@@ -16,6 +16,9 @@ from ctrlhub.wire.places import Profile
 
 FOR_ONE = ("hub.store", "hub.port_range", "http.listen")
 """What only one cluster can have at a time: not for those without a profile, of which there may be several."""
+
+ELSEWHERE = ("listen", "location", "ssh", "engine_ssh")
+"""Fields of `HubConfig` that are about peers on other hosts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,11 @@ class Defaults:
     timeout: float | None = None
     launcher: str | None = None
     launcher_options: Mapping[str, Any] = field(default_factory=dict)
+
+    def on_this_host(self) -> Defaults:
+        """Return what of it is for a cluster of which nothing is on another host."""
+        hub = {name: value for name, value in self.hub.items() if name not in ELSEWHERE}
+        return replace(self, hub=hub, launcher=None, launcher_options={})
 
     def options_for(self, launcher: str) -> dict[str, Any]:
         """Return those options that a launcher has.

@@ -9,6 +9,7 @@ import pytest
 
 from ctrlhub import Cluster
 from ctrlhub.cluster.config.files import ConfigError
+from ctrlhub.cluster.pool import HostCluster
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.wire.places import Profile
 
@@ -101,6 +102,19 @@ def test_how_engines_are_started(user: Path) -> None:
         "local", {"prologue": ["module load python"], "environment": "A=1"},
     )  # fmt: skip
     assert Cluster(4, engines="PBS").launcher == "pbs"
+
+
+def test_an_executor_has_nothing_of_what_is_for_other_hosts(user: Path) -> None:
+    """Its cluster is whole on this host, which may not have that address or Python; the rest it has."""
+    write(
+        user,
+        '[hub]\nlisten = "192.0.2.7"\nlocation = "far.example"\nssh = "me@far.example"\nhistory_age = 2\n[start]\ntimeout = 7\n'
+        '[launcher]\nlauncher = "slurm"\npython = "/far/python"\nprologue = ["module load python"]\n',
+    )
+    cluster = HostCluster(2, max_engines=5)
+    hub = hub_of(cluster)
+    assert hub == HubConfig(store="memory", max_engines=5, history_age=2.0)
+    assert (cluster.launcher, cluster.launcher_options, cluster.n, cluster._timeout) == ("local", {}, 2, 7.0)
 
 
 def test_what_is_wrong_is_said(user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
