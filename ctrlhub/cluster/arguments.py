@@ -46,7 +46,7 @@ _OWN = (
 
 
 def options_of(others: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the hub's options among the arguments that are not `Cluster`'s own.
+    """Return the hub's options among the arguments that are not `Cluster`'s own; one that is None says nothing.
 
     Raises
     ------
@@ -59,9 +59,9 @@ def options_of(others: Mapping[str, Any]) -> dict[str, Any]:
         if name == "log_level" and (value is None or type(value) is int):
             options |= {} if value is None else {name: logging.getLevelName(value)}
         elif name == "http":
-            options[name] = http_of(value)
+            options |= {} if value is None else {name: http_of(value)}
         elif name in known:
-            options[name] = value
+            options |= {} if value is None else {name: value}
         elif name in INSTEAD:
             if value not in (None, "local", "Local"):
                 raise TypeError(f"Cluster: {name}={value!r}: {INSTEAD[name]}")

@@ -117,6 +117,13 @@ def test_an_executor_has_nothing_of_what_is_for_other_hosts(user: Path) -> None:
     assert (cluster.launcher, cluster.launcher_options, cluster.n, cluster._timeout) == ("local", {}, 2, 7.0)
 
 
+def test_none_says_nothing(user: Path, tmp_path: Path) -> None:
+    """Of whichever argument."""
+    write(user, '[hub]\nlisten = "127.0.0.1"\nport_range = "40000-40004"\nhistory_age = 2\n[http]\nrate = 7\n')
+    hub = hub_of(Cluster(1, profile="mine", state_dir=tmp_path, listen=None, ports=None, history_age=None, http=None))
+    assert (hub.listen, hub.ports, hub.history_age, hub.http.rate) == ("127.0.0.1", (40000, 40004), 2.0, 7.0)
+
+
 def test_what_is_wrong_is_said(user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the file and the line, or the variable."""
     write(user, "[hub]\nhistory_record = 1\n")
