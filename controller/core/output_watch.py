@@ -23,7 +23,7 @@ from ctrlhub.controller.core.sessions import Session
 from ctrlhub.wire.codec import size_of_extras
 from ctrlhub.wire.errors import LimitExceeded
 from ctrlhub.wire.ids import session_of
-from ctrlhub.wire.limits import OUTPUT_ITEM_BYTES, OUTPUT_MESSAGE_BYTES
+from ctrlhub.wire.limits import MAX_ID, OUTPUT_ITEM_BYTES, OUTPUT_MESSAGE_BYTES
 from ctrlhub.wire.messages import (
     OUTPUT_STREAMS,
     Output,
@@ -96,7 +96,7 @@ class _Told:
             is_text = kind in OUTPUT_STREAMS
             reached = self.reached.get(kind, 0)
             end = position + (len(value) if is_text else 1)
-            if end <= reached or not (is_text or kind == "display"):
+            if not reached < end <= MAX_ID or not (is_text or kind == "display"):
                 continue
             if is_text and position < reached:
                 position, value = reached, value[reached - position :]
@@ -187,7 +187,7 @@ class OutputWatch:
         number, extras = outcome[0], outcome[6]
         if isinstance(extras, Mapping) and self._is_wanted(number) and self._has_room(now):
             attempt = extras.get("attempt", 0)
-            attempt = attempt if type(attempt) is int else 0
+            attempt = attempt if type(attempt) is int and 0 <= attempt <= MAX_ID else 0
             told = self._told.get(number)
             known = told is not None and (told.engine, told.attempt) == (outcome[3], attempt)
             reached = told.reached if told is not None and known else {}
@@ -266,7 +266,8 @@ def _left(reached: Mapping[str, int], extras: Mapping[str, Any]) -> Iterator[Out
         # Others say where text stands between them.
         displays = [s for s in shown if isinstance(s, Mapping) and s.get("output_type") != "stream"]
         for place in range(reached.get("display", 0), len(displays)):
-            yield "display", place, displays[place]
+            if all(type(key) is str for key in displays[place]):  # nobody takes others
+                yield "display", place, displays[place]
 
 
 def _cut(text: str) -> str:

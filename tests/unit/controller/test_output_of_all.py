@@ -17,7 +17,8 @@ from ctrlhub.controller.core.output_watch import (
     WINDOW,
 )
 from ctrlhub.wire import messages as m
-from ctrlhub.wire.limits import MAX_CONTROL_BYTES
+from ctrlhub.wire.codec import decode, encode
+from ctrlhub.wire.limits import MAX_CONTROL_BYTES, MAX_ID
 from tests.support.exchange import Exchange, Line
 from tests.support.multiengine import STREAM, a_peer, client, ends, engines, exchange
 
@@ -234,6 +235,38 @@ def test_what_an_engine_says_wrongly_of_output_is_harmless(
     ends(engines[0], client.id(1), extras=extras)
     assert client.heard(m.Completed)
     assert all(item[0] == "display" for row in rows(watcher) for item in row[3])
+
+
+@pytest.mark.parametrize(
+    "extras",
+    [{"stdout": "x", "attempt": MAX_ID + 1}, {"stdout": "x", "attempt": -7}, {"outputs": [{b"no text": 1}, {"a": 1}]}],
+)
+def test_what_an_engine_says_wrongly_spoils_nobody_else_s_output(
+    client: Line, engines: list[Line], watcher: Line, extras: dict[str, Any]
+) -> None:
+    """What is told together with it can be read."""
+    client.command(1, 0, 1)
+    says(engines[1], client.id(2), *LINE)
+    says(engines[1], client.id(2), ("stdout", 6, "more"), count=2)  # soon after the other: told with what comes next
+    ends(engines[0], client.id(1), extras=extras)
+    _, message = told(watcher)
+    assert read(message).rows[0] == (client.id(2), 1, 0, (("stdout", 6, "more"),))
+
+
+def test_output_that_has_come_as_far_as_nothing_does(client: Line, engines: list[Line], watcher: Line) -> None:
+    """It is left out, and what comes behind it can be read."""
+    client.command(1, 0)
+    says(engines[0], client.id(1), *LINE, ("stderr", MAX_ID, "xyz"), ("stderr", MAX_ID, "xyz, and more"))
+    [message] = told(watcher)
+    assert read(message).rows == ((client.id(1), 0, 0, LINE),)
+
+
+def read(message: m.WatchedOutput) -> m.WatchedOutput:
+    """Read a message as a client does."""
+    header, *frames = encode(message)
+    found = decode(bytes(header), frames)
+    assert isinstance(found, m.WatchedOutput)
+    return found
 
 
 def test_so_many_may_watch(exchange: Exchange, watcher: Line) -> None:
