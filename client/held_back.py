@@ -15,7 +15,8 @@ _SIGINT = int(signal.SIGINT)
 class HeldBack:
     """Has Ctrl-C strike when it is let go, within the context or at its end.
 
-    For a moment only, and in the main thread, where Ctrl-C strikes; elsewhere it does nothing.
+    For a moment only, and in the main thread, where Ctrl-C strikes; elsewhere it does nothing. Where the moment
+    is long, since there is no room for a request, say, it strikes when it is pressed once more.
     """
 
     def __init__(self) -> None:
@@ -47,4 +48,6 @@ class HeldBack:
         self.let_go()
 
     def _hold(self, _number: int, frame: FrameType | None) -> None:
-        self._struck = frame
+        is_again, self._struck = self._struck is not None, frame
+        if is_again:
+            self.let_go()
