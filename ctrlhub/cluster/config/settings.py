@@ -146,7 +146,7 @@ _HTTP = _HUB.http
 SECTIONS: Mapping[str, str] = {
     "hub": "The hub: for `ctrl-hub start` and `ctrl-hub hub`.",
     "http": "The hub's HTTP gateway: for `ctrl-hub start` and `ctrl-hub hub`.",
-    "log": "The logs of all of them: for `ctrl-hub start`, `ctrl-hub hub` and `ctrl-hub engine`.",
+    "log": "The logs of all of them: for `ctrl-hub start`, `ctrl-hub hub`, `ctrl-hub engine` and `ctrl-hub engines start`.",
     "start": "`ctrl-hub start`.",
     "launcher": "How engines are started on other hosts: `ctrl-hub start` and `ctrl-hub engines start`.",
     "engine": "`ctrl-hub engine`.",
