@@ -91,12 +91,11 @@ class Sources:
         client = await self._connected()
         if _some_output(topics):
             await self._of_all.begin(client)
+            self._go_on()  # whoever has asked may never subscribe: then it is ended
 
     def joined(self, topics: Collection[Topic]) -> None:
         """See that events come as long as there are subscribers; one of them has asked for topics."""
-        if self._asking is None or self._asking.done():
-            self._asking = create_task(self._ask())
-            self._asking.add_done_callback(log_failure)
+        self._go_on()
         if not self._of_all.is_on and _some_output(topics):
             task = create_task(_succeeds(self._look_at_output))
             self._tasks.add(task)
@@ -109,6 +108,12 @@ class Sources:
         if numbers:
             for submissions in self._rest.all():
                 self._follow_output(submissions, filter(submissions.is_out, numbers))
+
+    def _go_on(self) -> None:
+        """Ask the hub from now on, as long as there is somebody to be told, or output that is watched."""
+        if self._asking is None or self._asking.done():
+            self._asking = create_task(self._ask())
+            self._asking.add_done_callback(log_failure)
 
     async def _connected(self) -> AsyncClient:
         client = await self._rest.client(Role.VIEW)

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from ctrlhub.controller.interfaces.rows import KEYS
+from ctrlhub.gateway.api import output_of_all
 from ctrlhub.gateway.api import sources as module
-from ctrlhub.gateway.api.fanout import TASKS, Fanout, Subscriber
+from ctrlhub.gateway.api.fanout import OUTPUT, TASKS, Fanout, Subscriber
 from ctrlhub.gateway.api.followed import Rounds
 from ctrlhub.gateway.api.sources import OUTPUT_OF, REQUEST, Sources
 from ctrlhub.wire.errors import HubUnavailable, LimitExceeded
@@ -219,5 +220,28 @@ def test_output_that_cannot_be_followed_is_logged(
         await asyncio.wait([task])
         await asyncio.sleep(0)
         assert "no thread" in caplog.text
+
+    run(test)
+
+
+def test_output_is_watched_no_longer_for_who_asks_and_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one whose WebSocket is refused in the end: nobody else has to come for it to be over."""
+
+    async def test() -> None:
+        world, asked, is_over = World(monkeypatch), [], asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def unwatch(client: object) -> None:
+            asked.append("unwatch")
+            loop.call_soon_threadsafe(is_over.set)
+
+        monkeypatch.setattr(output_of_all, "LINGER", 0.0)
+        monkeypatch.setattr(output_of_all, "watch_output", lambda *what: asked.append("watch"))
+        monkeypatch.setattr(output_of_all, "unwatch_output", unwatch)
+        world.hub._client.closed = False
+        await world.sources.start([OUTPUT])
+        async with asyncio.timeout(DEADLINE):
+            await is_over.wait()
+        assert asked == ["watch", "unwatch"]
 
     run(test)
