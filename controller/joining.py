@@ -116,6 +116,14 @@ class Joining:
         """Let those in whose turn it is, though others have not come."""
         self._tell(self._anteroom.look(now))
 
+    def next_deadline(self) -> float | None:
+        """Say when `tick` should be called."""
+        return self._anteroom.due
+
+    def disconnected(self, connection: Connection) -> None:
+        """Wait no longer for one that could not be told that it may enter."""
+        self._anteroom.gone(connection)
+
     def _tell(self, accepted: Iterable[tuple[str, Connection]]) -> None:
         for key, connection in accepted:
             self._outbox.add(Send(connection, m.Enrolled(key)))

@@ -237,13 +237,15 @@ class Switchboard:
     def next_deadline(self) -> float | None:
         """Say when `tick` should be called."""
         times = (
-            self._peers.next_deadline(), self._exposed.next_deadline(), self.gateway.next_deadline()
+            self.joining.next_deadline(), self._peers.next_deadline(), self._exposed.next_deadline(),
+            self.gateway.next_deadline(),
         )  # fmt: skip
         return min((due for due in times if due is not None), default=None)
 
     def disconnected(self, connection: Connection) -> None:
         """Forget a connection that its transport could not send to."""
         self.large.drop(connection)
+        self.joining.disconnected(connection)
         self._peers.disconnected(connection)
 
     def shut_down(self, reason: str) -> list[Effect]:

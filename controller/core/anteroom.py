@@ -29,12 +29,14 @@ class Anteroom(Generic[Place]):
     """
 
     def __init__(self) -> None:
-        self._entering: dict[str, float] = {}
+        # Until when others wait for each, and where it was told so; None where it was told again.
+        self._entering: dict[str, tuple[float, Place | None]] = {}
         self._waiting: dict[str, Place] = {}
 
     def come(self, key: str, place: Place, now: float) -> list[tuple[str, Place]]:
         """Let a peer come in, or come again; return those whom to tell that they may enter."""
         if key in self._entering:  # what it was told is lost
+            self._entering[key] = self._entering[key][0], None
             return [(key, place)]
         self._waiting[key] = place  # who asks again keeps its turn
         return self.look(now)
@@ -44,6 +46,21 @@ class Anteroom(Generic[Place]):
         self._entering.pop(key, None)
         self._waiting.pop(key, None)
 
+    def gone(self, place: Place) -> None:
+        """Take note that nobody was there to be told: one that has ended keeps nobody waiting.
+
+        One that was told twice has left its place, perhaps, since it heard so the first time.
+        """
+        for key in [key for key, (_, told_at) in self._entering.items() if told_at == place]:
+            del self._entering[key]
+
+    @property
+    def due(self) -> float | None:
+        """When to look; None for not at all."""
+        if not self._waiting:
+            return None
+        return next(iter(self._entering.values()))[0] if len(self._entering) >= MOST_ENTERING else 0.0
+
     def look(self, now: float) -> list[tuple[str, Place]]:
         """Return those whose turn it is."""
         entering, waiting = self._entering, self._waiting
@@ -51,10 +68,11 @@ class Anteroom(Generic[Place]):
         while waiting:
             if len(entering) >= MOST_ENTERING:
                 first = next(iter(entering))
-                if entering[first] > now and len(waiting) <= MOST_WAITING:
+                if entering[first][0] > now and len(waiting) <= MOST_WAITING:
                     break
                 del entering[first]
             key = next(iter(waiting))
-            told.append((key, waiting.pop(key)))
-            entering[key] = now + ENTRY
+            place = waiting.pop(key)
+            told.append((key, place))
+            entering[key] = now + ENTRY, place
         return told

@@ -8,6 +8,7 @@ import pytest
 
 from ctrlhub.controller.config import HubConfig
 from ctrlhub.controller.core.anteroom import ENTRY, MOST_ENTERING
+from ctrlhub.controller.core.effects import Connection
 from ctrlhub.wire import messages as m
 from ctrlhub.wire.security import KeyPair
 from tests.support.exchange import BULK, Exchange, Line
@@ -69,6 +70,24 @@ class TestKeys:
         listening.pass_time(ENTRY)
         assert [line.heard() for line in waiting] == [[], [], [m.Enrolled(keys[2])]]
         assert Line(listening, "again").heard() == [m.Enrolled(keys[1])]
+
+    def test_engines_that_have_ended_keep_no_others_waiting(self, listening: Listening) -> None:
+        """Of a thousand that came and were killed none has to be waited for: the hub hears of it when it tells them."""
+        came = [Line(listening, f"engine {n}", listening.enrolment(ENGINE)) for n in range(4 * MOST_ENTERING)]
+        for line in came:
+            line.say(HUB, m.Enrol(KeyPair.generate().public))
+        last, key = Line(listening, "last", listening.enrolment(ENGINE)), KeyPair.generate().public
+        assert last.say(HUB, m.Enrol(key)) == []
+        turns = 0
+        while not (said := last.heard()):
+            for line in came:
+                if line.heard():
+                    listening.switchboard.disconnected(Connection(0, HUB, line.address))
+            assert listening.switchboard.next_deadline() == 0.0
+            listening.pass_time(0.0)
+            turns += 1
+        assert said == [m.Enrolled(key)]
+        assert turns == 4
 
     @pytest.mark.parametrize("role", [ENGINE, CLIENT])
     def test_an_enrolment_key_may_only_enrol(self, listening: Listening, role: m.Role) -> None:

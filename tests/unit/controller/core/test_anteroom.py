@@ -59,3 +59,20 @@ def test_no_more_wait_than_fit() -> None:
     """The first enters then, however many are at it."""
     room = filled(MOST_WAITING)
     assert room.come("x", -1, NOW) == [(str(MOST_ENTERING), MOST_ENTERING)]
+
+
+def test_who_is_gone_keeps_nobody_waiting() -> None:
+    """When it is to be told; one that is told twice may be gone from its place because it enters."""
+    room = filled(3)
+    assert room.due == NOW + ENTRY
+    room.gone(0)
+    assert room.due == 0.0
+    assert room.look(NOW) == [(str(MOST_ENTERING), MOST_ENTERING)]
+    assert room.due == NOW + ENTRY
+    assert room.come("1", 1, NOW) == [("1", 1)]
+    room.gone(1)
+    assert room.look(NOW) == []
+    for told in range(2, 4):
+        room.gone(told)
+    assert room.look(NOW) == [(str(n), n) for n in (MOST_ENTERING + 1, MOST_ENTERING + 2)]
+    assert room.due is None
