@@ -20,7 +20,7 @@ from ctrlhub.controller.core.sessions import Session
 from ctrlhub.controller.interfaces.arguments import checked_grace, checked_ids, checked_ranges
 from ctrlhub.controller.interfaces.base import Context, Interface, exposed, need
 from ctrlhub.controller.interfaces.recorded import Recorded
-from ctrlhub.controller.interfaces.rows import KEYS, Row
+from ctrlhub.controller.interfaces.rows import KEYS, TEXTS, Row
 from ctrlhub.controller.interfaces.stopping import Stopping, together
 from ctrlhub.controller.service import IControllerBase
 from ctrlhub.wire.errors import InvalidRequest, LimitExceeded, ResultLost
@@ -162,17 +162,19 @@ class HistoryQuery(Interface):
         if type(limit) is not int or not 0 < limit <= MOST_LATEST:
             raise InvalidRequest(f"limit must be a whole number of 1 to {MOST_LATEST}")
         numbers, read = self._numbers_after(after), text_keys(query)
+        texts = [key for key in shown if key in TEXTS]
         more = len(numbers) == SCAN
         counts: Counter[str] = Counter()
         last: list[tuple[float, int, Row]] = []
-        scanned = 0
+        scanned = size = 0
         for place, number, row in self._rows(numbers):
             scanned += _characters(row, read)
             if fits(row):
+                size += _characters(row, texts)
                 counts[row.status()] += 1
                 keep = heapq.heappush if len(last) < limit else heapq.heappushpop
                 keep(last, (row.submitted(), number, row))
-            if scanned >= SCAN_TEXT and place + 1 < len(numbers):
+            if (scanned >= SCAN_TEXT or size >= ANSWER_BYTES) and place + 1 < len(numbers):
                 numbers, more = numbers[: place + 1], True
                 break
         return {

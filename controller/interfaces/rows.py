@@ -125,6 +125,9 @@ _READ: Mapping[str, Callable[[Row], Any]] = {
 KEYS = tuple(_READ)
 """The keys of a record."""
 
+TEXTS = frozenset({"label", "stdout", "stderr", "execute_result"})
+"""Those that may be long."""
+
 
 def _to_the_microsecond(seconds: float) -> float:
     """Return a time as clients can say it: what is asked for by a record's own time is found."""

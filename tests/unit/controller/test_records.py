@@ -642,6 +642,22 @@ def test_the_last_records_and_how_many_there_are(
     assert [each["msg_id"] for each in found] == [each["msg_id"] for each in every]
 
 
+def test_the_last_records_with_all_they_have_put_out_fit_an_answer(
+    exchange: Exchange, client: Line, engine: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a thousand of them made one that nobody can read: they come in more pages, and are counted once."""
+    from ctrlhub.controller.interfaces import history
+
+    monkeypatch.setattr(history, "ANSWER_BYTES", 2500)
+    for counter in range(1, 7):
+        client.command(counter, 0)
+        ends(engine, client.id(counter), extras={"stdout": "x" * 1000})
+    counts, found, pages = latest(client, query={}, limit=100)
+    assert (counts, len(found), pages) == ({"ok": 6}, 6, 2)
+    counts, found, pages = latest(client, query={}, limit=100, keys=["msg_id"])
+    assert (counts, len(found), pages) == ({"ok": 6}, 6, 1)
+
+
 @pytest.mark.parametrize("how", [{"limit": 0}, {"limit": 1001}, {"limit": True}, {"keys": ["none"]}, {"keys": "x"}])
 def test_how_many_last_records_are_no_number(client: Line, how: dict[str, Any]) -> None:
     """They are refused."""
