@@ -12,6 +12,7 @@ from ctrlhub.wire.ids import number_of, to_ranges
 from ctrlhub.wire.options import (
     MOST_PLACES,
     MOST_PRIORITY,
+    MOST_RANGES,
     PLAIN,
     Condition,
     TaskOptions,
@@ -72,7 +73,7 @@ def conditions(value: Any) -> tuple[Condition, ...]:
     TypeError
         It is something else.
     ValueError
-        It is not the id of a request.
+        It is not the id of a request, or they lie in too many ranges of ids.
     """
     if value is None:
         return ()
@@ -80,6 +81,11 @@ def conditions(value: Any) -> tuple[Condition, ...]:
     if not wanted:
         return ()
     requests = to_ranges(sorted(map(number_of, wanted)))
+    if len(requests) > MOST_RANGES:
+        raise ValueError(
+            f"a task waits for requests in {MOST_RANGES} ranges of ids at most, and these lie in {len(requests)}: "
+            "let it wait for tasks that wait for some of them each"
+        )
     known = sorted((number_of(text), engine) for text, engine in wanted.places.items())
     flags = bool(wanted.all), bool(wanted.success), bool(wanted.failure)
     return (Condition(requests, *flags, places=tuple(known[-MOST_PLACES:])),)

@@ -38,6 +38,10 @@ LONGEST_STATE = 512
 MOST_DEPENDENCIES = 1_000_000
 """So many requests a task may depend on."""
 
+MOST_RANGES = 100_000
+"""In so many ranges of ids a client lets them lie: of options with many more lists (`MAX_CONTAINERS`) a hub reads nothing,
+not even which task they are of."""
+
 MOST_PLACES = 4096
 """Of so many of them a client says where they ran."""
 

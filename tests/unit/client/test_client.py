@@ -16,6 +16,7 @@ import pytest
 from ctrlhub.client.async_result import AsyncResult
 from ctrlhub.client.client import Client
 from ctrlhub.client.map_result import AsyncMapResult
+from ctrlhub.wire.codec import decode, encode
 from ctrlhub.wire.errors import (
     AuthenticationError,
     CompositeError,
@@ -32,6 +33,7 @@ from ctrlhub.wire.errors import (
 from ctrlhub.wire.ids import number_of, to_ranges
 from ctrlhub.wire.limits import MAX_CONTROL_BYTES
 from ctrlhub.wire.messages import Call, Command, Goodbye, Refused, Stream, SubmitTasks
+from ctrlhub.wire.options import MOST_RANGES
 from tests.support.interruption import interrupted_once
 from tests.unit.client.support import PATIENCE, HubLink
 
@@ -267,6 +269,20 @@ def test_bad_flags_are_refused(client: Client, flags: dict[str, object]) -> None
     with pytest.raises(TypeError):
         view.set_flags(**flags)
     assert (view.retries, view.block, view.label) == (0, False, None)
+
+
+def test_what_a_task_waits_for_lies_in_so_many_ranges(hub: HubLink, client: Client) -> None:
+    """More are refused by the client: a hub that cannot read them would have to refuse what stands beside them, too."""
+    view = client.load_balanced_view()
+    with pytest.raises(ValueError, match=f"{MOST_RANGES} ranges"):
+        view.set_flags(after=[f"1-{2 * k}" for k in range(MOST_RANGES + 1)])
+    assert view.after is None
+    most = [f"1-{2 * k}" for k in range(MOST_RANGES)]
+    with view.temp_flags(after=most, follow=most):
+        view.apply_async(double, 1)
+    assert view.apply_async(double, 2).get(PATIENCE) == 4
+    [message] = [m for m in hub.sent if isinstance(m, SubmitTasks) and len(m.templates[0]) > 4]
+    assert decode(encode(message)[0])
 
 
 def test_map(client: Client) -> None:
