@@ -8,6 +8,7 @@ puts the one that follows in the place of its standard error.
 from __future__ import annotations
 
 import io
+import logging
 import os
 import stat
 import sys
@@ -79,6 +80,13 @@ class RotatingLog(RotatingFileHandler):
             os.dup2(descriptor, each)
         return open(descriptor, "a", encoding=self.encoding, errors=self.errors)
 
+    def shouldRollover(self, record: logging.LogRecord) -> bool:
+        """Tell whether a record fits no more; in the file that has the name, should another process have set this aside."""
+        if self.stream is not None and _was_replaced(Path(self.baseFilename), self.stream):
+            self.stream.close()
+            self.stream = self._open()
+        return bool(super().shouldRollover(record))
+
     def doRollover(self) -> None:
         """Set the file aside; where that cannot be it grows on, which is said once."""
         try:
@@ -136,6 +144,14 @@ def check_log_bytes(most: int) -> None:
 
 def _open_to_append(log: Path) -> int:
     return open_private(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+
+def _was_replaced(path: Path, file: io.TextIOWrapper) -> bool:
+    """Tell whether another file has the name of an open one; where none has, that one is as good as any."""
+    try:
+        return not os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def _is(path: Path, found: os.stat_result) -> bool:

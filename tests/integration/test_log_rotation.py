@@ -130,3 +130,17 @@ def test_a_log_that_cannot_be_set_aside_grows_on(writer: Writer) -> None:
     assert process.stdin is not None
     process.stdin.close()
     assert process.wait(60) == 0
+
+
+def test_a_log_that_another_process_has_set_aside_is_followed(writer: Writer) -> None:
+    """As a second `ctrl-hub start` with a lower bound does: what comes then is where readers look, and stays there."""
+    process, log = writer
+    following = Tail(log, 0)
+    say(process, range(3), following.read)
+    os.close(open_log(log, 10))
+    assert [line for line in say(process, range(3, 6), following.read) if "logged" not in line][-10:] == [
+        *(f"{what} {n}" for n in range(3, 6) for what in ("printed", "written", "from C")), "done",
+    ]  # fmt: skip
+    following.close()
+    assert "from C 5" in log.read_text()
+    assert "from C 2" in log.with_name("some.log.old").read_text()
