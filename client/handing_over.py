@@ -42,15 +42,15 @@ class HandingOver:
     ----------
     keeper : Keeper or None
         Who does.
-    owed : int
-        How many results were handed over and not acknowledged.
+    owed : set
+        The ids of those that were handed over, perhaps more than once, and not acknowledged.
     """
 
     __slots__ = ("keeper", "owed")
 
     def __init__(self) -> None:
         self.keeper: Keeper | None = None
-        self.owed = 0
+        self.owed: set[int] = set()
 
     def over(
         self, stream: Stream, message: Completed, completed: Callable[[Row], Row]
@@ -82,7 +82,7 @@ class HandingOver:
                     taken.add(row[0])
                     row = bare(whole)
             rows.append(row)
-        self.owed += len(taken)
+        self.owed |= taken
         return Completed(rows, message.events, message.frames), taken
 
 

@@ -116,7 +116,7 @@ class ClientSession(EndingMembership):
     @property
     def load(self) -> int:
         """How many requests the hub counts as ours, or more for a moment; from any thread."""
-        return self._outgoing.load + self._receipts.count + self._taking + self.handing.owed
+        return self._outgoing.load + self._receipts.count + self._taking + len(self.handing.owed)
 
     def outstanding(self) -> list[Request]:
         """Return the requests that have not ended, each once, however many rows it has."""
@@ -309,9 +309,9 @@ class ClientSession(EndingMembership):
         stirred: dict[Stirred, None] = {}
         first, last = 0, -2
         # A failure may stop the commands behind it, until the hub knows that we know of it.
-        failure = stream is Stream.MULTIENGINE and any(row[1] in _FAILED for row in message.rows)
-        if failure:  # before anybody can know of it, and so submit in full knowledge
-            self.submissions.append(FailureReceipt(to_ranges(row[0] for row in message.rows)))
+        told = [row for row in message.rows if row[0] not in owed] if stream is Stream.MULTIENGINE else ()
+        if failure := any(row[1] in _FAILED for row in told):  # before anybody can know of it, and submit knowing it
+            self.submissions.append(FailureReceipt(to_ranges(row[0] for row in told)))
         for row in message.rows:
             number = row[0]
             if number != last + 1:
@@ -348,7 +348,7 @@ class ClientSession(EndingMembership):
 
     def acknowledge(self, stream: Stream, numbers: Collection[int], now: float) -> None:
         """Acknowledge results that were handed over, and are kept."""
-        self.handing.owed -= len(numbers)
+        self.handing.owed.difference_update(numbers)
         self._receipts.add(stream, list(to_ranges(sorted(numbers))), len(numbers), True, now)
         if self.crowd:
             self._watcher.room()

@@ -334,6 +334,38 @@ def test_what_is_handed_over_is_acknowledged_once_it_is_kept() -> None:
     assert bench.session.load == before - 2
 
 
+def test_a_failure_that_is_handed_over_is_acknowledged_once_it_is_kept() -> None:
+    """Others that come with it as well; what its keeper does not want is as ever."""
+    bench = Bench()
+    failing, well, passing = (bench.command().first for _ in range(3))
+    bench.session.handing.keeper = Shelf(passing)
+    bench.drain()
+    rows = [(number, int(number != well), b"not read", 0, 0.0, 0.0, None) for number in (failing, well, passing)]
+    bench.receive(Stream.MULTIENGINE, Completed(rows))
+    bench.pass_time(0.1)
+
+    assert bench.drain(Received) == [Received(((passing, passing),))]
+
+    bench.session.acknowledge(Stream.MULTIENGINE, [failing, well], bench.now)
+    bench.pass_time(0)
+    assert bench.drain(Received) == [Received(((failing, well),))]
+
+
+def test_what_is_handed_over_twice_counts_once() -> None:
+    """As where the hub has lost its connection before it was acknowledged, however often: there is room once it is."""
+    bench = Bench()
+    number = bench.task()._number
+    bench.session.handing.keeper = Shelf(0)
+    bench.drain()
+    for _ in range(3):
+        bench.receive(Stream.TASK, Completed([(number, 0, b"N.", 0, 0.0, 0.0, None)]))
+    assert bench.session.load == 1
+    bench.session.acknowledge(Stream.TASK, [number], bench.now)
+    bench.pass_time(0)
+    assert bench.drain(Received) == [Received(((number, number),))]
+    assert bench.session.load == 0
+
+
 def test_payload_frames_reach_the_result() -> None:
     """A large value arrives as frames of the message, whatever else the message brings."""
     bench = Bench()
