@@ -189,7 +189,10 @@ class Finding:
             async with timeout(wait):
                 await come.wait()
         except TimeoutError:
-            stop()
+            pass
+        finally:
+            if left:
+                stop()
 
 
 def _statuses(client: Client, numbers: Sequence[int]) -> Mapping[int, str]:

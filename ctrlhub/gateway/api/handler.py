@@ -16,6 +16,8 @@ from collections.abc import (
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
+from tornado.iostream import StreamClosedError
+
 from ctrlhub.gateway.access.identity import Identity
 from ctrlhub.gateway.api.finding import Ended
 from ctrlhub.gateway.api.operation import BadPath, Operation
@@ -81,6 +83,8 @@ class ApiHandler(Handler):
     """
 
     operations: ClassVar[Mapping[str, Operation]] = {}
+    _waits: Waits | None = None
+    _has_gone = False
 
     @property
     def rest(self) -> Rest:
@@ -133,19 +137,34 @@ class ApiHandler(Handler):
         ------
         Refusal
             The token was revoked meanwhile, or has expired.
+        StreamClosedError
+            Who asks has gone.
         """
-        waits = Waits(self.identity, create_task(what))
+        self._waits = waits = Waits(self.identity, create_task(what))
         self.gateway.waiting.add(waits)
+        if self._has_gone:
+            waits.task.cancel()
         try:
             result: T = await waits.task
         except CancelledError:
             if waits.ended:
                 raise self._not_authenticated(waits.ended) from None
+            if self._has_gone:
+                self._break_off(None)
+                raise StreamClosedError from None
             waits.task.cancel()
             raise
         finally:
+            self._waits = None
             self.gateway.waiting.discard(waits)
         return result
+
+    def on_connection_close(self) -> None:
+        """Wait no longer for who has gone: he may come again, and again."""
+        self._has_gone = True
+        if self._waits is not None:
+            self._waits.task.cancel()
+        super().on_connection_close()
 
     # ------------------------------------------------------------ answers
 

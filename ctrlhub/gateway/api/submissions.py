@@ -356,11 +356,13 @@ class Submissions:
     async def from_hub(self, numbers: Sequence[int], timeout: float) -> list[Row | None]:
         """Return the rows of requests of whomever; None for those that have not ended in time."""
         result = await self.client.get_result([text_of(number) for number in numbers])
-        if not await _all_within([result], timeout):
-            give_up(self.client.client, result)
+        try:
+            await _all_within([result], timeout)
+        finally:
+            if not result.done():
+                give_up(self.client.client, result)
         rows = [row and await self._whole(row) for row in rows_of(result)]
-        lost = [row[0] for row in rows if row is not None and is_lost(row)]
-        if lost:
+        if lost := [row[0] for row in rows if row is not None and is_lost(row)]:
             records = await to_thread(records_by_number, self.client.client, lost)
             rows = [row if row is None else not_kept(row, records.get(row[0])) for row in rows]
         return rows

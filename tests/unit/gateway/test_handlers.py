@@ -11,6 +11,9 @@ from tornado.iostream import StreamClosedError
 from tornado.web import RequestHandler
 from tornado.websocket import WebSocketClosedError
 
+from ctrlhub.gateway.access.identity import Identity
+from ctrlhub.gateway.access.roles import Role
+from ctrlhub.gateway.api.handler import ApiHandler
 from ctrlhub.gateway.handlers import Handler, SocketHandler, is_more
 
 
@@ -113,3 +116,37 @@ def test_that_somebody_has_gone_is_no_fault_of_ours(
     handler.route = SimpleNamespace(path="/x")
     handler.log_exception(type(error), error, None)
     assert ("GET /x failed" in caplog.text) is is_logged
+
+
+def test_who_has_gone_is_not_waited_for() -> None:
+    """What he waited for ends; it would take memory for as long as he had said, and he may come again and again."""
+
+    async def run() -> None:
+        closed, ended = asyncio.Event(), asyncio.Event()
+        body = asyncio.get_running_loop().create_future()
+        body.set_result(None)
+        handler: Any = ApiHandler.__new__(ApiHandler)
+        handler._identity = Identity(Role.VIEW, "token", "name")
+        handler._came = 0
+        handler.gateway = SimpleNamespace(waiting=set())
+        handler.request = SimpleNamespace(_body_future=body, connection=SimpleNamespace(close=closed.set))
+
+        async def wait() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+
+        waits = asyncio.create_task(handler.waiting(wait()))
+        while not handler.gateway.waiting:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        handler.on_connection_close()
+        with pytest.raises(StreamClosedError):
+            await waits
+        assert ended.is_set()
+        assert closed.is_set()
+        assert not handler.gateway.waiting
+        assert handler._finished
+
+    asyncio.run(run())
