@@ -221,6 +221,10 @@ class Connection:
         """Acknowledge results that were handed over."""
         self._runner.post(lambda now: self._session.acknowledge(stream, numbers, now))
 
+    def owed(self) -> set[int]:
+        """Return the ids of results that were handed over and are not acknowledged."""
+        return self._in_io_thread(self._session.handing.owed.copy)
+
     # ------------------------------------------------------------ live output
 
     def live_output(self, request: int) -> LiveRequest | None:

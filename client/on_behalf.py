@@ -107,6 +107,11 @@ def acknowledge(client: Client, stream: Stream, numbers: Collection[int]) -> Non
     client._connection.acknowledge(stream, numbers)
 
 
+def owes(client: Client) -> bool:
+    """Tell whether results were handed over that are not acknowledged: who leaves the hub now loses them."""
+    return bool(client._connection.owed())
+
+
 # ------------------------------------------------------------ a session that another process had
 
 

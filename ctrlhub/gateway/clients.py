@@ -7,6 +7,8 @@ import logging
 from collections.abc import AsyncIterator
 
 from ctrlhub.client.async_client import AsyncClient
+from ctrlhub.client.client import Client
+from ctrlhub.client.on_behalf import owes
 from ctrlhub.gateway.access.roles import ROLES, Role
 from ctrlhub.gateway.left_sessions import LeftSessions
 from ctrlhub.wire.errors import (
@@ -109,9 +111,14 @@ class Clients:
         await asyncio.gather(*map(_leave, made.values()))
 
 
+def _has_something(client: Client) -> bool:
+    """Tell whether something is out, or has come and is not kept yet."""
+    return bool(client.outstanding) or owes(client)
+
+
 async def _leave(client: AsyncClient) -> None:
     try:
-        if not client.closed and await asyncio.to_thread(lambda: bool(client.client.outstanding)):
+        if not client.closed and await asyncio.to_thread(_has_something, client.client):
             await client.detach(timeout=LEAVE)
     except CtrlHubError as error:  # the hub has gone, or goes
         log.info("a session was not left in good order: %s", error)
