@@ -34,6 +34,9 @@ MOST_JSON = 16 * 1024 * 1024
 MOST_PARTS = 1_000_000
 """And of so many parts."""
 
+PART = 1024 * 1024
+"""So many bytes of a value are told at once: who reads slowly holds no more."""
+
 VALUES = frozenset((JSON, OCTETS))
 """What values are: a task that could say anything would have its page shown as one of the gateway's."""
 
@@ -197,7 +200,8 @@ def pieces(outcome: Outcome) -> Iterator[Any]:
         yield b', "value": null}'
     elif within:
         yield b', "value": '
-        yield value.part(0, value.nbytes)
+        for place in range(0, value.nbytes, PART):
+            yield value.part(place, PART)
         yield b"}"
     else:
         about = {"media_type": value.media_type, "bytes": value.nbytes}

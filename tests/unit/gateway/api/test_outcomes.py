@@ -53,6 +53,14 @@ def test_a_value_that_the_engine_encoded_is_passed_on_as_it_is() -> None:
     assert (outcome.state, outcome.engine) == ("done", 2)
 
 
+def test_a_long_value_is_told_in_parts() -> None:
+    """So that who reads slowly holds one of them, and not all of it."""
+    said = b'["' + b"x" * (3 * outcomes.PART) + b'"]'
+    outcome = outcome_of(row(Status.OK, dumps(Encoded(JSON, said))))
+    assert max(len(each) for each in pieces(outcome)) <= outcomes.PART
+    assert told(outcome)["value"] == json.loads(said)
+
+
 def test_times_are_iso_8601_in_utc() -> None:
     """Also the moment at which it ended; what did not run has none."""
     made = told(outcome_of(row(Status.OK, dumps(None))))
