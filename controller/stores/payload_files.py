@@ -124,6 +124,10 @@ def write_file(place: Path, pieces: Iterable[Buffer]) -> None:
             while view:
                 view = view[os.write(descriptor, view) :]
         os.fsync(descriptor)
+    except BaseException:  # the disk may be full, and what is half there would keep it so
+        with suppress(OSError):
+            os.unlink(unfinished)
+        raise
     finally:
         os.close(descriptor)
     os.replace(unfinished, place)

@@ -19,7 +19,14 @@ from threading import Lock, Timer
 from typing import TypeVar
 
 from ctrlhub.client.rows import Row
-from ctrlhub.gateway.api.shelf_file import FAILURES, ShelfFile, size_of_row, with_unread
+from ctrlhub.gateway.api.shelf_file import (
+    FAILURES,
+    ShelfFile,
+    is_full,
+    is_open,
+    size_of_row,
+    with_unread,
+)
 from ctrlhub.wire.errors import LimitExceeded, StoreError
 from ctrlhub.wire.messages import Stream
 
@@ -31,8 +38,14 @@ AT_ONCE = 2 * 1024 * 1024
 MOST_AT_ONCE = 512
 """And so many rows."""
 
+MOST_OPEN = 8
+"""And so many whose values are in files: each takes a descriptor for as long as somebody reads."""
+
 AGAIN = 1.0
 """After so many seconds what could not be written is tried again."""
+
+ROOM = 64 * 1024 * 1024
+"""So many bytes of what was fetched go each time that it could not be, for want of room on the disk."""
 
 TIDY = 60.0
 """So often (seconds) it is looked for what is too old."""
@@ -148,7 +161,7 @@ class Shelf:
 
     async def forget(self, session: int) -> None:
         """Forget what is here of a session: its number is another's now."""
-        await self._do(lambda file: file.forget(session))
+        await self._do(partial(self._forget, session))
 
     async def _do(self, act: Callable[[ShelfFile], T]) -> T:
         future: Future[T] = self._thread.submit(lambda: act(self._opened()))
@@ -177,14 +190,23 @@ class Shelf:
         with self._lock:
             waiting = {number: self._waiting[number][0] for number in numbers if number in self._waiting}
         found: list[Row | None] = []
-        sizes, left = file.sizes(numbers), AT_ONCE
+        sizes, left, opened = file.sizes(numbers), AT_ONCE, 0
         for number in numbers:
             row = waiting.get(number)
             left -= sizes.get(number, 0) if row is None else 0
-            if found and left < 0:
+            if found and (left < 0 or opened >= MOST_OPEN):
                 break
-            found.append(file.row(number) if row is None and number in sizes else row)
+            if row is None and number in sizes:
+                row = file.row(number)
+                opened += is_open(row)
+            found.append(row)
         return found
+
+    def _forget(self, session: int, file: ShelfFile) -> None:
+        try:
+            file.forget(session)
+        finally:
+            self._size = file.size()
 
     def _write(self) -> None:
         """Write what waits, as much as goes at once; what was asked for meanwhile has its turn before the rest."""
@@ -227,6 +249,22 @@ class Shelf:
             foreseen = isinstance(error, FAILURES)
             log.error("results cannot be kept in %s: %s", self._directory, error, exc_info=not foreseen)
         self._later(AGAIN, self._write)
+        if self._file is not None and is_full(error):
+            self._make_room(self._file)
+
+    def _make_room(self, file: ShelfFile) -> None:
+        """Forget something of what was fetched, although there might be more of it: the disk has no room."""
+        try:
+            self._mark(file)
+            self._size -= file.forget_fetched(ROOM)
+        except FAILURES as error:
+            log.debug("nothing could be forgotten: %s", error)
+            self._size = file.size()
+
+    def _mark(self, file: ShelfFile) -> None:
+        fetched = self._fetched.copy()
+        file.mark_fetched(fetched)
+        self._fetched -= fetched
 
     def _tidy(self) -> None:
         """Forget what is too old, and as much of what was fetched as others need the room of."""
@@ -234,11 +272,14 @@ class Shelf:
         if file is None:
             return
         self._tidy_at = now + TIDY
-        fetched, self._fetched = self._fetched, set()
-        file.mark_fetched(fetched)
-        self._size -= file.forget_older(now - self._limits.age)
-        if self._size >= self._limits.size:
-            self._size -= file.forget_fetched(self._size - self._limits.size + 1)
+        try:
+            self._mark(file)
+            self._size -= file.forget_older(now - self._limits.age)
+            if self._size >= self._limits.size:
+                self._size -= file.forget_fetched(self._size - self._limits.size + 1)
+        except BaseException:
+            self._size = file.size()  # of some of it perhaps nothing is left
+            raise
         if self._size:
             self._later(TIDY, self._look)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,12 @@ from ctrlhub.wire.untouched import origin_of
 
 FAILURES = (sqlite3.Error, OSError)
 """What is raised where a disk is full, or what is on it is damaged."""
+
+PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""What says nothing of a file, but that it cannot be opened just now."""
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+"""What says that the disk is full, or our part of it."""
 
 DATABASE = "results.db"
 VALUES = "values"
@@ -114,18 +122,24 @@ class ShelfFile:
         large = {row[0]: row[2] for row in new if size_of(row[2]) >= FILE_BYTES}
         self._files.write((name_of(number), payload) for number, payload in large.items())
         added = 0
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
+        with self._transaction():
             for row in new:
                 size = size_of_row(row)
                 added += size
                 self._insert(row, size, now, is_in_file=row[0] in large)
+        return added
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Do all of it or nothing: one that stayed open would let none begin any more."""
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
             self._database.execute("COMMIT")
         except BaseException:
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
             raise
-        return added
 
     def _insert(self, row: Row, size: int, now: float, *, is_in_file: bool) -> None:
         number, status, payload, engine, started, elapsed, extras = row
@@ -145,9 +159,8 @@ class ShelfFile:
         ranges = to_ranges(sorted(numbers))
         if not ranges:
             return
-        self._database.execute("BEGIN IMMEDIATE")
-        self._database.executemany("UPDATE results SET fetched = 1 WHERE number BETWEEN ? AND ?", ranges)
-        self._database.execute("COMMIT")
+        with self._transaction():
+            self._database.executemany("UPDATE results SET fetched = 1 WHERE number BETWEEN ? AND ?", ranges)
 
     # ------------------------------------------------------------ forgetting
 
@@ -181,12 +194,15 @@ class ShelfFile:
     def _remove(self, found: Sequence[tuple[int, int, int]]) -> int:
         if not found:
             return 0
-        self._database.execute("BEGIN IMMEDIATE")
-        self._database.executemany("DELETE FROM results WHERE number = ?", [(each[0],) for each in found])
-        self._database.execute("COMMIT")
+        with self._transaction():
+            self._database.executemany("DELETE FROM results WHERE number = ?", [(each[0],) for each in found])
         self._files.remove(name_of(number) for number, _, is_in_file in found if is_in_file)
-        self._database.executescript("PRAGMA incremental_vacuum")
+        self._vacuum()
         return sum(size for _, size, _ in found)
+
+    def _vacuum(self) -> None:
+        """Give back to the system what is free."""
+        self._database.executescript("PRAGMA incremental_vacuum")
 
     # ------------------------------------------------------------ reading
 
@@ -222,6 +238,8 @@ class ShelfFile:
             try:
                 payload: Payload = _parts_of(self._values / name_of(number), parts or ())
             except (OSError, ResultLost) as error:
+                if isinstance(error, OSError) and error.errno in PASSING:
+                    raise
                 lost = NotKept(f"the value of {text_of(number)} cannot be read: {error}")
                 return (number, RAISED, lost, engine, started, elapsed, extras)
         else:
@@ -295,6 +313,18 @@ class FilePart(Unread):
 def name_of(number: int) -> str:
     """Return the name of the file of a value."""
     return f"{text_of(number)}.value"
+
+
+def is_full(error: Exception) -> bool:
+    """Tell whether something has failed for want of room on the disk."""
+    if isinstance(error, OSError):
+        return error.errno in NO_ROOM
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+
+
+def is_open(row: Row) -> bool:
+    """Tell whether the value of a row is in a file that is open."""
+    return type(row[2]) is tuple and len(row[2]) > 0 and isinstance(row[2][0], FilePart)
 
 
 def size_of_row(row: Row) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 from random import Random
 
@@ -23,3 +25,21 @@ def test_from_a_segment(tmp_path: Path, nbytes: int) -> None:
     sizes = (6, nbytes, 6)
     found = files.read("one", sizes)
     assert [bytes(each) for each in found] == [b"before", data, b"behind"]
+
+
+def test_what_cannot_be_written_whole_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the disk is full, a part of it would keep it so."""
+    files = PayloadFiles(tmp_path / "files")
+    write, left = os.write, [1]
+
+    def fail(descriptor: int, data: memoryview) -> int:
+        if not left.pop():
+            raise OSError(errno.ENOSPC, "no space left")
+        left.append(0)
+        return write(descriptor, data[:100])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", fail)
+        with pytest.raises(OSError, match="no space left"):
+            files.write([("a", bytes(1000))])
+    assert not files

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sqlite3
 from collections.abc import Collection, Iterator
+from contextlib import closing
 from pathlib import Path
 from queue import Queue
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 
 from ctrlhub.client.rows import RAISED
 from ctrlhub.gateway.api import shelf as module
+from ctrlhub.gateway.api import shelf_file as file_module
 from ctrlhub.gateway.api.outcomes import NotKept
 from ctrlhub.gateway.api.shelf import Limits, Shelf
 from ctrlhub.gateway.api.shelf_file import (
@@ -137,6 +140,29 @@ def test_only_so_much_is_read_at_once(here: Here, monkeypatch: pytest.MonkeyPatc
     assert len(here.some(5)) == 1
 
 
+def test_only_so_many_files_are_open_at_once(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For one who reads: others need descriptors as well."""
+    monkeypatch.setattr(module, "MOST_OPEN", 2)
+    here.put(row(1), *(row(n, value(FILE_BYTES)) for n in range(2, 6)), row(6))
+    assert len(here.some(1, 2, 3, 4, 5, 6)) == 3
+    assert len(here.some(4, 5)) == 2
+    assert len(here.some(5, 6)) == 2
+
+
+def test_a_value_that_cannot_be_opened_just_now_is_not_lost(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no descriptor for it; that it were lost would let it make room for others."""
+    here.put(row(1, value(FILE_BYTES)))
+
+    def fail(path: Path) -> Any:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(file_module, "OpenFile", fail)
+        with pytest.raises(StoreError, match="too many open files"):
+            here.some(1)
+    assert here.some(1)[0][1] == 0
+
+
 def test_what_was_fetched_makes_room_and_what_was_not_stops_what_comes(tmp_path: Path) -> None:
     """Nothing goes that nobody has; who asks for more is told so, until somebody has fetched some."""
     here = Here(tmp_path, 4 * (ROW_BYTES + 1000))
@@ -207,6 +233,70 @@ def test_what_cannot_be_written_is_not_acknowledged_until_it_is(
     assert here.kept.get(timeout=DEADLINE) == row(1)[0]
     assert here.known(1) == [1]
     here.shelf.check_room()
+
+
+def test_what_cannot_be_forgotten_stops_nothing_else(here: Here) -> None:
+    """As where a page of the database is damaged: others come and are found."""
+    here.put(row(1))
+    here.shelf.close()
+    with closing(sqlite3.connect(here.directory / DATABASE)) as database:
+        database.execute("CREATE TRIGGER odd BEFORE DELETE ON results BEGIN SELECT RAISE(ABORT, 'a bad page'); END")
+    here.open()
+    here.now += 1000
+    with pytest.raises(StoreError, match="a bad page"):
+        here.known(1)
+    here.put(row(2))
+    assert here.known(1, 2) == [1, 2]
+
+
+def test_what_was_fetched_makes_room_also_where_that_has_failed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the disk has failed before anything was done, or behind it."""
+    for name in ("mark_fetched", "_vacuum"):
+        here = Here(tmp_path / name, 2 * (ROW_BYTES + 1000))
+        here.put(row(1, bytes(1000)), row(2, bytes(1000)))
+        with monkeypatch.context() as patch:
+            patch.setattr(ShelfFile, name, _fail)
+            here.shelf.fetched([request_id(7, 1)])
+            assert here.known(2) == [2]
+        here.shelf.fetched([])
+        assert here.known(1, 2) == [2]
+        here.shelf.check_room()
+        here.shelf.close()
+
+
+def test_what_was_fetched_makes_room_where_the_disk_has_none(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However little it is, of what there may be; what was not fetched stays."""
+    monkeypatch.setattr(module, "AGAIN", 0.01)
+    add = ShelfFile.add
+
+    def fail(file: ShelfFile, rows: Any, now: float) -> int:
+        if request_id(7, 1) in file.known([request_id(7, 1)]):
+            raise OSError(errno.ENOSPC, "no space left")
+        return add(file, rows, now)
+
+    here.put(row(1), row(2))
+    monkeypatch.setattr(ShelfFile, "add", fail)
+    here.shelf.fetched([request_id(7, 1)])
+    here.put(row(3))
+    assert here.known(1, 2, 3) == [2, 3]
+    here.shelf.check_room()
+
+
+def _fail(*args: Any) -> None:
+    raise OSError("no space left")
+
+
+def test_a_session_that_is_forgotten_makes_room(tmp_path: Path) -> None:
+    """For others."""
+    here = Here(tmp_path, ROW_BYTES)
+    here.put(row(1))
+    with pytest.raises(LimitExceeded):
+        here.shelf.check_room()
+    asyncio.run(here.shelf.forget(7))
+    here.shelf.check_room()
+    here.shelf.close()
 
 
 def test_what_is_damaged_is_set_aside(here: Here) -> None:
