@@ -83,8 +83,8 @@ class RotatingLog(RotatingFileHandler):
     def shouldRollover(self, record: logging.LogRecord) -> bool:
         """Tell whether a record fits no more; in the file that has the name, should another process have set this aside."""
         if self.stream is not None and _was_replaced(Path(self.baseFilename), self.stream):
-            self.stream.close()
-            self.stream = self._open()
+            before, self.stream = self.stream, self._open()
+            before.close()
         return bool(super().shouldRollover(record))
 
     def doRollover(self) -> None:

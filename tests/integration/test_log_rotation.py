@@ -144,3 +144,23 @@ def test_a_log_that_another_process_has_set_aside_is_followed(writer: Writer) ->
     following.close()
     assert "from C 5" in log.read_text()
     assert "from C 2" in log.with_name("some.log.old").read_text()
+
+
+def test_a_log_that_cannot_be_followed_is_followed_once_it_can(writer: Writer) -> None:
+    """Until then what is printed goes where it went before."""
+    process, log = writer
+    before, old = Tail(log, 0), log.with_name("some.log.old")
+    say(process, range(1), before.read)
+    before.close()
+    os.replace(log, old)
+    log.mkdir()
+    before = Tail(old, 0)
+    assert "from C 1" in say(process, range(1, 2), before.read)
+    before.close()
+    log.rmdir()
+    os.close(open_log(log))
+    after = Tail(log, 0)
+    lines = say(process, range(2, 4), after.read)
+    after.close()
+    assert sum("logged" in line for line in lines) == 2
+    assert "from C 3" in lines
